@@ -1,0 +1,105 @@
+"""The outcome of a validation for machines: JSON, GitHub's annotations, SARIF 2.1.0."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .terminal import shown_path
+
+if TYPE_CHECKING:
+    from ..config.load import Examined
+    from ..model import Problem
+
+_GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def summary(results: list[Examined]) -> str:
+    """2 problems in 1 file, 34 monitors checked"""
+    counts = {"error": 0, "warning": 0, "note": 0}
+    for problem in problems_of(results):
+        counts[problem.severity] = counts.get(problem.severity, 0) + 1
+    files = len({os.path.realpath(file) for result in results for file in result.files})
+    monitors = sum(result.monitors for result in results)
+    found = [_counted(counts["error"], "problem")]
+    found += [_counted(counts[kind], kind) for kind in ("warning", "note") if counts[kind]]
+    what = " and ".join(found) if len(found) < 3 else f"{found[0]}, {found[1]} and {found[2]}"
+    return f"{what} in {_counted(files, 'file')}, {_counted(monitors, 'monitor')} checked"
+
+
+def problems_of(results: list[Examined]) -> list[Problem]:
+    """Each once, also where two files include the same third one."""
+    return list(dict.fromkeys(problem for result in results for problem in result.problems))
+
+
+def as_json(results: list[Examined]) -> dict[str, Any]:
+    return {
+        "files": list(dict.fromkeys(file for result in results for file in result.files)),
+        "monitors": sum(result.monitors for result in results),
+        "problems": [problem._asdict() for problem in problems_of(results)],
+        "summary": summary(results),
+    }
+
+
+def as_github(results: list[Examined]) -> str:
+    """One workflow command a problem."""
+    lines = []
+    for problem in problems_of(results):
+        place = {"file": shown_path(problem.file), "title": problem.slug}
+        if problem.line:
+            place.update(line=str(problem.line), col=str(problem.column))
+        properties = ",".join(f"{key}={_property(value)}" for key, value in place.items())
+        lines.append(f"::{_GITHUB.get(problem.severity, 'error')} {properties}::{_data(_sentence(problem))}")
+    return "\n".join(lines)
+
+
+def as_sarif(results: list[Examined]) -> dict[str, Any]:
+    problems = problems_of(results)
+    slugs = sorted({problem.slug for problem in problems})
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": {"name": "erp-sentry-agent", "rules": [{"id": slug} for slug in slugs]}},
+                "columnKind": "unicodeCodePoints",
+                "results": [_sarif_result(problem, slugs.index(problem.slug)) for problem in problems],
+            }
+        ],
+    }
+
+
+def _sarif_result(problem: Problem, rule: int) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(problem.file)}}
+    if problem.line:
+        place["region"] = {"startLine": problem.line, "startColumn": problem.column}
+    return {
+        "ruleId": problem.slug,
+        "ruleIndex": rule,
+        "level": problem.severity,
+        "message": {"text": _sentence(problem)},
+        "locations": [{"physicalLocation": place}],
+    }
+
+
+def _sentence(problem: Problem) -> str:
+    where = f"{problem.path}: " if problem.path else ""
+    return where + problem.message + (f" ({problem.hint})" if problem.hint else "")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _uri(path: str) -> str:
+    shown = shown_path(path).replace(os.sep, "/")
+    return ("file://" if shown.startswith("/") else "") + quote(shown)

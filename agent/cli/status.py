@@ -1,0 +1,193 @@
+"""`status`: what this configuration did in the processes that run, or ran last: patched, waiting, failed and why."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..config import cache, place
+from ..errors import AgentError
+from ..health import alive
+from . import here
+from .terminal import console, show_table, shown_path, styled, table
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "show what the configuration did in running processes: patched, waiting for import, failed and why"
+
+
+class Process:
+    """One state file, read back."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.pid, self.started, self.program, self.python, self.config, self.note = 0, 0.0, "?", "?", "", ""
+        self.patched: dict[tuple[str, str], str] = {}
+        self.waiting: dict[tuple[str, str], str] = {}
+        self.failed: dict[tuple[str, str], str] = {}
+        self.problems: list[str] = []
+        self.counts: dict[tuple[str, str], int] = {}
+        self.sdk = ""
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            for text in stream:
+                self._read(text)
+
+    def _read(self, text: str) -> None:
+        try:
+            line = ast.literal_eval(text)
+            what = line[0]
+            if what == "process":
+                _, self.pid, self.started, self.program, self.python, self.config, self.note = line
+            elif what in ("patched", "waiting", "failed"):
+                _, monitor, path, note = line
+                getattr(self, what)[monitor, path] = note
+                if what == "patched":
+                    self.waiting.pop((monitor, path), None)
+            elif what == "problem":
+                self.problems.append(line[1])
+            elif what == "counts":
+                self.counts = line[2]
+            elif what == "sdk":
+                self.sdk = line[1]
+        except (ValueError, SyntaxError, TypeError, IndexError):
+            return  # a torn last line: the process was killed while it wrote
+
+    @property
+    def alive(self) -> bool:
+        return bool(self.pid) and alive(self.pid)
+
+    def count(self, *reasons: str) -> int:
+        return sum(number for (reason, _), number in self.counts.items() if reason in reasons)
+
+    def as_json(self) -> dict[str, Any]:
+        def rows(table_: dict[tuple[str, str], str]) -> list[dict[str, str]]:
+            return [{"monitor": monitor, "target": path, "note": note} for (monitor, path), note in table_.items()]
+
+        return {
+            "pid": self.pid, "alive": self.alive, "started": self.started, "program": self.program,
+            "python": self.python, "note": self.note, "sdk": self.sdk, "problems": self.problems,
+            "patched": rows(self.patched), "waiting": rows(self.waiting), "failed": rows(self.failed),
+            "counts": [{"reason": r, "what": w, "number": n} for (r, w), n in sorted(self.counts.items())],
+        }  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    here.add_config(parser)
+    parser.add_argument("--all", action="store_true", help="also processes that have ended (default: the last of them)")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0: all that ran did what the configuration says, 1: something failed or is not in force."""
+    path = os.path.abspath(arguments.config) if arguments.config else place.config_path(os.environ)
+    state = place.state_folder(os.environ, path)
+    processes = read_processes(os.path.join(state, "run"))
+    shown = processes if arguments.all else _interesting(processes)
+    bad = any(process.failed or process.problems for process in shown)
+    if arguments.format == "json":
+        print(json.dumps({"config": path, "state": state, "processes": [item.as_json() for item in shown]}, indent=2))
+        return int(bad)
+    target = console()
+    target.print(styled(("configuration ", "dim"), shown_path(path)))
+    target.print(styled(("state         ", "dim"), state))
+    _show_plan(state, path)
+    _show_spool(arguments)
+    if not shown:
+        target.print("\nNo process has said anything yet: none has imported a module that a monitor names.")
+        if os.environ.get("AGENT_DISABLED"):
+            target.print("AGENT_DISABLED is set here.")
+        return 0
+    for process in shown:
+        _show_process(process)
+    return int(bad)
+
+
+def read_processes(folder: str) -> list[Process]:
+    """Every process that left a state file, oldest first."""
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".state")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise AgentError(f"{folder} cannot be read: {error}") from None
+    found = []
+    for name in names:
+        try:
+            found.append(Process(os.path.join(folder, name)))
+        except OSError:
+            continue
+    return sorted(found, key=lambda process: process.started)
+
+
+def _interesting(processes: list[Process]) -> list[Process]:
+    living = [process for process in processes if process.alive]
+    return living or processes[-1:]
+
+
+def _show_plan(state: str, path: str) -> None:
+    data = cache.read(os.path.join(state, "plan.bin"))
+    index = cache.decode(data, path) if data is not None else None
+    target = console()
+    if not isinstance(index, cache.Index) or data is None:
+        target.print(styled(("plan          ", "dim"), "none compiled yet: the first process makes it"))
+        return
+    fresh = "up to date" if cache.is_fresh(data) else "older than the configuration or its environment"
+    target.print(styled(("plan          ", "dim"), "%d monitors, %s" % (len(index.all_monitors()), fresh)))
+
+
+def _show_spool(arguments: argparse.Namespace) -> None:
+    target = console()
+    try:
+        where = here.look(arguments)
+    except AgentError as error:
+        target.print(styled(("spool         ", "dim"), str(error)))
+        return
+    spool = where.spool()
+    entries = spool.entries()
+    aside = spool.quarantined()
+    words = "%d event%s waiting" % (len(entries), "s" * (len(entries) != 1)) if entries else "empty"
+    if entries and not where.sentry["dsn"]:
+        words = "%d event%s kept (no DSN)" % (len(entries), "s" * (len(entries) != 1))
+    if aside:
+        words += ", %d set aside (last: %s)" % (len(aside), aside[-1][1] or "no reason kept")
+    if spool.degraded:
+        words += f", in trouble: {spool.degraded}"
+    target.print(styled(("spool         ", "dim"), words + " in " + spool.directory))
+
+
+def _show_process(process: Process) -> None:
+    target = console()
+    state = "running" if process.alive else "ended"
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process.started))
+    target.print(
+        styled("\n", (f"{process.program} ", "bold"), "(pid %d, %s, Python %s, since %s)" % (
+            process.pid, state, process.python, began))
+    )  # fmt: skip
+    for problem in dict.fromkeys(process.problems):
+        target.print(styled(("  problem: ", "bold red"), problem))
+    if process.sdk:
+        target.print(styled(("  Sentry SDK: ", "dim"), process.sdk))
+    target.print(
+        "  %d patched, %d waiting, %d failed; %d reported, %d expected, %d held back by limits" % (
+            len(process.patched), len(process.waiting), len(process.failed), process.count("captured"),
+            process.count("expected"), process.count("rate"))
+    )  # fmt: skip
+    lost = {reason: process.count(reason) for reason, _ in process.counts if reason in LOSSES}
+    if lost:
+        words = ", ".join("%d %s" % (number, reason) for reason, number in sorted(lost.items()))
+        target.print(styled(("  lost: ", "bold red"), words))
+    rows = table("STATE", "MONITOR", "TARGET", "NOTE")
+    for name, items in (("failed", process.failed), ("waiting", process.waiting), ("patched", process.patched)):
+        style = {"failed": "bold red", "waiting": "yellow"}.get(name, "green")
+        for (monitor, path), note in items.items():
+            rows.add_row(styled((name, style)), styled(monitor), styled(path), styled(note))
+    if process.patched or process.waiting or process.failed:
+        show_table(rows)
+
+
+#: Reasons under which an event was captured and then not kept.
+LOSSES = ("spool-full", "too-old", "memory-full", "too-large", "lost-at-exit")

@@ -1,0 +1,106 @@
+"""What the commands share about the terminal. The only file that imports rich.
+
+On a terminal: colour and tables that fit. Through a pipe, or with NO_COLOR: no escape codes, and one line stays one
+line, however long, so that `grep` and `awk` see what a person sees.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_ENDLESS = 100_000
+
+STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan", "fatal": "bold red", "info": "cyan"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Made anew for each command, since tests and pipes replace the streams. Raises ConfigError without rich."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        raise ConfigError(
+            "this command needs rich, which this Python does not have: python -m pip install rich"
+        ) from None
+    stream = sys.stderr if stderr else sys.stdout
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")  # a terminal that cannot spell a character still gets the rest
+    terminal = _is_terminal(stream)
+    return Console(
+        file=stream,
+        color_system="auto" if terminal and not os.environ.get("NO_COLOR") else None,
+        force_terminal=terminal,
+        width=None if terminal else _ENDLESS,
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table; the columns named in `right` are aligned there."""
+    from rich import box
+    from rich.table import Table
+
+    terminal = _is_terminal(sys.stdout)
+    made = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", collapse_padding=True)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=not terminal)
+    return made
+
+
+def show_table(made: Table) -> None:
+    """Print a table; through a pipe without the spaces that would fill its last column."""
+    target = console()
+    if _is_terminal(sys.stdout):
+        target.print(made, soft_wrap=False)
+        return
+    with target.capture() as capture:
+        target.print(made, soft_wrap=False)
+    sys.stdout.write("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """A line of plain texts and (text, style) pairs; nothing in them is read as markup."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+def width_of(text: str) -> int:
+    """How many columns a text takes on a terminal."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def fail(error: object) -> int:
+    """Tell on stderr why a command could not run. Answers its exit status, 2."""
+    sys.stderr.write(f"{error}\n")
+    return 2
+
+
+def shown_path(path: str) -> str:
+    """Relative to the current directory where the file lies in it."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return path
+    return path if relative.startswith(os.pardir) else relative
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):
+        return False

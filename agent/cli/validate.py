@@ -1,0 +1,110 @@
+"""`validate`: every Problem of every file, for people or machines."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Callable
+
+from ..config.load import Examined, examine
+from ..config.paths import default_config_path
+from ..errors import ConfigError
+from .report import as_github, as_json, as_sarif, summary
+from .terminal import STYLES, console, fail, shown_path, styled, width_of
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rich.console import Console
+
+    from ..model import Problem
+
+HELP = "check monitors.yaml and everything it includes"
+
+_COULD_NOT_RUN = ("file-missing", "file-unreadable")
+_WIDEST = 160  # of a source line, before it is cut around the caret
+
+_MACHINES: dict[str, Callable[[list[Examined]], str]] = {
+    "json": lambda results: json.dumps(as_json(results), indent=2, ensure_ascii=False),
+    "github": as_github,
+    "sarif": lambda results: json.dumps(as_sarif(results), indent=2, ensure_ascii=False),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="default: AGENT_CONFIG, or monitors.yaml beside sitecustomize.py"
+    )
+    parser.add_argument("--format", choices=("text", *_MACHINES), default="text", help="default: text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: clean (warnings and notes are allowed), 1: problems, 2: could not run."""
+    try:
+        results = [examine(file, os.environ) for file in args.files or [default_config_path(os.environ)]]
+        if args.format == "text":
+            _show(results, console())
+        else:
+            output = _MACHINES[args.format](results)
+            if output:
+                print(output)
+    except ConfigError as error:
+        return fail(error)
+    return max(map(_status, results))
+
+
+def _status(result: Examined) -> int:
+    errors = [problem for problem in result.problems if problem.severity == "error"]
+    if any(problem.slug in _COULD_NOT_RUN and problem.file == result.files[0] for problem in errors):
+        return 2
+    return 1 if errors else 0
+
+
+def _show(results: list[Examined], target: Console) -> None:
+    sources: dict[str, list[str]] = {}
+    for result in results:
+        for problem in result.problems:
+            _show_problem(problem, _line_of(problem, sources), target)
+    target.print(styled((summary(results), "bold")))
+
+
+def _show_problem(problem: Problem, source: str | None, target: Console) -> None:
+    place = shown_path(problem.file) + (f":{problem.line}:{problem.column}" if problem.line else "")
+    where = f"{problem.path}: " if problem.path else ""
+    target.print(
+        styled(
+            (f"{place}: ", "bold"),
+            (f"{problem.severity}: ", STYLES.get(problem.severity, "")),
+            where + problem.message,
+            (f" [{problem.slug}]", "dim"),
+        )
+    )
+    if source is not None:
+        number = f"{problem.line:>5} | "
+        shown, before = _cut(source.replace("\t", " "), problem.column - 1)
+        target.print(styled((number, "dim"), shown))
+        blank = " " * (len(number) - 2) + "| " + " " * width_of(before)
+        target.print(styled((blank, "dim"), ("^", STYLES.get(problem.severity, ""))))
+    if problem.hint:
+        target.print(styled(("      hint: ", "bold"), problem.hint))
+
+
+def _line_of(problem: Problem, sources: dict[str, list[str]]) -> str | None:
+    """The source line that a Problem points at."""
+    if not problem.line:
+        return None
+    if problem.file not in sources:
+        try:
+            with open(problem.file, encoding="utf-8-sig", errors="replace") as stream:
+                sources[problem.file] = stream.read().splitlines()
+        except OSError:
+            sources[problem.file] = []
+    lines = sources[problem.file]
+    line = lines[problem.line - 1] if problem.line <= len(lines) else None
+    return None if line is None else "".join(char if char.isprintable() or char == "\t" else "?" for char in line)
+
+
+def _cut(line: str, column: int) -> tuple[str, str]:
+    """What to show of a line, and the part of it that stands before the column."""
+    start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
+    return line[start : start + _WIDEST], line[start:column]

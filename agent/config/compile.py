@@ -1,0 +1,103 @@
+"""The Sources, checked → PlanData: plain JSON values, every default applied."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from .duplicates import check_duplicates, explicit_targets, overridden
+from .merge import entries, merge
+from .monitor import build
+from .names import name_all
+from .requirements import parse_requirement, unmet
+from .schema import check, make_validator
+from .sections import DEFAULT_ENVIRONMENT, check_sections, is_usable, sentry_data, spool_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..model import MonitorData, PlanData
+    from .findings import Findings
+    from .merge import Entry
+    from .sources import Sources
+
+
+def compile_plan(
+    sources: Sources, environ: Mapping[str, str], findings: Findings, *, environment: str | None = None
+) -> tuple[PlanData | None, int]:
+    """The Plan of all that is right, and how many monitors were checked. None: see `sections.is_usable`.
+
+    `environment` stands in for Sentry's environment when `environments` of monitors are compared with it.
+    """
+    main = sources.main
+    if main is None:
+        return None, 0
+    validator = make_validator()
+    for document in (*sources.documents, *sources.packs):
+        check(document, validator, findings)
+        check_sections(document, findings)
+    settings = merge(sources.documents, sources.packs, findings)
+    every = entries(sources.documents, sources.packs)
+    checked = sum(not entry.pack for entry in every)
+    check_duplicates(every, findings)
+    built = [(entry, monitor) for entry in every if (monitor := build(entry, settings, findings)) is not None]
+    usable = sources.complete and all(is_usable(document, findings) for document in sources.documents)
+    if not usable:
+        return None, checked
+    sentry = sentry_data(settings, environ, sources.read, main, findings)
+    here = environment or sentry["environment"] or DEFAULT_ENVIRONMENT
+    chosen = _without_overridden(built)
+    name_all([monitor for _, monitor in chosen])
+    noted: set[tuple[str, str]] = set()
+    monitors = [monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, findings, noted)]
+    plan: PlanData = {
+        "path": os.path.abspath(main.file),
+        "files": [os.path.abspath(document.file) for document in (*sources.documents, *sources.packs)],
+        "environment": sources.read,
+        "sentry": sentry,
+        "spool": spool_data(settings, main),
+        "monitors": monitors,
+        "disabled": _disabled(every, findings),
+    }
+    return plan, checked
+
+
+def _without_overridden(built: list[tuple[Entry, MonitorData]]) -> list[tuple[Entry, MonitorData]]:
+    """A person's monitor of the same target wins over a pack's, also when it is there to switch it off."""
+    own = frozenset(target for entry, _ in built if not entry.pack for _, target in explicit_targets(entry))
+    return [(entry, monitor) for entry, monitor in built if not (entry.pack and overridden(entry, own))]
+
+
+def _is_on(entry: Entry, environment: str) -> bool:
+    environments = entry.value.get("environments")
+    return entry.value.get("enabled") is not False and (not environments or environment in environments)
+
+
+def _is_met(entry: Entry, findings: Findings, noted: set[tuple[str, str]]) -> bool:
+    requires = entry.value.get("requires")
+    if not requires:
+        return True
+    reason = unmet(parse_requirement(requires))
+    if reason and (entry.document.file, requires) not in noted:
+        noted.add((entry.document.file, requires))
+        findings.add(
+            entry.document,
+            (*entry.path, "requires"),
+            "requirement-unmet",
+            f"monitors that require `{requires}` are left out: {reason}",
+            severity="note",
+        )
+    return not reason
+
+
+def _disabled(every: list[Entry], findings: Findings) -> list[str]:
+    """One line for each monitor that a Problem switched off: "monitors.yaml:35 reserve_stock: threshold: …"."""
+    lines = []
+    for entry in every:
+        problem = findings.first.get((entry.document.file, entry.number))
+        if problem is not None:
+            head, _, rest = problem.path.partition(" › ")
+            label = head.partition(" ")[2].strip('"') or head
+            what = f"{rest}: " if rest else ""
+            lines.append(f"{entry.where} {label}: {what}{problem.message}")
+    return lines

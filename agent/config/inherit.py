@@ -1,0 +1,105 @@
+"""What a monitor inherits.
+
+Its own word wins over its module's defaults, those over its pack's, those over the file's, those over what its kind
+implies.
+
+Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
+30/min, sample 1, span auto. `off` (or null, or false) for a threshold or rate limit ends the search: there is none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import units
+from .merge import Placed, layer
+
+if TYPE_CHECKING:
+    from .findings import Findings
+    from .merge import Entry, Settings
+
+_KIND_SEVERITY = {"security": "warning"}
+_KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
+_INHERITED = ("severity", "threshold", "rate_limit", "sample", "span")
+
+
+class Inherited(NamedTuple):
+    severity: str
+    thresholds: list[tuple[float, str]]  # ascending
+    rate_limit: tuple[float, float] | None
+    sample: float
+    span: str
+
+
+def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> Inherited:
+    module = entry.value.get("module")
+    layers = [layer(entry.document, entry.path, entry.value, findings)]
+    declared = settings.modules.get(module) if isinstance(module, str) else None
+    if declared is not None and isinstance(declared.value, dict):
+        path = (*declared.path, "defaults")
+        layers.append(layer(declared.document, path, declared.value.get("defaults"), findings))
+    if entry.pack:
+        layers.append(layer(entry.document, ("defaults",), entry.document.value.get("defaults"), findings))
+    layers.append(settings.defaults)
+    chosen: dict[str, Placed] = {}
+    for one in layers:
+        for key in _INHERITED:
+            if key in one:
+                chosen.setdefault(key, one[key])
+    severity = units.severity(chosen["severity"].value) if "severity" in chosen else _KIND_SEVERITY.get(kind, "error")
+    return Inherited(
+        severity,
+        _thresholds(chosen.get("threshold"), severity, kind),
+        _rate_limit(chosen.get("rate_limit")),
+        float(chosen["sample"].value) if "sample" in chosen else 1.0,
+        str(chosen["span"].value) if "span" in chosen else "auto",
+    )
+
+
+def check_ladder(placed: Placed, findings: Findings) -> None:
+    """A milder severity must have the shorter duration, or it could never be seen."""
+    steps: list[tuple[int, float, str]] = []
+    try:
+        for key, value in placed.value.items():
+            steps.append((units.rank(units.severity(key)), units.duration(value), key))
+    except units.UnitError:
+        return  # the schema has said so
+    steps.sort(key=lambda step: step[0])
+    for (mild, short, milder), (severe, long, key) in zip(steps, steps[1:]):
+        if severe == mild:
+            findings.add(
+                placed.document,
+                (*placed.path, key),
+                "bad-ladder",
+                f"`{milder}` and `{key}` are the same severity",
+                "keep one of them",
+                of_key=True,
+            )
+        elif long <= short:
+            findings.add(
+                placed.document,
+                (*placed.path, key),
+                "bad-ladder",
+                f"`{key}` is more severe than `{milder}`, so it needs a duration longer than "
+                f"{units.format_duration(short)}, not {units.format_duration(long)}",
+                "did you swap the two?" if long < short else "",
+            )
+
+
+def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[float, str]]:
+    slow = min("warning", severity, key=units.rank)
+    if placed is None:
+        return [(_KIND_THRESHOLD[kind], slow)] if kind in _KIND_THRESHOLD else []
+    if isinstance(placed.value, dict):
+        return sorted((units.duration(value), units.severity(key)) for key, value in placed.value.items())
+    return [] if _is_off(placed.value) else [(units.duration(placed.value), slow)]
+
+
+def _rate_limit(placed: Placed | None) -> tuple[float, float] | None:
+    if placed is None:
+        return units.DEFAULT_RATE_LIMIT
+    return None if _is_off(placed.value) else units.rate(placed.value)
+
+
+def _is_off(value: object) -> bool:
+    return value is None or value is False or value == "off"

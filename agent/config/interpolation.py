@@ -1,0 +1,102 @@
+"""`${NAME}`, `${NAME:-default}` and `$$` in string values.
+
+A value without quotes under a key that wants a number or true/false (`TYPED`) is read again once its variables are
+known, so `debug: ${SENTRY_DEBUG:-false}` works; everywhere else the result stays text, so a release named `1.10` does.
+Like in a shell, the default of `:-` also stands in for an empty variable.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .document import Defect, Key, Mark, Node, resolve_scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The keys whose values are numbers or true/false; a test holds this against the schema.
+TYPED = frozenset(
+    {
+        "version",
+        "sample_rate",
+        "traces_sample_rate",
+        "profiles_sample_rate",
+        "debug",
+        "durable",
+        "enabled",
+        "subclasses",
+        "sample",
+        "audit",
+    }
+)
+
+_REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\}|(?P<bad>\{[^}]*\}?))")
+_LONGEST = 100_000
+
+
+def interpolate(root: Node, environ: Mapping[str, str]) -> tuple[Any, dict[str, str | None], list[Defect]]:
+    """The plain values of a tree, the variables that were read with the value each had, and what was missing."""
+    return _Interpolation(environ).run(root)
+
+
+class _Interpolation:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.read: dict[str, str | None] = {}
+        self.defects: list[Defect] = []
+
+    def run(self, root: Node) -> tuple[Any, dict[str, str | None], list[Defect]]:
+        return self.plain(root, ()), self.read, self.defects
+
+    def plain(self, node: Node, path: tuple[Key, ...]) -> Any:
+        if isinstance(node.children, dict):
+            return {key: self.plain(child, (*path, key)) for key, child in node.children.items()}
+        if isinstance(node.children, list):
+            return [self.plain(child, (*path, index)) for index, child in enumerate(node.children)]
+        if isinstance(node.value, str) and "$" in node.value:
+            return self.substitute(node, node.value, path)
+        return node.value
+
+    def substitute(self, node: Node, text: str, path: tuple[Key, ...]) -> Any:
+        mark = Mark(node.line, node.column)
+
+        def replacement(match: re.Match[str]) -> str:
+            name, default, bad = match.group("name", "default", "bad")
+            if bad is not None:
+                self.defects.append(
+                    Defect(
+                        "variable-syntax",
+                        path,
+                        mark,
+                        f"`${bad}` is not a variable",
+                        "write `${NAME}` or `${NAME:-default}`, or `$$` for a dollar sign",
+                    )
+                )
+                return match.group()
+            if name is None:
+                return "$"
+            value = self.environ.get(name)
+            self.read[name] = value
+            if default is not None:
+                return value or default[2:]
+            if value is None:
+                self.defects.append(
+                    Defect(
+                        "variable-missing",
+                        path,
+                        mark,
+                        f"the environment variable `{name}` is not set",
+                        f"set it, or write `${{{name}:-}}` where it may be absent",
+                    )
+                )
+                return ""
+            return value
+
+        result = _REFERENCE.sub(replacement, text)
+        if len(result) > _LONGEST:
+            self.defects.append(Defect("variable-size", path, mark, "the value is too long once its variables are in"))
+            return ""
+        if node.plain and path and path[-1] in TYPED:
+            return resolve_scalar(result)
+        return result

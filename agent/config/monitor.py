@@ -1,0 +1,272 @@
+"""One monitor as written → MonitorData, with what is wrong about it told on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import expressions
+from .document import place_within, written
+from .inherit import inherit
+from .nearest import did_you_mean, listed
+from .placeholders import PlaceholderError, placeholders
+from .requirements import RequirementError, parse_requirement
+from .schema import KIND_OF
+from .sections import check_inheritable
+from .targets import TargetError, parse_dotted, parse_exclude, parse_target
+from .units import severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..model import ExpressionData, MonitorData, RuleData, TargetData
+    from .document import Key
+    from .findings import Findings
+    from .merge import Entry, Settings
+
+_OPERATION_NAMES = ("name", "qualname", "module")
+
+
+def build(entry: Entry, settings: Settings, findings: Findings) -> MonitorData | None:
+    """None where anything about the monitor is wrong. Its name may still be "": names.py derives it."""
+    return _Builder(entry, settings, findings).build()
+
+
+class _Builder:
+    def __init__(self, entry: Entry, settings: Settings, findings: Findings) -> None:
+        self.entry = entry
+        self.value = entry.value
+        self.settings = settings
+        self.findings = findings
+
+    def build(self) -> MonitorData | None:
+        targets = self.targets()
+        exclude = [text for path, given in self.texts("exclude") if (text := self.exclude(path, given)) is not None]
+        expect = [given for path, given in self.texts("expect") if self.is_dotted(path, given)]
+        errors = self.errors()
+        capture = {name: parsed for name, parsed in self.captured() if parsed is not None}
+        rules = self.rules(capture)
+        self.check_module()
+        self.check_operation()
+        self.check_requirement()
+        check_inheritable(self.entry.document, self.entry.path, self.value, self.findings)
+        if self.findings.is_wrong(self.entry.document, *self.entry.path):
+            return None
+        return self.data(targets, exclude, expect, errors, capture, rules)
+
+    def data(
+        self,
+        targets: list[TargetData],
+        exclude: list[str],
+        expect: list[str],
+        errors: dict[str, str],
+        capture: dict[str, ExpressionData],
+        rules: list[RuleData],
+    ) -> MonitorData:
+        value = self.value
+        kind = value.get("kind", "function")
+        inherited = inherit(self.entry, kind, self.settings, self.findings)
+        module = self.module()
+        for rule in rules:
+            rule["severity"] = rule["severity"] or inherited.severity
+        owner = module.get("owner")
+        own_keys = [key for key, owned_by in KIND_OF.items() if owned_by == kind]
+        detail = {key: value[key] for key in (*own_keys, *(("name",) if kind == "transaction" else ())) if key in value}
+        tags = module.get("tags") if isinstance(module.get("tags"), dict) else {}
+        return {
+            "name": value.get("name", ""),
+            "where": self.entry.where,
+            "targets": targets,
+            "exclude": exclude,
+            "kind": kind,
+            "module": value.get("module"),
+            "operation": value.get("operation") or next(iter(detail.values()), "{name}"),
+            "detail": detail,
+            "severity": inherited.severity,
+            "thresholds": inherited.thresholds,
+            "errors": errors,
+            "expect": expect,
+            "capture": capture,
+            "rules": rules,
+            "audit": value.get("audit", False),
+            "tags": {**self.right_tags(tags), **value.get("tags", {})},
+            "fingerprint": list(value["fingerprint"]) if "fingerprint" in value else None,
+            "sample": inherited.sample,
+            "rate_limit": inherited.rate_limit,
+            "span": inherited.span,
+            "subclasses": value.get("subclasses", False),
+            "owner": owner if isinstance(owner, str) and owner else None,
+        }
+
+    # One key after the other. What the schema has refused is passed over in silence.
+
+    def add(self, path: tuple[Key, ...], slug: str, message: str, hint: str = "", *, of_key: bool = False) -> None:
+        if not self.findings.has(self.entry.document, path):
+            self.findings.add(self.entry.document, path, slug, message, hint, of_key=of_key)
+
+    def texts(self, key: str) -> Iterator[tuple[tuple[Key, ...], str]]:
+        """The texts of a list, or the single text, under a key."""
+        given = self.value.get(key)
+        path = (*self.entry.path, key)
+        items = [((*path, index), item) for index, item in enumerate(given)] if isinstance(given, list) else []
+        if isinstance(given, str):
+            items = [(path, given)]
+        for where, item in items:
+            if isinstance(item, str) and item and not self.findings.has(self.entry.document, where):
+                yield where, item
+
+    def targets(self) -> list[TargetData]:
+        found: list[TargetData] = []
+        for key in ("target", "targets"):
+            for path, text in self.texts(key):
+                try:
+                    target = parse_target(text)
+                except TargetError as error:
+                    self.add(path, "bad-target", f"{self.shown(path)}: {error}", error.hint)
+                    continue
+                if any(target["path"] == other["path"] for other in found):
+                    self.add(path, "duplicate-target", f"{self.shown(path)} is in this list twice", "keep one of them")
+                found.append(target)
+        return found
+
+    def exclude(self, path: tuple[Key, ...], text: str) -> str | None:
+        try:
+            return parse_exclude(text)
+        except TargetError as error:
+            self.add(path, "bad-target", f"{self.shown(path)}: {error}", error.hint)
+            return None
+
+    def is_dotted(self, path: tuple[Key, ...], text: str, *, of_key: bool = False) -> bool:
+        try:
+            parse_dotted(text)
+        except TargetError as error:
+            self.add(path, "bad-exception", f"`{text[:100]}`: {error}", error.hint, of_key=of_key)
+            return False
+        return True
+
+    def errors(self) -> dict[str, str]:
+        given = self.value.get("errors")
+        found = {}
+        for name, level in given.items() if isinstance(given, dict) else ():
+            path = (*self.entry.path, "errors", name)
+            if not self.findings.has(self.entry.document, path) and self.is_dotted(path, name, of_key=True):
+                found[name] = severity(level)
+                if name in self.listed("expect"):
+                    self.add(
+                        path,
+                        "contradiction",
+                        f"`{name}` is in `expect` too: it cannot be both",
+                        "keep one of them",
+                        of_key=True,
+                    )
+        return found
+
+    def captured(self) -> Iterator[tuple[str, ExpressionData | None]]:
+        given = self.value.get("capture")
+        for name, text in given.items() if isinstance(given, dict) else ():
+            yield name, self.expression((*self.entry.path, "capture", name), text)
+
+    def expression(self, path: tuple[Key, ...], text: object) -> ExpressionData | None:
+        document = self.entry.document
+        if not isinstance(text, str) or self.findings.has(document, path):
+            return None
+        try:
+            return expressions.parse(text)
+        except expressions.ExpressionError as error:
+            self.findings.add(
+                document,
+                path,
+                "bad-expression",
+                f"column {error.column}: {error}",
+                error.hint,
+                mark=place_within(document, path, error.column),
+            )
+            return None
+
+    def rules(self, capture: dict[str, ExpressionData]) -> list[RuleData]:
+        given = self.value.get("rules")
+        found: list[RuleData] = []
+        for index, rule in enumerate(given if isinstance(given, list) else ()):
+            if not isinstance(rule, dict):
+                continue
+            path = (*self.entry.path, "rules", index)
+            when = self.expression((*path, "when"), rule.get("when"))
+            message = rule.get("message")
+            if isinstance(message, str):
+                self.check_message((*path, "message"), message, capture)
+            level = rule.get("severity")
+            wrong = level is None or self.findings.has(self.entry.document, (*path, "severity"))
+            if when is not None and isinstance(message, str):
+                found.append({"when": when, "message": message, "severity": "" if wrong else severity(level)})
+        return found
+
+    def check_message(self, path: tuple[Key, ...], message: str, capture: dict[str, ExpressionData]) -> None:
+        known = {**capture, **dict.fromkeys(self.mapping("capture"))}
+        try:
+            names = placeholders(message)
+        except PlaceholderError as error:
+            self.add(path, "bad-placeholder", str(error))
+            return
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known, f"add `{name}: …` to `capture`")
+                self.add(path, "unknown-placeholder", f"`{{{name}}}` is not in this monitor's `capture`", hint)
+
+    def check_module(self) -> None:
+        name = self.value.get("module")
+        if isinstance(name, str) and name and name not in self.settings.modules:
+            known = self.settings.modules
+            otherwise = f"declared are {listed(known)}" if known else f"declare it: `modules: {{{name}: {{}}}}`"
+            self.add(
+                (*self.entry.path, "module"),
+                "unknown-module",
+                f"the module `{name[:100]}` is not declared",
+                did_you_mean(name, known, otherwise),
+            )
+
+    def check_operation(self) -> None:
+        text = self.value.get("operation")
+        if not isinstance(text, str):
+            return
+        path = (*self.entry.path, "operation")
+        try:
+            names = placeholders(text)
+        except PlaceholderError as error:
+            self.add(path, "bad-placeholder", str(error))
+            return
+        for name in names:
+            if name not in _OPERATION_NAMES:
+                self.add(
+                    path,
+                    "unknown-placeholder",
+                    f"`{{{name}}}` means nothing in an operation",
+                    did_you_mean(name, _OPERATION_NAMES, f"there are {listed(_OPERATION_NAMES)}"),
+                )
+
+    def check_requirement(self) -> None:
+        path, text = (*self.entry.path, "requires"), self.value.get("requires")
+        if not isinstance(text, str) or not text:
+            return
+        try:
+            parse_requirement(text)
+        except RequirementError as error:
+            message = f"{self.shown(path)} is not a requirement: {error}"
+            self.add(path, "bad-requirement", message, "write it as in `Django>=4.2` or `celery>=5.2,<6`")
+
+    def shown(self, path: tuple[Key, ...]) -> str:
+        text = written(self.entry.document, path)
+        return f"`{(text or '')[:100]}`"
+
+    def listed(self, key: str) -> list[Any]:
+        given = self.value.get(key)
+        return given if isinstance(given, list) else []
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        given = self.value.get(key)
+        return given if isinstance(given, dict) else {}
+
+    def module(self) -> dict[str, Any]:
+        declared = self.settings.modules.get(self.value.get("module", ""))
+        return declared.value if declared is not None and isinstance(declared.value, dict) else {}
+
+    def right_tags(self, tags: Any) -> dict[str, str]:
+        return {key: value for key, value in tags.items() if isinstance(value, str)}

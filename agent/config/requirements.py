@@ -1,0 +1,52 @@
+"""`requires:` against what is installed. The only file that imports packaging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ConfigError
+
+
+class RequirementError(ValueError):
+    pass
+
+
+def parse_requirement(text: str) -> Any:
+    """A `packaging` Requirement. Raises RequirementError."""
+    try:
+        from packaging.requirements import InvalidRequirement, Requirement
+    except ImportError:
+        raise ConfigError("`requires` needs packaging, which this Python does not have: "
+                          "python -m pip install packaging") from None  # fmt: skip
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise RequirementError(str(error).splitlines()[0]) from None
+    if any(
+        type(part).__name__ != "Specifier" for part in requirement.specifier
+    ):  # packaging 21 reads nonsense as legacy
+        raise RequirementError("the versions cannot be read")
+    if requirement.url:
+        raise RequirementError("a URL cannot be required, only a distribution and its versions")
+    return requirement
+
+
+def unmet(requirement: Any) -> str:
+    """Why the running environment does not meet a requirement, in words; "" where it does."""
+    from importlib import metadata
+
+    try:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            return f"the condition `{requirement.marker}` does not hold here"
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement.name} is not installed"
+    except Exception as error:
+        return f"the installed {requirement.name} cannot be read: {error}"
+    if not version:  # broken metadata answers None
+        return f"the installed {requirement.name} has no version"
+    try:
+        met = requirement.specifier.contains(version, prereleases=True)
+    except Exception:
+        return f"the version {version} of {requirement.name} cannot be compared"
+    return "" if met else f"{requirement.name} {version} is installed"

@@ -1,0 +1,189 @@
+"""The sections besides monitors: their checks, and their plain form with every default applied."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from . import units
+from .inherit import check_ladder
+from .merge import Placed
+from .targets import TargetError, parse_dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..model import SentryData, SpoolData
+    from .document import Document, Key
+    from .findings import Findings
+    from .merge import Settings
+
+DEFAULT_ENVIRONMENT = "production"
+_IGNORED = ["django.http.Http404", "django.core.exceptions.PermissionDenied"]
+_DSN = re.compile(r"https?://[^\s:@/]+(?::[^\s@/]*)?@[^\s@/]+(?:/[^\s@?#]*)?/[^\s@/?#]+")
+_TRUE = ("1", "true", "yes", "on", "y", "t")
+
+_EXPECTED: dict[str, type] = {
+    "include": list, "sentry": dict, "delivery": dict, "defaults": dict, "modules": dict, "monitors": list,
+}  # fmt: skip
+
+#: Keys of `sentry` that can fall back to nothing when they are wrong: it sends less, or says less.
+_HARMLESS = ("dsn", "release", "tags")
+
+
+def is_usable(document: Document, findings: Findings) -> bool:
+    """Whether a Plan may be made of a file at all.
+
+    A wrong monitor, module, pack, default or unknown key at the top loses itself alone. The whole file is refused (and
+    the last good plan stays in force) where guessing could send what should stay, or watch less than before without a
+    word: an unknown version, a section of the wrong type or given twice, anything wrong in `include` and `delivery`,
+    and anything wrong in `sentry` but its dsn, release and tags, without which less is sent or said.
+    """
+    if document.value.get("version") != 1 or findings.has(document, ("version",)):
+        return False
+    for section, kind in _EXPECTED.items():
+        wrong_type = section in document.value and not isinstance(document.value[section], kind)
+        if wrong_type or findings.has(document, (section,)):
+            return False
+    if findings.is_wrong(document, "include") or findings.is_wrong(document, "delivery"):
+        return False
+    sentry = document.value.get("sentry", {})
+    return not any(findings.is_wrong(document, "sentry", key) for key in sentry if key not in _HARMLESS)
+
+
+def check_sections(document: Document, findings: Findings) -> None:
+    """What the schema cannot say about `defaults`, `modules`, `delivery` and `sentry`."""
+    value = document.value
+    _check_defaults(document, ("defaults",), value.get("defaults"), findings)
+    modules = value.get("modules")
+    for name, module in modules.items() if isinstance(modules, dict) else ():
+        if isinstance(module, dict):
+            _check_defaults(document, ("modules", name, "defaults"), module.get("defaults"), findings)
+    delivery = value.get("delivery")
+    spool = delivery.get("spool") if isinstance(delivery, dict) else None
+    if isinstance(spool, dict):
+        path = ("delivery", "spool")
+        check_unit(document, (*path, "max_size"), spool, units.size, "bad-size", findings)
+        check_unit(document, (*path, "max_age"), spool, units.duration, "bad-duration", findings)
+    _check_sentry(document, value.get("sentry"), findings)
+
+
+def check_unit(
+    document: Document,
+    path: tuple[Key, ...],
+    mapping: dict[str, Any],
+    parse: Any,
+    slug: str,
+    findings: Findings,
+    *,
+    switch: bool = False,
+) -> None:
+    """What a unit's parser refuses though its pattern passed in the schema: `0s`, or 400 days."""
+    key = path[-1]
+    if not isinstance(key, str) or key not in mapping or findings.has(document, path):
+        return
+    value = mapping[key]
+    if switch and (value is None or value is False or value == "off"):
+        return
+    try:
+        parse(value)
+    except units.UnitError as error:
+        findings.add(document, path, slug, str(error), error.hint)
+
+
+def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:
+    """The keys that a monitor and `defaults` share."""
+    check_unit(document, (*path, "threshold"), mapping, units.duration, "bad-duration", findings, switch=True)
+    check_unit(document, (*path, "rate_limit"), mapping, units.rate, "bad-rate", findings, switch=True)
+    ladder = mapping.get("thresholds")
+    if isinstance(ladder, dict):
+        for key in ladder:
+            check_unit(document, (*path, "thresholds", key), ladder, units.duration, "bad-duration", findings)
+        if not findings.is_wrong(document, *path, "thresholds"):
+            check_ladder(Placed(document, (*path, "thresholds"), ladder), findings)
+
+
+def sentry_data(
+    settings: Settings, environ: Mapping[str, str], variables: dict[str, str | None], main: Document, findings: Findings
+) -> SentryData:
+    given = {key: placed.value for key, placed in settings.sentry.items()}
+
+    def text(key: str, variable: str) -> str | None:
+        value = given.get(key)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        variables[variable] = environ.get(variable)
+        return (variables[variable] or "").strip() or None
+
+    dsn = text("dsn", "SENTRY_DSN")
+    if dsn is not None and not _DSN.fullmatch(dsn):
+        if "dsn" not in settings.sentry or variables.get("SENTRY_DSN") == dsn:
+            findings.add(
+                main,
+                ("sentry", "dsn"),
+                "bad-dsn",
+                "SENTRY_DSN in the environment is not a Sentry DSN",
+                "it looks like https://public_key@host/project",
+                severity="warning",
+            )
+        dsn = None
+    debug = given.get("debug")
+    if not isinstance(debug, bool):
+        variables["SENTRY_DEBUG"] = environ.get("SENTRY_DEBUG")
+        debug = (variables["SENTRY_DEBUG"] or "").strip().lower() in _TRUE
+    return {
+        "dsn": dsn,
+        "environment": text("environment", "SENTRY_ENVIRONMENT"),
+        "release": text("release", "SENTRY_RELEASE"),
+        "sample_rate": float(given.get("sample_rate", 1.0)),
+        "traces_sample_rate": float(given.get("traces_sample_rate", 0.0)),
+        "profiles_sample_rate": float(given.get("profiles_sample_rate", 0.0)),
+        "debug": debug,
+        "user": list(given.get("user", ["id"])),
+        "ignore_errors": list(given.get("ignore_errors", _IGNORED)),
+        "integrations": given.get("integrations", "auto"),
+        "tags": dict(given.get("tags", {})),
+    }
+
+
+def spool_data(settings: Settings, main: Document) -> SpoolData:
+    """A relative directory lies beside the main file, never in the current directory."""
+    given = {key: placed.value for key, placed in settings.spool.items()}
+    directory = given.get("directory") or None
+    if directory is not None:
+        directory = os.path.join(os.path.dirname(os.path.abspath(main.file)), os.path.expanduser(directory))
+    return {
+        "directory": directory,
+        "max_size": units.size(given.get("max_size", "256MB")),
+        "max_age": units.duration(given.get("max_age", "7d")),
+        "durable": bool(given.get("durable", False)),
+    }
+
+
+def _check_defaults(document: Document, path: tuple[Key, ...], value: object, findings: Findings) -> None:
+    if isinstance(value, dict):
+        check_inheritable(document, path, value, findings)
+
+
+def _check_sentry(document: Document, sentry: object, findings: Findings) -> None:
+    if not isinstance(sentry, dict):
+        return
+    dsn = sentry.get("dsn")
+    path: tuple[Key, ...] = ("sentry", "dsn")
+    if isinstance(dsn, str) and dsn.strip() and not findings.has(document, path) and not _DSN.fullmatch(dsn.strip()):
+        findings.add(
+            document,
+            path,
+            "bad-dsn",
+            "this is not a Sentry DSN",
+            "it looks like https://public_key@host/project; leave it empty to send nothing",
+        )
+    ignored = sentry.get("ignore_errors")
+    for index, name in enumerate(ignored if isinstance(ignored, list) else ()):
+        path = ("sentry", "ignore_errors", index)
+        if isinstance(name, str) and not findings.has(document, path):
+            try:
+                parse_dotted(name)
+            except TargetError as error:
+                findings.add(document, path, "bad-exception", f"`{name[:100]}`: {error}", error.hint)

@@ -1,0 +1,1 @@
+"""Keeps envelopes on disk and brings them to Sentry."""

@@ -1,0 +1,61 @@
+"""From an Observation to an envelope on disk, before the call that made it returns."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..model import Envelope
+from ..observe import causes, context, event
+from . import wire
+from .sender import Sender
+from .spool import Spool
+
+if TYPE_CHECKING:
+    from ..health import Health
+    from ..model import Observation, SentryData, SpoolData
+
+#: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
+LAST_MOMENT = 1.0
+
+
+class Sink:
+    def __init__(self, sentry: SentryData, spool: SpoolData, state: str, health: Health) -> None:
+        self._sentry = sentry
+        self._health = health
+        self.spool = open_spool(spool, state, health)
+        self.sender = Sender(self.spool, sentry["dsn"], count=health.count) if sentry["dsn"] else None
+
+    def report(self, observation: Observation) -> None:
+        made = event.build(observation, sentry=self._sentry, context=context.collect(), own=causes.own_code)
+        event_id = str(made["event_id"])
+        envelope = Envelope(event_id, "error", wire.encode(event_id, "event", event.encode(made)))
+        self.keep_envelope(envelope, slow=observation.report == "slow")
+        self._health.count("captured", observation.monitor["name"])
+        self._health.flush()
+
+    def keep_envelope(self, envelope: Envelope, *, slow: bool = False) -> None:
+        """On disk when this returns; what is slow gives way first where the spool is full."""
+        self.spool.write(envelope, slow=slow)
+        if self.sender is not None:
+            self.sender.wake()
+
+    def close(self) -> None:
+        if self.sender is not None:
+            self.sender.close(LAST_MOMENT)
+
+    def after_fork(self) -> None:
+        """In a forked child: nothing of the parent's goes on here."""
+        self.spool.after_fork()
+        if self.sender is not None:
+            self.sender.after_fork()
+
+
+def open_spool(settings: SpoolData, state: str, health: Health) -> Spool:
+    return Spool(
+        settings["directory"] or os.path.join(state, "spool"),
+        max_size=settings["max_size"],
+        max_age=settings["max_age"],
+        durable=settings["durable"],
+        count=health.count,
+    )

@@ -1,0 +1,313 @@
+"""One POST of one envelope to Sentry, and what came of it.
+
+Only the sender's thread and the command line come here: `urllib3`, and through it `ssl`, are imported by the first
+`send`, never by importing this file.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from _thread import allocate_lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import guard
+from ..errors import AgentError
+from . import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONNECT_TIMEOUT = 3.0  # seconds
+READ_TIMEOUT = 10.0  # seconds, for each answer of the socket
+_CLIENT = "erp-sentry-agent/0.1"
+_SNIPPET = 500  # bytes of an answer that are worth keeping
+_COMPRESS_FROM = 1024  # bytes
+_DEFAULT_LIMIT = 60.0  # seconds, of a 429 that does not say
+_LONGEST_LIMIT = 24 * 3600.0  # seconds; a longer one is a mistake of somebody's clock
+
+#: What a sender makes of an outcome.
+ACCEPTED = "accepted"
+REJECTED = "rejected"  # this envelope will never be taken
+LIMITED = "limited"  # not now, not this category
+REFUSED = "refused"  # an operator's mistake (DSN, proxy, address): no envelope would be taken
+UNREACHABLE = "unreachable"  # try again
+
+_REFUSED_STATUSES = frozenset((401, 403, 404, 405, 407))
+_PASSING_STATUSES = frozenset((408, 425))
+
+#: Held while urllib3 and ssl are being imported, so that a fork can wait for that (sender.py says why).
+importing = allocate_lock()
+
+
+class DsnError(AgentError):
+    """The text says what is wrong with it and never repeats it, for it may hold a secret."""
+
+
+class Dsn(NamedTuple):
+    scheme: str
+    public_key: str
+    host: str
+    port: int
+    path: str  # "" or "/prefix"
+    project: str
+
+    @property
+    def address(self) -> str:
+        """host, and the port where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def envelope_url(self) -> str:
+        return f"{self.scheme}://{self.address}{self.path}/api/{self.project}/envelope/"
+
+
+class Outcome(NamedTuple):
+    kind: str
+    status: int = 0
+    detail: str = ""
+    limits: Mapping[str, float] = {}  # category → seconds from now; "" stands for all of them
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def parse_dsn(dsn: str) -> Dsn:
+    """`https://key@host[:port][/prefix]/project`. Raises DsnError."""
+    scheme, separator, rest = dsn.strip().partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in _PORTS:
+        raise DsnError("the DSN does not begin with http:// or https://; copy it from the project's Client Keys page")
+    rest = rest.partition("?")[0].partition("#")[0]
+    authority, _, path = rest.partition("/")
+    user, separator, address = authority.rpartition("@")
+    public_key = user.partition(":")[0]
+    if not separator or not public_key:
+        raise DsnError("the DSN has no key before the @; copy it from the project's Client Keys page")
+    host, port = _host_and_port(address, _PORTS[scheme])
+    prefix, _, project = path.rstrip("/").rpartition("/")
+    if not project or not all(c.isascii() and (c.isalnum() or c in "_-") for c in project):
+        raise DsnError("the DSN does not end in a project number; copy it from the project's Client Keys page")
+    if any(c.isspace() or not c.isprintable() for c in public_key + host + prefix):
+        raise DsnError("the DSN has blanks or control characters in it")
+    return Dsn(scheme, public_key, host, port, "/" + prefix.strip("/") if prefix.strip("/") else "", project)
+
+
+def _host_and_port(address: str, default: int) -> tuple[str, int]:
+    if address.startswith("["):
+        host, _, after = address[1:].partition("]")
+        port = after[1:] if after.startswith(":") else ""
+    else:
+        host, _, port = address.partition(":")
+    if not host:
+        raise DsnError("the DSN has no host after the @")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise DsnError("the port in the DSN is not a number between 1 and 65535")
+    return host, int(port) if port else default
+
+
+def parse_limits(header: str) -> dict[str, float]:
+    """`X-Sentry-Rate-Limits` as category → seconds. Parts that make no sense are passed over."""
+    limits: dict[str, float] = {}
+    for part in header.split(","):
+        fields = part.strip().split(":")
+        seconds = _seconds(fields[0])
+        if seconds is None or len(fields) < 2:
+            continue
+        namespaces = fields[4].split(";") if len(fields) > 4 and fields[4] else []
+        for category in fields[1].split(";"):
+            name = category.strip()
+            if name == "metric_bucket" and namespaces and "custom" not in namespaces:
+                continue  # limits another kind of metrics than those that applications send
+            limits[name] = max(limits.get(name, 0.0), seconds)
+    return limits
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return min(seconds, _LONGEST_LIMIT) if seconds >= 0 else None
+
+
+def _retry_after(value: str) -> float:
+    seconds = _seconds(value)
+    if seconds is not None:
+        return seconds
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return min(max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0), _LONGEST_LIMIT)
+    except (TypeError, ValueError, OverflowError):
+        return _DEFAULT_LIMIT
+
+
+class Transport:
+    """Keeps one connection. Not shared with a forked child: the child opens its own."""
+
+    def __init__(
+        self, dsn: Dsn, *, connect_timeout: float = CONNECT_TIMEOUT, read_timeout: float = READ_TIMEOUT
+    ) -> None:
+        self.dsn = dsn
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._pool: Any = None
+        self._pid = 0
+
+    def send(self, data: bytes) -> Outcome:
+        """Never raises: whatever goes wrong on the way is an UNREACHABLE with its reason."""
+        try:
+            pool = self._open()
+        except ImportError as error:
+            return Outcome(UNREACHABLE, detail=f"urllib3 cannot be imported ({error}); install it beside the agent")
+        except Exception as error:
+            return Outcome(UNREACHABLE, detail=f"no connection can be set up: {_words(error)}")
+        try:
+            return self._post(pool, data)
+        except Exception as error:
+            return Outcome(UNREACHABLE, detail=_words(error))
+
+    def close(self) -> None:
+        """Give the connection back; the next `send` opens another."""
+        pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            try:
+                pool.clear()
+            except Exception:
+                guard.swallow("closing the connection to Sentry")
+
+    def _open(self) -> Any:
+        if self._pool is None or self._pid != os.getpid():
+            with importing:
+                # all that a delivery imports sooner or later; `encodings.idna` at the first look-up of a host name
+                import email.utils  # noqa: F401
+                import encodings.idna  # noqa: F401
+                import json  # noqa: F401
+
+                import urllib3  # noqa: F401
+
+                settings = _settings(self.dsn)
+                self._pool = _pool(self.dsn, settings)
+            self._pid = os.getpid()
+        return self._pool
+
+    def _post(self, pool: Any, data: bytes) -> Outcome:
+        import urllib3
+
+        body = wire.with_sent_at(data, time.time())
+        headers = {
+            "Content-Type": "application/x-sentry-envelope",
+            "User-Agent": _CLIENT,
+            "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client={_CLIENT}, sentry_key={self.dsn.public_key}",
+        }
+        if len(body) >= _COMPRESS_FROM:
+            packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with the gzip header
+            body = packer.compress(body) + packer.flush()
+            headers["Content-Encoding"] = "gzip"
+        response = pool.request(
+            "POST",
+            self.dsn.envelope_url,
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=self._connect_timeout, read=self._read_timeout),
+        )
+        return _outcome(response.status, response.headers, self._answer(response))
+
+    def _answer(self, response: Any) -> str:
+        """The beginning of the body. One that drips or does not end costs the connection, not the sender's time."""
+        deadline = time.monotonic() + self._read_timeout
+        body = b""
+        whole = False
+        try:
+            while len(body) < _SNIPPET and time.monotonic() < deadline:
+                byte = response.read(1, decode_content=True)  # more at once would wait for a server that drips
+                if not byte:
+                    whole = True
+                    break
+                body += byte
+        except Exception as error:
+            # The status has been said, and that is the answer; the rest only explains it.
+            body += f" [{type(error).__name__}]".encode()
+        finally:
+            if whole:
+                response.release_conn()
+            else:
+                response.close()
+        return body.decode("utf-8", "replace").strip()
+
+
+def _outcome(status: int, headers: Mapping[str, str], answer: str) -> Outcome:
+    limits = parse_limits(headers.get("X-Sentry-Rate-Limits") or "")
+    detail = f"HTTP {status}" + (f": {answer}" if answer else "")
+    if 200 <= status < 300:
+        return Outcome(ACCEPTED, status, detail, limits)
+    if status == 429:
+        return Outcome(LIMITED, status, detail, limits or {"": _retry_after(headers.get("Retry-After") or "")})
+    if status in _REFUSED_STATUSES or 300 <= status < 400:
+        return Outcome(REFUSED, status, detail, limits)
+    if 400 <= status < 500 and status not in _PASSING_STATUSES:
+        return Outcome(REJECTED, status, detail, limits)
+    return Outcome(UNREACHABLE, status, detail, limits)
+
+
+class _Settings(NamedTuple):
+    proxy: str | None
+    certificates: str | None
+
+
+def _settings(dsn: Dsn) -> _Settings:
+    # typeshed does not list the second
+    from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
+    proxies = getproxies_environment()
+    proxy = proxies.get(dsn.scheme) or proxies.get("all")
+    if proxy and proxy_bypass_environment(f"{dsn.host}:{dsn.port}", proxies):
+        proxy = None
+    if proxy and "://" not in proxy:
+        proxy = "http://" + proxy
+    return _Settings(proxy, _certificates() if dsn.scheme == "https" else None)
+
+
+def _certificates() -> str | None:
+    """None leaves it to the system's own store."""
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    if named:
+        return named
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return certifi.where()
+
+
+def _pool(dsn: Dsn, settings: _Settings) -> Any:
+    import urllib3
+
+    options: dict[str, Any] = {"num_pools": 2, "maxsize": 1}
+    if dsn.scheme == "https":
+        options["cert_reqs"] = "CERT_REQUIRED"
+        if settings.certificates:
+            options["ca_certs"] = settings.certificates
+    if not settings.proxy:
+        return urllib3.PoolManager(**options)
+    if settings.proxy.lower().startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        return SOCKSProxyManager(settings.proxy, **options)
+    credentials = urllib3.util.parse_url(settings.proxy).auth
+    if credentials:
+        from urllib.parse import unquote
+
+        options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=unquote(credentials))
+    return urllib3.ProxyManager(settings.proxy, **options)
+
+
+def _words(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

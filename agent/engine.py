@@ -1,0 +1,152 @@
+"""The part of the agent that works: imported with the first module that a monitor names.
+
+Wires the applier, the probes and the sink together, and keeps them right across fork and exit.
+"""
+
+import os
+import sys
+
+from . import guard
+from .bootstrap import HOOKS
+from .health import Health
+from .hook.apply import Applier
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FunctionType, ModuleType
+    from typing import Any
+
+    from .config.cache import Index
+    from .deliver.sink import Sink
+    from .hook.resolve import Found
+    from .model import MonitorData, Observation
+    from .observe.probe import Probe
+
+
+class Engine:
+    def __init__(self, index: "Index", state: str) -> None:
+        self.sentry, self.spool = index.settings()
+        self.state = state
+        self.health = Health(os.path.join(state, "run"), index.path, index.stale)
+        for problem in index.problems:
+            self.health.record("problem", problem)
+        if index.stale:
+            self.health.record("problem", "the last good plan is in force: " + index.stale)
+            self.health.flush()
+        self._sink: "Sink | None" = None
+        self.applier = Applier(index.monitors_of, self._bind, self._record)
+        self._integrations = _Integrations(self)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    @property
+    def follows_subclasses(self) -> bool:
+        return self.applier.follows_subclasses
+
+    def imported(self, name: str, module: "ModuleType") -> None:
+        """A module that a monitor or an integration names has just been run."""
+        self.applier.imported(name, module)
+        self._integrations.imported(name, module)
+        self.health.flush()
+
+    def sink(self) -> "Sink":
+        """Where reports go; made with the first one."""
+        if self._sink is None:
+            import atexit
+
+            from .deliver.sink import Sink
+
+            self._sink = Sink(self.sentry, self.spool, self.state, self.health)
+            atexit.register(self.close)
+        return self._sink
+
+    def set_up_sdk(self) -> None:
+        """A framework was imported: give the Sentry SDK its integrations and our spool, if there is a DSN."""
+        if self.sentry["dsn"] is None or self.sentry["integrations"] == []:
+            return
+        try:
+            from .deliver import sentry
+
+            outcome = sentry.set_up(self.sentry, self.sink().keep_envelope)
+        except ImportError as error:
+            outcome = f"the Sentry SDK cannot be imported: {error}"
+        self.health.record("sdk", outcome)
+
+    def report(self, observation: "Observation") -> None:
+        self.sink().report(observation)
+
+    def close(self) -> None:
+        """At exit: what waits has a moment to leave, the counters are written."""
+        try:
+            if self._sink is not None:
+                self._sink.close()
+            self.health.flush(final=True)
+        except Exception:
+            guard.swallow("ending")
+
+    def undo(self) -> None:
+        self.applier.undo()
+        self._integrations.undo()
+
+    def _bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
+        from .observe.probe import Probe
+
+        probe = Probe(
+            monitor,
+            found,
+            function,
+            report=self.report,
+            count=self.health.count,
+            ignore=self.sentry["ignore_errors"],
+            sample_rate=self.sentry["sample_rate"],
+            span=self._integrations.span_for(monitor),
+        )
+        for reason in probe.disabled:
+            self.health.record("failed", monitor["name"], found.path, reason)
+        return probe
+
+    def _record(self, what: str, monitor: str, path: str, note: str) -> None:
+        self.health.record(what, monitor, path, note)
+
+    def _forked(self) -> None:
+        try:
+            from .hook import patch
+
+            patch.after_fork()
+            if self._sink is not None:
+                self._sink.after_fork()
+        except Exception:
+            guard.swallow("going on after a fork")
+
+
+class _Integrations:
+    """What frameworks need beyond monitors: context, tracing, commands. Each is loaded with its framework."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._undo: "list[Any]" = []
+
+    def imported(self, name: str, module: "ModuleType") -> None:
+        integration = HOOKS.get(name)
+        if integration is None:
+            return
+        try:
+            __import__(__package__ + ".integrations." + integration)
+            install = sys.modules[__package__ + ".integrations." + integration].install
+            self._undo += install(name, module, self._engine)
+        except Exception:
+            guard.swallow("integrating with " + name)
+
+    def span_for(self, monitor: "MonitorData") -> "Any":
+        if self._engine.sentry["dsn"] is None or monitor["span"] == "never":
+            return None
+        if not self._engine.sentry["traces_sample_rate"] and monitor["span"] != "always":
+            return None
+        from .observe import spans
+
+        return spans.enter, spans.leave
+
+    def undo(self) -> None:
+        for change in reversed(self._undo):
+            change.undo()
+        self._undo.clear()

@@ -1,0 +1,48 @@
+"""The one place that decides what becomes of an internal error.
+
+Nothing of ours raises into the host, so every entry from the host into the agent ends in `swallow`. It counts the
+error, keeps its text for `status`, writes one stderr line for each distinct place, and in the agent's own tests
+(AGENT_TESTING=1) raises it again, so that no mistake hides behind the host's good behaviour.
+"""
+
+import os
+import sys
+
+#: With AGENT_TESTING=1 internal errors are raised instead of swallowed.
+LOUD = os.environ.get("AGENT_TESTING") == "1"
+
+#: "where: what" of the internal errors so far, with how often each happened.
+internal_errors: "dict[str, int]" = {}
+
+_MOST_DISTINCT = 50
+
+
+def say(line: str) -> None:
+    """Write one short line to stderr; a closed or missing stderr is nobody's problem."""
+    try:
+        stream = sys.stderr
+        if stream is not None:
+            stream.write("agent: " + line + "\n")
+    except Exception:
+        pass
+
+
+def swallow(where: str) -> None:
+    """Deal with the exception being handled: call from an `except Exception` block only.
+
+    `where` names the agent's step in words. BaseExceptions that are not Exceptions (KeyboardInterrupt, a greenlet's
+    exit) are the host's and must not be caught by the caller in the first place.
+    """
+    if LOUD:
+        raise
+    try:
+        kind, error, _ = sys.exc_info()
+        text = where + ": " + (kind.__name__ if kind else "?") + ": " + str(error)
+        first = text not in internal_errors
+        if first and len(internal_errors) >= _MOST_DISTINCT:
+            return
+        internal_errors[text] = internal_errors.get(text, 0) + 1
+        if first:
+            say("internal error while " + text + " (the host is not affected)")
+    except Exception:
+        pass

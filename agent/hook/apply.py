@@ -1,0 +1,261 @@
+"""Applies the monitors of a plan to modules as they appear, and remembers what became of each target.
+
+An import gives occasion to: resolve the targets that the module may hold, expand the patterns that it matches, retry
+what was not there before, and visit new subclasses where a monitor covers overriding methods. A target that cannot be
+monitored disables itself and says why; nothing else is affected.
+"""
+
+import sys
+from types import FunctionType, ModuleType
+
+from ..errors import CannotPatch
+from . import patch, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import CodeType
+    from typing import Any, Protocol
+
+    from ..model import MonitorData, TargetData
+
+    class Owner(Protocol):
+        """What is bound to one patched function: a probe."""
+
+        name: str
+        receiver: object
+
+        def make(self, original: FunctionType) -> CodeType: ...
+
+    #: (monitor, what was found, the function that will be patched, is it a pattern) → the probe, or CannotPatch
+    Bind = Callable[[MonitorData, resolve.Found, FunctionType], Owner]
+    #: (what happened: patched | failed | waiting, monitor's name, dotted path, note)
+    Record = Callable[[str, str, str, str], None]
+
+
+class Applier:
+    def __init__(self, monitors_of: "Callable[[str], Iterable[MonitorData]]", bind: "Bind", record: "Record") -> None:
+        self._monitors_of = monitors_of
+        self._bind = bind
+        self._record = record
+        self._undo: "list[patch.Layer | patch.Placed | _Partial]" = []
+        self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData]]" = {}
+        self._failed: "set[tuple[str, str, str]]" = set()
+        self._families: "list[tuple[MonitorData, resolve.Found]]" = []
+        self._placed: "set[tuple[str, int]]" = set()
+
+    @property
+    def follows_subclasses(self) -> bool:
+        return bool(self._families)
+
+    def imported(self, name: str, module: ModuleType) -> None:
+        """`module` has just been run under `name`."""
+        monitors = list(self._monitors_of(name))
+        for monitor in monitors:
+            for target in monitor["targets"]:
+                if not target["pattern"]:
+                    self._apply(name, module, monitor, target)
+        # What a person named one by one comes before what a pattern sweeps up.
+        for monitor in monitors:
+            for target in monitor["targets"]:
+                if target["pattern"]:
+                    self._apply_pattern(name, module, monitor, target)
+        self._retry(name)
+        for monitor, found in list(self._families):
+            self._visit_subclasses(monitor, found)
+
+    def undo(self) -> None:
+        for change in reversed(self._undo):
+            change.undo()
+        self._undo.clear()
+
+    def _retry(self, imported: str) -> None:
+        for (name, _, _), (monitor, target) in list(self._pending.items()):
+            module = sys.modules.get(name)
+            if name != imported and isinstance(module, ModuleType):
+                self._apply(name, module, monitor, target)
+
+    def _apply(self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData") -> None:
+        attribute = attribute_in(name, target)
+        if attribute is None:
+            return
+        key = (name, monitor["name"], target["path"])
+        try:
+            found = resolve.resolve(module, attribute)
+            self._patch(monitor, found, sweeping=False)
+        except resolve.InSubmodule:
+            return
+        except resolve.NotThere as missing:
+            if key not in self._pending:
+                self._pending[key] = (monitor, target)
+                self._record("waiting", monitor["name"], target["path"], str(missing))
+            return
+        except CannotPatch as reason:
+            self._fail(monitor, target["path"], str(reason))
+        except Exception as error:  # one target's trouble stays its own
+            self._fail(monitor, target["path"], f"{type(error).__name__}: {error}")
+        self._pending.pop(key, None)
+
+    def _fail(self, monitor: "MonitorData", path: str, reason: str) -> None:
+        key = (monitor["name"], path, reason)
+        if key not in self._failed:
+            self._failed.add(key)
+            self._record("failed", monitor["name"], path, reason)
+
+    def _apply_pattern(self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData") -> None:
+        rest = pattern_in(name, target)
+        if rest is None:
+            return
+        for attribute in _expand(module, rest):
+            path = name + "." + attribute
+            if any(matches(pattern, path) for pattern in monitor["exclude"]):
+                continue
+            try:
+                found = resolve.resolve(module, attribute)
+                self._patch(monitor, found, sweeping=True)
+            except (resolve.NotThere, resolve.InSubmodule):
+                continue
+            except CannotPatch as reason:
+                self._fail(monitor, path, str(reason))
+            except Exception as error:
+                self._fail(monitor, path, f"{type(error).__name__}: {error}")
+
+    def _patch(self, monitor: "MonitorData", found: "resolve.Found", *, sweeping: bool) -> None:
+        function = found.function
+        if function is None:
+            self._place(monitor, found)
+            return
+        for layer in patch.layers_of(function):
+            owner: "Any" = layer.owner
+            if owner.name == monitor["name"] and owner.receiver is found.receiver:
+                return  # the same module again, or another way to the same function
+            if sweeping or owner.receiver is found.receiver:
+                if not sweeping:
+                    self._fail(monitor, found.path, f"already monitored by {owner.name!r}")
+                return
+        probe = self._bind(monitor, found, function)
+        self._undo.append(patch.patch_function(function, probe.make, probe))
+        self._record("patched", monitor["name"], found.path, found.note)
+        if monitor["subclasses"] and isinstance(found.parent, type):
+            self._families.append((monitor, found))
+            self._visit_subclasses(monitor, found)
+
+    def _place(self, monitor: "MonitorData", found: "resolve.Found") -> None:
+        """Patch an object that has no code to give: a function of ours runs it, and stands where it stood."""
+        raw: "Any" = found.raw
+        key = (found.path, id(raw))
+        if key in self._placed:
+            return
+        partial = not resolve.is_compiled(raw)
+        inner = raw.func if partial else raw
+        qualname = getattr(raw, "__qualname__", found.name)
+        module = getattr(raw, "__module__", None) or getattr(found.parent, "__module__", None) or found.parent.__name__
+        function = patch.stand_in(inner, found.name, qualname, module)
+        probe = self._bind(monitor, found, function)
+        layer = patch.patch_function(function, probe.make, probe)
+        change: "patch.Placed | _Partial"
+        change = _Partial(raw, function) if partial else patch.Placed(found.parent, found.name, raw, function)
+        self._undo += [layer, change]
+        self._placed.add(key if partial else (found.path, id(function)))
+        self._record("patched", monitor["name"], found.path, found.note)
+
+    def _visit_subclasses(self, monitor: "MonitorData", found: "resolve.Found") -> None:
+        pending = list(type.__subclasses__(found.parent))
+        while pending:
+            cls = pending.pop()
+            pending += type.__subclasses__(cls)
+            raw = resolve.namespace(cls).get(found.name)
+            if raw is None:
+                continue
+            path = f"{cls.__module__}.{cls.__qualname__}.{found.name}"
+            try:
+                override = resolve.found_in(path, cls, found.name, raw)
+                if override.function is not None:
+                    self._patch_override(monitor, override)
+            except CannotPatch as reason:
+                self._fail(monitor, path, str(reason))
+
+    def _patch_override(self, monitor: "MonitorData", found: "resolve.Found") -> None:
+        assert found.function is not None
+        if any(layer.owner.name == monitor["name"] for layer in patch.layers_of(found.function)):  # type: ignore[attr-defined]
+            return
+        probe = self._bind(monitor, found, found.function)
+        self._undo.append(patch.patch_function(found.function, probe.make, probe))
+        self._record("patched", monitor["name"], found.path, "overrides the target")
+
+
+class _Partial:
+    """The function inside one functools.partial object, exchanged: the object itself stays who it is."""
+
+    def __init__(self, partial: "Any", function: FunctionType) -> None:
+        self._partial = partial
+        self._inner = partial.func
+        self._set(function)
+
+    def _set(self, function: object) -> None:
+        partial = self._partial
+        partial.__setstate__((function, partial.args, partial.keywords, partial.__dict__ or None))
+
+    def undo(self) -> bool:
+        self._set(self._inner)
+        return True
+
+
+def attribute_in(module: str, target: "TargetData") -> "str | None":
+    """The part of a target that would be an attribute of `module`; None if the target cannot lie there."""
+    if target["module"] is not None:
+        return target["attribute"] if target["module"] == module else None
+    path = target["path"]
+    return path[len(module) + 1 :] if path.startswith(module + ".") else None
+
+
+def pattern_in(module: str, target: "TargetData") -> "list[str] | None":
+    """The segments of a pattern that are left for the attributes of `module`; None where its name does not match."""
+    if target["module"] is not None:
+        return (target["attribute"] or "").split(".") if segment_match(target["module"], module) else None
+    segments = target["path"].split(".")
+    names = module.split(".")
+    if len(segments) <= len(names):
+        return None
+    if all(segment_match(pattern, name) for pattern, name in zip(segments, names)):
+        return segments[len(names) :]
+    return None
+
+
+def segment_match(pattern: str, name: str) -> bool:
+    """Does `name` match a pattern in which * stands for any run of characters? (fnmatch would import re.)"""
+    if "*" not in pattern:
+        return pattern == name
+    head, *middle, tail = pattern.split("*")
+    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
+        return False
+    at = len(head)
+    end = len(name) - len(tail)
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Does a dotted path match a dotted pattern, segment by segment?"""
+    patterns = pattern.replace(":", ".").split(".")
+    names = path.split(".")
+    return len(patterns) == len(names) and all(map(segment_match, patterns, names))
+
+
+def _expand(parent: "Any", segments: "list[str]") -> "Iterator[str]":
+    """The attribute paths below `parent` that match, of what `parent` itself defines."""
+    first, rest = segments[0], segments[1:]
+    public_only = not first.startswith("_")
+    for name, raw in resolve.members(parent, public_only):
+        if not segment_match(first, name):
+            continue
+        if rest:
+            if isinstance(raw, type):
+                for below in _expand(raw, rest):
+                    yield name + "." + below
+        elif not isinstance(raw, type):
+            yield name

@@ -1,0 +1,169 @@
+"""Notices the import of modules that monitors name, and of no others.
+
+The finder stands first on `sys.meta_path`. For a module that no monitor names it answers None after one dictionary
+look-up. For one that is named it asks the other finders for the spec, and lets the spec's own loader run the module;
+when the module has run, `on_import(name, module)` is told. The module keeps the spec and the loader that it would have
+had.
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+    Swallow = Callable[[str], None]
+
+
+class Finder:
+    """`wanted` holds module names; `roots` the top-level packages in which patterns may match any module.
+
+    Everything fallible happens here, where answering None is still possible; once a loader has been handed out, the
+    import depends on it. `swallow(where)` deals with internal errors.
+    """
+
+    def __init__(
+        self,
+        wanted: "Container[str]",
+        roots: "Container[str]",
+        on_import: "Callable[[str, ModuleType], None]",
+        swallow: "Swallow",
+    ) -> None:
+        self.wanted = wanted
+        self.roots = roots
+        self.every_module = False  # set when classes defined anywhere matter (`subclasses: true`)
+        self._on_import = on_import
+        self._swallow = swallow
+
+    def find_spec(self, name: str, path: "Any" = None, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        try:
+            finders = sys.meta_path
+            if finders[0] is not self and self in finders:
+                # Another finder has put itself in front: what it finds we would never see.
+                finders.insert(0, self)
+                del finders[finders.index(self, 1)]
+            if (
+                name not in self.wanted
+                and not (self.roots and name.partition(".")[0] in self.roots)
+                and not self.every_module
+            ):
+                return None
+            for finder in finders:
+                if finder is self:
+                    continue
+                find = getattr(finder, "find_spec", None)
+                spec: "ModuleSpec | None" = find(name, path, target) if find is not None else None
+                if spec is not None:
+                    if spec.loader is not None:
+                        self._watch(spec)
+                    return spec
+        except Exception:
+            # A finder of the host's that raises will be asked again by the import system, and raise there.
+            if not isinstance(sys.exc_info()[1], ImportError):
+                self._swallow("looking for the module " + name)
+        return None
+
+    def _watch(self, spec: "ModuleSpec") -> None:
+        loader = spec.loader
+        if type(loader).__module__ in _FRESH_LOADERS and hasattr(loader, "exec_module"):
+            # These are made anew for each spec, so that one instance can carry the change and lose it again: the
+            # module's loader is then the very object, of the very type, that it would have been.
+            try:
+                loader.exec_module = _Exec(self, loader)  # type: ignore[union-attr, method-assign]
+            except AttributeError:
+                pass
+            else:
+                return
+        spec.loader = _Loader(self, loader)  # type: ignore[assignment]
+
+    def loaded(self, name: str, module: "ModuleType") -> None:
+        try:
+            # A module may put something else in its own place; that is what importers get.
+            self._on_import(name, sys.modules.get(name, module))
+        except Exception:
+            self._swallow("applying monitors to " + name)
+
+
+_FRESH_LOADERS = ("_frozen_importlib_external", "importlib._bootstrap_external")
+
+
+class _Exec:
+    """Stands in for `exec_module` on one loader, for one import."""
+
+    def __init__(self, finder: Finder, loader: "Any") -> None:
+        self._finder = finder
+        self._loader = loader
+
+    def __call__(self, module: "ModuleType") -> None:
+        loader = self._loader
+        try:
+            del loader.exec_module
+        except AttributeError:
+            pass
+        try:
+            loader.exec_module(module)
+        except BaseException as error:
+            # The host's traceback shows no frame of ours (from Python 3.11 on: docs/limits.md).
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            raise
+        self._finder.loaded(module.__name__, module)
+
+
+class _Loader:
+    """Stands in for a loader that is shared or foreign, until the module is about to run."""
+
+    def __init__(self, finder: Finder, loader: "Any") -> None:
+        self._finder = finder
+        self._loader = loader
+        if not hasattr(loader, "exec_module"):
+            self.load_module = self._load_module
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._loader, name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> "Any":  # isinstance must answer as for the loader that this stands in for
+        return type(self._loader)
+
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
+        create = getattr(self._loader, "create_module", None)
+        return create(spec) if create is not None else None
+
+    def exec_module(self, module: "ModuleType") -> None:
+        self._restore(module)
+        try:
+            self._loader.exec_module(module)
+        except BaseException as error:
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            raise
+        self._finder.loaded(module.__name__, module)
+
+    def _load_module(self, name: str) -> "ModuleType":
+        module: "ModuleType" = self._loader.load_module(name)
+        self._restore(module)
+        self._finder.loaded(name, module)
+        return module
+
+    def _restore(self, module: "ModuleType") -> None:
+        spec = getattr(module, "__spec__", None)
+        if spec is not None and spec.loader is self:
+            spec.loader = self._loader
+        if getattr(module, "__loader__", None) is self:
+            try:
+                module.__loader__ = self._loader
+            except AttributeError:
+                pass
+
+
+def install(finder: Finder) -> None:
+    sys.meta_path.insert(0, finder)
+
+
+def uninstall(finder: Finder) -> None:
+    if finder in sys.meta_path:
+        sys.meta_path.remove(finder)

@@ -1,0 +1,221 @@
+"""Installs trampolines in functions and takes them out again.
+
+A function is patched in place: its `__code__` becomes a trampoline, and a twin (a function over the old code with the
+same globals, defaults and closure) is what the trampoline calls. Whoever holds the function, from whenever, runs the
+trampoline; taking it out gives back the very same code object. Several layers may lie on one function: two classes
+that inherit one method, each with a monitor of its own.
+
+The registries answer, for a code object met on the stack, which layer it belongs to. Code objects compare by value, so
+they are keyed by identity. They hold functions weakly: a function that the host drops is dropped.
+"""
+
+import sys
+from _thread import RLock
+from _weakref import ref
+from types import CodeType, FunctionType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    #: Makes the trampoline that calls the given twin.
+    Maker = Callable[[FunctionType], CodeType]
+
+
+def _nothing() -> None:
+    return None
+
+
+class Layer:
+    """One change to one function. `owner` is whoever asked for it (a probe)."""
+
+    __slots__ = ("inner", "make", "owner", "patch")
+
+    def __init__(self, patch: "Patch", make: "Maker", owner: object) -> None:
+        self.patch = patch
+        self.make = make
+        self.owner = owner
+        self.inner: "Callable[[], CodeType | None]" = _nothing  # what its trampoline calls
+
+    def undo(self) -> bool:
+        """Take this layer out; False where somebody else has replaced the code since, and ours runs inside theirs."""
+        return self.patch.remove(self)
+
+
+class Patch:
+    """A patched function: its own code and the layers on it, innermost first."""
+
+    __slots__ = ("_top", "function", "key", "layers", "original")
+
+    def __init__(self, function: FunctionType) -> None:
+        self.key = id(function)
+        self.function = ref(function, self._dropped)
+        self.original = function.__code__
+        self.layers: "list[Layer]" = []
+        self._top = ref(self.original)  # the code that the function has, if nobody has replaced it since
+
+    def add(self, make: "Maker", owner: object) -> Layer:
+        layer = Layer(self, make, owner)
+        if not self._install([*self.layers, layer]):
+            # Somebody patched after us: the new layer goes on top of theirs, and ours stays inside it.
+            function = self.function()
+            assert function is not None
+            layer.patch = _patches[self.key] = Patch(function)
+            layer.patch._install([layer])
+        return layer
+
+    def remove(self, layer: Layer) -> bool:
+        with _lock:
+            if layer not in self.layers:
+                return True
+            return self._install([item for item in self.layers if item is not layer])
+
+    def _install(self, layers: "list[Layer]") -> bool:
+        """Rebuild the function with `layers`; False where its code is somebody else's by now."""
+        function = self.function()
+        if function is None:
+            return True
+        if function.__code__ is not self._top():
+            return False
+        # Everything that can fail comes before the one assignment that changes the host.
+        code = self.original
+        made: "list[tuple[Layer, CodeType, CodeType]]" = []
+        for layer in layers:
+            inner = code
+            code = layer.make(twin(function, inner))
+            made.append((layer, code, inner))
+        for layer in self.layers:
+            _inners.remove(layer.inner(), layer)
+        for layer, trampoline, inner in made:
+            layer.inner = ref(inner)
+            _trampolines.add(trampoline, layer)
+            _inners.add(inner, layer)
+        function.__code__ = code
+        self._top = ref(code)
+        self.layers = layers
+        if not layers:
+            _patches.pop(self.key, None)
+        return True
+
+    def _dropped(self, _: object) -> None:
+        if _patches.get(self.key) is self:
+            _patches.pop(self.key, None)
+
+
+class _Codes:
+    """Code objects and the layers they belong to. Held weakly: a trampoline refers to all that its function does."""
+
+    def __init__(self) -> None:
+        self._layers: "dict[int, tuple[ref[CodeType], list[Layer]]]" = {}
+
+    def add(self, code: CodeType, layer: Layer) -> None:
+        entry = self._layers.get(id(code))
+        if entry is not None and entry[0]() is code:
+            entry[1].append(layer)
+            return
+        key = id(code)
+        layers = self._layers
+        self._layers[key] = (ref(code, lambda _: layers.pop(key, None)), [layer])
+
+    def remove(self, code: "CodeType | None", layer: Layer) -> None:
+        entry = self._layers.get(id(code))
+        if entry is not None and layer in entry[1]:
+            entry[1].remove(layer)
+            if not entry[1]:
+                self._layers.pop(id(code), None)
+
+    def get(self, code: CodeType) -> "Layer | None":
+        entry = self._layers.get(id(code))
+        return entry[1][-1] if entry is not None else None
+
+
+_lock = RLock()
+_patches: "dict[int, Patch]" = {}
+#: A trampoline that was taken out stays known as ours for as long as a call that is under way runs it.
+_trampolines = _Codes()
+_inners = _Codes()
+
+
+def twin(function: FunctionType, code: CodeType) -> FunctionType:
+    """A function over `code` that is otherwise `function`: globals, defaults, closure and names."""
+    copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__qualname__ = function.__qualname__
+    copy.__module__ = function.__module__
+    return copy
+
+
+def patch_function(function: FunctionType, make: "Maker", owner: object) -> Layer:
+    """Put a layer on `function`. Raises what `make` raises (ValueError), and then nothing has changed."""
+    with _lock:
+        patch = _patches.get(id(function))
+        if patch is None or patch.function() is not function:
+            patch = Patch(function)
+            layer = patch.add(make, owner)
+            _patches.setdefault(id(function), layer.patch)
+            return layer
+        return patch.add(make, owner)
+
+
+def layers_of(function: FunctionType) -> "list[Layer]":
+    patch = _patches.get(id(function))
+    return list(patch.layers) if patch is not None and patch.function() is function else []
+
+
+def trampoline_of(code: CodeType) -> "Layer | None":
+    """The layer whose trampoline `code` is, or None for code of the host's."""
+    return _trampolines.get(code)
+
+
+def monitored_by(code: CodeType) -> "Layer | None":
+    """The layer that calls `code` as its original, or None."""
+    return _inners.get(code)
+
+
+def original_code(function: FunctionType) -> CodeType:
+    """The code that the host gave to `function`, patched or not."""
+    patch = _patches.get(id(function))
+    return patch.original if patch is not None and patch.function() is function else function.__code__
+
+
+class Placed:
+    """A change to an object that has no `__code__` to give: another object stands in its place under one name."""
+
+    __slots__ = ("name", "owner_of_name", "raw", "replacement")
+
+    def __init__(self, parent: "Any", name: str, raw: object, replacement: object) -> None:
+        self.owner_of_name = parent
+        self.name = name
+        self.raw = raw
+        self.replacement = replacement
+        setattr(parent, name, replacement)
+
+    def undo(self) -> bool:
+        if self.owner_of_name.__dict__.get(self.name) is not self.replacement:
+            return False
+        setattr(self.owner_of_name, self.name, self.raw)
+        return True
+
+
+def stand_in(raw: "Any", name: str, qualname: str, module: str) -> FunctionType:
+    """A plain Python function that calls `raw`, so that it can be patched like any other."""
+
+    def call(*args: "Any", **kwargs: "Any") -> "Any":
+        return raw(*args, **kwargs)
+
+    code = call.__code__.replace(co_name=name)
+    if sys.version_info >= (3, 11):
+        code = code.replace(co_qualname=qualname)
+    function = FunctionType(code, call.__globals__, name, None, call.__closure__)
+    function.__qualname__ = qualname
+    function.__module__ = module
+    function.__doc__ = getattr(raw, "__doc__", None)
+    function.__wrapped__ = raw  # type: ignore[attr-defined]
+    return function
+
+
+def after_fork() -> None:
+    """In a forked child: a lock that another thread held in the parent would never be released here."""
+    global _lock
+    _lock = RLock()

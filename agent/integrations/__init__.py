@@ -1,0 +1,1 @@
+"""What a framework needs beyond a pack."""

@@ -1,0 +1,51 @@
+"""Django: the request and user of what is reported, the SDK's integration where there is a DSN, and `sentry_test`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..hook import patch
+from ..observe import context
+from . import django_context, wrapping
+
+if TYPE_CHECKING:
+    from types import FunctionType, ModuleType
+
+    from ..engine import Engine
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer]:
+    """Called when the module `name` of Django has been imported. Answers what undoes it."""
+    if name == "django.core.management":
+        commands = module.get_commands
+        return [wrapping.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
+    context.register("django", django_context.provide)
+    handler = module.BaseHandler.__dict__
+    changes = [wrapping.wrap(handler["get_response"], _with_request)]
+    if "get_response_async" in handler:
+        changes.append(wrapping.wrap(handler["get_response_async"], _with_request_async))
+    engine.set_up_sdk()
+    return changes
+
+
+def _with_request(original: FunctionType, handler: Any, request: Any) -> Any:
+    token = django_context.enter(request)
+    try:
+        return original(handler, request)
+    finally:
+        django_context.leave(token)
+
+
+async def _with_request_async(original: FunctionType, handler: Any, request: Any) -> Any:
+    token = django_context.enter(request)
+    try:
+        return await original(handler, request)
+    finally:
+        django_context.leave(token)
+
+
+def _with_sentry_test(original: FunctionType) -> dict[str, Any]:
+    commands: dict[str, Any] = original()
+    # A name of the host's own stays the host's.
+    commands.setdefault("sentry_test", __package__ + ".erp_agent")
+    return commands

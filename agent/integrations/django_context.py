@@ -1,0 +1,212 @@
+"""Facts of the Django request that is being served, without waking anything lazy.
+
+No `request.user`, no `GET`, `POST`, `body` or `COOKIES`, no query: only what instances already hold in their own
+`__dict__`. Who the user is, is known only if the host has already asked.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..observe.represent import instance_dict, type_name
+from ..observe.scrub import SCRUBBED, is_secret
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+_MOST_PARAMETERS = 30
+_LONGEST_QUERY = 4_096
+_MOST_PERMISSIONS = 50
+
+
+class _Current:
+    """A cell, emptied by `leave`, so that a context copied into a background task does not keep the request alive."""
+
+    __slots__ = ("request", "status")
+
+    def __init__(self, request: object) -> None:
+        self.request: object = request
+        self.status: int | None = None
+
+
+_current: ContextVar[_Current | None] = ContextVar("erp_agent_django_request", default=None)
+
+if TYPE_CHECKING:
+    Entered = tuple[_Current, Token[_Current | None]]
+
+
+def enter(request: object) -> Entered:
+    """Remember the request that this context serves; give what it returns to `leave`."""
+    current = _Current(request)
+    return current, _current.set(current)
+
+
+def leave(entered: Entered) -> None:
+    current, token = entered
+    current.request = None
+    try:
+        _current.reset(token)
+    except ValueError:  # left in another context than entered: an ASGI handler may do so
+        _current.set(None)
+
+
+def responded(status: int) -> None:
+    """Remember the status of the response that is on its way."""
+    current = _current.get()
+    if current is not None:
+        current.status = status
+
+
+def provide() -> dict[str, object]:
+    """The provider for `context.register`."""
+    facts: dict[str, object] = {}
+    command = _command()
+    if command is not None:
+        facts["django"] = {"command": command}
+        facts["transaction"] = f"manage.py {command}"
+    current = _current.get()
+    if current is None or current.request is None:
+        return facts
+    held = instance_dict(current.request)
+    if held is None:
+        return facts
+    meta = held.get("META")
+    meta = meta if type(meta) is dict else {}
+    match = instance_dict(held.get("resolver_match")) or {}
+    request = _request(held, meta, match)
+    if current.status is not None:
+        request["status"] = current.status
+    facts["request"] = request
+    name = match.get("route")
+    if type(name) is str:
+        facts["transaction"] = "/" + name.lstrip("^/")
+    user = _user(held)
+    address = meta.get("REMOTE_ADDR")
+    if type(address) is str and address:
+        user["ip"] = address
+    if user:
+        facts["user"] = user
+    return facts
+
+
+def _command() -> str | None:
+    """The management command's name: the first word behind manage.py, nothing else of the command line."""
+    arguments = getattr(sys, "argv", None) or []
+    if len(arguments) < 2 or not all(type(each) is str for each in arguments[:2]):
+        return None
+    program, command = arguments[:2]
+    if not program.endswith(("manage.py", "django-admin", "django-admin.py", "django/__main__.py")):
+        return None
+    return command if command.isidentifier() and len(command) <= 60 else None
+
+
+def _request(held: dict[str, object], meta: dict[Any, Any], match: dict[str, object]) -> dict[str, object]:
+    request: dict[str, object] = {}
+    method, path, route = held.get("method"), held.get("path"), match.get("route")
+    if type(method) is str:
+        request["method"] = method
+    if type(path) is str:
+        request["path"] = _without_secrets(path, match.get("kwargs"))
+    if type(route) is str:
+        request["route"] = route
+    view = match.get("_func_path")
+    if type(view) is str:
+        request["view"] = view
+    query = meta.get("QUERY_STRING")
+    if type(query) is str and query:
+        request["parameters"] = _names(query[:_LONGEST_QUERY])
+    return request
+
+
+def _without_secrets(path: str, captured: object) -> str:
+    """The path, without what the route itself calls a token, a password …"""
+    if type(captured) is dict:
+        for name, value in captured.items():
+            if type(name) is str and type(value) is str and value and is_secret(name):
+                path = path.replace(value, SCRUBBED)
+    return path
+
+
+def _names(query: str) -> list[str]:
+    """The names of the query's parameters. What stands without `=` is left out: it may be a value."""
+    parse = sys.modules.get("urllib.parse")
+    names: list[str] = []
+    for part in query.split("&"):
+        name, equals, _ = part.partition("=")
+        if not equals or not name:
+            continue
+        if parse is not None:
+            name = parse.unquote_plus(name)
+        elif "%" in name:
+            continue
+        name = name[:60]
+        if name not in names:
+            names.append(name)
+        if len(names) >= _MOST_PARAMETERS:
+            break
+    return names
+
+
+def _user(held: dict[str, object]) -> dict[str, object]:
+    for name in ("_cached_user", "_acached_user", "user"):
+        facts = _facts(held.get(name))
+        if facts:
+            return facts
+    session = instance_dict(held.get("session"))
+    loaded = session.get("_session_cache") if session else None
+    identity = loaded.get("_auth_user_id") if type(loaded) is dict else None
+    return {"id": identity} if type(identity) is str else {}
+
+
+def _facts(user: object) -> dict[str, object]:
+    """The user's fields, as far as they are loaded; nothing if it is nobody or still asleep."""
+    held = instance_dict(user)
+    if held is None:
+        return {}
+    if "_wrapped" in held:
+        held = instance_dict(held["_wrapped"])
+        user = user if held is None else instance_dict(user)["_wrapped"]  # type: ignore[index]
+        if held is None:
+            return {}
+    identity = _plain(held.get(_key_field(user)))
+    if identity is None:
+        return {}
+    facts: dict[str, object] = {"id": identity}
+    for fact, attribute, fallback in (("username", "USERNAME_FIELD", "username"), ("email", "EMAIL_FIELD", "email")):
+        field = _class_attribute(user, attribute)
+        value = held.get(field if type(field) is str else fallback)
+        if type(value) is str and value:
+            facts[fact] = value
+    for flag in ("is_staff", "is_superuser"):
+        if held.get(flag) is True:
+            facts[flag] = True
+    granted = held.get("_perm_cache")
+    if type(granted) is set:
+        facts["permissions"] = sorted(each for each in granted if type(each) is str)[:_MOST_PERMISSIONS]
+    return facts
+
+
+def _plain(value: object) -> object:
+    if type(value) is int or type(value) is str:
+        return value
+    if value is not None and type_name(type(value)) == "uuid.UUID":
+        return value
+    return None
+
+
+def _key_field(user: object) -> str:
+    options = instance_dict(_class_attribute(user, "_meta")) or {}
+    key = instance_dict(options.get("pk")) or {}
+    name = key.get("attname")
+    return name if type(name) is str else "id"
+
+
+def _class_attribute(value: object, name: str) -> object:
+    """Read from the classes' dictionaries: no descriptor is bound, no `__getattr__` asked."""
+    for base in type.__dict__["__mro__"].__get__(type(value)):
+        held = type.__dict__["__dict__"].__get__(base)
+        if name in held:
+            return held[name]
+    return None

@@ -1,0 +1,31 @@
+"""`manage.py sentry_test`: `python -m agent test`, as a Django project's people would look for it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from ..... import bootstrap
+from .....cli import send_test
+from .....errors import AgentError
+
+
+class Command(BaseCommand):  # type: ignore[misc]
+    help = "Sends test events to Sentry through the monitoring agent and says whether they were accepted."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: Any) -> None:
+        send_test.add_kinds(parser)
+
+    def handle(self, **options: Any) -> None:
+        agent = bootstrap.current
+        if agent is None:
+            raise CommandError("the agent is not active in this process")
+        try:
+            status = send_test.send(agent.index.settings()[0], send_test.chosen(options))
+        except AgentError as error:
+            raise CommandError(str(error)) from None
+        if status:
+            sys.exit(status)

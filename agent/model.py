@@ -1,0 +1,166 @@
+"""Every type that crosses a boundary between the agent's parts.
+
+A plan travels as plain JSON values (`PlanData`, `MonitorData`): the compiler of `config` makes them, the cache stores
+them with `marshal`, and `hook` and `observe` read them. What happens on a call travels as an `Observation`, which holds
+the host's own objects and never leaves the calling thread; scrubbing turns it into an `Event`, which holds JSON values
+only. Nothing here imports anything but `typing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, NewType, TypedDict, Union
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType, TracebackType
+
+Json = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
+
+#: Severities as monitors.yaml spells them, mildest first. `critical` is accepted there and means `fatal`.
+SEVERITIES = ("debug", "info", "warning", "error", "fatal")
+
+KINDS = ("function", "database", "business", "transaction", "api", "security")
+
+#: What a report says happened.
+REPORTS = ("error", "slow", "rule", "audit")
+
+
+class ExpressionData(TypedDict):
+    """A checked expression of `when` or `capture`.
+
+    `tree` is a JSON syntax tree whose nodes are lists headed by their form:
+    ["const", value] · ["name", n] · ["attr", node, name] · ["item", node, node] · ["call", function, [node…]] ·
+    ["compare", node, [[operator, node]…]] · ["and", [node…]] · ["or", [node…]] · ["not", node] · ["neg", node] ·
+    ["binary", operator, node, node] · ["if", condition, then, otherwise] · ["tuple", [node…]] · ["list", [node…]]
+    """
+
+    text: str
+    names: list[str]
+    tree: list[Any]
+
+
+class RuleData(TypedDict):
+    when: ExpressionData
+    message: str
+    severity: str
+
+
+class TargetData(TypedDict):
+    """One dotted path. `module` is None where the boundary between module and attribute is found at import."""
+
+    path: str
+    module: str | None
+    attribute: str | None
+    pattern: bool
+
+
+class MonitorData(TypedDict):
+    """One monitor with every default applied: nothing downstream asks where a value came from."""
+
+    name: str
+    where: str  # "monitors.yaml:35", for messages
+    targets: list[TargetData]
+    exclude: list[str]
+    kind: str
+    module: str | None
+    operation: str  # may hold {name}, {qualname} and {module} of the function it lands on
+    detail: dict[str, str]  # the kind's own keys: model, process, name, endpoint, event_type
+    severity: str
+    thresholds: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never slow
+    errors: dict[str, str]  # dotted exception → severity
+    expect: list[str]  # dotted exceptions that are part of the business
+    capture: dict[str, ExpressionData]
+    rules: list[RuleData]
+    audit: bool
+    tags: dict[str, str]
+    fingerprint: list[str] | None
+    sample: float
+    rate_limit: tuple[float, float] | None  # (events, per seconds)
+    span: str  # auto | always | never
+    subclasses: bool
+    owner: str | None
+
+
+class SentryData(TypedDict):
+    dsn: str | None
+    environment: str | None
+    release: str | None
+    sample_rate: float
+    traces_sample_rate: float
+    profiles_sample_rate: float
+    debug: bool
+    user: list[str]
+    ignore_errors: list[str]
+    integrations: str | list[str]
+    tags: dict[str, str]
+
+
+class SpoolData(TypedDict):
+    directory: str | None
+    max_size: int  # bytes
+    max_age: float  # seconds
+    durable: bool
+
+
+class PlanData(TypedDict):
+    """The validated, flattened configuration."""
+
+    path: str
+    files: list[str]
+    environment: dict[str, str | None]  # every variable that was read, with the value it had
+    sentry: SentryData
+    spool: SpoolData
+    monitors: list[MonitorData]
+    disabled: list[str]  # one line for each monitor that a Problem switched off
+
+
+class Problem(NamedTuple):
+    """One finding of validation. `line` and `column` count from 1; 0 means that the file as a whole is meant."""
+
+    slug: str
+    file: str
+    line: int
+    column: int
+    path: str  # in words: monitors[2] "reserve_stock" › threshold
+    message: str
+    hint: str = ""
+    severity: str = "error"  # error | warning | note; only errors make `validate` exit with 1
+
+
+class Captured(NamedTuple):
+    """What the capture expressions gave: raw values by name, and the names whose expression raised."""
+
+    values: Mapping[str, object]
+    failed: Sequence[str]
+
+
+class Observation(NamedTuple):
+    """One call worth reporting. Holds the host's own objects, so it never leaves the calling thread."""
+
+    monitor: MonitorData
+    operation: str
+    function: str  # dotted name of the function that was patched
+    report: str  # one of REPORTS
+    severity: str
+    message: str | None  # of a rule, placeholders still in it
+    exception: BaseException | None
+    traceback: TracebackType | None  # begins at the monitored function's own frame
+    frame: FrameType | None  # the caller of the monitored function
+    duration: float | None  # seconds; None where no clock was read (no threshold, no rule)
+    threshold: float | None  # the step of the ladder that was passed, in seconds
+    operations: Sequence[str]  # enclosing monitored operations, outermost first, this one last
+    captured: Captured
+    suppressed: int  # equal reports that limits dropped since the last one that passed
+    ended: float  # seconds since the epoch
+
+
+#: A Sentry event made of JSON values only, scrubbed: the only form in which anything leaves the calling thread.
+Event = NewType("Event", "dict[str, Json]")
+
+
+class Envelope(NamedTuple):
+    """Bytes as they lie on disk and go over the wire."""
+
+    event_id: str  # 32 hexadecimal digits
+    category: str  # Sentry's data category: error, transaction, session, monitor, …
+    data: bytes

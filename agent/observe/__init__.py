@@ -1,0 +1,1 @@
+"""Turns a call worth reporting into a scrubbed event."""

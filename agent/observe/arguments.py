@@ -1,0 +1,64 @@
+"""Reads the arguments of a monitored call by name, on the path that reports it."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import CodeType, FrameType
+
+_VARARGS, _VARKEYWORDS = 0x04, 0x08
+
+
+def parameters(code: CodeType) -> tuple[str, ...]:
+    """The names of a function's parameters, in the order of co_varnames."""
+    number = code.co_argcount + code.co_kwonlyargcount
+    number += bool(code.co_flags & _VARARGS) + bool(code.co_flags & _VARKEYWORDS)
+    return code.co_varnames[:number]
+
+
+def definition(function: FunctionType) -> FunctionType:
+    """The function that a person wrote, below decorators that say what they wrap."""
+    inner: Any = function
+    for _ in range(20):
+        wrapped = inner.__dict__.get("__wrapped__")
+        if type(wrapped) is not FunctionType:
+            break
+        inner = wrapped
+    return inner  # type: ignore[no-any-return]
+
+
+def of_frame(
+    frame: FrameType, code: CodeType, written: FunctionType | None, written_code: CodeType | None
+) -> dict[str, Any]:
+    """The arguments in `frame`, a trampoline's, by name.
+
+    `code` is the patched function's own code. Where it is a decorator's wrapper, `written` is the function below it,
+    and what the wrapper got as *args and **kwargs is found again under that function's names.
+    """
+    values = frame.f_locals
+    found = {name: values[name] for name in parameters(code) if name in values}
+    if written is None or written_code is None:
+        return found
+    positional: list[Any] = [found[name] for name in code.co_varnames[: code.co_argcount] if name in found]
+    number = code.co_argcount + code.co_kwonlyargcount
+    named = {name: found[name] for name in parameters(code)[:number] if name in found}
+    if code.co_flags & _VARARGS:
+        positional += found.get(code.co_varnames[number], ())
+        number += 1
+    if code.co_flags & _VARKEYWORDS:
+        named.update(found.get(code.co_varnames[number], {}))
+    return {**found, **_bind(written, written_code, positional, named)}
+
+
+def _bind(function: FunctionType, code: CodeType, positional: Sequence[Any], named: dict[str, Any]) -> dict[str, Any]:
+    names = code.co_varnames[: code.co_argcount]
+    bound: dict[str, Any] = {}
+    defaults = function.__defaults__ or ()
+    bound.update(zip(names[len(names) - len(defaults) :], defaults))
+    bound.update(function.__kwdefaults__ or {})
+    bound.update({name: value for name, value in named.items() if name in parameters(code)})
+    bound.update(zip(names, positional))
+    return bound

@@ -1,0 +1,213 @@
+"""What the stack and the traceback tell about a failure: who encloses it, and whether it was reported already.
+
+One failure is one event, and nothing is written on the host's exceptions to know it: an exception that an inner
+monitored call has reported carries that call's frame in its traceback, and that frame runs code which is known as
+monitored. The same holds for an exception that was raised from another.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import _local
+from typing import TYPE_CHECKING, Any
+
+from ..hook import patch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import CodeType, FrameType, TracebackType
+
+    from ..model import MonitorData
+
+_DEEPEST = 2000
+_CHAIN = 10
+
+
+class Severities:
+    """Exception type → severity, or None where it is part of the business. Answers are remembered by type."""
+
+    def __init__(self, monitor: MonitorData, ignore: Sequence[str]) -> None:
+        self._default = monitor["severity"]
+        self._errors = monitor["errors"]
+        self._expected = monitor["expect"]
+        self._ignored = ignore
+        self._known: dict[type, str | None] = {}
+
+    def of(self, kind: type[BaseException]) -> str | None:
+        try:
+            return self._known[kind]
+        except KeyError:
+            if len(self._known) > 500:  # classes made at run time
+                self._known.clear()
+            answer = self._known[kind] = self._decide(kind)
+            return answer
+
+    def _decide(self, kind: type[BaseException]) -> str | None:
+        # The nearest class that anything is said about decides; the monitor's own words come before the global ones.
+        for cls in kind.__mro__:
+            for dotted, severity in self._errors.items():
+                if _is_named(cls, dotted):
+                    return severity
+            if any(_is_named(cls, dotted) for dotted in self._expected):
+                return None
+        if any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._ignored):
+            return None
+        return self._default
+
+
+def _is_named(cls: type, dotted: str) -> bool:
+    """Is `cls` what `dotted` names, where it is defined or where it is re-exported? Imports nothing."""
+    if f"{cls.__module__}.{cls.__qualname__}" == dotted:
+        return True
+    module, _, name = dotted.rpartition(".")
+    if not module:
+        return cls.__module__ == "builtins" and cls.__name__ == name
+    holder = sys.modules.get(module)
+    return holder is not None and getattr(holder, "__dict__", {}).get(name) is cls
+
+
+def enclosing(frame: FrameType | None) -> list[str]:
+    """The operations of the monitored calls that `frame` and its callers are in, outermost first."""
+    found = []
+    for _ in range(_DEEPEST):
+        if frame is None:
+            break
+        layer = patch.trampoline_of(frame.f_code)
+        if layer is not None:
+            operation = getattr(layer.owner, "operation", None)
+            if operation is not None:
+                found.append(operation)
+        frame = frame.f_back
+    return found[::-1]
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def own_code(code: CodeType) -> bool:
+    """Is this code of ours, to be left out of what is reported?"""
+    return code.co_filename.startswith(_PACKAGE) or patch.trampoline_of(code) is not None
+
+
+def reported_by_a_monitor(error: BaseException) -> bool:
+    """Did this exception, or the one that it was raised from, pass a monitored call to which it is a failure?"""
+    return error.__traceback__ is not None and reported_inside(error, error.__traceback__, None)
+
+
+def place(traceback: TracebackType | None) -> tuple[str, int] | None:
+    """Where the exception was raised, as a key for limits."""
+    if traceback is None:
+        return None
+    for _ in range(_DEEPEST):
+        if traceback.tb_next is None:
+            break
+        traceback = traceback.tb_next
+    return (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+
+
+def reported_inside(error: BaseException, traceback: TracebackType | None, probe: object) -> bool:
+    """Did a monitored call inside this one report this failure?
+
+    `traceback` begins at the monitored function's own frame.
+    """
+    if traceback is None:
+        return False
+    if _monitored_below(error, traceback, probe):
+        return True
+    raised_in = _innermost(traceback).tb_frame
+    for _ in range(_CHAIN):
+        cause = error.__cause__
+        if cause is None and not error.__suppress_context__:
+            # Raised while another was handled: the same failure in other words if the handler itself raised it,
+            # another failure if something that the handler called did.
+            cause = error.__context__
+            if cause is not None and (cause.__traceback__ is None or cause.__traceback__.tb_frame is not raised_in):
+                return False
+        if cause is None or cause.__traceback__ is None:
+            return False
+        if _monitored_below(cause, cause.__traceback__, probe):
+            return True
+        error = cause
+        raised_in = _innermost(cause.__traceback__).tb_frame
+    return False
+
+
+def _innermost(traceback: TracebackType) -> TracebackType:
+    for _ in range(_DEEPEST):
+        if traceback.tb_next is None:
+            break
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _monitored_below(error: BaseException, traceback: TracebackType, probe: object) -> bool:
+    """Does the traceback, from its first frame down, pass a monitored call to which this is a failure?"""
+    entry: TracebackType | None = traceback
+    above: FrameType | None = None
+    first = True
+    for _ in range(_DEEPEST):
+        if entry is None:
+            return False
+        frame = entry.tb_frame
+        if above is not None and not _called_from(frame, above):
+            return False  # what an exception object that is raised again and again keeps from earlier times
+        owner, inner = _monitor_of(frame)
+        if owner is not None and not (first and owner is probe) and owner.would_report(error, inner):
+            return True
+        first = False
+        above = frame
+        entry = entry.tb_next
+    return False
+
+
+def _monitor_of(frame: FrameType) -> tuple[Any, FrameType | None]:
+    """The probe whose trampoline called `frame`, with the trampoline's frame; (None, None) where there is none."""
+    layer = patch.monitored_by(frame.f_code)
+    if layer is None:
+        return None, None
+    back = frame.f_back
+    if back is not None:  # a generator or coroutine that has ended has lost its caller: its code must do
+        layer = patch.trampoline_of(back.f_code)
+    owner = layer.owner if layer is not None else None
+    return (owner, back) if hasattr(owner, "would_report") else (None, None)
+
+
+def _called_from(frame: FrameType, above: FrameType) -> bool:
+    back: FrameType | None = frame
+    while back is not None:
+        if back is above:
+            return True
+        if back is not frame and patch.trampoline_of(back.f_code) is None:
+            return False
+        if back.f_back is None:
+            return True  # a generator's or coroutine's frame, or one in C: nothing says otherwise
+        back = back.f_back
+    return True
+
+
+class _Answered(_local):
+    frame = 0
+
+
+_answered = _Answered()
+
+
+def mark_answered(frame: FrameType) -> None:
+    """An endpoint inside this trampoline's frame has reported its answer: the one that encloses it need not."""
+    back = frame.f_back
+    for _ in range(_DEEPEST):
+        if back is None:
+            return
+        if patch.trampoline_of(back.f_code) is not None:
+            _answered.frame = id(back)
+            return
+        back = back.f_back
+
+
+def answered_inside(frame: FrameType) -> bool:
+    if _answered.frame == id(frame):
+        _answered.frame = 0
+        mark_answered(frame)
+        return True
+    return False

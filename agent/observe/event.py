@@ -1,0 +1,459 @@
+"""From an `Observation` to an `Event`: everything that leaves, in the ERP's words, and nothing else.
+
+`build` represents and scrubs as it goes; `encode` makes the bytes. An event carries no argument, no local variable and
+no value that the monitor does not capture.
+
+An exception's mechanism says `handled: false`: it left the monitored operation. Whether somebody further up deals with
+it cannot be known when the event is made; a caller that knows better passes `handled`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from ..guard import swallow
+from .represent import Budget, exception_text, represent, type_name
+from .scrub import SCRUBBED, clip, is_secret, scrub, scrub_json
+from .stack import MOST_FRAMES, stacktrace
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Mapping
+    from json import JSONEncoder
+    from types import CodeType
+
+    from ..model import Event, Json, Observation, SentryData
+
+#: Bounds of one event: Sentry takes a megabyte, and one that is refused helps nobody.
+_MOST_VALUES = 600
+_MOST_EXCEPTIONS = 20
+_MOST_FRAMES_IN_ALL = 250
+_LONGEST_TAG = 200
+_LONGEST_TAG_NAME = 32
+_LONGEST_MESSAGE = 1_000
+_LONGEST_FILLING = 200
+_LONGEST_HEADLINE = 200
+
+_LEVELS = frozenset(("debug", "info", "warning", "error", "fatal"))
+#: What monitors.yaml says itself. `reset_password: …` in such a place is a name and not a password.
+_FROM_THE_PLAN = frozenset(
+    ("contexts.erp.monitor", "contexts.erp.function", "contexts.erp.operation", "contexts.erp.defined",
+     "tags.erp.monitor", "tags.erp.operation")
+)  # fmt: skip
+_USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
+
+
+class Platform(NamedTuple):
+    """What is the same for every event of a process."""
+
+    agent_version: str = "0"
+    server_name: str | None = None
+    release: str | None = None
+    in_app: tuple[str, ...] = ()  # packages that count as the ERP's wherever they are installed
+    python: str = sys.version.split(" ", 1)[0]
+
+
+def platform_here(agent_version: str, *, release: str | None = None, in_app: tuple[str, ...] = ()) -> Platform:
+    """The facts of this process. Call it once."""
+    try:
+        name: str | None = os.uname().nodename
+    except (AttributeError, OSError):  # Windows
+        name = os.environ.get("COMPUTERNAME")
+    return Platform(agent_version, name, release, in_app)
+
+
+_platform: Platform | None = None
+
+
+def _here() -> Platform:
+    global _platform
+    if _platform is None:
+        package = sys.modules.get(__name__.split(".", 1)[0])
+        version = package.__dict__.get("__version__") if package is not None else None
+        _platform = platform_here(version if type(version) is str else "0")
+    return _platform
+
+
+def build(
+    observation: Observation,
+    *,
+    sentry: SentryData,
+    context: Mapping[str, object],
+    own: Callable[[CodeType], bool],
+    platform: Platform | None = None,
+    event_id: str | None = None,
+    handled: bool | None = False,
+) -> Event:
+    """The event of one observation; the same input and `event_id` give the same event.
+
+    `context` is what `context.collect` gave. `own` says which code objects are the agent's. Without `platform`, it is
+    that of this process.
+    """
+    platform = platform or _here()
+    budget = Budget(_MOST_VALUES)
+    monitor = observation.monitor
+    captured = {name: _represented(value, budget) for name, value in observation.captured.values.items()}
+    filling = _filling(observation, captured)
+    payload: dict[str, Any] = {
+        "event_id": event_id or os.urandom(16).hex(),
+        "timestamp": observation.ended,
+        "platform": "python",
+        "level": observation.severity if observation.severity in _LEVELS else "error",
+        "logger": "erp",
+        "sdk": {"name": "erp-sentry-agent", "version": platform.agent_version},
+    }
+    where = {
+        "environment": sentry["environment"],
+        "release": sentry["release"] or platform.release,
+        "server_name": platform.server_name,
+    }
+    payload.update((name, value) for name, value in where.items() if value)
+    place = context.get("transaction")
+    payload["transaction"] = place if type(place) is str and place else observation.operation
+    payload["tags"] = _tags(observation, sentry, context)
+    payload["contexts"] = _contexts(observation, context, captured, platform, budget)
+    _add_user(payload, context, sentry, budget)
+    _add_request(payload, context)
+
+    function = ""
+    if observation.report == "error" and observation.exception is not None:
+        values, function = _exceptions(observation, own, platform.in_app, handled)
+        payload["exception"] = {"values": values}
+    else:
+        payload["logentry"] = _message(observation, filling)
+        trace = stacktrace(None, observation.frame, own=own, in_app=platform.in_app)
+        if trace is not None:
+            thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
+            payload["threads"] = {"values": [thread]}
+    cause = _cause(observation, function)
+    template = monitor["fingerprint"]
+    filling["cause"] = cause
+    payload["fingerprint"] = (
+        [fill(part, filling)[:_LONGEST_MESSAGE] for part in template]
+        if template
+        else [monitor["name"], observation.report, cause]
+    )
+    configured = ["user." + _USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
+    return scrub(payload, keep=_FROM_THE_PLAN.union(configured))
+
+
+_encoder: JSONEncoder | None = None
+
+
+def encode(event: Event) -> bytes:
+    """Compact JSON in UTF-8."""
+    global _encoder
+    if _encoder is None:
+        from json import JSONEncoder
+
+        _encoder = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
+    return _encoder.encode(event).encode("utf-8", "replace")
+
+
+def headline(event: Event) -> str:
+    """One line that says what happened, for a terminal: `error sales create_order: ValueError: no customer`."""
+    held = cast("dict[str, Any]", event)
+    tags = held.get("tags") or {}
+    values = (held.get("exception") or {}).get("values")
+    if values:
+        last = values[-1]
+        said = f"{last.get('type')}: {last.get('value')}" if last.get("value") else str(last.get("type"))
+        said = f"{tags.get('erp.operation', '')}: {said}"
+    else:
+        said = str((held.get("logentry") or {}).get("formatted", ""))
+    line = " ".join(f"{held.get('level', '')} {tags.get('erp.module', '')} {said}".split())
+    line = "".join(each if each.isprintable() else "?" for each in line[: _LONGEST_HEADLINE + 1])
+    return line if len(line) <= _LONGEST_HEADLINE else line[: _LONGEST_HEADLINE - 1] + "…"
+
+
+# ----------------------------------------------------------------------------------------------------------- words
+
+
+def duration_text(seconds: float | None) -> str:
+    """3.2 s, 320 ms, 2 min 5 s: as a person says it."""
+    if seconds is None:
+        return ""
+    if seconds < 0.001:
+        return f"{seconds * 1_000_000:.0f} µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 59.95:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def _message(observation: Observation, filling: Mapping[str, str]) -> dict[str, str]:
+    template = observation.message
+    if observation.report == "slow":
+        limit = f" (limit {duration_text(observation.threshold)})" if observation.threshold is not None else ""
+        return {
+            "message": f"{observation.operation} was slow",
+            "formatted": f"{observation.operation} took {duration_text(observation.duration)}{limit}",
+        }
+    if not template:
+        said = observation.monitor["detail"].get("event_type")
+        template = f"{observation.operation} ({said})" if said else f"{observation.operation} was called"
+        return {"message": template, "formatted": template}
+    return {
+        "message": clip(template, _LONGEST_MESSAGE),
+        "formatted": clip(fill(template, filling), _LONGEST_MESSAGE),
+    }
+
+
+_placeholder: re.Pattern[str] | None = None
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """`{name}` replaced where `values` knows the name. Nothing else of format's language is understood."""
+    if "{" not in template:
+        return template
+    global _placeholder
+    if _placeholder is None:
+        import re
+
+        _placeholder = re.compile(r"(?<!\{)\{([A-Za-z_]\w{0,80})\}(?!\})")
+    return _placeholder.sub(lambda found: values.get(found.group(1), found.group()), template)
+
+
+def _filling(observation: Observation, captured: Mapping[str, Json]) -> dict[str, str]:
+    monitor = observation.monitor
+    error = observation.exception
+    values = {
+        "monitor": monitor["name"],
+        "operation": observation.operation,
+        "module": monitor["module"] or "",
+        "function": observation.function,
+        "report": observation.report,
+        "severity": observation.severity,
+        "duration": duration_text(observation.duration),
+        "error": type_name(type(error)) if error is not None else "",
+    }
+    for name, value in captured.items():
+        values[name] = SCRUBBED if is_secret(name) else _spoken(value)
+    return values
+
+
+def _spoken(value: Json) -> str:
+    if type(value) is str:
+        return clip(value, _LONGEST_FILLING)
+    return clip(str(scrub_json(value)), _LONGEST_FILLING)
+
+
+def _cause(observation: Observation, function: str) -> str:
+    if observation.report == "error" and observation.exception is not None:
+        name = type_name(type(observation.exception))
+        return f"{name} in {function}" if function else name
+    if observation.report == "slow":
+        return observation.severity
+    return observation.message or observation.monitor["detail"].get("event_type") or observation.operation
+
+
+# ------------------------------------------------------------------------------------------------------ the pieces
+
+
+def _tags(observation: Observation, sentry: SentryData, context: Mapping[str, object]) -> dict[str, str]:
+    monitor = observation.monitor
+    detail = monitor["detail"]
+    tags: dict[str, str] = {}
+    given = context.get("tags")
+    for more in (given if type(given) is dict else {}, sentry["tags"], monitor["tags"]):
+        for name, value in more.items():
+            if type(name) is str:
+                _tag(tags, name, represent(value, depth=0))
+    _tag(tags, "erp.module", monitor["module"])
+    _tag(tags, "erp.operation", observation.operation)
+    _tag(tags, "erp.kind", monitor["kind"])
+    _tag(tags, "erp.monitor", monitor["name"])
+    _tag(tags, "erp.report", observation.report)
+    if monitor["kind"] == "database":
+        _tag(tags, "db.model", detail.get("model"))
+        _tag(tags, "db.operation", observation.operation)
+    for name in ("process", "endpoint", "event_type"):
+        _tag(tags, name, detail.get(name))
+    return tags
+
+
+def _tag(tags: dict[str, str], name: str, value: Json) -> None:
+    """Sentry drops a tag whose name is too long or odd, or whose value spans lines: such are made to fit."""
+    if value is None or value == "":
+        return
+    fitting = "".join(each if each.isascii() and (each.isalnum() or each in "_.:-") else "_" for each in name)
+    told = SCRUBBED if is_secret(name) else value if type(value) is str else str(value)
+    told = " ".join((clip(told, _LONGEST_TAG) if len(told) > _LONGEST_TAG else told).split())
+    tags[fitting[:_LONGEST_TAG_NAME]] = told if len(told) <= _LONGEST_TAG else told[: _LONGEST_TAG - 1] + "…"
+
+
+def _contexts(
+    observation: Observation,
+    context: Mapping[str, object],
+    captured: dict[str, Json],
+    platform: Platform,
+    budget: Budget,
+) -> dict[str, Any]:
+    monitor = observation.monitor
+    erp: dict[str, Any] = {
+        "monitor": monitor["name"],
+        "defined": monitor["where"],
+        "operation": observation.operation,
+        "module": monitor["module"],
+        "kind": monitor["kind"],
+        "function": observation.function,
+        "owner": monitor["owner"],
+        "duration_ms": _milliseconds(observation.duration),
+        "threshold_ms": _milliseconds(observation.threshold),
+        "operations": list(observation.operations)[:50],
+        "captured": captured,
+        "capture_failed": list(observation.captured.failed)[:50],
+        "suppressed": observation.suppressed,
+    }
+    contexts: dict[str, Any] = {
+        "erp": {name: value for name, value in erp.items() if value not in (None, [], {})},
+        "runtime": {"name": "CPython", "version": platform.python},
+    }
+    contexts["erp"].update((name, value) for name, value in monitor["detail"].items() if name not in contexts["erp"])
+    for name, section in context.items():
+        if name in ("transaction", "tags", "user", "erp", "runtime"):
+            continue
+        form = _represented(section, budget)
+        if type(form) is dict and form:
+            contexts[name] = form
+    return contexts
+
+
+def _represented(value: object, budget: Budget) -> Json:
+    """One value that cannot be represented must not cost the event."""
+    try:
+        return represent(value, budget=budget)
+    except Exception:
+        swallow("representing a value")
+        return "<not representable>"
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: SentryData, budget: Budget) -> None:
+    known = context.get("user")
+    if type(known) is not dict:
+        return
+    user: dict[str, Json] = {}
+    for field in sentry["user"]:
+        value = known.get(field)
+        if field in _USER_FIELDS and value is not None:
+            form = represent(value, depth=2, budget=budget)
+            user[_USER_FIELDS[field]] = str(form) if field == "id" else form
+    if user:
+        payload["user"] = user
+
+
+def _add_request(payload: dict[str, Any], context: Mapping[str, object]) -> None:
+    """Sentry's `request`: method and path; of the query the names alone. The rest stays in the context `request`."""
+    known = context.get("request")
+    if type(known) is not dict:
+        return
+    request: dict[str, Any] = {}
+    for field, name in (("method", "method"), ("path", "url")):
+        value = known.get(field)
+        if type(value) is str:
+            request[name] = clip(value, _LONGEST_MESSAGE)
+    names = known.get("parameters")
+    if type(names) is list and names:
+        request["query_string"] = [[name, ""] for name in names if type(name) is str]
+    if request:
+        payload["request"] = request
+
+
+# ------------------------------------------------------------------------------------------------------ exceptions
+
+_cause_of = BaseException.__dict__["__cause__"].__get__
+_context_of = BaseException.__dict__["__context__"].__get__
+_suppresses = BaseException.__dict__["__suppress_context__"].__get__
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+
+
+def _exceptions(
+    observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...], handled: bool | None
+) -> tuple[list[dict[str, Any]], str]:
+    """Sentry's exception values, oldest first, and the innermost function of the ERP that the main one passed."""
+    values: list[dict[str, Any]] = []
+    seen: set[int] = set()
+    frames = _MOST_FRAMES_IN_ALL
+    # (exception, where it was found, number of the one it belongs to), nearest first
+    waiting: list[tuple[BaseException, str, int | None]] = [(cast("BaseException", observation.exception), "", None)]
+    while waiting and len(values) < _MOST_EXCEPTIONS:
+        error, source, parent = waiting.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        number = len(values)
+        mechanism: dict[str, Any] = {"type": "chained" if source else "erp-agent", "exception_id": number}
+        if handled is not None:
+            mechanism["handled"] = handled
+        if source:
+            mechanism["source"] = source
+            mechanism["parent_id"] = parent
+        trace = None
+        if frames > 0:
+            limit = min(MOST_FRAMES, frames)
+            if source:
+                trace = stacktrace(_traceback_of(error), None, own=own, in_app=in_app, limit=limit)
+            else:
+                passed = observation.traceback
+                trace = stacktrace(passed, observation.frame, own=own, in_app=in_app, limit=limit)
+        kind = type(error)
+        module, _, name = type_name(kind).rpartition(".")
+        value: dict[str, Any] = {"type": _short_name(kind) or name, "value": exception_text(error)}
+        if module:
+            value["module"] = type_name(kind)[: -len(value["type"]) - 1] or module
+        value["mechanism"] = mechanism
+        if trace is not None:
+            frames -= len(trace["frames"])
+            value["stacktrace"] = trace
+        values.append(value)
+        members = _members(error)
+        if members:
+            mechanism["is_exception_group"] = True
+        waiting += [(member, f"exceptions[{place}]", number) for place, member in enumerate(members)]
+        waiting[:0] = _behind(error, number)
+    function = _innermost(values[0].get("stacktrace"))
+    values.reverse()
+    return values, function
+
+
+def _short_name(kind: type) -> str:
+    return cast("str", type.__dict__["__qualname__"].__get__(kind))[:200]
+
+
+def _behind(error: BaseException, number: int) -> list[tuple[BaseException, str, int | None]]:
+    cause = _cause_of(error)
+    if cause is not None:
+        return [(cause, "__cause__", number)]
+    if not _suppresses(error, type(error)):
+        context = _context_of(error)
+        if context is not None:
+            return [(context, "__context__", number)]
+    return []
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    group = sys.modules["builtins"].__dict__.get("BaseExceptionGroup")
+    if group is None or not issubclass(type(error), group):
+        return ()
+    members = group.__dict__["exceptions"].__get__(error)
+    return members[:_MOST_EXCEPTIONS] if type(members) is tuple else ()
+
+
+def _innermost(trace: dict[str, Any] | None) -> str:
+    frames = trace["frames"] if trace else []
+    for frame in reversed(frames):
+        if frame["in_app"]:
+            return f"{frame.get('module', frame['filename'])}.{frame['function']}"
+    return f"{frames[-1].get('module', '')}.{frames[-1]['function']}" if frames else ""

@@ -1,0 +1,128 @@
+"""What keeps a burst from becoming a flood: one `Limiter` for each monitor, asked before an event is built.
+
+Two token buckets: one of the monitor, and a smaller one for each key (each kind of failure), so that 100,000 equal
+failures give a handful of events and leave room for the others. The first of each key always passes: for it the
+monitor's bucket may go into debt, as deep as it is high.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+#: Events that one key may send at once; then as many as its monitor's rate allows.
+HANDFUL = 5
+
+_MOST_KEYS = 500
+
+# Re-entrant: a finaliser or a signal handler may get here while its own thread is inside.
+_lock = RLock()
+
+
+def _renew() -> None:
+    global _lock
+    _lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+class _Seen:
+    __slots__ = ("suppressed", "tokens", "updated")
+
+    def __init__(self, tokens: float, now: float) -> None:
+        self.tokens = tokens
+        self.updated = now
+        self.suppressed = 0
+
+
+def _always_zero() -> float:
+    return 0.0
+
+
+class Limiter:
+    """`rate` is (events, per seconds), None for no limit; `sample` the share that is kept of what repeats itself."""
+
+    __slots__ = ("_capacity", "_clock", "_each", "_random", "_refill", "_sample", "_seen", "_tokens", "_updated",
+                 "by_rate", "by_sample")  # fmt: skip
+
+    def __init__(
+        self,
+        rate: tuple[float, float] | None,
+        sample: float = 1.0,
+        clock: Callable[[], float] = monotonic,
+        random: Callable[[], float] | None = None,
+    ) -> None:
+        self._capacity = float(rate[0]) if rate else 0.0
+        self._refill = rate[0] / rate[1] if rate and rate[1] > 0 else 0.0
+        self._each = max(1.0, min(float(HANDFUL), self._capacity))
+        self._sample = sample
+        self._clock = clock
+        if random is None and sample < 1:
+            random = _random
+        self._random = random or _always_zero
+        self._seen: dict[Hashable, _Seen] = {}
+        self._tokens = self._capacity
+        self._updated = clock()
+        #: How many were suppressed so far, for `status`.
+        self.by_rate = 0
+        self.by_sample = 0
+
+    def admit(self, key: Hashable) -> int | None:
+        """None: suppressed, and counted. Otherwise how many of this key were suppressed since the last that passed."""
+        with _lock:
+            seen = self._seen.get(key)
+            if seen is None:
+                return self._first(key)
+            if self._sample < 1 and self._random() >= self._sample:
+                self.by_sample += 1
+                seen.suppressed += 1
+                return None
+            if self._capacity:
+                now = self._clock()
+                elapsed = now - seen.updated
+                if elapsed > 0:
+                    seen.tokens = min(self._each, seen.tokens + elapsed * self._refill)
+                    seen.updated = now
+                if seen.tokens < 1 or not self._take(now, 1.0):
+                    self.by_rate += 1
+                    seen.suppressed += 1
+                    return None
+                seen.tokens -= 1
+            suppressed, seen.suppressed = seen.suppressed, 0
+            return suppressed
+
+    def _first(self, key: Hashable) -> int | None:
+        now = self._clock()
+        if self._capacity and not self._take(now, 1.0 - self._capacity):
+            self.by_rate += 1
+            return None
+        if len(self._seen) >= _MOST_KEYS:
+            self._forget()
+        self._seen[key] = _Seen(self._each - 1, now)
+        return 0
+
+    def _take(self, now: float, least: float) -> bool:
+        elapsed = now - self._updated
+        if elapsed > 0:
+            self._tokens = min(self._capacity, self._tokens + elapsed * self._refill)
+            self._updated = now
+        if self._tokens < least:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _forget(self) -> None:
+        """Drop the half of the keys that was heard of longest ago; what they suppressed stays counted in the totals."""
+        kept = sorted(self._seen.items(), key=lambda item: item[1].updated)[_MOST_KEYS // 2 :]
+        self._seen = dict(kept)
+
+
+def _random() -> float:
+    return int.from_bytes(os.urandom(4), "big") / 2**32

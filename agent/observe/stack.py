@@ -1,0 +1,155 @@
+"""Sentry's stack frames from a traceback or from a frame: no local variables, and without the agent's own frames.
+
+A frame is built and scrubbed once for each place in the code and then shared between events: most stacks of a process
+go through the same lines again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from .scrub import Clean, lines, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType, TracebackType
+
+MOST_FRAMES = 100
+
+_CONTEXT = 5
+_LONGEST_LINE = 200
+_DEEPEST = 5_000
+_LARGEST_SOURCE = 5_000_000  # bytes
+_FORMAT, _REGULAR = 0o170000, 0o100000  # of a file's mode
+
+_known: dict[tuple[Any, ...], Clean] = {}
+_MOST_KNOWN = 2_000
+_files: dict[str, tuple[str, str, bool]] = {}
+
+#: The interpreter's own library; what lies there is never the ERP.
+_LIBRARY = os.path.dirname(os.__file__)
+
+
+def stacktrace(
+    traceback: TracebackType | None,
+    frame: FrameType | None,
+    *,
+    own: Callable[[CodeType], bool],
+    in_app: tuple[str, ...] = (),
+    limit: int = MOST_FRAMES,
+) -> dict[str, Any] | None:
+    """Sentry's `stacktrace`: the callers that end in `frame`, then what `traceback` passed through; oldest first.
+
+    Both ends are kept where there are more than `limit` frames, and `frames_omitted` says which ones are missing.
+    `in_app` names packages that count as the ERP's wherever they are installed. None where there is no frame.
+    """
+    places = _callers(frame, own) + _passed(traceback, own)
+    if not places:
+        return None
+    if len(places) <= limit:
+        return {"frames": [_frame(place, line, in_app) for place, line in places]}
+    head = limit // 2
+    tail = len(places) - (limit - head)
+    kept = places[:head] + places[tail:]
+    return {"frames": [_frame(place, line, in_app) for place, line in kept], "frames_omitted": [head, tail]}
+
+
+def _callers(frame: FrameType | None, own: Callable[[CodeType], bool]) -> list[tuple[FrameType, int]]:
+    places: list[tuple[FrameType, int]] = []
+    steps = 0
+    while frame is not None and steps < _DEEPEST:
+        if not own(frame.f_code):
+            places.append((frame, frame.f_lineno or 0))
+        frame = frame.f_back
+        steps += 1
+    places.reverse()
+    return places
+
+
+def _passed(traceback: TracebackType | None, own: Callable[[CodeType], bool]) -> list[tuple[FrameType, int]]:
+    places: list[tuple[FrameType, int]] = []
+    steps = 0
+    while traceback is not None and steps < _DEEPEST:
+        frame = traceback.tb_frame
+        if not own(frame.f_code):
+            places.append((frame, traceback.tb_lineno or 0))
+        traceback = traceback.tb_next
+        steps += 1
+    return places
+
+
+def _frame(frame: FrameType, line: int, in_app: tuple[str, ...]) -> Clean:
+    code = frame.f_code
+    module = dict.get(frame.f_globals, "__name__") if issubclass(type(frame.f_globals), dict) else None
+    if type(module) is not str:
+        module = None
+    name = cast("str", getattr(code, "co_qualname", code.co_name))
+    key = (code.co_filename, line, name, module, in_app)
+    known = _known.get(key)
+    if known is None:
+        known = _build(code.co_filename, line, name, module, in_app)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = known
+    return known
+
+
+def _build(path: str, line: int, name: str, module: str | None, in_app: tuple[str, ...]) -> Clean:
+    absolute, relative, ours = _file(path)
+    frame = Clean(function=text(name), lineno=line, abs_path=absolute, filename=relative, in_app=ours)
+    if module is not None:
+        frame["module"] = text(module)
+        frame["in_app"] = ours or any(module == each or module.startswith(each + ".") for each in in_app)
+    source = _source(path)
+    if 0 < line <= len(source):
+        first = max(0, line - 1 - _CONTEXT)
+        shown = lines(source[first : line + _CONTEXT], _LONGEST_LINE)
+        at = line - 1 - first
+        frame["pre_context"], frame["context_line"], frame["post_context"] = shown[:at], shown[at], shown[at + 1 :]
+    return frame
+
+
+def _file(path: str) -> tuple[str, str, bool]:
+    """The absolute path, the path from the `sys.path` entry that it lies under, and whether it looks like the ERP's."""
+    known = _files.get(path)
+    if known is None:
+        absolute = path if path.startswith("<") else _absolute(path)
+        best = ""
+        for entry in sys.path:
+            if type(entry) is str and len(entry) > len(best) and absolute.startswith(entry.rstrip(os.sep) + os.sep):
+                best = entry.rstrip(os.sep)
+        relative = absolute[len(best) + 1 :] if best else absolute
+        known = (text(absolute), text(relative), _looks_like_the_erp(absolute))
+        if len(_files) >= _MOST_KNOWN:
+            _files.clear()
+        _files[path] = known
+    return known
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except (OSError, ValueError):  # a relative path, and the current directory is gone
+        return path
+
+
+def _looks_like_the_erp(path: str) -> bool:
+    if path.startswith("<"):
+        return False
+    slashed = path.replace(os.sep, "/")
+    return not ("/site-packages/" in slashed or "/dist-packages/" in slashed or path.startswith(_LIBRARY + os.sep))
+
+
+def _source(path: str) -> list[str]:
+    """The file's lines, none if it is not an ordinary file of an ordinary size: a pipe would block the host."""
+    try:
+        status = os.stat(path)
+        if status.st_mode & _FORMAT != _REGULAR or status.st_size > _LARGEST_SOURCE:
+            return []
+        import linecache
+
+        return linecache.getlines(path)
+    except Exception:  # gone, unreadable, in an encoding that nobody knows: the frame does without
+        return []

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from agent.cli import list_monitors
+
+TEXT = """version: 1
+modules: {sales: {defaults: {threshold: 2s}}}
+monitors:
+  - {target: sales.services.create, module: sales, rules: [{when: result is None, message: m}]}
+  - {target: auth.check, kind: security, event_type: login, rate_limit: off, operation: "[red]login[/red]"}
+  - {target: a.b.wrong, threshold: 5 min}
+"""
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    list_monitors.configure(parser)
+    return list_monitors.run(parser.parse_args(list(arguments)))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "monitors.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    return str(path)
+
+
+def test_each_monitor_is_one_line_with_its_effective_settings(file, capsys):
+    assert run("--config", file) == 0
+    captured = capsys.readouterr()
+    header, create, login = captured.out.splitlines()
+    assert header.split()[:3] == ["NAME", "KIND", "MODULE"]
+    assert create.split()[:8] == [
+        "create", "function", "sales", "{name}", "sales.services.create", "error", "2s=warning", "30/min",
+    ]  # fmt: skip
+    assert create.endswith("1 rule  monitors.yaml:4") or "1 rule" in create
+    assert "[red]login[/red]" in login
+    assert captured.err.startswith("disabled: monitors.yaml:6 wrong: threshold: expected a duration")
+
+
+def test_filters(file, capsys):
+    assert run("--config", file, "--module", "sales") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert run("--config", file, "--kind", "security", "--format", "json") == 0
+    (monitor,) = json.loads(capsys.readouterr().out)
+    assert monitor["detail"] == {"event_type": "login"}
+    assert monitor["rate_limit"] is None
+
+
+def test_a_file_that_gives_no_plan(tmp_path, capsys):
+    path = tmp_path / "m.yaml"
+    path.write_text("- a")
+    assert run("--config", str(path)) == 1
+    assert "validate" in capsys.readouterr().err
+    assert run("--config", str(tmp_path / "no.yaml")) == 2

@@ -1,0 +1,107 @@
+"""What the tests of delivery share: a clock to turn by hand, counters, and envelopes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+from agent.deliver import wire
+from agent.deliver.sender import Sender
+from agent.deliver.spool import Spool
+from agent.deliver.transport import ACCEPTED, Outcome
+from agent.model import Envelope
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Time:
+    """A clock that stands still until told otherwise; sleeping moves it."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.all: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, reason: str, category: str, number: int) -> None:
+        self.all[reason, category] += number
+
+    def of(self, reason: str) -> int:
+        return sum(number for (each, _), number in self.all.items() if each == reason)
+
+
+class Script:
+    """A carrier that answers from a list, then takes everything."""
+
+    def __init__(self, *outcomes) -> None:
+        self.outcomes = list(outcomes)
+        self.sent: list[str] = []
+        self.closed = 0
+
+    def send(self, data: bytes) -> Outcome:
+        self.sent.append(wire.decode(data).headers["event_id"])
+        outcome = self.outcomes.pop(0) if self.outcomes else Outcome(ACCEPTED, 200)
+        return outcome(self.sent[-1]) if callable(outcome) else outcome
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Kit:
+    def __init__(self, directory, counts: Counts, clock: Time) -> None:
+        self.directory = str(directory)
+        self.counts = counts
+        self.clock = clock
+
+    def spool(self, **options) -> Spool:
+        settings = {
+            "max_size": 64 << 20,
+            "max_age": 7 * 86400.0,
+            "durable": False,
+            "count": self.counts,
+            "clock": self.clock,
+        }
+        return Spool(self.directory, **{**settings, **options})
+
+    def sender(self, spool: Spool, carrier=None, dsn: str = "http://key@127.0.0.1:9/1", **options) -> Sender:
+        settings = {"count": self.counts, "clock": self.clock, "sleep": self.clock.sleep, "random": lambda: 0.5}
+        return Sender(spool, dsn, carrier=carrier, **{**settings, **options})
+
+    def files(self, folder: str = "new") -> list[str]:
+        try:
+            return sorted(os.listdir(os.path.join(self.directory, folder)))
+        except OSError:
+            return []
+
+    def ids(self, folder: str = "new") -> list[str]:
+        return [name.split("-")[4][:32] for name in self.files(folder) if name.endswith(".envelope")]
+
+
+def new_id() -> str:
+    return os.urandom(16).hex()
+
+
+def envelope(event_id: str | None = None, category: str = "error", size: int = 100) -> Envelope:
+    event_id = event_id or new_id()
+    kind = {"error": "event", "session": "sessions"}.get(category, category)
+    payload = b'{"event_id":"%s","message":"%s"}' % (event_id.encode(), b"x" * size)
+    return Envelope(event_id, category, wire.encode(event_id, kind, payload))
+
+
+def python(code: str, *arguments: str, **options) -> subprocess.Popen:
+    """A process that has the agent and this kit on its path."""
+    paths = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "deliver")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "AGENT_TESTING": "1", "AGENT_DISABLED": "1"}
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, **options)

@@ -1,0 +1,603 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from kit import ROOT, Script, envelope, python
+from receiver import HANG, Answer
+
+from agent.deliver import sender as sender_module
+from agent.deliver import transport
+from agent.deliver.sender import FolderLock, Pace, Sender, Summary
+from agent.deliver.transport import Outcome
+
+DOWN = Outcome(transport.UNREACHABLE, 500, "HTTP 500")
+
+
+def fill(spool, *categories):
+    ids = []
+    for category in categories:
+        one = envelope(category=category)
+        ids.append(one.event_id)
+        spool.write(one)
+    return ids
+
+
+# ------------------------------------------------------------------------------ the rules, by flush and a turned clock
+
+
+def test_what_waits_is_delivered_oldest_first_and_removed(kit):
+    spool = kit.spool()
+    ids = fill(spool, "error", "transaction", "error")
+    carrier = Script()
+    seen = []
+    summary = kit.sender(spool, carrier).flush(10, progress=lambda done, total: seen.append((done, total)))
+    assert summary == Summary(3, 0, 0, "")
+    assert carrier.sent == ids
+    assert kit.files() == []
+    assert kit.counts.all == {("sent", "error"): 2, ("sent", "transaction"): 1}
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_an_empty_spool_is_flushed_without_creating_anything(kit):
+    assert kit.sender(kit.spool(), Script()).flush(1) == Summary(0, 0, 0, "")
+    assert not os.path.exists(kit.directory)
+
+
+def test_a_category_that_is_limited_waits_and_the_others_go_on(kit, clock):
+    spool = kit.spool()
+    ids = fill(spool, "transaction", "error", "transaction", "error")
+    carrier = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"transaction": 60.0}))
+    summary = kit.sender(spool, carrier).flush(30)
+    assert carrier.sent == [ids[0], ids[1], ids[3]]
+    assert summary == Summary(2, 0, 2, "HTTP 429") or summary == Summary(2, 0, 2, "there was not enough time")
+    clock.now += 61
+    assert kit.sender(spool, carrier).flush(30).delivered == 2
+
+
+def test_limits_that_come_with_a_success_are_obeyed_too(kit):
+    spool = kit.spool()
+    ids = fill(spool, "error", "transaction", "error")
+    carrier = Script(Outcome(transport.ACCEPTED, 200, "", {"transaction": 60.0}))
+    kit.sender(spool, carrier).flush(30)
+    assert carrier.sent == [ids[0], ids[2]]
+
+
+def test_a_limit_on_everything_stops_everything_and_other_processes_obey(kit, clock):
+    spool = kit.spool()
+    ids = fill(spool, "error", "transaction")
+    carrier = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"": 60.0}))
+    kit.sender(spool, carrier).flush(5)
+    assert carrier.sent == ids[:1]
+    other = Script()
+    assert kit.sender(kit.spool(), other).flush(5).waiting == 2
+    assert other.sent == []
+    clock.now += 61
+    assert kit.sender(kit.spool(), other).flush(5).delivered == 2
+
+
+def test_a_clock_set_back_does_not_stretch_a_limit(kit, clock):
+    spool = kit.spool()
+    fill(spool, "error")
+    kit.sender(spool, Script(Outcome(transport.LIMITED, 429, "", {"": 60.0}))).flush(1)
+    clock.now -= 86400 * 365
+    assert kit.sender(spool, Script()).flush(1).delivered == 1
+
+
+def test_a_rejected_envelope_is_set_aside_with_the_answer(kit):
+    spool = kit.spool()
+    ids = fill(spool, "error", "error")
+    carrier = Script(Outcome(transport.REJECTED, 413, "HTTP 413: too large"))
+    assert kit.sender(spool, carrier).flush(5) == Summary(1, 1, 0, "")
+    ((entry, reason),) = spool.quarantined()
+    assert (entry.event_id, reason) == (ids[0], "HTTP 413: too large")
+
+
+def test_a_wrong_dsn_keeps_everything_and_is_not_tried_again_soon(kit, clock):
+    spool = kit.spool()
+    fill(spool, *["error"] * 5)
+    carrier = Script(Outcome(transport.REFUSED, 403, "HTTP 403: no such key"))
+    assert kit.sender(spool, carrier).flush(600) == Summary(0, 0, 5, "HTTP 403: no such key")
+    assert len(carrier.sent) == 1
+
+
+def test_backoff_doubles_with_jitter_up_to_a_bound_and_loses_nothing(kit, clock):
+    spool = kit.spool()
+    fill(spool, "error")
+    tried = []
+
+    def down(_):
+        tried.append(clock.now)
+        return DOWN
+
+    carrier = Script(*[down] * 14)
+    assert kit.sender(spool, carrier).flush(10_000).delivered == 1
+    waits = [later - earlier for earlier, later in zip(tried, tried[1:])]
+    assert waits[:6] == pytest.approx([0.075, 0.15, 0.3, 0.6, 1.2, 2.4], abs=0.02)
+    assert waits[-2:] == pytest.approx([90, 90], abs=1)
+
+
+def test_a_sentry_that_is_down_is_not_asked_for_each_envelope(kit, clock):
+    spool = kit.spool()
+    ids = fill(spool, *["error"] * 200)
+    carrier = Script(*[DOWN] * 1000)
+    assert kit.sender(spool, carrier).flush(3600).waiting == 200
+    assert len(carrier.sent) < 70
+    carrier.outcomes.clear()
+    assert kit.sender(spool, carrier).flush(10).delivered == 200
+    assert carrier.sent[-200:] == ids
+
+
+def test_one_envelope_that_always_fails_does_not_hold_up_the_others(kit):
+    spool = kit.spool()
+    ids = fill(spool, *["error"] * 4)
+
+    class Choking(Script):
+        def send(self, data):
+            outcome = super().send(data)
+            return DOWN if self.sent[-1] == ids[0] else outcome
+
+    carrier = Choking()
+    summary = kit.sender(spool, carrier).flush(60)
+    assert (summary.delivered, summary.waiting) == (3, 1)
+    assert carrier.sent[:4] == ids
+    assert carrier.sent.count(ids[0]) < 12
+    assert kit.ids() == ids[:1]
+
+
+def test_torn_files_are_set_aside_and_the_rest_goes(kit):
+    spool = kit.spool()
+    fill(spool, "error", "error", "error")
+    name = kit.files()[1]
+    with open(f"{kit.directory}/new/{name}", "r+b") as file:
+        file.truncate(50)
+    assert kit.sender(spool, Script()).flush(5) == Summary(2, 1, 0, "")
+
+
+def test_a_bad_dsn_delivers_nothing_and_says_why(kit):
+    spool = kit.spool()
+    fill(spool, "error")
+    summary = kit.sender(spool, dsn="https://sentry.io/1").flush(5)
+    assert summary.waiting == 1
+    assert "no key" in summary.reason
+
+
+def test_memory_is_delivered_when_the_disk_is_gone(kit):
+    kit.directory = "/proc/nowhere/spool"
+    spool = kit.spool()
+    ids = fill(spool, "error", "transaction")
+    carrier = Script(DOWN)
+    assert kit.sender(spool, carrier).flush(50).delivered == 2
+    assert sorted(carrier.sent) == sorted([ids[0], *ids])
+    assert spool.entries() == []
+
+
+def test_a_rejected_envelope_in_memory_does_not_stop_the_rest(kit):
+    kit.directory = "/proc/nowhere/spool"
+    spool = kit.spool()
+    fill(spool, "error", "error")
+    summary = kit.sender(spool, Script(Outcome(transport.REJECTED, 400, "HTTP 400"))).flush(50)
+    assert summary.delivered == 2 or summary == Summary(1, 1, 0, "")
+
+
+def test_what_cannot_be_removed_is_not_sent_again_and_again(kit, monkeypatch):
+    spool = kit.spool()
+    ids = fill(spool, "error", "error", "error")
+    carrier = Script(Outcome(transport.ACCEPTED, 200), Outcome(transport.REJECTED, 400, "HTTP 400"))
+    sender = kit.sender(spool, carrier)
+
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", read_only)
+        patched.setattr(os, "rename", read_only)
+        summary = sender.flush(0.05)
+        assert carrier.sent == ids
+        assert summary.delivered == 2
+    assert sender.flush(10).delivered == 1  # the rejected one, which is now accepted
+    assert carrier.sent == [*ids, ids[1]]
+    assert kit.files() == []
+
+
+def test_flush_waits_for_another_process_and_says_so(kit, clock):
+    spool = kit.spool()
+    fill(spool, "error")
+    lock = FolderLock(os.path.join(kit.directory, "lock"))
+    assert lock.take() is True
+    carrier = Script()
+    assert kit.sender(spool, carrier).flush(3) == Summary(0, 0, 1, "another process is delivering")
+    assert carrier.sent == []
+    lock.release()
+    assert kit.sender(spool, carrier).flush(3).delivered == 1
+
+
+def test_a_pace_file_of_nonsense_says_nothing(tmp_path, clock):
+    path = tmp_path / "pace"
+    for text in ("nonsense", "a b c", "! 1", "\xff"):
+        path.write_text(text, encoding="utf-8")
+        pace = Pace(str(path), clock)
+        pace.load()
+        assert pace.wait("error") == 0.0
+
+
+# ------------------------------------------------------------------------------------------------------- the thread
+
+
+def gone(sender, timeout=10.0):
+    """Wait for the thread's end: then its flag can be taken."""
+    assert sender._state().alive.acquire(True, timeout)
+    sender._state().alive.release()
+
+
+@pytest.fixture
+def live(kit, receiver):
+    """Real time, a real receiver."""
+    senders = []
+
+    def make(**options):
+        spool = kit.spool(clock=time.time)
+        settings = {"count": kit.counts, "linger": 0.05, "first_backoff": 0.02}
+        senders.append(Sender(spool, receiver.dsn, **{**settings, **options}))
+        return spool, senders[-1]
+
+    yield make
+    for sender in senders:
+        sender.close(2)
+
+
+def test_the_thread_starts_with_the_first_wake_delivers_and_ends(live, receiver, kit):
+    spool, sender = live()
+    before = threading.active_count()
+    ids = fill(spool, *["error"] * 20)
+    assert threading.active_count() == before
+    sender.wake()
+    receiver.wait_for(20)
+    gone(sender)
+    assert receiver.ids == ids
+    assert kit.files() == []
+    sender.wake()  # with nothing to do
+    more = fill(spool, "error")
+    sender.wake()
+    receiver.wait_for(21)
+    assert receiver.ids[-1] == more[0]
+
+
+def test_no_wake_up_is_ever_lost_around_the_end_of_the_thread(kit):
+    """With a linger of nothing the thread ends all the time, and a wake comes at every point of its end."""
+    spool = kit.spool(clock=time.time)
+    arrived = threading.Semaphore(0)
+
+    class Carrier(Script):
+        def send(self, data):
+            arrived.release()
+            return super().send(data)
+
+    carrier = Carrier()
+    sender = Sender(spool, "", carrier=carrier, count=kit.counts, linger=0.0)
+    for number in range(1500):
+        spool.write(envelope(size=1))
+        sender.wake()
+        assert arrived.acquire(timeout=10), f"event {number} was never looked at: {sender.trouble}"
+    gone(sender)
+    assert len(carrier.sent) == 1500
+    assert spool.entries() == []
+
+
+class Flag:
+    """A lock that lets a test step in at the moments that decide."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.before_release = self.after_release = self.on_refusal = self.on_waiting = lambda: None
+
+    def locked(self):
+        return self.lock.locked()
+
+    def acquire(self, blocking=True, timeout=-1):
+        if blocking:
+            self.on_waiting()
+        taken = self.lock.acquire(blocking, timeout) if blocking else self.lock.acquire(False)
+        if not taken and not blocking:
+            self.on_refusal()
+        return taken
+
+    def release(self):
+        self.before_release()
+        self.lock.release()
+        self.after_release()
+
+
+def flagged(kit, arrived, **options):
+    class Carrier(Script):
+        def send(self, data):
+            outcome = super().send(data)
+            arrived.release()
+            return outcome
+
+    spool = kit.spool(clock=time.time)
+    sender = Sender(spool, "", carrier=Carrier(), count=kit.counts, **options)
+    state = sender._state()
+    state.alive, state.gate = Flag(), Flag()
+    state.gate.acquire()
+    return spool, sender, state
+
+
+def test_a_wake_just_before_the_thread_says_that_it_ends_is_not_lost(kit):
+    arrived = threading.Semaphore(0)
+    spool, sender, state = flagged(kit, arrived, linger=0.0)
+
+    def last_moment():
+        state.alive.before_release = lambda: None
+        spool.write(envelope())
+        sender.wake()
+
+    state.alive.before_release = last_moment
+    sender.wake()
+    assert arrived.acquire(timeout=5)
+
+
+def test_a_wake_that_finds_a_thread_which_then_ends_is_not_lost(kit):
+    arrived, lingers, ended = threading.Semaphore(0), threading.Event(), threading.Event()
+    spool, sender, state = flagged(kit, arrived, linger=0.3)
+    state.gate.on_waiting = lingers.set
+    state.alive.after_release = ended.set
+    state.alive.on_refusal = lambda: ended.wait(5)
+    sender.wake()
+    assert lingers.wait(5)
+    spool.write(envelope())
+    sender.wake()
+    assert arrived.acquire(timeout=5)
+
+
+def test_wakes_from_many_threads_start_one_thread(kit):
+    spool = kit.spool(clock=time.time)
+    running, most = [], []
+    guard = threading.Lock()
+    all_sent = threading.Event()
+
+    class Carrier(Script):
+        def send(self, data):
+            with guard:
+                running.append(1)
+                most.append(len(running))
+            outcome = super().send(data)
+            with guard:
+                running.pop()
+                if len(self.sent) == 400:
+                    all_sent.set()
+            return outcome
+
+    sender = Sender(spool, "", carrier=Carrier(), count=kit.counts, linger=0.001)
+
+    def work():
+        for _ in range(50):
+            spool.write(envelope(size=1))
+            sender.wake()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert all_sent.wait(10)
+    assert max(most) == 1
+    gone(sender)
+    assert kit.counts.of("sent") == 400
+
+
+def test_a_sentry_that_recovers_gets_everything(live, receiver, kit):
+    spool, sender = live()
+    receiver.program(500, 503, Answer(429, {"Retry-After": "0"}), 500)
+    ids = fill(spool, *["error"] * 3)
+    sender.wake()
+    receiver.wait_for_ids(set(ids))
+    gone(sender)
+    assert kit.counts.of("sent") == 3
+
+
+def test_close_lets_a_delivery_finish(live, receiver, kit):
+    spool, sender = live(linger=60.0)
+    ids = fill(spool, "error", "error")
+    sender.wake()
+    sender.close(10)
+    assert receiver.ids == ids
+    assert kit.files() == []
+    fill(spool, "error")
+    sender.wake()  # after the end nothing starts any more
+    assert len(kit.files()) == 1
+
+
+def test_close_does_not_wait_for_a_sentry_that_hangs(live, receiver, kit):
+    spool, sender = live()
+    receiver.program(default=HANG)
+    fill(spool, "error")
+    sender.wake()
+    receiver.wait_for_requests(1)
+    began = time.monotonic()
+    sender.close(0.1)
+    assert time.monotonic() - began < 1.0
+    assert len(kit.files()) == 1
+
+
+def test_close_counts_what_only_memory_held_and_nobody_took(live, receiver, kit):
+    kit.directory = "/proc/nowhere/spool"
+    spool, sender = live()
+    receiver.program(default=HANG)
+    fill(spool, "error", "transaction")
+    sender.wake()
+    receiver.wait_for_requests(1)
+    sender.close(0.05)
+    assert kit.counts.of("lost-at-exit") == 2
+    assert spool.entries() == []
+
+
+def test_close_during_a_backoff_does_not_wait_at_all(live, receiver, kit):
+    spool, sender = live(first_backoff=100.0)
+    receiver.program(default=500)
+    fill(spool, "error")
+    sender.wake()
+    receiver.wait_for_requests(1)
+    began = time.monotonic()
+    sender.close(30)
+    assert time.monotonic() - began < 5.0
+    assert len(kit.files()) == 1
+
+
+def test_close_without_any_event_does_nothing(kit):
+    sender = kit.sender(kit.spool(), Script())
+    sender.close(10)
+    assert not os.path.exists(kit.directory)
+
+
+def test_no_more_threads_is_no_error(live, kit, monkeypatch):
+    spool, sender = live()
+
+    def fail(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(sender_module, "start_new_thread", fail)
+    fill(spool, "error")
+    sender.wake()
+    assert "no thread can be started" in sender.trouble
+    monkeypatch.undo()
+    sender.wake()
+    gone(sender)
+    assert kit.files() == []
+
+
+def test_a_signal_handler_may_wake_in_the_middle_of_a_wake(live, receiver):
+    import signal
+
+    spool, sender = live(linger=0.001)
+    ids = []
+
+    def handler(*_):
+        ids.extend(fill(spool, "error"))
+        sender.wake()
+
+    old = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.002)
+    try:
+        while len(ids) < 50:
+            sender.wake()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    receiver.wait_for_ids(set(ids))
+
+
+# -------------------------------------------------------------------------------------------- a host, in a process
+
+HOST = """
+import sys, os
+from agent.deliver.spool import Spool
+from agent.deliver.sender import Sender
+from kit import envelope, Counts
+spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e6, durable=False, count=Counts())
+sender = Sender(spool, sys.argv[2], count=Counts())
+def event():
+    one = envelope()
+    assert spool.write(one)
+    sender.wake()
+    return one.event_id
+"""
+
+
+def run(code, *arguments):
+    process = python(HOST + code, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, ""), err
+    return out
+
+
+def test_the_hosts_main_thread_stays_the_main_thread(kit, receiver):
+    """Before 3.13 whoever imports `threading` first is the main thread; the host here has not imported it."""
+    import urllib3
+
+    code = (
+        "import sys; assert 'threading' not in sys.modules\n"
+        "from agent.deliver.spool import Spool; from agent.deliver.sender import Sender\n"
+        "from agent.model import Envelope\n"
+        "spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e9, durable=False, count=lambda *_: None)\n"
+        "sender = Sender(spool, sys.argv[2], count=lambda *_: None)\n"
+        "spool.write(Envelope('a' * 32, 'error', b'{}\\n{\"type\":\"event\"}\\n{}'))\n"
+        "sender.wake(); sender.close(20)\n"
+        "import threading; print(threading.current_thread() is threading.main_thread(), spool.entries())\n"
+    )
+    path = os.pathsep.join([ROOT, os.path.dirname(os.path.dirname(urllib3.__file__))])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, kit.directory, receiver.dsn],
+        env={"PYTHONPATH": path, "AGENT_TESTING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("True []\n", "")
+
+
+@pytest.mark.parametrize("end", ["", "os._exit(0)", "sender.close(5)", "sys.exit(0)"])
+def test_a_short_command_ends_at_once_silently_and_loses_nothing(kit, receiver, end):
+    event_id = run(f"print(event(), flush=True)\n{end}", kit.directory, receiver.dsn).strip()
+    if end == "sender.close(5)":
+        assert receiver.ids == [event_id]
+    assert kit.ids() == [event_id] or receiver.ids == [event_id]
+
+
+def test_a_short_command_is_not_held_up_by_a_sentry_that_hangs(kit, receiver):
+    receiver.program(default=HANG)
+    out = run(
+        "import time; i = event(); t = time.monotonic(); sender.close(0.2); print(i, time.monotonic() - t)",
+        kit.directory,
+        receiver.dsn,
+    )
+    event_id, took = out.split()
+    assert float(took) < 0.5
+    assert kit.ids() == [event_id]
+
+
+def test_a_fork_while_the_thread_imports_does_not_hang_the_child(kit, tmp_path):
+    """Without the fork hook the child finds urllib3 locked by a thread that it does not have."""
+    slow = tmp_path / "urllib3"
+    slow.mkdir()
+    # the sleep is the slow import that is being tested, not a way to wait
+    (slow / "__init__.py").write_text("import os, sys, time; os.write(int(sys.argv[3]), b'x'); time.sleep(0.3)")
+    out = run(
+        "import warnings; warnings.simplefilter('ignore')  # 3.12 warns of any fork beside a thread\n"
+        "reader, writer = os.pipe(); sys.argv.append(str(writer)); sys.path.insert(0, sys.argv[2])\n"
+        "sender._dsn = 'http://k@127.0.0.1:9/1'\n"
+        "event(); os.read(reader, 1)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    import signal; signal.alarm(5)\n"
+        "    import urllib3\n"
+        "    print('child imported', flush=True)\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "sender.close(10)",
+        kit.directory,
+        str(tmp_path),
+    )
+    assert out == "child imported\n"
+
+
+def test_a_child_does_not_keep_the_lock_of_its_parent(kit):
+    os.makedirs(kit.directory)
+    path = os.path.join(kit.directory, "lock")
+    lock = FolderLock(path)
+    assert lock.take()
+    up, down = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(up[1], b"x")
+        os.read(down[0], 1)
+        os._exit(0)
+    os.read(up[0], 1)
+    lock.release()
+    try:
+        assert FolderLock(path).take() is True
+    finally:
+        os.write(down[1], b"x")
+        os.waitpid(child, 0)

@@ -1,0 +1,428 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+from kit import ROOT, envelope, new_id
+
+from agent.deliver.spool import UnreadableError, parse_name
+from agent.model import Envelope
+
+
+def test_what_is_written_is_read_back(kit):
+    spool = kit.spool()
+    first = envelope()
+    assert spool.write(first)
+    (entry,) = spool.entries()
+    assert (entry.event_id, entry.category, entry.pid, entry.slow) == (first.event_id, "error", os.getpid(), False)
+    assert spool.read(entry) == first
+    assert spool.remove(entry)
+    assert not spool.remove(entry)
+    assert spool.read(entry) is None
+    assert kit.files("tmp") == []
+
+
+def test_folders_and_files_are_the_owners_alone(kit):
+    old = os.umask(0)
+    try:
+        kit.spool(durable=True).write(envelope())
+    finally:
+        os.umask(old)
+    for path in (
+        os.path.dirname(kit.directory),
+        kit.directory,
+        *(f"{kit.directory}/{f}" for f in ("new", "tmp", "quarantine")),
+    ):
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+    (name,) = kit.files()
+    assert stat.S_IMODE(os.stat(f"{kit.directory}/new/{name}").st_mode) == 0o600
+
+
+def test_nothing_is_created_before_the_first_event(kit):
+    spool = kit.spool()
+    assert spool.entries() == []
+    assert not os.path.exists(os.path.dirname(kit.directory))
+
+
+def test_a_folder_that_others_could_read_is_closed_to_them(kit):
+    os.makedirs(kit.directory, 0o777)
+    os.chmod(kit.directory, 0o777)
+    kit.spool().write(envelope())
+    assert stat.S_IMODE(os.stat(kit.directory).st_mode) == 0o700
+
+
+@pytest.mark.parametrize("which", ["", "/new", "/tmp"])
+def test_a_symbolic_link_in_place_of_a_folder_is_refused(kit, tmp_path, which):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    os.makedirs(os.path.dirname(kit.directory + which))
+    os.symlink(elsewhere, kit.directory + which)
+    spool = kit.spool()
+    assert not spool.write(envelope())
+    assert "symbolic link" in spool.degraded
+    assert os.listdir(elsewhere) == []
+    assert len(spool.entries()) == 1  # in memory
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused(kit):
+    os.makedirs(kit.directory)
+    os.chown(kit.directory, 12345, 12345)
+    spool = kit.spool()
+    assert not spool.write(envelope())
+    assert "belongs to uid 12345" in spool.degraded
+    assert kit.files() == []
+
+
+def test_order_is_that_of_capture_even_when_the_clock_is_set_back(kit, clock):
+    spool = kit.spool()
+    ids = [new_id() for _ in range(6)]
+    for number, event_id in enumerate(ids):
+        spool.write(envelope(event_id))
+        clock.now += (1, -86400 * 365, 0, 0, 1)[number % 5]
+    assert [entry.event_id for entry in spool.entries()] == ids
+    assert kit.counts.all == {}
+
+
+def test_a_process_that_starts_after_the_clock_was_set_back_overwrites_nothing(kit, clock):
+    ids = set()
+    for _ in range(3):
+        one = envelope()
+        ids.add(one.event_id)
+        kit.spool().write(one)
+        kit.spool().write(one)  # the same envelope twice, too
+    assert set(kit.ids()) == ids
+    assert len(kit.files()) == 6
+
+
+@pytest.mark.parametrize("event_id", ["", "../../etc/passwd", "x" * 500, "é" * 32, "-" * 32])
+@pytest.mark.parametrize("category", ["error", "", "../x", "a-b.c", "é", "x" * 300])
+def test_names_are_safe_whatever_the_envelope_says(kit, event_id, category):
+    spool = kit.spool()
+    assert spool.write(Envelope(event_id, category, b'{}\n{"type":"event"}\n{}'))
+    (entry,) = spool.entries()
+    assert spool.read(entry).data == b'{}\n{"type":"event"}\n{}'
+
+
+def test_a_spool_that_is_no_folder_degrades_to_memory_and_recovers(kit):
+    os.makedirs(os.path.dirname(kit.directory))
+    with open(kit.directory, "w"):
+        pass
+    spool = kit.spool()
+    assert spool.degraded is None
+    first, second, third = (envelope() for _ in range(3))
+    assert not spool.write(first)
+    assert not spool.write(second)
+    assert "is not a folder" in spool.degraded
+    assert [spool.read(entry) for entry in spool.entries()] == [first, second]
+    assert kit.counts.all == {("kept-in-memory", "error"): 2}
+    os.unlink(kit.directory)
+    assert spool.write(third)
+    assert spool.degraded is None
+    assert kit.ids() == [each.event_id for each in (first, second, third)]
+    assert all(entry.data is None for entry in spool.entries())
+
+
+def test_another_process_may_make_the_folders_at_the_same_moment(kit, monkeypatch):
+    """Just after we have seen that a folder is missing, it is there."""
+    made = []
+    mkdir = os.mkdir
+
+    def raced(path, mode=0o777):
+        if os.path.dirname(path) not in made and not os.path.exists(os.path.dirname(path)):
+            raise FileNotFoundError(2, "missing", path)
+        if path not in made:
+            made.append(path)
+            mkdir(path, mode)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", raced)
+    spool = kit.spool()
+    assert spool.write(envelope()), spool.degraded
+
+
+@pytest.mark.parametrize("directory", ["/proc/nowhere/spool", "/dev/null/spool"])
+def test_a_place_that_cannot_exist_degrades_to_memory(kit, directory):
+    kit.directory = directory
+    spool = kit.spool()
+    assert not spool.write(envelope())
+    assert spool.degraded
+    assert len(spool.entries()) == 1
+    spool.abandon()
+    assert kit.counts.of("lost-at-exit") == 1
+
+
+def test_memory_is_bounded_and_gives_up_the_light_ones_first(kit):
+    kit.directory = "/proc/nowhere/spool"
+    spool = kit.spool(max_memory=5_000)
+    kept = envelope(size=1000)
+    spool.write(kept)
+    slow = envelope(size=1000)
+    spool.write(slow, slow=True)
+    for _ in range(3):
+        spool.write(envelope(category="transaction", size=1000))
+    last = envelope(size=2000)
+    spool.write(last)
+    assert [entry.event_id for entry in spool.entries()] == [kept.event_id, slow.event_id, last.event_id]
+    assert kit.counts.all["memory-full", "transaction"] == 3
+    spool.write(envelope(size=1500))
+    assert kit.counts.all["memory-full", "error"] == 1
+    assert slow.event_id not in [entry.event_id for entry in spool.entries()]
+
+
+def test_the_number_in_memory_is_bounded_too(kit):
+    kit.directory = "/proc/nowhere/spool"
+    spool = kit.spool(max_kept=10)
+    for _ in range(25):
+        spool.write(envelope())
+    assert len(spool.entries()) == 10
+    assert kit.counts.of("memory-full") == 15
+
+
+def test_a_state_folder_that_is_cleared_under_us_is_made_again(kit):
+    import shutil
+
+    spool = kit.spool()
+    spool.write(envelope())
+    shutil.rmtree(os.path.dirname(kit.directory))
+    assert spool.write(envelope())
+    assert len(kit.files()) == 1
+
+
+def test_a_full_spool_gives_up_transactions_then_slow_calls_then_errors_oldest_first(kit):
+    spool = kit.spool(max_files=1000)
+    ids = {}
+    for kind in ("error", "slow", "transaction", "session") * 3:
+        each = envelope(category="error" if kind == "slow" else kind)
+        ids.setdefault(kind, []).append(each.event_id)
+        spool.write(each, slow=kind == "slow")
+
+    def left(max_files):
+        kit.spool(max_files=max_files).sweep()
+        waiting = set(kit.ids())
+        return {kind: [n for n, i in enumerate(ids[kind]) if i in waiting] for kind in ids}
+
+    # each time down to nine tenths of the bound
+    assert left(8) == {"error": [0, 1, 2], "slow": [0, 1, 2], "transaction": [], "session": [2]}
+    assert left(5) == {"error": [0, 1, 2], "slow": [2], "transaction": [], "session": []}
+    assert left(2) == {"error": [2], "slow": [], "transaction": [], "session": []}
+    assert kit.counts.of("spool-full") == 11
+    assert kit.counts.all["spool-full", "session"] == 3
+
+
+def test_the_size_is_held_while_writing_without_any_sender(kit):
+    spool = kit.spool(max_size=200_000)
+    for _ in range(400):
+        spool.write(envelope(size=5000))
+    size = sum(os.path.getsize(f"{kit.directory}/new/{name}") for name in kit.files())
+    assert 100_000 < size < 240_000
+    assert kit.counts.of("spool-full") == 400 - len(kit.files())
+
+
+def test_the_number_of_files_is_held_by_processes_that_write_one_each(kit, clock):
+    for _ in range(300):
+        clock.now += 1
+        kit.spool(max_files=100).write(envelope(size=10))
+    assert len(kit.files()) <= 161  # a sweep a minute
+
+
+def test_what_is_too_old_goes_and_is_counted(kit, clock):
+    spool = kit.spool(max_age=3600)
+    spool.write(envelope())
+    clock.now += 3000
+    spool.write(envelope(category="transaction"))
+    clock.now += 1000
+    spool.sweep()
+    assert kit.counts.all == {("too-old", "error"): 1}
+    assert len(kit.files()) == 1
+
+
+def test_an_envelope_larger_than_the_spool_is_counted(kit):
+    assert not kit.spool(max_size=1000).write(envelope(size=2000))
+    assert kit.counts.all == {("too-large", "error"): 1}
+
+
+def test_leftovers_of_killed_writers_go_after_an_hour(kit, clock):
+    spool = kit.spool()
+    spool.write(envelope())
+    for name, age in (("old", 4000), ("fresh", 3000)):
+        with open(f"{kit.directory}/tmp/{name}", "w"):
+            pass
+        os.utime(f"{kit.directory}/tmp/{name}", (clock.now - age,) * 2)
+    spool.sweep()
+    assert kit.files("tmp") == ["fresh"]
+
+
+def test_foreign_things_are_set_aside_and_stop_nothing(kit, tmp_path):
+    spool = kit.spool()
+    spool.write(envelope())
+    new = f"{kit.directory}/new"
+    with open(f"{new}/notes.txt", "w") as file:
+        file.write("hello")
+    os.mkdir(f"{new}/folder")
+    os.symlink("/etc/passwd", f"{new}/link")
+    os.mkfifo(f"{new}/pipe")
+    with open(f"{kit.directory}/quarantine/notes.txt", "w"):
+        pass
+    assert len(spool.entries()) == 1
+    spool.sweep()
+    assert len(kit.files()) == 1
+    aside = kit.files("quarantine")
+    assert {"notes.txt", "notes.txt+", "folder", "link", "pipe"} <= set(aside)
+    with open(f"{kit.directory}/quarantine/folder.txt") as file:
+        assert file.read() == "not an envelope of this agent\n"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "torn", "empty", "headers only", "zeros"])
+def test_what_has_our_name_but_is_no_envelope_is_unreadable(kit, kind):
+    spool = kit.spool()
+    spool.write(envelope())
+    (entry,) = spool.entries()
+    path = f"{kit.directory}/new/{entry.name}"
+    with open(path, "rb") as file:
+        data = file.read()
+    os.unlink(path)
+    if kind == "link":
+        os.symlink("/etc/passwd", path)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        os.mkdir(path)
+    else:
+        with open(path, "wb") as file:
+            file.write({"torn": data[:-20], "empty": b"", "headers only": b"{}\n", "zeros": bytes(len(data))}[kind])
+    with pytest.raises(UnreadableError):
+        spool.read(entry)
+    spool.quarantine(entry, "it is " + kind)
+    assert spool.entries() == []
+    assert spool.quarantined() == [(entry, "it is " + kind)]
+    assert kit.counts.all == {("quarantined", "error"): 1}
+
+
+def test_a_quarantined_envelope_can_be_released(kit):
+    spool = kit.spool()
+    one = envelope()
+    spool.write(one)
+    (entry,) = spool.entries()
+    spool.quarantine(entry, "HTTP 413")
+    assert spool.release(entry)
+    assert not spool.release(entry)
+    assert spool.read(spool.entries()[0]) == one
+    assert kit.files("quarantine") == []
+
+
+def test_quarantine_is_bounded_by_size_and_age(kit, clock):
+    spool = kit.spool(max_size=100_000, max_age=1000)
+    for _ in range(10):
+        spool.write(envelope(size=5000))
+        spool.quarantine(spool.entries()[0], "HTTP 400")
+    spool.sweep()
+    assert len(kit.ids("quarantine")) == 4
+    assert kit.counts.of("spool-full") == 6
+    assert len(kit.files("quarantine")) == 8
+    clock.now += 2000
+    spool.sweep()
+    assert kit.files("quarantine") == []
+
+
+def test_a_child_forgets_what_its_parent_keeps_in_memory_and_names_apart(kit):
+    kit.directory = "/proc/nowhere/spool"
+    spool = kit.spool()
+    spool.write(envelope())
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        before = len(spool.entries())
+        spool.write(envelope())
+        (entry,) = spool.entries()
+        os.write(writer, f"{before} {entry.pid == os.getpid()}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 100) == b"0 True"
+    assert len(spool.entries()) == 1
+
+
+def test_a_signal_handler_that_writes_during_a_write_does_not_hang(kit):
+    spool = kit.spool(max_size=400_000)
+    wrote = []
+
+    def handler(*_):
+        one = envelope()
+        wrote.append(one.event_id)
+        spool.write(one)
+
+    old = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        while len(wrote) < 200:
+            spool.write(envelope(size=3000))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert wrote
+
+
+def test_an_internal_error_never_reaches_the_host(kit, monkeypatch):
+    from agent import guard
+
+    monkeypatch.setattr(guard, "LOUD", False)
+    monkeypatch.setattr(guard, "say", lambda line: None)
+    spool = kit.spool()
+    monkeypatch.setattr(spool, "_name", lambda *_: 1 / 0)
+    assert spool.write(envelope()) is False
+    assert any("writing an event to the spool" in text for text in guard.internal_errors)
+
+
+def test_the_process_pays_only_for_light_modules():
+    code = (
+        "import sys, os; directory = sys.argv[1]\n"
+        "from agent.deliver.spool import Spool; from agent.deliver.sender import Sender\n"
+        "from agent.model import Envelope\n"
+        "s = Spool(directory, max_size=10**6, max_age=1e6, durable=False, count=print)\n"
+        "assert s.write(Envelope('a' * 32, 'error', b'{}'))\n"
+        "Sender(s, 'https://k@h/1', count=print)\n"
+        "print(*sorted(sys.modules))\n"
+    )
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as directory:
+        out = subprocess.run(
+            [sys.executable, "-S", "-c", code, directory],
+            env={"PYTHONPATH": ROOT},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.split()
+    heavy = {
+        "threading",
+        "logging",
+        "ssl",
+        "socket",
+        "asyncio",
+        "urllib3",
+        "urllib.request",
+        "json",
+        "pathlib",
+        "tempfile",
+    }
+    heavy |= {"uuid", "hashlib", "random", "email", "http", "sentry_sdk", "subprocess", "datetime", "fcntl"}
+    assert heavy.isdisjoint(out)
+
+
+def test_every_name_is_parsed_or_refused():
+    good = "00001700000000000000-error.slow-123-abcdef000000-" + "a" * 32 + ".envelope"
+    assert parse_name(good).slow
+    for bad in (
+        "",
+        ".envelope",
+        good[:-1],
+        good[1:],
+        good.replace("123", "x"),
+        good.replace("a" * 32, "a"),
+        "é" + good[1:],
+    ):
+        assert parse_name(bad) is None

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import receiver as receiver_module
+from kit import ROOT, envelope
+from receiver import DRIP, HALF_CLOSED, HANG, RESET, Answer, Receiver
+
+from agent.deliver import transport, wire
+from agent.deliver.transport import Dsn, DsnError, Outcome, Transport, parse_dsn, parse_limits
+
+
+@pytest.mark.parametrize(
+    ("dsn", "parsed", "url"),
+    [
+        (
+            "https://key@sentry.io/1",
+            Dsn("https", "key", "sentry.io", 443, "", "1"),
+            "https://sentry.io/api/1/envelope/",
+        ),
+        (
+            " http://key:secret@[::1]:9000/a/b/42/?x=1 ",
+            Dsn("http", "key", "::1", 9000, "/a/b", "42"),
+            "http://[::1]:9000/a/b/api/42/envelope/",
+        ),
+        ("HTTPS://k@h:443/7", Dsn("https", "k", "h", 443, "", "7"), "https://h/api/7/envelope/"),
+    ],
+)
+def test_dsn(dsn, parsed, url):
+    assert parse_dsn(dsn) == parsed
+    assert parsed.envelope_url == url
+
+
+@pytest.mark.parametrize(
+    ("dsn", "says"),
+    [
+        ("", "does not begin with"),
+        ("sentry.io/1", "does not begin with"),
+        ("ftp://k@h/1", "does not begin with"),
+        ("https://sentry.io/1", "no key"),
+        ("https://:hush@sentry.io/1", "no key"),
+        ("https://k@/1", "no host"),
+        ("https://k@h", "project number"),
+        ("https://k@h/", "project number"),
+        ("https://k@h/a b", "project number"),
+        ("https://k@h:x/1", "port"),
+        ("https://k@h:99999/1", "port"),
+        ("https://k\r\nX: y:hush@h/1", "control characters"),
+    ],
+)
+def test_a_bad_dsn_says_what_is_wrong_and_does_not_repeat_it(dsn, says):
+    with pytest.raises(DsnError, match=says) as raised:
+        parse_dsn(dsn)
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "limits"),
+    [
+        ("", {}),
+        ("60:transaction:key", {"transaction": 60.0}),
+        ("60::organization", {"": 60.0}),
+        (
+            "60:error;transaction:project, 2700:session:key:quota",
+            {"error": 60.0, "transaction": 60.0, "session": 2700.0},
+        ),
+        ("10:error:key,20:error:key,5:error:key", {"error": 20.0}),
+        ("nonsense, x:y:z, 60, -1:error:key, nan:error:key, 1:log_item:key", {"log_item": 1.0}),
+        ("9e99:error:key", {"error": 86400.0}),
+        ("60:metric_bucket:key::sessions;spans", {}),
+        ("60:metric_bucket:key::custom", {"metric_bucket": 60.0}),
+    ],
+)
+def test_limits(header, limits):
+    assert parse_limits(header) == limits
+
+
+def send(receiver, data=None, **options):
+    carrier = Transport(parse_dsn(receiver.dsn), **options)
+    try:
+        return carrier.send(data or envelope().data)
+    finally:
+        carrier.close()
+
+
+def test_an_envelope_arrives_whole_with_its_headers(receiver):
+    one = envelope(size=50_000)
+    outcome = send(receiver, one.data)
+    assert (outcome.kind, outcome.status) == (transport.ACCEPTED, 200)
+    (request,) = receiver.requests
+    assert request.path == "/api/42/envelope/"
+    assert "sentry_key=public" in request.headers["X-Sentry-Auth"]
+    assert "sentry_version=7" in request.headers["X-Sentry-Auth"]
+    assert request.headers["Content-Encoding"] == "gzip"
+    assert int(request.headers["Content-Length"]) < 5000
+    assert wire.decode(request.body).items == wire.decode(one.data).items
+    assert receiver.events[0]["event_id"] == one.event_id
+    assert "sent_at" in receiver.envelopes[0].headers
+
+
+def test_the_connection_is_kept_between_envelopes(receiver):
+    carrier = Transport(parse_dsn(receiver.dsn))
+    for _ in range(5):
+        assert carrier.send(envelope().data).kind == transport.ACCEPTED
+    assert next(iter(carrier._pool.pools._container.values())).num_connections == 1
+    carrier.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "limits"),
+    [
+        (Answer(200, {"X-Sentry-Rate-Limits": "60:transaction:key"}), "accepted", {"transaction": 60.0}),
+        (Answer(429, {"X-Sentry-Rate-Limits": "60:error:key"}), "limited", {"error": 60.0}),
+        (Answer(429, {"Retry-After": "7"}), "limited", {"": 7.0}),
+        (Answer(429), "limited", {"": 60.0}),
+        (Answer(429, {"Retry-After": "soon"}), "limited", {"": 60.0}),
+        (Answer(400, body=b'{"detail":"bad"}'), "rejected", {}),
+        (Answer(413), "rejected", {}),
+        (Answer(401), "refused", {}),
+        (Answer(403), "refused", {}),
+        (Answer(302, {"Location": "http://127.0.0.1:1/"}), "refused", {}),
+        (Answer(408), "unreachable", {}),
+        (Answer(500), "unreachable", {}),
+        (Answer(503, {"Retry-After": "5"}), "unreachable", {}),
+        (HANG, "unreachable", {}),
+        (RESET, "unreachable", {}),
+        (HALF_CLOSED, "unreachable", {}),
+        (DRIP, "rejected", {}),
+    ],
+)
+def test_answers(receiver, answer, kind, limits):
+    receiver.program(answer)
+    outcome = send(receiver, read_timeout=0.4)
+    assert (outcome.kind, dict(outcome.limits)) == (kind, limits)
+    assert outcome.status == (answer.status if answer.how == "answer" else 400 if answer is DRIP else 0)
+    if kind != "accepted":
+        assert outcome.detail
+
+
+def test_the_answer_is_kept_in_part_with_its_status(receiver):
+    receiver.program(Answer(400, body=b'{"detail":"' + b"x" * 10_000))
+    detail = send(receiver).detail
+    assert detail.startswith('HTTP 400: {"detail":"xxx')
+    assert len(detail) < 600
+
+
+def test_retry_after_may_be_a_date(receiver):
+    from email.utils import formatdate
+
+    receiver.program(Answer(429, {"Retry-After": formatdate(time.time() + 100, usegmt=True)}))
+    assert 90 < send(receiver).limits[""] <= 100
+
+
+def test_refusal_and_names_that_do_not_exist_are_unreachable():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert "refused" in Transport(parse_dsn(f"http://k@127.0.0.1:{port}/1")).send(envelope().data).detail
+    outcome = Transport(parse_dsn("http://k@does-not-exist.invalid/1")).send(envelope().data)
+    assert outcome.kind == "unreachable"
+    assert outcome.detail
+
+
+def test_a_server_that_speaks_no_tls_is_unreachable(receiver):
+    outcome = Transport(parse_dsn(receiver.dsn.replace("http:", "https:"))).send(envelope().data)
+    assert outcome.kind == "unreachable"
+    assert "SSL" in outcome.detail
+
+
+def test_a_proxy_of_the_environment_is_used_and_no_proxy_obeyed(receiver, monkeypatch):
+    with Receiver() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://user:p%40ss@127.0.0.1:{proxy.port}")
+        assert send(receiver).kind == transport.ACCEPTED
+        assert proxy.requests[0].path == f"http://127.0.0.1:{receiver.port}/api/42/envelope/"
+        assert proxy.requests[0].headers["Proxy-Authorization"] == "Basic dXNlcjpwQHNz"
+        assert receiver.requests == []
+        monkeypatch.setenv("no_proxy", "example.com,127.0.0.1")
+        assert send(receiver).kind == transport.ACCEPTED
+        assert len(receiver.requests) == 1
+        assert len(proxy.requests) == 1
+
+
+def test_https_goes_through_a_proxy_by_connect(monkeypatch):
+    with Receiver() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
+        outcome = Transport(parse_dsn("https://k@sentry.example/1")).send(envelope().data)
+        assert outcome.kind == transport.UNREACHABLE
+        assert proxy.requests[0].path == "sentry.example:443"
+
+
+def test_without_urllib3_the_outcome_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "urllib3", None)
+    outcome = Transport(parse_dsn("https://k@h/1")).send(envelope().data)
+    assert outcome.kind == transport.UNREACHABLE
+    assert "urllib3 cannot be imported" in outcome.detail
+
+
+def test_importing_the_file_imports_no_network_code():
+    code = "import sys, agent.deliver.transport; print(*sys.modules)"
+    out = subprocess.run(
+        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": ROOT}, capture_output=True, check=True, text=True
+    ).stdout
+    assert {"ssl", "socket", "urllib3", "http", "email", "json", "threading", "logging"}.isdisjoint(out.split())
+
+
+def test_data_that_is_no_envelope_does_not_raise(receiver):
+    assert send(receiver, b"nonsense").kind == transport.UNREACHABLE
+
+
+def test_the_receiver_understands_every_encoding():
+    import gzip
+    import zlib
+
+    decode = receiver_module.decode_body
+    assert decode(gzip.compress(b"x"), "gzip") == decode(zlib.compress(b"x"), "deflate") == decode(b"x", "") == b"x"
+    brotli = pytest.importorskip("brotli")
+    assert decode(brotli.compress(b"x"), "br") == b"x"
+    assert Outcome("accepted").limits == {}

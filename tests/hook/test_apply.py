@@ -1,0 +1,358 @@
+"""Every kind of callable that a target can name, patched where every reference counts."""
+
+import asyncio
+import functools
+import pickle
+import sys
+
+import pytest
+from support import Watch, found, module, monitor, target
+
+from agent.errors import CannotPatch
+from agent.hook import apply, patch, resolve
+
+
+@pytest.fixture(autouse=True)
+def _no_modules_left():
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("shop"):
+            del sys.modules[name]
+
+
+def fails(call, *args, error=ValueError):
+    with pytest.raises(error):
+        call(*args)
+
+
+SOURCE = """
+import functools, asyncio
+class Base:
+    def inherited(self): raise ValueError("inherited")
+    @classmethod
+    def made(cls): raise ValueError(cls)
+class Thing(Base):
+    def __init__(self, bad=False):
+        if bad: raise ValueError("init")
+    def __call__(self): raise ValueError("call")
+    def method(self, x): raise ValueError(x)
+    @classmethod
+    def klass(cls): raise ValueError(cls)
+    @staticmethod
+    def static(): raise ValueError("static")
+    @property
+    def prop(self): raise ValueError("prop")
+    @functools.cached_property
+    def cached(self): raise ValueError("cached")
+    alias = method
+    class Nested:
+        def deep(self): raise ValueError("deep")
+    async def coroutine(self): raise ValueError("coroutine")
+    def generator(self):
+        yield 1
+        raise ValueError("generator")
+    async def agenerator(self):
+        yield 1
+        raise ValueError("agenerator")
+def plain(): raise ValueError("plain")
+def deco(f):
+    @functools.wraps(f)
+    def wrapper(*args, **kwargs): return f(*args, **kwargs)
+    return wrapper
+@deco
+def decorated(order_id, *, urgent=False): raise ValueError("decorated")
+@deco
+async def decorated_coroutine(): raise ValueError("async decorated")
+@functools.lru_cache(maxsize=None)
+def remembered(x): raise ValueError("remembered")
+@functools.singledispatch
+def dispatched(x): raise ValueError("dispatched")
+handler = lambda: plain()
+bound = Thing().method
+part = functools.partial(plain)
+instance = Thing()
+class Lazy:
+    def __init__(self, f): self.f = [f]
+    def __getattr__(self, name): raise RuntimeError("woken up")
+    def __call__(self): return self.f[0]()
+@Lazy
+def lazy(): raise ValueError("lazy")
+"""
+
+
+def consume(generator):
+    for _ in generator:
+        pass
+
+
+async def aconsume(generator):
+    async for _ in generator:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "use"),
+    [
+        ("plain", lambda m: m.plain()),
+        ("Thing.method", lambda m: m.Thing().method(1)),
+        ("Thing.alias", lambda m: m.Thing().alias(1)),
+        ("Thing.klass", lambda m: m.Thing.klass()),
+        ("Thing.static", lambda m: m.Thing.static()),
+        ("Thing.prop", lambda m: m.Thing().prop),
+        ("Thing.cached", lambda m: m.Thing().cached),
+        ("Thing.__init__", lambda m: m.Thing(bad=True)),
+        ("Thing.__call__", lambda m: m.Thing()()),
+        ("Thing.Nested.deep", lambda m: m.Thing.Nested().deep()),
+        ("Thing.inherited", lambda m: m.Thing().inherited()),
+        ("Thing.made", lambda m: m.Thing.made()),
+        ("Thing.coroutine", lambda m: asyncio.run(m.Thing().coroutine())),
+        ("Thing.generator", lambda m: consume(m.Thing().generator())),
+        ("Thing.agenerator", lambda m: asyncio.run(aconsume(m.Thing().agenerator()))),
+        ("decorated", lambda m: m.decorated(5)),
+        ("decorated_coroutine", lambda m: asyncio.run(m.decorated_coroutine())),
+        ("remembered", lambda m: m.remembered(1)),
+        ("dispatched", lambda m: m.dispatched(1)),
+        ("handler", lambda m: m.handler()),
+        ("bound", lambda m: m.bound(1)),
+        ("part", lambda m: m.part()),
+        ("instance", lambda m: m.instance()),
+        ("lazy", lambda m: m.lazy()),
+    ],
+)
+def test_failures_of_every_kind_of_callable_are_seen_once(path, use):
+    shop = module(SOURCE)
+    before = {name: id(value) for name, value in vars(shop).items()}
+    watch = Watch(monitor(f"shop.{path}", operation="op")).apply(shop)
+    assert [line[0] for line in watch.records] == ["patched"]
+    fails(use, shop)
+    assert watch.reports() == [("error", "op", "error")]
+    # Every object is still the one it was, by identity.
+    assert {name: id(value) for name, value in vars(shop).items()} == before
+    watch.undo()
+    fails(use, shop)
+    assert len(watch.observed) == 1
+
+
+def test_a_reference_taken_before_the_patch_is_monitored():
+    shop = module("def f(): raise ValueError(1)\nregistry = {'f': f}\n")
+    taken = shop.f
+    watch = Watch(monitor("shop.f")).apply(shop)
+    fails(taken)
+    fails(shop.registry["f"])
+    assert len(watch.observed) == 2
+
+
+def test_inherited_method_is_monitored_only_on_the_class_that_was_named():
+    shop = module(
+        "class Base:\n def run(self): raise ValueError(1)\n @classmethod\n def make(cls): raise ValueError(2)\n"
+        "class A(Base): pass\nclass B(Base): pass\nclass AA(A): pass\n"
+    )
+    watch = Watch(monitor("shop.A.run"), monitor("shop.A.make", name="make")).apply(shop)
+    for cls in (shop.A, shop.AA):
+        fails(cls().run)
+        fails(cls.make)
+    assert len(watch.observed) == 4
+    for cls in (shop.B, shop.Base):
+        fails(cls().run)
+        fails(cls.make)
+    assert len(watch.observed) == 4
+
+
+def test_two_classes_that_share_a_method_have_a_monitor_each():
+    shop = module("class Base:\n def run(self): raise ValueError(1)\nclass A(Base): pass\nclass B(Base): pass\n")
+    watch = Watch(monitor("shop.A.run", operation="a"), monitor("shop.B.run", operation="b")).apply(shop)
+    fails(shop.A().run)
+    fails(shop.B().run)
+    assert [item.operation for item in watch.observed] == ["a", "b"]
+
+
+def test_a_classmethod_keeps_the_class_that_calls_it():
+    shop = module("class A:\n @classmethod\n def make(cls): return cls\nclass B(A): pass\n")
+    Watch(monitor("shop.A.make", thresholds=[[1, "warning"]])).apply(shop)
+    assert shop.B.make() is shop.B
+
+
+def test_compiled_functions_stand_in_their_place_or_are_refused():
+    shop = module("from math import hypot\nfrom _datetime import date\n")
+    watch = Watch(monitor("shop.hypot", operation="h"), monitor("shop.date.today", name="today")).apply(shop)
+    outcomes = {line[1]: line for line in watch.records}
+    assert outcomes["shop.hypot"][0] == "patched"
+    assert "references taken before are not monitored" in outcomes["shop.hypot"][3]
+    assert outcomes["today"][0] == "failed"
+    import math
+
+    assert shop.hypot(3, 4) == 5
+    fails(shop.hypot, "x", error=TypeError)
+    assert watch.reports() == [("error", "h", "error")]
+    watch.undo()
+    assert shop.hypot is math.hypot
+
+
+def test_a_partial_is_monitored_without_its_function():
+    shop = module("import functools\ndef f(x): raise ValueError(x)\np = functools.partial(f, 1)\n")
+    watch = Watch(monitor("shop.p")).apply(shop)
+    assert isinstance(shop.p, functools.partial)
+    fails(shop.f, 1)
+    assert watch.observed == []
+    fails(shop.p)
+    assert len(watch.observed) == 1
+    watch.undo()
+    assert shop.p.func is shop.f
+
+
+def test_one_instance_is_monitored_and_not_its_class():
+    shop = module("class H:\n def __call__(self): raise ValueError(1)\none = H()\ntwo = H()\n")
+    watch = Watch(monitor("shop.one")).apply(shop)
+    fails(shop.two)
+    assert watch.observed == []
+    fails(shop.one)
+    assert len(watch.observed) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("shop.Thing", "name one of its methods"),
+        ("shop.number", "not callable"),
+    ],
+)
+def test_what_cannot_be_monitored_says_why(path, reason):
+    shop = module("class Thing: pass\nnumber = 1\n")
+    watch = Watch(monitor(path)).apply(shop)
+    assert watch.records[0][0] == "failed"
+    assert reason in watch.records[0][3]
+
+
+def test_a_missing_target_waits_and_is_found_later():
+    shop = module("x = 1\n")
+    other = module("", name="shop_other")
+    watch = Watch(monitor("shop.late")).apply(shop)
+    assert watch.records == [("waiting", "shop.late", "shop.late", "shop has no attribute 'late'")]
+    exec("def late(): raise ValueError(1)", shop.__dict__)
+    watch.apply(other)
+    assert watch.records[-1][0] == "patched"
+    fails(shop.late)
+    assert len(watch.observed) == 1
+
+
+def test_nothing_is_triggered_by_looking():
+    shop = module(
+        "class Meta(type):\n def __getattribute__(c, n): raise RuntimeError(n)\n"
+        "class D:\n def __get__(self, *a): raise RuntimeError('bound')\n"
+        "class T(metaclass=Meta):\n d = D()\n def ok(self): pass\n"
+        "def __getattr__(name): raise RuntimeError(name)\n"
+    )
+    watch = Watch(monitor("shop.T.d"), monitor("shop.T.ok"), monitor("shop.lazy.x")).apply(shop)
+    assert [line[0] for line in watch.records] == ["failed", "patched", "waiting"]
+
+
+def test_the_same_module_again_patches_the_new_functions():
+    shop = module("def f(): raise ValueError(1)\n")
+    watch = Watch(monitor("shop.f")).apply(shop).apply(shop)
+    fails(shop.f)
+    assert len(watch.observed) == 1
+    exec("def f(): raise ValueError(2)", shop.__dict__)
+    watch.apply(shop)
+    fails(shop.f)
+    assert len(watch.observed) == 2
+
+
+def test_patterns_take_what_the_module_itself_defines():
+    module("def stranger(): pass\n", name="shop_lib")
+    shop = module(
+        "from shop_lib import stranger\nimport functools\n"
+        "def one(): pass\ndef two(): pass\ndef _private(): pass\ndef helper_x(): pass\nclass C:\n def m(self): pass\n"
+        "def deco(f):\n @functools.wraps(f)\n def w(*a): return f(*a)\n return w\n@deco\ndef three(): pass\nnumber = 1\n"
+    )
+    watch = Watch(monitor("shop.*", exclude=["shop.helper_*", "shop.deco"])).apply(shop)
+    assert sorted(line[2] for line in watch.records) == ["shop.one", "shop.three", "shop.two"]
+    watch = Watch(monitor("shop.C.*", "shop.helper_?*", name="c")).apply(shop)
+    assert [line[2] for line in watch.records] == ["shop.C.m"]
+
+
+def test_a_pattern_leaves_what_was_named_one_by_one():
+    shop = module("def one(): raise ValueError(1)\ndef two(): raise ValueError(2)\n")
+    watch = Watch(monitor("shop.*", name="all", operation="all"), monitor("shop.one", operation="one")).apply(shop)
+    fails(shop.one)
+    fails(shop.two)
+    assert [item.operation for item in watch.observed] == ["one", "all"]
+
+
+def test_overriding_methods_of_subclasses_also_those_defined_later():
+    shop = module(
+        "class Doc:\n def post(self): raise ValueError(1)\n"
+        "class Invoice(Doc):\n def post(self):\n  raise ValueError(2)\n"
+    )
+    watch = Watch(monitor("shop.Doc.post", subclasses=True, operation="post")).apply(shop)
+    fails(shop.Invoice().post)
+    assert len(watch.observed) == 1
+    assert watch.applier.follows_subclasses
+    later = module("import shop\nclass Order(shop.Invoice):\n def post(self): raise ValueError(3)\n", name="shop_later")
+    watch.apply(later)
+    fails(later.Order().post)
+    assert len(watch.observed) == 2
+
+
+def test_patched_functions_and_methods_still_pickle():
+    shop = module("def f(): return 1\nclass T:\n def m(self): return 2\n")
+    Watch(monitor("shop.f", "shop.T.m")).apply(shop)
+    assert pickle.loads(pickle.dumps(shop.f)) is shop.f
+    assert pickle.loads(pickle.dumps(shop.T().m))() == 2
+
+
+def test_a_path_into_a_module_under_another_name():
+    import posixpath
+
+    code = posixpath.join.__code__
+    import os
+
+    watch = Watch(monitor("os.path.join")).apply(os)
+    assert posixpath.join.__code__ is not code
+    watch.undo()
+    assert posixpath.join.__code__ is code
+
+
+def test_a_submodule_is_left_to_its_own_import():
+    shop = module("", name="shop")
+    sub = module("def f(): pass", name="shop.sub")
+    shop.sub = sub
+    with pytest.raises(resolve.InSubmodule):
+        found(shop, "sub.f")
+
+
+def test_a_property_without_getter_cannot_be_read():
+    shop = module("class T:\n p = property(None, lambda self, v: None)\n")
+    with pytest.raises(CannotPatch, match="cannot be read"):
+        found(shop, "T.p")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "answer"),
+    [
+        ("*", "anything", True), ("", "", True), ("a*", "abc", True), ("a*", "b", False), ("*c", "abc", True),
+        ("a*c", "ac", True), ("a*c", "a", False), ("ab*ba", "aba", False), ("*b*", "abc", True), ("*x*", "abc", False),
+        ("a*b*c", "a1b2c", True), ("a*b*c", "a1c2b", False), ("name", "name", True), ("name", "names", False),
+    ],
+)  # fmt: skip
+def test_segment_match(pattern, name, answer):
+    assert apply.segment_match(pattern, name) is answer
+
+
+def test_where_a_target_may_lie():
+    assert apply.attribute_in("a.b", target("a.b.C.m")) == "C.m"
+    assert apply.attribute_in("a", target("a.b.C.m")) == "b.C.m"
+    assert apply.attribute_in("a.bc", target("a.b.C.m")) is None
+    assert apply.attribute_in("a", target("a.b:C.m")) is None
+    assert apply.attribute_in("a.b", target("a.b:C.m")) == "C.m"
+    assert apply.pattern_in("a.b", target("a.*.f*")) == ["f*"]
+    assert apply.pattern_in("a", target("a.*.f*")) == ["*", "f*"]
+    assert apply.pattern_in("a.b.c", target("a.*.f*")) is None
+
+
+def test_a_monitor_for_the_same_function_twice_is_refused_with_the_other_ones_name():
+    shop = module("def f(): pass\ng = f\n")
+    watch = Watch(monitor("shop.f", name="first"), monitor("shop.g", name="second")).apply(shop)
+    assert watch.records[1][0] == "failed"
+    assert "already monitored by 'first'" in watch.records[1][3]
+    assert len(patch.layers_of(shop.f)) == 1

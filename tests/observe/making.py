@@ -1,0 +1,57 @@
+"""Observations for the tests of `observe`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.model import Captured, MonitorData, Observation, SentryData
+from agent.observe import event
+
+
+def a_monitor(**changed: Any) -> MonitorData:
+    monitor: dict[str, Any] = {
+        "name": "create_order", "where": "monitors.yaml:35", "targets": [], "exclude": [], "kind": "function",
+        "module": "sales", "operation": "create_order", "detail": {}, "severity": "error",
+        "thresholds": [(2.0, "warning")], "errors": {}, "expect": [], "capture": {}, "rules": [], "audit": False,
+        "tags": {"tier": "1"}, "fingerprint": None, "sample": 1.0, "rate_limit": (30, 60), "span": "auto",
+        "subclasses": False, "owner": "sales-team",
+    }  # fmt: skip
+    monitor.update(changed)
+    return monitor  # type: ignore[return-value]
+
+
+def sentry(**changed: Any) -> SentryData:
+    data: dict[str, Any] = {
+        "dsn": None, "environment": "test", "release": "erp@1.2", "sample_rate": 1.0, "traces_sample_rate": 0.0,
+        "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [], "integrations": "auto",
+        "tags": {"system": "demo"},
+    }  # fmt: skip
+    data.update(changed)
+    return data  # type: ignore[return-value]
+
+
+def an_observation(*, captured: dict[str, object] | None = None, failed: Any = (), **changed: Any) -> Observation:
+    error = changed.get("exception")
+    values: dict[str, Any] = {
+        "monitor": a_monitor(), "operation": "create_order", "function": "sales.services.create_order",
+        "report": "error", "severity": "error", "message": None, "exception": None,
+        "traceback": error.__traceback__ if error is not None else None, "frame": None, "duration": 3.2,
+        "threshold": 2.0, "operations": ["create_order"], "captured": Captured(captured or {}, failed),
+        "suppressed": 0, "ended": 1_700_000_000.25,
+    }  # fmt: skip
+    values.update(changed)
+    return Observation(**values)
+
+
+PLATFORM = event.Platform("0.1.0", "erp-1", None, ())
+
+
+def nothing_own(code: object) -> bool:
+    return False
+
+
+def built(observation: Observation, *, context: dict[str, object] | None = None, own: Any = nothing_own,
+          **changed: Any) -> Any:  # fmt: skip
+    return event.build(
+        observation, sentry=sentry(**changed), context=context or {}, own=own, platform=PLATFORM, event_id="0" * 32
+    )

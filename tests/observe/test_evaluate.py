@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import collections
+import marshal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.config.expressions import parse
+from agent.observe.evaluate import compile_expression
+
+
+class Thing:
+    status = "rejected"
+    lines = (1, 2, 3)
+
+
+def run(text, **values):
+    data = marshal.loads(marshal.dumps(parse(text)))
+    return compile_expression(data)(*[values[name] for name in data["names"]])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("result.status == 'rejected'", True),
+        ("len(result.lines)", 3),
+        ("result is None", False),
+        ("a + b * 2", 7),
+        ("-a", -1),
+        ("not a", False),
+        ("a < b < 10", True),
+        ("a < b > 10", False),
+        ("a in (1, 2)", True),
+        ("d['x'][1]", 5),
+        ("'big' if b > 2 else 'small'", "big"),
+        ("[a, b]", [1, 3]),
+        ("(a,)", (1,)),
+        ("()", ()),
+        ("sum(result.lines)", 6),
+        ("max(a, b)", 3),
+        ("min(result.lines)", 1),
+        ("round(2.567, 1)", 2.6),
+        ("any(result.lines) and all(result.lines)", True),
+        ("str(a) + 'x'", "1x"),
+        ("int('5') // 2", 2),
+        ("7 % 4", 3),
+        ("float(a) / 2", 0.5),
+        ("abs(-5)", 5),
+        ("a or b", 1),
+        ("a is not None and b != 4", True),
+        ("'x' not in d", False),
+        ("d == {} or None" if False else "d is None", False),
+        ("1 - (2 - 3)", 2),
+        ("-(a - b) * 2", 4),
+        ("(a if b else 0) + 1", 2),
+        ("not (a and 0)", True),
+    ],
+)
+def test_expressions_mean_what_python_means(text, expected):
+    got = run(text, result=Thing(), a=1, b=3, d={"x": [4, 5]})
+    assert got == expected
+    assert type(got) is type(expected)
+
+
+def node(tree, names=("a",)):
+    return {"text": "a", "names": list(names), "tree": tree}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        node(["attr", ["name", "a"], "__class__"]),
+        node(["attr", ["name", "a"], "_x"]),
+        node(["attr", ["name", "a"], "＿＿class＿＿"]),
+        node(["attr", ["name", "a"], "x; import os"]),
+        node(["attr", ["name", "a"], "if"]),
+        node(["name", "b"]),
+        node(["name", "open"]),
+        node(["name", "a"], ["a", "a"]),
+        node(["name", "a"], ["a): pass"]),
+        node(["name", "_a"], ["_a"]),
+        node(["call", "eval", []]),
+        node(["call", "getattr", [["name", "a"]]]),
+        node(["call", ["name", "a"], []]),
+        node(["binary", "**", ["name", "a"], ["name", "a"]]),
+        node(["binary", "<<", ["name", "a"], ["name", "a"]]),
+        node(["compare", ["name", "a"], [["; x", ["name", "a"]]]]),
+        node(["compare", ["name", "a"], []]),
+        node(["const", [1]]),
+        node(["const", {}]),
+        node(["const"]),
+        node([]),
+        node(None),
+        node("a"),
+        node(["write", ["name", "a"], 1]),
+        node(["joined", " ", []]),
+        node(["and", []]),
+        node(["tuple", 5]),
+        node({"x": 1}),
+        node(["lambda", "a"]),
+        node(["not"] + [["name", "a"]] * 2),
+        node(["items", []]),
+        node([["not"], ["name", "a"]]),
+    ],
+)
+def test_a_tree_that_no_checker_passes_is_refused(data):
+    with pytest.raises(ValueError):
+        compile_expression(data)
+
+
+def test_what_is_too_large_is_refused():
+    tree = ["name", "a"]
+    for _ in range(100):
+        tree = ["not", tree]
+    with pytest.raises(ValueError):
+        compile_expression(node(tree))
+    with pytest.raises(ValueError):
+        compile_expression(node(["list", [["name", "a"]] * 1000]))
+
+
+def test_the_text_is_never_run():
+    data = {**node(["const", 5], []), "text": "__import__('os').abort()"}
+    assert compile_expression(data)() == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a * b", {"a": "x", "b": 10**9}),
+        ("a * b", {"a": 10**9, "b": [1]}),
+        ("a * b", {"a": 10**5000, "b": 10**5000}),
+        ("'%1000000000d' % a", {"a": 1}),
+        ("sum(a)", {"a": iter([1])}),
+        ("1 in a", {"a": iter([1])}),
+        ("any(a)", {"a": (x for x in [1])}),
+        ("max(a)", {"a": map(str, [1])}),
+        ("d['x']", {"d": {}}),
+        ("a.nothing", {"a": 1}),
+        ("a()" if False else "a[0]", {"a": 1}),
+    ],
+)
+def test_what_cannot_or_must_not_be_computed_raises(text, values):
+    with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
+        run(text, **values)
+
+
+def test_reading_changes_nothing():
+    grown = collections.defaultdict(list)
+    with pytest.raises(KeyError):
+        run("d['x']", d=grown)
+    assert not grown
+    generator = iter([1, 2])
+    with pytest.raises(TypeError):
+        run("sum(g)", g=generator)
+    assert list(generator) == [1, 2]
+
+
+garbage = st.recursive(
+    st.none()
+    | st.integers()
+    | st.text(max_size=5)
+    | st.sampled_from(
+        ["const", "name", "attr", "item", "call", "compare", "and", "binary", "if", "tuple", "a", "+", "len"]
+    ),
+    lambda inner: st.lists(inner, max_size=4),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(garbage)
+def test_any_tree_is_compiled_or_refused_with_a_value_error(tree):
+    try:
+        compile_expression(node(tree))
+    except ValueError:
+        pass

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+import threading
+
+from agent.observe import limits
+from agent.observe.limits import HANDFUL, Limiter
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_burst_of_equal_failures_sends_a_handful_and_says_how_many_were_left_out():
+    clock = Clock()
+    limiter = Limiter((30, 60.0), clock=clock)
+    assert sum(limiter.admit("same") is not None for _ in range(100_000)) == HANDFUL
+    assert limiter.by_rate == 100_000 - HANDFUL
+    clock.now += 2.0
+    assert limiter.admit("same") == 100_000 - HANDFUL
+    assert limiter.admit("same") is None
+    clock.now += 2.0
+    assert limiter.admit("same") == 1
+
+
+def test_the_rate_holds_over_time_for_all_keys_together():
+    clock = Clock()
+    limiter = Limiter((30, 60.0), clock=clock)
+    admitted = 0
+    for step in range(6_000):
+        clock.now += 0.1
+        admitted += limiter.admit(step % 10) is not None
+    assert 300 <= admitted <= 300 + 30 + 10  # ten minutes
+
+
+def test_the_first_of_each_kind_passes_whatever_the_rest_did():
+    limiter = Limiter((5, 60.0), sample=0.0, clock=Clock(), random=lambda: 0.5)
+    assert [limiter.admit(key) for key in ("a", "a", "b", "c", "a")] == [0, None, 0, 0, None]
+    assert limiter.by_sample == 2
+    flood = Limiter((5, 60.0), clock=Clock())
+    assert sum(flood.admit(number) is not None for number in range(1000)) == 10  # the bucket, and as much debt
+
+
+def test_sampling_keeps_its_share():
+    shares = iter([0.05, 0.5, 0.09, 0.99] * 100)
+    limiter = Limiter(None, sample=0.1, clock=Clock(), random=lambda: next(shares))
+    assert limiter.admit("a") == 0
+    assert [limiter.admit("a") for _ in range(4)] == [0, None, 1, None]
+
+
+def test_no_limit():
+    limiter = Limiter(None)
+    assert all(limiter.admit("a") == 0 for _ in range(1000))
+
+
+def test_memory_is_bounded_and_forgets_the_oldest():
+    clock = Clock()
+    limiter = Limiter(None, clock=clock)
+    for number in range(5_000):
+        clock.now += 1
+        limiter.admit(number)
+    assert len(limiter._seen) <= 500
+    assert 4_999 in limiter._seen
+
+
+def test_threads_lose_no_count():
+    limiter = Limiter((1, 1e9), clock=Clock())
+    limiter.admit("a")
+    threads = [threading.Thread(target=lambda: [limiter.admit("a") for _ in range(5_000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert limiter.by_rate == 20_000
+
+
+def test_a_fork_while_another_thread_is_inside():
+    with limits._lock:
+        done = threading.Event()
+        answer: list[int] = []
+
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                Limiter((1, 1)).admit("a")
+                os._exit(7)
+            answer.append(os.waitpid(pid, 0)[1])
+            done.set()
+
+        threading.Thread(target=fork).start()
+        assert done.wait(10)
+    assert os.WEXITSTATUS(answer[0]) == 7

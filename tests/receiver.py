@@ -1,0 +1,263 @@
+"""A Sentry on the loopback: takes envelopes, keeps them, and answers what a test told it to.
+
+As a script (`python tests/receiver.py --port-file F --log F`) it writes its port to one file and a JSON line for each
+envelope to the other, until it is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+import struct
+import sys
+import threading
+import time
+import zlib
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+
+class Answer(NamedTuple):
+    """What to do with one request. Only a 2xx makes the receiver keep the envelope."""
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    body: bytes | None = None
+    how: str = "answer"  # answer | hang | reset | half-closed | drip
+    keep: bool | None = None  # keep the envelope although the answer says otherwise, or the reverse
+
+
+HANG = Answer(how="hang")
+RESET = Answer(how="reset")
+HALF_CLOSED = Answer(how="half-closed")  # the server says it is done writing, without an answer
+DRIP = Answer(how="drip")  # an answer that comes a byte at a time and does not end
+
+
+class Request(NamedTuple):
+    path: str
+    headers: Message  # names in any case
+    body: bytes  # decoded
+
+
+class Envelope(NamedTuple):
+    headers: dict[str, Any]
+    items: list[tuple[dict[str, Any], bytes]]
+
+    @property
+    def event_id(self) -> str | None:
+        return self.headers.get("event_id")
+
+
+def parse_envelope(body: bytes) -> Envelope:
+    """Written apart from the agent's own parser, so that one mistake does not hide in both."""
+    first, _, rest = body.partition(b"\n")
+    items = []
+    while rest.strip():
+        line, _, rest = rest.partition(b"\n")
+        if not line.strip():
+            continue
+        headers = json.loads(line)
+        if "length" in headers:
+            length = headers["length"]
+            assert len(rest) >= length, "torn envelope"
+            payload, rest = rest[:length], rest[length:].removeprefix(b"\n")
+        else:
+            payload, _, rest = rest.partition(b"\n")
+        items.append((headers, payload))
+    return Envelope(json.loads(first), items)
+
+
+def decode_body(body: bytes, encoding: str) -> bytes:
+    if encoding == "gzip":
+        return gzip.decompress(body)
+    if encoding == "deflate":
+        return zlib.decompress(body)
+    if encoding == "br":
+        import brotli
+
+        return brotli.decompress(body)
+    return body
+
+
+class Receiver:
+    """Use as a context manager. `answers` are used up one for each request, then `default` holds."""
+
+    def __init__(
+        self, answers: tuple[Answer | int, ...] = (), default: Answer | int = 200, log: str | None = None
+    ) -> None:
+        self._changed = threading.Condition()
+        self._answers = list(answers)
+        self.default = default
+        self._log = open(log, "a", buffering=1) if log else None
+        self.requests: list[Request] = []
+        self.envelopes: list[Envelope] = []  # the kept ones, in order of arrival
+        self._over = threading.Event()  # releases those that hang
+        self._sockets: set[socket.socket] = set()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_POST(self) -> None:
+                receiver._serve(self)
+
+            def do_CONNECT(self) -> None:
+                receiver._note(Request(self.path, self.headers, b""))
+                self.send_error(502)
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            block_on_close = False
+            request_queue_size = 128
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                if not isinstance(sys.exc_info()[1], OSError):
+                    super().handle_error(request, client_address)  # a client that was killed is no error
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def dsn(self) -> str:
+        return f"http://public@127.0.0.1:{self.port}/42"
+
+    def __enter__(self) -> Receiver:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        if self._log:
+            self._log.close()
+
+    def program(self, *answers: Answer | int, default: Answer | int | None = None) -> None:
+        """Replace what is left of the answers."""
+        with self._changed:
+            self._answers = list(answers)
+            if default is not None:
+                self.default = default
+
+    @property
+    def ids(self) -> list[str | None]:
+        with self._changed:
+            return [envelope.event_id for envelope in self.envelopes]
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return self._payloads("event")
+
+    @property
+    def transactions(self) -> list[dict[str, Any]]:
+        return self._payloads("transaction")
+
+    def _payloads(self, kind: str) -> list[dict[str, Any]]:
+        with self._changed:
+            return [
+                json.loads(payload) for e in self.envelopes for headers, payload in e.items if headers["type"] == kind
+            ]
+
+    def wait_for(self, number: int, timeout: float = 10.0) -> list[Envelope]:
+        """Until `number` envelopes have been kept. Raises AssertionError after `timeout` seconds."""
+        return self._wait(
+            lambda: len(self.envelopes) >= number, timeout, lambda: f"{len(self.envelopes)} of {number} envelopes"
+        )
+
+    def wait_for_ids(self, ids: set[str], timeout: float = 10.0) -> list[Envelope]:
+        missing = lambda: ids - {e.event_id for e in self.envelopes}
+        return self._wait(lambda: not missing(), timeout, lambda: f"{len(missing())} of {len(ids)} ids missing")
+
+    def wait_for_requests(self, number: int, timeout: float = 10.0) -> list[Request]:
+        self._wait(lambda: len(self.requests) >= number, timeout, lambda: f"{len(self.requests)} of {number} requests")
+        return list(self.requests)
+
+    def _wait(self, done: Any, timeout: float, what: Any) -> list[Envelope]:
+        with self._changed:
+            assert self._changed.wait_for(done, timeout), f"after {timeout} s: {what()}"
+            return list(self.envelopes)
+
+    def _note(self, request: Request) -> Answer:
+        with self._changed:
+            self.requests.append(request)
+            answer = self._answers.pop(0) if self._answers else self.default
+            answer = answer if isinstance(answer, Answer) else Answer(answer)
+            kept = answer.keep if answer.keep is not None else answer.how == "answer" and 200 <= answer.status < 300
+            if kept:
+                envelope = self._parse(request)
+                self.envelopes.append(envelope)
+                if self._log:
+                    self._log.write(
+                        json.dumps({"id": envelope.event_id, "items": [h["type"] for h, _ in envelope.items]}) + "\n"
+                    )
+            self._changed.notify_all()
+            return answer
+
+    def _parse(self, request: Request) -> Envelope:
+        if "/store/" in request.path:
+            event = json.loads(request.body)
+            return Envelope({"event_id": event.get("event_id")}, [({"type": "event"}, request.body)])
+        return parse_envelope(request.body)
+
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        if not handler.path.rstrip("/").endswith(("/envelope", "/store")):
+            handler.send_error(404)
+            return
+        body = decode_body(body, handler.headers.get("Content-Encoding") or "")
+        answer = self._note(Request(handler.path, handler.headers, body))
+        if answer.how != "answer":
+            handler.close_connection = True
+            getattr(self, "_" + answer.how.replace("-", "_"))(handler)
+            return
+        text = b'{"id":"0"}' if answer.body is None else answer.body
+        handler.send_response(answer.status)
+        for name, value in answer.headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+
+    def _hang(self, handler: BaseHTTPRequestHandler) -> None:
+        self._over.wait()
+
+    def _reset(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.connection.close()
+
+    def _half_closed(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.connection.shutdown(socket.SHUT_WR)
+
+    def _drip(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 100000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not self._over.wait(0.05):
+                handler.wfile.write(b"x")
+
+
+def main() -> None:
+    import argparse
+    import os
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port-file", required=True)
+    parser.add_argument("--log", required=True)
+    options = parser.parse_args()
+    with Receiver(log=options.log) as receiver:
+        with open(options.port_file + ".new", "w") as file:
+            file.write(str(receiver.port))
+        os.replace(options.port_file + ".new", options.port_file)
+        while True:
+            time.sleep(3600)
+
+
+if __name__ == "__main__":
+    main()

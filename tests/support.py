@@ -1,0 +1,96 @@
+"""Plans by hand: what the configuration would compile to, for tests below it."""
+
+import sys
+import types
+
+from agent.hook import resolve
+from agent.hook.apply import Applier
+from agent.observe.probe import Probe
+
+DEFAULTS = {
+    "name": "m", "where": "test:1", "targets": [], "exclude": [], "kind": "function", "module": None, "operation": "{name}",
+    "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [], "capture": {}, "rules": [],
+    "audit": False, "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": None, "span": "auto",
+    "subclasses": False, "owner": None,
+}  # fmt: skip
+
+
+def expression(text):
+    from agent.config.expressions import parse
+
+    return parse(text)
+
+
+def target(path):
+    module, colon, attribute = path.partition(":")
+    return {
+        "path": path.replace(":", "."),
+        "module": module if colon else None,
+        "attribute": attribute if colon else None,
+        "pattern": "*" in path,
+    }
+
+
+def monitor(*paths, capture=None, rules=(), **settings):
+    data = {**DEFAULTS, **settings, "targets": [target(path) for path in paths]}
+    data["name"] = settings.get("name", paths[0] if paths else "m")
+    data["capture"] = {name: expression(text) for name, text in (capture or {}).items()}
+    data["rules"] = [{"when": expression(w), "message": m, "severity": s} for w, m, s in rules]
+    return data
+
+
+class FakeClock:
+    """A clock that moves only when told. `work` is for functions under test: time spent running."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+    def work(self, seconds):
+        self.now += seconds
+
+
+class Watch:
+    """Applies monitors to modules as the engine does, and keeps what is observed."""
+
+    def __init__(self, *monitors, ignore=()):
+        self.monitors = list(monitors)
+        self.clock = FakeClock()
+        self.observed = []
+        self.records = []
+        self.counted = {}
+        self.ignore = ignore
+        self.applier = Applier(lambda name: self.monitors, self._bind, lambda *line: self.records.append(line))
+
+    def _bind(self, data, found, function):
+        return Probe(
+            data, found, function, report=self.observed.append, count=self._count, ignore=self.ignore, clock=self.clock
+        )
+
+    def _count(self, reason, what):
+        self.counted[reason, what] = self.counted.get((reason, what), 0) + 1
+
+    def apply(self, module):
+        self.applier.imported(module.__name__, module)
+        return self
+
+    def undo(self):
+        self.applier.undo()
+
+    def reports(self):
+        return [(item.report, item.operation, item.severity) for item in self.observed]
+
+
+def module(source, name="shop", **extra):
+    """A module made of source text, as an import would make it."""
+    made = types.ModuleType(name)
+    made.__dict__.update(extra)
+    sys.modules[name] = made
+    exec(compile(source, f"<{name}>", "exec"), made.__dict__)
+    return made
+
+
+def found(module_, attribute):
+    return resolve.resolve(module_, attribute)
