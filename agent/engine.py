@@ -27,6 +27,7 @@ class Engine:
     def __init__(self, index: "Index", state: str) -> None:
         self.sentry, self.spool = index.settings()
         self.state = state
+        self._index = index
         self.health = Health(os.path.join(state, "run"), index.path, index.stale)
         for problem in index.problems:
             self.health.record("problem", problem)
@@ -56,9 +57,20 @@ class Engine:
 
             from .deliver.sink import Sink
 
-            self._sink = Sink(self.sentry, self.spool, self.state, self.health)
+            self._sink = Sink(self.sentry, self.spool, self.state, self.health, self._packages())
             atexit.register(self.close)
         return self._sink
+
+    def _packages(self) -> "tuple[str, ...]":
+        """The top-level packages that the user's own monitors name: the ERP's, wherever they are installed."""
+        return tuple(
+            {
+                target["path"].partition(".")[0]: None
+                for monitor in self._index.all_monitors()
+                if not monitor["where"].startswith("packs/")
+                for target in monitor["targets"]
+            }
+        )
 
     def set_up_sdk(self) -> None:
         """A framework was imported: give the Sentry SDK its integrations and our spool, if there is a DSN."""

@@ -9,12 +9,14 @@ daemonise, and a line of ours must never land in a file of theirs.
 import os
 import sys
 import time
+from _thread import allocate_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _KEEP = 200  # files of processes that have ended
+_FOLD = 1000  # counts that may wait to be added up
 _EVERY = 1.0  # seconds between two writings of the counters
 
 
@@ -28,6 +30,8 @@ class Health:
         self._lines: "list[tuple[Any, ...]]" = []
         self._memory: "list[tuple[Any, ...]]" = []  # lines that a forked child must repeat in its own file
         self._written = 0.0
+        self._counted: "list[tuple[tuple[str, str], int]]" = []
+        self._folding = allocate_lock()
         self.counts: "dict[tuple[str, str], int]" = {}
         self.unwritable = ""
 
@@ -37,13 +41,25 @@ class Health:
 
     def count(self, reason: str, what: str = "", number: int = 1) -> None:
         """Count something that happened: captured, rate, expected, spool-full, … for a monitor or a category."""
-        key = (reason, what)
-        self.counts[key] = self.counts.get(key, 0) + number
+        # Appending is atomic, in a signal handler and beside other threads alike; adding to a number is not.
+        self._counted.append(((reason, what), number))
+
+    def _fold(self) -> None:
+        if not self._folding.acquire(False):
+            return  # another thread is at it
+        try:
+            while self._counted:
+                key, number = self._counted.pop()
+                self.counts[key] = self.counts.get(key, 0) + number
+        finally:
+            self._folding.release()
 
     def flush(self, final: bool = False) -> None:
         """Write what is remembered. Raises nothing."""
         try:
             now = time.time()
+            if len(self._counted) > _FOLD or final or now - self._written > _EVERY:
+                self._fold()
             if self.counts and (final or self._lines or now - self._written > _EVERY):
                 self._lines.append(("counts", now, dict(self.counts)))
                 self._written = now

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from rich.text import Text
+
 HELP = "show what was caught and lies in the spool"
 
 _ORDER = {"fatal": 0, "error": 1, "warning": 2, "info": 3, "debug": 4}
@@ -32,6 +34,7 @@ class Seen(NamedTuple):
 def configure(parser: argparse.ArgumentParser) -> None:
     here.add_config(parser)
     parser.add_argument("--module", metavar="MODULE", help="only events of this ERP module")
+    parser.add_argument("--operation", metavar="OPERATION", help="only events of this operation")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     parser.add_argument("action", nargs="?", choices=("list", "show"), default="list", help="default: list")
     parser.add_argument(
@@ -42,10 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     where = here.look(arguments)
     seen = list(_events(where))
-    if arguments.action == "show":
-        return _show(seen, arguments)
     if arguments.module:
         seen = [item for item in seen if _tag(item.event, "erp.module") == arguments.module]
+    if arguments.operation:
+        seen = [item for item in seen if _tag(item.event, "erp.operation") == arguments.operation]
+    if arguments.action == "show":
+        return _show(seen, arguments)
     if arguments.format == "json":
         for item in seen:
             print(json.dumps(item.event, ensure_ascii=False))
@@ -80,7 +85,7 @@ def _table(seen: list[Seen], where: here.Here) -> None:
     groups: dict[tuple[str, ...], list[Seen]] = {}
     for item in seen:
         groups.setdefault(_group(item.event), []).append(item)
-    listing = table("SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST SEEN", "ID", right=("COUNT",))
+    listing = table("SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST SEEN", "ID")
     for items in sorted(groups.values(), key=_rank):
         last = items[-1]
         level = str(last.event.get("level", "info"))
@@ -89,7 +94,7 @@ def _table(seen: list[Seen], where: here.Here) -> None:
             styled((level, STYLES.get(level, ""))),
             styled(_tag(last.event, "erp.module") or "-"),
             styled(_tag(last.event, "erp.operation") or str(last.event.get("transaction") or "-")),
-            styled(headline(last.event)),  # type: ignore[arg-type]
+            styled(_what(last.event)),
             styled(str(count)),
             styled(_ago(last.event)),
             styled(last.event_id[:8]),
@@ -100,6 +105,15 @@ def _table(seen: list[Seen], where: here.Here) -> None:
         "%d event%s in %d group%s, %s. One of them whole: python -m agent events show ID"
         % (number, "s" * (number != 1), len(groups), "s" * (len(groups) != 1), _fate(where))
     )
+
+
+def _what(event: dict[str, Any]) -> str:
+    """What happened, without what the other columns say already."""
+    values = (event.get("exception") or {}).get("values") or []
+    if values:
+        return f"{values[-1].get('type')}: {values[-1].get('value')}"
+    text = (event.get("logentry") or {}).get("formatted") or event.get("message")
+    return str(text) if text else str(event.get("type") or "event")
 
 
 def _fate(where: here.Here) -> str:
@@ -170,15 +184,54 @@ def _whole(item: Seen) -> None:
         target.print(styled(("  %-12s " % name, "dim"), value))
     for exception in (event.get("exception") or {}).get("values", []):
         target.print(styled("\n  ", ("{}: ".format(exception.get("type")), "bold"), str(exception.get("value"))))
-        for frame in (exception.get("stacktrace") or {}).get("frames", []):
-            mark = ("  ▸ ", "bold") if frame.get("in_app") else ("    ", "")
-            place = "{}:{} in {}".format(frame.get("filename"), frame.get("lineno"), frame.get("function"))
-            target.print(styled(mark, place))
-            if frame.get("in_app") and frame.get("context_line"):
-                target.print(styled(("        " + str(frame["context_line"]).strip(), "dim")))
+        for line in _stack((exception.get("stacktrace") or {}).get("frames", [])):
+            target.print(line)
     size = len(item.data)
     target.print(styled((f"\nAs it goes over the wire ({size} bytes, scrubbed when it was captured):\n", "bold")))
-    target.print(json.dumps(event, indent=2, ensure_ascii=False), soft_wrap=True)
+    print(_folded(event))
+
+
+def _stack(frames: list[dict[str, Any]]) -> Iterator[Text]:
+    """The frames for a person: the ERP's own with their line, runs of library frames in one."""
+    strangers: list[dict[str, Any]] = []
+    for frame in [*frames, {"in_app": True, "last": True}]:
+        if not frame.get("in_app"):
+            strangers.append(frame)
+            continue
+        if len(strangers) > _SHORT_RUN:
+            packages = dict.fromkeys(str(item.get("module")).partition(".")[0] for item in strangers)
+            yield styled((f"    … {len(strangers)} frames of {', '.join(packages)}", "dim"))
+        else:
+            for item in strangers:
+                yield styled(("    " + _place(item), "dim"))
+        strangers = []
+        if not frame.get("last"):
+            yield styled(("  ▸ ", "bold"), _place(frame))
+            if frame.get("context_line"):
+                yield styled(("        " + str(frame["context_line"]).strip(), "dim"))
+
+
+def _place(frame: dict[str, Any]) -> str:
+    return f"{frame.get('filename')}:{frame.get('lineno')} in {frame.get('function')}"
+
+
+_SHORT_RUN = 2  # library frames that are shown one by one
+_FITS = 116  # columns
+
+
+def _folded(value: Any, indent: str = "") -> str:
+    """JSON in which whatever fits on one line stands on one line: an event is long enough."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(line) <= _FITS or not value or not isinstance(value, (dict, list)):
+        return line
+    below = indent + "  "
+    if isinstance(value, dict):
+        items = [json.dumps(key, ensure_ascii=False) + ": " + _folded(item, below) for key, item in value.items()]
+        start, end = "{", "}"
+    else:
+        items = [_folded(item, below) for item in value]
+        start, end = "[", "]"
+    return start + "\n" + ",\n".join(below + item for item in items) + "\n" + indent + end
 
 
 def _facts(event: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -101,8 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
         if os.environ.get("AGENT_DISABLED"):
             target.print("AGENT_DISABLED is set here.")
         return 0
+    plan = _plan(state, path)
     for process in shown:
-        _show_process(process)
+        _show_process(process, plan)
     return int(bad)
 
 
@@ -126,6 +127,26 @@ def read_processes(folder: str) -> list[Process]:
 def _interesting(processes: list[Process]) -> list[Process]:
     living = [process for process in processes if process.alive]
     return living or processes[-1:]
+
+
+def _plan(state: str, path: str) -> list[tuple[str, str]]:
+    """(monitor, target) of the plan in force."""
+    data = cache.read(os.path.join(state, "plan.bin"))
+    index = cache.decode(data, path) if data is not None else None
+    if not isinstance(index, cache.Index):
+        return []
+    return [(monitor["name"], target["path"]) for monitor in index.all_monitors() for target in monitor["targets"]]
+
+
+def _not_imported(process: Process, plan: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What the process has said nothing of: no module that could hold it has been imported there."""
+    heard = {*process.patched, *process.waiting, *process.failed}
+    heard_patterns = {monitor for monitor, _ in heard}
+    return [
+        (monitor, path)
+        for monitor, path in plan
+        if (monitor, path) not in heard and not ("*" in path and monitor in heard_patterns)
+    ]
 
 
 def _show_plan(state: str, path: str) -> None:
@@ -159,7 +180,7 @@ def _show_spool(arguments: argparse.Namespace) -> None:
     target.print(styled(("spool         ", "dim"), words + " in " + spool.directory))
 
 
-def _show_process(process: Process) -> None:
+def _show_process(process: Process, plan: list[tuple[str, str]]) -> None:
     target = console()
     state = "running" if process.alive else "ended"
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process.started))
@@ -171,21 +192,23 @@ def _show_process(process: Process) -> None:
         target.print(styled(("  problem: ", "bold red"), problem))
     if process.sdk:
         target.print(styled(("  Sentry SDK: ", "dim"), process.sdk))
+    unheard = dict.fromkeys(_not_imported(process, plan), "its module has not been imported")
+    waiting = {**process.waiting, **unheard}
     target.print(
-        "  %d patched, %d waiting, %d failed; %d reported, %d expected, %d held back by limits" % (
-            len(process.patched), len(process.waiting), len(process.failed), process.count("captured"),
-            process.count("expected"), process.count("rate"))
-    )  # fmt: skip
+        f"  {len(process.patched)} patched, {len(waiting)} waiting, {len(process.failed)} failed; "
+        f"{process.count('captured')} reported, {process.count('expected')} expected, "
+        f"{process.count('rate')} held back by limits"
+    )
     lost = {reason: process.count(reason) for reason, _ in process.counts if reason in LOSSES}
     if lost:
         words = ", ".join("%d %s" % (number, reason) for reason, number in sorted(lost.items()))
         target.print(styled(("  lost: ", "bold red"), words))
     rows = table("STATE", "MONITOR", "TARGET", "NOTE")
-    for name, items in (("failed", process.failed), ("waiting", process.waiting), ("patched", process.patched)):
+    for name, items in (("failed", process.failed), ("waiting", waiting), ("patched", process.patched)):
         style = {"failed": "bold red", "waiting": "yellow"}.get(name, "green")
         for (monitor, path), note in items.items():
             rows.add_row(styled((name, style)), styled(monitor), styled(path), styled(note))
-    if process.patched or process.waiting or process.failed:
+    if process.patched or waiting or process.failed:
         show_table(rows)
 
 

@@ -131,8 +131,12 @@ def _watched(plan: "PlanData") -> "list[str]":
     files = list(plan["files"])
     home = os.path.dirname(plan["path"])
     folders = {os.path.dirname(name) for name in files if os.path.dirname(name) != home}
-    packages = [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]
-    return files + sorted(folders) + packages
+    return files + sorted(folders) + package_folders()
+
+
+def package_folders() -> "list[str]":
+    """Where packages are installed: an installation changes the folder, and with it what `requires` finds."""
+    return [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]
 
 
 def _add(table: "dict[str, list[int]]", key: str, number: int) -> None:

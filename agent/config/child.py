@@ -107,13 +107,14 @@ def main(path: str, descriptor: int) -> None:
 
 
 def _answer(path: str) -> "bytes | str":
+    from ..errors import ConfigError
     from . import cache
-    from .load import load
+    from .load import examine
 
     try:
-        loaded = load(path, os.environ)
-    except ImportError as error:
-        return "%s is missing in this environment: pip install sentry-sdk pyyaml jsonschema" % (error.name or error)
+        loaded = examine(path, os.environ)
+    except ConfigError as error:  # a library is missing: until something is installed, no process need try again
+        return cache.encode_bad(path, [path, *cache.package_folders()], {}, [str(error)])
     except Exception as error:
         return f"{path}: {type(error).__name__}: {error}"
     lines = [
@@ -122,6 +123,6 @@ def _answer(path: str) -> "bytes | str":
         if p.severity == "error"
     ]
     if loaded.plan is None:
-        files = sorted({path, *(problem.file for problem in loaded.problems)})
-        return cache.encode_bad(path, files, {}, lines or [f"{path} gives no plan"])
+        files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
+        return cache.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"])
     return cache.encode(loaded.plan, lines)

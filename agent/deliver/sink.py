@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .. import __version__
 from ..model import Envelope
-from ..observe import causes, context, event
+from ..observe import causes, context, event, release
 from . import wire
 from .sender import Sender
 from .spool import Spool
@@ -20,14 +21,26 @@ LAST_MOMENT = 1.0
 
 
 class Sink:
-    def __init__(self, sentry: SentryData, spool: SpoolData, state: str, health: Health) -> None:
+    def __init__(
+        self, sentry: SentryData, spool: SpoolData, state: str, health: Health, in_app: tuple[str, ...] = ()
+    ) -> None:
+        """`in_app` names the packages that count as the ERP's wherever they are installed."""
         self._sentry = sentry
         self._health = health
         self.spool = open_spool(spool, state, health)
+        self._platform = event.platform_here(
+            __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
+        )
         self.sender = Sender(self.spool, sentry["dsn"], count=health.count) if sentry["dsn"] else None
 
     def report(self, observation: Observation) -> None:
-        made = event.build(observation, sentry=self._sentry, context=context.collect(), own=causes.own_code)
+        made = event.build(
+            observation,
+            sentry=self._sentry,
+            context=context.collect(),
+            own=causes.own_code,
+            platform=self._platform,
+        )
         event_id = str(made["event_id"])
         envelope = Envelope(event_id, "error", wire.encode(event_id, "event", event.encode(made)))
         self.keep_envelope(envelope, slow=observation.report == "slow")

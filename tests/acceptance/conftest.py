@@ -1,0 +1,13 @@
+import pytest
+from acceptance.host import Host
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "/acceptance/" in str(item.path):
+            item.add_marker(pytest.mark.acceptance)
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)

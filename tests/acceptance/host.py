@@ -1,0 +1,78 @@
+"""Runs real hosts: a folder with source files and a monitors.yaml, and Python processes in it, with and without the agent."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.config import place
+from agent.deliver import wire
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Host:
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+        self.folder = folder / "host"
+        self.folder.mkdir(parents=True)
+        self.config = self.folder / "monitors.yaml"
+        self.state_base = folder / "state"
+        self.python = python
+
+    def write(self, **files: str) -> None:
+        """File names have their dots as double underscores: main__py."""
+        for name, text in files.items():
+            path = self.folder / name.replace("___", "/").replace("__", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def environment(self, agent: bool = True, **extra: str) -> "dict[str, str]":
+        base = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AGENT_", "SENTRY_", "PYTHON", "COV", "PYTEST"))
+        }
+        base.update(AGENT_TESTING="1", AGENT_CONFIG=str(self.config), AGENT_STATE_DIR=str(self.state_base))
+        if agent:
+            base["PYTHONPATH"] = str(ROOT)
+        base.update(extra)
+        return {name: value for name, value in base.items() if value is not None}
+
+    def run(self, *arguments: str, agent: bool = True, check: bool = True, cwd=None, timeout=60, **extra: str):
+        done = subprocess.run(
+            [self.python, *arguments],
+            cwd=cwd or self.folder,
+            env=self.environment(agent, **extra),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check:
+            assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+        return done
+
+    def agent(self, *arguments: str, **extra: str):
+        return self.run("-m", "agent", *arguments, cwd=ROOT, check=False, **extra)
+
+    @property
+    def state(self) -> Path:
+        return Path(place.state_folder({"AGENT_STATE_DIR": str(self.state_base)}, str(self.config)))
+
+    def envelopes(self) -> "list[bytes]":
+        folder = self.state / "spool" / "new"
+        return [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+    def events(self) -> "list[dict]":
+        found = []
+        for data in self.envelopes():
+            found += [json.loads(item.payload) for item in wire.decode(data).items if item.type == "event"]
+        return found
+
+    def status(self) -> "list[dict]":
+        done = self.agent("status", "--all", "--format", "json")
+        return json.loads(done.stdout)["processes"]
+
+
+def summary(event: dict) -> tuple:
+    return (event["tags"]["erp.report"], event["tags"]["erp.operation"], event["level"])

@@ -1,0 +1,129 @@
+"""The rules that keep the architecture: who may import whom, and which one file imports each heavy library."""
+
+import ast
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "agent"
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+#: Imports point one way: a part may import parts of its own rank or below, never above.
+RANK = {
+    "model": 0, "errors": 0,
+    "guard": 1, "health": 1,
+    "config": 2, "hook": 2, "observe": 3, "deliver": 4,
+    "integrations": 5, "engine": 6, "bootstrap": 7,
+    "cli": 8, "__main__": 9, "__init__": 0, "packs": 0,
+}  # fmt: skip
+
+#: Who reaches up all the same, and why.
+EXCEPTIONS = {
+    ("engine", "bootstrap"): "takes the table of hooks, which start-up needs before the engine exists",
+    ("integrations", "engine"): "for its type only",
+    ("integrations", "bootstrap"): "sentry_test asks for the agent of this process",
+    ("integrations", "cli"): "sentry_test is `python -m agent test` under another name",
+}
+
+ONE_FILE = {
+    "yaml": "agent/config/tree.py",
+    "jsonschema": "agent/config/schema.py",
+    "sentry_sdk": "agent/deliver/sentry.py",
+    "urllib3": "agent/deliver/transport.py",
+    "packaging": "agent/config/requirements.py",
+    "rich": "agent/cli/terminal.py",
+}
+
+
+def part(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return (
+        relative.parts[0].removesuffix(".py") if hasattr(str, "removesuffix") else relative.parts[0].replace(".py", "")
+    )
+
+
+def imports(path: Path):
+    """(top-level module or "." + part of the agent, line, at module level and not for types only)"""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for child in ast.walk(node)
+    }
+    functions = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for child in ast.walk(node)
+    }
+    depth = len(path.relative_to(PACKAGE).parts)
+    for node in ast.walk(tree):
+        level = node not in functions and node not in typing_only
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.partition(".")[0], node.lineno, level, node in typing_only
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                yield (node.module or "").partition(".")[0], node.lineno, level, node in typing_only
+            elif node.level == depth:
+                names = [node.module.partition(".")[0]] if node.module else [alias.name for alias in node.names]
+                for name in names:
+                    yield "." + name, node.lineno, level, node in typing_only
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    own = part(path)
+    for name, line, _, typing_only in imports(path):
+        if not name.startswith(".") or name[1:] not in RANK or typing_only:
+            continue
+        other = name[1:]
+        allowed = RANK[other] <= RANK[own] or (own, other) in EXCEPTIONS
+        assert allowed, f"{path.relative_to(ROOT)}:{line}: {own} imports {other}, which stands above it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_inside_the_package_imports_are_relative(path):
+    """It is also loaded as _erp_agent: an absolute import would load it twice, or load a host's `agent`."""
+    if path.name == "__main__.py" and path.parent == PACKAGE:
+        return  # runs only as `python -m agent`
+    for name, line, _, _ in imports(path):
+        assert name not in ("agent", "_erp_agent"), f"{path.relative_to(ROOT)}:{line}"
+
+
+@pytest.mark.parametrize("library", ONE_FILE)
+def test_each_heavy_library_is_imported_by_one_file_inside_a_function(library):
+    users = {}
+    for path in FILES:
+        for name, line, at_module_level, typing_only in imports(path):
+            if name == library and not typing_only:
+                users[path.relative_to(ROOT).as_posix()] = (line, at_module_level)
+    assert set(users) == {ONE_FILE[library]}
+    assert not users[ONE_FILE[library]][1], f"{library} is imported at the top of {ONE_FILE[library]}"
+
+
+def test_the_hot_path_imports_next_to_nothing():
+    names = {name for name, _, level, _ in imports(PACKAGE / "hook" / "trampoline.py") if level}
+    assert names <= {"sys", "time", "types", "typing"}
+
+
+def test_start_up_files_import_next_to_nothing():
+    for name in ("bootstrap.py", "guard.py", "config/cache.py", "config/place.py", "hook/finder.py", "__init__.py"):
+        names = {name for name, _, level, _ in imports(PACKAGE / name) if level}
+        assert names <= {"os", "sys", "marshal", ".guard", ".config"}, (name, names)
+
+
+def test_files_stay_small():
+    sizes = {path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    too_long = {name: size for name, size in sizes.items() if size > 620}
+    assert not too_long
+
+
+def test_nothing_of_the_project_names_a_machine():
+    for path in [*FILES, *ROOT.glob("*.*"), *ROOT.joinpath("docs").glob("*"), *ROOT.joinpath("examples").glob("*.py")]:
+        if path.is_file() and path.suffix in (".py", ".md", ".toml", ".yaml", ".txt"):
+            assert "/work/" not in path.read_text(encoding="utf-8"), path
+    assert os.path.isfile(ROOT / "sitecustomize.py")
