@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Module of a framework → the integration that wants to know of its import.
 HOOKS = {
     "django.core.handlers.base": "django",
+    "django.core.handlers.wsgi": "django",
+    "django.core.handlers.asgi": "django",
     "django.core.management": "django",
     "celery.app.trace": "celery",
 }

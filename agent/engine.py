@@ -72,14 +72,14 @@ class Engine:
             }
         )
 
-    def set_up_sdk(self) -> None:
-        """A framework was imported: give the Sentry SDK its integrations and our spool, if there is a DSN."""
+    def set_up_sdk(self, framework: str) -> None:
+        """A framework was imported: give the Sentry SDK its integration and our spool, if there is a DSN."""
         if self.sentry["dsn"] is None or self.sentry["integrations"] == []:
             return
         try:
             from .deliver import sentry
 
-            outcome = sentry.set_up(self.sentry, self.sink().keep_envelope)
+            outcome = sentry.set_up(framework, self.sentry, self.sink().keep_envelope)
         except ImportError as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self.health.record("sdk", outcome)

@@ -24,13 +24,10 @@ if TYPE_CHECKING:
     from ..model import SentryData
     from ..observe.probe import Probe
 
-#: Framework module that must be loaded → the SDK's integration for it.
+#: Framework → the SDK's integration for it. Set up when the host has imported the framework, which imports its parts.
 _INTEGRATIONS = {
     "django": ("sentry_sdk.integrations.django", "DjangoIntegration"),
     "celery": ("sentry_sdk.integrations.celery", "CeleryIntegration"),
-    "redis": ("sentry_sdk.integrations.redis", "RedisIntegration"),
-    "rq": ("sentry_sdk.integrations.rq", "RqIntegration"),
-    "flask": ("sentry_sdk.integrations.flask", "FlaskIntegration"),
 }
 
 _OPERATIONS = {
@@ -41,24 +38,34 @@ _OPERATIONS = {
     "security": "erp.security",
 }
 
-_is_set_up = False
+#: The frameworks whose integration is set up so far; None before the SDK is.
+_set_up: dict[str, Any] | None = None
+_under_way: set[str] = set()
 
 
-def set_up(sentry: SentryData, keep: Callable[[Envelope], None]) -> str:
-    """Set the SDK up for what the host has imported; answers in words what was done. `keep` takes its envelopes."""
-    global _is_set_up
-    if not sentry["dsn"]:
-        return "no DSN"
+def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None]) -> str:
+    """Integrate the SDK with a framework that the host has just imported; answers in words what was done.
+
+    `keep` takes the SDK's envelopes. Raises ImportError where there is no SDK.
+    """
+    global _set_up
+    chosen = sentry["integrations"]
+    if framework not in _INTEGRATIONS or (chosen != "auto" and framework not in chosen):
+        return f"{framework} is not to be integrated"
     import sentry_sdk
 
-    if not _is_set_up:
-        client = _client(sentry_sdk)
-        if client is not None:
-            _trace(sentry_sdk)
-            return "the host's own Sentry client is left as it is"
-    integrations = _wanted(sentry["integrations"])
-    if not integrations and _is_set_up:
-        return "nothing to integrate with"
+    if _set_up is None and _client(sentry_sdk) is not None:
+        _trace(sentry_sdk)
+        return "the host's own Sentry client is left as it is"
+    if framework in _under_way or (_set_up is not None and framework in _set_up):
+        return _in_words()
+    _under_way.add(framework)  # the integration imports parts of the framework, whose import brings us here again
+    try:
+        module, attribute = _INTEGRATIONS[framework]
+        __import__(module)
+        integrations = {**(_set_up or {}), framework: getattr(sys.modules[module], attribute)()}
+    finally:
+        _under_way.discard(framework)
     sentry_sdk.init(
         dsn=sentry["dsn"],
         environment=sentry["environment"],
@@ -69,7 +76,7 @@ def set_up(sentry: SentryData, keep: Callable[[Envelope], None]) -> str:
         debug=sentry["debug"],
         default_integrations=False,  # no exit hook that waits and prints, no log line turned into an event
         auto_enabling_integrations=False,
-        integrations=integrations,
+        integrations=list(integrations.values()),
         send_default_pii=False,
         include_local_variables=False,
         max_request_body_size="never",
@@ -79,9 +86,13 @@ def set_up(sentry: SentryData, keep: Callable[[Envelope], None]) -> str:
     )
     for name, value in sentry["tags"].items():
         sentry_sdk.set_tag(name, value)
-    _is_set_up = True
+    _set_up = integrations
     _trace(sentry_sdk)
-    return "integrated with " + (", ".join(type(item).__name__ for item in integrations) or "nothing")
+    return _in_words()
+
+
+def _in_words() -> str:
+    return "integrated with " + ", ".join(_set_up or ())
 
 
 def version() -> str | None:
@@ -135,20 +146,6 @@ def _client(sentry_sdk: Any) -> Any:
         client = sentry_sdk.get_client()
         return client if client.is_active() else None
     return sentry_sdk.Hub.current.client
-
-
-def _wanted(integrations: str | list[str]) -> list[Any]:
-    """The SDK's integrations for what the process has imported. Nothing is imported to find out."""
-    found = []
-    for name, (module, attribute) in _INTEGRATIONS.items():
-        if name not in sys.modules or not (integrations == "auto" or name in integrations):
-            continue
-        try:
-            __import__(module)
-            found.append(getattr(sys.modules[module], attribute)())
-        except Exception:  # the integration refuses this version of the framework
-            guard.swallow("integrating the Sentry SDK with " + name)
-    return found
 
 
 def _transport(keep: Callable[[Envelope], None]) -> Any:

@@ -17,5 +17,5 @@ if TYPE_CHECKING:
 def install(_name: str, _module: ModuleType, engine: Engine) -> list[patch.Layer]:
     """Called when Celery's tracer has been imported. Answers what undoes it: nothing is patched."""
     context.register("celery", celery_context.provide)
-    engine.set_up_sdk()
+    engine.set_up_sdk("celery")
     return []

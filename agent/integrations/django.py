@@ -19,12 +19,15 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer]:
     if name == "django.core.management":
         commands = module.get_commands
         return [wrapping.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
+    if name != "django.core.handlers.base":
+        # Now, and not with the base: the SDK's integration patches the handler that has just been defined.
+        engine.set_up_sdk("django")
+        return []
     context.register("django", django_context.provide)
     handler = module.BaseHandler.__dict__
     changes = [wrapping.wrap(handler["get_response"], _with_request)]
     if "get_response_async" in handler:
         changes.append(wrapping.wrap(handler["get_response_async"], _with_request_async))
-    engine.set_up_sdk()
     return changes
 
 

@@ -144,19 +144,19 @@ def _innermost(traceback: TracebackType) -> TracebackType:
 def _monitored_below(error: BaseException, traceback: TracebackType, probe: object) -> bool:
     """Does the traceback, from its first frame down, pass a monitored call to which this is a failure?"""
     entry: TracebackType | None = traceback
-    above: FrameType | None = None
+    above: set[FrameType] = set()
     first = True
     for _ in range(_DEEPEST):
         if entry is None:
             return False
         frame = entry.tb_frame
-        if above is not None and not _called_from(frame, above):
+        if above and not _called_from(frame, above):
             return False  # what an exception object that is raised again and again keeps from earlier times
         owner, inner = _monitor_of(frame)
         if owner is not None and not (first and owner is probe) and owner.would_report(error, inner):
             return True
         first = False
-        above = frame
+        above.add(frame)
         entry = entry.tb_next
     return False
 
@@ -173,10 +173,15 @@ def _monitor_of(frame: FrameType) -> tuple[Any, FrameType | None]:
     return (owner, back) if hasattr(owner, "would_report") else (None, None)
 
 
-def _called_from(frame: FrameType, above: FrameType) -> bool:
+def _called_from(frame: FrameType, above: set[FrameType]) -> bool:
+    """Was `frame` called by one that the exception has passed, or is it one of them?
+
+    An exception that is caught and raised again further up keeps its old entries behind the new ones: its first frame
+    is then one that stands above already.
+    """
     back: FrameType | None = frame
     while back is not None:
-        if back is above:
+        if back in above:
             return True
         if back is not frame and patch.trampoline_of(back.f_code) is None:
             return False

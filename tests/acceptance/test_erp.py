@@ -216,3 +216,27 @@ def test_under_gunicorn_a_crash_reaches_sentry_once(tmp_path, options):
     assert "agent:" not in said
     assert "Traceback" not in said or "order_margin" in said
     assert os.path.exists(database)
+
+
+def test_with_a_sentry_and_tracing_the_day_is_the_same_and_each_failure_arrives_once(day, tmp_path):
+    erp = Erp(tmp_path)
+    erp.config = tmp_path / "monitors.yaml"
+    text = MONITORS.read_text(encoding="utf-8")
+    assert "traces_sample_rate: 0.1" in text
+    erp.config.write_text(text.replace("traces_sample_rate: 0.1", "traces_sample_rate: 1.0"), encoding="utf-8")
+    with Receiver() as sentry:
+        under = erp.manage("working_day", "--count-queries", SENTRY_DSN=sentry.dsn)
+        erp.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
+        assert erp.envelopes() == []
+        events, transactions = sentry.events, sentry.transactions
+    assert under.stdout == day[1].stdout
+    assert under.stderr == ""
+    # Celery's integration and our monitors see the same failures: each arrives once, in the ERP's words.
+    assert all("erp.monitor" in event["tags"] for event in events)
+    assert Counter(map(summary, events)) == Counter(map(summary, day[2].events()))
+    ids = [event["event_id"] for event in events]
+    assert len(ids) == len(set(ids))
+    spans = [span for transaction in transactions for span in transaction["spans"]]
+    assert "task.send_order_confirmation" in {span.get("description") for span in spans}
+    (process,) = erp.status()
+    assert process["sdk"] == "integrated with django, celery"

@@ -325,3 +325,14 @@ def test_an_exception_keeps_nothing_of_ours_alive():
         assert alive() is None
     finally:
         gc.enable()
+
+
+def test_an_exception_that_is_kept_and_raised_again_further_up_is_the_same_failure():
+    # As Celery's retry does: the exception leaves a function that was called from where it was caught before.
+    shop = module(
+        SHOP + "def raise_again(error): raise error\n"
+        "def task(x):\n try: reserve(x)\n except Stock as error:\n  raise_again(error)\n"
+    )
+    watch = Watch(monitor("shop.reserve"), monitor("shop.task")).apply(shop)
+    quiet(shop.task, 1)
+    assert watch.reports() == [("error", "reserve", "error")]
