@@ -10,21 +10,29 @@ def _start_agent():
     here = os.path.dirname(os.path.abspath(__file__))
     # In a checkout the package lies beside this file; in an installed wheel this file lies inside the package.
     package = os.path.join(here, "agent")
-    if not os.path.isfile(os.path.join(package, "bootstrap.py")):
+    if not os.path.isfile(os.path.join(package, "start.py")):
         package = os.path.dirname(here)
-    # The package gets a name that no host has, so that a host's own package called "agent" stays importable.
-    # (The frozen modules are there already; importlib.util, which is the same, would cost every process milliseconds.)
-    from _frozen_importlib import module_from_spec
-    from _frozen_importlib_external import spec_from_file_location
+    # The package gets a name that no host has, so that a host's own package called "agent" stays importable. It is
+    # made by hand: its __init__ would be one more file to read in every process.
+    sys.modules["_erp_agent"] = module = type(sys)("_erp_agent")
+    module.__path__ = [package]
+    module.__package__ = "_erp_agent"
+    module.__file__ = os.path.join(package, "__init__.py")
+    from _erp_agent.start import start
 
-    spec = spec_from_file_location(
-        "_erp_agent", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
-    )
-    sys.modules["_erp_agent"] = module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    from _erp_agent import bootstrap
+    start()
 
-    bootstrap.start()
+
+def _may_hold_one(entry):
+    # Far cheaper than a search, which lists every folder on the path.
+    import os
+
+    if not os.path.isdir(entry or os.curdir):
+        return os.path.exists(entry)  # a zip file, say: only a search can tell
+    name = os.path.join(entry, "sitecustomize")
+    if os.path.isfile(name + ".py") or os.path.exists(name) or os.path.isfile(name + ".pyc"):
+        return True
+    return False
 
 
 def _run_shadowed():
@@ -42,6 +50,8 @@ def _run_shadowed():
         except ImportError:
             return
         imp.load_module("sitecustomize", *found)
+        return
+    if not any(_may_hold_one(entry) for entry in rest):
         return
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import PathFinder

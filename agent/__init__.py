@@ -16,4 +16,6 @@
 Inside a monitored process the package is loaded as `_erp_agent`, so that a host may have a package `agent` of its own.
 """
 
-__version__ = "0.1.0"
+from .version import __version__
+
+__all__ = ["__version__"]

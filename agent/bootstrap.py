@@ -1,15 +1,16 @@
-"""Starts the agent in a process: what every process pays for.
+"""Makes the agent of a process: reads the whole plan, or has it made, and installs the finder.
 
-Reads the compiled plan and installs one finder. Where there is no fresh plan, another interpreter makes it
-(`config.child`), so that neither yaml nor jsonschema nor anything they import is loaded into the host. The engine that
-patches and reports is imported with the first module that a monitor names.
+Comes in when `start` finds no fresh plan, and when a module that a monitor names is imported. Where there is no fresh
+plan, another interpreter makes it (`config.child`), so that neither yaml nor jsonschema nor anything they import is
+loaded into the host. The engine that patches and reports is imported with the first module that a monitor names.
 """
 
 import os
 import sys
 
 from . import guard
-from .config import cache, place
+from .config import cache
+from .start import HOOKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,17 +18,7 @@ if TYPE_CHECKING:
 
     from .engine import Engine
     from .hook.finder import Finder
-
-#: Module of a framework → the integration that wants to know of its import.
-HOOKS = {
-    "django.core.handlers.base": "django",
-    "django.core.handlers.wsgi": "django",
-    "django.core.handlers.asgi": "django",
-    "django.core.management": "django",
-    "celery.app.trace": "celery",
-}
-
-_NO = ("", "0", "false", "no", "off")
+    from .start import Lookout
 
 
 class Agent:
@@ -46,11 +37,15 @@ class Agent:
             self._engine = Engine(self.index, self.state)
         return self._engine
 
-    def install(self) -> None:
+    def install(self, instead_of: "Lookout | None" = None, place: int = 0) -> None:
+        """Put the finder on `sys.meta_path`, at `place` if a Lookout kept it; see to what is imported already."""
         from .hook import finder
 
         self.finder = finder.Finder({**HOOKS, **self.index.modules}, self.index.roots, self._imported, guard.swallow)
-        finder.install(self.finder)
+        if instead_of is not None and instead_of in sys.meta_path:
+            sys.meta_path[place] = self.finder
+        else:
+            finder.install(self.finder)
         for name, module in list(sys.modules.items()):
             if name in self.index.modules or name in HOOKS or name.partition(".")[0] in self.index.roots:
                 self.finder.loaded(name, module)
@@ -76,29 +71,25 @@ class Agent:
 current: "Agent | None" = None
 
 
-def start() -> None:
-    """Start the agent, if it is wanted here. Raises nothing."""
+def begin(path: str, state: str, *, instead_of: "Lookout | None" = None, place: int = 0) -> "Finder | None":
+    """Make the agent of this process; answers its finder, or None where there is nothing to do. Raises nothing."""
     global current
     try:
-        if os.environ.get("AGENT_DISABLED", "").strip().lower() in _NO and current is None:
-            current = _start()
+        if current is not None:
+            return current.finder
+        if not os.environ.get("AGENT_CONFIG") and not os.path.exists(path):
+            return None  # nothing was ever configured here: no reason to bother every Python of the machine
+        index = _index(path, state)
+        if index is None:
+            return None
+        current = Agent(index, state)
+        current.install(instead_of, place)
+        if index.stale:
+            current.engine()  # so that `status` knows
+        return current.finder
     except Exception:
         guard.swallow("starting")
-
-
-def _start() -> "Agent | None":
-    path = place.config_path(os.environ)
-    if not os.environ.get("AGENT_CONFIG") and not os.path.exists(path):
-        return None  # nothing was ever configured here: no reason to bother every Python of the machine
-    state = place.state_folder(os.environ, path)
-    index = _index(path, state)
-    if index is None:
         return None
-    agent = Agent(index, state)
-    agent.install()
-    if index.stale:
-        agent.engine()  # so that `status` knows
-    return agent
 
 
 def _index(path: str, state: str) -> "cache.Index | None":

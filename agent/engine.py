@@ -7,9 +7,9 @@ import os
 import sys
 
 from . import guard
-from .bootstrap import HOOKS
 from .health import Health
 from .hook.apply import Applier
+from .start import HOOKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

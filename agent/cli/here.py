@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..config import cache, place
+from .. import start
+from ..config import cache
 from ..errors import ConfigError
 from ..health import Health
 
@@ -36,8 +37,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def look(arguments: argparse.Namespace) -> Here:
     """The settings in force. Raises ConfigError where there are none: the file gives no plan, and never did."""
-    path = os.path.abspath(arguments.config) if arguments.config else place.config_path(os.environ)
-    state = place.state_folder(os.environ, path)
+    path = os.path.abspath(arguments.config) if arguments.config else start.config_path(os.environ)
+    state = start.state_folder(os.environ, path)
     from ..config.load import load
 
     loaded = load(path, os.environ)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .. import __version__
+from ..version import __version__
 from ..deliver import sentry, transport, wire
 from ..errors import ConfigError
 from ..model import Captured, Envelope, Observation

@@ -8,7 +8,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..config import cache, place
+from .. import start
+from ..config import cache
 from ..errors import AgentError
 from ..health import alive
 from . import here
@@ -83,8 +84,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0: all that ran did what the configuration says, 1: something failed or is not in force."""
-    path = os.path.abspath(arguments.config) if arguments.config else place.config_path(os.environ)
-    state = place.state_folder(os.environ, path)
+    path = os.path.abspath(arguments.config) if arguments.config else start.config_path(os.environ)
+    state = start.state_folder(os.environ, path)
     processes = read_processes(os.path.join(state, "run"))
     shown = processes if arguments.all else _interesting(processes)
     bad = any(process.failed or process.problems for process in shown)

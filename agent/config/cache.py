@@ -1,13 +1,19 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml.
 
-One file for each configuration holds a marshalled tuple: what the plan was made from, so that a change is noticed by a
-few `stat` calls; the index, module name → numbers of monitors; and each monitor as bytes of its own, so that only those
-whose module is imported are ever decoded. Reading it imports nothing.
+    erp-agent-plan-5 HEXVERSION HEADER-SIZE INDEX-SIZE
+    header    (configuration, [(file, stamp)…], [(variable, value)…], does it name modules that are there at start-up)
+    index     ({module: numbers of monitors}, {top-level package: numbers of pattern monitors})
+    body      ([monitor…] each as bytes of its own, settings, lines about Problems)
+
+Each part is marshalled. `start` reads the header of every process and the index of those that import something; the
+body is read when a module that a monitor names is imported, and of its monitors only those are decoded.
 """
 
 import marshal
 import os
 import sys
+
+from .. import start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +21,18 @@ if TYPE_CHECKING:
 
     from ..model import MonitorData, PlanData, SentryData, SpoolData
 
-FORMAT = 3
+#: Modules that may be there before the agent is: their monitors are applied at once.
+_EARLY = (
+    "_frozen_importlib",
+    "builtins",
+    "marshal",
+    "posix",
+    "nt",
+    "time",
+    "zipimport",
+    "sitecustomize",
+    "usercustomize",
+)
 
 
 class Index:
@@ -23,8 +40,15 @@ class Index:
 
     __slots__ = ("_known", "_monitors", "_settings", "modules", "path", "problems", "roots", "stale")
 
-    def __init__(self, path: str, modules: "dict[str, Any]", roots: "dict[str, Any]", monitors: "list[bytes]",
-                 settings: bytes, problems: "list[str]") -> None:  # fmt: skip
+    def __init__(
+        self,
+        path: str,
+        modules: "dict[str, Any]",
+        roots: "dict[str, Any]",
+        monitors: "list[bytes]",
+        settings: bytes,
+        problems: "list[str]",
+    ) -> None:
         self.path = path
         self.modules = modules
         self.roots = roots
@@ -67,26 +91,42 @@ def encode(plan: "PlanData", problems: "list[str]") -> bytes:
                 parts = path.split(".")
                 for end in range(1, len(parts)):
                     _add(modules, ".".join(parts[:end]), number)
-    return marshal.dumps(
-        (
-            FORMAT,
-            sys.hexversion,
-            plan["path"],
-            [(name, _stamp(name)) for name in _watched(plan)],
-            list(plan["environment"].items()),
-            modules,
-            roots,
-            [marshal.dumps(_plain(monitor)) for monitor in plan["monitors"]],
-            marshal.dumps((_plain(plan["sentry"]), _plain(plan["spool"]))),
-            problems,
-        )
+    early = not _first_modules().isdisjoint(modules) or not _first_modules().isdisjoint(roots)
+    watched = [(name, start.stamp(name)) for name in _watched(plan)]
+    body = (
+        [marshal.dumps(_plain(monitor)) for monitor in plan["monitors"]],
+        marshal.dumps((_plain(plan["sentry"]), _plain(plan["spool"]))),
+        problems,
     )
+    return _join((plan["path"], watched, list(plan["environment"].items()), early), (modules, roots), body)
 
 
 def encode_bad(path: str, files: "list[str]", environment: "dict[str, str | None]", problems: "list[str]") -> bytes:
     """The bytes to store for a configuration that gives no plan, so that no process tries it again until it changes."""
-    watched = [(name, _stamp(name)) for name in files]
-    return marshal.dumps((FORMAT, sys.hexversion, path, watched, list(environment.items()), None, problems))
+    watched = [(name, start.stamp(name)) for name in files]
+    return _join((path, watched, list(environment.items()), False), None, problems)
+
+
+def _join(header: "tuple[Any, ...]", index: "Any", body: "Any") -> bytes:
+    first, second = marshal.dumps(header), marshal.dumps(index)
+    line = b"%s %x %d %d\n" % (start.FORMAT, sys.hexversion, len(first), len(second))
+    return line + first + second + marshal.dumps(body)
+
+
+def _split(data: bytes) -> "tuple[tuple[Any, ...], Any, Any] | None":
+    line, _, rest = data.partition(b"\n")
+    words = line.split(b" ")
+    if len(words) != 4 or words[0] != start.FORMAT or words[1] != b"%x" % sys.hexversion:
+        return None
+    try:
+        first, second = int(words[2]), int(words[3])
+        return (
+            marshal.loads(rest[:first]),
+            marshal.loads(rest[first : first + second]),
+            marshal.loads(rest[first + second :]),
+        )
+    except (ValueError, EOFError, TypeError):
+        return None
 
 
 def decode(data: bytes, path: str) -> "Index | list[str] | None":
@@ -94,36 +134,27 @@ def decode(data: bytes, path: str) -> "Index | list[str] | None":
 
     Whether it is still fresh is another question: `is_fresh`.
     """
-    try:
-        content = marshal.loads(data)
-    except (ValueError, EOFError, TypeError):
+    parts = _split(data)
+    if parts is None or parts[0][0] != path:
         return None
-    if type(content) is not tuple or len(content) < 7 or content[:2] != (FORMAT, sys.hexversion) or content[2] != path:
-        return None
-    if content[5] is None:
-        return list(content[6])
-    return Index(path, *content[5:10])
+    _, index, body = parts
+    if index is None:
+        return list(body)
+    return Index(path, *index, *body)
 
 
 def is_fresh(data: bytes) -> bool:
     """Are the files and variables that `data` was made from as they were?"""
-    content = marshal.loads(data)
-    return _unchanged(content[3], content[4])
+    parts = _split(data)
+    return parts is not None and start.unchanged(parts[0])
 
 
-def _unchanged(watched: "list[tuple[str, object]]", environment: "list[tuple[str, str | None]]") -> bool:
-    for name, value in environment:
-        if os.environ.get(name) != value:
-            return False
-    return all(_stamp(name) == stamp for name, stamp in watched)
+def _first_modules() -> "set[str]":
+    """What an interpreter has imported when the agent starts, `.pth` files of the environment included.
 
-
-def _stamp(name: str) -> "tuple[int, int, int] | None":
-    try:
-        status = os.stat(name)
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+    This runs in a process of the same environment, a moment after that: what it has imported since does no harm.
+    """
+    return {*_EARLY, *sys.stdlib_module_names} if hasattr(sys, "stdlib_module_names") else {*_EARLY, *sys.modules}
 
 
 def _watched(plan: "PlanData") -> "list[str]":
@@ -156,31 +187,18 @@ def _plain(value: "Any") -> "Any":
 
 def read(file: str) -> "bytes | None":
     """The content of a cache file, or None where there is none or it is not the user's own."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        descriptor = os.open(file, flags)
-    except OSError:
+    descriptor = start.open_own(file)
+    if descriptor is None:
         return None
-    try:
-        status = os.fstat(descriptor)
-        if hasattr(os, "getuid") and status.st_uid != os.getuid():
-            return None
-        data = b""
-        while len(data) < status.st_size:
-            chunk = os.read(descriptor, status.st_size - len(data))
-            if not chunk:
-                break
-            data += chunk
-        return data
-    finally:
-        os.close(descriptor)
+    with open(descriptor, "rb") as stream:
+        return stream.read()
 
 
 def write(file: str, data: bytes) -> None:
     """Store `data` beside `file` and rename it there. Raises OSError."""
     folder = os.path.dirname(file)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    beside = "%s.%d.tmp" % (file, os.getpid())
+    beside = f"{file}.{os.getpid()}.tmp"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         with open(descriptor, "wb") as stream:

@@ -18,10 +18,9 @@ PATIENCE = 15.0
 _PROGRAM = """
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
-from importlib.util import module_from_spec, spec_from_file_location
-spec = spec_from_file_location("_erp_agent", {init!r}, submodule_search_locations=[{package!r}])
-sys.modules["_erp_agent"] = package = module_from_spec(spec)
-spec.loader.exec_module(package)
+sys.modules["_erp_agent"] = package = type(sys)("_erp_agent")
+package.__path__ = [{package!r}]
+package.__package__ = "_erp_agent"
 from _erp_agent.config.child import main
 main({path!r}, {descriptor})
 """
@@ -35,9 +34,7 @@ def run(path: str) -> "bytes | str":
     reading, writing = os.pipe()
     try:
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        program = _PROGRAM.format(
-            init=os.path.join(package, "__init__.py"), package=package, path=path, descriptor=writing
-        )
+        program = _PROGRAM.format(package=package, path=path, descriptor=writing)
         environment = {**os.environ, "AGENT_DISABLED": "1"}
         arguments = [interpreter, "-c", program]
         os.set_inheritable(writing, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .place import config_path
+from ..start import config_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .. import __version__
+from ..version import __version__
 from ..model import Envelope
 from ..observe import causes, context, event, release
 from . import wire

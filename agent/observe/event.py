@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..guard import swallow
+from ..version import __version__
 from .represent import Budget, exception_text, represent, type_name
 from .scrub import SCRUBBED, clip, is_secret, scrub, scrub_json
 from .stack import MOST_FRAMES, stacktrace
@@ -70,9 +71,7 @@ _platform: Platform | None = None
 def _here() -> Platform:
     global _platform
     if _platform is None:
-        package = sys.modules.get(__name__.split(".", 1)[0])
-        version = package.__dict__.get("__version__") if package is not None else None
-        _platform = platform_here(version if type(version) is str else "0")
+        _platform = platform_here(__version__)
     return _platform
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent.config import place
+from agent import start
 from agent.deliver import wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ class Host:
 
     @property
     def state(self) -> Path:
-        return Path(place.state_folder({"AGENT_STATE_DIR": str(self.state_base)}, str(self.config)))
+        return Path(start.state_folder({"AGENT_STATE_DIR": str(self.state_base)}, str(self.config)))
 
     def envelopes(self) -> "list[bytes]":
         folder = self.state / "spool" / "new"

@@ -95,13 +95,7 @@ def test_what_a_bare_process_imports(host):
     assert under - bare == {
         "sitecustomize",
         "_erp_agent",
-        "_erp_agent.bootstrap",
-        "_erp_agent.guard",
-        "_erp_agent.config",
-        "_erp_agent.config.cache",
-        "_erp_agent.config.place",
-        "_erp_agent.hook",
-        "_erp_agent.hook.finder",
+        "_erp_agent.start",
     }
 
 

@@ -20,7 +20,7 @@ MAIN = """
 from shop import OutOfStock, order, slow
 print(order(7, "chair", 1))
 try: order(7, "chair", 9)
-except OutOfStock as error: print("caught", error, error.__traceback__.tb_next.tb_next.tb_frame.f_code.co_name)
+except OutOfStock as error: print("caught", error)
 order(7, "bad", 1)
 slow()
 """
@@ -42,7 +42,7 @@ monitors:
 def test_errors_slow_calls_and_rules_of_an_untouched_host(host):
     host.write(shop__py=SHOP, main__py=MAIN, monitors__yaml=MONITORS)
     done = host.run("main.py")
-    assert done.stdout == "{'status': 'ok'}\ncaught only 5 of chair reserve\n"
+    assert done.stdout == "{'status': 'ok'}\ncaught only 5 of chair\n"
     assert done.stderr == ""
     events = host.events()
     assert [summary(event) for event in events] == [
