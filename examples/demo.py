@@ -39,12 +39,12 @@ def main() -> int:
     if status:
         return status
 
-    say("What was caught, grouped as Sentry would group it:   python -m agent events")
-    run([*agent, "events"], environment, ROOT)
-
     one = ["events", "show", "last", "--operation", "orders.margin"]
     say("One event, with everything that would have left this machine:   python -m agent %s" % " ".join(one))
     run([*agent, *one], environment, ROOT)
+
+    say("What was caught, grouped as Sentry would group it:   python -m agent events")
+    run([*agent, "events"], environment, ROOT)
 
     prefix = "AGENT_STATE_DIR=%s python -m agent " % os.path.relpath(environment["AGENT_STATE_DIR"])
     say("Look around:   %sevents   ·   %sstatus" % (prefix, prefix))

@@ -85,7 +85,9 @@ def _table(seen: list[Seen], where: here.Here) -> None:
     groups: dict[tuple[str, ...], list[Seen]] = {}
     for item in seen:
         groups.setdefault(_group(item.event), []).append(item)
-    listing = table("SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST SEEN", "ID")
+    listing = table(
+        "SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST SEEN", "ID", right=("COUNT",), cutting="WHAT"
+    )
     for items in sorted(groups.values(), key=_rank):
         last = items[-1]
         level = str(last.event.get("level", "info"))
