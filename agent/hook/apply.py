@@ -9,7 +9,7 @@ import sys
 from types import FunctionType, ModuleType
 
 from ..errors import CannotPatch
-from . import patch, resolve
+from . import patch, registries, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
         def make(self, original: FunctionType) -> CodeType: ...
 
+        def inject(self, code: CodeType) -> "CodeType | None": ...
+
     #: (monitor, what was found, the function that will be patched, is it a pattern) → the probe, or CannotPatch
     Bind = Callable[[MonitorData, resolve.Found, FunctionType], Owner]
     #: (what happened: patched | failed | waiting, monitor's name, dotted path, note)
@@ -43,6 +45,8 @@ class Applier:
         self._failed: "set[tuple[str, str, str]]" = set()
         self._families: "list[tuple[MonitorData, resolve.Found]]" = []
         self._placed: "set[tuple[str, int]]" = set()
+        self._registries = registries.Registries()
+        self._kept: "list[tuple[CodeType, FunctionType]]" = []  # patched just now, and known by their code elsewhere
 
     @property
     def follows_subclasses(self) -> bool:
@@ -63,11 +67,15 @@ class Applier:
         self._retry(name)
         for monitor, found in list(self._families):
             self._visit_subclasses(monitor, found)
+        if self._kept:
+            kept, self._kept = self._kept, []
+            self._registries.follow(kept)
 
     def undo(self) -> None:
         for change in reversed(self._undo):
             change.undo()
         self._undo.clear()
+        self._registries.undo()
 
     def _retry(self, imported: str) -> None:
         for (name, _, _), (monitor, target) in list(self._pending.items()):
@@ -133,12 +141,18 @@ class Applier:
                 if not sweeping:
                     self._fail(monitor, found.path, f"already monitored by {owner.name!r}")
                 return
-        probe = self._bind(monitor, found, function)
-        self._undo.append(patch.patch_function(function, probe.make, probe))
+        self._install(monitor, found, function)
         self._record("patched", monitor["name"], found.path, found.note)
         if monitor["subclasses"] and isinstance(found.parent, type):
             self._families.append((monitor, found))
             self._visit_subclasses(monitor, found)
+
+    def _install(self, monitor: "MonitorData", found: "resolve.Found", function: FunctionType) -> None:
+        kept = registries.kept(function)
+        probe = self._bind(monitor, found, function)
+        self._undo.append(patch.patch_function(function, probe.make, probe, probe.inject))
+        if kept is not None:
+            self._kept.append((kept, function))
 
     def _place(self, monitor: "MonitorData", found: "resolve.Found") -> None:
         """Patch an object that has no code to give: a function of ours runs it, and stands where it stood."""
@@ -152,7 +166,7 @@ class Applier:
         module = getattr(raw, "__module__", None) or getattr(found.parent, "__module__", None) or found.parent.__name__
         function = patch.stand_in(inner, found.name, qualname, module)
         probe = self._bind(monitor, found, function)
-        layer = patch.patch_function(function, probe.make, probe)
+        layer = patch.patch_function(function, probe.make, probe, probe.inject)
         change: "patch.Placed | _Partial"
         change = _Partial(raw, function) if partial else patch.Placed(found.parent, found.name, raw, function)
         self._undo += [layer, change]
@@ -179,8 +193,7 @@ class Applier:
         assert found.function is not None
         if any(layer.owner.name == monitor["name"] for layer in patch.layers_of(found.function)):  # type: ignore[attr-defined]
             return
-        probe = self._bind(monitor, found, found.function)
-        self._undo.append(patch.patch_function(found.function, probe.make, probe))
+        self._install(monitor, found, found.function)
         self._record("patched", monitor["name"], found.path, "overrides the target")
 
 

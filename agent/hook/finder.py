@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import FunctionType, ModuleType
     from typing import Any
 
     Swallow = Callable[[str], None]
@@ -158,6 +158,19 @@ class _Loader:
                 module.__loader__ = self._loader
             except AttributeError:
                 pass
+
+
+def _as_importlib(function: "FunctionType") -> None:
+    """Have a frame of ours pass for the import system's own.
+
+    `warnings.warn(stacklevel=2)` in a module's body then finds whoever imports it, and the interpreter takes the frame
+    out of tracebacks together with importlib's.
+    """
+    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
+
+
+for _function in (_Exec.__call__, _Loader.exec_module, _Loader._load_module):
+    _as_importlib(_function)  # type: ignore[arg-type]
 
 
 def install(finder: Finder) -> None:

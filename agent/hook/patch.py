@@ -1,9 +1,9 @@
-"""Installs trampolines in functions and takes them out again.
+"""Gives functions a new `__code__` and takes it away again.
 
-A function is patched in place: its `__code__` becomes a trampoline, and a twin (a function over the old code with the
-same globals, defaults and closure) is what the trampoline calls. Whoever holds the function, from whenever, runs the
-trampoline; taking it out gives back the very same code object. Several layers may lie on one function: two classes
-that inherit one method, each with a monitor of its own.
+The new code is the function's own with the monitor in it (`inject`), or a trampoline, which calls a twin: a function
+over the old code with the same globals, defaults and closure. Whoever holds the function, from whenever, runs the new
+code; undoing gives back the very same code object. Several layers may lie on one function: two classes that inherit one
+method, each with a monitor of its own. Only the innermost can be in the function itself.
 
 The registries answer, for a code object met on the stack, which layer it belongs to. Code objects compare by value, so
 they are keyed by identity. They hold functions weakly: a function that the host drops is dropped.
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     #: Makes the trampoline that calls the given twin.
     Maker = Callable[[FunctionType], CodeType]
+    #: Puts the monitor into the given code; None where that cannot be done, and the Maker has to.
+    Injector = Callable[[CodeType], "CodeType | None"]
 
 
 def _nothing() -> None:
@@ -30,12 +32,13 @@ def _nothing() -> None:
 class Layer:
     """One change to one function. `owner` is whoever asked for it (a probe)."""
 
-    __slots__ = ("inner", "make", "owner", "patch")
+    __slots__ = ("inject", "inner", "make", "owner", "patch")
 
-    def __init__(self, patch: "Patch", make: "Maker", owner: object) -> None:
+    def __init__(self, patch: "Patch", make: "Maker", owner: object, inject: "Injector | None" = None) -> None:
         self.patch = patch
         self.make = make
         self.owner = owner
+        self.inject = inject
         self.inner: "Callable[[], CodeType | None]" = _nothing  # what its trampoline calls
 
     def undo(self) -> bool:
@@ -55,8 +58,8 @@ class Patch:
         self.layers: "list[Layer]" = []
         self._top = ref(self.original)  # the code that the function has, if nobody has replaced it since
 
-    def add(self, make: "Maker", owner: object) -> Layer:
-        layer = Layer(self, make, owner)
+    def add(self, make: "Maker", owner: object, inject: "Injector | None" = None) -> Layer:
+        layer = Layer(self, make, owner, inject)
         if not self._install([*self.layers, layer]):
             # Somebody patched after us: the new layer goes on top of theirs, and ours stays inside it.
             function = self.function()
@@ -80,17 +83,22 @@ class Patch:
             return False
         # Everything that can fail comes before the one assignment that changes the host.
         code = self.original
-        made: "list[tuple[Layer, CodeType, CodeType]]" = []
+        made: "list[tuple[Layer, CodeType, CodeType, bool]]" = []
         for layer in layers:
             inner = code
-            code = layer.make(twin(function, inner))
-            made.append((layer, code, inner))
+            injected = layer.inject(inner) if layer.inject is not None and not made else None
+            code = injected or layer.make(twin(function, inner))
+            made.append((layer, code, inner, injected is not None))
         for layer in self.layers:
             _inners.remove(layer.inner(), layer)
-        for layer, trampoline, inner in made:
-            layer.inner = ref(inner)
-            _trampolines.add(trampoline, layer)
-            _inners.add(inner, layer)
+        for layer, new, inner, inside in made:
+            if inside:
+                layer.inner = _nothing
+                _injected.add(new, layer)
+            else:
+                layer.inner = ref(inner)
+                _trampolines.add(new, layer)
+                _inners.add(inner, layer)
         function.__code__ = code
         self._top = ref(code)
         self.layers = layers
@@ -134,6 +142,7 @@ _lock = RLock()
 _patches: "dict[int, Patch]" = {}
 #: A trampoline that was taken out stays known as ours for as long as a call that is under way runs it.
 _trampolines = _Codes()
+_injected = _Codes()
 _inners = _Codes()
 
 
@@ -146,16 +155,18 @@ def twin(function: FunctionType, code: CodeType) -> FunctionType:
     return copy
 
 
-def patch_function(function: FunctionType, make: "Maker", owner: object) -> Layer:
+def patch_function(
+    function: FunctionType, make: "Maker", owner: object, inject: "Injector | None" = None
+) -> Layer:
     """Put a layer on `function`. Raises what `make` raises (ValueError), and then nothing has changed."""
     with _lock:
         patch = _patches.get(id(function))
         if patch is None or patch.function() is not function:
             patch = Patch(function)
-            layer = patch.add(make, owner)
+            layer = patch.add(make, owner, inject)
             _patches.setdefault(id(function), layer.patch)
             return layer
-        return patch.add(make, owner)
+        return patch.add(make, owner, inject)
 
 
 def layers_of(function: FunctionType) -> "list[Layer]":
@@ -166,6 +177,11 @@ def layers_of(function: FunctionType) -> "list[Layer]":
 def trampoline_of(code: CodeType) -> "Layer | None":
     """The layer whose trampoline `code` is, or None for code of the host's."""
     return _trampolines.get(code)
+
+
+def injected_in(code: CodeType) -> "Layer | None":
+    """The layer that is inside `code`, a function of the host's, or None."""
+    return _injected.get(code)
 
 
 def monitored_by(code: CodeType) -> "Layer | None":

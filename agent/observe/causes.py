@@ -73,7 +73,7 @@ def enclosing(frame: FrameType | None) -> list[str]:
     for _ in range(_DEEPEST):
         if frame is None:
             break
-        layer = patch.trampoline_of(frame.f_code)
+        layer = patch.trampoline_of(frame.f_code) or patch.injected_in(frame.f_code)
         if layer is not None:
             operation = getattr(layer.owner, "operation", None)
             if operation is not None:
@@ -162,7 +162,10 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
 
 
 def _monitor_of(frame: FrameType) -> tuple[Any, FrameType | None]:
-    """The probe whose trampoline called `frame`, with the trampoline's frame; (None, None) where there is none."""
+    """The probe that watches `frame`, with the frame that holds its arguments; (None, None) where there is none."""
+    layer = patch.injected_in(frame.f_code)
+    if layer is not None:
+        return (layer.owner, frame) if hasattr(layer.owner, "would_report") else (None, None)
     layer = patch.monitored_by(frame.f_code)
     if layer is None:
         return None, None
@@ -204,7 +207,7 @@ def mark_answered(frame: FrameType) -> None:
     for _ in range(_DEEPEST):
         if back is None:
             return
-        if patch.trampoline_of(back.f_code) is not None:
+        if patch.trampoline_of(back.f_code) is not None or patch.injected_in(back.f_code) is not None:
             _answered.frame = id(back)
             return
         back = back.f_back

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import guard
 from ..errors import CannotPatch
-from ..hook import patch, trampoline
+from ..hook import inject, patch, trampoline
 from ..model import SEVERITIES, Captured, Observation
 from . import arguments, causes
 from .evaluate import compile_expression
@@ -133,18 +133,43 @@ class Probe:
             return trampoline.build(
                 original,
                 self._features,
-                fail=self.fail,
-                slow=self.slow,
+                fail=trampoline.Callback(self.fail),
+                slow=trampoline.Callback(self.slow),
                 limit=self._thresholds[0][0] if self._thresholds else 0.0,
-                check=self.check,
-                enter=(lambda: enter(self)) if enter is not None else None,
-                leave=leave,
+                check=trampoline.Callback(self.check),
+                enter=trampoline.Callback(enter, self) if enter is not None else None,
+                leave=trampoline.Callback(leave) if leave is not None else None,
                 clock=self._clock,
             )
         except (ValueError, TypeError, SyntaxError) as error:
             raise CannotPatch(f"{self.path}: the interpreter refuses its trampoline: {error}") from None
 
-    # What the trampoline calls.
+    def inject(self, code: CodeType) -> CodeType | None:
+        """`code` with this probe in it, or None where only a trampoline will do."""
+        enter, leave = self._span or (None, None)
+        return inject.inject(
+            code,
+            self._features,
+            fail=trampoline.Callback(self.fail_inside),
+            slow=trampoline.Callback(self.slow),
+            limit=self._thresholds[0][0] if self._thresholds else 0.0,
+            check=trampoline.Callback(self.check),
+            enter=trampoline.Callback(enter, self) if enter is not None else None,
+            leave=trampoline.Callback(leave) if leave is not None else None,
+            clock=self._clock,
+            wanted=self._wanted(),
+        )
+
+    def _wanted(self) -> set[str]:
+        """Parameters that are read when the call has ended."""
+        names = self._all_names() - set(_OWN_NAMES)
+        if names and self._written is not None:
+            return set(self._names)
+        if self.receiver is not None:
+            names.update(self._names[:1])
+        return names
+
+    # What the trampoline, or the code put into the function, calls.
 
     def fail(self, start: float) -> None:
         """An exception is passing. Nothing that happens here may change it, but for our own frame in its traceback."""
@@ -157,14 +182,28 @@ class Probe:
                 traceback = traceback.tb_next
                 if traceback is not None and trampoline.LEAVES_NO_FRAME:
                     error.__traceback__ = traceback  # type: ignore[union-attr]
-            if isinstance(error, Exception) and not _busy.now:
-                _busy.now = True
-                try:
-                    self._failed(error, traceback, frame, duration)
-                finally:
-                    _busy.now = False
+            self._passing(error, traceback, frame, duration)
         except Exception:
             guard.swallow("reporting an error in " + self.path)
+
+    def fail_inside(self, start: float) -> None:
+        """An exception is passing, and the frame is the function's own."""
+        duration = self._clock() - start if start else None
+        error = sys.exc_info()[1]
+        try:
+            self._passing(error, error.__traceback__ if error is not None else None, sys._getframe(1), duration)
+        except Exception:
+            guard.swallow("reporting an error in " + self.path)
+
+    def _passing(
+        self, error: BaseException | None, traceback: TracebackType | None, frame: FrameType, duration: float | None
+    ) -> None:
+        if isinstance(error, Exception) and not _busy.now:
+            _busy.now = True
+            try:
+                self._failed(error, traceback, frame, duration)
+            finally:
+                _busy.now = False
 
     def slow(self, start: float, result: object) -> None:
         """The call took longer than the lowest threshold."""

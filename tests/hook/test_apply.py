@@ -356,3 +356,22 @@ def test_a_monitor_for_the_same_function_twice_is_refused_with_the_other_ones_na
     assert watch.records[1][0] == "failed"
     assert "already monitored by 'first'" in watch.records[1][3]
     assert len(patch.layers_of(shop.f)) == 1
+
+
+def test_code_that_the_host_keeps_in_a_set_is_known_there_by_its_new_code():
+    shop = module(
+        "internal = set()\ndef mark(f):\n internal.add(f.__code__)\n return f\n"
+        "@mark\ndef f(): raise ValueError(1)\ndef g(): pass\n"
+    )
+    watch = Watch(monitor("shop.f", "shop.g")).apply(shop)
+    assert shop.f.__code__ in shop.internal
+    assert shop.g.__code__ not in shop.internal
+    watch.undo()
+    assert shop.internal == {shop.f.__code__}
+
+
+def test_an_ordinary_function_is_held_by_nobody_else():
+    shop = module("def f(): pass\nclass C:\n def m(self): pass\n @staticmethod\n def s(): pass\nalias = f\n")
+    from agent.hook import registries
+
+    assert [registries.kept(each) for each in (shop.f, shop.C.m, shop.C.s)] == [None] * 3

@@ -1,0 +1,394 @@
+"""What a monitor needs, put into the function's own bytecode: no extra frame, nothing for those who look at frames.
+
+The function keeps its body. A handler for whatever escapes is appended to it and entered in the exception table, which
+costs a call that succeeds nothing at all. Where a clock or a span is wanted, they are put on the bottom of the value
+stack when the function begins, below everything that its body does, and what follows a success is put before each
+return. Inserted code stands on no line, so that debuggers, coverage and profilers pass over it.
+
+CPython 3.11 to 3.13: from 3.11 on, exception handling is a table beside the code and jumps are relative. `inject` says
+None where it does not apply (docs/instrumentation.md says why), and the trampoline does the work.
+"""
+
+import os
+import sys
+from _bisect import bisect_right
+from types import CodeType
+
+from . import trampoline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from typing import Any
+
+#: Operations by version: what we emit, what we look for. A test compares them with the interpreter's own tables.
+_TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
+    (3, 11): {
+        "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
+        "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
+        "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_FORWARD_IF_FALSE": 114,
+        "forward": (93, 110, 111, 112, 114, 115, 123, 128, 129), "backward": (134, 140, 173, 174, 175, 176),
+        "caches": {25: 4, 60: 1, 92: 1, 95: 4, 106: 4, 107: 2, 116: 5, 122: 1, 160: 10, 166: 1, 171: 4},
+        "store": (125, 126), "store_two": (), "greater": 4, "null_first": True,
+    },
+    (3, 12): {
+        "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
+        "BINARY_OP": 122, "COMPARE_OP": 107, "RETURN_VALUE": 83, "RETURN_CONST": 121, "RESUME": 151,
+        "PUSH_EXC_INFO": 35, "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_IF_FALSE": 114,
+        "forward": (93, 110, 114, 115, 123, 128, 129), "backward": (134, 140),
+        "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
+        "store": (125, 126, 143), "store_two": (), "greater": 68, "null_first": True,
+    },
+    (3, 13): {
+        "POP_TOP": 32, "PUSH_NULL": 34, "LOAD_CONST": 83, "LOAD_FAST": 85, "SWAP": 115, "COPY": 61, "CALL": 53,
+        "BINARY_OP": 45, "COMPARE_OP": 58, "RETURN_VALUE": 36, "RETURN_CONST": 103, "RESUME": 149,
+        "PUSH_EXC_INFO": 33, "POP_EXCEPT": 31, "RERAISE": 102, "EXTENDED_ARG": 71, "POP_JUMP_IF_FALSE": 97,
+        "forward": (72, 79, 97, 98, 99, 100, 104), "backward": (77, 78),
+        "caches": {91: 4, 45: 1, 117: 1, 58: 1, 59: 1, 5: 1, 72: 1, 93: 1, 82: 9, 108: 4, 53: 3, 39: 1, 104: 1, 77: 1,
+                   40: 3, 100: 1, 97: 1, 98: 1, 99: 1},
+        "store": (110, 65, 86), "store_two": (111, 112), "greater": 132, "null_first": False,
+    },
+}  # fmt: skip
+
+_OPS: "dict[str, Any]" = _TABLES.get(sys.version_info[:2], {})
+
+#: Can this interpreter's bytecode be injected into? AGENT_INJECTION=0 switches to trampolines throughout.
+AVAILABLE = bool(_OPS) and sys.implementation.name == "cpython" and os.environ.get("AGENT_INJECTION") != "0"
+
+_SUBTRACT = 10
+_EMPTY: "tuple[int, ...]" = ()
+
+
+def _marks() -> "tuple[bytes, bytes]":
+    """Translation tables for `co_code[::2]`, which holds opcodes, and 0 for caches."""
+    interesting, stores = bytearray(256), bytearray(256)
+    for op in _OPS.get("forward", _EMPTY) + _OPS.get("backward", _EMPTY):
+        interesting[op] = 1
+    for name in ("RETURN_VALUE", "RETURN_CONST"):
+        if name in _OPS:
+            interesting[_OPS[name]] = 1
+    for op in _OPS.get("store", _EMPTY) + _OPS.get("store_two", _EMPTY):
+        stores[op] = 1
+    return bytes(interesting), bytes(stores)
+
+
+_INTERESTING, _STORES = _marks()
+_FORWARD = frozenset(_OPS.get("forward", ()))
+_BACKWARD = frozenset(_OPS.get("backward", ()))
+_CACHES: "dict[int, int]" = _OPS.get("caches", {})
+_EXTENDED: int = _OPS.get("EXTENDED_ARG", -1)
+_RETURN: int = _OPS.get("RETURN_VALUE", -1)
+_RETURN_CONST: int = _OPS.get("RETURN_CONST", -1)
+
+
+def inject(
+    code: CodeType,
+    features: trampoline.Features,
+    *,
+    fail: "Callable[..., object]",
+    slow: "Callable[..., object] | None" = None,
+    limit: float = 0.0,
+    check: "Callable[..., object] | None" = None,
+    enter: "Callable[[], object] | None" = None,
+    leave: "Callable[[object, bool], object] | None" = None,
+    clock: "Callable[[], float]",
+    wanted: "Collection[str]" = (),
+) -> "CodeType | None":
+    """`code` with the monitor in it, or None. `wanted` names parameters that will be read when the call has ended."""
+    clocked = features.threshold or features.timed or features.check is not None
+    kind = trampoline.kind_of(code)
+    if not AVAILABLE or features.wrap:
+        return None
+    if (clocked or features.span) and kind not in (trampoline.FUNCTION, trampoline.COROUTINE):
+        return None  # the time that a generator runs is not the time that it lives
+    names = code.co_varnames
+    read = {names.index(name) for name in wanted if name in names}
+    read.update(features.check or ())
+    if read and _changes(code, read):
+        return None  # by then, the arguments would be gone
+    consts = list(code.co_consts)
+
+    def constant(value: object) -> int:
+        consts.append(value)
+        return len(consts) - 1
+
+    reading = _call(constant(clock)) if clocked else b""
+    prologue = reading
+    below = int(clocked)  # what lies on the bottom of the stack: the start, then the span
+    if features.span:
+        prologue += _call(constant(enter))
+        below += 1
+        left = constant(leave)
+    epilogue = b""
+    if below:
+        # On the stack: start? span? result
+        if features.span:
+            epilogue += _call(left, _op("COPY", 4) + _op("LOAD_CONST", constant(False)), 2) + _op("POP_TOP")
+        deep = below + 1
+        if features.threshold:
+            report = _call(constant(slow), _op("COPY", deep + 2) + _op("COPY", 4), 2) + _op("POP_TOP")
+            epilogue += reading + _op("COPY", deep + 1) + _op("BINARY_OP", _SUBTRACT)
+            epilogue += _op("LOAD_CONST", constant(limit)) + _op("COMPARE_OP", _OPS["greater"])
+            epilogue += _op("POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE",
+                            len(report) // 2) + report  # fmt: skip
+        if features.check is not None:
+            arguments = _op("COPY", 3) + _op("COPY", deep + 3)
+            for position in features.check:
+                arguments += _op("LOAD_FAST", position)
+            epilogue += _call(constant(check), arguments, 2 + len(features.check)) + _op("POP_TOP")
+        epilogue += _op("SWAP", below + 1) + _op("POP_TOP") * below + _op("RETURN_VALUE")
+    # What escapes: start? span? lasti exception
+    handler = _op("PUSH_EXC_INFO")  # start? span? lasti previous exception
+    start = _op("COPY", below + 5) if clocked else _op("LOAD_CONST", constant(0.0))
+    handler += _call(constant(fail), start, 1) + _op("POP_TOP")
+    if features.span:
+        handler += _call(left, _op("COPY", 6) + _op("LOAD_CONST", constant(True)), 2) + _op("POP_TOP")
+    handler += _op("SWAP", 2) + _op("POP_EXCEPT") + _op("RERAISE", 1)
+    cleanup = _op("COPY", 3) + _op("POP_EXCEPT") + _op("RERAISE", 1)  # what raises while that is handled
+    return _assemble(code, prologue, epilogue, handler, cleanup, below, tuple(consts),
+                     max(code.co_stacksize, 8 + len(features.check or ())) + below)  # fmt: skip
+
+
+def _op(name: str, argument: int = 0) -> bytes:
+    op = _OPS[name]
+    return _instruction(op, argument) + b"\0\0" * _CACHES.get(op, 0)
+
+
+def _instruction(op: int, argument: int) -> bytes:
+    if argument < 256:
+        return bytes((op, argument))
+    code = bytes((op, argument & 255))
+    while argument > 255:
+        argument >>= 8
+        code = bytes((_EXTENDED, argument & 255)) + code
+    return code
+
+
+def _call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
+    code = _op("LOAD_CONST", function)
+    code = _op("PUSH_NULL") + code if _OPS["null_first"] else code + _op("PUSH_NULL")
+    if "PRECALL" in _OPS:
+        return code + arguments + _op("PRECALL", number) + _op("CALL", number)
+    return code + arguments + _op("CALL", number)
+
+
+def _changes(code: CodeType, positions: "Collection[int]") -> bool:
+    """Does the function, or one inside it, give a new value to one of these parameters?"""
+    if not set(code.co_cellvars).isdisjoint([code.co_varnames[position] for position in positions]):
+        return True
+    data = code.co_code
+    marks = data[::2].translate(_STORES)
+    at = marks.find(1)
+    while at >= 0:
+        op, argument = data[2 * at], data[2 * at + 1]
+        if op in _OPS["store_two"]:
+            if argument >> 4 in positions or (op == _OPS["store_two"][1] and argument & 15 in positions):
+                return True
+        elif argument in positions and not (at and data[2 * at - 2] == _EXTENDED):
+            return True
+        at = marks.find(1, at + 1)
+    return any(position > 255 for position in positions)
+
+
+def _assemble(
+    code: "Any", prologue: bytes, epilogue: bytes, handler: bytes, cleanup: bytes, below: int,
+    consts: "tuple[object, ...]", stack: int,
+) -> "CodeType | None":  # fmt: skip
+    body = code.co_code
+    ops = body[::2]
+    end = len(ops)
+    begin = ops.find(_OPS["RESUME"]) + 1  # in code units; what comes before makes cells, or the generator itself
+    if not begin:
+        return None
+    lines = code.co_linetable
+    table = _read_table(code.co_exceptiontable)
+    busy = []  # what our handler does not cover
+    start = begin
+    if below:
+        moved = _Moved(body, ops, begin, prologue, epilogue)
+        body, move = moved.code, moved.position
+        lines = _moved_lines(lines, move, begin, len(prologue) // 2)
+        start, end = move(begin), move(end)
+        table = [
+            (max(move(first), start), move(last), move(target), depth + below, lasti)
+            for first, last, target, depth, lasti in table
+            if last > begin
+        ]
+        busy = moved.epilogues
+    busy = sorted(busy + [(first, last) for first, last, *_ in table])
+    at = start
+    for first, last in [*busy, (end, end)]:
+        if first > at:
+            table.append((at, first, end, below, 1))
+        at = max(at, last)
+    after = end + len(handler) // 2
+    table.append((end + 1, after - 3, after, below + 2, 1))  # what the monitor's own part raises; not the last three
+    table.sort()
+    return code.replace(  # type: ignore[no-any-return]
+        co_code=body + handler + cleanup,
+        co_consts=consts,
+        co_stacksize=stack,
+        co_linetable=lines + _nowhere((len(handler) + len(cleanup)) // 2),
+        co_exceptiontable=_write_table(table),
+    )
+
+
+class _Moved:
+    """The code with a prologue and an epilogue before each return, its jumps going where they went.
+
+    `position` says where an old code unit has come to; `epilogues` are the ranges of what stands before returns.
+    """
+
+    def __init__(self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes) -> None:
+        returns: "list[tuple[int, int, bytes]]" = []
+        jumps: "list[tuple[int, int, int, int, int, bool]]" = []  # first unit, its own unit, end, operation, target
+        marks = ops.translate(_INTERESTING)
+        at = marks.find(1)
+        while at >= 0:
+            op, argument, first, shift = ops[at], body[2 * at + 1], at, 8
+            while first and ops[first - 1] == _EXTENDED:
+                first -= 1
+                argument |= body[2 * first + 1] << shift
+                shift += 8
+            if op == _RETURN:
+                returns.append((at, at + 1, epilogue))
+            elif op == _RETURN_CONST:
+                returns.append((first, at + 1, _instruction(_OPS["LOAD_CONST"], argument) + epilogue))
+            else:
+                stop = at + 1 + _CACHES.get(op, 0)
+                forward = op in _FORWARD
+                jumps.append((first, at, stop, op, stop + argument if forward else stop - argument, forward))
+            at = marks.find(1, at + 1)
+        growth = {begin: len(prologue) // 2}
+        for first, stop, new in returns:
+            growth[stop] = growth.get(stop, 0) + len(new) // 2 - (stop - first)
+        self._settle(growth)
+        position = self.position
+        sizes = {first: at + 1 - first for first, at, *_ in jumps}
+        grown = True
+        while grown:  # a longer jump moves what others jump over
+            grown = False
+            for first, _, stop, _, target, _ in jumps:
+                distance = abs(position(target) - position(stop))
+                size = 1 if distance < 256 else 2 if distance < 65536 else 3
+                if size > sizes[first]:
+                    growth[first + 1] = growth.get(first + 1, 0) + size - sizes[first]
+                    sizes[first] = size
+                    grown = True
+            if grown:
+                self._settle(growth)
+        edits = [(begin, begin, prologue), *returns]
+        for first, at, stop, op, target, _ in jumps:
+            new = _instruction(op, abs(position(target) - position(stop)))
+            padding = sizes[first] - len(new) // 2
+            edits.append((first, at + 1, bytes((_EXTENDED, 0)) * padding + new))
+        edits.sort()
+        pieces = []
+        done = 0
+        for first, stop, new in edits:
+            pieces += [body[2 * done : 2 * first], new]
+            done = stop
+        pieces.append(body[2 * done :])
+        self.code = b"".join(pieces)
+        size = len(epilogue) // 2
+        self.epilogues = [(position(stop) - size, position(stop)) for _, stop, _ in returns]
+
+    def _settle(self, growth: "dict[int, int]") -> None:
+        self._from = sorted(growth)
+        self._by = [0]
+        for at in self._from:
+            self._by.append(self._by[-1] + growth[at])
+
+    def position(self, unit: int) -> int:
+        return unit + self._by[bisect_right(self._from, unit)]
+
+
+def _nowhere(units: int) -> bytes:
+    """Entries of the location table that give `units` code units no line at all (CPython, Objects/locations.md)."""
+    whole, rest = divmod(units, 8)
+    return b"\xff" * whole + (bytes((0xF8 | (rest - 1),)) if rest else b"")
+
+
+def _moved_lines(table: bytes, move: "Callable[[int], int]", begin: int, inserted: int) -> bytes:
+    lines = bytearray()
+    unit = 0
+    size = len(table)
+    at = 0
+    prologue = _nowhere(inserted)
+    while at < size:
+        first = table[at]
+        stop = at + 1
+        while stop < size and table[stop] < 128:
+            stop += 1
+        until = unit + (first & 7) + 1
+        if unit < begin <= until:
+            _locate(lines, table[at:stop], begin - unit)
+            lines += prologue
+            if until > begin:
+                _locate(lines, _again(table[at:stop]), move(until) - move(begin))
+        else:
+            units = move(until) - move(unit)
+            if units == until - unit:
+                lines += table[at:stop]
+            else:
+                _locate(lines, table[at:stop], units)
+        unit = until
+        at = stop
+    return bytes(lines)
+
+
+def _locate(lines: bytearray, entry: bytes, units: int) -> None:
+    """Append `entry` for so many code units, of which one entry holds at most eight."""
+    while units > 0:
+        here = min(units, 8)
+        lines.append(entry[0] & 0xF8 | (here - 1))
+        lines += entry[1:]
+        units -= here
+        entry = _again(entry)
+
+
+def _again(entry: bytes) -> bytes:
+    """An entry for the line that `entry` gives, to stand after it: lines are stored as differences."""
+    form = (entry[0] >> 3) & 15
+    if form in (11, 12):
+        return bytes((0x80 | 10 << 3,)) + entry[1:]
+    if form in (13, 14):
+        at = 1
+        while entry[at] & 64:
+            at += 1
+        return entry[:1] + b"\0" + entry[at + 1 :]
+    return entry
+
+
+def _read_table(data: bytes) -> "list[tuple[int, int, int, int, int]]":
+    """(first unit, unit after the last, the handler's, depth of the stack, is the instruction wanted) of each entry."""
+    numbers: "list[int]" = []
+    value = 0
+    for byte in data:
+        value = value << 6 | byte & 63
+        if not byte & 64:
+            numbers.append(value)
+            value = 0
+    return [
+        (numbers[i], numbers[i] + numbers[i + 1], numbers[i + 2], numbers[i + 3] >> 1, numbers[i + 3] & 1)
+        for i in range(0, len(numbers), 4)
+    ]
+
+
+def _write_table(table: "list[tuple[int, int, int, int, int]]") -> bytes:
+    data = bytearray()
+    for first, last, target, depth, lasti in table:
+        if first >= last:
+            continue
+        begins = len(data)
+        for value in (first, last - first, target, depth << 1 | lasti):
+            if value >= 64:
+                shift = 6
+                while value >> shift >= 64:
+                    shift += 6
+                while shift:
+                    data.append(64 | value >> shift & 63)
+                    shift -= 6
+            data.append(value & 63)
+        data[begins] |= 128
+    return bytes(data)

@@ -1,0 +1,44 @@
+"""Sets in which the host keeps code objects: what was known by its old code must be known by its new one.
+
+Jinja2, for one, keeps the code of its internals in a set and cuts their frames out of the tracebacks that it shows.
+Somebody who keeps the code of a function is noticed by the code's reference count; only then is the heap looked
+through, once for all functions of a module.
+"""
+
+from sys import getrefcount
+from types import CodeType, FunctionType
+
+#: The function, the caller's variable, and getrefcount's own argument.
+_ORDINARY = 3
+_IMMORTAL = 10_000
+
+
+def kept(function: FunctionType) -> "CodeType | None":
+    """The code of a function, if something besides the function holds it."""
+    code = function.__code__
+    if _ORDINARY < getrefcount(code) < _IMMORTAL and not code.co_flags & 0x10:  # CO_NESTED: its maker holds it
+        return code
+    return None
+
+
+class Registries:
+    def __init__(self) -> None:
+        self._added: "list[tuple[set[object], CodeType]]" = []
+
+    def follow(self, codes: "list[tuple[CodeType, FunctionType]]") -> None:
+        """Wherever one of these codes is in a set, add the code that its function has now."""
+        from gc import get_referrers
+
+        for holder in get_referrers(*[code for code, _ in codes]):
+            if type(holder) is not set:
+                continue
+            for code, function in codes:
+                new = function.__code__
+                if new is not code and code in holder and new not in holder:
+                    holder.add(new)
+                    self._added.append((holder, new))
+
+    def undo(self) -> None:
+        for holder, code in self._added:
+            holder.discard(code)
+        self._added.clear()

@@ -1,0 +1,279 @@
+"""Other projects' test suites, unmodified, without the agent and with the agent on every function of the package.
+
+    python tests/compat/run.py                    every package below; needs a network and about half an hour
+    python tests/compat/run.py attrs jinja2       some of them
+    python tests/compat/run.py --python python3.13 --work /tmp/compat --trampolines
+
+Downloads source distributions from PyPI through pip, into a folder of its own with a virtual environment for each
+Python; runs each suite twice; prints one line for each package and one for each test whose outcome differs. Exits with
+1 where one does that is not named in `KNOWN`, whose entries docs/limits.md explains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOOLS = ["pytest<9", "hypothesis", "pyyaml", "jsonschema", "packaging", "sentry-sdk", "importlib-metadata", "rich"]
+
+
+class Package(NamedTuple):
+    name: str
+    version: str
+    modules: tuple[str, ...]  # what is monitored, whole
+    tests: tuple[str, ...]  # folders of the source distribution, or `pkg:sub` in the installed package
+    needs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    django: bool = False
+
+
+PACKAGES = [
+    Package("attrs", "23.2.0", ("attr", "attrs"), ("tests",), ("cloudpickle",)),
+    Package("jinja2", "3.1.4", ("jinja2",), ("tests",)),
+    Package("pluggy", "1.5.0", ("pluggy",), ("testing",), (), ("--ignore-glob=*benchmark*",)),
+    Package("click", "8.1.7", ("click",), ("tests",)),
+    Package("jsonschema", "4.23.0", ("jsonschema",), ("jsonschema/tests",)),
+    Package("more-itertools", "10.5.0", ("more_itertools",), ("tests",)),
+    Package("packaging", "24.1", ("packaging",), ("tests",), ("pretend",)),
+    Package("boltons", "24.0.0", ("boltons",), ("tests",)),
+    Package("itsdangerous", "2.2.0", ("itsdangerous",), ("tests",), ("freezegun",)),
+    Package("werkzeug", "3.0.4", ("werkzeug",), ("tests",), ("pytest-xprocess<1", "ephemeral-port-reserve", "watchdog", "cryptography"), ("--ignore-glob=*test_serving*",)),
+    Package("pyparsing", "3.1.4", ("pyparsing",), ("tests",), ("railroad-diagrams", "jinja2")),
+    Package("toolz", "0.12.1", ("toolz",), ("pkg:toolz",)),
+    Package("networkx", "3.3", ("networkx",), ("pkg:networkx/classes", "pkg:networkx/utils", "pkg:networkx/readwrite",
+        "pkg:networkx/generators", "pkg:networkx/algorithms/shortest_paths", "pkg:networkx/algorithms/flow",
+        "pkg:networkx/algorithms/tests/test_dag.py", "pkg:networkx/algorithms/tests/test_cycles.py")),
+    Package("celery", "5.4.0", ("celery",), ("t/unit/app", "t/unit/tasks", "t/unit/utils", "t/unit/events",
+        "t/unit/concurrency", "t/unit/fixups"), ("pytest-celery", "moto==4.2", "pytest-click", "pytest-subtests")),
+    Package("django", "4.2.16", ("django",), ("utils_tests", "signals", "dispatch", "forms_tests", "template_tests",
+        "model_fields", "queries", "expressions", "auth_tests", "middleware", "urlpatterns_reverse", "validators",
+        "transactions", "migrations", "admin_views", "test_utils", "view_tests", "cache", "deprecation", "user_commands"),
+        ("sqlparse", "asgiref", "jinja2", "pytz", "bcrypt", "tblib"), (), True),
+]  # fmt: skip
+
+#: "package: test" → why it differs. Each has a paragraph in docs/limits.md.
+KNOWN: dict[str, str] = {}
+
+_PATTERNS = ["{0}:*", "{0}:_*", "{0}:*.*", "{0}:*._*", "{0}:_*.*", "{0}:_*._*", "{0}:*.*.*", "{0}:*.*._*"]
+
+
+class Result(NamedTuple):
+    outcomes: dict[str, str]
+    seconds: float
+    output: str
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packages", nargs="*", help="names; default: all")
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "agent-compat")
+    parser.add_argument("--trampolines", action="store_true", help="inject nothing: a trampoline for every function")
+    parser.add_argument("--errors-only", action="store_true", help="no threshold, so that no clock is read")
+    options = parser.parse_args(arguments)
+    unknown = set(options.packages) - {package.name for package in PACKAGES}
+    if unknown:
+        parser.error("unknown packages: " + ", ".join(sorted(unknown)))
+    wanted = [package for package in PACKAGES if not options.packages or package.name in options.packages]
+    python = _environment(options.python, options.work)
+    print(f"{'package':16}{'functions':>10}{'tests':>8}{'passed':>8}{'changed':>9}{'without':>9}{'with':>8}")
+    unexplained = 0
+    functions = tests = differing = 0
+    for package in wanted:
+        try:
+            number, plain, watched = _compare(package, python, options)
+        except subprocess.CalledProcessError as error:
+            print(f"{package.name:16} could not be run: {error}\n{_tail(error.stderr or error.output)}")
+            unexplained += 1
+            continue
+        changed = {
+            name: (plain.outcomes.get(name, "absent"), watched.outcomes.get(name, "absent"))
+            for name in sorted({*plain.outcomes, *watched.outcomes})
+            if plain.outcomes.get(name) != watched.outcomes.get(name)
+        }
+        passed = sum(outcome == "passed" for outcome in plain.outcomes.values())
+        print(
+            f"{package.name:16}{number:10}{len(plain.outcomes):8}{passed:8}{len(changed):9}"
+            f"{plain.seconds:8.1f}s{watched.seconds:7.1f}s",
+            flush=True,
+        )
+        if not plain.outcomes or not number:
+            print("    nothing ran:", _tail(plain.output), _tail(watched.output))
+            unexplained += 1
+        for name, (before, after) in changed.items():
+            why = KNOWN.get(f"{package.name}: {name}")
+            unexplained += why is None
+            print(f"    {name}: {before} → {after}{'  (known: ' + why + ')' if why else ''}")
+        for line in sorted({line for line in watched.output.splitlines() if line.startswith("agent: ")}):
+            unexplained += 1
+            print("    " + line)
+        functions, tests, differing = functions + number, tests + len(plain.outcomes), differing + len(changed)
+    print(f"{'in all':16}{functions:10}{tests:8}{'':8}{differing:9}")
+    return 1 if unexplained else 0
+
+
+def _environment(python: str, work: Path) -> Path:
+    """A virtual environment with the suites' common needs; made once for each Python."""
+    version = subprocess.check_output(
+        [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], text=True
+    ).strip()
+    folder = work / f"venv-{version}"
+    if not (folder / "ready").exists():
+        subprocess.check_call([python, "-m", "venv", folder])
+        subprocess.check_call([folder / "bin" / "python", "-m", "pip", "install", "-q", *TOOLS])
+        (folder / "ready").touch()
+    return folder / "bin" / "python"
+
+
+def _compare(package: Package, python: Path, options: argparse.Namespace) -> tuple[int, Result, Result]:
+    source = _source(package, options.work)
+    # Each time, because another package may have wanted another version since.
+    _run([python, "-m", "pip", "install", "-q", f"{package.name}=={package.version}", *package.needs])
+    with tempfile.TemporaryDirectory(prefix="agent-compat-") as temporary:
+        here = Path(temporary)
+        config = here / "monitors.yaml"
+        lines = ["version: 1", "monitors:"]
+        for root in [f"{module}{suffix}" for module in package.modules for suffix in ("", ".*")]:
+            lines += [f"  - name: all of {root}", "    operation: '{qualname}'"]
+            if not options.errors_only:
+                lines.append("    threshold: 50s")
+            lines += ["    targets:", *(f"      - '{pattern.format(root)}'" for pattern in _PATTERNS)]
+        config.write_text("\n".join(lines) + "\n")
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AGENT_", "SENTRY_", "PYTHON", "PYTEST"))
+        }
+        watched = {**clean, "PYTHONPATH": str(ROOT), "AGENT_CONFIG": str(config), "AGENT_STATE_DIR": str(here / "s")}
+        if options.trampolines:
+            watched["AGENT_INJECTION"] = "0"
+        one = _suite(package, python, source, here / "plain", clean)
+        other = _suite(package, python, source, here / "watched", watched)
+        return _functions(here / "s"), one, other
+
+
+def _source(package: Package, work: Path) -> Path:
+    archive = work / "sdist"
+    archive.mkdir(parents=True, exist_ok=True)
+
+    def found() -> list[Path]:
+        stem = re.compile(re.escape(package.name).replace(r"\-", "[-_]"), re.IGNORECASE)
+        return [each for each in archive.glob("*.tar.gz")
+                if stem.match(each.name) and each.name.endswith(f"-{package.version}.tar.gz")]  # fmt: skip
+
+    if all(folder.startswith("pkg:") for folder in package.tests):
+        return work
+    if not found():
+        requirement = f"{package.name}=={package.version}"
+        _run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", archive,
+              requirement])  # fmt: skip
+    file = found()[0]
+    folder = work / "src" / file.name[: -len(".tar.gz")]
+    if not folder.exists():
+        with tarfile.open(file) as content:
+            content.extractall(work / "src")
+    # The installed package is what is tested: the source tree beside the tests must not be imported instead.
+    return folder
+
+
+def _suite(package: Package, python: Path, source: Path, here: Path, environment: dict[str, str]) -> Result:
+    here.mkdir()
+    tests = here / "tests"
+    if package.django:
+        return _django(package, python, source, here, environment)
+    site = python.parents[1] / "lib"
+    site = next(site.glob("python*")) / "site-packages"
+    paths = []
+    for folder in package.tests:
+        if folder.startswith("pkg:"):
+            paths.append(str(site / folder[4:]))
+            continue
+        top = folder.split("/")[0]
+        if top == package.modules[0]:  # tests inside the package, which the source distribution brings along
+            paths += ["--pyargs", folder.replace("/", ".")]
+            if (source / "json").exists():
+                environment = {**environment, "JSON_SCHEMA_TEST_SUITE": str(source / "json")}
+            continue
+        if not (tests / top).exists():
+            shutil.copytree(source / top, tests / top, symlinks=True)
+            for name in ("pyproject.toml", "setup.cfg", "tox.ini", "pytest.ini", "conftest.py", "docs", "README.rst",
+                         "examples", "requirements"):  # fmt: skip
+                if (source / name).is_dir():
+                    shutil.copytree(source / name, tests / name, symlinks=True, dirs_exist_ok=True)
+                elif (source / name).exists():
+                    shutil.copy(source / name, tests / name)
+        paths.append(str(tests / folder))
+    tests.mkdir(exist_ok=True)
+    report = here / "report.xml"
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly",
+               "-W", "default", "--tb=line", f"--junitxml={report}", "-o", "addopts=", "-o", "junit_family=xunit1",
+               *package.options, *paths]  # fmt: skip
+    started = time.monotonic()
+    done = subprocess.run([str(item) for item in command], cwd=tests, env=environment, text=True, timeout=1500,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, errors="replace")  # fmt: skip
+    seconds = time.monotonic() - started
+    outcomes: dict[str, str] = {}
+    if report.exists():
+        for case in ET.parse(report).iter("testcase"):
+            kinds = {child.tag for child in case}
+            outcome = next((kind for kind in ("error", "failure", "skipped") if kind in kinds), "passed")
+            name = re.sub(r"0x[0-9a-f]+", "0x…", f"{case.get('classname')}.{case.get('name')}")
+            outcomes[name] = outcome
+    return Result(outcomes, seconds, done.stdout)
+
+
+def _django(package: Package, python: Path, source: Path, here: Path, environment: dict[str, str]) -> Result:
+    shutil.copytree(source / "tests", here / "tests")
+    command = [str(python), "runtests.py", "-v2", "--parallel=1", "--noinput", *package.tests]
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=here / "tests", env=environment, text=True, timeout=1500, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")  # fmt: skip
+    seconds = time.monotonic() - started
+    outcomes = {}
+    pending = ""
+    for line in done.stdout.splitlines():
+        start = re.match(r"(\w+ \([\w.]+\))", line)
+        if start:
+            pending = start.group(1)
+        end = re.search(r"\.\.\. (ok|FAIL|ERROR|skipped|expected failure|unexpected success)", line)
+        if end is None:
+            end = re.match(r"(ok|FAIL|ERROR)$", line)
+        if end and pending:
+            outcomes[pending] = {"ok": "passed"}.get(end.group(1), end.group(1))
+            pending = ""
+    return Result(outcomes, seconds, done.stdout)
+
+
+def _functions(state: Path) -> int:
+    """How many different functions the agent says that it has patched."""
+    patched = set()
+    for file in state.glob("**/*.state"):
+        for line in file.read_text(errors="replace").splitlines():
+            if line.startswith("('patched'"):
+                patched.add(ast.literal_eval(line)[2])
+    return len(patched)
+
+
+def _run(command: list[object]) -> None:
+    subprocess.run([str(item) for item in command], check=True, capture_output=True, text=True)
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.splitlines()[-15:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
