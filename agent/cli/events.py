@@ -11,7 +11,7 @@ from ..deliver.spool import UnreadableError
 from ..errors import AgentError
 from ..observe.event import headline
 from . import here
-from .terminal import STYLES, console, show_table, styled, table
+from .terminal import STYLES, console, cut, show_table, styled, table
 
 if TYPE_CHECKING:
     import argparse
@@ -86,7 +86,7 @@ def _table(seen: list[Seen], where: here.Here) -> None:
     for item in seen:
         groups.setdefault(_group(item.event), []).append(item)
     listing = table(
-        "SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST SEEN", "ID", right=("COUNT",), cutting="WHAT"
+        "SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST SEEN", "ID", right=("COUNT",), folding="WHAT"
     )
     for items in sorted(groups.values(), key=_rank):
         last = items[-1]
@@ -96,7 +96,7 @@ def _table(seen: list[Seen], where: here.Here) -> None:
             styled((level, STYLES.get(level, ""))),
             styled(_tag(last.event, "erp.module") or "-"),
             styled(_tag(last.event, "erp.operation") or str(last.event.get("transaction") or "-")),
-            styled(_what(last.event)),
+            cut(_what(last.event)),
             styled(str(count)),
             styled(_ago(last.event)),
             styled(last.event_id[:8]),
