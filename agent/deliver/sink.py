@@ -5,47 +5,60 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..version import __version__
 from ..model import Envelope
 from ..observe import causes, context, event, release
+from ..version import __version__
 from . import wire
 from .sender import Sender
 from .spool import Spool
 
 if TYPE_CHECKING:
     from ..health import Health
-    from ..model import Observation, SentryData, SpoolData
+    from ..model import Event, Observation, SentryData, SpoolData
 
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
 LAST_MOMENT = 1.0
+
+
+class Maker:
+    """Makes the events of a process. `in_app` names the packages that count as the ERP's wherever they are."""
+
+    def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = ()) -> None:
+        self._sentry = sentry
+        self._platform = event.platform_here(
+            __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
+        )
+
+    def make(self, observation: Observation, facts: dict[str, object] | None = None) -> Event:
+        """`facts` are sections of context that come before what the providers say."""
+        known = context.collect()
+        return event.build(
+            observation,
+            sentry=self._sentry,
+            context={**known, **facts} if facts else known,
+            own=causes.own_code,
+            platform=self._platform,
+        )
 
 
 class Sink:
     def __init__(
         self, sentry: SentryData, spool: SpoolData, state: str, health: Health, in_app: tuple[str, ...] = ()
     ) -> None:
-        """`in_app` names the packages that count as the ERP's wherever they are installed."""
-        self._sentry = sentry
+        self._maker = Maker(sentry, in_app)
         self._health = health
-        self.spool = open_spool(spool, state, health)
-        self._platform = event.platform_here(
-            __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
-        )
+        self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self.sender = Sender(self.spool, sentry["dsn"], count=health.count) if sentry["dsn"] else None
 
-    def report(self, observation: Observation) -> None:
-        made = event.build(
-            observation,
-            sentry=self._sentry,
-            context=context.collect(),
-            own=causes.own_code,
-            platform=self._platform,
-        )
+    def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str:
+        """The id of the event. `facts`: see `Maker.make`."""
+        made = self._maker.make(observation, facts)
         event_id = str(made["event_id"])
         envelope = Envelope(event_id, "error", wire.encode(event_id, "event", event.encode(made)))
         self.keep_envelope(envelope, slow=observation.report == "slow")
         self._health.count("captured", observation.monitor["name"])
         self._health.flush()
+        return event_id
 
     def keep_envelope(self, envelope: Envelope, *, slow: bool = False) -> None:
         """On disk when this returns; what is slow gives way first where the spool is full."""
@@ -64,11 +77,13 @@ class Sink:
             self.sender.after_fork()
 
 
-def open_spool(settings: SpoolData, state: str, health: Health) -> Spool:
+def open_spool(settings: SpoolData, state: str, health: Health, *, held: bool = False) -> Spool:
+    """With `held`, for a process without a DSN: what it captures is sent only once somebody has said so."""
     return Spool(
         settings["directory"] or os.path.join(state, "spool"),
         max_size=settings["max_size"],
         max_age=settings["max_age"],
         durable=settings["durable"],
         count=health.count,
+        held=held,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import guard
 from ..errors import AgentError
 from . import wire
+from .deadline import Deadline, pool_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds, for each answer of the socket
 _CLIENT = "erp-sentry-agent/0.1"
 _SNIPPET = 500  # bytes of an answer that are worth keeping
+_SLOWEST = 16_384.0  # bytes a second that a connection must take for a large envelope to have the time for it
 _COMPRESS_FROM = 1024  # bytes
 _DEFAULT_LIMIT = 60.0  # seconds, of a 429 that does not say
 _LONGEST_LIMIT = 24 * 3600.0  # seconds; a longer one is a mistake of somebody's clock
@@ -154,6 +156,7 @@ class Transport:
         self.dsn = dsn
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
+        self._deadline = Deadline()
         self._pool: Any = None
         self._pid = 0
 
@@ -191,6 +194,7 @@ class Transport:
 
                 settings = _settings(self.dsn)
                 self._pool = _pool(self.dsn, settings)
+                self._pool.pool_classes_by_scheme = pool_classes(self._deadline)
             self._pid = os.getpid()
         return self._pool
 
@@ -207,6 +211,7 @@ class Transport:
             packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with the gzip header
             body = packer.compress(body) + packer.flush()
             headers["Content-Encoding"] = "gzip"
+        self._deadline.set(self._connect_timeout + self._read_timeout + len(body) / _SLOWEST)
         response = pool.request(
             "POST",
             self.dsn.envelope_url,
@@ -221,19 +226,14 @@ class Transport:
 
     def _answer(self, response: Any) -> str:
         """The beginning of the body. One that drips or does not end costs the connection, not the sender's time."""
-        deadline = time.monotonic() + self._read_timeout
         body = b""
         whole = False
         try:
-            while len(body) < _SNIPPET and time.monotonic() < deadline:
-                byte = response.read(1, decode_content=True)  # more at once would wait for a server that drips
-                if not byte:
-                    whole = True
-                    break
-                body += byte
+            body = response.read(_SNIPPET, decode_content=True)
+            whole = len(body) < _SNIPPET
         except Exception as error:
             # The status has been said, and that is the answer; the rest only explains it.
-            body += f" [{type(error).__name__}]".encode()
+            body = f"[{type(error).__name__}]".encode()
         finally:
             if whole:
                 response.release_conn()

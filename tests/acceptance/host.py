@@ -60,8 +60,8 @@ class Host:
         return Path(start.state_folder({"AGENT_STATE_DIR": str(self.state_base)}, str(self.config)))
 
     def envelopes(self) -> "list[bytes]":
-        folder = self.state / "spool" / "new"
-        return [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
+        found = [*(self.state / "spool").glob("new/*"), *(self.state / "spool").glob("held/*")]
+        return [path.read_bytes() for path in sorted(found, key=lambda path: path.name)]
 
     def events(self) -> "list[dict]":
         found = []

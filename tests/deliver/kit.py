@@ -17,14 +17,22 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class Time:
-    """A clock that stands still until told otherwise; sleeping moves it."""
+    """A clock that stands still until told otherwise; sleeping moves it, and `leap` sets it as a person would."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
+        self.leapt = 0.0
         self.slept: list[float] = []
 
     def __call__(self) -> float:
         return self.now
+
+    def uptime(self) -> float:
+        return self.now - self.leapt - 1_600_000_000.0
+
+    def leap(self, seconds: float) -> None:
+        self.now += seconds
+        self.leapt += seconds
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -72,11 +80,18 @@ class Kit:
             "durable": False,
             "count": self.counts,
             "clock": self.clock,
+            "uptime": self.clock.uptime,
         }
         return Spool(self.directory, **{**settings, **options})
 
     def sender(self, spool: Spool, carrier=None, dsn: str = "http://key@127.0.0.1:9/1", **options) -> Sender:
-        settings = {"count": self.counts, "clock": self.clock, "sleep": self.clock.sleep, "random": lambda: 0.5}
+        settings = {
+            "count": self.counts,
+            "clock": self.clock,
+            "tick": self.clock.uptime,
+            "sleep": self.clock.sleep,
+            "random": lambda: 0.5,
+        }
         return Sender(spool, dsn, carrier=carrier, **{**settings, **options})
 
     def files(self, folder: str = "new") -> list[str]:
@@ -103,5 +118,6 @@ def envelope(event_id: str | None = None, category: str = "error", size: int = 1
 def python(code: str, *arguments: str, **options) -> subprocess.Popen:
     """A process that has the agent and this kit on its path."""
     paths = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "deliver")]
+    paths += filter(None, [os.environ.get("PYTHONPATH")])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "AGENT_TESTING": "1", "AGENT_DISABLED": "1"}
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, **options)

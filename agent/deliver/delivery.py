@@ -1,0 +1,250 @@
+"""The rules by which envelopes leave the spool: which one is next, and what an answer means for it and the others.
+
+Counted: sent (kept); what the spool drops or sets aside, the spool counts.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Callable, NamedTuple, Protocol
+
+from . import transport
+from .lock import FolderLock
+from .pace import ALL, BACKOFF, Pace
+from .spool import UnreadableError
+from .taken import Taken
+
+if TYPE_CHECKING:
+    from .spool import Count, Entry, Spool
+    from .transport import Outcome
+
+LONGEST_NAP = 30.0  # seconds after which even a long wait looks at the clock again
+_LONGEST_BACKOFF = 120.0  # seconds
+_REFUSED_WAIT = 900.0  # seconds after a 401 or 403: the DSN is wrong, and only a person can change that
+_LOCK_RETRY = (0.1, 5.0)  # seconds between tries while another process delivers: first, and at most
+_BRIEF = 0.25  # seconds of backoff that are slept where we are, without a new look at the folder
+_BATCH = 1000  # envelopes that one look at the folder finds
+
+
+class Carrier(Protocol):
+    """What a delivery needs of a transport."""
+
+    def send(self, data: bytes) -> Outcome: ...
+    def close(self) -> None: ...
+
+
+class Means(NamedTuple):
+    """What a delivery works with; `clock` is that of the day, `tick` one that nobody sets."""
+
+    spool: Spool
+    open_carrier: Callable[[], Carrier]  # raises DsnError
+    counted: Count
+    clock: Callable[[], float]
+    tick: Callable[[], float]
+    sleep: Callable[[float], None]
+    random: Callable[[], float]  # numbers in [0, 1)
+    first_backoff: float  # seconds
+
+
+class Delivery:
+    """Turns at the spool, taken by one thread or one command. `run` takes a turn."""
+
+    def __init__(
+        self,
+        means: Means,
+        taken: Taken,
+        *,
+        ends: Callable[[], bool],
+        eager: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """`ends` is asked before each envelope. An `eager` one forgets earlier backoff and waits for its turn."""
+        self._means = means
+        self._spool = means.spool
+        self._taken = taken
+        self._ends = ends
+        self._waits_for_turn = self._eager = eager
+        self._progress = progress
+        directory = means.spool.directory
+        self._pace = Pace(os.path.join(directory, "pace"), means.clock)
+        self._lock = FolderLock(os.path.join(directory, "lock"))
+        self._lock_wait = _LOCK_RETRY[0]
+        self._carrier: Carrier | None = None
+        self._failed: dict[str, tuple[int, float]] = {}  # name → times, not to be tried again before (in ticks)
+        self._failing: set[str] = set()  # names that failed since something was last taken
+        self._failures = 0  # how often they did
+        self.delivered = 0
+        self.quarantined = 0
+        self.trouble = ""  # why the last try did not deliver
+
+    def rest(self) -> None:
+        """Give the connection back."""
+        carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            carrier.close()
+
+    def run(self) -> float | None:
+        """Deliver what can be delivered now. Seconds until it makes sense to look again; None when nothing waits."""
+        usable = self._spool.usable()
+        if usable:
+            self._spool.sweep_if_due()  # also while nothing can be sent
+        wait = self._pace.wait("")
+        if wait and not self._eager:
+            return wait
+        try:
+            self._carrier = carrier = self._carrier or self._means.open_carrier()
+        except transport.DsnError as error:
+            self.trouble = str(error)
+            return LONGEST_NAP
+        self._spool.settle()
+        held = self._lock.take() if usable else None
+        if held is False:
+            return self._yield_to_other(carrier)
+        try:
+            if held:
+                self._pace.load()
+                self._taken.load()
+                if self._eager:
+                    self._pace.forget_backoff()
+                    self._eager = False
+            self._lock_wait = _LOCK_RETRY[0]
+            return self._on_hold(self._pace.wait("")) or self._deliver(carrier, memory_only=not held)
+        finally:
+            if held:
+                self._taken.save()
+            self._lock.release()
+
+    def _yield_to_other(self, carrier: Carrier) -> float | None:
+        """Another process delivers: stay only while something of ours might be left to us."""
+        self.trouble = "another process is delivering"
+        wait = self._deliver(carrier, memory_only=True)
+        pid = os.getpid()
+        if not self._waits_for_turn and wait is None and not self._spool.waiting(1, lambda entry: entry.pid == pid):
+            return None
+        first = self._lock_wait
+        self._lock_wait = min(first * 2, _LOCK_RETRY[1])
+        return first * (0.5 + self._means.random())
+
+    def _deliver(self, carrier: Carrier, *, memory_only: bool) -> float | None:
+        while True:
+            look = _Look(self, memory_only=memory_only)
+            batch = self._spool.waiting(_BATCH, look.wanted)
+            self._failed = {name: self._failed[name] for name in look.failed}
+            if not batch:
+                return self._on_hold(look.soonest)
+            for index, entry in enumerate(batch):
+                if self._ends():
+                    return 0.0
+                if self._wait(entry):
+                    continue  # a limit that came with an answer to this batch
+                self._one(carrier, entry)
+                if self._progress is not None:
+                    done = self.delivered + self.quarantined
+                    self._progress(done, done + look.ready - index - 1)
+                wait = self._pace.wait("")
+                if wait > _BRIEF:
+                    return wait
+                if wait:
+                    self._means.sleep(wait)
+            self._spool.sweep_if_due()
+
+    def _on_hold(self, seconds: float | None) -> float | None:
+        if seconds and not self.trouble:
+            self.trouble = f"an earlier answer, or the lack of one, asks for {math.ceil(seconds)} s more of patience"
+        return seconds
+
+    def _wait(self, entry: Entry) -> float:
+        _, not_before = self._failed.get(entry.name, (0, 0.0))
+        return max(self._pace.wait(entry.category), not_before - self._means.tick(), 0.0)
+
+    def _one(self, carrier: Carrier, entry: Entry) -> None:
+        try:
+            envelope = self._spool.read(entry)
+        except UnreadableError as error:
+            self._set_aside(entry, f"cannot be read: {error}")
+            return
+        except OSError as error:
+            self.trouble = f"cannot be read: {error}"
+            self._fail(entry)
+            return
+        if envelope is None:
+            return
+        outcome = carrier.send(envelope.data)
+        for category, seconds in outcome.limits.items():
+            self._pace.hold(category or ALL, seconds)
+        if outcome.kind == transport.ACCEPTED:
+            self._succeed(entry)
+            return
+        self.trouble = outcome.detail
+        if outcome.kind == transport.REJECTED:
+            self._set_aside(entry, outcome.detail)
+            return
+        if outcome.kind == transport.REFUSED:
+            self._pace.hold(BACKOFF, _REFUSED_WAIT)
+        elif outcome.kind == transport.UNREACHABLE or not self._pace.wait(entry.category):
+            self._fail(entry)  # the second: a 429 that limits other categories than this one
+        if self._pace.wait(entry.category) > _BRIEF:
+            self._pace.save()
+
+    def _succeed(self, entry: Entry) -> None:
+        if not self._spool.remove(entry):
+            self._taken.add(entry.name)  # the folder is read-only now, or somebody else removed it
+        self.delivered += 1
+        self._failing.clear()
+        self._failures = 0
+        self.trouble = ""
+        self._pace.save()
+        self._means.counted("sent", entry.category, 1)
+
+    def _set_aside(self, entry: Entry, reason: str) -> None:
+        try:
+            self._spool.quarantine(entry, reason)
+        except OSError as error:
+            self.trouble = f"cannot be set aside: {error}"
+            self._fail(entry)
+            return
+        self.quarantined += 1
+
+    def _fail(self, entry: Entry) -> None:
+        """Wait with this envelope the longer the oftener it failed, and with all as soon as a second one fails too.
+
+        So one that Sentry chokes on holds up no other, and a Sentry that is down is left alone.
+        """
+        times = self._failed.get(entry.name, (0, 0.0))[0] + 1
+        self._failed[entry.name] = (times, self._means.tick() + self._backoff(times))
+        self._failing.add(entry.name)
+        self._failures += 1
+        self._pace.hold(BACKOFF, self._backoff(self._failures if len(self._failing) > 1 else 1))
+
+    def _backoff(self, failures: int) -> float:
+        longest = min(self._means.first_backoff * 2.0 ** min(failures - 1, 30), _LONGEST_BACKOFF)
+        return longest * (0.5 + self._means.random() / 2)
+
+
+class _Look:
+    """One look at the folder: what may go now, and when the soonest of the others may."""
+
+    def __init__(self, delivery: Delivery, *, memory_only: bool) -> None:
+        self._delivery = delivery
+        self._memory_only = memory_only
+        self.ready = 0
+        self.soonest: float | None = None
+        self.failed: list[str] = []
+
+    def wanted(self, entry: Entry) -> bool:
+        delivery = self._delivery
+        if entry.name in delivery._failed:
+            self.failed.append(entry.name)
+        if self._memory_only and entry.data is None:
+            return False
+        if entry.name in delivery._taken:
+            if delivery._spool.remove(entry):
+                delivery._taken.discard(entry.name)
+            return False
+        wait = delivery._wait(entry)
+        if wait:
+            self.soonest = wait if self.soonest is None else min(self.soonest, wait)
+            return False
+        self.ready += 1
+        return True

@@ -1,0 +1,162 @@
+"""Files and folders that are their owner's alone: made, written, read and removed without following a link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import AgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_OLD_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class UnreadableError(AgentError):
+    """A file of the spool is torn or not one of ours; the text is the reason for its quarantine."""
+
+
+class File(NamedTuple):
+    name: str
+    size: int
+    mtime: float
+
+
+def make_private(path: str) -> None:
+    """A folder of our own with mode 0700, and the missing ones above it. Raises OSError for anyone else's."""
+    _make(path)
+    if stat.S_IMODE(check_own(path).st_mode) & 0o077:
+        os.chmod(path, 0o700)
+
+
+def _make(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        above = os.path.dirname(path)
+        if above == path:
+            raise
+        _make(above)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass  # another process makes the same folders at this moment
+
+
+def check_own(path: str) -> os.stat_result:
+    """Raises OSError for what is missing, no folder, a link to one, or somebody else's."""
+    facts = os.lstat(path)
+    if stat.S_ISLNK(facts.st_mode):
+        raise OSError(errno.ELOOP, "is a symbolic link, which the spool does not follow", path)
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", path)
+    if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, f"belongs to uid {facts.st_uid}, not to uid {os.geteuid()}", path)
+    return facts
+
+
+def write_new(path: str, data: bytes, *, durable: bool = False) -> None:
+    """All of it or, after an OSError, nothing."""
+    descriptor = os.open(path, _NEW_FILE, 0o600)
+    try:
+        try:
+            rest = data
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)  # a full network disk may say so only here
+    except OSError:
+        unlink(path)
+        raise
+
+
+def replace(path: str, data: bytes) -> None:
+    """Written beside and renamed: whoever reads sees the old content or the new. Raises OSError."""
+    beside = f"{path}.{os.getpid()}"
+    unlink(beside)
+    write_new(beside, data)
+    try:
+        os.replace(beside, path)
+    except OSError:
+        unlink(beside)
+        raise
+
+
+def read_own(path: str) -> bytes | None:
+    """None where there is no such file. Raises UnreadableError for what is not a regular file of ours, and OSError."""
+    try:
+        descriptor = os.open(path, _OLD_FILE)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link; a socket
+            raise UnreadableError("not a regular file") from None
+        raise
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise UnreadableError("not a regular file")
+        if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
+            raise UnreadableError(f"belongs to uid {facts.st_uid}, not to uid {os.geteuid()}")
+        parts = []
+        while part := os.read(descriptor, 1 << 20):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def names_in(folder: str) -> Iterator[str]:
+    """One at a time, so that a folder of many files takes no memory. What cannot be listed is empty."""
+    try:
+        with os.scandir(folder) as found:
+            for each in found:
+                yield each.name
+    except OSError:
+        return
+
+
+def scan(folder: str) -> Iterator[File]:
+    try:
+        found = os.scandir(folder)
+    except OSError:
+        return
+    with found:
+        for each in found:
+            try:
+                facts = each.stat(follow_symlinks=False)
+            except OSError:
+                continue  # delivered meanwhile
+            yield File(each.name, facts.st_size, facts.st_mtime)
+
+
+def sync_folder(path: str) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unlink(path: str) -> bool:
+    """Whether it was there and is gone now."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
+
+
+def reason(error: OSError) -> str:
+    where = f" ({error.filename})" if isinstance(error.filename, str) else ""
+    return (error.strerror or type(error).__name__) + where

@@ -1,0 +1,97 @@
+"""The folders of a spool, and how an envelope moves between them.
+
+new/         envelopes that wait to be delivered
+held/        envelopes captured without a DSN: they wait until somebody says that they may be sent
+tmp/         envelopes being written; a rename out of it makes them whole
+quarantine/  what cannot be delivered, each with its reason in a .txt beside it
+swept        when the bounds were last held, and what is known of the clock
+lock         held by whoever delivers; pace and taken are what the next one has to know
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import files
+
+
+class Folders:
+    def __init__(self, directory: str, *, durable: bool) -> None:
+        self.directory = os.path.abspath(directory)
+        self.new = os.path.join(self.directory, "new")
+        self.held = os.path.join(self.directory, "held")
+        self.tmp = os.path.join(self.directory, "tmp")
+        self.quarantine = os.path.join(self.directory, "quarantine")
+        self._durable = durable
+        self._ready = False
+
+    def put(self, folder: str, name: str, data: bytes) -> None:
+        """In that folder, whole, when this returns. Raises OSError, and leaves nothing then."""
+        if not self._ready:
+            self._prepare()
+        try:
+            self._put(folder, name, data)
+        except FileNotFoundError:
+            self._prepare()  # somebody cleared the state folder
+            self._put(folder, name, data)
+
+    def _put(self, folder: str, name: str, data: bytes) -> None:
+        beside = os.path.join(self.tmp, name)
+        files.write_new(beside, data, durable=self._durable)
+        try:
+            os.rename(beside, os.path.join(folder, name))
+        except OSError:
+            files.unlink(beside)
+            raise
+        if self._durable:
+            files.sync_folder(folder)
+
+    def _prepare(self) -> None:
+        self._ready = False
+        files.make_private(self.directory)
+        for folder in (self.new, self.held, self.tmp, self.quarantine):
+            files.make_private(folder)
+        self._ready = True
+
+    def exist(self) -> bool:
+        """Whether the spool is there. Raises OSError where it is not our own."""
+        if not self._ready:
+            try:
+                files.check_own(self.directory)
+                files.check_own(self.new)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def set_aside(self, folder: str, name: str, reason: str) -> bool:
+        """Move it to quarantine; whether it was there. Raises OSError where it has to stay."""
+        aside = name
+        while os.path.lexists(os.path.join(self.quarantine, aside)):
+            aside += "+"
+        try:
+            os.rename(os.path.join(folder, name), os.path.join(self.quarantine, aside))
+        except FileNotFoundError:
+            return False
+        self.explain(aside, reason)
+        return True
+
+    def explain(self, name: str, reason: str) -> None:
+        path = os.path.join(self.quarantine, name + ".txt")
+        try:
+            files.unlink(path)
+            files.write_new(path, reason.encode("utf-8", "replace") + b"\n")
+        except OSError:
+            pass  # the envelope itself is safe; only its explanation is not
+
+    def explanation(self, name: str) -> str:
+        try:
+            text = files.read_own(os.path.join(self.quarantine, name + ".txt"))
+        except (OSError, files.UnreadableError):
+            text = None
+        return (text or b"").decode("utf-8", "replace").strip()
+
+    def forget(self, folder: str, name: str) -> bool:
+        """Remove it, with its explanation; whether this was the one that removed it."""
+        if folder == self.quarantine:
+            files.unlink(os.path.join(folder, name + ".txt"))
+        return files.unlink(os.path.join(folder, name))

@@ -1,0 +1,47 @@
+"""Envelopes for which there is no place on disk at present, within bounds. They belong to one process.
+
+Host threads, signal handlers and the sender come here without a lock: each step is one operation on a dictionary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .names import giving_up
+
+if TYPE_CHECKING:
+    from .names import Entry
+
+
+class Memory:
+    def __init__(self, max_number: int, max_size: int) -> None:
+        """`max_size` in bytes."""
+        self._max_number = max_number
+        self._max_size = max_size
+        self._entries: dict[str, Entry] = {}  # in order of capture
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> list[Entry]:
+        return list(self._entries.values())
+
+    def take(self, name: str) -> Entry | None:
+        return self._entries.pop(name, None)
+
+    def keep(self, entry: Entry) -> list[Entry]:
+        """Answers what had to go for it; that may be the entry itself."""
+        self._entries[entry.name] = entry
+        waiting = self.entries()
+        number, size = len(waiting), sum(len(each.data or b"") for each in waiting)
+        gone: list[Entry] = []
+        if number <= self._max_number and size <= self._max_size:
+            return gone
+        for each in sorted(waiting, key=giving_up):
+            if number <= self._max_number and size <= self._max_size:
+                break
+            if self.take(each.name) is not None:
+                gone.append(each)
+            number -= 1
+            size -= len(each.data or b"")
+        return gone
