@@ -11,7 +11,7 @@ from ..config.paths import default_config_path
 from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
 from ..model import KINDS
-from .terminal import console, fail, show_table, shown_path, styled, table
+from .terminal import console, fail, is_terminal, show_table, shown_path, styled, table
 
 if TYPE_CHECKING:
     import argparse
@@ -58,22 +58,41 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(monitors: list[MonitorData]) -> None:
-    listing = table("NAME", "KIND", "MODULE", "OPERATION", "TARGET", "SEVERITY", "SLOW", "LIMIT", "ALSO", "WHERE")
-    for monitor in monitors:
-        limit = monitor["rate_limit"]
-        listing.add_row(
-            styled(monitor["name"]),
-            styled(monitor["kind"]),
-            styled(monitor["module"] or "-"),
-            styled(monitor["operation"]),
-            styled(" ".join(target["path"] for target in monitor["targets"])),
-            styled(monitor["severity"]),
-            styled(" ".join(f"{format_duration(step)}={severity}" for step, severity in monitor["thresholds"]) or "-"),
-            styled(format_rate(limit) if limit else "-"),
-            styled(_also(monitor) or "-"),
-            styled(monitor["where"]),
-        )
+    """A pipe gets one line for each monitor and a column for everything; a person gets what fits beside each other."""
+    if not is_terminal():
+        listing = table("NAME", "KIND", "MODULE", "OPERATION", "TARGET", "SEVERITY", "SLOW", "LIMIT", "ALSO", "WHERE")
+        for monitor in monitors:
+            cells = (
+                monitor["name"], monitor["kind"], monitor["module"] or "-", monitor["operation"],
+                " ".join(_paths(monitor)), monitor["severity"], " ".join(_slow(monitor)) or "-", _limit(monitor),
+                _also(monitor) or "-", monitor["where"],
+            )  # fmt: skip
+            listing.add_row(*map(styled, cells))
+    else:
+        listing = table("MONITOR", "MODULE", "SEVERITY", "SLOW", "WHERE", folding="MONITOR")
+        for monitor in monitors:
+            more = f"{monitor['kind']}; at most {_limit(monitor)}; {_also(monitor)}".rstrip("; ")
+            below = "".join("\n" + line for line in (*_paths(monitor), more))
+            listing.add_row(
+                styled((monitor["name"], "bold"), (below, "dim")),
+                styled(monitor["module"] or "-"),
+                styled(monitor["severity"]),
+                styled("\n".join(_slow(monitor)) or "-"),
+                styled(monitor["where"]),
+            )
     show_table(listing)
+
+
+def _paths(monitor: MonitorData) -> list[str]:
+    return [target["path"] for target in monitor["targets"]]
+
+
+def _slow(monitor: MonitorData) -> list[str]:
+    return [f"{format_duration(step)}={severity}" for step, severity in monitor["thresholds"]]
+
+
+def _limit(monitor: MonitorData) -> str:
+    return format_rate(monitor["rate_limit"]) if monitor["rate_limit"] else "-"
 
 
 def _also(monitor: MonitorData) -> str:

@@ -6,10 +6,12 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ..config.lookup.check import counts
 from .terminal import shown_path
 
 if TYPE_CHECKING:
     from ..config.load import Examined
+    from ..config.lookup.check import Sighting
     from ..model import Problem
 
 _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
@@ -33,12 +35,39 @@ def problems_of(results: list[Examined]) -> list[Problem]:
     return list(dict.fromkeys(problem for result in results for problem in result.problems))
 
 
-def as_json(results: list[Examined]) -> dict[str, Any]:
+def targets_summary(seen: list[Sighting]) -> str:
+    """targets: 30 found, 2 found elsewhere, 1 cannot be checked"""
+    return "targets: " + ", ".join(f"{number} {status}" for status, number in counts(seen).items() if number)
+
+
+def as_json(results: list[Examined], seen: list[Sighting]) -> dict[str, Any]:
+    """`targets` is empty where they were not looked up."""
     return {
         "files": list(dict.fromkeys(file for result in results for file in result.files)),
         "monitors": sum(result.monitors for result in results),
         "problems": [problem._asdict() for problem in problems_of(results)],
+        "targets": [_target(one) for one in seen],
         "summary": summary(results),
+    }
+
+
+def _target(one: Sighting) -> dict[str, Any]:
+    outcome = one.outcome
+    place = one.place
+    return {
+        "monitor": one.monitor["name"],
+        "file": one.entry.document.file,
+        "line": place.line,
+        "column": place.column,
+        "target": one.text,
+        "outcome": outcome.status,
+        "installed": not outcome.absent,
+        "defined": {"module": outcome.module, "file": outcome.file, "line": outcome.line} if outcome.line else None,
+        "signature": outcome.parameters.text if outcome.parameters else None,
+        "note": outcome.note or None,
+        "reason": outcome.reason or None,
+        "hint": outcome.hint or None,
+        "functions": [path for path, _ in one.functions],
     }
 
 

@@ -14,6 +14,7 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
 
@@ -47,22 +48,27 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table; the columns named in `right` are aligned there."""
+def table(*columns: str, right: tuple[str, ...] = (), folding: str = "") -> Table:
+    """An empty table; the columns named in `right` are aligned there.
+
+    On a narrow terminal the column named `folding` gives way, the others stay whole: its cells are broken into lines,
+    or cut short where they are made by `cut`. Through a pipe nothing gives way.
+    """
     from rich import box
     from rich.table import Table
 
-    terminal = _is_terminal(sys.stdout)
-    made = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", collapse_padding=True)
+    terminal = is_terminal()
+    made = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=not terminal)
+        whole = not terminal or (bool(folding) and column != folding)
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=whole)
     return made
 
 
 def show_table(made: Table) -> None:
     """Print a table; through a pipe without the spaces that would fill its last column."""
     target = console()
-    if _is_terminal(sys.stdout):
+    if is_terminal():
         target.print(made, soft_wrap=False)
         return
     with target.capture() as capture:
@@ -75,6 +81,24 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     from rich.text import Text
 
     return Text.assemble(*parts)
+
+
+def cut(text: str) -> Text:
+    """A cell that is cut short rather than broken into lines."""
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def progress(what: str) -> Progress:
+    """A started progress bar on stderr with one task; it leaves no trace. Stop it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    bar.add_task(what)
+    bar.start()
+    return bar
 
 
 def width_of(text: str) -> int:
@@ -97,6 +121,11 @@ def shown_path(path: str) -> str:
     except ValueError:  # another drive
         return path
     return path if relative.startswith(os.pardir) else relative
+
+
+def is_terminal() -> bool:
+    """Whether a person reads stdout, rather than a pipe."""
+    return _is_terminal(sys.stdout)
 
 
 def _is_terminal(stream: Any) -> bool:

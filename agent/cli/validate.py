@@ -1,4 +1,4 @@
-"""`validate`: every Problem of every file, for people or machines."""
+"""`validate`: every Problem of every file, and what became of every target, for people or machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Callable
 from ..config.load import Examined, examine
 from ..config.paths import default_config_path
 from ..errors import ConfigError
-from .report import as_github, as_json, as_sarif, summary
+from .environment import add_environment, check_all, lookup_of
+from .report import as_github, as_json, as_sarif, summary, targets_summary
 from .terminal import STYLES, console, fail, shown_path, styled, width_of
 
 if TYPE_CHECKING:
@@ -17,17 +18,19 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from ..config.lookup.check import Sighting
     from ..model import Problem
 
 HELP = "check monitors.yaml and everything it includes"
 
 _COULD_NOT_RUN = ("file-missing", "file-unreadable")
+_OUTCOMES = {"found": "green", "found elsewhere": "green", "not found": "bold red", "cannot be checked": "yellow"}
 _WIDEST = 160  # of a source line, before it is cut around the caret
 
-_MACHINES: dict[str, Callable[[list[Examined]], str]] = {
-    "json": lambda results: json.dumps(as_json(results), indent=2, ensure_ascii=False),
-    "github": as_github,
-    "sarif": lambda results: json.dumps(as_sarif(results), indent=2, ensure_ascii=False),
+_MACHINES: dict[str, Callable[[list[Examined], list[Sighting]], str]] = {
+    "json": lambda results, seen: json.dumps(as_json(results, seen), indent=2, ensure_ascii=False),
+    "github": lambda results, _: as_github(results),
+    "sarif": lambda results, _: json.dumps(as_sarif(results), indent=2, ensure_ascii=False),
 }
 
 
@@ -36,21 +39,56 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "files", nargs="*", metavar="FILE", help="default: AGENT_CONFIG, or monitors.yaml beside sitecustomize.py"
     )
     parser.add_argument("--format", choices=("text", *_MACHINES), default="text", help="default: text")
+    add_environment(parser)
+    parser.add_argument("--no-targets", action="store_true", help="check the files alone, not the code they name")
+    parser.add_argument(
+        "-v", "--targets", dest="verbose", action="store_true", help="list every target with what was found"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """0: clean (warnings and notes are allowed), 1: problems, 2: could not run."""
     try:
         results = [examine(file, os.environ) for file in args.files or [default_config_path(os.environ)]]
+        seen: list[Sighting] = []
+        if not args.no_targets:
+            results, seen = check_all(results, lookup_of(args))
         if args.format == "text":
-            _show(results, console())
+            _show_problems(results, console())
+            if args.verbose:
+                show_targets(seen)
+            for line in (summary(results), targets_summary(seen)) if seen else (summary(results),):
+                console().print(styled((line, "bold")))
         else:
-            output = _MACHINES[args.format](results)
+            output = _MACHINES[args.format](results, seen)
             if output:
                 print(output)
     except ConfigError as error:
         return fail(error)
     return max(map(_status, results))
+
+
+def show_targets(seen: list[Sighting]) -> None:
+    """A line for each target: where it was written, what was found."""
+    target = console()
+    for one in seen:
+        outcome = one.outcome
+        place = f"{one.entry.document.shown}:{one.place.line}: "
+        what = f"{shown_path(outcome.file)}:{outcome.line}" if outcome.found and outcome.line else ""
+        signature = outcome.parameters.text if outcome.parameters and outcome.found else ""
+        more = outcome.reason if not outcome.found else outcome.note
+        said = " ".join(part for part in (what, signature) if part)
+        status = "not installed here" if outcome.absent else outcome.status
+        target.print(
+            styled(
+                (place, "dim"),
+                one.text,
+                " → ",
+                (status, _OUTCOMES.get(outcome.status, "")),
+                f" {said}" if said else "",
+                (f" ({more})" if more else "", "dim"),
+            )
+        )
 
 
 def _status(result: Examined) -> int:
@@ -60,12 +98,11 @@ def _status(result: Examined) -> int:
     return 1 if errors else 0
 
 
-def _show(results: list[Examined], target: Console) -> None:
+def _show_problems(results: list[Examined], target: Console) -> None:
     sources: dict[str, list[str]] = {}
     for result in results:
         for problem in result.problems:
             _show_problem(problem, _line_of(problem, sources), target)
-    target.print(styled((summary(results), "bold")))
 
 
 def _show_problem(problem: Problem, source: str | None, target: Console) -> None:

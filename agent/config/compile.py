@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .duplicates import check_duplicates, explicit_targets, overridden
 from .merge import entries, merge
@@ -17,37 +17,45 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..model import MonitorData, PlanData
+    from .document import Document
     from .findings import Findings
-    from .merge import Entry
+    from .merge import Entry, Settings
     from .sources import Sources
+
+
+class Compiled(NamedTuple):
+    plan: PlanData | None
+    checked: int  # monitors of a person's own, right or wrong
+    built: list[tuple[Entry, MonitorData]]  # each that is right by itself, in force or not, and where it was written
+    settings: Settings | None
 
 
 def compile_plan(
     sources: Sources, environ: Mapping[str, str], findings: Findings, *, environment: str | None = None
-) -> tuple[PlanData | None, int]:
-    """The Plan of all that is right, and how many monitors were checked. None: see `sections.is_usable`.
+) -> Compiled:
+    """The Plan of all that is right. None: see `sections.is_usable`.
 
     `environment` stands in for Sentry's environment when `environments` of monitors are compared with it.
     """
     main = sources.main
     if main is None:
-        return None, 0
+        return Compiled(None, 0, [], None)
     validator = make_validator()
     for document in (*sources.documents, *sources.packs):
         check(document, validator, findings)
         check_sections(document, findings)
     settings = merge(sources.documents, sources.packs, findings)
     every = entries(sources.documents, sources.packs)
-    checked = sum(not entry.pack for entry in every)
+    checked = sum(_number(document) for document in sources.documents)
     check_duplicates(every, findings)
     built = [(entry, monitor) for entry in every if (monitor := build(entry, settings, findings)) is not None]
-    usable = sources.complete and all(is_usable(document, findings) for document in sources.documents)
-    if not usable:
-        return None, checked
-    sentry = sentry_data(settings, environ, sources.read, main, findings)
-    here = environment or sentry["environment"] or DEFAULT_ENVIRONMENT
     chosen = _without_overridden(built)
     name_all([monitor for _, monitor in chosen])
+    usable = sources.complete and all(is_usable(document, findings) for document in sources.documents)
+    if not usable:
+        return Compiled(None, checked, chosen, settings)
+    sentry = sentry_data(settings, environ, sources.read, main, findings)
+    here = environment or sentry["environment"] or DEFAULT_ENVIRONMENT
     noted: set[tuple[str, str]] = set()
     monitors = [monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, findings, noted)]
     plan: PlanData = {
@@ -59,7 +67,12 @@ def compile_plan(
         "monitors": monitors,
         "disabled": _disabled(every, findings),
     }
-    return plan, checked
+    return Compiled(plan, checked, chosen, settings)
+
+
+def _number(document: Document) -> int:
+    monitors = document.value.get("monitors")
+    return len(monitors) if isinstance(monitors, list) else 0
 
 
 def _without_overridden(built: list[tuple[Entry, MonitorData]]) -> list[tuple[Entry, MonitorData]]:

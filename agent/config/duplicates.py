@@ -9,9 +9,9 @@ from .targets import TargetError, parse_target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .document import Key
     from .findings import Findings
     from .merge import Entry
+    from .node import Key
 
 
 class _Seen(NamedTuple):

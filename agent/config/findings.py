@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..model import Problem
-from .document import Mark, position
+from .document import position
+from .node import Mark
 
 if TYPE_CHECKING:
-    from .document import Defect, Document, Key
+    from .document import Document
+    from .node import Defect, Key
 
 _MOST = 2000  # a file that is wrong 2000 times is not read to the end by anyone
 
@@ -92,11 +94,11 @@ class Findings:
 
 
 def words(document: Document, path: tuple[Key, ...]) -> str:
-    """A path as people follow it: monitors[2] "reserve_stock" › threshold (list places count from 0)."""  # noqa: RUF002  (not an ASCII `>`: a path is no comparison)
+    """A path as people follow it: monitors[2] "reserve_stock" › threshold. List places count from 1."""  # noqa: RUF002  (not an ASCII `>`: a path is no comparison)
     steps: list[str] = []
     for depth, key in enumerate(path):
         if isinstance(key, int) and steps:
-            steps[-1] += f"[{key}]"
+            steps[-1] += f"[{key + 1}]"
             if depth == 1 and path[0] == "monitors":
                 label = label_of(document, key)
                 steps[-1] += f' "{label}"' if label else ""

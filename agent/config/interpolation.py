@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .document import Defect, Key, Mark, Node, resolve_scalar
+from .node import Defect, Key, Mark, Node
+from .tree import resolve_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

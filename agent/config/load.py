@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..model import PlanData, Problem
+from ..model import MonitorData, PlanData, Problem
 from .compile import compile_plan
 from .findings import Findings
 from .sources import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .document import Document
+    from .merge import Entry, Settings
 
 
 class Loaded(NamedTuple):
@@ -24,6 +27,9 @@ class Examined(NamedTuple):
     files: list[str]  # as opened, packs left out
     monitors: int  # how many were checked, packs left out
     environment: dict[str, str | None]  # every variable that was read, also where there is no plan
+    documents: list[Document]
+    built: list[tuple[Entry, MonitorData]]  # each monitor that is right by itself, and where it was written
+    settings: Settings | None
 
 
 def load(path: str, environ: Mapping[str, str], *, environment: str | None = None) -> Loaded:
@@ -39,7 +45,14 @@ def examine(path: str, environ: Mapping[str, str], *, environment: str | None = 
     """`load` with what a summary needs."""
     findings = Findings()
     sources = read_sources(path, environ, findings)
-    plan, monitors = compile_plan(sources, environ, findings, environment=environment)
+    compiled = compile_plan(sources, environ, findings, environment=environment)
     return Examined(
-        plan, findings.ordered(), [document.file for document in sources.documents] or [path], monitors, sources.read
+        compiled.plan,
+        findings.ordered(),
+        [document.file for document in sources.documents] or [path],
+        compiled.checked,
+        sources.read,
+        sources.documents,
+        compiled.built,
+        compiled.settings,
     )

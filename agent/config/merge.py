@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .document import position
 
 if TYPE_CHECKING:
-    from .document import Document, Key
+    from .document import Document
     from .findings import Findings
+    from .node import Key
 
 
 class Placed(NamedTuple):

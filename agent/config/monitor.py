@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..model import ExpressionData, MonitorData, RuleData, TargetData
-    from .document import Key
     from .findings import Findings
     from .merge import Entry, Settings
+    from .node import Key
 
 _OPERATION_NAMES = ("name", "qualname", "module")
 

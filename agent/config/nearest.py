@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 def did_you_mean(given: str, known: Iterable[str], otherwise: str = "") -> str:
     """The nearest known name as a hint, else `otherwise`. Long input is cut: matching is quadratic."""
-    close = get_close_matches(given[:100].lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
+    every = list(known)
+    close = get_close_matches(given[:100].lower().replace("-", "_"), every, n=1, cutoff=0.6)
+    close = close or get_close_matches(given[:100], every, n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else otherwise
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class RequirementError(ValueError):
@@ -31,14 +34,17 @@ def parse_requirement(text: str) -> Any:
     return requirement
 
 
-def unmet(requirement: Any) -> str:
-    """Why the running environment does not meet a requirement, in words; "" where it does."""
+def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
+    """Why an environment does not meet a requirement, in words; "" where it does.
+
+    `path` holds the folders of another environment than the running one; only the metadata that lies there is read.
+    """
     from importlib import metadata
 
     try:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             return f"the condition `{requirement.marker}` does not hold here"
-        version = metadata.version(requirement.name)
+        version = metadata.version(requirement.name) if path is None else _version_in(requirement.name, path)
     except metadata.PackageNotFoundError:
         return f"{requirement.name} is not installed"
     except Exception as error:
@@ -50,3 +56,11 @@ def unmet(requirement: Any) -> str:
     except Exception:
         return f"the version {version} of {requirement.name} cannot be compared"
     return "" if met else f"{requirement.name} {version} is installed"
+
+
+def _version_in(name: str, path: Sequence[str]) -> str:
+    from importlib import metadata
+
+    for distribution in metadata.distributions(name=name, path=list(path)):
+        return distribution.version
+    raise metadata.PackageNotFoundError(name)

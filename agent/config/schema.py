@@ -12,8 +12,9 @@ from .nearest import did_you_mean, listed
 from .paths import schema_path
 
 if TYPE_CHECKING:
-    from .document import Document, Key
+    from .document import Document
     from .findings import Findings
+    from .node import Key
 
 _NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",
           "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..model import SentryData, SpoolData
-    from .document import Document, Key
+    from .document import Document
     from .findings import Findings
     from .merge import Settings
+    from .node import Key
 
 DEFAULT_ENVIRONMENT = "production"
 _IGNORED = ["django.http.Http404", "django.core.exceptions.PermissionDenied"]

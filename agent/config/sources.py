@@ -9,16 +9,19 @@ import glob
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from .document import Defect, Document, Mark, Unreadable, parse, read_text
+from .document import Document
 from .interpolation import interpolate
 from .nearest import did_you_mean, listed
+from .node import Defect, Mark, Unreadable
 from .paths import pack_names, pack_path
+from .text import read_text
+from .tree import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .document import Node
     from .findings import Findings
+    from .node import Node
 
 MOST_FILES = 1000
 

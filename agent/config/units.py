@@ -172,7 +172,7 @@ def _duration_hint(value: str) -> str:
         parts = re.findall(r"([0-9.]+)\s*(ms|s|m|h|d)", value)
         try:
             return f"did you mean `{format_duration(sum(float(n) * _SECONDS[u] for n, u in parts))}`?"
-        except ValueError:
+        except (ValueError, OverflowError):
             return ""
     if re.fullmatch(r"-.*", value.strip()):
         return "a duration must be more than zero"

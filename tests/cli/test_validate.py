@@ -5,12 +5,14 @@ import builtins
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from agent.cli import validate
 
 GOOD = "version: 1\nmonitors: [{target: a.b.c}]\n"
+ROOT = Path(validate.__file__).parents[2]
 BAD = """version: 1
 monitors:
   - target: a.b.reserve
@@ -19,10 +21,10 @@ monitors:
 """
 
 
-def run(*arguments: str) -> int:
+def run(*arguments: str, targets: bool = False) -> int:
     parser = argparse.ArgumentParser()
     validate.configure(parser)
-    return validate.run(parser.parse_args(list(arguments)))
+    return validate.run(parser.parse_args([*arguments, *([] if targets else ["--no-targets"])]))
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_a_clean_file(file, capsys):
 def test_a_problem_shows_its_line_a_caret_its_slug_and_a_hint(file, capsys):
     assert run(file(BAD)) == 1
     first, source, caret, hint, summary = capsys.readouterr().out.splitlines()
-    assert first.startswith('monitors.yaml:5:16: error: monitors[0] "reserve_stock" › threshold: expected a duration')
+    assert first.startswith('monitors.yaml:5:16: error: monitors[1] "reserve_stock" › threshold: expected a duration')
     assert first.endswith("[bad-duration]")
     assert source == "    5 |     threshold: 5 min"
     assert caret.index("^") == source.index("5 min")
@@ -96,7 +98,7 @@ def test_json(file, capsys):
 def test_github_annotations_are_escaped(file, capsys):
     assert run(file("version: 1\nmonitors: [{target: a.b.c, 'x%,y\\n': 1}]\n", "a,b.yaml"), "--format", "github") == 1
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("::error file=a%2Cb.yaml,title=unknown-key,line=2,col=28::monitors[0]")
+    assert line.startswith("::error file=a%2Cb.yaml,title=unknown-key,line=2,col=28::monitors[1]")
     assert "x%25,y" in line
 
 
@@ -144,13 +146,103 @@ def test_piped_output_has_no_escape_codes_and_does_not_wrap(file, tmp_path):
         "import sys, argparse\nfrom agent.cli import validate\nparser = argparse.ArgumentParser()\n"
         "validate.configure(parser)\nsys.exit(validate.run(parser.parse_args(sys.argv[1:])))\n"
     )
-    from pathlib import Path
-
-    root = Path(validate.__file__).parents[2]
     result = subprocess.run(
-        [sys.executable, "-c", program, "monitors.yaml"], capture_output=True, check=False, cwd=tmp_path,
-        env={"PYTHONPATH": str(root), "AGENT_DISABLED": "1", "FORCE_COLOR": "1", "LANG": "C.UTF-8"},
+        [sys.executable, "-c", program, "monitors.yaml", "--no-targets"], capture_output=True, check=False, cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "AGENT_DISABLED": "1", "FORCE_COLOR": "1", "LANG": "C.UTF-8"},
     )  # fmt: skip
     assert result.returncode == 1, result.stderr
     assert b"\x1b" not in result.stdout
     assert result.stdout.splitlines()[0].endswith(b"[bad-duration]")
+
+
+# Targets
+
+ERP = """
+def create(customer, items, *, urgent=False): ...
+
+class Stock:
+    def reserve(self, product): ...
+"""
+TARGETS = """version: 1
+monitors:
+  - {target: shop.create, capture: {who: custmer}}
+  - {target: shop.Stock.reserv}
+  - {target: shop.Stock}
+  - {target: elsewhere.at.all}
+  - {target: missing.too}
+"""
+
+
+@pytest.fixture
+def erp(tmp_path, file):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "shop.py").write_text(ERP + "raise SystemExit(3)\n", encoding="utf-8")
+    return file(TARGETS)
+
+
+def test_targets_are_looked_up_and_problems_point_at_them(erp, capsys):
+    assert run(erp, "--path", "code", targets=True) == 1
+    out = capsys.readouterr().out
+    assert 'monitors.yaml:3:43: error: monitors[1] "create" › capture.who: ' not in out
+    lines = [line for line in out.splitlines() if ": error: " in line or ": warning: " in line]
+    assert [line.rpartition("[")[2] for line in lines] == [
+        "unknown-parameter]", "target-not-found]", "target-is-class]", "target-not-installed]",
+    ]  # fmt: skip
+    assert "hint: did you mean `customer`?" in out
+    assert "hint: did you mean `reserve`?" in out
+    assert "2 targets cannot be checked here: the packages `elsewhere` and `missing`" in out
+    assert out.endswith("targets: 1 found, 2 not found, 2 cannot be checked\n")
+
+
+def test_the_list_of_targets_says_what_stands_where(erp, capsys):
+    run(erp, "--path", "code", "-v", targets=True)
+    out = capsys.readouterr().out
+    assert "monitors.yaml:3: shop.create → found code/shop.py:2 (customer, items, *, urgent=False)\n" in out
+    assert "monitors.yaml:6: elsewhere.at.all → not installed here (there is no package `elsewhere`" in out
+
+
+def test_json_holds_the_targets(erp, capsys):
+    run(erp, "--path", "code", "--format", "json", targets=True)
+    first, second, *_ = json.loads(capsys.readouterr().out)["targets"]
+    assert (first["monitor"], first["target"], first["line"], first["outcome"]) == ("create", "shop.create", 3, "found")
+    assert first["defined"]["line"] == 2
+    assert first["signature"] == "(customer, items, *, urgent=False)"
+    assert (second["outcome"], second["hint"]) == ("not found", "did you mean `reserve`?")
+
+
+def test_a_target_that_is_not_installed_is_one_warning_and_no_error(file, capsys):
+    assert run(file("version: 1\nmonitors: [{target: nowhere.a.b}, {target: nowhere.a.c}]\n"), targets=True) == 0
+    out = capsys.readouterr().out
+    assert out.count("warning: ") == 1
+    assert "2 targets cannot be checked here: the package `nowhere` is not on the path of" in out
+
+
+def test_python_that_is_none_could_not_run(erp, capsys, tmp_path):
+    assert run(erp, "--python", str(tmp_path), targets=True) == 2
+    assert run(erp, "--python", "/nowhere/python", targets=True) == 2
+    assert "cannot be started" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["", "--python"])
+def test_the_example_is_found_in_the_example_erp(capsys, monkeypatch, where):
+    pytest.importorskip("django")
+    monkeypatch.chdir(ROOT)
+    python = [where, sys.executable] if where else []
+    assert run("monitors.yaml", "--path", "examples/erp", *python, targets=True) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("no problems in 1 file")
+    assert "cannot be checked" not in out
+    assert "not found" not in out
+
+
+def test_the_bar_appears_after_a_second_on_a_terminal(erp, monkeypatch, capsys):
+    from agent.cli import environment
+
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(environment.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    made = []
+    genuine = environment.progress
+    monkeypatch.setattr(environment, "progress", lambda what: made.append(what) or genuine(what))
+    run(erp, "--path", "code", targets=True)
+    assert made == ["looking targets up"]

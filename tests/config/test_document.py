@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config import document
-from agent.config.document import Unreadable, decode, parse, resolve_scalar
+from agent.config import text as text_of_files
 from agent.config.interpolation import TYPED, interpolate
 from agent.config.load import load
+from agent.config.node import Unreadable
 from agent.config.paths import schema_path
+from agent.config.text import decode
+from agent.config.tree import parse, resolve_scalar
 
 
 def values(text, *, pure=False):
@@ -69,7 +71,7 @@ def test_a_byte_order_mark_is_noted_and_does_no_harm(tmp_path):
 
 
 def test_a_file_over_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(document, "MOST_BYTES", 100)
+    monkeypatch.setattr(text_of_files, "MOST_BYTES", 100)
     path = tmp_path / "m.yaml"
     path.write_text("version: 1\n" + "#" * 200)
     plan, problems = load(str(path), {})

@@ -144,7 +144,7 @@ monitors:
 """)
     assert list(monitors(result)) == ["fine"]
     (problem,) = result.problems
-    assert problem.path == 'monitors[0] "reserve_stock" › threshold'
+    assert problem.path == 'monitors[1] "reserve_stock" › threshold'
     assert (problem.line, problem.column, problem.hint) == (6, 16, "did you mean `5m`?")
     (line,) = result.plan["disabled"]
     assert line.startswith("monitors.yaml:4 reserve_stock: threshold: expected a duration such as")

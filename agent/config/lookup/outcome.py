@@ -1,0 +1,32 @@
+"""What a look at the installed code says of one target."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FOUND, ELSEWHERE, MISSING, UNCHECKED = "found", "found elsewhere", "not found", "cannot be checked"
+
+OUTCOMES = (FOUND, ELSEWHERE, MISSING, UNCHECKED)
+
+
+class Parameters(NamedTuple):
+    names: tuple[str, ...]
+    text: str  # (order, *, urgent=False)
+    certain: bool  # no decorator stands between that might change them
+
+
+class Outcome(NamedTuple):
+    status: str  # one of OUTCOMES
+    module: str = ""  # that holds the definition
+    file: str = ""
+    line: int = 0
+    parameters: Parameters | None = None
+    note: str = ""  # where it is re-exported from, or inherited from; what stands around it
+    reason: str = ""  # why it was not found or cannot be checked
+    hint: str = ""
+    kind: str = ""  # function | class | value
+    absent: bool = False  # not even the top-level package is installed
+
+    @property
+    def found(self) -> bool:
+        return self.status in (FOUND, ELSEWHERE)

@@ -1,0 +1,71 @@
+"""The bytes of a file → text that YAML allows."""
+
+from __future__ import annotations
+
+import re
+
+from .node import Defect, Mark, Unreadable
+
+MOST_BYTES = 10_000_000
+
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def read_text(file: str) -> tuple[str, list[Defect]]:
+    """The text of a UTF-8 file. Raises Unreadable."""
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise Unreadable("file-missing", "there is no such file", "AGENT_CONFIG names the file to read") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Unreadable("file-unreadable", f"the file cannot be read: {reason}") from None
+    if len(data) > MOST_BYTES:
+        raise Unreadable(
+            "file-too-large", f"the file is larger than {MOST_BYTES // 1_000_000} MB", "split it up with `include`"
+        )
+    return decode(data)
+
+
+def decode(data: bytes) -> tuple[str, list[Defect]]:
+    """Raises Unreadable. A UTF-8 byte order mark does no harm, and is noted."""
+    defects = []
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Unreadable("yaml-encoding", "the file is UTF-16", "save it as UTF-8")
+    if data.startswith(b"\xef\xbb\xbf"):
+        data = data[3:]
+        defects.append(
+            Defect(
+                "yaml-bom",
+                (),
+                Mark(1, 1),
+                "the file begins with a byte order mark",
+                "save it as UTF-8 without BOM",
+                "note",
+            )
+        )
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        raise Unreadable(
+            "yaml-encoding",
+            f"the file is not UTF-8 (byte 0x{data[error.start]:02x})",
+            "save it as UTF-8",
+            _mark_at(before, len(before)),
+        ) from None
+    found = _UNPRINTABLE.search(text)
+    if found:
+        raise Unreadable(
+            "yaml-character",
+            f"the character U+{ord(found.group()):04X} is not allowed in YAML",
+            "remove it",
+            _mark_at(text, found.start()),
+        )
+    return text, defects
+
+
+def _mark_at(text: str, offset: int) -> Mark:
+    before = text[:offset]
+    return Mark(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
