@@ -11,8 +11,8 @@ None where it does not apply (docs/instrumentation.md says why), and the trampol
 
 import os
 import sys
-from _bisect import bisect_right
 from types import CodeType
+from typing import NamedTuple
 
 from . import trampoline
 
@@ -30,6 +30,7 @@ _TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "forward": (93, 110, 111, 112, 114, 115, 123, 128, 129), "backward": (134, 140, 173, 174, 175, 176),
         "caches": {25: 4, 60: 1, 92: 1, 95: 4, 106: 4, 107: 2, 116: 5, 122: 1, 160: 10, 166: 1, 171: 4},
         "store": (125, 126), "store_two": (), "greater": 4, "null_first": True,
+        "YIELD_VALUE": 86, "SEND": 123, "RAISE_VARARGS": 130, "always": (110, 134, 140), "with_argument": 90,
     },
     (3, 12): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
@@ -38,6 +39,7 @@ _TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "forward": (93, 110, 114, 115, 123, 128, 129), "backward": (134, 140),
         "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
         "store": (125, 126, 143), "store_two": (), "greater": 68, "null_first": True,
+        "YIELD_VALUE": 150, "SEND": 123, "RAISE_VARARGS": 130, "always": (110, 134, 140), "with_argument": 90,
     },
     (3, 13): {
         "POP_TOP": 32, "PUSH_NULL": 34, "LOAD_CONST": 83, "LOAD_FAST": 85, "SWAP": 115, "COPY": 61, "CALL": 53,
@@ -47,6 +49,7 @@ _TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "caches": {91: 4, 45: 1, 117: 1, 58: 1, 59: 1, 5: 1, 72: 1, 93: 1, 82: 9, 108: 4, 53: 3, 39: 1, 104: 1, 77: 1,
                    40: 3, 100: 1, 97: 1, 98: 1, 99: 1},
         "store": (110, 65, 86), "store_two": (111, 112), "greater": 132, "null_first": False,
+        "YIELD_VALUE": 118, "SEND": 104, "RAISE_VARARGS": 101, "always": (79, 77, 78), "with_argument": 45,
     },
 }  # fmt: skip
 
@@ -99,54 +102,94 @@ def inject(
     kind = trampoline.kind_of(code)
     if not AVAILABLE or features.wrap:
         return None
+    suspends: "dict[int, int]" = {}
     if (clocked or features.span) and kind not in (trampoline.FUNCTION, trampoline.COROUTINE):
-        return None  # the time that a generator runs is not the time that it lives
+        # The time that a generator runs is not the time that it lives: its clock stops at each yield.
+        if kind != trampoline.GENERATOR or features.span:
+            return None
+        depths = _yields(code)
+        if depths is None:
+            return None
+        suspends = depths
     names = code.co_varnames
     read = {names.index(name) for name in wanted if name in names}
     read.update(features.check or ())
     if read and _changes(code, read):
         return None  # by then, the arguments would be gone
-    consts = list(code.co_consts)
+    consts = code.co_consts
+    snippets = _snippets_for(len(consts), features)
+    values: "dict[str, object]" = {
+        "clock": clock, "fail": fail, "slow": slow, "limit": limit, "check": check, "enter": enter, "leave": leave,
+        "no start": 0.0, "true": True, "false": False,
+    }  # fmt: skip
+    stack = max(code.co_stacksize + 3 * bool(suspends), 8 + len(features.check or ())) + snippets.below
+    return _assemble(code, snippets, consts + tuple([values[name] for name in snippets.constants]), stack, suspends)
 
-    def constant(value: object) -> int:
-        consts.append(value)
-        return len(consts) - 1
 
-    reading = _call(constant(clock)) if clocked else b""
-    prologue = reading
-    below = int(clocked)  # what lies on the bottom of the stack: the start, then the span
+class _Snippets(NamedTuple):
+    constants: "tuple[str, ...]"  # what is appended to the function's own
+    below: int  # how much lies on the bottom of the stack: the start, then the span
+    reading: bytes
+    prologue: bytes
+    epilogue: bytes
+    handler: bytes
+    cleanup: bytes
+
+
+_snippets: "dict[tuple[int, trampoline.Features], _Snippets]" = {}
+
+
+def _snippets_for(number: int, features: trampoline.Features) -> _Snippets:
+    """What is put into a function that has `number` constants of its own; made once."""
+    known = _snippets.get((number, features))
+    if known is None:
+        known = _snippets[number, features] = _make_snippets(number, features)
+    return known
+
+
+def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
+    constants: "list[str]" = []
+
+    def constant(name: str) -> int:
+        if name not in constants:
+            constants.append(name)
+        return number + constants.index(name)
+
+    clocked = features.threshold or features.timed or features.check is not None
+    prologue = reading = _call(constant("clock")) if clocked else b""
+    below = int(clocked)
     if features.span:
-        prologue += _call(constant(enter))
+        prologue += _call(constant("enter"))
         below += 1
-        left = constant(leave)
     epilogue = b""
     if below:
         # On the stack: start? span? result
         if features.span:
-            epilogue += _call(left, _op("COPY", 4) + _op("LOAD_CONST", constant(False)), 2) + _op("POP_TOP")
+            ends = _op("COPY", 4) + _op("LOAD_CONST", constant("false"))
+            epilogue += _call(constant("leave"), ends, 2) + _op("POP_TOP")
         deep = below + 1
         if features.threshold:
-            report = _call(constant(slow), _op("COPY", deep + 2) + _op("COPY", 4), 2) + _op("POP_TOP")
+            report = _call(constant("slow"), _op("COPY", deep + 2) + _op("COPY", 4), 2) + _op("POP_TOP")
             epilogue += reading + _op("COPY", deep + 1) + _op("BINARY_OP", _SUBTRACT)
-            epilogue += _op("LOAD_CONST", constant(limit)) + _op("COMPARE_OP", _OPS["greater"])
-            epilogue += _op("POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE",
-                            len(report) // 2) + report  # fmt: skip
+            epilogue += _op("LOAD_CONST", constant("limit")) + _op("COMPARE_OP", _OPS["greater"])
+            jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
+            epilogue += _op(jump, len(report) // 2) + report
         if features.check is not None:
             arguments = _op("COPY", 3) + _op("COPY", deep + 3)
             for position in features.check:
                 arguments += _op("LOAD_FAST", position)
-            epilogue += _call(constant(check), arguments, 2 + len(features.check)) + _op("POP_TOP")
+            epilogue += _call(constant("check"), arguments, 2 + len(features.check)) + _op("POP_TOP")
         epilogue += _op("SWAP", below + 1) + _op("POP_TOP") * below + _op("RETURN_VALUE")
     # What escapes: start? span? lasti exception
     handler = _op("PUSH_EXC_INFO")  # start? span? lasti previous exception
-    start = _op("COPY", below + 5) if clocked else _op("LOAD_CONST", constant(0.0))
-    handler += _call(constant(fail), start, 1) + _op("POP_TOP")
+    start = _op("COPY", below + 5) if clocked else _op("LOAD_CONST", constant("no start"))
+    handler += _call(constant("fail"), start, 1) + _op("POP_TOP")
     if features.span:
-        handler += _call(left, _op("COPY", 6) + _op("LOAD_CONST", constant(True)), 2) + _op("POP_TOP")
+        ends = _op("COPY", 6) + _op("LOAD_CONST", constant("true"))
+        handler += _call(constant("leave"), ends, 2) + _op("POP_TOP")
     handler += _op("SWAP", 2) + _op("POP_EXCEPT") + _op("RERAISE", 1)
     cleanup = _op("COPY", 3) + _op("POP_EXCEPT") + _op("RERAISE", 1)  # what raises while that is handled
-    return _assemble(code, prologue, epilogue, handler, cleanup, below, tuple(consts),
-                     max(code.co_stacksize, 8 + len(features.check or ())) + below)  # fmt: skip
+    return _Snippets(tuple(constants), below, reading, prologue, epilogue, handler, cleanup)
 
 
 def _op(name: str, argument: int = 0) -> bytes:
@@ -191,9 +234,9 @@ def _changes(code: CodeType, positions: "Collection[int]") -> bool:
 
 
 def _assemble(
-    code: "Any", prologue: bytes, epilogue: bytes, handler: bytes, cleanup: bytes, below: int,
-    consts: "tuple[object, ...]", stack: int,
-) -> "CodeType | None":  # fmt: skip
+    code: "Any", snippets: _Snippets, consts: "tuple[object, ...]", stack: int, suspends: "dict[int, int]"
+) -> "CodeType | None":
+    _, below, reading, prologue, epilogue, handler, cleanup = snippets
     body = code.co_code
     ops = body[::2]
     end = len(ops)
@@ -205,9 +248,10 @@ def _assemble(
     busy = []  # what our handler does not cover
     start = begin
     if below:
-        moved = _Moved(body, ops, begin, prologue, epilogue)
-        body, move = moved.code, moved.position
-        lines = _moved_lines(lines, move, begin, len(prologue) // 2)
+        moved = _Moved(body, ops, begin, prologue, epilogue,
+                       {unit: _turn(reading, depth + below) for unit, depth in suspends.items()})  # fmt: skip
+        body, move = moved.code, moved.position.__getitem__
+        lines = _moved_lines(lines, moved.position, begin, len(prologue) // 2)
         start, end = move(begin), move(end)
         table = [
             (max(move(first), start), move(last), move(target), depth + below, lasti)
@@ -223,14 +267,80 @@ def _assemble(
         at = max(at, last)
     after = end + len(handler) // 2
     table.append((end + 1, after - 3, after, below + 2, 1))  # what the monitor's own part raises; not the last three
+    ours = handler + cleanup
+    for unit in suspends:
+        ours += _thrown(table, move(unit + 1) - 1, end + len(ours) // 2, reading)
     table.sort()
     return code.replace(  # type: ignore[no-any-return]
-        co_code=body + handler + cleanup,
+        co_code=body + ours,
         co_consts=consts,
         co_stacksize=stack,
-        co_linetable=lines + _nowhere((len(handler) + len(cleanup)) // 2),
+        co_linetable=lines + _nowhere(len(ours) // 2),
         co_exceptiontable=_write_table(table),
     )
+
+
+def _turn(reading: bytes, depth: int) -> bytes:
+    """Turn the start at the bottom of a stack of `depth` into the time since then, or that time into a start."""
+    return (
+        reading + _op("COPY", depth + 1) + _op("BINARY_OP", _SUBTRACT) + _op("SWAP", depth + 1) + _op("POP_TOP")
+    )
+
+
+def _thrown(table: "list[tuple[int, int, int, int, int]]", at: int, here: int, reading: bytes) -> bytes:
+    """What is thrown in at a yield finds the clock stopped: start it, and go where the exception would have gone.
+
+    `at` is the unit of the YIELD_VALUE, which a RESUME follows; the code returned will stand at `here`.
+    """
+    entry = next(entry for entry in table if entry[0] <= at < entry[1])
+    first, last, target, depth, lasti = entry
+    table.remove(entry)
+    stop = min(at + 2, last)
+    table += [(first, at, target, depth, lasti), (at, stop, here, depth, 1), (stop, last, target, depth, lasti)]
+    code = _turn(reading, depth + 2) + _op("RERAISE", 1)
+    table.append((here, here + len(code) // 2, target, depth, lasti))
+    return code
+
+
+def _yields(code: "Any") -> "dict[int, int] | None":
+    """Where a generator yields, and how deep its stack is there; None where that cannot be told."""
+    from _opcode import stack_effect  # type: ignore[import-not-found]
+
+    body = code.co_code
+    ops = body[::2]
+    if sys.version_info < (3, 12) and _OPS["SEND"] in ops:
+        return None  # throwing into what is delegated to leads past the RESUME
+    ends = (_RETURN, _RETURN_CONST, _OPS["RERAISE"], _OPS["RAISE_VARARGS"], *_OPS["always"])
+    pending = [(target, depth + 1 + lasti) for _, _, target, depth, lasti in _read_table(code.co_exceptiontable)]
+    pending.append((ops.find(_OPS["RESUME"]) + 1, 0))
+    known: "dict[int, int]" = {}
+    found = {}
+    while pending:
+        unit, depth = pending.pop()
+        argument = 0
+        while unit not in known:
+            if not 0 <= depth <= code.co_stacksize:
+                return None
+            known[unit] = depth
+            op = ops[unit]
+            argument = argument << 8 | body[2 * unit + 1]
+            unit += 1 + _CACHES.get(op, 0)
+            if op == _EXTENDED:
+                continue
+            if op == _OPS["YIELD_VALUE"]:
+                found[unit - 1] = depth
+            given = argument if op >= _OPS["with_argument"] else None
+            if op in _FORWARD or op in _BACKWARD:
+                target = unit + argument if op in _FORWARD else unit - argument
+                pending.append((target, depth + stack_effect(op, given, jump=True)))
+            if op in ends:
+                break
+            depth += stack_effect(op, given, jump=False)
+            argument = 0
+        else:
+            if known[unit] != depth:
+                return None
+    return found
 
 
 class _Moved:
@@ -239,9 +349,11 @@ class _Moved:
     `position` says where an old code unit has come to; `epilogues` are the ranges of what stands before returns.
     """
 
-    def __init__(self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes) -> None:
+    def __init__(
+        self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, turns: "dict[int, bytes]"
+    ) -> None:
         returns: "list[tuple[int, int, bytes]]" = []
-        jumps: "list[tuple[int, int, int, int, int, bool]]" = []  # first unit, its own unit, end, operation, target
+        jumps: "list[tuple[int, int, int, int, int, int]]" = []  # first unit, its own, end, operation, target, argument
         marks = ops.translate(_INTERESTING)
         at = marks.find(1)
         while at >= 0:
@@ -256,32 +368,41 @@ class _Moved:
                 returns.append((first, at + 1, _instruction(_OPS["LOAD_CONST"], argument) + epilogue))
             else:
                 stop = at + 1 + _CACHES.get(op, 0)
-                forward = op in _FORWARD
-                jumps.append((first, at, stop, op, stop + argument if forward else stop - argument, forward))
+                jumps.append((first, at, stop, op, stop + (argument if op in _FORWARD else -argument), argument))
             at = marks.find(1, at + 1)
         growth = {begin: len(prologue) // 2}
         for first, stop, new in returns:
             growth[stop] = growth.get(stop, 0) + len(new) // 2 - (stop - first)
-        self._settle(growth)
-        position = self.position
+        for unit, turn in turns.items():  # before a YIELD_VALUE, and after the RESUME that follows it
+            for at in (unit + 1, unit + 2):
+                growth[at] = growth.get(at, 0) + len(turn) // 2
+        units = len(ops) + 1
+        position = _positions(growth, units)
         sizes = {first: at + 1 - first for first, at, *_ in jumps}
         grown = True
         while grown:  # a longer jump moves what others jump over
             grown = False
             for first, _, stop, _, target, _ in jumps:
-                distance = abs(position(target) - position(stop))
-                size = 1 if distance < 256 else 2 if distance < 65536 else 3
+                distance = abs(position[target] - position[stop])
+                if distance < 256:
+                    continue
+                size = 2 if distance < 65536 else 3
                 if size > sizes[first]:
                     growth[first + 1] = growth.get(first + 1, 0) + size - sizes[first]
                     sizes[first] = size
                     grown = True
             if grown:
-                self._settle(growth)
+                position = _positions(growth, units)
         edits = [(begin, begin, prologue), *returns]
-        for first, at, stop, op, target, _ in jumps:
-            new = _instruction(op, abs(position(target) - position(stop)))
+        for first, at, stop, op, target, argument in jumps:
+            distance = abs(position[target] - position[stop])
+            if distance == argument:
+                continue
+            new = _instruction(op, distance)
             padding = sizes[first] - len(new) // 2
             edits.append((first, at + 1, bytes((_EXTENDED, 0)) * padding + new))
+        for unit, turn in turns.items():
+            edits += [(unit, unit, turn), (unit + 2, unit + 2, turn)]
         edits.sort()
         pieces = []
         done = 0
@@ -291,16 +412,20 @@ class _Moved:
         pieces.append(body[2 * done :])
         self.code = b"".join(pieces)
         size = len(epilogue) // 2
-        self.epilogues = [(position(stop) - size, position(stop)) for _, stop, _ in returns]
+        self.position = position
+        self.epilogues = [(position[stop] - size, position[stop]) for _, stop, _ in returns]
 
-    def _settle(self, growth: "dict[int, int]") -> None:
-        self._from = sorted(growth)
-        self._by = [0]
-        for at in self._from:
-            self._by.append(self._by[-1] + growth[at])
 
-    def position(self, unit: int) -> int:
-        return unit + self._by[bisect_right(self._from, unit)]
+def _positions(growth: "dict[int, int]", units: int) -> "list[int]":
+    """The new position of each unit, where `growth` says by how much the code grows before it."""
+    position: "list[int]" = []
+    at = shift = 0
+    for unit in sorted(growth):
+        position.extend(range(at + shift, unit + shift))
+        shift += growth[unit]
+        at = unit
+    position.extend(range(at + shift, units + shift))
+    return position
 
 
 def _nowhere(units: int) -> bytes:
@@ -309,32 +434,35 @@ def _nowhere(units: int) -> bytes:
     return b"\xff" * whole + (bytes((0xF8 | (rest - 1),)) if rest else b"")
 
 
-def _moved_lines(table: bytes, move: "Callable[[int], int]", begin: int, inserted: int) -> bytes:
+#: Entries begin with a byte that has its highest bit set.
+_HEADS = bytes([0] * 128 + [1] * 128)
+
+
+def _moved_lines(table: bytes, position: "list[int]", begin: int, inserted: int) -> bytes:
     lines = bytearray()
-    unit = 0
+    unit = moved = at = copied = 0
     size = len(table)
-    at = 0
-    prologue = _nowhere(inserted)
+    heads = table.translate(_HEADS)
     while at < size:
-        first = table[at]
-        stop = at + 1
-        while stop < size and table[stop] < 128:
-            stop += 1
-        until = unit + (first & 7) + 1
-        if unit < begin <= until:
-            _locate(lines, table[at:stop], begin - unit)
-            lines += prologue
-            if until > begin:
-                _locate(lines, _again(table[at:stop]), move(until) - move(begin))
-        else:
-            units = move(until) - move(unit)
-            if units == until - unit:
-                lines += table[at:stop]
+        until = unit + (table[at] & 7) + 1
+        to = position[until]
+        if to - moved != until - unit:
+            stop = heads.find(1, at + 1)
+            entry = table[at:stop] if stop > 0 else table[at:]
+            lines += table[copied:at]
+            if unit < begin <= until:
+                _locate(lines, entry, begin - unit)
+                lines += _nowhere(inserted)
+                _locate(lines, _again(entry), to - position[begin])
             else:
-                _locate(lines, table[at:stop], units)
-        unit = until
-        at = stop
-    return bytes(lines)
+                _locate(lines, entry, to - moved)
+            copied = at = stop if stop > 0 else size
+        else:
+            at = heads.find(1, at + 1)
+            if at < 0:
+                break
+        unit, moved = until, to
+    return bytes(lines + table[copied:])
 
 
 def _locate(lines: bytearray, entry: bytes, units: int) -> None:

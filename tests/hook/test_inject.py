@@ -1,15 +1,18 @@
 """The monitor inside the function's own bytecode: the same instructions, lines, handlers, frames and results."""
 
+import contextlib
 import dis
 import importlib
 import inspect
 import opcode
 import sys
 import types
+import warnings
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_trampoline import TestGenerators as Generators
 from test_trampoline import outcome, signatures
 
 from agent.hook import inject, patch, trampoline
@@ -121,38 +124,62 @@ def test_the_functions_own_instructions_lines_and_handlers_stay(name):
         pytest.skip(str(error))
     spy = Spy()
     for code in codes_of(library):
-        for features in (Features(), Features(threshold=True, check=(), span=True)):
+        for features, below in ((Features(), 0), (Features(threshold=True), 1), (Features(check=(), span=True), 2)):
             new = spy.inject(code, features)
             if new is None:
-                assert trampoline.kind_of(code) in ("generator", "async generator")
+                assert below
+                kind = trampoline.kind_of(code)
+                delegates = sys.version_info < (3, 12) and "SEND" in dis.Bytecode(code).dis()
+                assert kind == "async generator" or (kind == "generator" and (features.span or delegates))
                 continue
-            same(code, new, below=2 if features.threshold else 0)
+            same(code, new, below)
 
 
 def same(code, new, below):
     old, old_lines, old_real = instructions(code)
     now, now_lines, now_real = instructions(new)
     moved = {}
+    entered = {}  # where a jump to it goes
     at = 0
+    stops = below and trampoline.kind_of(code) == "generator"
+    call = ["LOAD_CONST", "PUSH_NULL"] if sys.version_info >= (3, 13) else ["PUSH_NULL", "LOAD_CONST"]
+    call += ["PRECALL"] * (sys.version_info < (3, 12)) + ["CALL"]
+    turn = [*call, "COPY", "BINARY_OP", "SWAP", "POP_TOP"]
+    previous = ""
     for each in old:
         while now_lines[now[at].offset][0] is None and old_lines[each.offset][0] is not None:
             at += 1  # what we put at the beginning stands on no line
         returns = each.opname in ("RETURN_VALUE", "RETURN_CONST") and below
+        entered[each.offset] = now[at].offset
+        if stops and each.opname == "YIELD_VALUE":
+            assert [item.opname for item in now[at : at + len(turn)]] == turn
+            at += len(turn)
         assert alike(each, now[at], now_lines[now[at].offset], old_lines[each.offset], returns), (code, each, now[at])
         moved[each.offset] = now[at].offset
+        if stops and previous == "YIELD_VALUE":
+            assert [item.opname for item in now[at + 1 : at + 1 + len(turn)]] == turn
+            at += len(turn)
+        previous = each.opname
         while returns and now[at].opname != "RETURN_VALUE":
             at += 1
         at += 1
     for each in old:
         if each.opcode in dis.hasjrel:
             target = next(item for item in now if item.offset == moved[each.offset])
-            assert now_real[target.argval] == moved[old_real[each.argval]], (code, each, target)
+            assert now_real[target.argval] == entered[old_real[each.argval]], (code, each, target)
     # Each instruction has the handler that it had, or ours where it had none.
     before = handlers(code)
     after = handlers(new)
     begin = next(each.offset for each in old if each.opname == "RESUME")
     for each in old:
         if each.offset <= begin or each.opname in ("RETURN_VALUE", "RETURN_CONST"):
+            continue
+        if stops and each.opname == "RESUME":
+            continue
+        if stops and each.opname == "YIELD_VALUE":
+            stub = after(moved[each.offset])
+            assert now_lines[stub[0]][0] is None
+            assert stub[1] == (before(each.offset) or (0, 0))[1] + below
             continue
         had = before(each.offset)
         has = after(moved[each.offset])
@@ -301,3 +328,207 @@ def test_any_body_behaves_as_unpatched(source, a, features, tracing):
         assert ("token", failed) in spy.calls
     if features.check is not None:
         assert ("check" in [call[0] for call in spy.calls]) is not failed
+
+
+class TestGenerators:
+    make = staticmethod(Generators.make)
+    drive = staticmethod(Generators.drive)
+
+    @pytest.mark.parametrize("features", [Features(), Features(threshold=True), Features(threshold=True, check=(0,))])
+    def test_protocol_is_unchanged(self, features):
+        plain, patched = [], []
+        expected = self.drive(self.make(plain), plain)
+        function = self.make(patched)
+        Spy().on(function, features)
+        assert self.drive(function, patched) == expected
+
+    def test_times_what_runs_not_what_the_consumer_does(self):
+        spy = Spy(limit=3.0)
+
+        def generator(n):
+            for i in range(n):
+                spy.now += 1.5
+                yield i
+
+        spy.on(generator, Features(threshold=True))
+        for _ in generator(3):
+            spy.now += 100
+        assert spy.calls == [("slow", 4.5, None)]
+
+    def test_what_is_thrown_in_finds_the_clock_running(self):
+        spy = Spy(limit=3.0)
+
+        def generator():
+            spy.now += 1
+            try:
+                try:
+                    yield 1
+                finally:
+                    spy.now += 1
+            except KeyError:
+                spy.now += 2
+                yield 2
+            spy.now += 4
+            raise OSError
+
+        spy.on(generator, Features(threshold=True))
+        g = generator()
+        next(g)
+        spy.now += 100
+        assert g.throw(KeyError()) == 2
+        spy.now += 100
+        with pytest.raises(OSError):
+            next(g)
+        assert spy.calls == [("fail", OSError, 8.0)]
+
+    def test_delegation_and_expressions(self):
+        spy = Spy(limit=2.0)
+
+        def inner():
+            try:
+                got = yield 1
+            except KeyError:
+                spy.now += 1
+                return "thrown"
+            return got
+
+        def outer(log):
+            log.append([(yield "a"), (yield (yield "b")), (yield "x" if log else "y")])
+            for i in range(3):
+                with held(log, 1):
+                    log.append((i, (yield from inner())))
+                spy.now += 1
+            return "end"
+
+        def drive(function):
+            log = []
+            g = function(log)
+            seen = [next(g)]
+            for value in range(5):
+                spy.now += 50
+                seen.append(g.send(value))
+            spy.now += 50
+            seen.append(g.throw(KeyError()))
+            spy.now += 50
+            with pytest.raises(StopIteration) as stop:
+                g.send("last")
+            return log, seen, stop.value.value
+
+        expected = drive(outer)
+        code = outer.__code__
+        if spy.inject(code, Features(threshold=True)) is None:
+            assert sys.version_info < (3, 12)  # delegation there needs the trampoline
+            return
+        spy.on(outer, Features(threshold=True))
+        spy.calls.clear()
+        assert drive(outer) == expected
+        # What is thrown into a delegate goes there directly: the second that it takes then is not seen.
+        assert spy.calls == [("slow", 3.0, "end")]
+
+    def test_a_context_manager_and_a_dropped_generator(self):
+        spy = Spy(limit=3.0)
+        log = []
+
+        def manager(n):
+            try:
+                yield n
+            finally:
+                log.append("closed")
+
+        spy.on(manager, Features(threshold=True))
+        with contextlib.contextmanager(manager)(5) as value:
+            assert value == 5
+        with pytest.raises(LookupError), contextlib.contextmanager(manager)(5):
+            raise LookupError
+        dropped = manager(1)
+        next(dropped)
+        del dropped
+        assert log == ["closed"] * 3
+        assert [call[:2] for call in spy.calls] == [("fail", LookupError), ("fail", GeneratorExit)]
+
+
+def test_what_looks_at_frames_sees_the_callers():
+    space = {}
+    exec(
+        "import sys, warnings\n"
+        "def who(): return sys._getframe(1).f_code.co_name\n"
+        "def names(): return sorted(sys._getframe(1).f_locals)\n"
+        "def warn():\n warnings.warn('w', stacklevel=2)\n"
+        "def gen():\n yield sys._getframe(1).f_code.co_name\n warnings.warn('g', stacklevel=2)\n"
+        "def depth():\n f, n = sys._getframe(), 0\n while f: f, n = f.f_back, n + 1\n return n\n"
+        "def down(n): return 1 + down(n - 1) if n else 0\n",
+        space,
+    )
+
+    def caller(a=1):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            space["warn"]()
+            found = list(space["gen"]())
+        lines = [w.lineno - caller.__code__.co_firstlineno for w in caught]
+        return space["who"](), space["names"](), lines, [w.filename for w in caught], found, space["depth"]()
+
+    def deepest():
+        low, high = 1, 5000
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                space["down"](middle)
+                low = middle
+            except RecursionError:
+                high = middle
+        return low
+
+    expected = caller(), deepest()
+    for name in ("who", "names", "warn", "gen", "depth", "down"):
+        Spy().on(space[name], Features(threshold=True))
+    assert caller() == expected[0]
+    assert deepest() >= expected[1] - 1  # the deepest call must still be able to read the clock
+
+
+def test_an_argument_that_is_rebound_or_shared_with_a_closure_is_not_read_too_late():
+    space = {}
+    exec(
+        "def rebound(a, b):\n b = 1\n return b\ndef deleted(a, b):\n del b\ndef shared(a, b):\n return lambda: b\n"
+        "def looped(a, b):\n for b in a: pass\ndef unpacked(a, b):\n b, c = a\n return c\n"
+        "def bound(a, b):\n with a as b: pass\ndef kept(a, b):\n a = b\n return a\n",
+        space,
+    )
+    spy = Spy()
+    for name in ("rebound", "deleted", "shared", "looped", "unpacked", "bound"):
+        code = space[name].__code__
+        assert spy.inject(code, Features(threshold=True), wanted=["b"]) is None, name
+        assert spy.inject(code, Features(check=(1,))) is None, name
+        assert spy.inject(code, Features(threshold=True), wanted=["missing"]) is not None, name
+    assert spy.inject(space["kept"].__code__, Features(check=(1,))) is not None
+
+
+def test_what_the_monitor_raises_leaves_the_exception_state_right():
+    def function(a):
+        if a:
+            raise KeyError(a)
+        return a
+
+    spy = Spy()
+
+    def fail(start):
+        raise KeyboardInterrupt
+
+    spy.fail = fail
+    spy.on(function, Features(threshold=True))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        function(1)
+    assert isinstance(caught.value.__context__, KeyError)
+    assert sys.exc_info() == (None, None, None)
+    assert function(0) == 0
+
+
+def test_many_constants_and_long_functions():
+    space = {}
+    lines = "\n".join(f" if a == {n}: return [{n}, 'c{n}', {n}.5]" for n in range(500))
+    exec(f"def f(a):\n while True:\n  a += 1\n  if a > 0: break\n{lines}\n for i in range(a):\n  a -= 1\n{lines}\n", space)
+    spy = Spy()
+    spy.on(space["f"], Features(threshold=True, check=(), span=True))
+    for n in (1, 3, 499):
+        assert space["f"](n - 1) == [n, f"c{n}", n + 0.5]
+    assert space["f"](1000) == [0, "c0", 0.5]
