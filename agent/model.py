@@ -54,7 +54,13 @@ class TargetData(TypedDict):
     pattern: bool
 
 
-class MonitorData(TypedDict):
+class _MonitorExtras(TypedDict, total=False):
+    """What a plan made by an older schema may lack."""
+
+    escalate: tuple[float, float] | None  # expected errors beyond so many per so many seconds become one event
+
+
+class MonitorData(_MonitorExtras):
     """One monitor with every default applied: nothing downstream asks where a value came from."""
 
     name: str

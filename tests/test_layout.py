@@ -16,6 +16,7 @@ RANK = {
     "start": 0, "version": 0, "guard": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
     "integrations": 5, "engine": 6, "bootstrap": 7,
+    "running": 8, "api": 9, "decorate": 9, "testing": 9,
     "cli": 8, "__main__": 9, "__init__": 0, "packs": 0,
 }  # fmt: skip
 

@@ -10,7 +10,8 @@ import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ..observe.represent import instance_dict, type_name
+from ..observe import people
+from ..observe.represent import instance_dict
 from ..observe.scrub import SCRUBBED, is_secret
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 _MOST_PARAMETERS = 30
 _LONGEST_QUERY = 4_096
-_MOST_PERMISSIONS = 50
 
 
 class _Current:
@@ -151,62 +151,10 @@ def _names(query: str) -> list[str]:
 
 def _user(held: dict[str, object]) -> dict[str, object]:
     for name in ("_cached_user", "_acached_user", "user"):
-        facts = _facts(held.get(name))
+        facts = people.facts_of(held.get(name))
         if facts:
             return facts
     session = instance_dict(held.get("session"))
     loaded = session.get("_session_cache") if session else None
     identity = loaded.get("_auth_user_id") if type(loaded) is dict else None
     return {"id": identity} if type(identity) is str else {}
-
-
-def _facts(user: object) -> dict[str, object]:
-    """The user's fields, as far as they are loaded; nothing if it is nobody or still asleep."""
-    held = instance_dict(user)
-    if held is None:
-        return {}
-    if "_wrapped" in held:
-        held = instance_dict(held["_wrapped"])
-        user = user if held is None else instance_dict(user)["_wrapped"]  # type: ignore[index]
-        if held is None:
-            return {}
-    identity = _plain(held.get(_key_field(user)))
-    if identity is None:
-        return {}
-    facts: dict[str, object] = {"id": identity}
-    for fact, attribute, fallback in (("username", "USERNAME_FIELD", "username"), ("email", "EMAIL_FIELD", "email")):
-        field = _class_attribute(user, attribute)
-        value = held.get(field if type(field) is str else fallback)
-        if type(value) is str and value:
-            facts[fact] = value
-    for flag in ("is_staff", "is_superuser"):
-        if held.get(flag) is True:
-            facts[flag] = True
-    granted = held.get("_perm_cache")
-    if type(granted) is set:
-        facts["permissions"] = sorted(each for each in granted if type(each) is str)[:_MOST_PERMISSIONS]
-    return facts
-
-
-def _plain(value: object) -> object:
-    if type(value) is int or type(value) is str:
-        return value
-    if value is not None and type_name(type(value)) == "uuid.UUID":
-        return value
-    return None
-
-
-def _key_field(user: object) -> str:
-    options = instance_dict(_class_attribute(user, "_meta")) or {}
-    key = instance_dict(options.get("pk")) or {}
-    name = key.get("attname")
-    return name if type(name) is str else "id"
-
-
-def _class_attribute(value: object, name: str) -> object:
-    """Read from the classes' dictionaries: no descriptor is bound, no `__getattr__` asked."""
-    for base in type.__dict__["__mro__"].__get__(type(value)):
-        held = type.__dict__["__dict__"].__get__(base)
-        if name in held:
-            return held[name]
-    return None

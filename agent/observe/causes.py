@@ -7,12 +7,14 @@ monitored. The same holds for an exception that was raised from another.
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 from _thread import _local
 from typing import TYPE_CHECKING, Any
 
 from ..hook import patch
+from ..model import SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,23 @@ if TYPE_CHECKING:
 
 _DEEPEST = 2000
 _CHAIN = 10
+_MEMBERS = 50
+
+#: Control flow that is spelt as exceptions: counted, not reported, unless a monitor's `errors` names it.
+_CONTROL_FLOW = (
+    "StopIteration",
+    "StopAsyncIteration",
+    "celery.exceptions.TaskPredicate",  # Retry, Ignore, Reject
+    "concurrent.futures._base.CancelledError",
+    "click.exceptions.Exit",
+    "tornado.gen.Return",
+)
+
+#: Packages whose frames raise what they were given by another thread, task or greenlet: the failure stays the same one.
+_TRANSPORTS = frozenset(
+    ("concurrent", "asyncio", "multiprocessing", "asgiref", "gevent", "eventlet", "anyio", "joblib", "celery",
+     "billiard", "promise", "vine")
+)  # fmt: skip
 
 
 class Severities:
@@ -43,6 +62,17 @@ class Severities:
             answer = self._known[kind] = self._decide(kind)
             return answer
 
+    def of_error(self, error: BaseException) -> str | None:
+        """As `of`; a group is as severe as the worst of its members, and expected only if all of them are."""
+        members = members_of(error)
+        if not members:
+            return self.of(type(error))
+        found = [severity for severity in map(self.of_error, members[:_MEMBERS]) if severity is not None]
+        named = self.of(type(error))
+        if named is None or not found:
+            return None
+        return max(found, key=SEVERITIES.index)
+
     def _decide(self, kind: type[BaseException]) -> str | None:
         # The nearest class that anything is said about decides; the monitor's own words come before the global ones.
         for cls in kind.__mro__:
@@ -53,7 +83,25 @@ class Severities:
                 return None
         if any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._ignored):
             return None
-        return self._default
+        return None if is_control_flow(kind) else self._default
+
+
+def is_control_flow(kind: type[BaseException]) -> bool:
+    """Not a failure but a way to leave: StopIteration, Celery's Retry, a cancelled future, SystemExit …"""
+    if not issubclass(kind, Exception):
+        return True
+    return any(_is_named(cls, dotted) for cls in kind.__mro__[:-3] for dotted in _CONTROL_FLOW)
+
+
+def members_of(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions in a group; none for any other exception. The class is not asked, which may be the host's."""
+    if _group is None or not issubclass(type(error), _group):
+        return ()
+    members = _group.__dict__["exceptions"].__get__(error)
+    return members if type(members) is tuple else ()
+
+
+_group: Any = getattr(builtins, "BaseExceptionGroup", None)
 
 
 def _is_named(cls: type, dotted: str) -> bool:
@@ -92,7 +140,34 @@ def own_code(code: CodeType) -> bool:
 
 def reported_by_a_monitor(error: BaseException) -> bool:
     """Did this exception, or the one that it was raised from, pass a monitored call to which it is a failure?"""
-    return error.__traceback__ is not None and reported_inside(error, error.__traceback__, None)
+    traceback = error.__traceback__
+    if traceback is None:
+        return False
+    return (_noted.what is not None and _noted.what == _identity(error)) or reported_inside(error, traceback, None)
+
+
+class _Noted(_local):
+    """What this thread reported by hand last: numbers and names only, so that nothing of the host's is kept alive."""
+
+    what: tuple[object, ...] | None = None
+
+
+_noted = _Noted()
+
+
+def note_reported(error: BaseException) -> None:
+    """The ERP has reported this exception itself: where it is raised again, it is the same failure."""
+    _noted.what = _identity(error)
+
+
+def _identity(error: BaseException) -> tuple[object, ...] | None:
+    """Tells one exception from the next; at worst, one that was raised by the same line takes the memory of another."""
+    traceback = error.__traceback__
+    if traceback is None:
+        return None
+    innermost = _innermost(traceback)
+    frame = innermost.tb_frame
+    return id(error), id(innermost), id(frame), id(frame.f_code), innermost.tb_lineno, type(error).__name__
 
 
 def place(traceback: TracebackType | None) -> tuple[str, int] | None:
@@ -115,6 +190,11 @@ def reported_inside(error: BaseException, traceback: TracebackType | None, probe
         return False
     if _monitored_below(error, traceback, probe):
         return True
+    if _noted.what is not None and probe is not None and _noted.what == _identity(error):
+        return True
+    members = members_of(error)
+    if members:
+        return all(_member_reported(member) for member in members[:_MEMBERS])
     raised_in = _innermost(traceback).tb_frame
     for _ in range(_CHAIN):
         cause = error.__cause__
@@ -133,6 +213,10 @@ def reported_inside(error: BaseException, traceback: TracebackType | None, probe
     return False
 
 
+def _member_reported(member: BaseException) -> bool:
+    return reported_by_a_monitor(member) or is_control_flow(type(member))
+
+
 def _innermost(traceback: TracebackType) -> TracebackType:
     for _ in range(_DEEPEST):
         if traceback.tb_next is None:
@@ -145,13 +229,15 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
     """Does the traceback, from its first frame down, pass a monitored call to which this is a failure?"""
     entry: TracebackType | None = traceback
     above: set[FrameType] = set()
+    handed_on = False
     first = True
     for _ in range(_DEEPEST):
         if entry is None:
             return False
         frame = entry.tb_frame
-        if above and not _called_from(frame, above):
+        if above and not _called_from(frame, above) and not handed_on:
             return False  # what an exception object that is raised again and again keeps from earlier times
+        handed_on = _is_transport(frame)
         owner, inner = _monitor_of(frame)
         if owner is not None and not (first and owner is probe) and owner.would_report(error, inner):
             return True
@@ -174,6 +260,11 @@ def _monitor_of(frame: FrameType) -> tuple[Any, FrameType | None]:
         layer = patch.trampoline_of(back.f_code)
     owner = layer.owner if layer is not None else None
     return (owner, back) if hasattr(owner, "would_report") else (None, None)
+
+
+def _is_transport(frame: FrameType) -> bool:
+    module = frame.f_globals.get("__name__")
+    return type(module) is str and module.partition(".")[0] in _TRANSPORTS
 
 
 def _called_from(frame: FrameType, above: set[FrameType]) -> bool:

@@ -2,7 +2,8 @@
 
 Two token buckets: one of the monitor, and a smaller one for each key (each kind of failure), so that 100,000 equal
 failures give a handful of events and leave room for the others. The first of each key always passes: for it the
-monitor's bucket may go into debt, as deep as it is high.
+monitor's bucket may go into debt, as deep as it is high. In a burst that the rate stops, the 1,000th, 10,000th … passes
+all the same, with the number of those before it: a burst that ends at once would otherwise never be told in full.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Events that one key may send at once; then as many as its monitor's rate allows.
 HANDFUL = 5
+
+#: So many suppressed in a row are worth an event that says so, then ten times as many, and so on.
+FIRST_MILESTONE = 1_000
 
 _MOST_KEYS = 500
 
@@ -34,12 +38,14 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Seen:
-    __slots__ = ("suppressed", "tokens", "updated")
+    __slots__ = ("burst", "milestone", "suppressed", "tokens", "updated")
 
     def __init__(self, tokens: float, now: float) -> None:
         self.tokens = tokens
         self.updated = now
         self.suppressed = 0
+        self.burst = 0  # how many the rate stopped since it was last calm
+        self.milestone = FIRST_MILESTONE
 
 
 def _always_zero() -> float:
@@ -91,10 +97,17 @@ class Limiter:
                     seen.tokens = min(self._each, seen.tokens + elapsed * self._refill)
                     seen.updated = now
                 if seen.tokens < 1 or not self._take(now, 1.0):
-                    self.by_rate += 1
-                    seen.suppressed += 1
-                    return None
-                seen.tokens -= 1
+                    seen.burst += 1
+                    if seen.burst < seen.milestone:
+                        self.by_rate += 1
+                        seen.suppressed += 1
+                        return None
+                    seen.milestone *= 10
+                    self._tokens -= 1
+                else:
+                    if seen.tokens >= self._each:  # it has been calm
+                        seen.burst, seen.milestone = 0, FIRST_MILESTONE
+                    seen.tokens -= 1
             suppressed, seen.suppressed = seen.suppressed, 0
             return suppressed
 
@@ -122,6 +135,31 @@ class Limiter:
         """Drop the half of the keys that was heard of longest ago; what they suppressed stays counted in the totals."""
         kept = sorted(self._seen.items(), key=lambda item: item[1].updated)[_MOST_KEYS // 2 :]
         self._seen = dict(kept)
+
+
+class Escalation:
+    """Tells when what is expected comes more often than `rate`: once, and again only after it was calm for a while."""
+
+    __slots__ = ("_clock", "_windows", "rate")
+
+    def __init__(self, events: float, seconds: float, clock: Callable[[], float] = monotonic) -> None:
+        self.rate = (events, seconds)
+        self._clock = clock
+        self._windows: dict[Hashable, tuple[float, int, bool]] = {}  # when it began, how many, was it told
+
+    def passes(self, key: Hashable) -> bool:
+        with _lock:
+            now = self._clock()
+            began, number, told = self._windows.get(key, (now, 0, False))
+            if now - began >= self.rate[1]:
+                told = told and number > self.rate[0] and now - began < 2 * self.rate[1]
+                began, number = now, 0
+            number += 1
+            tells = number > self.rate[0] and not told
+            if len(self._windows) >= _MOST_KEYS and key not in self._windows:
+                self._windows.clear()
+            self._windows[key] = (began, number, told or tells)
+            return tells
 
 
 def _random() -> float:

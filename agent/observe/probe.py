@@ -17,7 +17,7 @@ from ..hook import inject, patch, trampoline
 from ..model import SEVERITIES, Captured, Observation
 from . import arguments, causes
 from .evaluate import compile_expression
-from .limits import Limiter
+from .limits import Escalation, Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,6 +100,8 @@ class Probe:
         self._thresholds = sorted(monitor["thresholds"])
         self._severities = causes.Severities(monitor, ignore)
         self._limits = Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
+        rate = monitor.get("escalate")
+        self._escalation = Escalation(rate[0], rate[1]) if rate else None
         self._kind = trampoline.kind_of(self._code)
         self._features = self._decide()
 
@@ -198,7 +200,9 @@ class Probe:
     def _passing(
         self, error: BaseException | None, traceback: TracebackType | None, frame: FrameType, duration: float | None
     ) -> None:
-        if isinstance(error, Exception) and not _busy.now:
+        if not isinstance(error, Exception):
+            self._count("control-flow", self.name)
+        elif not _busy.now:
             _busy.now = True
             try:
                 self._failed(error, traceback, frame, duration)
@@ -259,7 +263,7 @@ class Probe:
 
     def would_report(self, error: BaseException, frame: FrameType | None) -> bool:
         """Is this exception a failure to this monitor, or part of the business? `frame` is the trampoline's."""
-        if not isinstance(error, Exception) or self._severities.of(type(error)) is None:
+        if not isinstance(error, Exception) or self._severities.of_error(error) is None:
             return False
         return frame is None or self._for_us(frame)
 
@@ -268,9 +272,9 @@ class Probe:
     ) -> None:
         if not self._for_us(frame):
             return
-        severity = self._severities.of(type(error))
+        severity = self._severities.of_error(error)
         if severity is None:
-            self._count("expected", self.name)
+            self._expected(error, traceback, frame, duration)
             return
         if causes.reported_inside(error, traceback, self):
             return
@@ -287,6 +291,25 @@ class Probe:
         self._emit(
             frame, "error", severity, exception=error, traceback=traceback, duration=duration, values=values,
             suppressed=suppressed,
+        )  # fmt: skip
+
+    def _expected(
+        self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
+    ) -> None:
+        """Part of the business; but not so often, where the monitor says how often."""
+        if causes.is_control_flow(type(error)):
+            self._count("control-flow", self.name)
+            return
+        self._count("expected", self.name)
+        if self._escalation is None or not self._escalation.passes(type(error).__qualname__):
+            return
+        if causes.reported_inside(error, traceback, self):
+            return
+        many, seconds = self._escalation.rate
+        message = "%s is expected, but came more than %g times in %g s" % (type(error).__name__, many, seconds)
+        self._emit(
+            frame, _RULE, self.monitor["severity"], message=message, duration=duration,
+            values=self._values(frame, None, error, duration), suppressed=0,
         )  # fmt: skip
 
     def _apply_rules(

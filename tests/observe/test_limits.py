@@ -4,7 +4,7 @@ import os
 import threading
 
 from agent.observe import limits
-from agent.observe.limits import HANDFUL, Limiter
+from agent.observe.limits import HANDFUL, Escalation, Limiter
 
 
 class Clock:
@@ -17,10 +17,11 @@ class Clock:
 def test_a_burst_of_equal_failures_sends_a_handful_and_says_how_many_were_left_out():
     clock = Clock()
     limiter = Limiter((30, 60.0), clock=clock)
-    assert sum(limiter.admit("same") is not None for _ in range(100_000)) == HANDFUL
-    assert limiter.by_rate == 100_000 - HANDFUL
+    told = [number for number in (limiter.admit("same") for _ in range(100_000)) if number is not None]
+    assert told == [0] * HANDFUL + [999, 8_999]  # the 1,000th and the 10,000th that the rate stopped pass all the same
+    assert limiter.by_rate == 100_000 - HANDFUL - 2
     clock.now += 2.0
-    assert limiter.admit("same") == 100_000 - HANDFUL
+    assert limiter.admit("same") == 100_000 - HANDFUL - 10_000
     assert limiter.admit("same") is None
     clock.now += 2.0
     assert limiter.admit("same") == 1
@@ -69,12 +70,13 @@ def test_memory_is_bounded_and_forgets_the_oldest():
 def test_threads_lose_no_count():
     limiter = Limiter((1, 1e9), clock=Clock())
     limiter.admit("a")
+    limits_told = 2  # the 1,000th and the 10,000th
     threads = [threading.Thread(target=lambda: [limiter.admit("a") for _ in range(5_000)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert limiter.by_rate == 20_000
+    assert limiter.by_rate == 20_000 - limits_told
 
 
 def test_a_fork_while_another_thread_is_inside():
@@ -93,3 +95,16 @@ def test_a_fork_while_another_thread_is_inside():
         threading.Thread(target=fork).start()
         assert done.wait(10)
     assert os.WEXITSTATUS(answer[0]) == 7
+
+
+def test_what_is_expected_is_told_once_when_it_comes_too_often_and_again_after_a_calm():
+    clock = Clock()
+    escalation = Escalation(10, 60.0, clock=clock)
+    assert [escalation.passes("a") for _ in range(12)] == [False] * 10 + [True, False]
+    clock.now += 60.0
+    assert not any(escalation.passes("a") for _ in range(100))  # it goes on: told already
+    clock.now += 60.0
+    assert not any(escalation.passes("a") for _ in range(10))
+    clock.now += 60.0
+    assert [escalation.passes("a") for _ in range(11)][-1]
+    assert not any(escalation.passes("another") for _ in range(10))

@@ -1,0 +1,171 @@
+"""What the ERP's own new code may call: errors, broken rules and slow work reported by hand, on the same engine.
+
+Each function answers the id of the event, or None where nothing was reported: the agent is off or not configured, the
+limits said no, or a monitor has reported that very failure. None of them raises.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import guard
+from .model import Captured, Observation
+from .observe import causes, people
+from .observe.limits import Limiter
+from .running import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from types import FrameType, TracebackType
+
+    from .model import MonitorData
+
+#: As for monitors: 30 events a minute of each kind.
+_RATE = (30.0, 60.0)
+
+_limits: dict[str, Limiter] = {}
+
+
+def capture_erp_error(
+    error: BaseException,
+    module: str | None = None,
+    user: object = None,
+    extra_data: Mapping[str, object] | None = None,
+    *,
+    operation: str | None = None,
+    severity: str = "error",
+) -> str | None:
+    """Report an exception that the ERP deals with itself. `user` is an id, a mapping of its fields, or a user object.
+
+    Of `extra_data` everything is reported that does not look like a secret; of `user` what the configuration allows.
+    """
+    try:
+        traceback = error.__traceback__
+        # Its first frame is the one that has caught it: that one has not failed yet.
+        if traceback is not None and causes.reported_inside(error, traceback.tb_next, None):
+            return None
+        caller = sys._getframe(1)
+        frame = traceback.tb_frame.f_back if traceback is not None else caller
+        event_id = _report(
+            "error", operation or _name_of(caller), module, severity, user, extra_data, frame,
+            key=(type(error), causes.place(traceback)), error=error, traceback=traceback,
+        )  # fmt: skip
+        if event_id is not None:
+            causes.note_reported(error)
+        return event_id
+    except Exception:
+        guard.swallow("reporting an error by hand")
+        return None
+
+
+def capture_business_logic_error(
+    message: str,
+    operation: str | None = None,
+    data: Mapping[str, object] | None = None,
+    user: object = None,
+    *,
+    module: str | None = None,
+    severity: str = "warning",
+) -> str | None:
+    """Report that a rule of the business was broken, in words. `{name}` in `message` stands for `data["name"]`."""
+    try:
+        caller = sys._getframe(1)
+        return _report(
+            "rule", operation or _name_of(caller), module, severity, user, data, caller, key=(message, operation),
+            kind="business", message=message,
+        )  # fmt: skip
+    except Exception:
+        guard.swallow("reporting a broken rule by hand")
+        return None
+
+
+def capture_performance_issue(
+    operation: str,
+    duration: float,
+    extra_data: Mapping[str, object] | None = None,
+    *,
+    module: str | None = None,
+    threshold: float | None = None,
+    severity: str = "warning",
+) -> str | None:
+    """Report that `operation` took `duration` seconds, which was too long."""
+    try:
+        return _report(
+            "slow", operation, module, severity, None, extra_data, sys._getframe(1), key=operation,
+            duration=float(duration), threshold=threshold,
+        )  # fmt: skip
+    except Exception:
+        guard.swallow("reporting slow work by hand")
+        return None
+
+
+def _report(
+    report: str,
+    operation: str,
+    module: str | None,
+    severity: str,
+    user: object,
+    data: Mapping[str, object] | None,
+    frame: FrameType | None,
+    *,
+    key: Hashable,
+    kind: str = "function",
+    **facts: Any,
+) -> str | None:
+    running = engine()
+    if running is None:
+        return None
+    limiter = _limits.get(report)
+    if limiter is None:
+        limiter = _limits[report] = Limiter(_RATE, running.sentry["sample_rate"])
+    monitor = _monitor(report, kind, module, operation, severity)
+    suppressed = limiter.admit((report, module, key))
+    if suppressed is None:
+        running.health.count("rate", monitor["name"])
+        return None
+    error: BaseException | None = facts.get("error")
+    traceback: TracebackType | None = facts.get("traceback")
+    observation = Observation(
+        monitor=monitor,
+        operation=operation,
+        function=_place(frame if traceback is None else traceback.tb_frame),
+        report=report,
+        severity=severity,
+        message=facts.get("message"),
+        exception=error,
+        traceback=traceback,
+        frame=frame,
+        duration=facts.get("duration"),
+        threshold=facts.get("threshold"),
+        operations=[*causes.enclosing(frame), operation],
+        captured=Captured(dict(data or {}), ()),
+        suppressed=suppressed,
+        ended=time.time(),
+    )
+    return running.sink().report(observation, {"user": people.facts(user)} if user is not None else None)
+
+
+def _monitor(report: str, kind: str, module: str | None, operation: str, severity: str) -> MonitorData:
+    """The monitor that this report would have come from."""
+    return {
+        "name": "capture." + report, "where": "the source", "targets": [], "exclude": [], "kind": kind,
+        "module": module, "operation": operation, "detail": {}, "severity": severity, "thresholds": [], "errors": {},
+        "expect": [], "capture": {}, "rules": [], "audit": False, "tags": {},
+        "fingerprint": None if report == "error" else ["capture." + report, module or "", operation, "{cause}"],
+        "sample": 1.0, "rate_limit": _RATE, "span": "never", "subclasses": False, "owner": None,
+    }  # fmt: skip
+
+
+def _name_of(frame: FrameType) -> str:
+    """The function that called, in the form of an operation."""
+    return frame.f_code.co_name if frame.f_code.co_name != "<module>" else _place(frame)
+
+
+def _place(frame: FrameType | None) -> str:
+    if frame is None:
+        return ""
+    module = frame.f_globals.get("__name__")
+    name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+    return f"{module}.{name}" if type(module) is str else str(name)

@@ -1,0 +1,249 @@
+"""Decorators for new code of the ERP that would rather say it in its source than in monitors.yaml.
+
+They are monitors like any other: the decorated function is patched in place and given back, the same object. Each can
+be written as `@sentry_monitor` or as `@sentry_monitor("sales", "create_order", threshold="2s")`. Where the agent is
+off or not configured they do nothing.
+
+Beside the words of each kind all take `threshold` (seconds or "250ms"), `severity`, `capture` (names of parameters, or
+name → expression), `expect` (exception classes or dotted names that are part of the business) and `tags`.
+"""
+
+from __future__ import annotations
+
+import sys
+from _weakref import ref
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Callable, TypedDict, TypeVar, Union, overload
+
+from . import guard
+from .errors import CannotPatch
+from .hook import patch, resolve
+from .running import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from .engine import Engine
+    from .model import ExpressionData, MonitorData
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+#: What `@decorator` is given, in place of its first word.
+_First = Union[str, Callable[..., Any], None]
+
+_RATE = (30.0, 60.0)
+_THRESHOLDS = {"api": 5.0, "database": 1.0}  # as for monitors of these kinds
+
+
+class Options(TypedDict, total=False):
+    threshold: float | str | None
+    severity: str | None
+    capture: Mapping[str, str] | Iterable[str]
+    expect: Iterable[type[BaseException] | str]
+    tags: Mapping[str, str]
+
+
+@overload
+def sentry_monitor(module: Function, /) -> Function: ...
+@overload
+def sentry_monitor(
+    module: str | None = None, operation: str | None = None, **options: Any
+) -> Callable[[Function], Function]: ...
+def sentry_monitor(module: _First = None, operation: str | None = None, **options: Any) -> Any:
+    """Any function: its errors, and slow calls where there is a `threshold`."""
+    return _decorator("function", module, {"module": module, "operation": operation}, options)
+
+
+@overload
+def sentry_database_monitor(model: Function, /) -> Function: ...
+@overload
+def sentry_database_monitor(
+    model: str | None = None, operation: str | None = None, **options: Any
+) -> Callable[[Function], Function]: ...
+def sentry_database_monitor(model: _First = None, operation: str | None = None, **options: Any) -> Any:
+    """Data access: slower than a second is slow."""
+    return _decorator("database", model, {"model": model, "operation": operation}, options)
+
+
+@overload
+def sentry_business_logic_monitor(process: Function, /) -> Function: ...
+@overload
+def sentry_business_logic_monitor(
+    process: str | None = None, operation: str | None = None, **options: Any
+) -> Callable[[Function], Function]: ...
+def sentry_business_logic_monitor(process: _First = None, operation: str | None = None, **options: Any) -> Any:
+    """A step of a business process."""
+    return _decorator("business", process, {"process": process, "operation": operation}, options)
+
+
+@overload
+def sentry_transaction(name: Function, /) -> Function: ...
+@overload
+def sentry_transaction(
+    name: str | None = None, operation: str | None = None, **options: Any
+) -> Callable[[Function], Function]: ...
+def sentry_transaction(name: _First = None, operation: str | None = None, **options: Any) -> Any:
+    """A Sentry transaction where none is under way, a span of it otherwise."""
+    return _decorator("transaction", name, {"name": name, "operation": operation}, options)
+
+
+@overload
+def sentry_api_monitor(endpoint: Function, /) -> Function: ...
+@overload
+def sentry_api_monitor(endpoint: str | None = None, **options: Any) -> Callable[[Function], Function]: ...
+def sentry_api_monitor(endpoint: _First = None, **options: Any) -> Any:
+    """An endpoint: its errors, its 5xx answers, and answers that take more than five seconds."""
+    return _decorator("api", endpoint, {"endpoint": endpoint}, options)
+
+
+@overload
+def sentry_security_monitor(event_type: Function, /) -> Function: ...
+@overload
+def sentry_security_monitor(
+    event_type: str | None = None, severity: str = "warning", *, audit: bool = False, **options: Any
+) -> Callable[[Function], Function]: ...
+def sentry_security_monitor(
+    event_type: _First = None, severity: str = "warning", *, audit: bool = False, **options: Any
+) -> Any:
+    """Sign-in, permissions: failures always, every call with `audit`."""
+    words = {"event_type": event_type, "severity": severity, "module": options.pop("module", "security")}
+    return _decorator("security", event_type, words, options, audit=audit)
+
+
+class Preset:
+    """`sentry_monitor` for one module of the ERP."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self.__doc__ = f"An operation of the module {module}."
+
+    @overload
+    def __call__(self, operation: Function, /) -> Function: ...
+    @overload
+    def __call__(self, operation: str | None = None, **options: Any) -> Callable[[Function], Function]: ...
+    def __call__(self, operation: _First = None, **options: Any) -> Any:
+        return _decorator("function", operation, {"module": self._module, "operation": operation}, options)
+
+
+monitor_sales_operation = Preset("sales")
+monitor_inventory_operation = Preset("inventory")
+monitor_production_operation = Preset("production")
+monitor_quality_operation = Preset("quality")
+
+
+def _decorator(kind: str, first: _First, words: dict[str, Any], options: dict[str, Any], *, audit: bool = False) -> Any:
+    bare = first is not None and not isinstance(first, str)
+    if bare:
+        words = {name: None if value is first else value for name, value in words.items()}
+
+    def decorate(function: Any) -> Any:
+        try:
+            declared = Declared(function, kind, words, options, audit)
+            running = engine()
+            if running is not None:
+                declared.apply(running)
+            _remember(declared)
+        except Exception:
+            guard.swallow("monitoring a decorated function")
+        return function
+
+    return decorate(first) if bare else decorate
+
+
+class Declared:
+    """What one decorator says. `apply` monitors the function, on whichever engine."""
+
+    def __init__(
+        self, function: Any, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool
+    ) -> None:
+        inner: Any = function
+        while not isinstance(inner, FunctionType) and hasattr(inner, "__func__"):
+            inner = inner.__func__
+        self.module: str = getattr(inner, "__module__", None) or "__main__"
+        self.qualname: str = getattr(inner, "__qualname__", type(inner).__qualname__)
+        self._function: Callable[[], Any] = ref(function, _forget) if _can_be_dropped(function) else lambda: function
+        self._said = (kind, words, options, audit)
+        code = getattr(inner, "__code__", None)
+        self.where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else self.module
+
+    def gone(self) -> bool:
+        return self._function() is None
+
+    def apply(self, running: Engine) -> patch.Layer | None:
+        """The layer that undoes it; None where the function cannot be monitored, which `status` then shows."""
+        function = self._function()
+        if function is None:
+            return None
+        path = f"{self.module}.{self.qualname}"
+        monitor = _monitor(path, self.where, *self._said)
+        name = self.qualname.rpartition(".")[2]
+        try:
+            parent = sys.modules.get(self.module) or ModuleType(self.module)
+            found = resolve.found_in(path, parent, name, function, self.module)
+            if found.function is None:
+                raise CannotPatch(f"{path} has no Python code: name it in monitors.yaml")
+            probe = running._bind(monitor, found, found.function)
+            layer = patch.patch_function(found.function, probe.make, probe, probe.inject)
+        except CannotPatch as reason:
+            running.health.record("failed", monitor["name"], path, str(reason))
+            return None
+        running.health.record("patched", monitor["name"], path, "decorated in the source")
+        return layer
+
+
+_declared: list[Declared] = []
+
+
+def declared() -> Iterator[Declared]:
+    """Everything that was decorated and is still there."""
+    return iter([each for each in _declared if not each.gone()])
+
+
+def _remember(one: Declared) -> None:
+    _declared.append(one)
+
+
+def _forget(_: object) -> None:
+    _declared[:] = [each for each in _declared if not each.gone()]
+
+
+def _can_be_dropped(function: object) -> bool:
+    try:
+        ref(function)
+    except TypeError:
+        return False
+    return isinstance(function, FunctionType)  # a staticmethod object goes as soon as its class is made
+
+
+def _monitor(
+    path: str, where: str, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool
+) -> MonitorData:
+    from .config import units
+
+    unknown = set(options) - set(Options.__annotations__) - {"module", "operation"}
+    if unknown:
+        raise TypeError(f"no decorator takes {min(unknown)!r}")
+    detail = {
+        name: words[name] for name in ("model", "process", "name", "endpoint", "event_type") if words.get(name)
+    }
+    severity = units.severity(options.get("severity") or words.get("severity") or "error")
+    given = options.get("threshold")
+    seconds = units.duration(given) if given is not None else _THRESHOLDS.get(kind)
+    slow = min("warning", severity, key=units.rank)
+    operation = words.get("operation") or options.get("operation") or next(iter(detail.values()), "{name}")
+    return {
+        "name": path, "where": where, "targets": [], "exclude": [], "kind": kind,
+        "module": words.get("module") or options.get("module"), "operation": operation, "detail": detail,
+        "severity": severity, "thresholds": [(seconds, slow)] if seconds is not None else [], "errors": {},
+        "expect": [each if isinstance(each, str) else f"{each.__module__}.{each.__qualname__}"
+                   for each in options.get("expect", ())],
+        "capture": _capture(options.get("capture", {})), "rules": [], "audit": audit,
+        "tags": dict(options.get("tags", {})), "fingerprint": None, "sample": 1.0, "rate_limit": _RATE,
+        "span": "auto", "subclasses": False, "owner": None,
+    }  # fmt: skip
+
+
+def _capture(given: Mapping[str, str] | Iterable[str]) -> dict[str, ExpressionData]:
+    from .config import expressions
+
+    named = given if isinstance(given, dict) else {each: each for each in given}
+    return {name: expressions.parse(text) for name, text in named.items()}
