@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 COMMANDS = {
     "validate": "validate",
     "list": "list_monitors",
+    "explain": "explain",
     "events": "events",
     "status": "status",
+    "spool": "spool",
     "test": "send_test",
     "path": "path",
 }

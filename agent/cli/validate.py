@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from rich.console import Console
+    from rich.text import Text
 
     from ..config.lookup.check import Sighting
     from ..model import Problem
@@ -69,26 +70,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show_targets(seen: list[Sighting]) -> None:
-    """A line for each target: where it was written, what was found."""
     target = console()
     for one in seen:
-        outcome = one.outcome
-        place = f"{one.entry.document.shown}:{one.place.line}: "
-        what = f"{shown_path(outcome.file)}:{outcome.line}" if outcome.found and outcome.line else ""
-        signature = outcome.parameters.text if outcome.parameters and outcome.found else ""
-        more = outcome.reason if not outcome.found else outcome.note
-        said = " ".join(part for part in (what, signature) if part)
-        status = "not installed here" if outcome.absent else outcome.status
-        target.print(
-            styled(
-                (place, "dim"),
-                one.text,
-                " → ",
-                (status, _OUTCOMES.get(outcome.status, "")),
-                f" {said}" if said else "",
-                (f" ({more})" if more else "", "dim"),
-            )
-        )
+        target.print(target_line(one))
+
+
+def target_line(one: Sighting) -> Text:
+    """monitors.yaml:3: shop.create → found code/shop.py:2 (customer, items)"""
+    outcome = one.outcome
+    place = f"{one.entry.document.shown}:{one.place.line}: "
+    what = f"{shown_path(outcome.file)}:{outcome.line}" if outcome.found and outcome.line else ""
+    signature = outcome.parameters.text if outcome.parameters and outcome.found else ""
+    more = outcome.note if outcome.found else outcome.reason
+    said = " ".join(part for part in (what, signature) if part)
+    status = "not installed here" if outcome.absent else outcome.status
+    return styled(
+        (place, "dim"),
+        one.text,
+        " → ",
+        (status, _OUTCOMES.get(outcome.status, "")),
+        f" {said}" if said else "",
+        (f" ({more})" if more else "", "dim"),
+    )
 
 
 def _status(result: Examined) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _KIND_SEVERITY = {"security": "warning"}
 _KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
-_INHERITED = ("severity", "threshold", "rate_limit", "sample", "span")
+INHERITED = ("severity", "threshold", "rate_limit", "sample", "span")
 
 
 class Inherited(NamedTuple):
@@ -32,6 +32,19 @@ class Inherited(NamedTuple):
 
 
 def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> Inherited:
+    chosen = choose(entry, settings, findings)
+    severity = units.severity(chosen["severity"].value) if "severity" in chosen else _KIND_SEVERITY.get(kind, "error")
+    return Inherited(
+        severity,
+        _thresholds(chosen.get("threshold"), severity, kind),
+        _rate_limit(chosen.get("rate_limit")),
+        float(chosen["sample"].value) if "sample" in chosen else 1.0,
+        str(chosen["span"].value) if "span" in chosen else "auto",
+    )
+
+
+def choose(entry: Entry, settings: Settings, findings: Findings) -> dict[str, Placed]:
+    """The word that counts for each of `INHERITED`, where anybody says one."""
     module = entry.value.get("module")
     layers = [layer(entry.document, entry.path, entry.value, findings)]
     declared = settings.modules.get(module) if isinstance(module, str) else None
@@ -43,17 +56,10 @@ def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> 
     layers.append(settings.defaults)
     chosen: dict[str, Placed] = {}
     for one in layers:
-        for key in _INHERITED:
+        for key in INHERITED:
             if key in one:
                 chosen.setdefault(key, one[key])
-    severity = units.severity(chosen["severity"].value) if "severity" in chosen else _KIND_SEVERITY.get(kind, "error")
-    return Inherited(
-        severity,
-        _thresholds(chosen.get("threshold"), severity, kind),
-        _rate_limit(chosen.get("rate_limit")),
-        float(chosen["sample"].value) if "sample" in chosen else 1.0,
-        str(chosen["span"].value) if "span" in chosen else "auto",
-    )
+    return chosen
 
 
 def check_ladder(placed: Placed, findings: Findings) -> None:

@@ -1,0 +1,202 @@
+"""`explain`: one monitor's effective settings, where each came from, and what it would report, when, and as what."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..config.load import examine
+from ..config.lookup.check import check
+from ..config.nearest import did_you_mean
+from ..config.origin import Setting, settings_of
+from ..config.paths import default_config_path
+from ..config.requirements import parse_requirement, unmet
+from ..config.units import format_duration, format_rate
+from ..errors import ConfigError
+from ..hook.apply import matches
+from .environment import add_environment, lookup_of
+from .terminal import console, fail, show_table, shown_path, styled, table
+from .validate import target_line
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..config.load import Examined
+    from ..config.lookup.check import Sighting
+    from ..config.merge import Entry
+    from ..model import MonitorData, PlanData
+
+HELP = "tell what one monitor does, and where each of its settings came from"
+
+
+class Explained(NamedTuple):
+    monitor: MonitorData
+    off: str  # why it is not in force; "" where it is
+    settings: list[Setting]
+    reports: list[tuple[str, str]]  # what → when and how
+    fields: list[tuple[str, str]]  # of the Sentry event
+    targets: list[Sighting]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="TARGET|NAME", help="a monitor's name, or the dotted path of a function")
+    parser.add_argument(
+        "--config", metavar="FILE", help="default: AGENT_CONFIG, or monitors.yaml beside sitecustomize.py"
+    )
+    add_environment(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: explained, 1: there is no such monitor, or the file is wrong as a whole, 2: could not run."""
+    path = args.config or default_config_path(os.environ)
+    try:
+        examined = examine(path, os.environ)
+        if not examined.documents:
+            return fail(f"{shown_path(path)}: {examined.problems[0].message}")
+        chosen = [pair for pair in examined.built if _is_meant(pair, args.what)]
+        if not chosen:
+            return _unknown(examined, args.what)
+        sightings, _ = check(examined._replace(built=chosen), lookup_of(args))
+        explained = [_explain(entry, monitor, examined, sightings) for entry, monitor in chosen]
+        if args.format == "json":
+            print(json.dumps([_as_json(one) for one in explained], indent=2, ensure_ascii=False))
+        else:
+            for one in explained:
+                _show(one)
+    except ConfigError as error:
+        return fail(error)
+    return 0
+
+
+def _is_meant(pair: tuple[Entry, MonitorData], what: str) -> bool:
+    _, monitor = pair
+    dotted = what.replace(":", ".")
+    if what == monitor["name"] or any(dotted == target["path"] for target in monitor["targets"]):
+        return True
+    excluded = any(matches(pattern, dotted) for pattern in monitor["exclude"])
+    swept = any(target["pattern"] and matches(target["path"], dotted) for target in monitor["targets"])
+    return "." in what and swept and not excluded
+
+
+def _unknown(examined: Examined, what: str) -> int:
+    known = [monitor["name"] for _, monitor in examined.built]
+    known += [target["path"] for _, monitor in examined.built for target in monitor["targets"]]
+    hint = did_you_mean(what, known, "see: python -m agent list")
+    wrong = examined.plan["disabled"] if examined.plan is not None else []
+    for line in wrong:
+        if what in line.partition(": ")[0].split(" "):
+            fail(f"{what}: a problem switched it off: {line}")
+            return 1
+    fail(f"no monitor is called `{what}` or names it as a target; {hint}")
+    return 1
+
+
+def _explain(entry: Entry, monitor: MonitorData, examined: Examined, sightings: list[Sighting]) -> Explained:
+    assert examined.settings is not None
+    return Explained(
+        monitor,
+        _why_off(entry, monitor, examined.plan),
+        settings_of(entry, monitor, examined.settings),
+        _reports(monitor, examined.plan),
+        _fields(monitor, examined.plan),
+        [one for one in sightings if one.monitor is monitor],
+    )
+
+
+def _why_off(entry: Entry, monitor: MonitorData, plan: PlanData | None) -> str:
+    if plan is None:
+        return "the file as a whole cannot be used; see: python -m agent validate"
+    if any(one["name"] == monitor["name"] for one in plan["monitors"]):
+        return ""
+    if entry.value.get("enabled") is False:
+        return "`enabled: false`"
+    requires = entry.value.get("requires")
+    reason = unmet(parse_requirement(requires)) if isinstance(requires, str) and requires else ""
+    if reason:
+        return f"it requires `{requires}`: {reason}"
+    here = plan["sentry"]["environment"] or "production"
+    return f"this environment is `{here}`, and it is meant for {', '.join(entry.value.get('environments') or ())}"
+
+
+def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:
+    found = [("never", f"{name}: expected, counted only") for name in monitor["expect"]]
+    ignored = plan["sentry"]["ignore_errors"] if plan is not None else []
+    found += [("never", f"{name}: in sentry.ignore_errors") for name in ignored]
+    found += [(severity, f"when {name} leaves the call") for name, severity in monitor["errors"].items()]
+    found.append((monitor["severity"], "when any other exception leaves the call"))
+    if monitor["kind"] == "api":
+        found.append((monitor["severity"], "when the response's status is 500 or more, though nothing was raised"))
+    found += [
+        (severity, f"when the call takes longer than {format_duration(seconds)}")
+        for seconds, severity in monitor["thresholds"]
+    ]
+    found += [(rule["severity"], f'when {rule["when"]["text"]}: "{rule["message"]}"') for rule in monitor["rules"]]
+    if monitor["audit"]:
+        found.append((monitor["severity"], "every call (audit)"))
+    limit = format_rate(monitor["rate_limit"]) if monitor["rate_limit"] else "no limit"
+    share = f", {monitor['sample']:.0%} of them kept" if monitor["sample"] != 1 else ""
+    found.append(("limit", f"{limit} of equal reports{share}"))
+    return found
+
+
+def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:
+    sentry = plan["sentry"] if plan is not None else None
+    operation = monitor["operation"]
+    found = [
+        ("level", "the severity above"),
+        ("transaction", f"the one under way, else {operation}"),
+        ("fingerprint", ", ".join(monitor["fingerprint"] or [monitor["name"], "error|slow|rule|audit", "the cause"])),
+    ]
+    tags = {
+        **(sentry["tags"] if sentry else {}), **monitor["tags"], "erp.module": monitor["module"] or "",
+        "erp.operation": operation, "erp.kind": monitor["kind"], "erp.monitor": monitor["name"],
+        "erp.report": "error, slow, rule or audit", "erp.owner": monitor["owner"] or "",
+    }  # fmt: skip
+    if monitor["kind"] == "database":
+        tags.update({"db.model": monitor["detail"].get("model", ""), "db.operation": operation})
+    found += [(f"tags.{name}", value) for name, value in tags.items() if value]
+    found += [(f"contexts.erp.{name}", value) for name, value in monitor["detail"].items()]
+    found += [(f"captured {name}", expression["text"]) for name, expression in monitor["capture"].items()]
+    if sentry:
+        found.append(("environment", sentry["environment"] or "production"))
+        found.append(("user", ", ".join(sentry["user"]) or "nothing"))
+    return found
+
+
+def _show(one: Explained) -> None:
+    target = console()
+    monitor = one.monitor
+    target.print(styled((monitor["name"], "bold"), (f"  {monitor['where']}", "dim")))
+    if one.off:
+        target.print(styled(("not in force: ", "yellow"), one.off))
+    for seen in one.targets:
+        target.print(target_line(seen))
+    target.print()
+    settings = table("SETTING", "VALUE", "FROM", folding="VALUE")
+    for setting in one.settings:
+        settings.add_row(*map(styled, setting))
+    show_table(settings)
+    target.print()
+    for title, rows in (("REPORTED AS", one.reports), ("IN SENTRY", one.fields)):
+        made = table(title, "WHEN" if rows is one.reports else "VALUE", folding="WHEN")
+        for row in rows:
+            made.add_row(*map(styled, row))
+        show_table(made)
+        target.print()
+
+
+def _as_json(one: Explained) -> dict[str, Any]:
+    return {
+        "monitor": one.monitor,
+        "in_force": not one.off,
+        "why_not": one.off or None,
+        "settings": [setting._asdict() for setting in one.settings],
+        "reports": [{"as": severity, "when": when} for severity, when in one.reports],
+        "sentry": dict(one.fields),
+        "targets": [
+            {"target": seen.text, "outcome": seen.outcome.status, "file": seen.outcome.file, "line": seen.outcome.line}
+            for seen in one.targets
+        ],
+    }
