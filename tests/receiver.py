@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     status: int = 200
     headers: dict[str, str] = {}
     body: bytes | None = None
-    how: str = "answer"  # answer | hang | reset | half-closed | drip
+    how: str = "answer"  # answer | hang | reset | half-closed | drip | drip-headers
     keep: bool | None = None  # keep the envelope although the answer says otherwise, or the reverse
 
 
@@ -34,6 +34,7 @@ HANG = Answer(how="hang")
 RESET = Answer(how="reset")
 HALF_CLOSED = Answer(how="half-closed")  # the server says it is done writing, without an answer
 DRIP = Answer(how="drip")  # an answer that comes a byte at a time and does not end
+DRIP_HEADERS = Answer(how="drip-headers")  # the same, and it never gets beyond its headers
 
 
 class Request(NamedTuple):
@@ -86,8 +87,13 @@ class Receiver:
     """Use as a context manager. `answers` are used up one for each request, then `default` holds."""
 
     def __init__(
-        self, answers: tuple[Answer | int, ...] = (), default: Answer | int = 200, log: str | None = None
+        self,
+        answers: tuple[Answer | int, ...] = (),
+        default: Answer | int = 200,
+        log: str | None = None,
+        certificate: str | None = None,
     ) -> None:
+        """`certificate` is a file with a key and a certificate for localhost: then it speaks TLS."""
         self._changed = threading.Condition()
         self._answers = list(answers)
         self.default = default
@@ -122,11 +128,22 @@ class Receiver:
                     super().handle_error(request, client_address)  # a client that was killed is no error
 
         self._server = Server(("127.0.0.1", 0), Handler)
+        self._secure = certificate is not None
+        if certificate is not None:
+            import ssl
+
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def dsn(self) -> str:
+        if self._secure:
+            return f"https://public@localhost:{self.port}/42"
         return f"http://public@127.0.0.1:{self.port}/42"
 
     def __enter__(self) -> Receiver:
@@ -241,6 +258,57 @@ class Receiver:
         with contextlib.suppress(OSError):
             while not self._over.wait(0.05):
                 handler.wfile.write(b"x")
+
+    def _drip_headers(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        with contextlib.suppress(OSError):
+            while not self._over.wait(0.05):
+                handler.wfile.write(b"x")
+
+
+class Tunnels:
+    """A forward proxy that does CONNECT. Use as a context manager; `targets` are those it was asked for."""
+
+    def __init__(self) -> None:
+        self.targets: list[str] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_CONNECT(self) -> None:
+                proxy.targets.append(self.path)
+                host, _, port = self.path.rpartition(":")
+                with socket.create_connection((host, int(port))) as there:
+                    self.send_response(200)
+                    self.end_headers()
+                    back = threading.Thread(target=_pump, args=(there, self.connection), daemon=True)
+                    back.start()
+                    _pump(self.connection, there)
+                    back.join()
+                self.close_connection = True
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.port: int = self._server.server_address[1]
+
+    def __enter__(self) -> Tunnels:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def main() -> None:

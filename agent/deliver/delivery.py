@@ -185,6 +185,7 @@ class Delivery:
         elif outcome.kind == transport.UNREACHABLE or not self._pace.wait(entry.category):
             self._fail(entry)  # the second: a 429 that limits other categories than this one
         if self._pace.wait(entry.category) > _BRIEF:
+            self._pace.explain(outcome.detail)
             self._pace.save()
 
     def _succeed(self, entry: Entry) -> None:
@@ -194,6 +195,7 @@ class Delivery:
         self._failing.clear()
         self._failures = 0
         self.trouble = ""
+        self._pace.explain("")
         self._pace.save()
         self._means.counted("sent", entry.category, 1)
 

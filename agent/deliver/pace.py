@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 #: Keys of a Pace beside Sentry's categories: its limit for all of them, and our own backoff.
 ALL = "*"
 BACKOFF = "!"
+_NOTE = "# "
 
 
 class Pace:
@@ -20,6 +21,7 @@ class Pace:
         self._clock = clock
         self._holds: dict[str, tuple[float, float]] = {}  # category → (until when, granted seconds)
         self._changed = False
+        self.note = ""  # why the last try did not deliver, for `spool status`
 
     def wait(self, category: str) -> float:
         """Seconds until an envelope of this category may go; 0.0 when it may now. "" asks for any category at all."""
@@ -35,6 +37,11 @@ class Pace:
         self._holds[key] = (self._clock() + seconds, seconds)
         self._changed = True
 
+    def explain(self, note: str) -> None:
+        note = " ".join(note.split())
+        self._changed = self._changed or note != self.note
+        self.note = note
+
     def forget_backoff(self) -> None:
         self._changed = self._holds.pop(BACKOFF, None) is not None or self._changed
 
@@ -42,9 +49,12 @@ class Pace:
         """Take over what the last one to deliver had been told. A file that makes no sense says nothing."""
         self._changed = False
         self._holds = {}
+        self.note = ""
         try:
-            rows = [line.split() for line in (files.read_own(self._path) or b"").decode("ascii").splitlines()]
+            lines = (files.read_own(self._path) or b"").decode("utf-8").splitlines()
+            rows = [line.split() for line in lines if not line.startswith(_NOTE)]
             self._holds = {key: (float(until), float(granted)) for key, until, granted in rows}
+            self.note = "".join(line[len(_NOTE) :] for line in lines if line.startswith(_NOTE))
         except (OSError, ValueError, files.UnreadableError):
             pass
 
@@ -54,8 +64,10 @@ class Pace:
         self._changed = False
         self._holds = {key: hold for key, hold in self._holds.items() if self._left(key)}
         rows = [f"{key} {until!r} {granted!r}\n" for key, (until, granted) in self._holds.items()]
+        if self.note:
+            rows.append(f"{_NOTE}{self.note}\n")
         try:
-            files.replace(self._path, "".join(rows).encode("ascii"))
+            files.replace(self._path, "".join(rows).encode("utf-8", "replace"))
         except (OSError, ValueError):
             pass  # other processes will be told by Sentry themselves
 

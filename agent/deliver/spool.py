@@ -229,17 +229,10 @@ class Spool:
         return self._read(self._folder(entry), entry)
 
     def _read(self, folder: str, entry: Entry) -> Envelope | None:
-        from . import wire
-
         data = files.read_own(os.path.join(folder, entry.name))
         if data is None:
             return None
-        try:
-            parsed = wire.decode(data)
-        except wire.EnvelopeError as error:
-            raise UnreadableError(str(error)) from None
-        if not parsed.items:
-            raise UnreadableError("the envelope has no items")
+        _check(data)
         return Envelope(entry.event_id, entry.category, data)
 
     def _folder(self, entry: Entry) -> str:
@@ -253,6 +246,27 @@ class Spool:
     def release(self, entry: Entry) -> bool:
         """Let an envelope that was held back be sent. Whether it was there. Raises OSError."""
         return self._move(self._folders.held, entry)
+
+    def adopt(self, name: str, data: bytes) -> bool:
+        """Take in an envelope under the name that another spool gave it. False where it lies here already.
+
+        Raises UnreadableError for a name or data that no spool wrote, and OSError.
+        """
+        entry = parse_name(name)
+        if entry is None or os.path.basename(name) != name:
+            raise UnreadableError("it has no name of a spool")
+        _check(data)
+        if os.path.lexists(os.path.join(self._target, name)):
+            return False
+        self._folders.put(self._target, name, data)
+        return True
+
+    def size(self, entry: Entry) -> int:
+        """Bytes on disk; 0 where somebody has taken it."""
+        try:
+            return os.lstat(os.path.join(self._folder(entry), entry.name)).st_size
+        except OSError:
+            return len(entry.data or b"")
 
     def settle(self, limit: int | None = None) -> int:
         """Move what waits in memory to the disk as far as that works now; the number that still waits in memory."""
@@ -333,3 +347,14 @@ class Spool:
         except FileNotFoundError:
             return False
         return True
+
+
+def _check(data: bytes) -> None:
+    from . import wire
+
+    try:
+        parsed = wire.decode(data)
+    except wire.EnvelopeError as error:
+        raise UnreadableError(str(error)) from None
+    if not parsed.items:
+        raise UnreadableError("the envelope has no items")

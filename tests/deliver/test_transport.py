@@ -8,7 +8,7 @@ import time
 import pytest
 import receiver as receiver_module
 from kit import ROOT, envelope
-from receiver import DRIP, HALF_CLOSED, HANG, RESET, Answer, Receiver
+from receiver import DRIP, DRIP_HEADERS, HALF_CLOSED, HANG, RESET, Answer, Receiver, Tunnels
 
 from agent.deliver import transport, wire
 from agent.deliver.transport import Dsn, DsnError, Outcome, Transport, parse_dsn, parse_limits
@@ -130,6 +130,7 @@ def test_the_connection_is_kept_between_envelopes(receiver):
         (RESET, "unreachable", {}),
         (HALF_CLOSED, "unreachable", {}),
         (DRIP, "rejected", {}),
+        (DRIP_HEADERS, "unreachable", {}),
     ],
 )
 def test_answers(receiver, answer, kind, limits):
@@ -182,6 +183,96 @@ def test_a_proxy_of_the_environment_is_used_and_no_proxy_obeyed(receiver, monkey
         assert send(receiver).kind == transport.ACCEPTED
         assert len(receiver.requests) == 1
         assert len(proxy.requests) == 1
+
+
+def openssl(*arguments, cwd):
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A folder with ca.pem and, signed by it, server.pem for localhost."""
+    import shutil
+
+    if not shutil.which("openssl"):
+        pytest.skip("there is no openssl command")
+    place = tmp_path_factory.mktemp("authority")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    (place / "ext").write_text(
+        "subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\nbasicConstraints=CA:FALSE\n"
+    )
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=A test authority",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign", cwd=place)  # fmt: skip
+    openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost", cwd=place)
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-days", "2", "-extfile", "ext", "-out", "server.crt", cwd=place)  # fmt: skip
+    (place / "server.pem").write_text((place / "server.key").read_text() + (place / "server.crt").read_text())
+    return place
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_tls_with_an_authority_of_the_environment(authority, monkeypatch, variable):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(variable, str(authority / "ca.pem"))
+    with Receiver(certificate=str(authority / "server.pem")) as secure:
+        one = envelope(size=100_000)
+        assert send(secure, one.data).kind == transport.ACCEPTED
+        assert secure.ids == [one.event_id]
+        secure.program(DRIP_HEADERS)
+        began = time.monotonic()
+        assert send(secure, connect_timeout=0.3, read_timeout=0.4).kind == transport.UNREACHABLE
+        assert time.monotonic() - began < 5
+
+
+def test_tls_that_nobody_vouches_for_is_unreachable_and_gets_no_data(authority, monkeypatch):
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    with Receiver(certificate=str(authority / "server.pem")) as secure:
+        outcome = send(secure)
+        assert outcome.kind == transport.UNREACHABLE
+        assert "CERTIFICATE_VERIFY_FAILED" in outcome.detail
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+        carrier = Transport(parse_dsn(secure.dsn.replace("localhost", "127.0.0.1")))  # not what it was issued for
+        assert carrier.send(envelope().data).kind == transport.UNREACHABLE
+        assert secure.requests == []
+
+
+def test_tls_through_a_proxy_and_around_it(authority, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    with Receiver(certificate=str(authority / "server.pem")) as secure, Tunnels() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        assert send(secure).kind == transport.ACCEPTED
+        assert proxy.targets == [f"localhost:{secure.port}"]
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        assert send(secure).kind == transport.ACCEPTED
+        assert len(proxy.targets) == 1
+        assert len(secure.ids) == 2
+
+
+def test_a_server_that_takes_a_request_by_the_byte_does_not_hold_the_sender():
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        over = threading.Event()
+
+        def dawdle():
+            connection, _ = server.accept()
+            with connection:
+                while not over.wait(0.05) and connection.recv(64):
+                    pass
+
+        thread = threading.Thread(target=dawdle)
+        thread.start()
+        import os
+
+        big = wire.encode("a" * 32, "attachment", os.urandom(3_000_000))
+        carrier = Transport(parse_dsn(f"http://k@127.0.0.1:{server.getsockname()[1]}/1"), connect_timeout=0.3, read_timeout=0.3)  # fmt: skip
+        began = time.monotonic()
+        assert carrier.send(big).kind == transport.UNREACHABLE
+        assert time.monotonic() - began < 10
+        over.set()
+        thread.join()
 
 
 def test_https_goes_through_a_proxy_by_connect(monkeypatch):
