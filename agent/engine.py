@@ -5,6 +5,7 @@ Wires the applier, the probes and the sink together, and keeps them right across
 
 import os
 import sys
+import time
 
 from . import guard
 from .health import Health
@@ -25,15 +26,16 @@ if TYPE_CHECKING:
 
 class Engine:
     def __init__(self, index: "Index", state: str) -> None:
-        self.sentry, self.spool = index.settings()
+        self.sentry, self.spool = index.sentry, index.spool
         self.state = state
         self._index = index
         self.health = Health(os.path.join(state, "run"), index.path, index.stale)
+        self._said = 0  # of index.notes
         for problem in index.problems:
             self.health.record("problem", problem)
         if index.stale:
-            self.health.record("problem", "the last good plan is in force: " + index.stale)
-            self.health.flush()
+            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
+            self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
         self._sink: "Sink | None" = None
         self.applier = Applier(index.monitors_of, self._bind, self._record)
         self._integrations = _Integrations(self)
@@ -48,6 +50,9 @@ class Engine:
         """A module that a monitor or an integration names has just been run."""
         self.applier.imported(name, module)
         self._integrations.imported(name, module)
+        for note in self._index.notes[self._said :]:
+            self.health.record("problem", note)
+        self._said = len(self._index.notes)
         self.health.flush()
 
     def sink(self) -> "Sink":
@@ -62,15 +67,7 @@ class Engine:
         return self._sink
 
     def _packages(self) -> "tuple[str, ...]":
-        """The top-level packages that the user's own monitors name: the ERP's, wherever they are installed."""
-        return tuple(
-            {
-                target["path"].partition(".")[0]: None
-                for monitor in self._index.all_monitors()
-                if not monitor["where"].startswith("packs/")
-                for target in monitor["targets"]
-            }
-        )
+        return tuple(self._index.packages)
 
     def set_up_sdk(self, framework: str) -> None:
         """A framework was imported: give the Sentry SDK its integration and our spool, if there is a DSN."""
@@ -125,6 +122,7 @@ class Engine:
             from .hook import patch
 
             patch.after_fork()
+            self.health.after_fork()
             if self._sink is not None:
                 self._sink.after_fork()
         except Exception:

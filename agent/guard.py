@@ -7,9 +7,17 @@ error, keeps its text for `status`, writes one stderr line for each distinct pla
 
 import os
 import sys
+import time
+
+from .start import is_on
 
 #: With AGENT_TESTING=1 internal errors are raised instead of swallowed.
 LOUD = os.environ.get("AGENT_TESTING") == "1"
+
+#: With AGENT_DEBUG=1 each step of the start is explained on stderr. Ask before the text is made.
+DEBUG = is_on("AGENT_DEBUG")
+
+_began = time.perf_counter()
 
 #: "where: what" of the internal errors so far, with how often each happened.
 internal_errors: "dict[str, int]" = {}
@@ -25,6 +33,11 @@ def say(line: str) -> None:
             stream.write("agent: " + line + "\n")
     except Exception:
         pass
+
+
+def step(what: str) -> None:
+    """For AGENT_DEBUG: what is being done, and how long after the agent's start."""
+    say("+%.1f ms %s" % ((time.perf_counter() - _began) * 1000, what))
 
 
 def swallow(where: str) -> None:

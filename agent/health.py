@@ -2,6 +2,7 @@
 
 Each process appends lines to a file of its own, `run/PID-STARTED.state`; a process that has nothing to say has no file.
 A line is the Python literal of a tuple whose first item names it: process, patched, waiting, failed, problem, counts.
+The counters stand in one line, written over again while nothing else has been said since.
 The file is opened for each batch of lines and never kept open: hosts close and reuse file descriptors when they
 daemonise, and a line of ours must never land in a file of theirs.
 """
@@ -11,13 +12,16 @@ import sys
 import time
 from _thread import allocate_lock
 
+from . import private
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _KEEP = 200  # files of processes that have ended
 _FOLD = 1000  # counts that may wait to be added up
-_EVERY = 1.0  # seconds between two writings of the counters
+_EVERY = 1.0  # seconds between two writings of the counters…
+_FEW = 40  # …where there are more of them than this: fewer are written with every report, which `os._exit` may follow
 
 
 class Health:
@@ -30,8 +34,10 @@ class Health:
         self._lines: "list[tuple[Any, ...]]" = []
         self._memory: "list[tuple[Any, ...]]" = []  # lines that a forked child must repeat in its own file
         self._written = 0.0
+        self._last = (-1, 0)  # where the line of counters lies that ends the file, and its length
         self._counted: "list[tuple[tuple[str, str], int]]" = []
         self._folding = allocate_lock()
+        self._writing = allocate_lock()
         self.counts: "dict[tuple[str, str], int]" = {}
         self.unwritable = ""
 
@@ -56,41 +62,62 @@ class Health:
 
     def flush(self, final: bool = False) -> None:
         """Write what is remembered. Raises nothing."""
+        # A lock is never waited for: a signal handler may have interrupted its holder in this very thread.
+        if not self._writing.acquire(final, 0.1 if final else -1):
+            return  # another thread is at it; what it has not seen is written with the next report, or at exit
         try:
             now = time.time()
-            if len(self._counted) > _FOLD or final or now - self._written > _EVERY:
+            due = final or now - self._written > _EVERY or len(self.counts) <= _FEW
+            if due or len(self._counted) > _FOLD:
                 self._fold()
-            if self.counts and (final or self._lines or now - self._written > _EVERY):
-                self._lines.append(("counts", now, dict(self.counts)))
-                self._written = now
-            if not self._lines:
-                return
             lines, self._lines = self._lines, []
-            self._write(lines, now)
+            if not lines and not (due and self.counts):
+                return
+            self._written = now
+            self._write(lines, dict(self.counts), now)
         except OSError as error:
             self.unwritable = str(error)
         except Exception:
             from . import guard
 
             guard.swallow("writing the state file")
+        finally:
+            self._writing.release()
 
-    def _write(self, lines: "list[tuple[Any, ...]]", now: float) -> None:
+    def after_fork(self) -> None:
+        """In a forked child: what the parent counted and has not written yet is the parent's to write."""
+        self._folding = allocate_lock()
+        self._writing = allocate_lock()
+        self._counted = []
+        self.counts = {}
+        self._lines = []
+        self._written = 0.0
+
+    def _write(self, lines: "list[tuple[Any, ...]]", counts: "dict[tuple[str, str], int]", now: float) -> None:
         pid = os.getpid()
         if pid != self._pid:
             if self._pid:  # a fork: the child says for itself what it inherited
                 lines = self._memory + [line for line in lines if line not in self._memory]
             self._pid = pid
-            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            self._last = (-1, 0)
+            private.make(self.directory)
             self._file = os.path.join(self.directory, "%d-%d.state" % (pid, now * 1000))
             prune(self.directory, _KEEP)
             header = ("process", pid, now, _program(), sys.version.split()[0], self._config, self._note)
             lines = [header, *lines]
         self._memory += [line for line in lines if line[0] in ("patched", "waiting", "failed", "problem")]
-        text = "".join([repr(line) + "\n" for line in lines])
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        said = "".join([repr(line) + "\n" for line in lines]).encode("utf-8", "backslashreplace")
+        counted = repr(("counts", now, counts)).encode("utf-8", "backslashreplace") + b"\n" if counts else b""
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         descriptor = os.open(self._file, flags, 0o600)
         try:
-            os.write(descriptor, text.encode("utf-8", "backslashreplace"))
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            at, length = self._last
+            if not said and at >= 0 and end == at + length:  # counters only grow, so that nothing of the old is left
+                os.lseek(descriptor, at, os.SEEK_SET)
+                end, counted = at, counted[:-1].ljust(length - 1) + b"\n"
+            os.write(descriptor, said + counted)
+            self._last = (end + len(said), len(counted))
         finally:
             os.close(descriptor)
 

@@ -15,10 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-#: First line of a plan file: this word, the interpreter, the sizes of the header and of the index that follow.
-FORMAT = b"erp-agent-plan-5"
+    #: (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…], early, processes)
+    Header = tuple[Any, ...]
+    #: Where something lies in a plan file: its offset after the index, its size.
+    Place = tuple[int, int]
 
-_NO = ("", "0", "false", "no", "off")
+#: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of it all.
+FORMAT = b"erp-agent-plan-7"
+
+_OFF = ("", "0", "false", "no", "off")
+
+
+def is_on(variable: str) -> bool:
+    value = os.environ.get(variable)
+    return value is not None and value.strip().lower() not in _OFF
 
 
 def config_path(environ: "Mapping[str, str]") -> str:
@@ -33,20 +43,52 @@ def state_folder(environ: "Mapping[str, str]", config: str) -> str:
     """The folder for everything that the agent writes for this configuration.
 
     AGENT_STATE_DIR or the user's state folder; in it, one folder for each configuration file, so that two ERPs of one
-    user never mix their events.
+    user never mix their events. Users who share AGENT_STATE_DIR get a folder each.
     """
-    base = environ.get("AGENT_STATE_DIR")
-    if not base:
-        home = environ.get("XDG_STATE_HOME") or (
-            os.path.join(environ["HOME"], ".local", "state") if environ.get("HOME") else ""
-        )
-        if os.path.isabs(home):
-            base = os.path.join(home, "erp-sentry-agent")
-        else:
-            user = os.getuid() if hasattr(os, "getuid") else 0
-            base = "/var/tmp/erp-sentry-agent-%d" % user  # noqa: S108  (made 0700, owner checked)
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    named = environ.get("AGENT_STATE_DIR")
+    base = os.path.abspath(os.path.expanduser(named)) if named else _base(environ, user)
     name = os.path.basename(os.path.dirname(config)) or "root"
-    return os.path.join(os.path.abspath(os.path.expanduser(base)), "%s-%08x" % (name, _hash(config)))
+    folder = os.path.join(base, "%s-%08x" % (name, _hash(config)))
+    try:
+        if os.lstat(folder).st_uid != user and hasattr(os, "geteuid"):
+            folder += "-%d" % user
+    except OSError:
+        pass
+    return folder
+
+
+def _base(environ: "Mapping[str, str]", user: int) -> str:
+    home = environ.get("XDG_STATE_HOME") or (
+        os.path.join(environ["HOME"], ".local", "state") if environ.get("HOME") else ""
+    )
+    if os.path.isabs(home):
+        base = os.path.join(home, "erp-sentry-agent")
+        if _may_write(base, user):
+            return base
+    base = "/var/tmp/erp-sentry-agent-%d" % user  # noqa: S108  (made 0700, owner checked)
+    try:
+        status = os.lstat(base)
+    except OSError:
+        return base
+    if status.st_uid != user or status.st_mode & 0o170000 != 0o040000:
+        return os.devnull + "/somebody-else-has-taken-" + os.path.basename(base)  # nothing can ever be written there
+    return base
+
+
+def _may_write(base: str, user: int) -> bool:
+    """Is this the user's own home? It may be read-only, or that of whoever called sudo."""
+    there = base
+    while True:
+        try:
+            owner = os.stat(there).st_uid
+        except OSError:
+            if there == os.path.dirname(there):
+                return False
+            there = os.path.dirname(there)
+            continue
+        # root could write anywhere, and must not leave files in other people's homes
+        return (owner == user or (there != base and user != 0)) and os.access(there, os.W_OK)
 
 
 def _hash(text: str) -> int:
@@ -55,6 +97,20 @@ def _hash(text: str) -> int:
     for byte in text.encode("utf-8", "surrogateescape"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
     return value
+
+
+def plan_file(state: str, kind: str = "plan", variant: str = "") -> str:
+    """Where the plan for this Python and this environment (`sys.prefix`) lies.
+
+    What is installed decides what `requires` finds and whether yaml can be imported at all: two environments that share
+    a configuration must not share a plan.
+    """
+    return os.path.join(state, "%s-%d.%d-%08x%s.bin" % (kind, *sys.version_info[:2], _hash(sys.prefix), variant))
+
+
+def variant_of(header: "Header") -> str:
+    """Processes whose environment variables differ take turns: each set of values has a plan of its own."""
+    return "-%08x" % _hash(repr([os.environ.get(name) for name, _ in header[2]]))
 
 
 def stamp(name: str) -> "tuple[int, int, int] | None":
@@ -66,69 +122,168 @@ def stamp(name: str) -> "tuple[int, int, int] | None":
     return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def unchanged(header: "tuple[Any, ...]") -> bool:
-    """Are the files and variables that a plan was made from as they were?"""
-    _, watched, environment, _ = header
-    for name, value in environment:
-        if os.environ.get(name) != value:
+def unchanged(header: "Header", environment: bool = True) -> bool:
+    """Are the files, and the variables, that a plan was made from as they were?"""
+    if environment:
+        for name, value in header[2]:
+            if os.environ.get(name) != value:
+                return False
+    for name, stamped in header[1]:
+        if stamp(name) != stamped:
             return False
-    return all(stamp(name) == stamped for name, stamped in watched)
+    for name, stamped, names, suffix in header[3]:
+        # Other files come and go in such a folder, too: only those that would be included matter.
+        if stamp(name) != stamped and listing(name, suffix) != names:
+            return False
+    return True
 
 
-def read_header(descriptor: int, path: str) -> "tuple[tuple[Any, ...], int, int] | None":
-    """The header of a plan file for the configuration `path`, and where its index lies; None for anything else."""
-    data = os.read(descriptor, 8192)
-    line, _, rest = data.partition(b"\n")
-    words = line.split(b" ")
-    if len(words) != 4 or words[0] != FORMAT or words[1] != b"%x" % sys.hexversion:
-        return None
-    size = int(words[2])
-    if len(rest) < size:  # many included files
-        rest += os.read(descriptor, size - len(rest))
-    header: "tuple[Any, ...]" = marshal.loads(rest[:size])  # noqa: S302  (the user's own file: the owner was checked)
-    return (header, len(line) + 1 + size, int(words[3])) if header[0] == path else None
+def listing(folder: str, suffix: str) -> "list[str]":
+    try:
+        return sorted([name for name in os.listdir(folder) if name.endswith(suffix)])
+    except OSError:
+        return []
 
 
 def open_own(file: str) -> "int | None":
-    """A descriptor of a file that belongs to this user and is no link, or None."""
+    """A descriptor of a file that belongs to this user, that nobody else may write, and that is no link; or None."""
     try:
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         return None
-    if hasattr(os, "getuid") and os.fstat(descriptor).st_uid != os.getuid():
-        os.close(descriptor)
-        return None
+    if hasattr(os, "geteuid"):
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            os.close(descriptor)
+            return None
     return descriptor
+
+
+def read(descriptor: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = os.read(descriptor, size - len(data))
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+class PlanFile:
+    """A plan file whose header has been read. What follows the header is read when it is asked for."""
+
+    __slots__ = ("_at", "_identity", "_parts", "_raw", "_top", "file", "header")
+
+    def __init__(self, file: str, header: "Header", raw: bytes, at: int, identity: "tuple[int, ...]") -> None:
+        self.file = file
+        self.header = header
+        self._raw = raw
+        self._at = at
+        self._identity = identity
+        self._top: "Any" = None
+        self._parts: "dict[str, dict[str, Any]]" = {}
+
+    @property
+    def top(self) -> "tuple[dict[str, Place], frozenset[str], Place, Place]":
+        """({top-level package: its part}, packages with patterns, the settings, the sizes of the monitors)"""
+        if self._top is None:
+            self._top = marshal.loads(self._raw)  # noqa: S302  (the user's own file: the owner was checked)
+            self._raw = b""
+        top: "tuple[dict[str, Place], frozenset[str], Place, Place]" = self._top
+        return top
+
+    def part(self, root: str) -> "dict[str, list[Place]]":
+        """{module: its monitors' places} of one top-level package; patterns stand under "*"."""
+        part = self._parts.get(root)
+        if part is None:
+            place = self.top[0].get(root)
+            part = self._parts[root] = self.load(place) if place is not None else {}
+        return part
+
+    def __contains__(self, name: object) -> bool:
+        root = str(name).partition(".")[0]
+        if root not in self.top[0]:
+            return False
+        part = self.part(root)
+        return name in part or "*" in part
+
+    def load(self, place: "Place") -> "Any":
+        return marshal.loads(self.bytes_at(place))  # noqa: S302
+
+    def bytes_at(self, place: "Place") -> bytes:
+        """Raises Replaced where another process has written a newer plan since."""
+        descriptor = open_own(self.file)
+        if descriptor is None:
+            raise Replaced
+        try:
+            if _identity(descriptor) != self._identity:
+                raise Replaced
+            os.lseek(descriptor, self._at + place[0], os.SEEK_SET)
+            return read(descriptor, place[1])
+        finally:
+            os.close(descriptor)
+
+
+class Replaced(Exception):
+    """The plan file is not the one that was opened before."""
+
+
+def _identity(descriptor: int) -> "tuple[int, ...]":
+    status = os.fstat(descriptor)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def open_plan(file: str, path: str) -> "PlanFile | None":
+    """The plan in `file` for the configuration `path`, fresh or not; None for one that is torn or of another making."""
+    descriptor = open_own(file)
+    if descriptor is None:
+        return None
+    try:
+        identity = _identity(descriptor)
+        data = os.read(descriptor, 16384)
+        line, _, rest = data.partition(b"\n")
+        words = line.split(b" ")
+        if len(words) != 5 or words[0] != FORMAT or words[1] != b"%d.%d" % sys.version_info[:2]:
+            return None
+        first, second = int(words[2]), int(words[3])
+        if len(rest) < first + second:  # many included files, or many packages
+            rest += read(descriptor, first + second - len(rest))
+        header = marshal.loads(rest[:first])  # noqa: S302
+        at = len(line) + 1 + first + second
+        if header[0] != path or identity[1] != at + int(words[4]):
+            return None
+        return PlanFile(file, header, rest[first : first + second], at, identity)
+    except (ValueError, EOFError, TypeError, IndexError, OSError):
+        return None
+    finally:
+        os.close(descriptor)
 
 
 class Lookout:
     """Stands on `sys.meta_path` until a module that a monitor names is imported, and then gives way to the Finder.
 
-    The index is read with the first import of all: a process that imports nothing does not read it.
+    The index is decoded with the first import of all: a process that imports nothing does not decode it.
     """
 
-    def __init__(self, path: str, state: str, file: str, header: "tuple[Any, ...]", at: int, size: int) -> None:
-        self._place = (path, state)
-        self._file = file
-        self._header = header
-        self._at = at
-        self._size = size
-        self._modules: "dict[str, Any] | None" = None
-        self._roots: "dict[str, Any]" = {}
-        self._extra: "Mapping[str, str]" = HOOKS
+    def __init__(self, state: str, plan: PlanFile) -> None:
+        self.state = state
+        self.plan: "PlanFile | None" = plan
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        plan = self.plan
+        if plan is None:
+            return None
         try:
-            modules = self._modules
-            if modules is None:
-                modules = self._read_index()
             finders = sys.meta_path
             if finders[0] is not self and self in finders:
                 # Another finder has put itself in front: what it finds we would never see.
                 finders.insert(0, self)
                 del finders[finders.index(self, 1)]
-            if name not in modules and name not in HOOKS and name.partition(".")[0] not in self._roots:
-                return None
+            try:
+                if name not in HOOKS and name not in plan:
+                    return None
+            except Replaced:
+                pass  # begin again with that one
             finder = self.give_way()
         except Exception:
             from . import guard
@@ -137,37 +292,14 @@ class Lookout:
             return None
         return finder.find_spec(name, path, target) if finder is not None else None
 
-    def _read_index(self) -> "dict[str, Any]":
-        descriptor = open_own(self._file)
-        if descriptor is not None:
-            try:
-                found = read_header(descriptor, self._place[0])
-                if found is not None and found[0] == self._header:
-                    os.lseek(descriptor, self._at, os.SEEK_SET)
-                    self._modules, self._roots = marshal.loads(_read(descriptor, self._size))  # noqa: S302
-                    return self._modules
-            finally:
-                os.close(descriptor)
-        self.give_way()  # another process has written a newer plan since: begin again with that one
-        self._modules = {}
-        return self._modules
-
     def give_way(self) -> "Any":
         """Load the agent; answers its Finder, which now stands where this stood, or None."""
+        plan, self.plan = self.plan, None
+        if plan is None:
+            return None
         from . import bootstrap
 
-        place = sys.meta_path.index(self) if self in sys.meta_path else 0
-        return bootstrap.begin(*self._place, instead_of=self, place=place)
-
-
-def _read(descriptor: int, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        chunk = os.read(descriptor, size - len(data))
-        if not chunk:
-            break
-        data += chunk
-    return data
+        return bootstrap.begin(plan.header[0], self.state, instead_of=self)
 
 
 #: Module of a framework → the integration that wants to know of its import.
@@ -182,26 +314,35 @@ HOOKS = {
 
 def start() -> None:
     """Start the agent, if it is wanted here. What goes wrong is said on one line of stderr at most."""
-    if os.environ.get("AGENT_DISABLED", "").strip().lower() not in _NO:
+    if is_on("AGENT_DISABLED"):
         return
     path = config_path(os.environ)
     state = state_folder(os.environ, path)
-    file = os.path.join(state, "plan.bin")
-    descriptor = open_own(file)
-    found = None
-    if descriptor is not None:
-        try:
-            found = read_header(descriptor, path)
-        except (ValueError, EOFError, TypeError, IndexError, OSError):
-            found = None  # torn: made again
-        finally:
-            os.close(descriptor)
-    if found is None or not unchanged(found[0]):
+    if is_on("AGENT_DEBUG") or is_on("AGENT_STRICT"):
+        from . import bootstrap
+
+        bootstrap.begin_loudly(path, state)
+        return
+    lookout = look_out(path, state)
+    if lookout is None:
+        if not os.environ.get("AGENT_CONFIG") and not os.path.exists(path):
+            return  # nothing was ever configured here: no reason to bother every Python of the machine
         from . import bootstrap
 
         bootstrap.begin(path, state)
-        return
-    lookout = Lookout(path, state, file, *found)
+
+
+def look_out(path: str, state: str) -> "Lookout | None":
+    """On `sys.meta_path`, where there is a fresh plan."""
+    plan = open_plan(plan_file(state), path)
+    if plan is None:
+        return None
+    if not unchanged(plan.header):
+        plan = open_plan(plan_file(state, variant=variant_of(plan.header)), path)
+        if plan is None or not unchanged(plan.header):
+            return None
+    lookout = Lookout(state, plan)
     sys.meta_path.insert(0, lookout)
-    if found[0][3]:  # a module that is imported before the agent, or by the agent itself, is named
+    if plan.header[4]:  # a module that is imported before the agent, or by the agent itself, is named
         lookout.give_way()
+    return lookout

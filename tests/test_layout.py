@@ -13,7 +13,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 #: Imports point one way: a part may import parts of its own rank or below, never above.
 RANK = {
     "model": 0, "errors": 0,
-    "start": 0, "version": 0, "guard": 1, "health": 1,
+    "start": 0, "version": 0, "private": 0, "programs": 0, "guard": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
     "integrations": 5, "engine": 6, "bootstrap": 7,
     "running": 8, "api": 9, "decorate": 9, "testing": 9,
@@ -114,9 +114,9 @@ def test_the_hot_path_imports_next_to_nothing():
 
 def test_start_up_files_import_next_to_nothing():
     assert {name for name, _, level, _ in imports(PACKAGE / "start.py") if level} <= {"os", "sys", "marshal"}
-    for name in ("bootstrap.py", "guard.py", "config/cache.py", "config/child.py", "hook/finder.py", "__init__.py"):
+    for name in ("bootstrap.py", "guard.py", "programs.py", "private.py", "config/cache.py", "config/child.py", "hook/finder.py", "__init__.py"):
         names = {name for name, _, level, _ in imports(PACKAGE / name) if level}
-        assert names <= {"os", "sys", "time", "marshal", ".guard", ".config", ".start", ".version"}, (name, names)
+        assert names <= {"os", "sys", "time", "marshal", ".guard", ".config", ".start", ".version", ".programs", ".private"}, (name, names)
 
 
 def test_files_stay_small():

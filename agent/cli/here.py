@@ -44,9 +44,8 @@ def look(arguments: argparse.Namespace) -> Here:
     loaded = load(path, os.environ)
     if loaded.plan is not None:
         return Here(path, state, loaded.plan["sentry"], loaded.plan["spool"])
-    data = cache.read(os.path.join(state, "plan.bin"))
-    index = cache.decode(data, path) if data is not None else None
-    if isinstance(index, cache.Index):
+    index = cache.load(state, path)
+    if index is not None:
         return Here(path, state, *index.settings())
     first = next((problem for problem in loaded.problems if problem.severity == "error"), None)
     raise ConfigError("{}: {}; see: python -m agent validate".format(path, first.message if first else "gives no plan"))

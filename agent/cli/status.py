@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import start
+from ..bootstrap import last_good_for
 from ..config import cache
 from ..errors import AgentError
 from ..health import alive
@@ -88,15 +89,19 @@ def run(arguments: argparse.Namespace) -> int:
     state = start.state_folder(os.environ, path)
     processes = read_processes(os.path.join(state, "run"))
     shown = processes if arguments.all else _interesting(processes)
-    bad = any(process.failed or process.problems for process in shown)
+    problems = _problems(state, path)
+    bad = bool(problems) or any(process.failed or process.problems for process in shown)
     if arguments.format == "json":
-        print(json.dumps({"config": path, "state": state, "processes": [item.as_json() for item in shown]}, indent=2))
+        answer = {"config": path, "state": state, "problems": problems, "processes": [item.as_json() for item in shown]}
+        print(json.dumps(answer, indent=2))
         return int(bad)
     target = console()
     target.print(styled(("configuration ", "dim"), shown_path(path)))
     target.print(styled(("state         ", "dim"), state))
     _show_plan(state, path)
     _show_spool(arguments)
+    for problem in problems:
+        target.print(styled(("problem: ", "bold red"), problem))
     if not shown:
         target.print("\nNo process has said anything yet: none has imported a module that a monitor names.")
         if os.environ.get("AGENT_DISABLED"):
@@ -104,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     plan = _plan(state, path)
     for process in shown:
-        _show_process(process, plan)
+        _show_process(process, plan, problems)
     return int(bad)
 
 
@@ -130,11 +135,16 @@ def _interesting(processes: list[Process]) -> list[Process]:
     return living or processes[-1:]
 
 
+def _problems(state: str, path: str) -> list[str]:
+    """What the compiled plan says of the configuration: monitors that disable themselves, keys that mean nothing."""
+    index = cache.load(state, path)
+    return list(index.problems) if index is not None else []
+
+
 def _plan(state: str, path: str) -> list[tuple[str, str]]:
     """(monitor, target) of the plan in force."""
-    data = cache.read(os.path.join(state, "plan.bin"))
-    index = cache.decode(data, path) if data is not None else None
-    if not isinstance(index, cache.Index):
+    index = cache.load(state, path)
+    if index is None:
         return []
     return [(monitor["name"], target["path"]) for monitor in index.all_monitors() for target in monitor["targets"]]
 
@@ -151,14 +161,25 @@ def _not_imported(process: Process, plan: list[tuple[str, str]]) -> list[tuple[s
 
 
 def _show_plan(state: str, path: str) -> None:
-    data = cache.read(os.path.join(state, "plan.bin"))
-    index = cache.decode(data, path) if data is not None else None
+    index = cache.load(state, path)
+    bad = cache.load_bad(state, path)
     target = console()
-    if not isinstance(index, cache.Index) or data is None:
-        target.print(styled(("plan          ", "dim"), "none compiled yet: the first process makes it"))
+    if index is None:
+        words = "none compiled yet for this Python and environment: the first process makes it"
+        if bad is not None:
+            words = "none: " + (bad.problems[0] if bad.problems else "the configuration gives no plan")
+        target.print(styled(("plan          ", "dim"), words))
         return
-    fresh = "up to date" if cache.is_fresh(data) else "older than the configuration or its environment"
-    target.print(styled(("plan          ", "dim"), "%d monitors, %s" % (len(index.all_monitors()), fresh)))
+    number = len(index.all_monitors())
+    fresh = "up to date" if start.unchanged(index.header) else "older than the configuration or its environment"
+    target.print(styled(("plan          ", "dim"), "%d monitor%s, %s" % (number, "s" * (number != 1), fresh)))
+    if bad is not None:
+        allowed = last_good_for(os.environ.get("AGENT_LAST_GOOD"))
+        since, until = (time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) for at in (bad.since, bad.since + allowed))
+        words = f"the last good plan is in force since {since}, until {until} (AGENT_LAST_GOOD)"
+        if time.time() > bad.since + allowed:
+            words = f"nothing is monitored: the last good plan was in force until {until} (AGENT_LAST_GOOD)"
+        target.print(styled(("problem: ", "bold red"), words))
 
 
 def _show_spool(arguments: argparse.Namespace) -> None:
@@ -181,7 +202,7 @@ def _show_spool(arguments: argparse.Namespace) -> None:
     target.print(styled(("spool         ", "dim"), words + " in " + spool.directory))
 
 
-def _show_process(process: Process, plan: list[tuple[str, str]]) -> None:
+def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]) -> None:
     target = console()
     state = "running" if process.alive else "ended"
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process.started))
@@ -189,7 +210,7 @@ def _show_process(process: Process, plan: list[tuple[str, str]]) -> None:
         styled("\n", (f"{process.program} ", "bold"), "(pid %d, %s, Python %s, since %s)" % (
             process.pid, state, process.python, began))
     )  # fmt: skip
-    for problem in dict.fromkeys(process.problems):
+    for problem in dict.fromkeys(item for item in process.problems if item not in told):
         target.print(styled(("  problem: ", "bold red"), problem))
     if process.sdk:
         target.print(styled(("  Sentry SDK: ", "dim"), process.sdk))

@@ -12,11 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Seconds after which the host goes on without a plan.
-PATIENCE = 15.0
+    from .load import Examined
 
+#: Seconds after which the host goes on without a new plan.
+PATIENCE = 30.0
+
+#: The host's sitecustomize and usercustomize (another agent's, say) have no business in there.
 _PROGRAM = """
-import sys
+import sys, site
+site.execsitecustomize = site.execusercustomize = lambda: None
+site.main()
 sys.path[:] = [entry for entry in sys.path if entry]
 sys.modules["_erp_agent"] = package = type(sys)("_erp_agent")
 package.__path__ = [{package!r}]
@@ -25,29 +30,42 @@ from _erp_agent.config.child import main
 main({path!r}, {descriptor})
 """
 
+#: What makes other tools take part in every interpreter that starts.
+_NOT_FOR_US = (
+    "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS",
+    "PYTHONPROFILEIMPORTTIME", "PYTHONVERBOSE", "PYTHONTRACEMALLOC", "PYTHONMALLOCSTATS", "LD_PRELOAD",
+)  # fmt: skip
+
+_MOST_FOLDERS = 200
+
 
 def run(path: str) -> "bytes | str":
     """What `cache` can decode, or one line that says why there is none."""
     interpreter = _interpreter()
     if interpreter is None:
-        return "no interpreter was found to read the configuration with; run `python -m agent validate` once"
-    reading, writing = os.pipe()
+        return (
+            f"no interpreter was found to read the configuration with ({sys.executable or 'this program'} is none): "
+            "name one in AGENT_PYTHON"
+        )
+    try:
+        reading, writing = os.pipe()
+    except OSError as error:
+        return f"the configuration could not be read in another interpreter: {error}"
     try:
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         program = _PROGRAM.format(package=package, path=path, descriptor=writing)
-        environment = {**os.environ, "AGENT_DISABLED": "1"}
-        arguments = [interpreter, "-c", program]
+        environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_US}
+        environment["AGENT_DISABLED"] = "1"
         os.set_inheritable(writing, True)
         try:
-            pid = _spawn(interpreter, arguments, environment, (reading, writing))
+            pid = _spawn(interpreter, [interpreter, "-S", "-c", program], environment, (reading, writing))
         finally:
             os.close(writing)
-        data = _receive(reading, pid)
+        return _receive(reading, pid)
     except OSError as error:
-        return f"the configuration could not be read in another interpreter: {error}"
+        return f"the configuration could not be read with {interpreter}: {error}"
     finally:
         os.close(reading)
-    return data
 
 
 def _spawn(interpreter: str, arguments: "list[str]", environment: "dict[str, str]", pipe: "tuple[int, int]") -> int:
@@ -71,28 +89,46 @@ def _receive(reading: int, pid: int) -> "bytes | str":
             data += chunk
         except BlockingIOError:
             if time.monotonic() > deadline:
-                os.kill(pid, 9)
-                os.waitpid(pid, 0)
+                _end(pid)
                 return "reading the configuration took more than %d s" % PATIENCE
             time.sleep(0.002)
-    try:
-        _, status = os.waitpid(pid, 0)
-    except ChildProcessError:  # the host reaps every child
-        status = 0
+    status = _wait(pid)
     if data[:1] == b"\x01":
         return data[1:]
     if data[:1] == b"\x00":
         return data[1:].decode("utf-8", "replace")
-    return "the interpreter that reads the configuration ended with status %d and said nothing" % status
+    return "the interpreter that reads the configuration (%s) ended with status %d and said nothing" % (
+        _interpreter(),
+        os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status),
+    )
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, 9)
+    except OSError:
+        pass
+    _wait(pid)
+
+
+def _wait(pid: int) -> int:
+    try:
+        return os.waitpid(pid, 0)[1]
+    except OSError:  # the host reaps every child
+        return 0
 
 
 def _interpreter() -> "str | None":
     """The program to run: this interpreter, also where it is embedded in another program."""
+    named = os.environ.get("AGENT_PYTHON")
+    if named:
+        return named
+    candidates = [sys.executable or "", getattr(sys, "_base_executable", "") or ""]
+    candidates = [name for name in candidates if os.path.basename(name).lower().startswith(("python", "pypy"))]
     version = "python%d.%d" % sys.version_info[:2]
-    candidates = [sys.executable or ""]
-    if not os.path.basename(candidates[0]).lower().startswith(("python", "pypy")):
-        candidates = [os.path.join(prefix, "bin", version) for prefix in (sys.prefix, sys.base_prefix)]
-    return next((name for name in candidates if name and os.access(name, os.X_OK)), None)
+    if not getattr(sys, "frozen", False):
+        candidates += [os.path.join(prefix, "bin", version) for prefix in (sys.prefix, sys.base_prefix)]
+    return next((name for name in candidates if os.access(name, os.X_OK) and os.path.isfile(name)), None)
 
 
 def main(path: str, descriptor: int) -> None:
@@ -119,7 +155,38 @@ def _answer(path: str) -> "bytes | str":
         for p in loaded.problems
         if p.severity == "error"
     ]
+    folders = _include_folders(loaded)
     if loaded.plan is None:
         files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
-        return cache.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"])
-    return cache.encode(loaded.plan, lines)
+        return cache.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders)
+    return cache.encode(loaded.plan, lines, folders)
+
+
+def _include_folders(loaded: "Examined") -> "list[tuple[str, str]]":
+    """(folder, end of the names): where a file would have to appear, or vanish, to be included or not."""
+    import glob
+
+    folders: "dict[tuple[str, str], None]" = {}
+    for document in loaded.documents:
+        patterns = document.value.get("include")
+        for pattern in patterns if isinstance(patterns, list) else ():
+            if not isinstance(pattern, str) or not pattern:
+                continue
+            wanted = os.path.join(os.path.dirname(os.path.abspath(document.file)), os.path.expanduser(pattern))
+            above, name = os.path.split(wanted)
+            suffix = "" if glob.has_magic(os.path.splitext(name)[1]) else os.path.splitext(name)[1]
+            try:
+                found = [entry for entry in glob.glob(above, recursive=True) if os.path.isdir(entry)]
+            except (ValueError, OSError, RecursionError):
+                found = []
+            folders.update({(entry, suffix): None for entry in found})
+            while glob.has_magic(above):  # folders in folders: another may appear
+                above = os.path.dirname(above)
+                folders.update(
+                    {(entry, ""): None for entry in glob.glob(above, recursive=True) if os.path.isdir(entry)}
+                )
+            while not os.path.isdir(above) and above != os.path.dirname(above):
+                above = os.path.dirname(above)
+                if os.path.isdir(above):
+                    folders[above, ""] = None
+    return list(folders)[:_MOST_FOLDERS]

@@ -1,0 +1,112 @@
+"""Which program this process runs, and whether it is one to monitor: `processes` in monitors.yaml.
+
+Asked when a module that a monitor names is imported, or where the configuration would have to be compiled: most
+processes never ask.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: Tools that install, build, check and complete, and are no part of an ERP: skipped where `skip` is not given.
+SKIPPED = (
+    "pip", "pip[0-9.]", "__pip-runner__.py", "get-pip.py", "ensurepip", "pipx", "virtualenv", "venv", "easy_install",
+    "setup.py", "build", "pyproject-build", "_in_process.py", "pip-compile", "pip-sync", "pip-review", "wheel",
+    "poetry", "pdm", "hatch", "flit", "twine", "conda", "mamba", "pipenv", "compileall", "py_compile",
+    "pre-commit", "mypy", "dmypy", "pylint", "flake8", "ruff", "black", "isort", "pylsp", "jedi-language-server",
+    "pyright", "basedpyright", "python-argcomplete-check-easy-install-script", "pydoc", "idle", "2to3",
+)  # fmt: skip
+
+#: Options of the interpreter that take the next argument with them.
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+
+_CHILD_OF_MULTIPROCESSING = "--multiprocessing-fork"
+
+
+def arguments() -> "list[str]":
+    """The command line as it was given, the interpreter's own options included where that can be known."""
+    given = getattr(sys, "orig_argv", None)  # from Python 3.10 on, also before sys.argv is set
+    if given:
+        return list(given)
+    try:
+        with open("/proc/self/cmdline", "rb") as stream:
+            return [os.fsdecode(word) for word in stream.read().split(b"\0")[:-1]]
+    except OSError:
+        return [sys.executable or "python", *getattr(sys, "argv", [])]
+
+
+def names(words: "Sequence[str]") -> "list[str]":
+    """What the program of a command line may be called in `only` and `skip`, the most telling name first.
+
+    manage.py, manage, "manage.py migrate"; for `python -m celery.bin -A erp` celery.bin and celery; -c for a command.
+    """
+    at = 1
+    while at < len(words):
+        word = words[at]
+        if word == "-c" or (word.startswith("-") and not word.startswith("--") and word.endswith("c") and word != "-c"):
+            return ["-c"]
+        if word == "-m" or (word.startswith("-") and not word.startswith("--") and word.endswith("m")):
+            module = words[at + 1] if at + 1 < len(words) else ""
+            found = [module, module.partition(".")[0]]
+            return [*found, *_with_command(module, words[at + 2 : at + 3])]
+        if word in _WITH_VALUE:
+            at += 2
+            continue
+        if word == "-" or not word.startswith("-"):
+            break
+        at += 1
+    if at >= len(words):
+        return [os.path.basename(words[0])] if words and not _is_python(words[0]) else ["python"]
+    if not _is_python(words[0]):  # embedded, or frozen: the program itself
+        at = 0
+    name = os.path.basename(words[at]) or words[at]
+    short = name.rpartition(".")[0] if name.endswith((".py", ".exe", ".pyc", ".pyz")) else name
+    if short == "__main__":
+        short = os.path.basename(os.path.dirname(words[at]))
+    return [*dict.fromkeys((name, short)), *_with_command(name, words[at + 1 : at + 2])]
+
+
+def _with_command(name: str, command: "Sequence[str]") -> "list[str]":
+    return [name + " " + command[0]] if command and not command[0].startswith("-") else []
+
+
+def _is_python(word: str) -> bool:
+    return os.path.basename(word).lower().startswith(("python", "pypy"))
+
+
+def why_not(processes: "Mapping[str, Sequence[str]] | None", words: "Sequence[str] | None" = None) -> str:
+    """Why this process is not one to monitor; "" where it is."""
+    words = arguments() if words is None else words
+    if _CHILD_OF_MULTIPROCESSING in words:
+        return ""  # of a process that was asked
+    called = names(words)
+    only = (processes or {}).get("only") or ()
+    skip = (processes or {}).get("skip")
+    if only and not any(matches(name, pattern) for name in called for pattern in only):
+        return f"{called[0]} is not among `only` of `processes`"
+    for pattern in () if only and skip is None else SKIPPED if skip is None else skip:
+        if any(matches(name, pattern) for name in called):
+            return f"{called[0]} is skipped, as `{pattern}` says"
+    return ""
+
+
+def matches(name: str, pattern: str) -> bool:
+    """`*` stands for any characters, and at the end `[0-9.]` for a version: pip[0-9.] is pip3 and pip3.12."""
+    if pattern.endswith("[0-9.]"):
+        stem = pattern[: -len("[0-9.]")]
+        return name.startswith(stem) and bool(name[len(stem) :]) and not name[len(stem) :].strip("0123456789.")
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == first
+    if not name.startswith(first) or not name.endswith(rest[-1]) or len(name) < len(first) + len(rest[-1]):
+        return False
+    at, end = len(first), len(name) - len(rest[-1])
+    for piece in rest[:-1]:
+        found = name.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
