@@ -161,7 +161,7 @@ def begin_loudly(path: str, state: str) -> None:
 def _problems(path: str, state: str) -> "list[str]":
     if current is not None:
         stale = current.index.stale
-        return [stale, *current.index.problems] if stale else current.index.problems
+        return _reasons if stale else current.index.problems
     plan = start.open_plan(start.plan_file(state), path)
     if programs.why_not(plan.header[5] if plan is not None else None):
         return []

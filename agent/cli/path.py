@@ -18,11 +18,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
+    print(folder())
+    return 0
+
+
+def folder() -> str:
+    """Where sitecustomize.py lies. Raises AgentError where it cannot be found."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    for folder in (os.path.dirname(package), os.path.join(package, "site")):
-        name = os.path.join(folder, "sitecustomize.py")
+    for place in (os.path.dirname(package), os.path.join(package, "site")):
+        name = os.path.join(place, "sitecustomize.py")
         # In site-packages there may be a sitecustomize.py of somebody else's.
-        if os.path.isfile(name) and (folder.startswith(package) or not folder.endswith("-packages")):
-            print(folder)
-            return 0
+        if os.path.isfile(name) and (place.startswith(package) or not place.endswith("-packages")):
+            return place
     raise AgentError(f"no sitecustomize.py of the agent was found beside {package}: install the agent again")
