@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..model import Envelope
-from ..observe import causes, context, event, release
+from ..observe import attempts, causes, context, event, release
 from ..version import __version__
 from . import wire
 from .sender import Sender
@@ -48,6 +48,8 @@ class Sink:
         self._maker = Maker(sentry, in_app)
         self._health = health
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
+        self._held: Spool | None = None
+        self._open_held = lambda: open_spool(spool, state, health, held=True)
         self.sender = Sender(self.spool, sentry["dsn"], count=health.count) if sentry["dsn"] else None
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str:
@@ -55,7 +57,12 @@ class Sink:
         made = self._maker.make(observation, facts)
         event_id = str(made["event_id"])
         envelope = Envelope(event_id, "error", wire.encode(event_id, "event", event.encode(made)))
-        self.keep_envelope(envelope, slow=observation.report == "slow")
+        attempt = attempts.current() if observation.report == "error" else None
+        if attempt is not None:
+            attempt.held[event_id] = observation.monitor["name"]
+            self._aside().write(envelope)
+        else:
+            self.keep_envelope(envelope, slow=observation.report == "slow")
         self._health.count("captured", observation.monitor["name"])
         self._health.flush()
         return event_id
@@ -66,6 +73,25 @@ class Sink:
         if self.sender is not None:
             self.sender.wake()
 
+    def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:
+        """An attempt has ended: if another follows, its errors are dropped and counted, else they may be sent."""
+        spool = self._aside()
+        for entry in spool.entries():
+            if entry.held and entry.event_id in attempt.held:
+                if not again:
+                    if self.sender is not None:
+                        spool.release(entry)
+                elif spool.remove(entry):
+                    self._health.count("tried-again", attempt.held[entry.event_id])
+        if self.sender is not None and not again:
+            self.sender.wake()
+
+    def _aside(self) -> Spool:
+        """The spool whose envelopes are held back; without a DSN all are."""
+        if self._held is None:
+            self._held = self.spool if self.sender is None else self._open_held()
+        return self._held
+
     def close(self) -> None:
         if self.sender is not None:
             self.sender.close(LAST_MOMENT)
@@ -73,6 +99,8 @@ class Sink:
     def after_fork(self) -> None:
         """In a forked child: nothing of the parent's goes on here."""
         self.spool.after_fork()
+        if self._held is not None:
+            self._held.after_fork()
         if self.sender is not None:
             self.sender.after_fork()
 

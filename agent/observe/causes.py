@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _DEEPEST = 2000
 _CHAIN = 10
 _MEMBERS = 50
+_CO_COROUTINE = 0x80
 
 #: Control flow that is spelt as exceptions: counted, not reported, unless a monitor's `errors` names it.
 _CONTROL_FLOW = (
@@ -229,15 +230,16 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
     """Does the traceback, from its first frame down, pass a monitored call to which this is a failure?"""
     entry: TracebackType | None = traceback
     above: set[FrameType] = set()
-    handed_on = False
+    handed_on = awaits = False
     first = True
     for _ in range(_DEEPEST):
         if entry is None:
             return False
         frame = entry.tb_frame
-        if above and not _called_from(frame, above) and not handed_on:
+        if above and not _called_from(frame, above) and not (handed_on or (awaits and _is_transport(frame))):
             return False  # what an exception object that is raised again and again keeps from earlier times
         handed_on = _is_transport(frame)
+        awaits = bool(frame.f_code.co_flags & _CO_COROUTINE)
         owner, inner = _monitor_of(frame)
         if owner is not None and not (first and owner is probe) and owner.would_report(error, inner):
             return True
