@@ -115,22 +115,25 @@ class _Codes:
     """Code objects and the layers they belong to. Held weakly: a trampoline refers to all that its function does."""
 
     def __init__(self) -> None:
-        self._layers: "dict[int, tuple[ref[CodeType], list[Layer]]]" = {}
+        # Entries are exchanged whole and never empty: `get` is called by any thread, without a lock.
+        self._layers: "dict[int, tuple[ref[CodeType], tuple[Layer, ...]]]" = {}
 
     def add(self, code: CodeType, layer: Layer) -> None:
-        entry = self._layers.get(id(code))
-        if entry is not None and entry[0]() is code:
-            entry[1].append(layer)
-            return
         key = id(code)
+        entry = self._layers.get(key)
+        if entry is not None and entry[0]() is code:
+            self._layers[key] = (entry[0], (*entry[1], layer))
+            return
         layers = self._layers
-        self._layers[key] = (ref(code, lambda _: layers.pop(key, None)), [layer])
+        self._layers[key] = (ref(code, lambda _: layers.pop(key, None)), (layer,))
 
     def remove(self, code: "CodeType | None", layer: Layer) -> None:
         entry = self._layers.get(id(code))
         if entry is not None and layer in entry[1]:
-            entry[1].remove(layer)
-            if not entry[1]:
+            rest = tuple([item for item in entry[1] if item is not layer])
+            if rest:
+                self._layers[id(code)] = (entry[0], rest)
+            else:
                 self._layers.pop(id(code), None)
 
     def get(self, code: CodeType) -> "Layer | None":

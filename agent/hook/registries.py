@@ -5,6 +5,7 @@ Somebody who keeps the code of a function is noticed by the code's reference cou
 through, once for all functions of a module.
 """
 
+from _weakref import ref
 from sys import getrefcount
 from types import CodeType, FunctionType
 
@@ -21,20 +22,26 @@ def kept(function: FunctionType) -> "CodeType | None":
     return None
 
 
+#: Code that was looked for, and the sets that it is in: looking through the heap is not done twice.
+_known: "dict[int, tuple[ref[CodeType], list[ref[set[object]]]]]" = {}
+
+
 class Registries:
     def __init__(self) -> None:
         self._added: "list[tuple[set[object], CodeType]]" = []
 
     def follow(self, codes: "list[tuple[CodeType, FunctionType]]") -> None:
         """Wherever one of these codes is in a set, add the code that its function has now."""
-        from gc import get_referrers
-
-        for holder in get_referrers(*[code for code, _ in codes]):
-            if type(holder) is not set:
+        missing = [code for code, _ in codes if id(code) not in _known]
+        if missing:
+            _look_for(missing)
+        for code, function in codes:
+            new = function.__code__
+            if new is code:
                 continue
-            for code, function in codes:
-                new = function.__code__
-                if new is not code and code in holder and new not in holder:
+            for each in _known[id(code)][1]:
+                holder = each()
+                if holder is not None and code in holder and new not in holder:
                     holder.add(new)
                     self._added.append((holder, new))
 
@@ -42,3 +49,16 @@ class Registries:
         for holder, code in self._added:
             holder.discard(code)
         self._added.clear()
+
+
+def _look_for(codes: "list[CodeType]") -> None:
+    from gc import get_referrers
+
+    holders = [holder for holder in get_referrers(*codes) if type(holder) is set]
+    for code in codes:
+        key = id(code)
+
+        def forget(_: object, key: int = key) -> None:
+            _known.pop(key, None)
+
+        _known[key] = (ref(code, forget), [ref(holder) for holder in holders if code in holder])

@@ -61,6 +61,8 @@ def resolve(module: ModuleType, attribute: str) -> Found:
     for part in parts[:-1]:
         child = _raw_attribute(parent, part)
         if child is _MISSING:
+            if is_a(parent, ModuleType) and "__path__" in namespace(parent):
+                raise InSubmodule(where + "." + part)  # or not at all: that shows when it is imported, or never is
             raise NotThere(f"{where} has no attribute {part!r}")
         if is_a(child, ModuleType) and child.__name__ == where + "." + part:
             raise InSubmodule(child.__name__)

@@ -81,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("packages", nargs="*", help="names; default: all")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "agent-compat")
+    parser.add_argument("--agent", type=Path, default=ROOT, help="the folder to put on PYTHONPATH")
     parser.add_argument("--trampolines", action="store_true", help="inject nothing: a trampoline for every function")
     parser.add_argument("--errors-only", action="store_true", help="no threshold, so that no clock is read")
     options = parser.parse_args(arguments)
@@ -157,7 +158,7 @@ def _compare(package: Package, python: Path, options: argparse.Namespace) -> tup
             for name, value in os.environ.items()
             if not name.startswith(("AGENT_", "SENTRY_", "PYTHON", "PYTEST"))
         }
-        watched = {**clean, "PYTHONPATH": str(ROOT), "AGENT_CONFIG": str(config), "AGENT_STATE_DIR": str(here / "s")}
+        watched = {**clean, "PYTHONPATH": str(options.agent), "AGENT_CONFIG": str(config), "AGENT_STATE_DIR": str(here / "s")}
         if options.trampolines:
             watched["AGENT_INJECTION"] = "0"
         one = _suite(package, python, source, here / "plain", clean)
