@@ -19,11 +19,15 @@ COMMANDS = {
     "validate": "validate",
     "list": "list_monitors",
     "explain": "explain",
+    "init": "init",
+    "discover": "discover",
+    "schema": "schema",
     "events": "events",
     "status": "status",
     "spool": "spool",
     "test": "send_test",
     "path": "path",
+    "run": "run",
 }
 
 _EPILOG = """exit status: 0 all is well, 1 problems were found, 2 the command could not run

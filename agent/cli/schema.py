@@ -1,0 +1,38 @@
+"""`schema`: the JSON Schema of monitors.yaml, for editors and other tools; or its reference, for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ..config.paths import schema_path
+from ..errors import ConfigError
+from .terminal import fail
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "print the JSON Schema of monitors.yaml"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--markdown", action="store_true", help="print the reference of every key, as in the docs")
+    shape.add_argument("--path", action="store_true", help="print where the schema lies")
+
+
+def run(args: argparse.Namespace) -> int:
+    path = schema_path()
+    try:
+        if args.path:
+            print(path)
+        elif args.markdown:
+            from ..config.reference import markdown
+
+            sys.stdout.write(markdown())
+        else:
+            with open(path, encoding="utf-8") as stream:
+                sys.stdout.write(stream.read())
+    except (OSError, ConfigError) as error:
+        return fail(error)
+    return 0

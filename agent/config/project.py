@@ -1,0 +1,83 @@
+"""A folder of source → what there is to monitor in it: apps, tasks, and the packs that apply. Nothing is imported."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from .discover import Proposal, discover
+from .lookup.resolve import Lookup
+from .lookup.search import SearchPath
+from .paths import pack_names, pack_path
+from .requirements import RequirementError, parse_requirement, unmet
+from .text import read_text
+from .tree import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .node import Node
+
+_NO_PACKAGES = frozenset(("tests", "test", "docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
+
+
+class Project(NamedTuple):
+    roots: list[str]  # folders that are to be on the interpreter's path
+    packages: list[str]
+    apps: list[str]  # Django apps, dotted
+    packs: list[str]
+    proposals: list[Proposal]
+
+
+def survey(folder: str, search: SearchPath) -> Project:
+    """Look a project over. `search` is the environment that it runs in."""
+    roots = [root for root in (folder, os.path.join(folder, "src")) if os.path.isdir(root)]
+    lookup = Lookup(search._replace(entries=tuple(dict.fromkeys([*map(os.path.abspath, roots), *search.entries]))))
+    packages = list(dict.fromkeys(name for root in roots for name in _packages(root)))
+    apps = [app for name in packages for app in _apps(lookup, name)]
+    proposals = [proposal for name in packages for proposal in discover(lookup, name)]
+    return Project(roots, packages, apps, _packs(lookup), proposals)
+
+
+def _packages(root: str) -> Iterator[str]:
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        if name.isidentifier() and name not in _NO_PACKAGES and os.path.isfile(os.path.join(path, "__init__.py")):
+            yield name
+
+
+def _apps(lookup: Lookup, name: str) -> Iterator[str]:
+    module = lookup.module(name)
+    if module is None:
+        return
+    below = lookup.finder.submodules(module) if module.locations else []
+    if "apps" in below or ("models" in below and "migrations" in below):
+        yield name
+    for tail in below:
+        if tail not in _NO_PACKAGES and tail != "migrations":
+            yield from _apps(lookup, f"{name}.{tail}")
+
+
+def _packs(lookup: Lookup) -> list[str]:
+    """The packs of which at least one monitor's requirement is met in the environment."""
+    found = []
+    for pack in pack_names():
+        root, _ = parse(read_text(pack_path(pack))[0])
+        if root is not None and any(_is_met(text, lookup) for text in _requirements(root)):
+            found.append(pack)
+    return found
+
+
+def _requirements(root: Node) -> Iterator[str]:
+    monitors = root.children.get("monitors") if isinstance(root.children, dict) else None
+    for monitor in monitors.children if monitors is not None and isinstance(monitors.children, list) else ():
+        requires = monitor.children.get("requires") if isinstance(monitor.children, dict) else None
+        if requires is not None and requires.text:
+            yield requires.text
+
+
+def _is_met(text: str, lookup: Lookup) -> bool:
+    try:
+        return not unmet(parse_requirement(text), lookup.search.entries)
+    except RequirementError:
+        return False

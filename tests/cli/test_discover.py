@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.cli import discover, init, validate
+from agent.config.discover import scalar
+from agent.config.load import examine
+from agent.config.tree import parse
+
+ERP = Path(__file__).parents[2] / "examples" / "erp"
+
+
+def run(command, *arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    return command.run(parser.parse_args(list(arguments)))
+
+
+@pytest.fixture
+def erp(tmp_path):
+    return str(shutil.copytree(ERP, tmp_path / "erp", ignore=shutil.ignore_patterns("var", "__pycache__")))
+
+
+def checked(path, folder, capsys):
+    """No problem at all, and every target is found."""
+    capsys.readouterr()
+    status = run(validate, path, "--path", folder)
+    out = capsys.readouterr().out
+    assert status == 0, out
+    assert "warning" not in out, out
+    assert "not found" not in out
+    return examine(path, {}).plan["monitors"]
+
+
+def test_discover_proposes_with_reasons_and_validates(erp, tmp_path, capsys):
+    assert run(discover, "sales", "--path", erp) == 0
+    text = capsys.readouterr().out
+    assert "  # a Celery task (@shared_task)\n  - target: sales.tasks.send_order_confirmation\n" in text
+    path = tmp_path / "sales.yaml"
+    path.write_text(text, encoding="utf-8")
+    monitors = {monitor["targets"][0]["path"]: monitor for monitor in checked(str(path), erp, capsys)}
+    assert monitors["sales.services.create_order"]["kind"] == "function"
+    assert monitors["sales.tasks.nightly_invoicing"]["kind"] == "transaction"
+    assert monitors["sales.api.orders"]["detail"] == {"endpoint": "sales.orders"}
+    assert monitors["sales.managers.ProductManager.for_sale"]["detail"] == {"model": "Product"}
+    assert not any(".tests." in target or ".migrations." in target for target in monitors)
+    assert {monitor["module"] for monitor in monitors.values()} == {"sales"}
+
+
+def test_management_commands_and_security(erp, capsys):
+    assert run(discover, "erp", "--path", erp, "--only", "command") == 0
+    assert "erp.management.commands.working_day:Command.handle" in capsys.readouterr().out
+    assert run(discover, "accounts", "--path", erp, "--only", "security") == 0
+    assert "event_type: user_for_token" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("package", ["django.contrib.auth", "django.contrib.admin"])
+def test_an_installed_package(package, tmp_path, capsys):
+    pytest.importorskip(package.partition(".")[0])
+    path = tmp_path / "found.yaml"
+    assert run(discover, package, "--output", str(path)) == 0
+    assert examine(str(path), {}).plan["monitors"]
+    run(validate, str(path))
+    assert "not found" not in capsys.readouterr().out
+
+
+def test_discover_never_overwrites(erp, tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text("mine")
+    assert run(discover, "sales", "--path", erp, "--output", str(path)) == 2
+    assert path.read_text() == "mine"
+
+
+def test_discover_of_nothing(tmp_path, capsys):
+    (tmp_path / "empty.py").write_text("x = 1\nraise SystemExit\n")
+    assert run(discover, "empty", "--path", str(tmp_path)) == 1
+    assert run(discover, "no_such_package") == 2
+    assert run(discover, "math") == 2
+
+
+def test_init_writes_a_file_that_validates(erp, capsys):
+    pytest.importorskip("django")
+    assert run(init, erp) == 0
+    said = capsys.readouterr().out
+    assert "7 Django apps" in said or "6 Django apps" in said
+    path = str(Path(erp) / "monitors.yaml")
+    text = Path(path).read_text(encoding="utf-8")
+    assert "packs: [celery, django]" in text
+    monitors = checked(path, erp, capsys)
+    assert "sales.services.create_order" in {monitor["targets"][0]["path"] for monitor in monitors}
+    before = text
+    assert run(init, erp) == 2
+    assert Path(path).read_text(encoding="utf-8") == before
+
+
+def test_init_of_an_empty_folder(tmp_path, capsys):
+    assert run(init, str(tmp_path)) == 0
+    assert run(validate, str(tmp_path / "monitors.yaml")) == 0
+    assert run(init, str(tmp_path / "none")) == 2
+
+
+def test_nothing_of_the_project_runs(tmp_path, capsys):
+    package = tmp_path / "shop"
+    package.mkdir()
+    trap = f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit\n"
+    (package / "__init__.py").write_text(trap)
+    (package / "services.py").write_text(trap + "def sell(item): ...\nclass Till:\n    def close(self): ...\n")
+    assert run(init, str(tmp_path)) == 0
+    assert "shop.services.sell" in (tmp_path / "monitors.yaml").read_text()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("text", ["a.b.c", "a:B.c", "yes", "Null", "null", "1", "GET /x", "größe", "a: b", "#x", "on", "-", ""])
+def test_texts_are_the_same_texts_in_yaml(text):
+    root, _ = parse(f"key: {scalar(text)}\n")
+    assert root.children["key"].value == text
