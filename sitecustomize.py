@@ -1,12 +1,39 @@
-# Python imports this file at start-up, because its folder is on PYTHONPATH. It starts the agent and then hands over to
-# the sitecustomize that it shadows. It is read by every Python that inherits PYTHONPATH, also by those that the agent
-# does not support: so it is written in what Python 2.7 and all later ones understand, and says nothing.
+# Python imports this file at start-up, because its folder is on PYTHONPATH. Every Python that inherits PYTHONPATH reads
+# it, also those that the agent does not support: so it is written in what Python 2.7 and all later ones understand. It
+# is short because some processes have to compile it: what there is to do stands in agent/start.py and agent/old.py.
+import os
 import sys
 
 
-def _start_agent():
-    import os
+def _load(package, name):
+    # What the import system would do, at a third of its price: every Python of the machine pays it.
+    import marshal
+    from _frozen_importlib_external import MAGIC_NUMBER
 
+    source = os.path.join(package, "start.py")
+    status = os.stat(source)
+    wanted = MAGIC_NUMBER + b"\0\0\0\0"
+    for number in (int(status.st_mtime), status.st_size):
+        wanted += (number & 0xFFFFFFFF).to_bytes(4, "little")
+    # Where no bytecode can be written beside the source, `bootstrap` keeps it in the user's own state folder.
+    state = os.environ.get("AGENT_STATE_DIR") or os.environ.get("HOME", "") + "/.local/state/erp-sentry-agent"
+    for folder in (os.path.join(package, "__pycache__"), os.path.join(state, "bytecode")):
+        try:
+            descriptor = os.open("%s/start.%s.pyc" % (folder, sys.implementation.cache_tag), os.O_RDONLY)
+        except OSError:
+            continue
+        with open(descriptor, "rb", 0) as stream:
+            found = os.fstat(descriptor)
+            data = stream.read() if found.st_uid in (status.st_uid, os.geteuid()) else b""
+        if data[:16] == wanted:
+            module = type(sys)(name)
+            module.__package__, module.__file__ = "_erp_agent", source
+            sys.modules[name] = sys.modules["_erp_agent"].start = module
+            exec(marshal.loads(data[16:]), module.__dict__)
+            return
+
+
+def _begin():
     here = os.path.dirname(os.path.abspath(__file__))
     # In a checkout the package lies beside this file; in an installed wheel this file lies inside the package.
     package = os.path.join(here, "agent")
@@ -18,62 +45,27 @@ def _start_agent():
     module.__path__ = [package]
     module.__package__ = "_erp_agent"
     module.__file__ = os.path.join(package, "__init__.py")
-    from _erp_agent.start import start
-
-    start()
-
-
-def _may_hold_one(entry):
-    # Far cheaper than a search, which lists every folder on the path.
-    import os
-
-    if not os.path.isdir(entry or os.curdir):
-        return os.path.exists(entry)  # a zip file, say: only a search can tell
-    name = os.path.join(entry, "sitecustomize")
-    if os.path.isfile(name + ".py") or os.path.exists(name) or os.path.isfile(name + ".pyc"):
-        return True
-    return False
-
-
-def _run_shadowed():
-    # The next sitecustomize on the path (a distribution's, the user's own, another agent's), as if this one were not
-    # there. Its own errors are its own: site reports them, as it does for any sitecustomize.
-    import os
-
-    here = os.path.normcase(os.path.realpath(os.path.dirname(os.path.abspath(__file__))))
-    rest = [entry for entry in sys.path if os.path.normcase(os.path.realpath(entry or os.curdir)) != here]
-    if sys.version_info[0] < 3:
-        import imp
-
+    if sys.version_info < (3, 9) or sys.implementation.name != "cpython":
+        kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
-            found = imp.find_module("sitecustomize", rest)
-        except ImportError:
-            return
-        imp.load_module("sitecustomize", *found)
-        return
-    if not any(_may_hold_one(entry) for entry in rest):
-        return
-    from _frozen_importlib import module_from_spec
-    from _frozen_importlib_external import PathFinder
-
-    spec = PathFinder.find_spec("sitecustomize", rest)
-    if spec is None or spec.loader is None:
-        return
-    module = module_from_spec(spec)
-    # Whoever imports sitecustomize from now on means the one that this file shadows.
-    sys.modules["sitecustomize"] = module
-    spec.loader.exec_module(module)
+            import _erp_agent.old as begun
+        finally:
+            sys.dont_write_bytecode = kept
+    else:
+        try:
+            _load(package, "_erp_agent.start")
+        except Exception:
+            sys.modules.pop("_erp_agent.start", None)
+        import _erp_agent.start as begun
+    begun.start(here)
+    return begun
 
 
-if sys.version_info >= (3, 9) and sys.implementation.name == "cpython":
-    try:
-        _start_agent()
-    except Exception:
-        sys.modules.pop("_erp_agent", None)
-        if sys.stderr is not None:
-            try:
-                sys.stderr.write("agent: could not start: %s\n" % (sys.exc_info()[1],))
-            except Exception:
-                pass
-
-_run_shadowed()
+try:
+    _begun = _begin()
+except Exception:
+    _begun = None
+    if sys.stderr is not None:
+        sys.stderr.write("agent: could not start: %s\n" % (sys.exc_info()[1],))
+if _begun is not None:
+    _begun.run_shadowed(__file__)

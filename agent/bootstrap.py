@@ -241,6 +241,7 @@ def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index 
     if isinstance(decoded, cache.Index) and isinstance(answer, bytes):
         try:
             cache.store(state, decoded, answer)
+            _keep_bytecode(state)
         except OSError as error:
             decoded.notes.append(f"the compiled plan cannot be kept, each process makes it anew: {error}")
         return decoded
@@ -258,6 +259,24 @@ def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index 
     except OSError as error:
         bad.problems.append(f"{state} cannot be written, so that each process tries again: {error}")
     return bad
+
+
+def _keep_bytecode(state: str) -> None:
+    """For sitecustomize.py, where none is written beside the source: every process would compile `start` again."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "start.py")
+    name = "start.%s.pyc" % sys.implementation.cache_tag
+    if os.path.exists(os.path.join(os.path.dirname(source), "__pycache__", name)):
+        return
+    from _frozen_importlib_external import MAGIC_NUMBER
+    from marshal import dumps
+
+    status = os.stat(source)
+    with open(source, "rb") as stream:
+        code = compile(stream.read(), source, "exec", dont_inherit=True)
+    data = MAGIC_NUMBER + b"\0\0\0\0"
+    for number in (int(status.st_mtime), status.st_size):
+        data += (number & 0xFFFFFFFF).to_bytes(4, "little")
+    cache.write(os.path.join(os.path.dirname(state), "bytecode", name), data + dumps(code))
 
 
 def _last_good(index: "cache.Index | None", bad: "cache.Bad", path: str, state: str) -> "cache.Index | None":

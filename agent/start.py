@@ -312,10 +312,20 @@ HOOKS = {
 }
 
 
-def start() -> None:
+def start(_: str = "") -> None:
     """Start the agent, if it is wanted here. What goes wrong is said on one line of stderr at most."""
-    if is_on("AGENT_DISABLED"):
-        return
+    try:
+        if not is_on("AGENT_DISABLED"):
+            _start()
+    except Exception:
+        from . import guard
+
+        guard.say("could not start: %s" % (sys.exc_info()[1],))
+        if guard.LOUD:
+            raise
+
+
+def _start() -> None:
     path = config_path(os.environ)
     state = state_folder(os.environ, path)
     if is_on("AGENT_DEBUG") or is_on("AGENT_STRICT"):
@@ -346,3 +356,36 @@ def look_out(path: str, state: str) -> "Lookout | None":
     if plan.header[4]:  # a module that is imported before the agent, or by the agent itself, is named
         lookout.give_way()
     return lookout
+
+
+def run_shadowed(file: str) -> None:
+    """Run the next sitecustomize on the path (a distribution's, the user's own, another agent's).
+
+    As if the agent's, which is `file`, were not there. Its errors are its own: site reports them, as it does for any.
+    """
+    here = os.path.dirname(os.path.abspath(file))
+    # Far cheaper than a search, which lists every folder on the path.
+    rest = [entry for entry in sys.path if entry != here and _may_hold_one(entry)]
+    if rest:
+        ours = os.path.realpath(here)
+        rest = [entry for entry in rest if os.path.realpath(entry or os.curdir) != ours]
+    if not rest:
+        return
+    from _frozen_importlib import module_from_spec
+    from _frozen_importlib_external import PathFinder
+
+    spec = PathFinder.find_spec("sitecustomize", rest)
+    if spec is None or spec.loader is None:
+        return
+    module = module_from_spec(spec)
+    # Whoever imports sitecustomize from now on means the one that this file shadows.
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
+
+
+def _may_hold_one(entry: str) -> bool:
+    name = os.path.join(entry, "sitecustomize")
+    if os.path.exists(name + ".py") or os.path.exists(name) or os.path.exists(name + ".pyc"):
+        return True
+    # A zip file, say: only a search can tell.
+    return not os.path.isdir(entry or os.curdir) and os.path.exists(entry)

@@ -13,7 +13,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 #: Imports point one way: a part may import parts of its own rank or below, never above.
 RANK = {
     "model": 0, "errors": 0,
-    "start": 0, "version": 0, "private": 0, "programs": 0, "guard": 1, "health": 1,
+    "start": 0, "version": 0, "private": 0, "programs": 0, "old": 0, "guard": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
     "integrations": 5, "engine": 6, "bootstrap": 7,
     "running": 8, "api": 9, "decorate": 9, "testing": 9,
