@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import random
 import socket
 import struct
 import sys
@@ -35,6 +36,7 @@ RESET = Answer(how="reset")
 HALF_CLOSED = Answer(how="half-closed")  # the server says it is done writing, without an answer
 DRIP = Answer(how="drip")  # an answer that comes a byte at a time and does not end
 DRIP_HEADERS = Answer(how="drip-headers")  # the same, and it never gets beyond its headers
+FAILURES = (Answer(500), Answer(503), Answer(429, {"Retry-After": "0"}), Answer(408), RESET, HALF_CLOSED)
 
 
 class Request(NamedTuple):
@@ -92,8 +94,15 @@ class Receiver:
         default: Answer | int = 200,
         log: str | None = None,
         certificate: str | None = None,
+        failing: float = 0.0,
+        forget: bool = False,
     ) -> None:
-        """`certificate` is a file with a key and a certificate for localhost: then it speaks TLS."""
+        """`certificate` is a file with a key and a certificate for localhost: then it speaks TLS.
+
+        `failing` is the share of requests that fail in one way or another. With `forget` only the log is kept.
+        """
+        self._failing = failing
+        self._forget = forget
         self._changed = threading.Condition()
         self._answers = list(answers)
         self.default = default
@@ -204,13 +213,17 @@ class Receiver:
 
     def _note(self, request: Request) -> Answer:
         with self._changed:
-            self.requests.append(request)
+            if not self._forget:
+                self.requests.append(request)
             answer = self._answers.pop(0) if self._answers else self.default
+            if self._failing and random.random() < self._failing:
+                answer = random.choice(FAILURES)
             answer = answer if isinstance(answer, Answer) else Answer(answer)
             kept = answer.keep if answer.keep is not None else answer.how == "answer" and 200 <= answer.status < 300
             if kept:
                 envelope = self._parse(request)
-                self.envelopes.append(envelope)
+                if not self._forget:
+                    self.envelopes.append(envelope)
                 if self._log:
                     self._log.write(
                         json.dumps({"id": envelope.event_id, "items": [h["type"] for h, _ in envelope.items]}) + "\n"
@@ -318,8 +331,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port-file", required=True)
     parser.add_argument("--log", required=True)
+    parser.add_argument("--failing", type=float, default=0.0, help="share of requests that fail")
     options = parser.parse_args()
-    with Receiver(log=options.log) as receiver:
+    with Receiver(log=options.log, failing=options.failing, forget=True) as receiver:
         with open(options.port_file + ".new", "w") as file:
             file.write(str(receiver.port))
         os.replace(options.port_file + ".new", options.port_file)

@@ -24,6 +24,7 @@ _LONGEST_BACKOFF = 120.0  # seconds
 _REFUSED_WAIT = 900.0  # seconds after a 401 or 403: the DSN is wrong, and only a person can change that
 _LOCK_RETRY = (0.1, 5.0)  # seconds between tries while another process delivers: first, and at most
 _BRIEF = 0.25  # seconds of backoff that are slept where we are, without a new look at the folder
+_SOONER = 6  # doublings by which all are tried again sooner than one that failed
 _BATCH = 1000  # envelopes that one look at the folder finds
 
 
@@ -209,18 +210,20 @@ class Delivery:
         self.quarantined += 1
 
     def _fail(self, entry: Entry) -> None:
-        """Wait with this envelope the longer the oftener it failed, and with all as soon as a second one fails too.
+        """Wait with this envelope the longer the oftener it failed, and with all of them once a second one fails too.
 
-        So one that Sentry chokes on holds up no other, and a Sentry that is down is left alone.
+        So one that Sentry chokes on holds up no other, a Sentry that fails now and then is still worth its while, and
+        one that is down is left alone.
         """
         times = self._failed.get(entry.name, (0, 0.0))[0] + 1
         self._failed[entry.name] = (times, self._means.tick() + self._backoff(times))
         self._failing.add(entry.name)
         self._failures += 1
-        self._pace.hold(BACKOFF, self._backoff(self._failures if len(self._failing) > 1 else 1))
+        if len(self._failing) > 1:
+            self._pace.hold(BACKOFF, self._backoff(self._failures - _SOONER))
 
     def _backoff(self, failures: int) -> float:
-        longest = min(self._means.first_backoff * 2.0 ** min(failures - 1, 30), _LONGEST_BACKOFF)
+        longest = min(self._means.first_backoff * 2.0 ** (min(failures, 30) - 1), _LONGEST_BACKOFF)
         return longest * (0.5 + self._means.random() / 2)
 
 

@@ -540,6 +540,21 @@ def test_the_hosts_main_thread_stays_the_main_thread(kit, receiver):
     assert (done.stdout, done.stderr) == ("True []\n", "")
 
 
+def test_a_signal_that_nobody_handles_loses_nothing(kit, receiver):
+    import signal
+
+    process = python(
+        HOST + "print(event(), flush=True)\nos.kill(os.getpid(), 15)",
+        kit.directory,
+        receiver.dsn,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    event_id = process.communicate(timeout=20)[0].strip()
+    assert process.returncode == -signal.SIGTERM
+    assert kit.ids() == [event_id] or receiver.ids == [event_id]
+
+
 @pytest.mark.parametrize("end", ["", "os._exit(0)", "sender.close(5)", "sys.exit(0)"])
 def test_a_short_command_ends_at_once_silently_and_loses_nothing(kit, receiver, end):
     event_id = run(f"print(event(), flush=True)\n{end}", kit.directory, receiver.dsn).strip()
@@ -583,6 +598,118 @@ def test_a_fork_while_the_thread_imports_does_not_hang_the_child(kit, tmp_path):
         str(tmp_path),
     )
     assert out == "child imported\n"
+
+
+def test_a_fork_beside_the_thread_is_warned_of_by_nobody_and_delivery_goes_on(kit, receiver):
+    """Python 3.12 warns of a fork in a process with threads; the host did not start ours."""
+    out = run(
+        "import time, warnings\n"
+        "ids = []\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    for number in range(60):\n"
+        "        ids.append(event())\n"
+        "        if number % 3 == 0: time.sleep(0.003)  # so that forks fall into every moment of the thread\n"
+        "        if not (child := os.fork()): os._exit(0)\n"
+        "        assert os.waitpid(child, 0)[1] == 0\n"
+        "assert [str(each.message) for each in caught] == []\n"
+        "sender.close(20); print(*ids)",
+        kit.directory,
+        receiver.dsn,
+    )
+    ids = out.split()
+    assert receiver.ids == ids  # each once, in order
+    assert kit.files() == []
+
+
+def test_a_fork_waits_only_a_moment_for_a_request_that_hangs(kit, receiver):
+    receiver.program(default=HANG)
+    out = run(
+        "import time, warnings; warnings.simplefilter('ignore')\n"
+        "event(); sys.stdin = None\n"
+        "while not sender._delivery or not sender._delivery._lock._descriptor >= 0: time.sleep(0.01)\n"
+        "time.sleep(0.3)\n"
+        "began = time.monotonic()\n"
+        "if not (child := os.fork()): os._exit(0)\n"
+        "os.waitpid(child, 0); print(time.monotonic() - began)\n"
+        "began = time.monotonic(); sender.close(0.2); assert time.monotonic() - began < 1",
+        kit.directory,
+        receiver.dsn,
+    )
+    assert float(out) < 1.0
+    assert len(kit.files()) == 1
+
+
+def test_what_was_taken_but_cannot_be_removed_is_not_sent_by_another_process_either(kit, monkeypatch):
+    spool = kit.spool()
+    ids = fill(spool, "error", "error")
+    real = os.unlink
+
+    def stuck(path, **options):
+        if os.sep + "new" + os.sep in str(path):
+            raise PermissionError(1, "Operation not permitted")
+        real(path, **options)
+
+    first, second = Script(), Script()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", stuck)
+        kit.sender(spool, first).flush(5)
+        kit.sender(kit.spool(), second).flush(5)
+    assert (first.sent, second.sent) == (ids, [])
+    assert len(kit.files()) == 2
+    assert kit.sender(kit.spool(), second).flush(5).waiting == 0
+    assert second.sent == []
+    assert kit.files() == []
+    assert "taken" not in os.listdir(kit.directory)
+
+
+def test_what_is_held_back_is_never_sent(kit):
+    fill(kit.spool(held=True), "error")
+    ids = fill(kit.spool(), "error")
+    carrier = Script()
+    assert kit.sender(kit.spool(), carrier).flush(5) == Summary(1, 0, 0, "")
+    assert carrier.sent == ids
+    assert len(kit.files("held")) == 1
+
+
+@pytest.mark.parametrize("seconds", [365 * 86400.0, -365 * 86400.0])
+def test_a_clock_that_leaps_while_sentry_is_down_loses_nothing(kit, clock, seconds):
+    spool = kit.spool(max_age=7 * 86400.0)
+    ids = fill(spool, "error", "error")
+
+    def leap(_):
+        clock.leap(seconds)
+        fill(spool, "error")
+        return DOWN
+
+    carrier = Script(DOWN, leap, *[DOWN] * 6)
+    assert kit.sender(spool, carrier).flush(600).waiting == 0
+    assert set(ids) < set(carrier.sent)
+    assert kit.counts.of("sent") == 3
+    assert kit.counts.of("too-old") == 0
+
+
+def test_a_folder_on_a_file_system_without_locks_is_delivered_all_the_same(kit, monkeypatch):
+    import fcntl
+
+    def unsupported(*_):
+        raise OSError(37, "No locks available")
+
+    fill(kit.spool(), "error")
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    assert kit.sender(kit.spool(), Script()).flush(5).delivered == 1
+
+
+def test_a_large_backlog_goes_in_batches(kit):
+    from agent.deliver import delivery
+
+    spool = kit.spool()
+    ids = fill(spool, *["error"] * (delivery._BATCH + 50))
+    carrier, seen = Script(), []
+    summary = kit.sender(spool, carrier).flush(500, progress=lambda done, total: seen.append((done, total)))
+    assert summary.delivered == len(ids)
+    assert carrier.sent == ids
+    assert {total for _, total in seen} == {len(ids)}
 
 
 def test_a_child_does_not_keep_the_lock_of_its_parent(kit):
