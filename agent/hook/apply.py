@@ -171,7 +171,14 @@ class Applier:
         change = _Partial(raw, function) if partial else patch.Placed(found.parent, found.name, raw, function)
         self._undo += [layer, change]
         self._placed.add(key if partial else (found.path, id(function)))
-        self._record("patched", monitor["name"], found.path, found.note)
+        note = found.note
+        if not partial and isinstance(found.parent, ModuleType) and module == found.parent.__name__:
+            # Named where it is defined: whoever has imported it from there means the same.
+            aliases = list(_aliases(raw, found))
+            self._undo += [patch.Placed(holder, name, raw, function) for holder, name in aliases]
+            if aliases:
+                note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in aliases])
+        self._record("patched", monitor["name"], found.path, note)
 
     def _visit_subclasses(self, monitor: "MonitorData", found: "resolve.Found") -> None:
         pending = list(type.__subclasses__(found.parent))
@@ -212,6 +219,17 @@ class _Partial:
     def undo(self) -> bool:
         self._set(self._inner)
         return True
+
+
+def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType, str]]":
+    """Where else the modules imported so far hold `raw`; not in our own."""
+    ours = (__package__ or "").rpartition(".")[0] + "."
+    for name, module in list(sys.modules.items()):
+        if not resolve.is_a(module, ModuleType) or name.startswith(ours):
+            continue
+        for attribute, value in list(resolve.namespace(module).items()):
+            if value is raw and not (module is found.parent and attribute == found.name):
+                yield module, attribute
 
 
 def attribute_in(module: str, target: "TargetData") -> "str | None":

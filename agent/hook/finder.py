@@ -37,6 +37,8 @@ class Finder:
         self.every_module = False  # set when classes defined anywhere matter (`subclasses: true`)
         self._on_import = on_import
         self._swallow = swallow
+        self._seen: "set[str]" = set()  # modules that were wanted and came past us
+        self._late: "set[str]" = set()  # modules that did not, and are still being run
 
     def find_spec(self, name: str, path: "Any" = None, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         try:
@@ -45,11 +47,10 @@ class Finder:
                 # Another finder has put itself in front: what it finds we would never see.
                 finders.insert(0, self)
                 del finders[finders.index(self, 1)]
-            if (
-                name not in self.wanted
-                and not (self.roots and name.partition(".")[0] in self.roots)
-                and not self.every_module
-            ):
+                self._late.update(self._escaped())
+            if self._late:
+                self._catch_up()
+            if not self._wants(name):
                 return None
             for finder in finders:
                 if finder is self:
@@ -66,7 +67,29 @@ class Finder:
                 self._swallow("looking for the module " + name)
         return None
 
+    def _wants(self, name: str) -> bool:
+        return (
+            name in self.wanted
+            or bool(self.roots and name.partition(".")[0] in self.roots)
+            or self.every_module
+        )
+
+    def _escaped(self) -> "list[str]":
+        """What was imported while another finder stood in front of us."""
+        return [name for name in list(sys.modules) if name not in self._seen and self._wants(name)]
+
+    def _catch_up(self) -> None:
+        for name in list(self._late):
+            module = sys.modules.get(name)
+            spec = getattr(module, "__spec__", None)
+            if module is not None and getattr(spec, "_initializing", False):
+                continue  # not run to its end yet
+            self._late.discard(name)
+            if module is not None:
+                self.loaded(name, module)
+
     def _watch(self, spec: "ModuleSpec") -> None:
+        self._seen.add(spec.name)
         loader = spec.loader
         if type(loader).__module__ in _FRESH_LOADERS and hasattr(loader, "exec_module"):
             # These are made anew for each spec, so that one instance can carry the change and lose it again: the
@@ -77,9 +100,13 @@ class Finder:
                 pass
             else:
                 return
-        spec.loader = _Loader(self, loader)  # type: ignore[assignment]
+        if hasattr(loader, "exec_module"):
+            spec.loader = _Loader(self, loader)  # type: ignore[assignment]
+        else:
+            spec.loader = _LegacyLoader(self, loader, spec)  # type: ignore[assignment]
 
     def loaded(self, name: str, module: "ModuleType") -> None:
+        self._seen.add(name)
         try:
             # A module may put something else in its own place; that is what importers get.
             self._on_import(name, sys.modules.get(name, module))
@@ -119,8 +146,6 @@ class _Loader:
     def __init__(self, finder: Finder, loader: "Any") -> None:
         self._finder = finder
         self._loader = loader
-        if not hasattr(loader, "exec_module"):
-            self.load_module = self._load_module
 
     def __getattr__(self, name: str) -> "Any":
         return getattr(self._loader, name)
@@ -143,12 +168,6 @@ class _Loader:
             raise
         self._finder.loaded(module.__name__, module)
 
-    def _load_module(self, name: str) -> "ModuleType":
-        module: "ModuleType" = self._loader.load_module(name)
-        self._restore(module)
-        self._finder.loaded(name, module)
-        return module
-
     def _restore(self, module: "ModuleType") -> None:
         spec = getattr(module, "__spec__", None)
         if spec is not None and spec.loader is self:
@@ -160,6 +179,28 @@ class _Loader:
                 pass
 
 
+class _LegacyLoader:
+    """Stands in for a loader that knows only `load_module`; that it has no `exec_module` is how importlib can tell."""
+
+    def __init__(self, finder: Finder, loader: "Any", spec: "ModuleSpec") -> None:
+        self._finder = finder
+        self._loader = loader
+        self._spec = spec
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._loader, name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> "Any":
+        return type(self._loader)
+
+    def load_module(self, name: str) -> "ModuleType":
+        self._spec.loader = self._loader
+        module: "ModuleType" = self._loader.load_module(name)
+        self._finder.loaded(name, module)
+        return module
+
+
 def _as_importlib(function: "FunctionType") -> None:
     """Have a frame of ours pass for the import system's own.
 
@@ -169,7 +210,7 @@ def _as_importlib(function: "FunctionType") -> None:
     function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
 
 
-for _function in (_Exec.__call__, _Loader.exec_module, _Loader._load_module):
+for _function in (_Exec.__call__, _Loader.exec_module, _LegacyLoader.load_module):
     _as_importlib(_function)  # type: ignore[arg-type]
 
 

@@ -375,3 +375,24 @@ def test_an_ordinary_function_is_held_by_nobody_else():
     from agent.hook import registries
 
     assert [registries.kept(each) for each in (shop.f, shop.C.m, shop.C.s)] == [None] * 3
+
+
+def test_aliases_of_a_compiled_function_in_imported_modules_are_replaced_with_it():
+    import math
+
+    module("from math import hypot\nfrom math import hypot as length\ndefault = [hypot]\n", name="shop_user")
+    shop = module("", name="shop")
+    hypot = math.hypot
+    user = sys.modules["shop_user"]
+    watch = Watch(monitor("math.hypot", operation="h")).apply(math)
+    try:
+        fails(user.length, "x", error=TypeError)
+        assert watch.reports() == [("error", "h", "error")]
+        assert user.hypot(3, 4) == 5
+        assert "shop_user.hypot, shop_user.length" in watch.records[0][3]
+        assert user.default == [hypot]  # what a container holds is not seen, as the note says
+        assert "references taken before are not monitored" in watch.records[0][3]
+    finally:
+        watch.undo()
+    assert math.hypot is user.hypot is user.length is hypot
+    del shop

@@ -1,0 +1,236 @@
+"""Modules of every origin are noticed when they have run, and are what they would have been."""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import threading
+import traceback
+import warnings
+import zipfile
+
+import pytest
+
+from agent.hook import finder
+
+
+class Seen(list):
+    def __call__(self, name, module):
+        self.append((name, getattr(module, "VALUE", None)))
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A folder on sys.path, and a function that watches modules in it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    installed = []
+    before = set(sys.modules)
+    order = list(sys.meta_path)
+
+    def watch(*wanted, roots=()):
+        seen = Seen()
+
+        def swallow(where):
+            raise  # noqa: PLE0704
+
+        made = finder.Finder(dict.fromkeys(wanted), dict.fromkeys(roots), seen, swallow)
+        finder.install(made)
+        installed.append(made)
+        return seen
+
+    def write(name, text):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        importlib.invalidate_caches()
+        return file
+
+    watch.write = write
+    watch.folder = tmp_path
+    yield watch
+    for each in installed:
+        finder.uninstall(each)
+    sys.meta_path[:] = order
+    for name in set(sys.modules) - before:
+        if name.startswith("shop"):
+            del sys.modules[name]
+
+
+def test_a_module_is_told_once_when_it_has_run_and_keeps_its_spec_and_loader(shop):
+    shop.write("shop_a.py", "VALUE = 1\n")
+    seen = shop("shop_a")
+    import shop_a
+
+    assert seen == [("shop_a", 1)]
+    assert type(shop_a.__loader__) is importlib.machinery.SourceFileLoader
+    assert shop_a.__spec__.loader is shop_a.__loader__
+    assert vars(shop_a.__loader__) == {"name": "shop_a", "path": shop_a.__file__}
+    assert importlib.reload(shop_a) is shop_a
+    assert seen == [("shop_a", 1)] * 2
+
+
+def test_packages_namespace_packages_and_patterns(shop):
+    shop.write("shop_ns/part/__init__.py", "VALUE = 'package'\n")
+    shop.write("shop_ns/part/sub.py", "VALUE = 'sub'\n")
+    seen = shop(roots=["shop_ns"])
+    import shop_ns.part.sub  # noqa: F401
+
+    assert seen == [("shop_ns.part", "package"), ("shop_ns.part.sub", "sub")]
+
+
+def test_zipped_modules(shop, monkeypatch):
+    archive = shop.folder / "code.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("shop_z.py", "VALUE = 'zip'\n")
+    monkeypatch.syspath_prepend(str(archive))
+    seen = shop("shop_z")
+    import shop_z
+
+    assert seen == [("shop_z", "zip")]
+    assert type(shop_z.__loader__).__name__ == "zipimporter"
+    assert shop_z.__spec__.loader is shop_z.__loader__
+
+
+def test_a_frozen_module(shop):
+    sys.modules.pop("__phello__", None)
+    seen = shop("__phello__")
+    if importlib.util.find_spec("__phello__") is None:
+        pytest.skip("not in this interpreter")
+    importlib.import_module("__phello__")
+    assert [name for name, _ in seen] == ["__phello__"]
+    del sys.modules["__phello__"]
+
+
+def test_loaders_with_their_own_ideas(shop):
+    class Loader(importlib.abc.Loader):
+        __slots__ = ()
+        made = 0
+
+        def create_module(self, spec):
+            Loader.made += 1
+
+        def exec_module(self, module):
+            module.VALUE = "shared"
+
+    loader = Loader()
+
+    class Legacy:
+        def load_module(self, name):
+            module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec(name, None))
+            module.VALUE = "legacy"
+            module.__loader__ = self
+            sys.modules[name] = module
+            return module
+
+    class Theirs:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "shop_shared":
+                return importlib.machinery.ModuleSpec(name, loader)
+            if name == "shop_legacy":
+                return importlib.machinery.ModuleSpec(name, Legacy())
+            return None
+
+    sys.meta_path.append(Theirs)
+    seen = shop("shop_shared", "shop_legacy")
+    import shop_shared
+
+    assert shop_shared.__loader__ is loader
+    assert shop_shared.__spec__.loader is loader
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import shop_legacy
+    assert type(shop_legacy.__loader__) is Legacy
+    assert seen == [("shop_shared", "shared"), ("shop_legacy", "legacy")]
+
+
+def test_a_finder_that_puts_itself_in_front_takes_nothing_away(shop):
+    class Loader(importlib.abc.Loader):
+        def exec_module(self, module):
+            module.VALUE = "theirs"
+
+    class Theirs:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            return importlib.machinery.ModuleSpec(name, Loader()) if name.startswith("shop_theirs") else None
+
+    seen = shop("shop_theirs", "shop_theirs_too")
+    sys.meta_path.insert(0, Theirs)
+    import shop_theirs  # noqa: F401
+
+    assert seen == []  # it never came past us
+    with pytest.raises(ImportError):
+        importlib.import_module("shop_that_nobody_has")
+    assert seen == [("shop_theirs", "theirs")]
+    import shop_theirs_too  # noqa: F401
+
+    assert seen[1:] == [("shop_theirs_too", "theirs")]
+
+
+def test_a_module_that_puts_something_else_in_its_place(shop):
+    shop.write("shop_lazy.py", "import sys, types\nm = types.ModuleType('shop_lazy')\nm.VALUE = 'other'\nsys.modules[__name__] = m\n")
+    seen = shop("shop_lazy")
+    import shop_lazy  # noqa: F401
+
+    assert seen == [("shop_lazy", "other")]
+
+
+def test_circular_imports(shop):
+    shop.write("shop_one.py", "import shop_two\nVALUE = 1\n")
+    shop.write("shop_two.py", "import shop_one\nVALUE = 2\n")
+    seen = shop("shop_one", "shop_two")
+    import shop_one  # noqa: F401
+
+    assert seen == [("shop_two", 2), ("shop_one", 1)]
+
+
+def test_several_threads_at_once(shop):
+    for number in range(20):
+        shop.write(f"shop_t{number}.py", f"import shop_t{number + 1}\nVALUE = {number}\n" if number < 19 else "VALUE = 19\n")
+    seen = shop(*[f"shop_t{number}" for number in range(20)])
+    barrier = threading.Barrier(4)
+    errors = []
+
+    def run(first):
+        barrier.wait(10)
+        try:
+            importlib.import_module(f"shop_t{first}")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(first,)) for first in (0, 5, 0, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert sorted(seen) == sorted((f"shop_t{number}", number) for number in range(20))
+
+
+def test_a_module_that_fails_is_not_told_and_its_traceback_is_its_own(shop):
+    shop.write("shop_bad.py", "1 / 0\n")
+
+    def lines():
+        sys.modules.pop("shop_bad", None)
+        try:
+            importlib.import_module("shop_bad")
+        except ZeroDivisionError:
+            return traceback.format_exc().replace("another", "")
+        raise AssertionError
+
+    expected = lines()
+    seen = shop("shop_bad")
+    got = lines()
+    assert seen == []
+    if sys.version_info >= (3, 11):
+        assert [line for line in got.splitlines() if "File" in line] == [line for line in expected.splitlines() if "File" in line]
+
+
+def test_a_warning_in_a_modules_body_finds_its_importer(shop):
+    shop.write("shop_old.py", "import warnings\nwarnings.warn('old', DeprecationWarning, stacklevel=2)\n")
+    shop("shop_old")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        import shop_old  # noqa: F401
+    assert [warning.filename for warning in caught if str(warning.message) == "old"] == [__file__]
