@@ -17,7 +17,7 @@ _ORDERING = frozenset(("__lt__", "__le__", "__gt__", "__ge__"))
 #: Base classes that write methods themselves → which.
 GENERATED: dict[str, frozenset[str]] = {
     "NamedTuple": frozenset((
-        "__new__", "_make", "_replace", "_asdict", "__repr__", "__getnewargs__", "count", "index",
+        "__new__", "_make", "_replace", "__replace__", "_asdict", "__repr__", "__getnewargs__", "count", "index",
     )),
     "TypedDict": frozenset(("__init__", "copy", "get", "items", "keys", "pop", "setdefault", "update", "values")),
 }

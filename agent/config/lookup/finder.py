@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Finder:
         for entry in sorted(entries):
             if entry.startswith(stem + ".") and entry.endswith(_COMPILED):
                 middle = entry[len(stem) : entry.rfind(".")]
-                if not middle or "abi3" in middle or f"-{tag}" in middle or f"cp{tag}" in middle:
+                if not middle or "abi3" in middle or re.search(rf"(?:-|cp){tag}(?!\d)", middle):
                     yield entry
         for suffix in (*_SOURCE[: 2 if os.name == "nt" else 1], *_BYTECODE):
             if stem + suffix in entries:

@@ -53,6 +53,7 @@ class Index(Scope):
         self.file = file
         self.package = package
         self.unreadable = ""
+        self.version: tuple[int, ...] = ()  # of the Python that runs it
         self.exported: list[str] | None = None  # __all__, where it is written out
         self.exports_hidden = False  # there is an __all__ that is not
         self.extends_path = False
@@ -62,7 +63,7 @@ class Index(Scope):
         scope = self._scopes.get(id(node))
         if scope is None:
             scope = self._scopes[id(node)] = Scope()
-            _Reader(self, scope, ()).block(node.body, certain=True)
+            _Reader(self, scope, self.version).block(node.body, certain=True)
         return scope
 
     def absolute(self, module: str, level: int) -> str:
@@ -76,6 +77,7 @@ class Index(Scope):
 
 def read(name: str, file: str, source: bytes, *, package: bool, version: Sequence[int]) -> Index:
     index = Index(name, file, package=package)
+    index.version = tuple(version)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the host's `"\d"` is no business of ours
@@ -85,7 +87,7 @@ def read(name: str, file: str, source: bytes, *, package: bool, version: Sequenc
     except (ValueError, RecursionError, MemoryError, LookupError) as error:
         index.unreadable = f"it cannot be parsed: {error}"
     else:
-        _Reader(index, index, tuple(version)).block(tree.body, certain=True)
+        _Reader(index, index, index.version).block(tree.body, certain=True)
         if not index.dynamic and _WRITES_GLOBALS.search(source):
             index.dynamic = "it writes into globals()"
         if not index.dynamic and _REPLACES_ITSELF.search(source):
@@ -159,6 +161,7 @@ class _Reader:
                 self.block(case.body, certain=False)
 
     def function(self, node: Function, *, certain: bool) -> None:
+        node.body = []  # nobody asks what a function does, and bodies are most of a syntax tree
         for decorator in node.decorator_list:
             # The other halves of a property do not take the place of what reads it.
             if isinstance(decorator, ast.Attribute) and decorator.attr in ("setter", "deleter"):
