@@ -1,6 +1,6 @@
 """The names of the spool's files. They carry all that the folder needs to know of an envelope.
 
-    <time in ns>-<category>[.slow]-<pid>-<process token and number>-<event id>.envelope
+    <time in ns>-<category>[.slow][.trying]-<pid>-<process token and number>-<event id>.envelope
 
 So nothing is read to sort a folder, to decide what goes first when it is full, or to tell who wrote what; and names in
 alphabetical order are in order of capture.
@@ -34,7 +34,8 @@ class Entry(NamedTuple):
     slow: bool  # the report of a slow call
     pid: int
     event_id: str
-    held: bool = False  # captured without a DSN: not to be sent before somebody says so
+    trying: bool = False  # of an attempt that may be followed by another: its process decides, while it lives
+    held: bool = False  # lies apart: not to be sent before somebody says so
     data: bytes | None = None
 
     @property
@@ -52,13 +53,13 @@ def giving_up(entry: Entry) -> tuple[int, int, str]:
     return (entry.rank, entry.stamp, entry.name)
 
 
-def make_name(stamp: int, category: str, event_id: str, token: str, *, slow: bool) -> str:
+def make_name(stamp: int, category: str, event_id: str, token: str, *, slow: bool, trying: bool) -> str:
     """`token` is unique to the writing process and this envelope."""
     category = category if category in _PLAIN else _plain(category)
     if len(event_id) != _ID_LENGTH or not event_id.isascii() or not event_id.isalnum():
         event_id = os.urandom(16).hex()  # sessions and the like have none, and a file name must not hold a path
-    qualifier = ".slow" if slow else ""
-    return f"{stamp:020d}-{category}{qualifier}-{os.getpid()}-{token}-{event_id}{SUFFIX}"
+    marks = ".slow" * slow + ".trying" * trying
+    return f"{stamp:020d}-{category}{marks}-{os.getpid()}-{token}-{event_id}{SUFFIX}"
 
 
 def parse_name(name: str) -> Entry | None:
@@ -71,8 +72,8 @@ def parse_name(name: str) -> Entry | None:
     stamp, token, pid, _, event_id = parts
     if len(stamp) != _STAMP_DIGITS or not stamp.isdigit() or not pid.isdigit() or len(event_id) != _ID_LENGTH:
         return None
-    category, _, qualifier = token.partition(".")
-    return Entry(name, int(stamp), category, qualifier == "slow", int(pid), event_id)
+    category, *marks = token.split(".")
+    return Entry(name, int(stamp), category, "slow" in marks, int(pid), event_id, "trying" in marks)
 
 
 def _plain(category: str) -> str:

@@ -17,6 +17,7 @@ from itertools import count as numbers
 from typing import TYPE_CHECKING, Callable
 
 from .. import guard
+from ..health import alive
 from ..model import Envelope
 from . import age, files
 from .bounds import Bounds, Count
@@ -32,6 +33,7 @@ __all__ = ["Count", "Entry", "Spool", "UnreadableError"]
 
 _LOOK_EVERY = 64  # writes after which a process asks whether a sweep is due
 
+_LONGEST_ATTEMPT = 86400.0  # seconds after which nobody is waited for any more
 _SET_BACK = 60 * 10**9  # nanoseconds by which a clock is corrected without the order of events being touched
 
 #: Share of `max_rate` that is for envelopes of a rank and those above it: transactions first to go, errors last.
@@ -103,10 +105,14 @@ class Spool:
 
     # ------------------------------------------------------------------------------------------ on the host's threads
 
-    def write(self, envelope: Envelope, *, slow: bool = False) -> bool:
-        """Whether the envelope is on disk now. If not, it is in memory or was counted as lost. Never raises."""
+    def write(self, envelope: Envelope, *, slow: bool = False, trying: bool = False) -> bool:
+        """Whether the envelope is on disk now. If not, it is in memory or was counted as lost. Never raises.
+
+        `trying` is for a spool that holds back what a process will `release` or `remove` itself: once that process is
+        dead, or after a day, a sweep releases it.
+        """
         try:
-            return self._write(envelope, slow)
+            return self._write(envelope, slow, trying)
         except Exception:
             guard.swallow("writing an event to the spool")
             return False
@@ -120,7 +126,7 @@ class Spool:
         """For the owner's fork hook: the child forgets what its parent keeps in memory. Otherwise done at first use."""
         self._process()
 
-    def _write(self, envelope: Envelope, slow: bool) -> bool:
+    def _write(self, envelope: Envelope, slow: bool, trying: bool) -> bool:
         process = self._process()
         size = len(envelope.data)
         if size > self._max_size:
@@ -130,7 +136,7 @@ class Spool:
         if self._max_rate and self._too_many(process, now, rank(envelope.category, slow=slow)):
             self._count("too-many", envelope.category, 1)
             return False
-        name = self._name(process, envelope, slow, now)
+        name = self._name(process, envelope, now, slow=slow, trying=trying)
         try:
             self._folders.put(self._target, name, envelope.data)
         except OSError as error:
@@ -165,7 +171,7 @@ class Spool:
         process.in_second += 1
         return False
 
-    def _name(self, process: _Process, envelope: Envelope, slow: bool, now: float) -> str:
+    def _name(self, process: _Process, envelope: Envelope, now: float, *, slow: bool, trying: bool) -> str:
         stamp = int(now * 1e9)
         if process.last_stamp - _SET_BACK <= stamp <= process.last_stamp:
             # A clock that is being corrected must not put a later event before an earlier one of the same process. One
@@ -173,7 +179,7 @@ class Spool:
             stamp = process.last_stamp + 1
         process.last_stamp = stamp
         token = f"{process.token}{next(process.numbers):06d}"
-        return make_name(stamp, envelope.category, envelope.event_id, token, slow=slow)
+        return make_name(stamp, envelope.category, envelope.event_id, token, slow=slow, trying=trying)
 
     def _remember(self, process: _Process, name: str, data: bytes) -> None:
         entry = parse_name(name)
@@ -304,10 +310,18 @@ class Spool:
         try:
             process.unswept_bytes = process.unswept_files = 0
             self._bounds.sweep()
+            self._reclaim()
         except OSError as error:
             self._degraded = files.reason(error)
         finally:
             process.sweeping.release()
+
+    def _reclaim(self) -> None:
+        """Release what was held back by processes that can no longer decide about it."""
+        yesterday = int((self._clock() - _LONGEST_ATTEMPT) * 1e9)
+        for entry in self._on_disk(self._folders.held):
+            if entry.trying and (entry.stamp < yesterday or not alive(entry.pid)):
+                self.release(entry)
 
     # ------------------------------------------------------------------------------------------------- the quarantine
 
