@@ -148,12 +148,22 @@ class _Integrations:
             guard.swallow("integrating with " + name)
 
     def span_for(self, monitor: "MonitorData") -> "Any":
-        if self._engine.sentry["dsn"] is None or monitor["span"] == "never":
+        if monitor["span"] == "never":
             return None
-        if not self._engine.sentry["traces_sample_rate"] and monitor["span"] != "always":
+        if self._engine.sentry["dsn"] is None:
+            # The host may have a client of its own, whose transactions our spans then belong to.
+            if "sentry_sdk" not in sys.modules:
+                return None
+            from .deliver import sentry
+
+            if not sentry.host_traces():
+                return None
+        elif not self._engine.sentry["traces_sample_rate"] and monitor["span"] != "always":
             return None
         from .observe import spans
 
+        if spans.begin is None and self._engine.sentry["dsn"] is not None:
+            spans.start = lambda: self._engine.set_up_sdk("")
         return spans.enter, spans.leave
 
     def undo(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
+from .. import guard
 from ..model import Envelope
 from ..observe import attempts, causes, context, event, release
 from ..version import __version__
@@ -49,7 +51,7 @@ class Sink:
         self._health = health
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self._held: Spool | None = None
-        self._open_held = lambda: open_spool(spool, state, health, held=True)
+        self._settings = (spool, state)
         self.sender = Sender(self.spool, sentry["dsn"], count=health.count) if sentry["dsn"] else None
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str:
@@ -63,6 +65,8 @@ class Sink:
             self._aside().write(envelope)
         else:
             self.keep_envelope(envelope, slow=observation.report == "slow")
+            if self.sender is None and "sentry_sdk" in sys.modules:
+                self._hand_over(made, observation)
         self._health.count("captured", observation.monitor["name"])
         self._health.flush()
         return event_id
@@ -72,6 +76,16 @@ class Sink:
         self.spool.write(envelope, slow=slow)
         if self.sender is not None:
             self.sender.wake()
+
+    def _hand_over(self, made: Event, observation: Observation) -> None:
+        """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""
+        from . import sentry
+
+        try:
+            if sentry.hand_over(made):
+                self._health.count("handed-over", observation.monitor["name"])
+        except Exception:
+            guard.swallow("handing an event to the host's Sentry client")
 
     def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:
         """An attempt has ended: if another follows, its errors are dropped and counted, else they may be sent."""
@@ -89,7 +103,9 @@ class Sink:
     def _aside(self) -> Spool:
         """The spool whose envelopes are held back; without a DSN all are."""
         if self._held is None:
-            self._held = self.spool if self.sender is None else self._open_held()
+            self._held = (
+                self.spool if self.sender is None else open_spool(*self._settings, self._health, held=True)
+            )
         return self._held
 
     def close(self) -> None:

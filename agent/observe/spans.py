@@ -15,16 +15,30 @@ if TYPE_CHECKING:
 begin: Callable[[Probe], object] | None = None
 finish: Callable[[object, bool], None] | None = None
 
+#: Sets the SDK up for a `kind: transaction` in a process in which no framework did.
+start: Callable[[], None] | None = None
+
 
 def enter(probe: Probe) -> object:
     """Called by the trampoline before the original; what it answers is handed to `leave`."""
-    if begin is None:
-        return None
     try:
+        if begin is None:
+            if start is None or probe.monitor["kind"] != "transaction":
+                return None
+            _start()
+            if begin is None:
+                return None
         return begin(probe)
     except Exception:
         guard.swallow("beginning a span")
         return None
+
+
+def _start() -> None:
+    global start
+    starting, start = start, None  # once
+    if starting is not None:
+        starting()
 
 
 def leave(span: object, failed: bool) -> None:

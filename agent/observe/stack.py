@@ -121,7 +121,7 @@ def _file(path: str) -> tuple[str, str, bool]:
             if type(entry) is str and len(entry) > len(best) and absolute.startswith(entry.rstrip(os.sep) + os.sep):
                 best = entry.rstrip(os.sep)
         relative = absolute[len(best) + 1 :] if best else absolute
-        known = (text(absolute), text(relative), _looks_like_the_erp(absolute))
+        known = (text(absolute), text(relative), looks_like_the_erp(absolute))
         if len(_files) >= _MOST_KNOWN:
             _files.clear()
         _files[path] = known
@@ -135,7 +135,7 @@ def _absolute(path: str) -> str:
         return path
 
 
-def _looks_like_the_erp(path: str) -> bool:
+def looks_like_the_erp(path: str) -> bool:
     if path.startswith("<"):
         return False
     slashed = path.replace(os.sep, "/")
