@@ -25,4 +25,4 @@ def _make(folder: str) -> None:
         if os.path.isdir(above):  # /proc, say
             raise
         _make(above)
-        os.mkdir(folder, 0o700)
+        _make(folder)

@@ -51,10 +51,11 @@ def state_folder(environ: "Mapping[str, str]", config: str) -> str:
     name = os.path.basename(os.path.dirname(config)) or "root"
     folder = os.path.join(base, "%s-%08x" % (name, _hash(config)))
     try:
-        if os.lstat(folder).st_uid != user and hasattr(os, "geteuid"):
-            folder += "-%d" % user
+        status = os.lstat(folder)
     except OSError:
-        pass
+        return folder
+    if (status.st_uid != user and hasattr(os, "geteuid")) or status.st_mode & 0o170000 != 0o040000:
+        folder += "-%d" % user  # another user's, or a link, which is not followed
     return folder
 
 

@@ -186,7 +186,7 @@ def _include_folders(loaded: "Examined") -> "list[tuple[str, str]]":
                     {(entry, ""): None for entry in glob.glob(above, recursive=True) if os.path.isdir(entry)}
                 )
             while not os.path.isdir(above) and above != os.path.dirname(above):
-                above = os.path.dirname(above)
+                above, missing = os.path.split(above)
                 if os.path.isdir(above):
-                    folders[above, ""] = None
+                    folders[above, missing] = None
     return list(folders)[:_MOST_FOLDERS]

@@ -1,0 +1,151 @@
+"""AGENT_DEBUG, AGENT_STRICT, `only` and `skip`, and `python -m agent run`."""
+
+import os
+import sys
+
+import pytest
+from acceptance.host import ROOT
+
+from agent import programs
+
+SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
+MAIN = "import shop\ntry: shop.f(9)\nexcept ValueError: print('as always')\n"
+GOOD = "version: 1\nmodules: {m: {description: M}}\nmonitors:\n  - {target: shop.f, module: m, operation: op}\n"
+WRONG = GOOD + "  - {target: shop.g, module: m, operation: g, threshold: 5parsecs}\n"
+
+
+@pytest.fixture
+def shop(host):
+    host.write(shop__py=SHOP, main__py=MAIN, monitors__yaml=GOOD)
+    return host
+
+
+def test_debug_explains_each_step_with_its_time(shop):
+    first = shop.run("main.py", AGENT_DEBUG="1").stderr
+    assert "there is no fresh plan: none is stored" in first
+    assert "another interpreter read the configuration in" in first
+    second = shop.run("main.py", AGENT_DEBUG="1").stderr.splitlines()
+    assert all(line.startswith("agent: +") and " ms " in line for line in second)
+    assert any(line.endswith("waiting for the modules of shop") for line in second)
+    assert second[-1].endswith("monitors of shop applied")
+    shop.config.write_text(GOOD.replace("op}", "op2}"), encoding="utf-8")
+    assert f"{shop.config} has changed" in shop.run("main.py", AGENT_DEBUG="1").stderr
+    assert "pip is skipped" in shop.run("-m", "pip", "--version", AGENT_DEBUG="1", AGENT_STRICT="1").stderr
+
+
+def test_debug_that_is_off_says_nothing(shop):
+    for value in ("", "0", "no"):
+        assert shop.run("main.py", AGENT_DEBUG=value).stderr == ""
+
+
+def test_strict_lets_a_good_configuration_pass(shop):
+    for _ in range(2):
+        done = shop.run("main.py", AGENT_STRICT="1")
+        assert (done.stdout, done.stderr) == ("as always\n", "")
+    assert len(shop.events()) == 2
+
+
+@pytest.mark.parametrize("text", [WRONG, "monitors: [", "version: 1\nmonitors: 5\n", None])
+@pytest.mark.parametrize("before", [True, False])
+def test_strict_stops_the_process_with_the_problems(shop, text, before):
+    if before:
+        shop.run("main.py")
+    if text is None:
+        shop.config.unlink()
+    else:
+        shop.config.write_text(text, encoding="utf-8")
+    for _ in range(2):
+        done = shop.run("main.py", check=False, AGENT_STRICT="1")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert str(shop.config) in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1] == "agent: AGENT_STRICT stops this process: the configuration is wrong"
+    # A tool that would not be monitored is not stopped either.
+    assert shop.run("-m", "pip", "--version", AGENT_STRICT="1").returncode == 0
+
+
+def test_run(shop):
+    def run(*words, **extra):
+        return shop.run("-m", "agent", "run", *words, cwd=ROOT, check=False, **{"PYTHONPATH": None, **extra})
+
+    program = [sys.executable, str(shop.folder / "main.py")]
+    done = run("--config", str(shop.config), "--strict", "--", *program, AGENT_CONFIG=None, AGENT_DISABLED="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "as always\n", "")
+    assert len(shop.events()) == 1
+    assert run("--", sys.executable, "-c", "import sys; sys.exit(7)").returncode == 7
+    assert "+0." in run("--debug", "--", *program).stderr
+    done = run("--", sys.executable, "-c", "import os; print(os.environ['PYTHONPATH'])", PYTHONPATH="/somewhere")
+    assert done.stdout.split(os.pathsep) == [str(ROOT), "/somewhere\n"]
+    for words in (["--", "no-such-command"], [], ["--config", "/no/such.yaml", "--", "true"]):
+        done = run(*words)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+    shop.config.write_text(WRONG, encoding="utf-8")
+    done = run("--strict", "--", *program)
+    assert done.returncode == 2 and "5parsecs" in done.stderr and done.stdout == ""
+    assert run("--strict", "--", "true").returncode == 2
+    assert run("--", *program).stdout == "as always\n"
+
+
+def test_installers_are_skipped(shop):
+    shop.write(pip__py=MAIN)
+    assert shop.run("-m", "pip").stdout == "as always\n"  # this folder's own
+    assert shop.run("pip.py").stdout == "as always\n"
+    assert not shop.state.exists()
+    shop.run("main.py")
+    shop.run("pip.py")
+    assert len(shop.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("python manage.py migrate --fake", ["manage.py", "manage", "manage.py migrate"]),
+        ("python3.11 -O -W error -X dev /srv/erp/manage.py", ["manage.py", "manage"]),
+        ("python -m celery -A erp worker", ["celery"]),
+        ("/venv/bin/python -bb -m pip install x", ["pip", "pip install"]),
+        ("python -Im pip install x", ["pip", "pip install"]),
+        ("python -m django.core", ["django.core", "django"]),
+        ("python /venv/bin/pip3.11 list", ["pip3.11", "pip3.11 list"]),
+        ("python /x/pip/__main__.py", ["__main__.py", "pip"]),
+        ("python -c pass", ["-c"]),
+        ("python", ["python"]),
+        ("python -", ["-"]),
+        ("/usr/bin/uwsgi --ini x", ["uwsgi"]),
+        ("/opt/app/erp-frozen import", ["erp-frozen", "erp-frozen import"]),
+    ],
+)
+def test_what_a_program_is_called(line, names):
+    assert list(dict.fromkeys(programs.names(line.split()))) == names
+
+
+@pytest.mark.parametrize(
+    ("line", "processes", "monitored"),
+    [
+        ("python manage.py runserver", None, True),
+        ("python -m pip install x", None, False),
+        ("python /venv/bin/pip3.12 install x", None, False),
+        ("python /venv/bin/pipeline-server", None, True),
+        ("python -m pip install x", {"skip": []}, True),
+        ("python manage.py migrate", {"skip": ["manage.py migrate"]}, False),
+        ("python manage.py runserver", {"skip": ["manage.py migrate"]}, True),
+        ("python /venv/bin/celery -A erp worker", {"only": ["gunicorn*", "celery"]}, True),
+        ("python /venv/bin/gunicorn erp.wsgi", {"only": ["gunicorn*", "celery"]}, True),
+        ("python manage.py shell", {"only": ["gunicorn*", "celery"]}, False),
+        ("python -m pip", {"only": ["pip"]}, True),
+        ("python /venv/bin/celery inspect", {"only": ["celery"], "skip": ["celery inspect"]}, False),
+        ("python -c from#multiprocessing.spawn --multiprocessing-fork", {"only": ["gunicorn"]}, True),
+    ],
+)
+def test_only_and_skip(line, processes, monitored):
+    assert (programs.why_not(processes, line.split()) == "") is monitored
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "matches"),
+    [
+        ("gunicorn", "g*n", True), ("gunicorn", "*", True), ("gunicorn", "*uni*rn", True), ("gunicorn", "gun", False),
+        ("aa", "a*a*a", False), ("pip3", "pip[0-9.]", True), ("pip", "pip[0-9.]", False), ("pipx", "pip[0-9.]", False),
+    ],
+)  # fmt: skip
+def test_patterns_of_programs(name, pattern, matches):
+    assert programs.matches(name, pattern) is matches
