@@ -213,6 +213,7 @@ def handlers(code):
     return handler
 
 
+@settings(deadline=None)
 @given(
     signatures(),
     st.lists(st.integers(), max_size=7),

@@ -6,7 +6,7 @@ import sys
 import types
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.hook import patch, trampoline
@@ -92,6 +92,7 @@ def outcome(function, args, kwargs):
         return "raised", str(error)
 
 
+@settings(deadline=None)
 @given(
     signatures(),
     st.lists(st.integers(), max_size=7),
