@@ -68,6 +68,8 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None])
     if framework in _under_way or (_set_up is not None and framework in {*_set_up, ""}):
         return _in_words()
     integrations = dict(_set_up or {})
+    if framework and _being_imported(_INTEGRATIONS[framework][0]):
+        return f"the host itself integrates the Sentry SDK with {framework}"
     if framework:
         _under_way.add(framework)  # the integration imports parts of the framework, whose import brings us here again
         try:
@@ -81,6 +83,12 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None])
     _set_up = integrations
     _trace(sentry_sdk, sentry)
     return _in_words()
+
+
+def _being_imported(module: str) -> bool:
+    """Is the host, further up this stack, importing the SDK's integration, which imports the framework?"""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelope], None]) -> Any:
@@ -364,6 +372,9 @@ def _add_source(span: Any) -> None:
     from ..observe import stack
 
     frame: FrameType | None = sys._getframe(2)
+    while frame is not None and causes.in_package(frame.f_code):
+        frame = frame.f_back
+    frame = frame.f_back if frame is not None else None  # that one is the monitored call itself
     while frame is not None:
         if not causes.own_code(frame.f_code) and stack.looks_like_the_erp(frame.f_code.co_filename):
             break

@@ -136,7 +136,12 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 def own_code(code: CodeType) -> bool:
     """Is this code of ours, to be left out of what is reported?"""
-    return code.co_filename.startswith(_PACKAGE) or patch.trampoline_of(code) is not None
+    return in_package(code) or patch.trampoline_of(code) is not None
+
+
+def in_package(code: CodeType) -> bool:
+    """Was this code written in the agent's own files?"""
+    return code.co_filename.startswith(_PACKAGE)
 
 
 def reported_by_a_monitor(error: BaseException) -> bool:

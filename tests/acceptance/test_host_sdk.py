@@ -1,0 +1,119 @@
+"""A host with a Sentry of its own, set up before or after us: its client stays, and nothing crosses over."""
+
+import pytest
+from receiver import Receiver
+
+pytest.importorskip("sentry_sdk")
+
+SHOP = "def f(): raise ValueError('ours')\n"
+MONITORS = """
+version: 1
+modules: {m: {}}
+sentry: {dsn: "${SENTRY_DSN:-}", traces_sample_rate: 1.0, tags: {whose: agents}}
+monitors: [{target: shop.f, module: m, operation: f}]
+"""
+MAIN = """
+import os, sys
+def init():
+    import sentry_sdk
+    sentry_sdk.init(
+        dsn=os.environ["HOST_DSN"], release="host@1", environment="hosts", traces_sample_rate=1.0,
+        before_send=lambda event, hint: (event.setdefault("tags", {}).update(hook="hosts"), event)[1],
+    )
+    sentry_sdk.set_tag("whose", "hosts")
+    sentry_sdk.set_user({"id": "host-user"})
+if "before" in sys.argv: init()
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+import django; django.setup()
+import django.core.handlers.wsgi
+if "after" in sys.argv: init()
+import sentry_sdk
+client = sentry_sdk.get_client() if hasattr(sentry_sdk, "get_client") else sentry_sdk.Hub.current.client
+assert client.options["dsn"] == os.environ["HOST_DSN"], client.options["dsn"]
+import shop
+try: shop.f()
+except ValueError as error:
+    if "capture" in sys.argv: sentry_sdk.capture_exception(error)
+with sentry_sdk.start_transaction(op="x", name="hosts transaction"):
+    try: shop.f()
+    except ValueError: pass
+sentry_sdk.capture_message("hosts message")
+sentry_sdk.flush(5)
+"""
+SETTINGS = "SECRET_KEY = 'x'\nINSTALLED_APPS = []\nUSE_TZ = True\n"
+
+
+@pytest.fixture
+def shop(host):
+    pytest.importorskip("django")
+    host.write(shop__py=SHOP, main__py=MAIN, settings__py=SETTINGS, monitors__yaml=MONITORS)
+    return host
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_its_client_stays_and_ours_go_to_our_dsn_only(shop, when):
+    with Receiver() as ours, Receiver() as theirs:
+        done = shop.run("main.py", when, "capture", SENTRY_DSN=ours.dsn, HOST_DSN=theirs.dsn)
+        shop.agent("spool", "flush", SENTRY_DSN=ours.dsn)
+        assert "agent:" not in done.stderr
+        assert [event["tags"]["erp.operation"] for event in ours.events] == ["f", "f"]
+        assert {event["tags"]["whose"] for event in ours.events} == {"agents"}
+        assert all("user" not in event and "hook" not in event["tags"] for event in ours.events)
+        assert ours.transactions == []
+        assert len(theirs.events) == 2  # its own exception and its own message
+        assert {event["tags"]["whose"] for event in theirs.events} == {"hosts"}
+        assert {event["tags"]["hook"] for event in theirs.events} == {"hosts"}
+        assert {event["release"] for event in theirs.events} == {"host@1"}
+        assert all("erp.operation" not in event["tags"] for event in theirs.events)
+        (transaction,) = theirs.transactions
+        assert transaction["spans"] == []
+        assert all("erp" not in event.get("contexts", {}) for event in theirs.events)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_without_a_dsn_of_ours_its_client_is_used_and_one_failure_is_one_event(shop, when):
+    with Receiver() as theirs:
+        done = shop.run("main.py", when, "capture", HOST_DSN=theirs.dsn)
+        assert "agent:" not in done.stderr
+        ours = [event for event in theirs.events if "erp.operation" in event.get("tags", {})]
+        others = [event for event in theirs.events if event not in ours]
+        assert [event["tags"]["erp.operation"] for event in ours] == ["f", "f"]
+        assert {event["tags"]["hook"] for event in ours} == {"hosts"}, "its hooks see what leaves through it"
+        assert [event.get("message") or event["logentry"]["message"] for event in others] == ["hosts message"]
+        (transaction,) = theirs.transactions
+        assert [span["description"] for span in transaction["spans"]] == ["f"]
+    assert len(shop.events()) == 2, "kept on disk as well"
+
+
+def test_a_hosts_client_without_a_dsn_is_left_alone(shop):
+    shop.write(main__py="import sentry_sdk, shop\nsentry_sdk.init()\ntry: shop.f()\nexcept ValueError: pass\n")
+    shop.run("main.py")
+    assert len(shop.events()) == 1
+
+
+def test_release_health_counts_what_we_report(host):
+    """The SDK's event is dropped because ours says the same; the session it belongs to is errored all the same."""
+    pytest.importorskip("django")
+    host.write(
+        shop__py=SHOP, monitors__yaml=MONITORS, settings__py=SETTINGS + "ROOT_URLCONF = 'urls'\nALLOWED_HOSTS = ['*']\n",
+        urls__py="import shop\nfrom django.urls import path\nurlpatterns = [path('x/', lambda request: shop.f())]\n",
+        main__py=(
+            "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\nimport django; django.setup()\n"
+            "from django.core.wsgi import get_wsgi_application\nfrom django.test import RequestFactory\n"
+            "serve = get_wsgi_application()\n"
+            "answer = serve(RequestFactory().get('/x/').environ, lambda *_: None); list(answer); answer.close()\n"
+            "import sentry_sdk\n"
+            "client = sentry_sdk.get_client() if hasattr(sentry_sdk, 'get_client') else sentry_sdk.Hub.current.client\n"
+            "client.session_flusher.flush()\n"
+        ),
+    )  # fmt: skip
+    with Receiver() as sentry:
+        host.run("main.py", SENTRY_DSN=sentry.dsn, SENTRY_RELEASE="erp@1")
+        host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
+        assert [event["tags"].get("erp.operation") for event in sentry.events] == ["f"]
+        import json
+
+        sessions = [json.loads(p) for e in sentry.envelopes for h, p in e.items if h["type"] in ("sessions", "session")]
+    (held,) = sessions
+    (bucket,) = held["aggregates"]
+    assert bucket.get("crashed", 0) + bucket.get("errored", 0) == 1

@@ -1,0 +1,126 @@
+"""Monitored calls as spans: nested as they ran, of the transaction that is there or of one that a monitor starts."""
+
+import json
+
+import pytest
+from receiver import Receiver
+
+SHOP = """
+import time, threading
+def start(): return order()
+def order():
+    query(); reserve(); hidden()
+    return "done"
+def reserve(): query()
+def query(): time.sleep(0.12)
+def hidden(): pass
+def fails():
+    try: broken()
+    except ValueError: return 1
+def broken(): raise ValueError("x")
+async def astart(): return await aorder()
+async def aorder(): return "done"
+def threaded():
+    thread = threading.Thread(target=reserve); thread.start(); thread.join()
+"""
+MONITORS = """
+version: 1
+modules: {sales: {}}
+sentry: {dsn: "${SENTRY_DSN:-}", traces_sample_rate: RATE}
+monitors:
+  - {targets: [shop.start, shop.astart, shop.fails, shop.threaded], kind: transaction, name: nightly, operation: "{name}", module: sales}
+  - {targets: [shop.order, shop.aorder, shop.broken, shop.reserve], kind: business, process: order_to_cash, operation: "{name}", module: sales}
+  - {target: shop.query, kind: database, model: Stock, operation: select, threshold: off}
+  - {target: shop.hidden, operation: hidden, span: never}
+"""
+
+
+def sent(host, main, rate="1.0", **extra):
+    host.write(shop__py=SHOP, main__py=main, monitors__yaml=MONITORS.replace("RATE", rate))
+    with Receiver() as sentry:
+        done = host.run("main.py", SENTRY_DSN=sentry.dsn, **extra)
+        host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
+        assert "agent:" not in done.stderr, done.stderr
+        return done, sentry.transactions, sentry.events, list(sentry.envelopes)
+
+
+def tree(transaction):
+    """(depth, op, description) of each span, in the order of their beginning."""
+    root = transaction["contexts"]["trace"]["span_id"]
+    parents = {span["span_id"]: span["parent_span_id"] for span in transaction["spans"]}
+
+    def depth(span_id):
+        return 0 if span_id == root else 1 + depth(parents[span_id])
+
+    spans = sorted(transaction["spans"], key=lambda span: span["start_timestamp"])
+    return [(depth(span["span_id"]), span["op"], span["description"]) for span in spans]
+
+
+def test_a_transaction_where_none_is_and_spans_as_they_ran(host):
+    _, transactions, _, _ = sent(host, "import shop; shop.start()")
+    (transaction,) = transactions
+    assert transaction["transaction"] == "nightly"
+    assert transaction["contexts"]["trace"]["op"] == "erp.transaction"
+    assert tree(transaction) == [
+        (1, "erp.process", "order"), (2, "db.select", "Stock select"), (2, "erp.process", "reserve"),
+        (3, "db.select", "Stock select"),
+    ]  # fmt: skip
+    (first, *_) = sorted(transaction["spans"], key=lambda span: span["start_timestamp"])
+    assert first["data"]["erp.module"] == "sales"
+    slow = [span for span in transaction["spans"] if span["op"] == "db.select"]
+    assert slow[0]["data"]["code.function"] == "order"
+    assert slow[1]["data"]["code.function"] == "reserve"
+
+
+def test_coroutines_and_failures(host):
+    _, transactions, events, _ = sent(host, "import asyncio, shop\nasyncio.run(shop.astart())\nshop.fails()\n")
+    first, second = transactions
+    assert tree(first) == [(1, "erp.process", "aorder")]
+    (span,) = second["spans"]
+    assert span["tags"]["status"] == "internal_error" if "status" in span.get("tags", {}) else span["status"] == "internal_error"
+    (event,) = events
+    assert event["contexts"]["trace"]["trace_id"] == second["contexts"]["trace"]["trace_id"]
+    assert event["contexts"]["trace"]["span_id"] == span["span_id"]
+
+
+def test_nothing_is_loaded_or_sent_where_nothing_is_sampled(host):
+    main = "import shop, sys\nshop.start()\nprint('sentry_sdk' in sys.modules)\n"
+    done, transactions, _, _ = sent(host, main, rate="0.0")
+    assert (done.stdout, transactions) == ("False\n", [])
+    done, transactions, _, _ = sent(host, main.replace("start", "order"))
+    assert (done.stdout, transactions) == ("False\n", [])
+
+
+HOST = """
+import sentry_sdk, sys, os
+kept = []
+class Keep(sentry_sdk.transport.Transport):
+    def capture_envelope(self, envelope): kept.append(envelope)
+    def capture_event(self, event): pass
+sentry_sdk.init(dsn="http://host@127.0.0.1:9/1", transport=Keep, traces_sample_rate=1.0, **OPTIONS)
+import shop
+START
+sentry_sdk.flush()
+found = [s["description"] for e in kept for i in e.items if i.type == "transaction" for s in i.payload.json["spans"]]
+import json
+found += [s["name"] for e in kept for i in e.items if i.type == "span" for s in json.loads(i.payload.get_bytes())["items"]]
+print(sorted(found))
+"""
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_without_a_dsn_of_ours_spans_belong_to_the_hosts_transactions(host, streaming):
+    consts = pytest.importorskip("sentry_sdk.consts")
+    if streaming and "trace_lifecycle" not in consts.DEFAULT_OPTIONS:
+        pytest.skip("this SDK does not stream spans")
+    options = "{'trace_lifecycle': 'stream'}" if streaming else "{}"
+    start = "with sentry_sdk.traces.start_span(name='host'): shop.order()" if streaming else (
+        "with sentry_sdk.start_transaction(op='x', name='host'): shop.order()")  # fmt: skip
+    host.write(
+        shop__py=SHOP, monitors__yaml=MONITORS.replace("RATE", "1.0"),
+        main__py=HOST.replace("OPTIONS", options).replace("START", start),
+    )  # fmt: skip
+    done = host.run("main.py")
+    found = json.loads(done.stdout.replace("'", '"'))
+    expected = ["Stock select", "Stock select", "order", "reserve"]
+    assert found == sorted([*expected, "host"] if streaming else expected)
