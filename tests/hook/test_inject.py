@@ -533,3 +533,70 @@ def test_many_constants_and_long_functions():
     for n in (1, 3, 499):
         assert space["f"](n - 1) == [n, f"c{n}", n + 0.5]
     assert space["f"](1000) == [0, "c0", 0.5]
+
+
+MONITORED = """
+def f(a):
+    try:
+        for i in range(a):
+            if i == 3: return i
+            if i == 9: raise KeyError(i)
+    except KeyError:
+        return 'k'
+    finally:
+        a = 0
+    raise ValueError(a)
+def g(a):
+    for i in range(a):
+        try: yield i
+        finally: a -= 1
+    return (yield from g(a - 1) if a > 1 else iter([7]))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in 3.12")
+@pytest.mark.parametrize("features", [Features(), Features(threshold=True)])
+@pytest.mark.parametrize("before", [True, False])
+def test_tools_of_sys_monitoring_are_told_the_same(features, before):
+    def events(apply):
+        space = {}
+        exec(compile(MONITORED, "<shop>", "exec"), space)
+        monitoring = sys.monitoring
+        kinds = ["LINE", "PY_START", "PY_RETURN", "PY_YIELD", "PY_RESUME", "PY_UNWIND", "PY_THROW", "RAISE"]
+        seen = []
+
+        def patch_both():
+            for name in "fg":
+                Spy().on(space[name], features)
+
+        def callback(kind):
+            def told(code, *rest):
+                if code.co_filename == "<shop>":
+                    seen.append((kind, code.co_name, *(rest[:1] if kind == "LINE" else ())))
+
+            return told
+
+        if apply and before:
+            patch_both()
+        monitoring.use_tool_id(2, "test")
+        try:
+            for kind in kinds:
+                monitoring.register_callback(2, getattr(monitoring.events, kind), callback(kind))
+            monitoring.set_events(2, sum(getattr(monitoring.events, kind) for kind in kinds))
+            if apply and not before:
+                patch_both()
+            for a in (1, 5, 1, 12):
+                with contextlib.suppress(ValueError):
+                    space["f"](a)
+                list(space["g"](a))
+            for end in ("throw", "close"):
+                generator = space["g"](3)
+                next(generator)
+                with contextlib.suppress(OSError):
+                    getattr(generator, end)(*([OSError()] if end == "throw" else []))
+            monitoring.set_events(2, 0)
+        finally:
+            monitoring.free_tool_id(2)
+        return seen
+
+    assert events(True) == events(False)
