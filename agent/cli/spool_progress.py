@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .terminal import console, is_terminal
+from .terminal import is_terminal, progress_bar
 
 _WORTH_IT = 1.0  # seconds
 
@@ -24,11 +24,7 @@ class Progress:
         if self._bar is None:
             if not is_terminal() or time.monotonic() - self._began < _WORTH_IT:
                 return
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = (TextColumn("delivering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=console(), transient=True)
+            self._bar = progress_bar("delivering")
             self._bar.start()
             self._task = self._bar.add_task("", total=total)
         self._bar.update(self._task, completed=done, total=total)

@@ -76,6 +76,14 @@ def show_table(made: Table) -> None:
     sys.stdout.write("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
 
 
+def progress_bar(what: str) -> Progress:
+    """A bar with its numbers and the time that is left; it vanishes when it is stopped."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console(), transient=True)
+
+
 def styled(*parts: str | tuple[str, str]) -> Text:
     """A line of plain texts and (text, style) pairs; nothing in them is read as markup."""
     from rich.text import Text

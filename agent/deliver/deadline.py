@@ -26,13 +26,11 @@ class Deadline:
         return left if timeout is None else min(timeout, left)
 
 
-def pool_classes(deadline: Deadline) -> dict[str, Any]:
-    """For the `pool_classes_by_scheme` of urllib3's PoolManager."""
+def bounded(deadline: Deadline, *pools: Any) -> list[Any]:
+    """The same classes of urllib3's connection pools, with connections that keep the deadline."""
     import io
     import socket
     from http.client import HTTPResponse
-
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
     class Reader(socket.SocketIO):
         def __init__(self, sock: socket.socket) -> None:
@@ -69,8 +67,8 @@ def pool_classes(deadline: Deadline) -> dict[str, Any]:
                 self.sock.settimeout(deadline.cap(self.sock.gettimeout()))
             return super().send(data)  # type: ignore[misc]
 
-    def bounded(pool: Any) -> Any:
+    def pool_class(pool: Any) -> Any:
         connection = type("Connection", (Bounded, pool.ConnectionCls), {})
         return type("Pool", (pool,), {"ConnectionCls": connection})
 
-    return {"http": bounded(HTTPConnectionPool), "https": bounded(HTTPSConnectionPool)}
+    return [pool_class(pool) for pool in pools]

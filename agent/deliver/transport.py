@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import guard
 from ..errors import AgentError
 from . import wire
-from .deadline import Deadline, pool_classes
+from .deadline import Deadline, bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,11 +190,12 @@ class Transport:
                 import encodings.idna  # noqa: F401
                 import json  # noqa: F401
 
-                import urllib3  # noqa: F401
+                import urllib3
 
                 settings = _settings(self.dsn)
                 self._pool = _pool(self.dsn, settings)
-                self._pool.pool_classes_by_scheme = pool_classes(self._deadline)
+                pools = bounded(self._deadline, urllib3.HTTPConnectionPool, urllib3.HTTPSConnectionPool)
+                self._pool.pool_classes_by_scheme = dict(zip(("http", "https"), pools))
             self._pid = os.getpid()
         return self._pool
 
