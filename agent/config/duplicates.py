@@ -42,8 +42,8 @@ def check_duplicates(entries: list[Entry], findings: Findings) -> None:
                 )
         if entry.value.get("enabled") is False:
             continue
-        seen = _Seen(entry, _environments(entry), _text(entry.value.get("requires")))
-        for path, target in explicit_targets(entry):
+        seen = _seen(entry)
+        for path, target in explicit_targets(entry, patterns=not entry.value.get("exclude")):
             others = targets.setdefault(target, [])
             clash = next((other for other in others if other.entry is not entry and _overlap(other, seen)), None)
             if clash is not None and not findings.has(entry.document, path):
@@ -57,14 +57,19 @@ def check_duplicates(entries: list[Entry], findings: Findings) -> None:
             others.append(seen)
 
 
+def can_meet(first: Entry, second: Entry) -> bool:
+    """Whether two monitors can be on in one process."""
+    return _overlap(_seen(first), _seen(second))
+
+
 def overridden(pack: Entry, own: frozenset[str]) -> bool:
     """Whether every target of a pack's monitor is among a person's own."""
     targets = {target for _, target in explicit_targets(pack)}
     return bool(targets) and targets <= own
 
 
-def explicit_targets(entry: Entry) -> Iterator[tuple[tuple[Key, ...], str]]:
-    """The dotted targets of a monitor that are well-formed and no patterns, each with its place."""
+def explicit_targets(entry: Entry, *, patterns: bool = False) -> Iterator[tuple[tuple[Key, ...], str]]:
+    """The dotted targets of a monitor that are well-formed, each with its place; patterns only where asked for."""
     for key in ("target", "targets"):
         given = entry.value.get(key)
         path = (*entry.path, key)
@@ -74,8 +79,12 @@ def explicit_targets(entry: Entry) -> Iterator[tuple[tuple[Key, ...], str]]:
                 target = parse_target(item) if isinstance(item, str) else None
             except TargetError:
                 continue
-            if target is not None and not target["pattern"]:
+            if target is not None and (patterns or not target["pattern"]):
                 yield place, target["path"]
+
+
+def _seen(entry: Entry) -> _Seen:
+    return _Seen(entry, _environments(entry), _text(entry.value.get("requires")))
 
 
 def _overlap(first: _Seen, second: _Seen) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import place_within, position
+from ..duplicates import can_meet
 from ..expressions import SPECIAL
 from ..findings import Findings
 from ..nearest import did_you_mean, listed
@@ -130,7 +131,7 @@ class _Check:
         first: Sighting | None = None
         for path, _ in seen.functions:
             other = self.swept.setdefault(path, seen)
-            if other.entry is not seen.entry:
+            if other.entry is not seen.entry and can_meet(other.entry, seen.entry):
                 shared.append(path)
                 first = first or other
         if first is not None:
