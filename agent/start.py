@@ -313,10 +313,15 @@ HOOKS = {
 }
 
 
+_started = False
+
+
 def start(_: str = "") -> None:
     """Start the agent, if it is wanted here. What goes wrong is said on one line of stderr at most."""
+    global _started
     try:
-        if not is_on("AGENT_DISABLED"):
+        if not _started and not is_on("AGENT_DISABLED"):
+            _started = True
             _start()
     except Exception:
         from . import guard
@@ -367,21 +372,27 @@ def run_shadowed(file: str) -> None:
     here = os.path.dirname(os.path.abspath(file))
     # Far cheaper than a search, which lists every folder on the path.
     rest = [entry for entry in sys.path if entry != here and _may_hold_one(entry)]
-    if rest:
-        ours = os.path.realpath(here)
-        rest = [entry for entry in rest if os.path.realpath(entry or os.curdir) != ours]
     if not rest:
         return
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import PathFinder
 
-    spec = PathFinder.find_spec("sitecustomize", rest)
-    if spec is None or spec.loader is None:
+    _have_run.add(os.path.realpath(here))
+    for entry in rest:
+        real = os.path.realpath(entry or os.curdir)
+        spec = PathFinder.find_spec("sitecustomize", [entry]) if real not in _have_run else None
+        if spec is None or spec.loader is None:
+            continue
+        _have_run.add(real)
+        module = module_from_spec(spec)
+        # Whoever imports sitecustomize from now on means the one that this file shadows.
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
         return
-    module = module_from_spec(spec)
-    # Whoever imports sitecustomize from now on means the one that this file shadows.
-    sys.modules["sitecustomize"] = module
-    spec.loader.exec_module(module)
+
+
+#: Folders whose sitecustomize has run. One that we run may run ours again, as the next one after its own.
+_have_run: "set[str]" = set()
 
 
 def _may_hold_one(entry: str) -> bool:

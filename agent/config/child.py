@@ -123,11 +123,15 @@ def _interpreter() -> "str | None":
     named = os.environ.get("AGENT_PYTHON")
     if named:
         return named
-    candidates = [sys.executable or "", getattr(sys, "_base_executable", "") or ""]
-    candidates = [name for name in candidates if os.path.basename(name).lower().startswith(("python", "pypy"))]
     version = "python%d.%d" % sys.version_info[:2]
+    executable = sys.executable or ""
+    candidates = []
+    if os.path.basename(executable).lower().startswith("python"):
+        candidates = [executable, getattr(sys, "_base_executable", "") or ""]
     if not getattr(sys, "frozen", False):
         candidates += [os.path.join(prefix, "bin", version) for prefix in (sys.prefix, sys.base_prefix)]
+        # Embedded in a server, sys.executable may be another environment's than the one that the server was given.
+        candidates.sort(key=lambda name: not name.startswith(sys.prefix + os.sep))
     return next((name for name in candidates if os.access(name, os.X_OK) and os.path.isfile(name)), None)
 
 
