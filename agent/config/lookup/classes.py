@@ -10,7 +10,7 @@ from .index import last_name
 # fmt: off
 _DATACLASS = frozenset((
     "__init__", "__repr__", "__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__setattr__", "__delattr__",
-    "__replace__", "__match_args__",
+    "__replace__", "__match_args__", "__getstate__", "__setstate__",
 ))
 _ORDERING = frozenset(("__lt__", "__le__", "__gt__", "__ge__"))
 

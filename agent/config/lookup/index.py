@@ -235,6 +235,15 @@ class _Reader:
             # defproperty(Node, "firstChild", …), as xml.dom.minidom does
             made = f"{value.args[0].id}.{value.args[1].value!s}"
             self.scope.changed.setdefault(made, Binding("other", value.lineno, None))
+        elif (
+            isinstance(value.func, ast.Attribute)
+            and isinstance(value.func.value, ast.Name)
+            and value.args
+            and isinstance(value.args[0], ast.Constant)
+        ):
+            # SyncManager.register("Queue", …), as multiprocessing does
+            made = f"{value.func.value.id}.{value.args[0].value!s}"
+            self.scope.changed.setdefault(made, Binding("other", value.lineno, None))
         elif isinstance(value.func, ast.Attribute) and value.func.attr in ("update", "setdefault", "__setitem__"):
             self.hidden(value.func.value)
 

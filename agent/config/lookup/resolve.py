@@ -34,6 +34,8 @@ _TRANSPARENT = frozenset((
 ))
 # fmt: on
 
+_CLASS_DECORATORS = ("dataclass", "final", "total_ordering", "runtime_checkable", "unique")
+
 _OPAQUE_NAMES = ("getattr", "type", "import_module", "import_string", "namedtuple", "new_class", "make_dataclass")
 
 
@@ -466,7 +468,10 @@ class Lookup:
                 gaps.append(f"a base class of {node.name} is made at run time by {made}(…)")
                 continue
             step = self._name_in(cls._replace(owner=None), name, cls.binding, depth + 1)
-            if isinstance(step, Thing) and step.binding.form == "class":
+            if isinstance(step, Thing) and step.instance and step.home.name == "typing":
+                # typing.Mapping is an alias object, made at run time, of the class in collections.abc.
+                step = self.attribute("_collections_abc", name.rpartition(".")[2], depth + 1)
+            if isinstance(step, Thing) and step.binding.form == "class" and not step.instance:
                 line, more = self.linearized(step, depth + 1)
                 lines.append(line)
                 gaps += more
@@ -477,7 +482,7 @@ class Lookup:
             if keyword.arg == "metaclass" and last_name(keyword.value) not in ("ABCMeta", "type", "EnumMeta"):
                 gaps.append(f"the metaclass {last_name(keyword.value)} of {node.name} may add it at run time")
         for decorator in node.decorator_list:
-            if last_name(decorator) not in ("dataclass", "final", "total_ordering", "runtime_checkable", "unique"):
+            if last_name(decorator) not in _CLASS_DECORATORS:
                 gaps.append(f"the decorator @{last_name(decorator)} of {node.name} may add it at run time")
         return [cls, *_merged(lines)], gaps
 
@@ -497,6 +502,11 @@ class Lookup:
         file, name = settled.home.file, settled.home.name
         if settled.binding.form == "class" and not settled.instance:
             path = f"{module}.{attribute}"
+            made = [last_name(item) for item in getattr(node, "decorator_list", ())]
+            strange = next((item for item in made if item not in _CLASS_DECORATORS), "")
+            if strange:
+                reason = f"`{path}` is a class that @{strange} may make into something else"
+                return Outcome(UNCHECKED, name, file, line, reason=reason, kind="class")
             return Outcome(
                 MISSING, name, file, line, reason=f"`{path}` is a class", kind="class",
                 hint=f"name one of its methods, such as `{path}.__init__`, or `{path}.*` for all",

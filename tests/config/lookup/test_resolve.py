@@ -145,15 +145,24 @@ def test_the_mro_is_pythons(shop):
         ("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\n", "A.__init__", "@dataclass"),
         ("from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    x: int\n", "A.__eq__", "@dataclass"),
         ("from typing import NamedTuple\nclass A(NamedTuple):\n    x: int\n", "A._replace", "NamedTuple"),
+        ("@dataclass(slots=True)\nclass A:\n    x: int\n", "A.__setstate__", "@dataclass"),
         ("class A(metaclass=Meta): ...\n", "A.m", "Meta"),
         ("@register\nclass A: ...\n", "A.m", "@register"),
         ("class A: ...\nfor n in 'm': setattr(A, n, 1)\n", "A.m", "setattr()"),
+        ("class A: ...\nA.register('m', 1)\n", "A.m", "line 2"),
+        ("@apply\nclass A: ...\n", "A", "@apply"),
         ("class A:\n    vars()['m'] = 1\n", "A.m", "vars()"),
     ],
 )  # fmt: skip
 def test_generated_methods_are_created_at_run_time(shop, text, path, by):
     outcome = shop(text).outcome(f"shop.{path}")
     assert (outcome.status, by in outcome.reason) == ("cannot be checked", True), outcome
+
+
+def test_bases_out_of_typing_are_those_of_collections_abc(shop):
+    lookup = shop("import typing\nclass A(typing.MutableMapping[str, str]): ...\n")
+    assert lookup.outcome("shop.A.update").note == "inherited from _collections_abc.MutableMapping"
+    assert lookup.outcome("shop.A.updat").status == "not found"
 
 
 def test_methods_that_are_assigned_to_a_class(shop):
