@@ -65,9 +65,9 @@ class Severities:
 
     def of_error(self, error: BaseException) -> str | None:
         """As `of`; a group is as severe as the worst of its members, and expected only if all of them are."""
-        members = members_of(error)
-        if not members:
+        if _group is None or not issubclass(type(error), _group):
             return self.of(type(error))
+        members = members_of(error)
         found = [severity for severity in map(self.of_error, members[:_MEMBERS]) if severity is not None]
         named = self.of(type(error))
         if named is None or not found:
@@ -217,6 +217,17 @@ def reported_inside(error: BaseException, traceback: TracebackType | None, probe
         error = cause
         raised_in = _innermost(cause.__traceback__).tb_frame
     return False
+
+
+def raised_here(error: BaseException, traceback: TracebackType | None, probe: object) -> bool:
+    """Was it raised by the monitored function itself, from nothing else? Then nobody inside can have reported it."""
+    if traceback is None or traceback.tb_next is not None or _noted.what is not None:
+        return False
+    if error.__context__ is not None or error.__cause__ is not None or members_of(error):
+        return False
+    code = traceback.tb_frame.f_code
+    layer = patch.injected_in(code) or patch.monitored_by(code)
+    return layer is not None and layer.owner is probe
 
 
 def _member_reported(member: BaseException) -> bool:

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from ..guard import swallow
 from ..version import __version__
 from .represent import Budget, exception_text, represent, type_name
-from .scrub import SCRUBBED, clip, is_secret, scrub, scrub_json
+from .scrub import SCRUBBED, Clean, clip, is_secret, scrub, scrub_json
 from .stack import MOST_FRAMES, stacktrace
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Mapping
-    from json import JSONEncoder
+    from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
 
     from ..model import Event, Json, Observation, SentryData
@@ -138,17 +137,65 @@ def build(
     return scrub(payload, keep=_FROM_THE_PLAN.union(configured))
 
 
-_encoder: JSONEncoder | None = None
+_encoder: Callable[[object, int], Iterable[str]] | None = None
+
+#: id of a frame that events share → that frame and its JSON.
+_frames: dict[int, tuple[Clean, str]] = {}
+_MOST_FRAMES_KNOWN = 2_000
+_PLACE = "\0"
 
 
 def encode(event: Event) -> bytes:
-    """Compact JSON in UTF-8."""
+    """Compact JSON in UTF-8. A frame is spelt out once, however many events it is in."""
+    held = cast("dict[str, Any]", event)
+    told: list[str] = []
+    shallow = dict(held)
+    for holder in ("exception", "threads"):
+        section: Any = held.get(holder)
+        if type(section) is dict and type(section.get("values")) is list:
+            shallow[holder] = {**section, "values": [_shallow(each, told) for each in section["values"]]}
+    whole = _json(shallow)
+    if told:
+        first, *rest = whole.split('"\\u0000"')
+        if len(rest) == len(told):
+            whole = first + "".join([frames + after for frames, after in zip(told, rest)])
+        else:  # a text of the host's spells our placeholder
+            whole = _json(held)
+    return whole.encode("utf-8", "replace")
+
+
+def _shallow(value: Any, told: list[str]) -> Any:
+    trace = value.get("stacktrace") if type(value) is dict else None
+    frames = trace.get("frames") if type(trace) is dict else None
+    if type(frames) is not list:
+        return value
+    told.append("[" + ",".join([_frame(frame) for frame in frames]) + "]")
+    return {**value, "stacktrace": {**trace, "frames": _PLACE}}
+
+
+def _frame(frame: Any) -> str:
+    if type(frame) is not Clean:
+        return _json(frame)
+    known = _frames.get(id(frame))
+    if known is None or known[0] is not frame:
+        if len(_frames) >= _MOST_FRAMES_KNOWN:
+            _frames.clear()
+        known = _frames[id(frame)] = (frame, _json(frame))
+    return known[1]
+
+
+def _json(value: object) -> str:
     global _encoder
     if _encoder is None:
-        from json import JSONEncoder
+        from json import JSONEncoder, encoder
 
-        _encoder = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
-    return _encoder.encode(event).encode("utf-8", "replace")
+        settings = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
+        make = getattr(encoder, "c_make_encoder", None)
+        if make is None:
+            _encoder = lambda value, _: [settings.encode(value)]  # noqa: E731
+        else:  # what JSONEncoder makes anew for each call
+            _encoder = make(None, settings.default, encoder.encode_basestring, None, ":", ",", False, False, False)
+    return "".join(_encoder(value, 0))
 
 
 def headline(event: Event) -> str:

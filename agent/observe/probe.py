@@ -270,16 +270,16 @@ class Probe:
     def _failed(
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
     ) -> None:
-        if not self._for_us(frame):
+        if self.receiver is not None and not self._for_us(frame):
             return
         severity = self._severities.of_error(error)
         if severity is None:
             self._expected(error, traceback, frame, duration)
             return
-        if causes.reported_inside(error, traceback, self):
+        if not causes.raised_here(error, traceback, self) and causes.reported_inside(error, traceback, self):
             return
         values: Mapping[str, object] | None = None
-        if any(rule.on_error for rule in self._rules):
+        if self._rules and any(rule.on_error for rule in self._rules):
             values = self._values(frame, None, error, duration)
             self._apply_rules(frame, values, duration, error)
         suppressed = self._limits.admit(("error", type(error), causes.place(traceback)))

@@ -484,6 +484,24 @@ def _value(value: Json, path: str | None, keep: Collection[str], depth: int) -> 
     raise TypeError(f"only represented JSON can be scrubbed, not {kind}")
 
 
+_NAMING = frozenset(("name", "key", "field"))
+
+#: Key → the key without what looks private, and whether what stands under it is private by its name.
+_known_keys: dict[str, tuple[str, bool]] = {}
+
+
+def _key(key: object) -> tuple[str, bool]:
+    if type(key) is not str:
+        raise TypeError(f"only represented JSON can be scrubbed, not a key of {type(key)}")
+    clean = text(key)
+    known = (clean, is_secret(key) or is_secret(clean))
+    if len(key) <= _LONGEST_NAME:
+        if len(_known_keys) >= _MOST_NAMES:
+            _known_keys.clear()
+        _known_keys[key] = known
+    return known
+
+
 def _mapping(value: dict[str, Json], path: str | None, keep: Collection[str], depth: int) -> dict[str, Json]:
     if type(value) is not dict:
         raise TypeError(f"only represented JSON can be scrubbed, not {type(value)}")
@@ -491,10 +509,18 @@ def _mapping(value: dict[str, Json], path: str | None, keep: Collection[str], de
     result: dict[str, Json] = {}
     named: str | None = None
     for key, item in value.items():
-        if type(key) is not str:
-            raise TypeError(f"only represented JSON can be scrubbed, not a key of {type(key)}")
+        known = _known_keys.get(key)
+        if known is None:
+            known = _key(key)
+        clean, secret = known
+        kind = type(item)
+        if not (watched or secret) and kind is str and item in _clean_texts and clean not in result:
+            result[clean] = item  # what nearly every text of an event is: seen before, and clean
+            if key in _NAMING and is_secret(cast("str", item)):
+                named = item
+            continue
         place = None
-        if path is not None and depth < 3:
+        if path is not None and depth < 3 and (watched or kind is dict):
             place = f"{path}.{key}" if path else key
             if watched and type(item) is str:
                 if place in keep:
@@ -503,13 +529,12 @@ def _mapping(value: dict[str, Json], path: str | None, keep: Collection[str], de
                 if place in _FROZEN and len(item) <= 36 and _HEXADECIMAL.issuperset(item):
                     result[key] = item
                     continue
-        clean = text(key)
         while clean in result:
             clean += "'"
-        if (is_secret(key) or is_secret(clean)) and not (item is None or type(item) is bool):
+        if secret and not (item is None or kind is bool):
             result[clean] = SCRUBBED
             continue
-        if type(item) is str and key in ("name", "key", "field") and is_secret(item):
+        if key in _NAMING and type(item) is str and is_secret(item):
             named = item
         result[clean] = _value(item, place, keep, depth + 1)
     if named is not None and result.get("value") is not None:

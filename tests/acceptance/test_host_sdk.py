@@ -43,6 +43,11 @@ sentry_sdk.flush(5)
 SETTINGS = "SECRET_KEY = 'x'\nINSTALLED_APPS = []\nUSE_TZ = True\n"
 
 
+def own_spans(transaction):
+    """Without the requests of the SDK's own transport, which some of its versions trace."""
+    return [span["description"] for span in transaction["spans"] if not span["op"].startswith("http")]
+
+
 @pytest.fixture
 def shop(host):
     pytest.importorskip("django")
@@ -66,7 +71,7 @@ def test_its_client_stays_and_ours_go_to_our_dsn_only(shop, when):
         assert {event["release"] for event in theirs.events} == {"host@1"}
         assert all("erp.operation" not in event["tags"] for event in theirs.events)
         (transaction,) = theirs.transactions
-        assert transaction["spans"] == []
+        assert own_spans(transaction) == []
         assert all("erp" not in event.get("contexts", {}) for event in theirs.events)
 
 
@@ -81,7 +86,7 @@ def test_without_a_dsn_of_ours_its_client_is_used_and_one_failure_is_one_event(s
         assert {event["tags"]["hook"] for event in ours} == {"hosts"}, "its hooks see what leaves through it"
         assert [event.get("message") or event["logentry"]["message"] for event in others] == ["hosts message"]
         (transaction,) = theirs.transactions
-        assert [span["description"] for span in transaction["spans"]] == ["f"]
+        assert own_spans(transaction) == ["f"]
     assert len(shop.events()) == 2, "kept on disk as well"
 
 

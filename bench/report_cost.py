@@ -1,0 +1,170 @@
+"""What a report costs the calling thread, beside the Sentry SDK's own calls in the same run.
+
+    python bench/report_cost.py [--json]
+
+Both write where nothing is waited for: the agent into a spool in a temporary folder, the SDK into a transport that
+throws away. Each number is the best of several rounds, in microseconds of the thread's own processor time, system calls
+included: what the code costs, without the neighbours'.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+DEPTHS = (5, 20, 50)
+
+SHOP = """
+def deep(n, fails):
+    held = {"a": n}
+    if n: return deep(n - 1, fails)
+    return fails()
+def fails():
+    raise ValueError("no stock of 17")
+def slow(): return None
+def rule(x): return x
+def quiet(x):
+    raise KeyError("x")
+"""
+
+
+def best(call, number, rounds=7):
+    times = []
+    for _ in range(rounds):
+        began = time.thread_time()
+        for _ in range(number):
+            call()
+        times.append((time.thread_time() - began) / number)
+    return min(times) * 1e6
+
+
+def caught(call, *arguments):
+    def run():
+        try:
+            call(*arguments)
+        except Exception:
+            return
+
+    return run
+
+
+def agents(folder):
+    from support import monitor
+
+    from agent.config import cache
+    from agent.engine import Engine
+    from agent.hook.apply import Applier
+
+    module = sys.modules["bench_shop"] = types.ModuleType("bench_shop")
+    exec(compile(SHOP, str(Path(folder) / "bench_shop.py"), "exec"), module.__dict__)
+    plain = types.ModuleType("bench_plain")
+    exec(compile(SHOP, str(Path(folder) / "bench_plain.py"), "exec"), plain.__dict__)
+    monitors = [
+        monitor("bench_shop.fails"), monitor("bench_shop.slow", thresholds=[(1e-9, "warning")]),
+        monitor("bench_shop.rule", rules=[("x == 1", "hit {x}", "warning")], capture={"x": "x"}),
+        monitor("bench_shop.quiet", rate_limit=(1, 1e9)),
+    ]  # fmt: skip
+    sentry = {
+        "dsn": None, "environment": "bench", "release": "bench@1", "sample_rate": 1.0,
+        "traces_sample_rate": 0.0, "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [], "integrations": [], "tags": {},
+    }  # fmt: skip
+    spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "durable": False}
+    plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
+            "monitors": monitors, "disabled": []}  # fmt: skip
+    engine = Engine(cache.decode(cache.encode(plan, []), plan["path"]), folder)
+    Applier(lambda _: monitors, engine._bind, lambda *_: None).imported("bench_shop", module)
+    return module, plain
+
+
+def suppressed_cost(shop, plain):
+    for call in (shop.quiet, plain.quiet):
+        caught(call, 1)()
+    return best(caught(shop.quiet, 1), 20_000) - best(caught(plain.quiet, 1), 20_000)
+
+
+def sdk():
+    import sentry_sdk
+
+    class Nothing(sentry_sdk.transport.Transport):
+        def capture_envelope(self, envelope):
+            envelope.serialize()
+
+        def capture_event(self, event):
+            pass
+
+    sentry_sdk.init("http://key@localhost/1", transport=Nothing, default_integrations=False)
+    return sentry_sdk
+
+
+FIRST = """
+import sys, time
+sys.path.insert(0, {root!r})
+import shop
+def once(call):
+    began = time.perf_counter()
+    try: call()
+    except ValueError: pass
+    return (time.perf_counter() - began) * 1e3
+print(once(shop.f))
+"""
+
+
+def first_report(folder, rounds=5):
+    """Milliseconds of the first report of a process that has no reason to load the SDK: imports, spool, event."""
+    home = Path(folder) / "first"
+    home.mkdir()
+    (home / "monitors.yaml").write_text("version: 1\nmonitors: [{target: shop.f, operation: f}]\n")
+    (home / "shop.py").write_text("def f(): raise ValueError('x')\n")
+    (home / "main.py").write_text(FIRST.format(root=str(home)))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AGENT_", "SENTRY_"))}
+    environment.update(PYTHONPATH=str(ROOT), AGENT_CONFIG=str(home / "monitors.yaml"), AGENT_STATE_DIR=folder)
+    found = []
+    for _ in range(rounds + 1):
+        done = subprocess.run(
+            [sys.executable, "main.py"], cwd=home, env=environment, capture_output=True, text=True, check=True
+        )
+        found.append(float(done.stdout))
+    return min(found[1:])
+
+
+def main():
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        shop, plain = agents(folder)
+        repeated = suppressed_cost(shop, plain)
+        theirs = sdk()
+        for depth in DEPTHS:
+            ours = best(caught(shop.deep, depth, shop.fails), 100) - best(caught(plain.deep, depth, plain.fails), 100)
+
+            def captured(depth=depth):
+                try:
+                    plain.deep(depth, plain.fails)
+                except ValueError:
+                    theirs.capture_exception()
+
+            sdks = best(captured, 100) - best(caught(plain.deep, depth, plain.fails), 100)
+            rows.append((f"an error, {depth} frames deep", ours, sdks, "capture_exception", 0.5))
+        message = best(lambda: theirs.capture_message("slow"), 200)
+        rows.append(("a slow call", best(shop.slow, 100), message, "capture_message", None))
+        rows.append(("a rule that is hit", best(lambda: shop.rule(1), 100), message, "capture_message", None))
+        first = first_report(folder)
+    if "--json" in sys.argv:
+        print(json.dumps({"rows": rows, "suppressed_us": repeated, "first_ms": first}))
+    else:
+        print(f"{'':28}{'agent µs':>10}{'SDK µs':>10}{'ratio':>8}")
+        for what, ours, sdks, call, goal in rows:
+            met = "" if goal is None else "  goal ≤ %.1f: %s" % (goal, "met" if ours / sdks <= goal else "MISSED")
+            print(f"{what:28}{ours:10.1f}{sdks:10.1f}{ours / sdks:8.2f}  of {call}{met}")
+        print(f"{'a suppressed repeat':28}{repeated:10.2f}{'':18}  goal ≤ 2: {'met' if repeated <= 2 else 'MISSED'}")
+        print(f"{'the first report, ms':28}{first:10.2f}{'':18}  goal ≤ 20: {'met' if first <= 20 else 'MISSED'}")
+
+
+if __name__ == "__main__":
+    main()
