@@ -8,7 +8,8 @@ from .node import Defect, Mark, Unreadable
 
 MOST_BYTES = 10_000_000
 
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A byte order mark inside a text is one, too: libyaml and PyYAML's own parser do not agree on what it means.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def read_text(file: str) -> tuple[str, list[Defect]]:

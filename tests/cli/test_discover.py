@@ -116,7 +116,9 @@ def test_nothing_of_the_project_runs(tmp_path, capsys):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("text", ["a.b.c", "a:B.c", "yes", "Null", "null", "1", "GET /x", "größe", "a: b", "#x", "on", "-", ""])
+@pytest.mark.parametrize(
+    "text", ["a.b.c", "a:B.c", "yes", "Null", "null", "1", "GET /x", "größe", "a: b", "#x", "on", "-", ""]
+)
 def test_texts_are_the_same_texts_in_yaml(text):
     root, _ = parse(f"key: {scalar(text)}\n")
     assert root.children["key"].value == text

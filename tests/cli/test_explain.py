@@ -85,7 +85,9 @@ def test_a_function_that_a_pattern_matches(said):
     assert said("shop.hide")[0] == 1
 
 
-@pytest.mark.parametrize(("what", "why"), [("off", "`enabled: false`"), ("shop.needs", "no-such-thing is not installed")])
+@pytest.mark.parametrize(
+    ("what", "why"), [("off", "`enabled: false`"), ("shop.needs", "no-such-thing is not installed")]
+)
 def test_why_it_is_not_in_force(said, what, why):
     assert why in said(what)[1]
 

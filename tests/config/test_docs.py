@@ -21,7 +21,11 @@ def slugs_in_code():
     for path in CONFIG.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if re.fullmatch(r"[a-z]+(-[a-z]+)+", node.value) and path.name not in ("child.py", "cache.py", "place.py"):
+                if re.fullmatch(r"[a-z]+(-[a-z]+)+", node.value) and path.name not in (
+                    "child.py",
+                    "cache.py",
+                    "place.py",
+                ):
                     found.add(node.value)
     return found - NO_SLUGS
 

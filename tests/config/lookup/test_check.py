@@ -49,13 +49,16 @@ def brief(problems):
 
 
 def test_all_is_well(told):
-    assert told("""monitors:
+    assert (
+        told("""monitors:
   - target: shop.create
     capture: {who: customer.id, n: len(items), ok: urgent, out: result.id, took: duration}
     expect: [shop.Bad, ValueError]
     rules: [{when: error is None and items, message: none}]
   - {target: shop.Stock.*, capture: {p: product}}
-""") == []
+""")
+        == []
+    )
     assert told.counts == {"found": 2}
     assert [path for path, _ in told.seen[1].functions] == ["shop.Stock.reserve", "shop.Stock.count"]
 
@@ -120,18 +123,24 @@ def test_overlapping_patterns_are_a_warning_and_single_names_are_not(told):
 """)
     assert brief(problems) == [("overlapping-pattern", "warning")]
     assert problems[0].message == "`shop.create` and 2 more is matched by `shop.c*` at monitors.yaml:3 too, which wins"
-    assert told("""monitors:
+    assert (
+        told("""monitors:
   - {target: "shop.c*", environments: [staging], name: a}
   - {target: "shop.*", environments: [production], name: b}
-""") == []
+""")
+        == []
+    )
     assert told('monitors: [{target: "shop.c*"}, {target: "shop.*", name: b, exclude: ["shop.c*"]}]\n') == []
 
 
 def test_what_is_off_or_not_required_here_is_not_looked_up(told):
-    assert told("""monitors:
+    assert (
+        told("""monitors:
   - {target: shop.none, enabled: false}
   - {target: shop.nope, requires: no-such-distribution}
-""") == []
+""")
+        == []
+    )
     assert told.counts == {}
 
 
@@ -139,13 +148,17 @@ def test_requirements_are_those_of_the_environment_that_is_looked_at(told, tmp_p
     info = tmp_path / "code" / "shop_dist-2.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-dist\nVersion: 2.0\n")
-    problems = told("monitors: [{target: shop.none, requires: shop-dist>=2}, {target: shop.no, requires: shop-dist>2}]\n")
+    problems = told(
+        "monitors: [{target: shop.none, requires: shop-dist>=2}, {target: shop.no, requires: shop-dist>2}]\n"
+    )
     assert brief(problems) == [("target-not-found", "error")]
 
 
 def test_equal_patterns_are_duplicates(tmp_path):
     path = tmp_path / "monitors.yaml"
-    path.write_text('version: 1\nmonitors: [{target: "a.b.*"}, {target: "a.b.*"}, {target: "a.b.*", exclude: [a.b.c]}]\n')
+    path.write_text(
+        'version: 1\nmonitors: [{target: "a.b.*"}, {target: "a.b.*"}, {target: "a.b.*", exclude: [a.b.c]}]\n'
+    )
     assert [problem.slug for problem in examine(str(path), {}).problems] == ["duplicate-monitor"]
 
 

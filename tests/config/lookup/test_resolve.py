@@ -50,7 +50,10 @@ def test_functions_and_methods(shop):
         ("def f(b): ...\ndef f(a): ...\n", 2),
         ("def f(a): ...\nif __name__ == '__main__':\n    def f(b): ...\n", 1),
         ("from typing import overload\n@overload\ndef f(b): ...\ndef f(a): ...\n", 4),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nowhere import f\nelse:\n    def f(a): ...\n", 5),
+        (
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nowhere import f\nelse:\n    def f(a): ...\n",
+            5,
+        ),
         ("f = lambda a: a\n", 1),
         ("def _f(a): ...\nf = _f\n", 1),
         ("def f(a): ...\nf = wrap(f)\n", 1),
