@@ -35,6 +35,7 @@ ONE_FILE = {
     "sentry_sdk": "agent/deliver/sentry.py",
     "urllib3": "agent/deliver/transport.py",
     "packaging": "agent/config/requirements.py",
+    "importlib_metadata": "agent/config/requirements.py",
     "rich": "agent/cli/terminal.py",
 }
 

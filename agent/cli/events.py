@@ -118,6 +118,11 @@ def _what(event: dict[str, Any]) -> str:
     return str(text) if text else str(event.get("type") or "event")
 
 
+def _title(event: dict[str, Any]) -> str:
+    where = " ".join(filter(None, [_tag(event, "erp.module"), _tag(event, "erp.operation")]))
+    return f"{where}: {_what(event)}" if where else _what(event)
+
+
 def _fate(where: here.Here) -> str:
     return "waiting for Sentry" if where.sentry["dsn"] else "kept here (no DSN is set, nothing leaves this machine)"
 
@@ -181,7 +186,7 @@ def _whole(item: Seen) -> None:
     target = console()
     event = item.event
     level = str(event.get("level", "info"))
-    target.print(styled((level.upper(), STYLES.get(level, "")), "  ", (headline(event), "bold")))  # type: ignore[arg-type]
+    target.print(styled((level.upper(), STYLES.get(level, "")), "  ", (_title(event), "bold")))
     for name, value in _facts(event):
         target.print(styled(("  %-12s " % name, "dim"), value))
     for exception in (event.get("exception") or {}).get("values", []):
@@ -246,7 +251,8 @@ def _facts(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if erp.get("operations"):
         yield "operations", " › ".join(str(part) for part in erp["operations"])
     if erp.get("duration_ms") is not None:
-        limit = " (limit {} ms)".format(erp["threshold_ms"]) if erp.get("threshold_ms") else ""
+        slow = _tag(event, "erp.report") == "slow" and erp.get("threshold_ms")
+        limit = " (limit {} ms)".format(erp["threshold_ms"]) if slow else ""
         yield "duration", "{} ms{}".format(erp["duration_ms"], limit)
     if erp.get("captured"):
         yield "captured", ", ".join("{}={}".format(*pair) for pair in erp["captured"].items())

@@ -235,4 +235,4 @@ def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]
 
 
 #: Reasons under which an event was captured and then not kept.
-LOSSES = ("spool-full", "too-old", "memory-full", "too-large", "lost-at-exit")
+LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit")

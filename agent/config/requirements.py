@@ -39,8 +39,7 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
 
     `path` holds the folders of another environment than the running one; only the metadata that lies there is read.
     """
-    from importlib import metadata
-
+    metadata = _metadata()
     try:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             return f"the condition `{requirement.marker}` does not hold here"
@@ -58,9 +57,19 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
     return "" if met else f"{requirement.name} {version} is installed"
 
 
-def _version_in(name: str, path: Sequence[str]) -> str:
-    from importlib import metadata
+def _metadata() -> Any:
+    """The back-port where it is installed: it reads what the standard library's of Python 3.9 stumbles over."""
+    try:
+        import importlib_metadata
+    except ImportError:
+        from importlib import metadata
 
+        return metadata
+    return importlib_metadata
+
+
+def _version_in(name: str, path: Sequence[str]) -> str:
+    metadata = _metadata()
     for distribution in metadata.distributions(name=name, path=list(path)):
-        return distribution.version
+        return str(distribution.version)
     raise metadata.PackageNotFoundError(name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from .. import guard
 from ..model import Envelope
-from ..observe import attempts, causes, context, event, release
+from ..observe import attempts, causes, context, event, providers, release
 from ..version import __version__
 from . import wire
 from .sender import Sender
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
     from ..health import Health
     from ..model import Event, Observation, SentryData, SpoolData
 
+_AT_ONCE = 20
+
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
 LAST_MOMENT = 1.0
+
+#: Seconds between a process's first report and its first delivery, in which the host may finish its start.
+GRACE = 2.0
 
 
 class Maker:
@@ -27,6 +33,7 @@ class Maker:
 
     def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = ()) -> None:
         self._sentry = sentry
+        providers.register(sentry.get("context", ()))
         self._platform = event.platform_here(
             __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
         )
@@ -49,10 +56,13 @@ class Sink:
     ) -> None:
         self._maker = Maker(sentry, in_app)
         self._health = health
+        self._flushes = 0
+        self._flushed = 0.0
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self._held: Spool | None = None
         self._settings = (spool, state)
-        self.sender = Sender(self.spool, sentry["dsn"], count=health.count) if sentry["dsn"] else None
+        dsn = sentry["dsn"]
+        self.sender = Sender(self.spool, dsn, count=health.count, grace=GRACE) if dsn else None
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str:
         """The id of the event. `facts`: see `Maker.make`."""
@@ -62,13 +72,14 @@ class Sink:
         attempt = attempts.current() if observation.report == "error" else None
         if attempt is not None:
             attempt.held[event_id] = observation.monitor["name"]
-            self._aside().write(envelope)
+            # Should the process die before the attempt ends, nobody else may know that there was one: then it is sent.
+            self._aside().write(envelope, trying=self.sender is not None)
         else:
             self.keep_envelope(envelope, slow=observation.report == "slow")
             if self.sender is None and "sentry_sdk" in sys.modules:
                 self._hand_over(made, observation)
         self._health.count("captured", observation.monitor["name"])
-        self._health.flush()
+        self._flush_counts()
         return event_id
 
     def keep_envelope(self, envelope: Envelope, *, slow: bool = False) -> None:
@@ -76,6 +87,14 @@ class Sink:
         self.spool.write(envelope, slow=slow)
         if self.sender is not None:
             self.sender.wake()
+
+    def _flush_counts(self) -> None:
+        """Of the first reports each, so that `status` knows at once; of a stream of them, once a second."""
+        now = monotonic()
+        if self._flushes < _AT_ONCE or now - self._flushed > 1.0:
+            self._flushes += 1
+            self._flushed = now
+            self._health.flush()
 
     def _hand_over(self, made: Event, observation: Observation) -> None:
         """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""
