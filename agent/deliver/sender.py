@@ -62,11 +62,17 @@ class Sender:
         random: Callable[[], float] | None = None,
         linger: float = _LINGER,
         first_backoff: float = _FIRST_BACKOFF,
+        grace: float = 0.0,
     ) -> None:
-        """`random` answers numbers in [0, 1); `linger` and `first_backoff` in seconds."""
+        """`random` answers numbers in [0, 1); `linger`, `first_backoff` and `grace` in seconds.
+
+        For `grace` the first thread does nothing: a host that reports while it starts may be about to call gevent's or
+        eventlet's monkey patch, which warns of an `ssl` that is there before it, and can hang beside a busy thread.
+        """
         self._dsn = dsn
         self._carrier = carrier
         self._linger = linger
+        self._grace = grace
         self._means = Means(spool, self._open_carrier, count, clock, tick, sleep, random or _random, first_backoff)
         self._taken = Taken(os.path.join(spool.directory, "taken"))
         self._states: dict[int, _State] = {}
@@ -178,6 +184,8 @@ class Sender:
 
     def _run(self, state: _State) -> None:
         try:
+            grace, self._grace = self._grace, 0.0
+            state.pause(grace)
             while True:
                 state.thread = get_native_id()
                 try:
