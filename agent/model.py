@@ -87,7 +87,23 @@ class MonitorData(_MonitorExtras):
     owner: str | None
 
 
-class SentryData(TypedDict):
+class ContextData(TypedDict):
+    """Where context comes from: a function without parameters, and what is read from its `result`."""
+
+    name: str  # of the section in the event's contexts
+    target: TargetData
+    read: dict[str, ExpressionData]
+    tags: dict[str, ExpressionData]
+    user: dict[str, ExpressionData]  # id, username, email, permissions, ip: what may leave, `sentry.user` says
+
+
+class _SentryExtras(TypedDict, total=False):
+    """What a plan made by an older schema may lack."""
+
+    context: list[ContextData]
+
+
+class SentryData(_SentryExtras):
     dsn: str | None
     environment: str | None
     release: str | None
@@ -158,6 +174,7 @@ class Observation(NamedTuple):
     captured: Captured
     suppressed: int  # equal reports that limits dropped since the last one that passed
     ended: float  # seconds since the epoch
+    inside: Sequence[tuple[str, int, float, float]] = ()  # of a slow call: operation, times, seconds, share
 
 
 #: A Sentry event made of JSON values only, scrubbed: the only form in which anything leaves the calling thread.

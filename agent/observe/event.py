@@ -151,8 +151,8 @@ def encode(event: Event) -> bytes:
     told: list[str] = []
     shallow = dict(held)
     for holder in ("exception", "threads"):
-        section: Any = held.get(holder)
-        if type(section) is dict and type(section.get("values")) is list:
+        section: dict[str, Any] = held.get(holder) or {}
+        if type(section.get("values")) is list:
             shallow[holder] = {**section, "values": [_shallow(each, told) for each in section["values"]]}
     whole = _json(shallow)
     if told:
@@ -170,7 +170,7 @@ def _shallow(value: Any, told: list[str]) -> Any:
     if type(frames) is not list:
         return value
     told.append("[" + ",".join([_frame(frame) for frame in frames]) + "]")
-    return {**value, "stacktrace": {**trace, "frames": _PLACE}}
+    return {**value, "stacktrace": dict(cast("dict[str, Any]", trace), frames=_PLACE)}
 
 
 def _frame(frame: Any) -> str:
@@ -358,6 +358,10 @@ def _contexts(
         "captured": captured,
         "capture_failed": list(observation.captured.failed)[:50],
         "suppressed": observation.suppressed,
+        "inside": [
+            {"operation": operation, "times": times, "duration_ms": _milliseconds(seconds), "share": round(share, 3)}
+            for operation, times, seconds, share in observation.inside
+        ],
     }
     contexts: dict[str, Any] = {
         "erp": {name: value for name, value in erp.items() if value not in (None, [], {})},

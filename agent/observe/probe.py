@@ -15,7 +15,7 @@ from .. import guard
 from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..model import SEVERITIES, Captured, Observation
-from . import arguments, causes
+from . import arguments, causes, inside
 from .evaluate import compile_expression
 from .limits import Escalation, Limiter
 
@@ -221,14 +221,16 @@ class Probe:
                 return
             passed = [step for step in self._thresholds if duration > step[0]] or self._thresholds[:1]
             threshold, severity = passed[-1]
+            within = inside.note([*causes.enclosing(frame.f_back), self.operation], start, duration)
             suppressed = self._limits.admit(("slow", severity))
             if suppressed is None:
                 self._count("rate", self.name)
                 return
             values = self._values(frame, result, None, duration)
             self._emit(
-                frame, "slow", severity, duration=duration, threshold=threshold, values=values, suppressed=suppressed
-            )
+                frame, "slow", severity, duration=duration, threshold=threshold, values=values, suppressed=suppressed,
+                within=within,
+            )  # fmt: skip
         except Exception:
             guard.swallow("reporting a slow call of " + self.path)
         finally:
@@ -404,6 +406,7 @@ class Probe:
         exception: BaseException | None = None,
         traceback: TracebackType | None = None,
         threshold: float | None = None,
+        within: Sequence[tuple[str, int, float, float]] = (),
     ) -> None:
         self._report(
             Observation(
@@ -424,6 +427,7 @@ class Probe:
                 captured=self._captured(values),
                 suppressed=suppressed,
                 ended=time.time(),
+                inside=within,
             )
         )
 

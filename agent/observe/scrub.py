@@ -516,7 +516,7 @@ def _mapping(value: dict[str, Json], path: str | None, keep: Collection[str], de
         kind = type(item)
         if not (watched or secret) and kind is str and item in _clean_texts and clean not in result:
             result[clean] = item  # what nearly every text of an event is: seen before, and clean
-            if key in _NAMING and is_secret(cast("str", item)):
+            if key in _NAMING and is_secret(item):
                 named = item
             continue
         place = None

@@ -1,0 +1,43 @@
+"""A slow call tells which slow monitored calls were inside it, and their share."""
+
+import pytest
+from support import Watch, module, monitor
+
+SHOP = """
+def order():
+    reserve(); reserve(); quick(); work(1.0)
+def reserve():
+    query(); work(1.0)
+def query(): work(3.0)
+def quick(): work(0.1)
+"""
+
+
+def slow(watch, operation):
+    return [item for item in watch.observed if item.operation == operation][-1]
+
+
+@pytest.fixture
+def watch():
+    shop = module(SHOP)
+    watch = Watch(
+        *(monitor(f"shop.{name}", thresholds=[(1.0, "warning")]) for name in ("order", "reserve", "query", "quick"))
+    ).apply(shop)
+    shop.work = watch.clock.work
+    watch.shop = shop
+    return watch
+
+
+def test_what_was_inside_and_its_share(watch):
+    watch.shop.order()
+    assert [tuple(each) for each in slow(watch, "reserve").inside] == [("query", 1, 3.0, 0.75)]
+    (share,) = slow(watch, "order").inside
+    assert (share.operation, share.times, share.seconds) == ("reserve", 2, 8.0)
+    assert round(share.share, 3) == round(8 / 9.1, 3)
+    assert slow(watch, "query").inside == []
+
+
+def test_what_was_before_is_not_inside(watch):
+    watch.shop.query()
+    watch.shop.order()
+    assert [each.times for each in slow(watch, "order").inside] == [2]
