@@ -31,9 +31,12 @@ class _Wanted:
 
     def __init__(self, index: cache.Index) -> None:
         self._index = index
+        self._packages = index.top_packages
 
     def __contains__(self, name: object) -> bool:
-        return name in start.HOOKS or name in self._index
+        if name in start.HOOKS:
+            return True
+        return str(name).partition(".")[0] in self._packages and name in self._index
 
 
 class Agent:

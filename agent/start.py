@@ -269,6 +269,7 @@ class Lookout:
     def __init__(self, state: str, plan: PlanFile) -> None:
         self.state = state
         self.plan: "PlanFile | None" = plan
+        self._packages: "dict[str, Place] | None" = None
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         plan = self.plan
@@ -280,11 +281,15 @@ class Lookout:
                 # Another finder has put itself in front: what it finds we would never see.
                 finders.insert(0, self)
                 del finders[finders.index(self, 1)]
-            try:
-                if name not in HOOKS and name not in plan:
-                    return None
-            except Replaced:
-                pass  # begin again with that one
+            if name not in HOOKS:
+                packages = self._packages
+                if packages is None:
+                    packages = self._packages = plan.top[0]
+                try:
+                    if name.partition(".")[0] not in packages or name not in plan:
+                        return None
+                except Replaced:
+                    pass  # begin again with that one
             finder = self.give_way()
         except Exception:
             from . import guard

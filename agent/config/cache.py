@@ -66,6 +66,11 @@ class Index:
         return self._plan.header
 
     @property
+    def top_packages(self) -> "dict[str, Place]":
+        """Of all modules that monitors name."""
+        return self._plan.top[0]
+
+    @property
     def roots(self) -> "frozenset[str]":
         """The top-level packages in which a pattern may match any module."""
         return self._plan.top[1]
