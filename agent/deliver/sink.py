@@ -12,12 +12,12 @@ from ..model import Envelope
 from ..observe import attempts, causes, context, event, providers, release
 from ..version import __version__
 from . import wire
-from .sender import Sender
 from .spool import Spool
 
 if TYPE_CHECKING:
     from ..health import Health
     from ..model import Event, Observation, SentryData, SpoolData
+    from .sender import Sender
 
 _AT_ONCE = 20
 
@@ -62,7 +62,7 @@ class Sink:
         self._held: Spool | None = None
         self._settings = (spool, state)
         dsn = sentry["dsn"]
-        self.sender = Sender(self.spool, dsn, count=health.count, grace=GRACE) if dsn else None
+        self.sender = _sender(self.spool, dsn, health) if dsn else None
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str:
         """The id of the event. `facts`: see `Maker.make`."""
@@ -138,6 +138,12 @@ class Sink:
             self._held.after_fork()
         if self.sender is not None:
             self.sender.after_fork()
+
+
+def _sender(spool: Spool, dsn: str, health: Health) -> Sender:
+    from .sender import Sender  # a third of what a first report costs, and nothing to a process that sends nothing
+
+    return Sender(spool, dsn, count=health.count, grace=GRACE)
 
 
 def open_spool(settings: SpoolData, state: str, health: Health, *, held: bool = False) -> Spool:

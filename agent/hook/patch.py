@@ -187,6 +187,11 @@ def injected_in(code: CodeType) -> "Layer | None":
     return _injected.get(code)
 
 
+#: The identities of all such code: two look-ups tell for each frame of a deep stack that it is none of ours.
+trampoline_ids = _trampolines._layers
+injected_ids = _injected._layers
+
+
 def monitored_by(code: CodeType) -> "Layer | None":
     """The layer that calls `code` as its original, or None."""
     return _inners.get(code)

@@ -65,12 +65,14 @@ class Severities:
 
     def of_error(self, error: BaseException) -> str | None:
         """As `of`; a group is as severe as the worst of its members, and expected only if all of them are."""
+        answer = self._known.get(type(error), _group)
+        if answer is not _group:
+            return answer  # type: ignore[no-any-return]
         if _group is None or not issubclass(type(error), _group):
             return self.of(type(error))
         members = members_of(error)
         found = [severity for severity in map(self.of_error, members[:_MEMBERS]) if severity is not None]
-        named = self.of(type(error))
-        if named is None or not found:
+        if self._decide(type(error)) is None or not found:
             return None
         return max(found, key=SEVERITIES.index)
 
@@ -118,13 +120,16 @@ def _is_named(cls: type, dotted: str) -> bool:
 
 def enclosing(frame: FrameType | None) -> list[str]:
     """The operations of the monitored calls that `frame` and its callers are in, outermost first."""
-    found = []
+    found: list[str] = []
+    trampolines, injected = patch.trampoline_ids, patch.injected_ids
     for _ in range(_DEEPEST):
         if frame is None:
             break
-        layer = patch.trampoline_of(frame.f_code) or patch.injected_in(frame.f_code)
-        if layer is not None:
-            operation = getattr(layer.owner, "operation", None)
+        code = frame.f_code
+        key = id(code)
+        if key in trampolines or key in injected:
+            layer = patch.trampoline_of(code) or patch.injected_in(code)
+            operation = getattr(layer.owner, "operation", None) if layer is not None else None
             if operation is not None:
                 found.append(operation)
         frame = frame.f_back
@@ -136,7 +141,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 def own_code(code: CodeType) -> bool:
     """Is this code of ours, to be left out of what is reported?"""
-    return in_package(code) or patch.trampoline_of(code) is not None
+    return id(code) in patch.trampoline_ids or code.co_filename.startswith(_PACKAGE)
 
 
 def in_package(code: CodeType) -> bool:
@@ -180,11 +185,8 @@ def place(traceback: TracebackType | None) -> tuple[str, int] | None:
     """Where the exception was raised, as a key for limits."""
     if traceback is None:
         return None
-    for _ in range(_DEEPEST):
-        if traceback.tb_next is None:
-            break
-        traceback = traceback.tb_next
-    return (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+    last = traceback if traceback.tb_next is None else _innermost(traceback)
+    return (last.tb_frame.f_code.co_filename, last.tb_lineno)
 
 
 def reported_inside(error: BaseException, traceback: TracebackType | None, probe: object) -> bool:
@@ -225,8 +227,8 @@ def raised_here(error: BaseException, traceback: TracebackType | None, probe: ob
         return False
     if error.__context__ is not None or error.__cause__ is not None or members_of(error):
         return False
-    code = traceback.tb_frame.f_code
-    layer = patch.injected_in(code) or patch.monitored_by(code)
+    entry = patch.injected_ids.get(id(traceback.tb_frame.f_code))
+    layer = entry[1][-1] if entry is not None else patch.monitored_by(traceback.tb_frame.f_code)
     return layer is not None and layer.owner is probe
 
 

@@ -326,11 +326,18 @@ def _tags(observation: Observation, sentry: SentryData, context: Mapping[str, ob
     return tags
 
 
+_fitting_names: dict[str, str] = {}
+
+
 def _tag(tags: dict[str, str], name: str, value: Json) -> None:
     """Sentry drops a tag whose name is too long or odd, or whose value spans lines: such are made to fit."""
     if value is None or value == "":
         return
-    fitting = "".join(each if each.isascii() and (each.isalnum() or each in "_.:-") else "_" for each in name)
+    fitting = _fitting_names.get(name)
+    if fitting is None:
+        fitting = "".join(each if each.isascii() and (each.isalnum() or each in "_.:-") else "_" for each in name)
+        if len(_fitting_names) < _MOST_FRAMES_KNOWN:
+            _fitting_names[name] = fitting
     told = SCRUBBED if is_secret(name) else value if type(value) is str else str(value)
     told = " ".join((clip(told, _LONGEST_TAG) if len(told) > _LONGEST_TAG else told).split())
     tags[fitting[:_LONGEST_TAG_NAME]] = told if len(told) <= _LONGEST_TAG else told[: _LONGEST_TAG - 1] + "…"

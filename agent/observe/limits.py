@@ -93,6 +93,11 @@ class Limiter:
             if self._capacity:
                 now = self._clock()
                 elapsed = now - seen.updated
+                if seen.tokens + elapsed * self._refill < 1 and seen.burst + 1 < seen.milestone:
+                    seen.burst += 1  # one of many: what is worth nothing shall cost nothing
+                    seen.suppressed += 1
+                    self.by_rate += 1
+                    return None
                 if elapsed > 0:
                     seen.tokens = min(self._each, seen.tokens + elapsed * self._refill)
                     seen.updated = now
