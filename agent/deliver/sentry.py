@@ -18,6 +18,7 @@ from ..model import Envelope
 from ..observe import causes, context, spans
 from ..observe.represent import type_name
 from . import private, wire
+from .absent import Absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +60,7 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None])
     chosen = sentry["integrations"]
     if framework and (framework not in _INTEGRATIONS or (chosen != "auto" and framework not in chosen)):
         return f"{framework} is not to be integrated"
-    import sentry_sdk
-
+    sentry_sdk = _sdk()
     active = _client(sentry_sdk)
     if active is not None and active is not _own:
         _trace(sentry_sdk, sentry)
@@ -138,16 +138,14 @@ def _in_words() -> str:
 def version() -> str | None:
     """The SDK's version, or None where it cannot be imported."""
     try:
-        import sentry_sdk
+        return str(_sdk().VERSION)
     except ImportError:
         return None
-    return str(sentry_sdk.VERSION)
 
 
 def performance_envelope(sentry: SentryData) -> Envelope:
     """A transaction with two spans, made and sampled by the SDK itself, as `test --performance` sends it."""
-    import sentry_sdk
-
+    sentry_sdk = _sdk()
     kept: list[Envelope] = []
     client = sentry_sdk.Client(
         dsn=sentry["dsn"] or "http://key@localhost/1",
@@ -177,6 +175,13 @@ def _test_transaction(sentry_sdk: Any) -> None:
             pass
         with transaction.start_child(op="function", description="a test function"):
             pass
+
+
+def _sdk() -> Any:
+    """The SDK, imported without what it would drag into the host. Raises ImportError."""
+    with Absent():
+        import sentry_sdk
+    return sentry_sdk
 
 
 def _client(sentry_sdk: Any) -> Any:
