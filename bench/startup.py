@@ -145,7 +145,7 @@ def _start(python: str, code: str, environment: dict[str, str]) -> float | None:
 
 
 def _memory(python: str, code: str, environment: dict[str, str]) -> float:
-    """Megabytes: the peak of the resident set, as the process sees it itself (what `wait4` says includes its parent)."""
+    """Megabytes: the peak of the resident set, as the process sees it itself (that of `wait4` includes its parent)."""
     code += "\nprint(open('/proc/self/status').read())"
     found = []
     for _ in range(9):

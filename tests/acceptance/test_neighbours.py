@@ -111,3 +111,42 @@ def test_what_reporting_without_a_dsn_imports(host):
         "sentry_sdk", "yaml", "jsonschema", "ssl", "socket", "asyncio", "logging", "threading", "urllib3", "_ssl",
         "subprocess", "uuid", "datetime", "dataclasses", "inspect", "hashlib",
     }  # fmt: skip
+
+
+def test_a_sitecustomize_that_runs_the_next_one_itself(host, tmp_path):
+    """As other agents' do: theirs may find ours as the next one, after ours has run it, and a third one still runs."""
+    chains = (
+        "import os, sys\nprint('theirs')\nhere = os.path.dirname(__file__)\nkept = list(sys.path)\n"
+        "sys.path[:] = [entry for entry in sys.path if entry != here]\ndel sys.modules['sitecustomize']\n"
+        "import sitecustomize\nsys.path[:] = kept\n"
+    )
+    for name, text in (("one", chains), ("two", "print('the third')\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sitecustomize.py").write_text(text)
+    host.write(shop__py=SHOP, monitors__yaml=GOOD, main__py="import shop\ntry: shop.f()\nexcept ValueError: pass\n")
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    for order in ([str(ROOT), one, two], [one, str(ROOT), two]):
+        before = len(host.events())
+        done = host.run("main.py", PYTHONPATH=os.pathsep.join(order))
+        assert (done.stdout, done.stderr) == ("theirs\nthe third\n", "")
+        assert len(host.events()) == before + 1
+
+
+def test_usercustomize_runs_as_ever(host, tmp_path):
+    (tmp_path / "usercustomize.py").write_text("print('the user own')\n")
+    host.write(monitors__yaml=GOOD)
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    code = "import site; print(site.ENABLE_USER_SITE)"
+    bare = host.run("-c", code, agent=False, PYTHONPATH=str(tmp_path)).stdout
+    assert host.run("-c", code, PYTHONPATH=path).stdout == bare
+
+
+def test_a_host_that_refuses_to_load_beside_a_second_thread(host):
+    """Neither the start nor a report without a DSN begins a thread."""
+    host.write(
+        shop__py=SHOP, monitors__yaml=GOOD,
+        main__py="import os, shop\ntry: shop.f()\nexcept ValueError: pass\nprint(len(os.listdir('/proc/self/task')))\n",
+    )  # fmt: skip
+    if os.path.isdir("/proc/self/task"):
+        assert host.run("main.py").stdout == "1\n"
+    assert len(host.events()) == 1
