@@ -254,7 +254,7 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
         if entry is None:
             return False
         frame = entry.tb_frame
-        if above and not _called_from(frame, above) and not (handed_on or (awaits and _is_transport(frame))):
+        if above and not _called_from(frame, above) and not (handed_on or (awaits and _is_run_by_transport(frame))):
             return False  # what an exception object that is raised again and again keeps from earlier times
         handed_on = _is_transport(frame)
         awaits = bool(frame.f_code.co_flags & _CO_COROUTINE)
@@ -280,6 +280,18 @@ def _monitor_of(frame: FrameType) -> tuple[Any, FrameType | None]:
         layer = patch.trampoline_of(back.f_code)
     owner = layer.owner if layer is not None else None
     return (owner, back) if hasattr(owner, "would_report") else (None, None)
+
+
+def _is_run_by_transport(frame: FrameType) -> bool:
+    """Is it a frame of an executor, or a task's coroutine, which an event loop has called?"""
+    back = frame.f_back
+    for _ in range(3):  # a trampoline may stand between
+        if back is None or _is_transport(back):
+            break
+        back = back.f_back if patch.trampoline_of(back.f_code) is not None else None
+    return _is_transport(frame) or (
+        bool(frame.f_code.co_flags & _CO_COROUTINE) and back is not None and _is_transport(back)
+    )
 
 
 def _is_transport(frame: FrameType) -> bool:

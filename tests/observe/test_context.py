@@ -4,6 +4,7 @@ import contextvars
 import os
 import sys
 import types
+import urllib.parse  # noqa: F401  (a host that serves requests has imported it)
 
 import pytest
 
