@@ -49,6 +49,8 @@ class Health:
         """Count something that happened: captured, rate, expected, spool-full, … for a monitor or a category."""
         # Appending is atomic, in a signal handler and beside other threads alike; adding to a number is not.
         self._counted.append(((reason, what), number))
+        if len(self._counted) > _FOLD:
+            self._fold()
 
     def _fold(self) -> None:
         if not self._folding.acquire(False):

@@ -68,7 +68,9 @@ def test_the_words_of_each_kind():
 
         @agent.sentry_api_monitor("orders.list")
         def answer():
-            class Response: status_code = 503
+            class Response:
+                status_code = 503
+
             return Response()
 
         quiet(update), quiet(invoice), sign_in(), answer()
@@ -116,7 +118,8 @@ def test_every_kind_of_function():
             def prop(self): raise ValueError
 
         async def drain():
-            async for _ in agenerator(): pass
+            async for _ in agenerator():
+                pass
 
         assert inspect.iscoroutinefunction(coroutine) and inspect.isasyncgenfunction(agenerator)
         quiet(asyncio.run, coroutine()), quiet(list, generator()), quiet(asyncio.run, drain())
@@ -260,7 +263,7 @@ def test_all_of_it_is_safe_where_the_agent_is_off():
 
 
 def test_a_monitors_file(tmp_path):
-    import example_shop_for_testing  # noqa: F401  (made below)
+    import example_shop_for_testing
 
     (tmp_path / "monitors.yaml").write_text(
         "version: 1\nmonitors:\n  - {target: example_shop_for_testing.sell, operation: sell, rate_limit: 1/h}\n"

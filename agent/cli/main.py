@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..version import __version__
 from ..errors import AgentError
+from ..version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..version import __version__
 from ..deliver import sentry, transport, wire
 from ..errors import ConfigError
 from ..model import Captured, Envelope, Observation
 from ..observe import causes, context, event
+from ..version import __version__
 from . import here
 from .terminal import console, styled
 
@@ -124,7 +124,7 @@ def _observation(kind: str) -> Observation:
 
 _MONITOR: MonitorData = {
     "name": "agent.test", "where": "", "targets": [], "exclude": [], "kind": "function", "module": "agent",
-    "operation": "test", "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [], "capture": {},
-    "rules": [], "audit": False, "tags": {"agent.version": __version__}, "fingerprint": ["agent", "test", "{cause}"],
+    "operation": "test", "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [],
+    "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {"agent.version": __version__}, "fingerprint": ["agent", "test", "{cause}"],
     "sample": 1.0, "rate_limit": None, "span": "never", "subclasses": False, "owner": None,
 }  # fmt: skip

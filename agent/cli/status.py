@@ -200,6 +200,8 @@ def _show_spool(arguments: argparse.Namespace) -> None:
     if spool.degraded:
         words += f", in trouble: {spool.degraded}"
     target.print(styled(("spool         ", "dim"), words + " in " + spool.directory))
+    if entries and where.sentry["dsn"]:
+        target.print(styled(("              ", "dim"), "why they wait: python -m agent spool status"))
 
 
 def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]) -> None:

@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+
 from agent.cli import main
 
 
