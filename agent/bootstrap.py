@@ -247,6 +247,13 @@ def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index 
             _keep_bytecode(state)
         except OSError as error:
             decoded.notes.append(f"the compiled plan cannot be kept, each process makes it anew: {error}")
+            guard.say(f"{state} cannot be written, so that events are kept in memory only: {error}")
+        else:
+            # Said by the process that meets the change; afterwards `status` knows, and the log is not filled with it.
+            if decoded.problems:
+                more = " (and %d more)" % (len(decoded.problems) - 1) if len(decoded.problems) > 1 else ""
+                first = decoded.problems[0]
+                guard.say(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
         return decoded
     # Since when nothing newer than the last good plan could be had: the first failure counts, not the last.
     since = before.since if before is not None else time.time()

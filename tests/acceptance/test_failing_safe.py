@@ -58,8 +58,10 @@ def test_one_wrong_monitor_disables_itself(shop):
     shop.config.write_text(
         GOOD + "  - {target: shop.g, module: m, operation: op2, threshold: 5parsecs}\n", encoding="utf-8"
     )
-    runs(shop)
-    assert len(shop.events()) == 1
+    said = runs(shop)
+    assert "parsecs" in said and "python -m agent validate" in said
+    assert runs(shop) == ""  # once for each change of the file, not in every process
+    assert len(shop.events()) == 2
     assert any("parsecs" in problem for process in shop.status() for problem in process["problems"])
 
 
@@ -108,7 +110,7 @@ def test_a_dependency_that_is_missing(shop, tmp_path, missing):
 def test_a_state_folder_that_cannot_be_written(shop, tmp_path):
     file = tmp_path / "file"
     file.write_text("not a folder")
-    runs(shop, AGENT_STATE_DIR=str(file / "state"))
+    assert "cannot be written" in runs(shop, AGENT_STATE_DIR=str(file / "state"))
     done = shop.agent("status", AGENT_STATE_DIR=str(file / "state"))
     assert "Traceback" not in done.stderr
 
