@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .deliver.sink import Sink
     from .hook.resolve import Found
     from .model import MonitorData, Observation
+    from .observe.limits import Limiter
     from .observe.probe import Probe
 
 
@@ -37,6 +38,7 @@ class Engine:
             since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
             self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
         self._sink: "Sink | None" = None
+        self._limiters: "dict[str, Limiter]" = {}
         self.applier = Applier(index.monitors_of, self._bind, self._record)
         self._integrations = _Integrations(self)
         if hasattr(os, "register_at_fork"):
@@ -107,12 +109,22 @@ class Engine:
             report=self.report,
             count=self.health.count,
             ignore=self.sentry["ignore_errors"],
-            sample_rate=self.sentry["sample_rate"],
+            limiter=self._limiter(monitor),
             span=self._integrations.span_for(monitor),
         )
         for reason in probe.disabled:
             self.health.record("failed", monitor["name"], found.path, reason)
         return probe
+
+    def _limiter(self, monitor: "MonitorData") -> "Limiter":
+        """The limits of a monitor, which all its functions share."""
+        from .observe.limits import Limiter
+
+        limiter = self._limiters.get(monitor["name"])
+        if limiter is None:
+            sample = monitor["sample"] * self.sentry["sample_rate"]
+            limiter = self._limiters[monitor["name"]] = Limiter(monitor["rate_limit"], sample)
+        return limiter
 
     def _record(self, what: str, monitor: str, path: str, note: str) -> None:
         self.health.record(what, monitor, path, note)

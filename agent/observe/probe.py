@@ -18,6 +18,7 @@ from ..model import SEVERITIES, Captured, Observation
 from . import arguments, causes, inside
 from .evaluate import compile_expression
 from .limits import Escalation, Limiter
+from .represent import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +58,11 @@ class _Rule:
 
 
 class Probe:
-    """`report` takes an Observation; `count(reason, monitor)` counts what was not reported."""
+    """`report` takes an Observation; `count(reason, monitor)` counts what was not reported.
+
+    `limiter` is the one that all functions of a monitor share: its rate is the monitor's, also where a pattern named
+    a hundred functions.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Probe:
         count: Count,
         ignore: Sequence[str] = (),
         sample_rate: float = 1.0,
+        limiter: Limiter | None = None,
         span: tuple[Callable[[Probe], object], Callable[[object, bool], object]] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -99,7 +105,7 @@ class Probe:
         ]
         self._thresholds = sorted(monitor["thresholds"])
         self._severities = causes.Severities(monitor, ignore)
-        self._limits = Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
+        self._limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
         rate = monitor.get("escalate")
         self._escalation = Escalation(rate[0], rate[1]) if rate else None
         self._kind = trampoline.kind_of(self._code)
@@ -208,6 +214,8 @@ class Probe:
                 self._failed(error, traceback, frame, duration)
             finally:
                 _busy.now = False
+        else:
+            self._count("inside-a-report", self.name)  # what the agent itself, or the host's __str__, called
 
     def slow(self, start: float, result: object) -> None:
         """The call took longer than the lowest threshold."""
@@ -222,7 +230,7 @@ class Probe:
             passed = [step for step in self._thresholds if duration > step[0]] or self._thresholds[:1]
             threshold, severity = passed[-1]
             within = inside.note([*causes.enclosing(frame.f_back), self.operation], start, duration)
-            suppressed = self._limits.admit(("slow", severity))
+            suppressed = self._limits.admit(("slow", self.path, severity))
             if suppressed is None:
                 self._count("rate", self.name)
                 return
@@ -284,7 +292,7 @@ class Probe:
         if self._rules and any(rule.on_error for rule in self._rules):
             values = self._values(frame, None, error, duration)
             self._apply_rules(frame, values, duration, error)
-        suppressed = self._limits.admit(("error", type(error), causes.place(traceback)))
+        suppressed = self._limits.admit(("error", self.path, type_name(type(error)), causes.place(traceback)))
         if suppressed is None:
             self._count("rate", self.name)
             return
@@ -348,7 +356,7 @@ class Probe:
         duration: float | None,
         error: Exception | None = None,
     ) -> None:
-        suppressed = self._limits.admit((report, message))
+        suppressed = self._limits.admit((report, self.path, message))
         if suppressed is None:
             self._count("rate", self.name)
             return

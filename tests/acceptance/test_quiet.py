@@ -44,3 +44,22 @@ def test_sampling_keeps_the_first_of_each_kind(host):
     )  # fmt: skip
     host.run("main.py")
     assert sorted(event["tags"]["erp.operation"] for event in host.events()) == ["f", "g"]
+
+
+def test_the_functions_of_one_pattern_share_the_rate_of_their_monitor(host):
+    host.write(
+        shop__py="\n".join(f"def f{n}():\n    raise ValueError({n})" for n in range(40)),
+        monitors__yaml=(
+            "version: 1\nmodules: {m: {description: M}}\nmonitors:\n"
+            "  - {target: 'shop.*', module: m, operation: '{name}', rate_limit: 10/h}\n"
+        ),
+        main__py=(
+            "import shop\nfor _ in range(5):\n  for n in range(40):\n    try: getattr(shop, 'f%d' % n)()\n    except ValueError: pass\n"
+        ),
+    )
+    host.run("main.py")
+    # The first of each kind may take the bucket into debt, as deep as it is high: 20 of 200, not 40 or more.
+    assert 10 <= len(host.events()) <= 20
+    (process,) = host.status()
+    held = sum(row["number"] for row in process["counts"] if row["reason"] == "rate")
+    assert held == 200 - len(host.events())
