@@ -152,7 +152,7 @@ def _monitor(report: str, kind: str, module: str | None, operation: str, severit
     return {
         "name": "capture." + report, "where": "the source", "targets": [], "exclude": [], "kind": kind,
         "module": module, "operation": operation, "detail": {}, "severity": severity, "thresholds": [], "errors": {},
-        "expect": [], "capture": {}, "rules": [], "audit": False, "tags": {},
+        "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {},
         "fingerprint": None if report == "error" else ["capture." + report, module or "", operation, "{cause}"],
         "sample": 1.0, "rate_limit": _RATE, "span": "never", "subclasses": False, "owner": None,
     }  # fmt: skip

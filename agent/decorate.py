@@ -236,7 +236,7 @@ def _monitor(
         "severity": severity, "thresholds": [(seconds, slow)] if seconds is not None else [], "errors": {},
         "expect": [each if isinstance(each, str) else f"{each.__module__}.{each.__qualname__}"
                    for each in options.get("expect", ())],
-        "capture": _capture(options.get("capture", {})), "rules": [], "audit": audit,
+        "escalate": None, "capture": _capture(options.get("capture", {})), "rules": [], "audit": audit,
         "tags": dict(options.get("tags", {})), "fingerprint": None, "sample": 1.0, "rate_limit": _RATE,
         "span": "auto", "subclasses": False, "owner": None,
     }  # fmt: skip

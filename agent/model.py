@@ -54,13 +54,7 @@ class TargetData(TypedDict):
     pattern: bool
 
 
-class _MonitorExtras(TypedDict, total=False):
-    """What a plan made by an older schema may lack."""
-
-    escalate: tuple[float, float] | None  # expected errors beyond so many per so many seconds become one event
-
-
-class MonitorData(_MonitorExtras):
+class MonitorData(TypedDict):
     """One monitor with every default applied: nothing downstream asks where a value came from."""
 
     name: str
@@ -75,6 +69,7 @@ class MonitorData(_MonitorExtras):
     thresholds: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never slow
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
+    escalate: tuple[float, float] | None  # of these, more than so many per so many seconds become one event
     capture: dict[str, ExpressionData]
     rules: list[RuleData]
     audit: bool
@@ -97,13 +92,7 @@ class ContextData(TypedDict):
     user: dict[str, ExpressionData]  # id, username, email, permissions, ip: what may leave, `sentry.user` says
 
 
-class _SentryExtras(TypedDict, total=False):
-    """What a plan made by an older schema may lack."""
-
-    context: list[ContextData]
-
-
-class SentryData(_SentryExtras):
+class SentryData(TypedDict):
     dsn: str | None
     environment: str | None
     release: str | None
@@ -115,12 +104,15 @@ class SentryData(_SentryExtras):
     ignore_errors: list[str]
     integrations: str | list[str]
     tags: dict[str, str]
+    context: list[ContextData]
 
 
 class SpoolData(TypedDict):
     directory: str | None
     max_size: int  # bytes
     max_age: float  # seconds
+    max_files: int
+    max_rate: float  # envelopes a second from one process, 0 for any number
     durable: bool
 
 
@@ -132,6 +124,7 @@ class PlanData(TypedDict):
     environment: dict[str, str | None]  # every variable that was read, with the value it had
     sentry: SentryData
     spool: SpoolData
+    processes: dict[str, list[str]] | None  # patterns of programs: `only` these, `skip` those
     monitors: list[MonitorData]
     disabled: list[str]  # one line for each monitor that a Problem switched off
 

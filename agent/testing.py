@@ -129,9 +129,13 @@ def _plan(config: str | None) -> PlanData:
             "sentry": {
                 "dsn": None, "environment": "test", "release": None, "sample_rate": 1.0, "traces_sample_rate": 0.0,
                 "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [],
-                "integrations": [], "tags": {},
+                "integrations": [], "tags": {}, "context": [],
             },
-            "spool": {"directory": None, "max_size": 1 << 20, "max_age": 3600.0, "durable": False},
+            "spool": {
+                "directory": None, "max_size": 1 << 20, "max_age": 3600.0, "max_files": 1000, "max_rate": 0.0,
+                "durable": False,
+            },
+            "processes": None,
         }  # fmt: skip
     loaded = load.load(config, os.environ)
     wrong = [problem for problem in loaded.problems if problem.severity == "error"]

@@ -74,11 +74,12 @@ def agents(folder):
     sentry = {
         "dsn": None, "environment": "bench", "release": "bench@1", "sample_rate": 1.0, "traces_sample_rate": 0.0,
         "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [], "integrations": [],
-        "tags": {},
+        "tags": {}, "context": [],
     }  # fmt: skip
-    spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "durable": False}
+    spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "max_files": 50_000, "max_rate": 0.0,
+             "durable": False}  # fmt: skip
     plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
-            "monitors": monitors, "disabled": []}  # fmt: skip
+            "processes": None, "monitors": monitors, "disabled": []}  # fmt: skip
     engine = Engine(cache.decode(cache.encode(plan, []), plan["path"]), folder)
     Applier(lambda _: monitors, engine._bind, lambda *_: None).imported("bench_shop", module)
     return module, plain

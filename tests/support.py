@@ -9,7 +9,7 @@ from agent.observe.probe import Probe
 
 DEFAULTS = {
     "name": "m", "where": "test:1", "targets": [], "exclude": [], "kind": "function", "module": None, "operation": "{name}",
-    "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [], "capture": {}, "rules": [],
+    "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
     "audit": False, "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": None, "span": "auto",
     "subclasses": False, "owner": None,
 }  # fmt: skip

@@ -122,6 +122,9 @@ def _why_off(entry: Entry, monitor: MonitorData, plan: PlanData | None) -> str:
 
 def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:
     found = [("never", f"{name}: expected, counted only") for name in monitor["expect"]]
+    if monitor["escalate"]:
+        often = format_rate(monitor["escalate"])
+        found.append((monitor["severity"], f"when one kind of expected error comes more often than {often}: one event"))
     ignored = plan["sentry"]["ignore_errors"] if plan is not None else []
     found += [("never", f"{name}: in sentry.ignore_errors") for name in ignored]
     found += [(severity, f"when {name} leaves the call") for name, severity in monitor["errors"].items()]
@@ -160,6 +163,10 @@ def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]
     found += [(f"contexts.erp.{name}", value) for name, value in monitor["detail"].items()]
     found += [(f"captured {name}", expression["text"]) for name, expression in monitor["capture"].items()]
     if sentry:
+        for provider in sentry["context"]:
+            end = f" (result of {provider['target']['path']}())"
+            told = {f"contexts.{provider['name']}": provider["read"], "tags": provider["tags"], "user": provider["user"]}
+            found += [(f"{where}.{name}", e["text"] + end) for where, made in told.items() for name, e in made.items()]
         found.append(("environment", sentry["environment"] or "production"))
         found.append(("user", ", ".join(sentry["user"]) or "nothing"))
     return found

@@ -101,6 +101,7 @@ def _also(monitor: MonitorData) -> str:
         f"{len(monitor['rules'])} rule{'s' * (len(monitor['rules']) != 1)}" if monitor["rules"] else "",
         f"captures {', '.join(monitor['capture'])}" if monitor["capture"] else "",
         f"expects {len(monitor['expect'])}" if monitor["expect"] else "",
+        f"escalates over {format_rate(monitor['escalate'])}" if monitor["escalate"] else "",
         f"grades {len(monitor['errors'])}" if monitor["errors"] else "",
         "audit" if monitor["audit"] else "",
         f"sample {monitor['sample']:g}" if monitor["sample"] != 1 else "",

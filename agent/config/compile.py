@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from .context import providers
 from .duplicates import check_duplicates, explicit_targets, overridden
 from .merge import entries, merge
 from .monitor import build
 from .names import name_all
 from .requirements import parse_requirement, unmet
 from .schema import check, make_validator
-from .sections import DEFAULT_ENVIRONMENT, check_sections, is_usable, sentry_data, spool_data
+from .sections import DEFAULT_ENVIRONMENT, check_sections, is_usable, processes_data, sentry_data, spool_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,12 +50,13 @@ def compile_plan(
     checked = sum(_number(document) for document in sources.documents)
     check_duplicates(every, findings)
     built = [(entry, monitor) for entry in every if (monitor := build(entry, settings, findings)) is not None]
+    context = providers(sources.documents, findings)
     chosen = _without_overridden(built)
     name_all([monitor for _, monitor in chosen])
     usable = sources.complete and all(is_usable(document, findings) for document in sources.documents)
     if not usable:
         return Compiled(None, checked, chosen, settings)
-    sentry = sentry_data(settings, environ, sources.read, main, findings)
+    sentry = sentry_data(settings, context, environ, sources.read, main, findings)
     here = environment or sentry["environment"] or DEFAULT_ENVIRONMENT
     noted: set[tuple[str, str]] = set()
     monitors = [monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, findings, noted)]
@@ -64,6 +66,7 @@ def compile_plan(
         "environment": sources.read,
         "sentry": sentry,
         "spool": spool_data(settings, main),
+        "processes": processes_data(settings),
         "monitors": monitors,
         "disabled": _disabled(every, findings),
     }

@@ -4,7 +4,8 @@ Its own word wins over its module's defaults, those over its pack's, those over 
 implies.
 
 Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
-30/min, sample 1, span auto. `off` (or null, or false) for a threshold or rate limit ends the search: there is none.
+30/min, sample 1, span auto, no escalation. `off` (or null, or false) for a threshold, a rate limit or `escalate` ends
+the search: there is none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _KIND_SEVERITY = {"security": "warning"}
 _KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
-INHERITED = ("severity", "threshold", "rate_limit", "sample", "span")
+INHERITED = ("severity", "threshold", "rate_limit", "sample", "span", "escalate")
 
 
 class Inherited(NamedTuple):
@@ -29,6 +30,7 @@ class Inherited(NamedTuple):
     rate_limit: tuple[float, float] | None
     sample: float
     span: str
+    escalate: tuple[float, float] | None
 
 
 def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> Inherited:
@@ -37,9 +39,10 @@ def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> 
     return Inherited(
         severity,
         _thresholds(chosen.get("threshold"), severity, kind),
-        _rate_limit(chosen.get("rate_limit")),
+        _rate(chosen.get("rate_limit"), units.DEFAULT_RATE_LIMIT),
         float(chosen["sample"].value) if "sample" in chosen else 1.0,
         str(chosen["span"].value) if "span" in chosen else "auto",
+        _rate(chosen.get("escalate"), None),
     )
 
 
@@ -98,14 +101,10 @@ def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[f
         return [(_KIND_THRESHOLD[kind], slow)] if kind in _KIND_THRESHOLD else []
     if isinstance(placed.value, dict):
         return sorted((units.duration(value), units.severity(key)) for key, value in placed.value.items())
-    return [] if _is_off(placed.value) else [(units.duration(placed.value), slow)]
+    return [] if units.is_off(placed.value) else [(units.duration(placed.value), slow)]
 
 
-def _rate_limit(placed: Placed | None) -> tuple[float, float] | None:
+def _rate(placed: Placed | None, built_in: tuple[float, float] | None) -> tuple[float, float] | None:
     if placed is None:
-        return units.DEFAULT_RATE_LIMIT
-    return None if _is_off(placed.value) else units.rate(placed.value)
-
-
-def _is_off(value: object) -> bool:
-    return value is None or value is False or value == "off"
+        return built_in
+    return None if units.is_off(placed.value) else units.rate(placed.value)

@@ -25,6 +25,7 @@ TYPED = frozenset(
         "profiles_sample_rate",
         "debug",
         "durable",
+        "max_files",
         "enabled",
         "subclasses",
         "sample",

@@ -23,6 +23,7 @@ class Placed(NamedTuple):
 class Settings(NamedTuple):
     sentry: dict[str, Placed]
     spool: dict[str, Placed]
+    processes: dict[str, Placed]
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
 
@@ -45,13 +46,15 @@ class Entry(NamedTuple):
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
-    settings = Settings({}, {}, {}, {})
+    settings = Settings({}, {}, {}, {}, {})
     for document in documents:
         value = document.value
         delivery = value.get("delivery")
         spool = delivery.get("spool") if isinstance(delivery, dict) else None
         _merge_section(settings.sentry, layer(document, ("sentry",), value.get("sentry"), findings), findings)
         _merge_section(settings.spool, layer(document, ("delivery", "spool"), spool, findings), findings)
+        processes = layer(document, ("processes",), value.get("processes"), findings)
+        _merge_section(settings.processes, processes, findings)
         _merge_section(settings.defaults, layer(document, ("defaults",), value.get("defaults"), findings), findings)
         _merge_section(settings.modules, layer(document, ("modules",), value.get("modules"), findings), findings)
     for pack in packs:

@@ -85,6 +85,7 @@ class _Builder:
             "thresholds": inherited.thresholds,
             "errors": errors,
             "expect": expect,
+            "escalate": inherited.escalate,
             "capture": capture,
             "rules": rules,
             "audit": value.get("audit", False),

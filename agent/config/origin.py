@@ -60,6 +60,7 @@ def _values(monitor: MonitorData) -> dict[str, str]:
         "threshold": slow or "off",
         "errors": ", ".join(f"{name} → {severity}" for name, severity in monitor["errors"].items()),
         "expect": ", ".join(monitor["expect"]),
+        "escalate": format_rate(monitor["escalate"]) if monitor["escalate"] else "",
         "capture": ", ".join(f"{name}: {expression['text']}" for name, expression in monitor["capture"].items()),
         "rules": ", ".join(rule["when"]["text"] for rule in monitor["rules"]),
         "audit": "true" if monitor["audit"] else "",

@@ -26,6 +26,8 @@ _SECTIONS = (
     ("sentry", "sentry", "sentry"),
     ("delivery", "delivery", "delivery"),
     ("delivery.spool", "delivery.spool", "delivery/spool"),
+    ("processes", "processes", "processes"),
+    ("context", "context[]", "context"),
     ("defaults", "defaults", "defaults"),
     ("modules", "modules.NAME", "module"),
     ("monitors", "monitors[]", "monitor"),
@@ -47,7 +49,8 @@ _NOTES = """\
   kind implies (kind `security`: severity `warning`; kind `api`: threshold 5s; kind `database`: threshold 1s), those
   over what is built in. `off` ends the search: there is none.
 - **Mistakes** switch off what they concern and nothing else: a wrong monitor disables itself. A wrong `version`,
-  `include`, `delivery`, or anything in `sentry` that decides what may leave, refuses the file; the last good one stays.
+  `include`, `delivery`, `processes`, or anything in `sentry` that decides what may leave, refuses the file; the last
+  good one stays.
 - **Bounds**: 10 MB a file, 1,000 files, 500,000 values after aliases are followed, 40 levels.
 """
 
@@ -129,8 +132,8 @@ def _type(whole: dict[str, Any], definitions: dict[str, Any]) -> str:
         return {"integrations": "`auto` or a list of texts", "flag": "true or false"}.get(
             title, f"{'an' if title == 'expression' else 'a'} {title}"
         )
-    if title in ("flag", "fraction"):
-        return {"flag": "true or false", "fraction": "a number from 0 to 1"}[title]
+    if title in ("flag", "fraction", "count"):
+        return {"flag": "true or false", "fraction": "a number from 0 to 1", "count": "a whole number"}[title]
     names = {"string": "text", "null": "null", "number": "number", "boolean": "true or false", "object": "mapping"}
     listed = [kinds] if isinstance(kinds, str) else kinds
     return " or ".join(names.get(kind, kind) for kind in listed) or "any"

@@ -28,6 +28,9 @@ _UNITS: dict[str, tuple[Callable[[object], object], str]] = {
     "severity": (units.severity, "bad-severity"),
 }
 
+#: Rates of which not the monitor's own is meant.
+_RATES: dict[str, Callable[[object], object]] = {"max_rate": units.spool_rate, "escalate": units.escalation_rate}
+
 #: Keys that only one kind has.
 KIND_OF = {"model": "database", "process": "business", "endpoint": "api", "event_type": "security"}
 
@@ -47,7 +50,7 @@ def load_schema() -> dict[str, Any]:
             schema: dict[str, Any] = json.load(stream)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the schema cannot be read, the installation is incomplete: {error}") from None
-    for name in ("flag", "fraction"):
+    for name in ("flag", "fraction", "count"):
         kinds = schema["$defs"][name]["type"]
         schema["$defs"][name]["type"] = [kind for kind in kinds if kind != "string"]
     definitions = schema.pop("$defs")
@@ -129,8 +132,9 @@ class _Translation:
                 hints = {
                     "version": "write `version: 1` at the top",
                     "target": "write `target: package.module.function`",
+                    "name": "write `name: tenant`, or whatever its section in events shall be called",
                 }
-                what = {"monitor": "the monitor", "rule": "the rule"}.get(self.title, "")
+                what = {"monitor": "the monitor", "rule": "the rule", "context": "the provider"}.get(self.title, "")
                 what = what or ("the file" if not self.path else "the monitor" if key == "target" else "this")
                 slug = "wrong-version" if key == "version" else "missing-key"
                 self.findings.add(self.document, self.path, slug, f"{what} has no `{key}`", hints.get(key, ""))
@@ -140,7 +144,8 @@ class _Translation:
         if self.title == "misplaced":
             return self.misplaced()
         if self.title in _UNITS:
-            return self.unit(*_UNITS[self.title])
+            parse, slug = _UNITS[self.title]
+            return self.unit(_RATES.get(self.name(), parse), slug)
         if keyword == "const" and self.path == ("version",):
             return "wrong-version", f"expected `version: 1`, the only one there is, not {self.given()}", ""
         if self.of_key:
@@ -152,7 +157,9 @@ class _Translation:
                 f"expected {listed(allowed)}, not {self.given()}",
                 did_you_mean(str(self.instance), allowed),
             )
-        if keyword == "type" or self.title in ("fraction", "flag"):
+        if self.title == "context name" and keyword != "type":
+            return "bad-name", self.bad_name(), ""
+        if keyword == "type" or self.title in ("fraction", "flag", "count"):
             return self.wrong_type()
         limits = {
             "minLength": "is empty", "minItems": "is empty", "minProperties": "is empty",
@@ -192,6 +199,8 @@ class _Translation:
             hint = error.hint
             if isinstance(value, bool) and self.title.endswith("off"):
                 hint = "write `off` to switch an inherited one off"
+                if self.path[0] == "delivery":
+                    hint = "write `off` for none"
             message = str(error)
             return slug, f"{message}, not {self.given()}" if message.startswith("expected") else message, hint
         return slug, f"{self.given()} is not allowed here", ""
@@ -199,6 +208,8 @@ class _Translation:
     def wrong_type(self) -> tuple[str, str, str]:
         if self.title == "fraction":
             return "bad-value", f"expected a number from 0 to 1, not {self.given()}", ""
+        if self.title == "count":
+            return "bad-value", f"expected a whole number from 1 on, not {self.given()}", ""
         wanted = self.schema.get("type", self.error.validator_value)
         wanted = [wanted] if isinstance(wanted, str) else wanted
         expected = " or ".join(_NAMES[kind] for kind in wanted if kind != "null") or "nothing"
@@ -218,6 +229,9 @@ class _Translation:
             "capture name": "is not a name that can be captured under: letters, digits and `_`, first a letter",
             "tag name": "is not a tag's name: letters, digits and `_.:-` only",
             "module name": "is not a module's name: letters, digits and `_.-` only",
+            "context name": "cannot be a section's name: letters, digits and `_.-`, and none that events have already",
+            "fact name": "is not a value's name: letters, digits and `_`, first a letter",
+            "user field": "is nothing that is said of a user: there are id, username, email, permissions and ip",
         }  # fmt: skip
         return f"`{str(self.instance)[:100]}` {kinds.get(self.title, 'is not allowed as a key here')}"
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import units
+from .document import written
 from .inherit import check_ladder
 from .merge import Placed
 from .targets import TargetError, parse_dotted
@@ -14,7 +15,7 @@ from .targets import TargetError, parse_dotted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model import SentryData, SpoolData
+    from ..model import ContextData, SentryData, SpoolData
     from .document import Document
     from .findings import Findings
     from .merge import Settings
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 DEFAULT_ENVIRONMENT = "production"
 _IGNORED = ["django.http.Http404", "django.core.exceptions.PermissionDenied"]
 _DSN = re.compile(r"https?://[^\s:@/]+(?::[^\s@/]*)?@[^\s@/]+(?:/[^\s@?#]*)?/[^\s@/?#]+")
+_VERSION = re.compile(r"\[0-9\.\]$")  # at the end of a pattern of `processes`
 _TRUE = ("1", "true", "yes", "on", "y", "t")
 
 _EXPECTED: dict[str, type] = {
     "include": list, "sentry": dict, "delivery": dict, "defaults": dict, "modules": dict, "monitors": list,
+    "processes": dict, "context": list,
 }  # fmt: skip
 
 #: Keys of `sentry` that can fall back to nothing when they are wrong: it sends less, or says less.
@@ -36,10 +39,11 @@ _HARMLESS = ("dsn", "release", "tags")
 def is_usable(document: Document, findings: Findings) -> bool:
     """Whether a Plan may be made of a file at all.
 
-    A wrong monitor, module, pack, default or unknown key at the top loses itself alone. The whole file is refused (and
-    the last good plan stays in force) where guessing could send what should stay, or watch less than before without a
-    word: an unknown version, a section of the wrong type or given twice, anything wrong in `include` and `delivery`,
-    and anything wrong in `sentry` but its dsn, release and tags, without which less is sent or said.
+    A wrong monitor, module, pack, default, provider of context or unknown key at the top loses itself alone. The whole
+    file is refused (and the last good plan stays in force) where guessing could send what should stay, or watch less
+    than before without a word: an unknown version, a section of the wrong type or given twice, anything wrong in
+    `include`, `delivery` and `processes`, and anything wrong in `sentry` but its dsn, release and tags, without which
+    less is sent or said.
     """
     if document.value.get("version") != 1 or findings.has(document, ("version",)):
         return False
@@ -47,14 +51,14 @@ def is_usable(document: Document, findings: Findings) -> bool:
         wrong_type = section in document.value and not isinstance(document.value[section], kind)
         if wrong_type or findings.has(document, (section,)):
             return False
-    if findings.is_wrong(document, "include") or findings.is_wrong(document, "delivery"):
+    if any(findings.is_wrong(document, section) for section in ("include", "delivery", "processes")):
         return False
     sentry = document.value.get("sentry", {})
     return not any(findings.is_wrong(document, "sentry", key) for key in sentry if key not in _HARMLESS)
 
 
 def check_sections(document: Document, findings: Findings) -> None:
-    """What the schema cannot say about `defaults`, `modules`, `delivery` and `sentry`."""
+    """What the schema cannot say about `defaults`, `modules`, `delivery`, `processes` and `sentry`."""
     value = document.value
     _check_defaults(document, ("defaults",), value.get("defaults"), findings)
     modules = value.get("modules")
@@ -67,6 +71,8 @@ def check_sections(document: Document, findings: Findings) -> None:
         path = ("delivery", "spool")
         check_unit(document, (*path, "max_size"), spool, units.size, "bad-size", findings)
         check_unit(document, (*path, "max_age"), spool, units.duration, "bad-duration", findings)
+        check_unit(document, (*path, "max_rate"), spool, units.spool_rate, "bad-rate", findings, switch=True)
+    _check_processes(document, value.get("processes"), findings)
     _check_sentry(document, value.get("sentry"), findings)
 
 
@@ -85,7 +91,7 @@ def check_unit(
     if not isinstance(key, str) or key not in mapping or findings.has(document, path):
         return
     value = mapping[key]
-    if switch and (value is None or value is False or value == "off"):
+    if switch and units.is_off(value):
         return
     try:
         parse(value)
@@ -97,6 +103,7 @@ def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[s
     """The keys that a monitor and `defaults` share."""
     check_unit(document, (*path, "threshold"), mapping, units.duration, "bad-duration", findings, switch=True)
     check_unit(document, (*path, "rate_limit"), mapping, units.rate, "bad-rate", findings, switch=True)
+    check_unit(document, (*path, "escalate"), mapping, units.escalation_rate, "bad-rate", findings, switch=True)
     ladder = mapping.get("thresholds")
     if isinstance(ladder, dict):
         for key in ladder:
@@ -106,7 +113,12 @@ def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[s
 
 
 def sentry_data(
-    settings: Settings, environ: Mapping[str, str], variables: dict[str, str | None], main: Document, findings: Findings
+    settings: Settings,
+    context: list[ContextData],
+    environ: Mapping[str, str],
+    variables: dict[str, str | None],
+    main: Document,
+    findings: Findings,
 ) -> SentryData:
     given = {key: placed.value for key, placed in settings.sentry.items()}
 
@@ -145,12 +157,15 @@ def sentry_data(
         "ignore_errors": list(given.get("ignore_errors", _IGNORED)),
         "integrations": given.get("integrations", "auto"),
         "tags": dict(given.get("tags", {})),
+        "context": context,
     }
 
 
 def spool_data(settings: Settings, main: Document) -> SpoolData:
     """A relative directory lies beside the main file, never in the current directory."""
     given = {key: placed.value for key, placed in settings.spool.items()}
+    given_rate = given.get("max_rate")
+    events, seconds = (0.0, 1.0) if units.is_off(given_rate) else units.spool_rate(given_rate)
     directory = given.get("directory") or None
     if directory is not None:
         directory = os.path.join(os.path.dirname(os.path.abspath(main.file)), os.path.expanduser(directory))
@@ -158,8 +173,37 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
         "directory": directory,
         "max_size": units.size(given.get("max_size", "256MB")),
         "max_age": units.duration(given.get("max_age", "7d")),
+        "max_files": int(given.get("max_files", 50_000)),
+        "max_rate": events / seconds,
         "durable": bool(given.get("durable", False)),
     }
+
+
+def processes_data(settings: Settings) -> dict[str, list[str]] | None:
+    """None where nothing is said: programs.py has its own list of what to skip."""
+    return {key: list(placed.value) for key, placed in settings.processes.items()} or None
+
+
+def _check_processes(document: Document, processes: object, findings: Findings) -> None:
+    """A pattern that could never match would leave out, or let in, every program without a word."""
+    if not isinstance(processes, dict):
+        return
+    for key in ("only", "skip"):
+        patterns = processes.get(key)
+        for index, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
+            path: tuple[Key, ...] = ("processes", key, index)
+            if not isinstance(pattern, str) or findings.has(document, path):
+                continue
+            program, space, command = pattern.partition(" ")
+            if "/" in program or "\\" in program:
+                name = re.split(r"[/\\]", program)[-1]
+                hint = f"write `{name}{space}{command}`" if name else ""
+                message = f"`{(written(document, path) or '')[:100]}` is a path: programs go by their names here"
+                findings.add(document, path, "bad-value", message, hint)
+            elif not {"?", "["}.isdisjoint(_VERSION.sub("", pattern)):
+                message = f"`{(written(document, path) or '')[:100]}`: `?` and `[…]` stand for nothing here"
+                hint = "`*` stands for any characters, and `[0-9.]` at the end for a version"
+                findings.add(document, path, "bad-value", message, hint)
 
 
 def _check_defaults(document: Document, path: tuple[Key, ...], value: object, findings: Findings) -> None:

@@ -89,17 +89,19 @@ def size(value: object) -> int:
     return int(amount)
 
 
-def rate(value: object) -> tuple[float, float]:
-    """(events, per seconds), both greater than zero."""
+def rate(
+    value: object, *, usual: str = "min", zero: str = "write `enabled: false` for a monitor that shall be silent"
+) -> tuple[float, float]:
+    """(events, per seconds), both greater than zero. For hints: the `usual` period, and what to write for `zero`."""
     expected = "expected a rate such as `30/min`, `5/s` or `100/h`"
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise UnitError(expected)
     if not isinstance(value, str):
-        raise UnitError(expected, f"did you mean `{value}/min`?")
+        raise UnitError(expected, f"did you mean `{value}/{usual}`?")
     match = _RATE.fullmatch(value.strip())
     if match is None:
         digits = re.match(r"\s*([0-9]+)", value)
-        raise UnitError(expected, f"did you mean `{digits.group(1)}/min`?" if digits else "")
+        raise UnitError(expected, f"did you mean `{digits.group(1)}/{usual}`?" if digits else "")
     number, period = match.groups()
     if period not in _PERIODS:
         fallback = f"the periods are `s`, `min`, `h` and `d`, not `{period}`"
@@ -108,8 +110,20 @@ def rate(value: object) -> tuple[float, float]:
         raise UnitError(expected, f"did you mean `{number}/{meant}`?" if meant else fallback)
     events = float(number)
     if events <= 0:
-        raise UnitError("a rate must be more than zero", "write `enabled: false` for a monitor that shall be silent")
+        raise UnitError("a rate must be more than zero", zero)
     return events, _PERIODS[period]
+
+
+def spool_rate(value: object) -> tuple[float, float]:
+    return rate(value, usual="s", zero="write `off` for any number")
+
+
+def escalation_rate(value: object) -> tuple[float, float]:
+    return rate(value, usual="h", zero="remove from `expect` what is not expected at all")
+
+
+def is_off(value: object) -> bool:
+    return value is None or value is False or value == "off"
 
 
 def severity(value: object) -> str:

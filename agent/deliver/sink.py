@@ -152,6 +152,8 @@ def open_spool(settings: SpoolData, state: str, health: Health, *, held: bool = 
         settings["directory"] or os.path.join(state, "spool"),
         max_size=settings["max_size"],
         max_age=settings["max_age"],
+        max_files=settings["max_files"],
+        max_rate=settings["max_rate"],
         durable=settings["durable"],
         count=health.count,
         held=held,

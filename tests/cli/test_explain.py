@@ -9,7 +9,7 @@ from agent.cli import explain
 
 TEXT = """version: 1
 sentry: {tags: {system: erp}, environment: staging}
-defaults: {threshold: 9s, span: never}
+defaults: {threshold: 9s, span: never, escalate: 20/h}
 modules:
   sales: {owner: sales-team, defaults: {severity: info}}
 monitors:
@@ -26,6 +26,8 @@ monitors:
   - {target: shop.off, enabled: false, name: off}
   - {target: shop.needs, requires: no-such-thing>=1}
   - {target: shop.wrong, threshold: 5 min}
+context:
+  - {name: tenant, target: shop.find, read: {company: result.id}, tags: {tenant: result.code}}
 """
 
 
@@ -61,9 +63,10 @@ def test_settings_say_where_they_came_from(said, what):
     assert settings["severity"] == ["info", "defaults of module sales, monitors.yaml:5"]
     assert settings["span"] == ["never", "defaults, monitors.yaml:3"]
     assert settings["rate_limit"] == ["30/min", "built in"]
+    assert settings["escalate"] == ["20/h", "defaults, monitors.yaml:3"]
     assert settings["owner"] == ["sales-team", "module sales, monitors.yaml:5"]
     assert settings["operation"] == ["create_order", "monitors.yaml:9"]
-    for line in ("fatal when ValueError leaves the call", "warning when result is None", "KeyError: expected"):
+    for line in ("fatal when ValueError leaves the call", "warning when result is None", "KeyError: expected", "more often than 20/h"):
         assert line in " ".join(out.split())
     assert "tags.system" in out
     assert "tags.erp.module" in out
@@ -104,6 +107,8 @@ def test_json(said):
     assert one["in_force"] is True
     assert {"key": "threshold", "value": "2s → info", "origin": "monitors.yaml:10"} in one["settings"]
     assert one["sentry"]["tags.erp.owner"] == "sales-team"
+    assert one["sentry"]["contexts.tenant.company"] == "result.id (result of shop.find())"
+    assert one["sentry"]["tags.tenant"] == "result.code (result of shop.find())"
     assert one["targets"][0]["outcome"] == "found"
 
 

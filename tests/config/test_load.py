@@ -40,9 +40,9 @@ def test_built_in_defaults(look):
         "name": "c", "where": "monitors.yaml:2",
         "targets": [{"path": "a.b.c", "module": None, "attribute": None, "pattern": False}],
         "exclude": [], "kind": "function", "module": None, "operation": "{name}", "detail": {}, "severity": "error",
-        "thresholds": [], "errors": {}, "expect": [], "capture": {}, "rules": [], "audit": False, "tags": {},
-        "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto", "subclasses": False,
-        "owner": None,
+        "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": False,
+        "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto",
+        "subclasses": False, "owner": None,
     }  # fmt: skip
 
 
@@ -291,7 +291,10 @@ def test_ignored_errors_have_a_default_that_the_file_replaces(look):
 
 def test_the_spool_lies_beside_the_file_never_in_the_current_directory(look, tmp_path):
     plan = look("version: 1\ndelivery: {spool: {directory: spool, max_size: 1KiB, max_age: 1h, durable: true}}\n").plan
-    assert plan["spool"] == {"directory": str(tmp_path / "spool"), "max_size": 1024, "max_age": 3600.0, "durable": True}
+    assert plan["spool"] == {
+        "directory": str(tmp_path / "spool"), "max_size": 1024, "max_age": 3600.0, "max_files": 50_000,
+        "max_rate": 0.0, "durable": True,
+    }  # fmt: skip
 
 
 def test_an_unmet_requirement_leaves_the_monitor_out_with_a_note(look):
@@ -405,6 +408,8 @@ _document = st.fixed_dictionaries(
         "sentry": st.one_of(_any, _values),
         "delivery": st.one_of(st.fixed_dictionaries({"spool": _any}), _values),
         "packs": _values,
+        "processes": st.one_of(_any, _values),
+        "context": st.one_of(st.lists(st.one_of(_any, _values), max_size=2), _values),
     },
 )
 

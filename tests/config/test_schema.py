@@ -20,7 +20,7 @@ def keys(schema, path=()):
 
 
 EVERY = list(keys(SCHEMA)) + [
-    found for name in ("monitor", "module", "rule", "sentry", "delivery", "defaults")
+    found for name in ("monitor", "module", "rule", "sentry", "delivery", "defaults", "processes", "context")
     for found in keys(SCHEMA["$defs"][name], (name,))
 ]  # fmt: skip
 

@@ -12,8 +12,8 @@ def a_monitor(**changed: Any) -> MonitorData:
     monitor: dict[str, Any] = {
         "name": "create_order", "where": "monitors.yaml:35", "targets": [], "exclude": [], "kind": "function",
         "module": "sales", "operation": "create_order", "detail": {}, "severity": "error",
-        "thresholds": [(2.0, "warning")], "errors": {}, "expect": [], "capture": {}, "rules": [], "audit": False,
-        "tags": {"tier": "1"}, "fingerprint": None, "sample": 1.0, "rate_limit": (30, 60), "span": "auto",
+        "thresholds": [(2.0, "warning")], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
+        "audit": False, "tags": {"tier": "1"}, "fingerprint": None, "sample": 1.0, "rate_limit": (30, 60), "span": "auto",
         "subclasses": False, "owner": "sales-team",
     }  # fmt: skip
     monitor.update(changed)
@@ -24,7 +24,7 @@ def sentry(**changed: Any) -> SentryData:
     data: dict[str, Any] = {
         "dsn": None, "environment": "test", "release": "erp@1.2", "sample_rate": 1.0, "traces_sample_rate": 0.0,
         "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [], "integrations": "auto",
-        "tags": {"system": "demo"},
+        "tags": {"system": "demo"}, "context": [],
     }  # fmt: skip
     data.update(changed)
     return data  # type: ignore[return-value]
