@@ -165,8 +165,8 @@ def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]
     if sentry:
         for provider in sentry["context"]:
             end = f" (result of {provider['target']['path']}())"
-            told = {f"contexts.{provider['name']}": provider["read"], "tags": provider["tags"], "user": provider["user"]}
-            found += [(f"{where}.{name}", e["text"] + end) for where, made in told.items() for name, e in made.items()]
+            by = {"tags": provider["tags"], "user": provider["user"], f"contexts.{provider['name']}": provider["read"]}
+            found += [(f"{where}.{name}", e["text"] + end) for where, made in by.items() for name, e in made.items()]
         found.append(("environment", sentry["environment"] or "production"))
         found.append(("user", ", ".join(sentry["user"]) or "nothing"))
     return found

@@ -8,7 +8,7 @@ import pytest
 from agent.cli import list_monitors
 
 TEXT = """version: 1
-modules: {sales: {defaults: {threshold: 2s}}}
+modules: {sales: {defaults: {threshold: 2s, escalate: 20/h}}}
 monitors:
   - {target: sales.services.create, module: sales, rules: [{when: result is None, message: m}]}
   - {target: auth.check, kind: security, event_type: login, rate_limit: off, operation: "[red]login[/red]"}
@@ -37,7 +37,8 @@ def test_each_monitor_is_one_line_with_its_effective_settings(file, capsys):
     assert create.split()[:8] == [
         "create", "function", "sales", "{name}", "sales.services.create", "error", "2s=warning", "30/min",
     ]  # fmt: skip
-    assert create.endswith("1 rule  monitors.yaml:4") or "1 rule" in create
+    assert "1 rule; escalates over 20/h" in create
+    assert "escalates" not in login
     assert "[red]login[/red]" in login
     assert captured.err.startswith("disabled: monitors.yaml:6 wrong: threshold: expected a duration")
 
