@@ -152,9 +152,7 @@ def _decorator(kind: str, first: _First, words: dict[str, Any], options: dict[st
 class Declared:
     """What one decorator says. `apply` monitors the function, on whichever engine."""
 
-    def __init__(
-        self, function: Any, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool
-    ) -> None:
+    def __init__(self, function: Any, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool) -> None:
         inner: Any = function
         while not isinstance(inner, FunctionType) and hasattr(inner, "__func__"):
             inner = inner.__func__
@@ -222,9 +220,7 @@ def _monitor(
     unknown = set(options) - set(Options.__annotations__) - {"module", "operation"}
     if unknown:
         raise TypeError(f"no decorator takes {min(unknown)!r}")
-    detail = {
-        name: words[name] for name in ("model", "process", "name", "endpoint", "event_type") if words.get(name)
-    }
+    detail = {name: words[name] for name in ("model", "process", "name", "endpoint", "event_type") if words.get(name)}
     severity = units.severity(options.get("severity") or words.get("severity") or "error")
     given = options.get("threshold")
     seconds = units.duration(given) if given is not None else _THRESHOLDS.get(kind)

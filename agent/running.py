@@ -6,12 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-
     from .engine import Engine
 
 #: What stands in for the agent's engine while `testing` watches.
 instead: Engine | None = None
-
 
 
 def engine() -> Engine | None:

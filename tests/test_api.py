@@ -58,13 +58,16 @@ def test_the_words_of_each_kind():
     with reporting() as reported:
 
         @agent.sentry_database_monitor("Order", "update", severity="fatal", tags={"tier": "1"})
-        def update(): raise KeyError("x")
+        def update():
+            raise KeyError("x")
 
         @agent.sentry_business_logic_monitor("order_to_cash", "invoice")
-        def invoice(): raise KeyError("x")
+        def invoice():
+            raise KeyError("x")
 
         @agent.sentry_security_monitor("login_failed", "info", audit=True)
-        def sign_in(): pass
+        def sign_in():
+            pass
 
         @agent.sentry_api_monitor("orders.list")
         def answer():
@@ -88,8 +91,10 @@ def test_the_words_of_each_kind():
 
 def test_every_kind_of_function():
     with reporting() as reported:
+
         @agent.sentry_monitor("sales", "plain")
-        async def coroutine(): raise ValueError("c")
+        async def coroutine():
+            raise ValueError("c")
 
         @agent.sentry_monitor("sales", "generator")
         def generator():
@@ -103,19 +108,23 @@ def test_every_kind_of_function():
 
         class Order:
             @agent.sentry_monitor("sales", "method", capture=["n"])
-            def method(self, n): raise ValueError(n)
+            def method(self, n):
+                raise ValueError(n)
 
             @agent.sentry_monitor("sales", "static")
             @staticmethod
-            def static(): raise ValueError
+            def static():
+                raise ValueError
 
             @classmethod
             @agent.sentry_monitor("sales", "class")
-            def cls(cls): raise ValueError
+            def cls(cls):
+                raise ValueError
 
             @property
             @agent.sentry_monitor("sales", "property")
-            def prop(self): raise ValueError
+            def prop(self):
+                raise ValueError
 
         async def drain():
             async for _ in agenerator():
@@ -133,9 +142,11 @@ def test_every_kind_of_function():
 
 def test_several_decorators_on_one_function_are_one_failure():
     with reporting() as reported:
+
         @agent.sentry_monitor("sales", "outer")
         @agent.sentry_database_monitor("Order", "inner")
-        def work(): raise ValueError
+        def work():
+            raise ValueError
 
         quiet(work)
     assert len(reported.errors) == 1
@@ -146,16 +157,20 @@ def test_under_another_decorator_and_above_one():
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
             return function(*args, **kwargs)
+
         return wrapper
 
     with reporting() as reported:
+
         @loud
         @agent.sentry_monitor("sales", "below", capture=["a"])
-        def below(a): raise ValueError(a)
+        def below(a):
+            raise ValueError(a)
 
         @agent.sentry_monitor("sales", "above", capture=["a"])
         @loud
-        def above(a): raise ValueError(a)
+        def above(a):
+            raise ValueError(a)
 
         quiet(below, 1), quiet(above, 2)
     assert [event["contexts"]["erp"]["captured"]["a"] for event in reported.errors] == [1, 2]
@@ -163,11 +178,14 @@ def test_under_another_decorator_and_above_one():
 
 def test_expected_slow_and_wrong_words():
     with reporting() as reported:
+
         @agent.sentry_monitor("sales", "expected", expect=[KeyError])
-        def expected(): raise KeyError("x")
+        def expected():
+            raise KeyError("x")
 
         @agent.sentry_monitor("sales", "slow", threshold=1e-7)
-        def slow(): sum(range(1000))
+        def slow():
+            sum(range(1000))
 
         quiet(expected), slow()
     assert reported.counted["expected"] == 1
@@ -182,7 +200,10 @@ def test_what_cannot_be_monitored_is_left_alone_and_said():
     assert [line[0] for line in reported.targets if line[1].startswith("builtins")] == ["failed", "failed"]
 
 
-def decorated_early(): raise ValueError
+def decorated_early():
+    raise ValueError
+
+
 decorated_early = agent.monitor_sales_operation("early")(decorated_early)
 
 
@@ -231,8 +252,10 @@ def test_a_broken_rule_and_slow_work_by_hand():
 
 def test_a_failure_reported_by_hand_and_by_a_monitor_is_one():
     with reporting() as reported:
+
         @agent.sentry_monitor("sales", "inner")
-        def inner(): raise ValueError("x")
+        def inner():
+            raise ValueError("x")
 
         @agent.sentry_monitor("sales", "outer")
         def outer():
@@ -257,7 +280,8 @@ def test_all_of_it_is_safe_where_the_agent_is_off():
     assert agent.capture_performance_issue("x", 1.0) is None
 
     @agent.sentry_monitor("sales", "x", severity="not one")
-    def work(): return 5
+    def work():
+        return 5
 
     assert work() == 5
 
@@ -319,7 +343,9 @@ def test_one_agent_in_a_monitored_process(tmp_path, monitors):
         done = host.run("main.py")
         assert done.stderr == ""
     found = {event["tags"]["erp.operation"] for event in host.events()}
-    assert found == ({"inner", "named", "create_order"} if monitors is MONITORS else {"inner", "__main__.<module>", "create_order"})
+    assert found == (
+        {"inner", "named", "create_order"} if monitors is MONITORS else {"inner", "__main__.<module>", "create_order"}
+    )
 
 
 @pytest.mark.parametrize("extra", [{"AGENT_DISABLED": "1"}, {"AGENT_CONFIG": "/nowhere/monitors.yaml"}])

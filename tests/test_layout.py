@@ -115,9 +115,29 @@ def test_the_hot_path_imports_next_to_nothing():
 
 def test_start_up_files_import_next_to_nothing():
     assert {name for name, _, level, _ in imports(PACKAGE / "start.py") if level} <= {"os", "sys", "marshal"}
-    for name in ("bootstrap.py", "guard.py", "programs.py", "private.py", "config/cache.py", "config/child.py", "hook/finder.py", "__init__.py"):
+    for name in (
+        "bootstrap.py",
+        "guard.py",
+        "programs.py",
+        "private.py",
+        "config/cache.py",
+        "config/child.py",
+        "hook/finder.py",
+        "__init__.py",
+    ):
         names = {name for name, _, level, _ in imports(PACKAGE / name) if level}
-        assert names <= {"os", "sys", "time", "marshal", ".guard", ".config", ".start", ".version", ".programs", ".private"}, (name, names)
+        assert names <= {
+            "os",
+            "sys",
+            "time",
+            "marshal",
+            ".guard",
+            ".config",
+            ".start",
+            ".version",
+            ".programs",
+            ".private",
+        }, (name, names)
 
 
 def test_files_stay_small():

@@ -55,7 +55,7 @@ def _target(one: Sighting) -> dict[str, Any]:
     outcome = one.outcome
     place = one.place
     return {
-        "monitor": one.monitor["name"],
+        "monitor": one.monitor["name"] if one.monitor is not None else None,
         "file": one.entry.document.file,
         "line": place.line,
         "column": place.column,

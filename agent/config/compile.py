@@ -29,6 +29,7 @@ class Compiled(NamedTuple):
     checked: int  # monitors of a person's own, right or wrong
     built: list[tuple[Entry, MonitorData]]  # each that is right by itself, in force or not, and where it was written
     settings: Settings | None
+    wrong: list[Entry]  # a person's own that a Problem switched off
 
 
 def compile_plan(
@@ -40,7 +41,7 @@ def compile_plan(
     """
     main = sources.main
     if main is None:
-        return Compiled(None, 0, [], None)
+        return Compiled(None, 0, [], None, [])
     validator = make_validator()
     for document in (*sources.documents, *sources.packs):
         check(document, validator, findings)
@@ -49,13 +50,15 @@ def compile_plan(
     every = entries(sources.documents, sources.packs)
     checked = sum(_number(document) for document in sources.documents)
     check_duplicates(every, findings)
-    built = [(entry, monitor) for entry in every if (monitor := build(entry, settings, findings)) is not None]
+    tried = [(entry, build(entry, settings, findings)) for entry in every]
+    built = [(entry, monitor) for entry, monitor in tried if monitor is not None]
+    wrong = [entry for entry, monitor in tried if monitor is None and not entry.pack]
     context = providers(sources.documents, findings)
     chosen = _without_overridden(built)
     name_all([monitor for _, monitor in chosen])
     usable = sources.complete and all(is_usable(document, findings) for document in sources.documents)
     if not usable:
-        return Compiled(None, checked, chosen, settings)
+        return Compiled(None, checked, chosen, settings, wrong)
     sentry = sentry_data(settings, context, environ, sources.read, main, findings)
     here = environment or sentry["environment"] or DEFAULT_ENVIRONMENT
     noted: set[tuple[str, str]] = set()
@@ -70,7 +73,7 @@ def compile_plan(
         "monitors": monitors,
         "disabled": _disabled(every, findings),
     }
-    return Compiled(plan, checked, chosen, settings)
+    return Compiled(plan, checked, chosen, settings, wrong)
 
 
 def _number(document: Document) -> int:

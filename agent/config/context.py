@@ -75,7 +75,8 @@ def _check_name(
     where = f"{document.shown}:{position(document, path).line}"
     other = first.setdefault(name, where)
     if other is not where:
-        message = f"the provider in {other} is called `{name[:100]}` too"
+        shown = (written(document, (*path, "name")) or "")[:100]
+        message = f"the provider in {other} is called `{shown}` too"
         findings.add(document, (*path, "name"), "duplicate-name", message, "rename one, or put both into one")
 
 
@@ -93,9 +94,7 @@ def _target(document: Document, path: tuple[Key, ...], text: object, findings: F
     return target
 
 
-def _expression(
-    document: Document, path: tuple[Key, ...], text: object, findings: Findings
-) -> ExpressionData | None:
+def _expression(document: Document, path: tuple[Key, ...], text: object, findings: Findings) -> ExpressionData | None:
     if not isinstance(text, str) or findings.has(document, path):
         return None
     try:

@@ -30,6 +30,7 @@ class Examined(NamedTuple):
     documents: list[Document]
     built: list[tuple[Entry, MonitorData]]  # each monitor that is right by itself, and where it was written
     settings: Settings | None
+    wrong: list[Entry]  # a person's own that a Problem switched off
 
 
 def load(path: str, environ: Mapping[str, str], *, environment: str | None = None) -> Loaded:
@@ -55,4 +56,5 @@ def examine(path: str, environ: Mapping[str, str], *, environment: str | None = 
         sources.documents,
         compiled.built,
         compiled.settings,
+        compiled.wrong,
     )

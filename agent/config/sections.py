@@ -197,7 +197,8 @@ def _check_processes(document: Document, processes: object, findings: Findings) 
             program, space, command = pattern.partition(" ")
             if "/" in program or "\\" in program:
                 name = re.split(r"[/\\]", program)[-1]
-                hint = f"write `{name}{space}{command}`" if name else ""
+                plain = written(document, path) == pattern  # what came from the environment is not repeated
+                hint = f"write `{name}{space}{command}`" if name and plain else ""
                 message = f"`{(written(document, path) or '')[:100]}` is a path: programs go by their names here"
                 findings.add(document, path, "bad-value", message, hint)
             elif not {"?", "["}.isdisjoint(_VERSION.sub("", pattern)):

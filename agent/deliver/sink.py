@@ -122,9 +122,7 @@ class Sink:
     def _aside(self) -> Spool:
         """The spool whose envelopes are held back; without a DSN all are."""
         if self._held is None:
-            self._held = (
-                self.spool if self.sender is None else open_spool(*self._settings, self._health, held=True)
-            )
+            self._held = self.spool if self.sender is None else open_spool(*self._settings, self._health, held=True)
         return self._held
 
     def close(self) -> None:

@@ -68,11 +68,7 @@ class Finder:
         return None
 
     def _wants(self, name: str) -> bool:
-        return (
-            name in self.wanted
-            or bool(self.roots and name.partition(".")[0] in self.roots)
-            or self.every_module
-        )
+        return name in self.wanted or bool(self.roots and name.partition(".")[0] in self.roots) or self.every_module
 
     def _escaped(self) -> "list[str]":
         """What was imported while another finder stood in front of us."""

@@ -282,9 +282,7 @@ def _assemble(
 
 def _turn(reading: bytes, depth: int) -> bytes:
     """Turn the start at the bottom of a stack of `depth` into the time since then, or that time into a start."""
-    return (
-        reading + _op("COPY", depth + 1) + _op("BINARY_OP", _SUBTRACT) + _op("SWAP", depth + 1) + _op("POP_TOP")
-    )
+    return reading + _op("COPY", depth + 1) + _op("BINARY_OP", _SUBTRACT) + _op("SWAP", depth + 1) + _op("POP_TOP")
 
 
 def _thrown(table: "list[tuple[int, int, int, int, int]]", at: int, here: int, reading: bytes) -> bytes:

@@ -158,9 +158,7 @@ def twin(function: FunctionType, code: CodeType) -> FunctionType:
     return copy
 
 
-def patch_function(
-    function: FunctionType, make: "Maker", owner: object, inject: "Injector | None" = None
-) -> Layer:
+def patch_function(function: FunctionType, make: "Maker", owner: object, inject: "Injector | None" = None) -> Layer:
     """Put a layer on `function`. Raises what `make` raises (ValueError), and then nothing has changed."""
     with _lock:
         patch = _patches.get(id(function))

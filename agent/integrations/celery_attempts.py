@@ -95,6 +95,4 @@ def _mentions_retry(task: Any) -> bool:
 def _names_retry(code: CodeType, depth: int) -> bool:
     if "retry" in code.co_names:
         return True
-    return depth > 0 and any(
-        _names_retry(each, depth - 1) for each in code.co_consts if isinstance(each, type(code))
-    )
+    return depth > 0 and any(_names_retry(each, depth - 1) for each in code.co_consts if isinstance(each, type(code)))

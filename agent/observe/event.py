@@ -318,6 +318,7 @@ def _tags(observation: Observation, sentry: SentryData, context: Mapping[str, ob
     _tag(tags, "erp.kind", monitor["kind"])
     _tag(tags, "erp.monitor", monitor["name"])
     _tag(tags, "erp.report", observation.report)
+    _tag(tags, "erp.owner", monitor["owner"])
     if monitor["kind"] == "database":
         _tag(tags, "db.model", detail.get("model"))
         _tag(tags, "db.operation", observation.operation)

@@ -215,7 +215,11 @@ def source_lines(events):
         for holder in ("exception", "threads"):
             for value in (event.get(holder) or {}).get("values", ()):
                 for frame in (value.get("stacktrace") or {}).get("frames", ()):
-                    for line in [*frame.get("pre_context", ()), frame.get("context_line"), *frame.get("post_context", ())]:
+                    for line in [
+                        *frame.get("pre_context", ()),
+                        frame.get("context_line"),
+                        *frame.get("post_context", ()),
+                    ]:
                         if line and line.strip():
                             lines.add(json.dumps(line, ensure_ascii=False)[1:-1].encode())
                             lines.add(json.dumps(line)[1:-1].encode())

@@ -59,7 +59,9 @@ def test_programs(host, processes, events):
     assert len(host.events()) == 2 * events
 
 
-@pytest.mark.parametrize(("bound", "kept", "count"), [("max_files: 3", 3, "spool-full"), ("max_rate: 2/s", 2, "too-many")])
+@pytest.mark.parametrize(
+    ("bound", "kept", "count"), [("max_files: 3", 3, "spool-full"), ("max_rate: 2/s", 2, "too-many")]
+)
 def test_bounds_of_the_spool(host, bound, kept, count):
     many = "import shop\nfor _ in range(40):\n    try: shop.fail()\n    except ValueError: pass\n"
     text = MONITORS.replace("{target: shop.fail}", "{target: shop.fail, rate_limit: off}")

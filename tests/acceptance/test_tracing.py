@@ -77,7 +77,11 @@ def test_coroutines_and_failures(host):
     first, second = transactions
     assert tree(first) == [(1, "erp.process", "aorder")]
     (span,) = second["spans"]
-    assert span["tags"]["status"] == "internal_error" if "status" in span.get("tags", {}) else span["status"] == "internal_error"
+    assert (
+        span["tags"]["status"] == "internal_error"
+        if "status" in span.get("tags", {})
+        else span["status"] == "internal_error"
+    )
     (event,) = events
     assert event["contexts"]["trace"]["trace_id"] == second["contexts"]["trace"]["trace_id"]
     assert event["contexts"]["trace"]["span_id"] == span["span_id"]

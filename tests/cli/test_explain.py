@@ -66,7 +66,12 @@ def test_settings_say_where_they_came_from(said, what):
     assert settings["escalate"] == ["20/h", "defaults, monitors.yaml:3"]
     assert settings["owner"] == ["sales-team", "module sales, monitors.yaml:5"]
     assert settings["operation"] == ["create_order", "monitors.yaml:9"]
-    for line in ("fatal when ValueError leaves the call", "warning when result is None", "KeyError: expected", "more often than 20/h"):
+    for line in (
+        "fatal when ValueError leaves the call",
+        "warning when result is None",
+        "KeyError: expected",
+        "more often than 20/h",
+    ):
         assert line in " ".join(out.split())
     assert "tags.system" in out
     assert "tags.erp.module" in out

@@ -45,7 +45,11 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
     import subprocess
 
     done = subprocess.run(
-        f"{sys.executable} -m agent list | head -1", shell=True, capture_output=True, text=True, cwd=main.__file__.rsplit("/agent/", 1)[0]
+        f"{sys.executable} -m agent list | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=main.__file__.rsplit("/agent/", 1)[0],
     )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr

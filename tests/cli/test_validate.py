@@ -247,3 +247,17 @@ def test_the_bar_appears_after_a_second_on_a_terminal(erp, monkeypatch, capsys):
     monkeypatch.setattr(environment, "progress", lambda what: made.append(what) or genuine(what))
     run(erp, "--path", "code", targets=True)
     assert made == ["looking targets up"]
+
+
+def test_the_target_of_a_monitor_that_is_wrong_otherwise_is_looked_up_in_the_same_go(tmp_path, capsys):
+    from agent.cli.main import main
+
+    file = tmp_path / "monitors.yaml"
+    file.write_text(
+        "version: 1\nmodules: {sales: {description: S}}\nmonitors:\n"
+        "  - {target: json.dumsp, module: sales, operation: x, threshold: 5 parsecs}\n"
+        "  - {target: 'json:lods', module: sales, operaton: y}\n"
+    )
+    assert main(["validate", "--format", "json", str(file)]) == 1
+    slugs = sorted(problem["slug"] for problem in json.loads(capsys.readouterr().out)["problems"])
+    assert slugs == ["bad-duration", "target-not-found", "target-not-found", "unknown-key"]

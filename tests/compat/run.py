@@ -160,7 +160,12 @@ def _compare(package: Package, python: Path, options: argparse.Namespace) -> tup
             for name, value in os.environ.items()
             if not name.startswith(("AGENT_", "SENTRY_", "PYTHON", "PYTEST"))
         }
-        watched = {**clean, "PYTHONPATH": str(options.agent), "AGENT_CONFIG": str(config), "AGENT_STATE_DIR": str(here / "s")}
+        watched = {
+            **clean,
+            "PYTHONPATH": str(options.agent),
+            "AGENT_CONFIG": str(config),
+            "AGENT_STATE_DIR": str(here / "s"),
+        }
         if options.trampolines:
             watched["AGENT_INJECTION"] = "0"
         one = _suite(package, python, source, here / "plain", clean)

@@ -88,6 +88,19 @@ def test_what_names_no_program(look, written, slug, hint):
     assert result.plan is None
 
 
+def test_what_came_from_the_environment_is_not_repeated(look):
+    result = look(
+        "version: 1\nprocesses: {only: ['${P}']}\ncontext:\n"
+        + "- {name: '${N}', target: a.b, read: {c: result}}\n" * 2
+        + "- {name: '${P}', target: '${P}', read: {c: result}}\n",
+        {"P": "/hunter2/hunter2", "N": "hunter2"},
+    )
+    assert sorted(problem.slug for problem in errors(result)) == [
+        "bad-name", "bad-target", "bad-value", "duplicate-name",
+    ]  # fmt: skip
+    assert "hunter2" not in str([(problem.message, problem.hint) for problem in result.problems])
+
+
 def test_the_description_names_every_program_that_is_skipped():
     with open(schema_path(), encoding="utf-8") as stream:
         schema = json.load(stream)
@@ -96,7 +109,8 @@ def test_the_description_names_every_program_that_is_skipped():
 
 
 def test_expected_errors_escalate_only_where_somebody_says_so(look):
-    found = monitors(look("""
+    found = monitors(
+        look("""
 version: 1
 defaults: {escalate: 20/h}
 modules: {m: {defaults: {escalate: 5/min}}}
@@ -105,7 +119,8 @@ monitors:
   - {target: a.b.module, module: m}
   - {target: a.b.own, module: m, escalate: 1/s}
   - {target: a.b.none, module: m, escalate: off}
-"""))
+""")
+    )
     assert {name: monitor["escalate"] for name, monitor in found.items()} == {
         "file": (20.0, 3600.0), "module": (5.0, 60.0), "own": (1.0, 1.0), "none": None,
     }  # fmt: skip

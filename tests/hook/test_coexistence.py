@@ -145,7 +145,9 @@ def test_somebody_else_before_or_after_and_undone_in_any_order(other, order):
 def test_coverage_sees_the_same_lines(tmp_path):
     coverage = pytest.importorskip("coverage")
     file = tmp_path / "shop.py"
-    file.write_text("def f(a):\n    if a:\n        b = 1\n    else:\n        b = 2\n    for i in range(2):\n        b += i\n    return b\n")
+    file.write_text(
+        "def f(a):\n    if a:\n        b = 1\n    else:\n        b = 2\n    for i in range(2):\n        b += i\n    return b\n"
+    )
 
     def run(apply):
         cov = coverage.Coverage(data_file=None, branch=True, include=[str(tmp_path / "*")])
@@ -407,8 +409,12 @@ def fails_with_type_error(call, *args):
 
 
 def test_compiled_functions_that_the_agent_uses_stay_what_they_are_to_the_agent():
-    shop = module("from time import perf_counter\nfrom _thread import allocate_lock\nlock = allocate_lock()\nopen = open\n")
-    watch = Watch(monitor("shop.perf_counter"), monitor("shop.open", name="open"), monitor("shop.lock.acquire", name="l"))
+    shop = module(
+        "from time import perf_counter\nfrom _thread import allocate_lock\nlock = allocate_lock()\nopen = open\n"
+    )
+    watch = Watch(
+        monitor("shop.perf_counter"), monitor("shop.open", name="open"), monitor("shop.lock.acquire", name="l")
+    )
     watch.apply(shop)
     assert shop.perf_counter() > 0
     with pytest.raises(OSError):

@@ -169,7 +169,10 @@ def test_a_finder_that_puts_itself_in_front_takes_nothing_away(shop):
 
 
 def test_a_module_that_puts_something_else_in_its_place(shop):
-    shop.write("shop_lazy.py", "import sys, types\nm = types.ModuleType('shop_lazy')\nm.VALUE = 'other'\nsys.modules[__name__] = m\n")
+    shop.write(
+        "shop_lazy.py",
+        "import sys, types\nm = types.ModuleType('shop_lazy')\nm.VALUE = 'other'\nsys.modules[__name__] = m\n",
+    )
     seen = shop("shop_lazy")
     import shop_lazy  # noqa: F401
 
@@ -187,7 +190,9 @@ def test_circular_imports(shop):
 
 def test_several_threads_at_once(shop):
     for number in range(20):
-        shop.write(f"shop_t{number}.py", f"import shop_t{number + 1}\nVALUE = {number}\n" if number < 19 else "VALUE = 19\n")
+        shop.write(
+            f"shop_t{number}.py", f"import shop_t{number + 1}\nVALUE = {number}\n" if number < 19 else "VALUE = 19\n"
+        )
     seen = shop(*[f"shop_t{number}" for number in range(20)])
     barrier = threading.Barrier(4)
     errors = []
@@ -224,7 +229,9 @@ def test_a_module_that_fails_is_not_told_and_its_traceback_is_its_own(shop):
     got = lines()
     assert seen == []
     if sys.version_info >= (3, 11):
-        assert [line for line in got.splitlines() if "File" in line] == [line for line in expected.splitlines() if "File" in line]
+        assert [line for line in got.splitlines() if "File" in line] == [
+            line for line in expected.splitlines() if "File" in line
+        ]
 
 
 def test_a_warning_in_a_modules_body_finds_its_importer(shop):

@@ -527,7 +527,10 @@ def test_what_the_monitor_raises_leaves_the_exception_state_right():
 def test_many_constants_and_long_functions():
     space = {}
     lines = "\n".join(f" if a == {n}: return [{n}, 'c{n}', {n}.5]" for n in range(500))
-    exec(f"def f(a):\n while True:\n  a += 1\n  if a > 0: break\n{lines}\n for i in range(a):\n  a -= 1\n{lines}\n", space)
+    exec(
+        f"def f(a):\n while True:\n  a += 1\n  if a > 0: break\n{lines}\n for i in range(a):\n  a -= 1\n{lines}\n",
+        space,
+    )
     spy = Spy()
     spy.on(space["f"], Features(threshold=True, check=(), span=True))
     for n in (1, 3, 499):

@@ -86,7 +86,9 @@ def test_ignore_and_reject_are_no_failures(host, task):
     assert host.events() == []
 
 
-@pytest.mark.parametrize(("task", "until", "number"), [("by_hand", "3", 0), ("by_hand", "99", 1), ("automatic", "99", 1)])
+@pytest.mark.parametrize(
+    ("task", "until", "number"), [("by_hand", "3", 0), ("by_hand", "99", 1), ("automatic", "99", 1)]
+)
 def test_the_same_with_a_sentry_and_its_own_integration(host, task, until, number):
     with Receiver() as sentry:
         host.run("main.py", task, until, SENTRY_DSN=sentry.dsn, SENTRY_TRACES_SAMPLE_RATE="0")

@@ -64,6 +64,7 @@ def test_an_error_in_the_erps_words():
         "erp.kind": "function",
         "erp.monitor": "create_order",
         "erp.report": "error",
+        "erp.owner": "sales-team",
     }
     assert made["contexts"]["erp"] == {
         "monitor": "create_order",

@@ -107,9 +107,7 @@ def test_a_failure_of_a_future_that_nobody_watched_inside_is_reported_outside():
      lambda shop: next(shop.generator())],
 )  # fmt: skip
 def test_control_flow_is_counted_and_not_reported(call):
-    shop, watch = watching(
-        "cancelled", "leaves", "interrupts", "Numbers.__next__", "cancelled_future", "generator"
-    )
+    shop, watch = watching("cancelled", "leaves", "interrupts", "Numbers.__next__", "cancelled_future", "generator")
     quiet(call, shop)
     assert watch.observed == []
     assert {reason for reason, _ in watch.counted} == {"control-flow"}

@@ -46,14 +46,18 @@ def test_what_is_read_from_the_result():
 def test_in_the_event_only_what_the_configuration_lets_leave():
     from making import an_observation, built
 
-    providers.register([configured(user={"id": "result.id", "username": "result.login"}, tags={"tenant": "result.company.code"})])
+    providers.register(
+        [configured(user={"id": "result.id", "username": "result.login"}, tags={"tenant": "result.company.code"})]
+    )
     event = built(an_observation(), context=context.collect())
     assert event["user"] == {"id": "7"}
     assert event["tags"]["tenant"] == "SE-1"
     assert sentry()["user"] == ["id"]
 
 
-@pytest.mark.parametrize("path", ["shop_context.raises", "not_imported.here.current", "shop_context.missing", "shop_context.now"])
+@pytest.mark.parametrize(
+    "path", ["shop_context.raises", "not_imported.here.current", "shop_context.missing", "shop_context.now"]
+)
 def test_what_cannot_be_asked_says_nothing(path):
     providers.register([configured(path, read={"a": "result"})])
     assert "tenant" not in context.collect()

@@ -24,9 +24,17 @@ CASES = {
     "error": {"exception": raised()},
     "slow": {"report": "slow", "severity": "warning", "inside": [("reserve", 2, 1.5, 0.47)]},
     "rule": {"report": "rule", "message": "Order {order} was rejected", "captured": {"order": "SO-1"}},
-    "audit": {"report": "audit", "severity": "info", "monitor": a_monitor(kind="security", detail={"event_type": "signed_in"})},
+    "audit": {
+        "report": "audit",
+        "severity": "info",
+        "monitor": a_monitor(kind="security", detail={"event_type": "signed_in"}),
+    },
     "fatal": {"severity": "fatal", "exception": raised()},
-    "api": {"report": "rule", "message": "x answered 503", "monitor": a_monitor(kind="api", detail={"endpoint": "orders"})},
+    "api": {
+        "report": "rule",
+        "message": "x answered 503",
+        "monitor": a_monitor(kind="api", detail={"endpoint": "orders"}),
+    },
     "business": {"exception": raised(), "monitor": a_monitor(kind="business", detail={"process": "order_to_cash"})},
     "database": {"exception": raised(), "monitor": a_monitor(kind="database", detail={"model": "Order"})},
     "odd tags": {"exception": raised(), "monitor": a_monitor(tags={"a b": "x\ny", "long" * 20: "v" * 500, "leer": ""})},
@@ -82,7 +90,10 @@ def test_relays_default_rules_find_nothing_private(case):
     )
     stripped = processing.pii_strip_event(config, event)
     assert annotations(stripped) == []
-    patterns = {"rules": {}, "applications": {"$string": ["@email", "@creditcard", "@iban", "@password", "@pemkey", "@urlauth", "@bearer"]}}
+    patterns = {
+        "rules": {},
+        "applications": {"$string": ["@email", "@creditcard", "@iban", "@password", "@pemkey", "@urlauth", "@bearer"]},
+    }
     found = annotations(processing.pii_strip_event(patterns, json.loads(json.dumps(event))))
     assert [(path, said) for path, said in found if "context_line" not in path and "_context" not in path] == []
 

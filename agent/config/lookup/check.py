@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import place_within, position
-from ..duplicates import can_meet
+from ..duplicates import can_meet, explicit_targets
 from ..expressions import SPECIAL
 from ..findings import Findings
 from ..nearest import did_you_mean, listed
@@ -30,7 +30,7 @@ class Sighting(NamedTuple):
     """One target as written, and what stands in the installed code."""
 
     entry: Entry
-    monitor: MonitorData
+    monitor: MonitorData | None  # None: it is switched off by a Problem of its own
     path: tuple[Key, ...]
     text: str
     pattern: bool
@@ -61,6 +61,7 @@ class _Check:
     def run(self, tick: Callable[[int, int], None] | None) -> tuple[list[Sighting], list[Problem]]:
         sightings: list[Sighting] = []
         total = len(self.examined.built)
+        self.wrong_ones()
         for number, (entry, monitor) in enumerate(self.examined.built):
             if entry.value.get("enabled") is not False and self.is_met(entry):
                 seen = list(self.monitor(entry, monitor))
@@ -72,6 +73,17 @@ class _Check:
         self.ignored()
         self.tell_absent(sightings)
         return sightings, self.findings.ordered() if self.findings.problems else []
+
+    def wrong_ones(self) -> None:
+        """Monitors that a Problem switched off: what else is wrong with their targets is told in the same go."""
+        for entry in self.examined.wrong:
+            if not isinstance(entry.value, dict) or entry.value.get("enabled") is False or not self.is_met(entry):
+                continue
+            for path, dotted in explicit_targets(entry):
+                given = entry.value.get(path[-1]) if path[-1] == "target" else entry.value["targets"][path[-1]]
+                module = given.partition(":")[0] if isinstance(given, str) and ":" in given else None
+                outcome = self.lookup.outcome(dotted, module)
+                self.tell(Sighting(entry, None, path, str(given), False, outcome, []))
 
     def is_met(self, entry: Entry) -> bool:
         """Whether the environment that is looked at, which need not be the running one, meets `requires`."""
