@@ -34,6 +34,16 @@ _RATES: dict[str, Callable[[object], object]] = {"max_rate": units.spool_rate, "
 #: Keys that only one kind has.
 KIND_OF = {"model": "database", "process": "business", "endpoint": "api", "event_type": "security"}
 
+#: What is wrong with a name, by the title of its schema.
+_NAMING = {
+    "capture name": "is not a name that can be captured under: letters, digits and `_`, first a letter",
+    "tag name": "is not a tag's name: letters, digits and `_.:-` only",
+    "module name": "is not a module's name: letters, digits and `_.-` only",
+    "context name": "cannot be a section's name: letters, digits and `_.-`, and none that events have already",
+    "fact name": "is not a value's name: letters, digits and `_`, first a letter",
+    "user field": "is nothing that is said of a user: there are id, username, email, permissions and ip",
+}  # fmt: skip
+
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
@@ -158,7 +168,7 @@ class _Translation:
                 did_you_mean(str(self.instance), allowed),
             )
         if self.title == "context name" and keyword != "type":
-            return "bad-name", self.bad_name(), ""
+            return "bad-name", f"{self.given()} {_NAMING[self.title]}", ""
         if keyword == "type" or self.title in ("fraction", "flag", "count"):
             return self.wrong_type()
         limits = {
@@ -225,15 +235,7 @@ class _Translation:
         return "wrong-type", f"expected {expected}, not {self.given()}", hint
 
     def bad_name(self) -> str:
-        kinds = {
-            "capture name": "is not a name that can be captured under: letters, digits and `_`, first a letter",
-            "tag name": "is not a tag's name: letters, digits and `_.:-` only",
-            "module name": "is not a module's name: letters, digits and `_.-` only",
-            "context name": "cannot be a section's name: letters, digits and `_.-`, and none that events have already",
-            "fact name": "is not a value's name: letters, digits and `_`, first a letter",
-            "user field": "is nothing that is said of a user: there are id, username, email, permissions and ip",
-        }  # fmt: skip
-        return f"`{str(self.instance)[:100]}` {kinds.get(self.title, 'is not allowed as a key here')}"
+        return f"`{str(self.instance)[:100]}` {_NAMING.get(self.title, 'is not allowed as a key here')}"
 
     def name(self) -> str:
         return next((str(key) for key in reversed(self.path) if isinstance(key, str)), "the file")

@@ -115,7 +115,13 @@ def rate(
 
 
 def spool_rate(value: object) -> tuple[float, float]:
-    return rate(value, usual="s", zero="write `off` for any number")
+    events, seconds = rate(value, usual="s", zero="write `off` for any number")
+    if events < seconds:
+        raise UnitError(
+            "it is counted second by second, and so is one a second at least",
+            "lower the `rate_limit` of what is so frequent",
+        )
+    return events, seconds
 
 
 def escalation_rate(value: object) -> tuple[float, float]:

@@ -21,11 +21,11 @@ def monitors(result):
 @pytest.mark.parametrize(
     ("written", "files", "rate"),
     [("{max_files: 7, max_rate: 100/s}", 7, 100.0), ("{max_files: '7'}", None, None), ("{max_rate: 600/min}", 50_000, 10.0),
-     ("{max_files: '${N}'}", None, None), ("\n    max_files: ${N}\n    max_rate: ${R}", 5, 0.5), ("{max_rate: off}", 50_000, 0.0),
+     ("{max_files: '${N}'}", None, None), ("\n    max_files: ${N}\n    max_rate: ${R}", 5, 1.5), ("{max_rate: off}", 50_000, 0.0),
      ("{max_rate: ~}", 50_000, 0.0), ("{max_files: 8.0}", 8, 0.0)],
 )  # fmt: skip
 def test_the_spool_is_bounded_in_number_and_rate(look, written, files, rate):
-    plan = look(f"version: 1\ndelivery:\n  spool: {written}\n", {"N": "5", "R": "30/min"}).plan
+    plan = look(f"version: 1\ndelivery:\n  spool: {written}\n", {"N": "5", "R": "90/min"}).plan
     if files is None:
         assert plan is None  # a wrong `delivery` refuses the file
     else:
@@ -42,6 +42,7 @@ def test_the_spool_is_bounded_in_number_and_rate(look, written, files, rate):
         ("max_files: 256MB", "bad-value", "expected a whole number from 1 on, not `256MB`", ""),
         ("max_rate: 100", "bad-rate", "not `100`", "did you mean `100/s`?"),
         ("max_rate: 0/s", "bad-rate", "a rate must be more than zero", "write `off` for any number"),
+        ("max_rate: 30/min", "bad-rate", "one a second at least", "lower the `rate_limit` of what is so frequent"),
         ("max_rate: true", "bad-rate", "not `true`", "write `off` for none"),
     ],
 )
