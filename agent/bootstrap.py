@@ -261,7 +261,8 @@ def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index 
         data = cache.bad_bytes(decoded.header, decoded.problems, since)
     else:
         why = answer if isinstance(answer, str) else "the compiler's answer could not be read"
-        data = cache.encode_bad(path, [path], {}, [why], since=since, until=time.time() + _RETRY)
+        chosen = {"AGENT_PYTHON": os.environ.get("AGENT_PYTHON")}  # another interpreter is another try
+        data = cache.encode_bad(path, [path], chosen, [why], since=since, until=time.time() + _RETRY)
     bad = cache.decode(data, path)
     assert isinstance(bad, cache.Bad)
     try:

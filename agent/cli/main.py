@@ -32,7 +32,10 @@ COMMANDS = {
 
 _EPILOG = """exit status: 0 all is well, 1 problems were found, 2 the command could not run
 environment: AGENT_CONFIG the configuration, AGENT_STATE_DIR where the agent writes, AGENT_DISABLED=1 the kill switch,
-             SENTRY_DSN SENTRY_ENVIRONMENT SENTRY_RELEASE as for the SDK, NO_COLOR no colours"""
+             AGENT_STRICT=1 stop where the configuration is wrong, AGENT_DEBUG=1 explain each step on stderr,
+             AGENT_LAST_GOOD how long the last good plan holds (24h), AGENT_PYTHON the interpreter that compiles it,
+             AGENT_INJECTION=0 no change inside functions, SENTRY_DSN SENTRY_ENVIRONMENT SENTRY_RELEASE as for the SDK,
+             NO_COLOR no colours"""
 
 
 def build_parser() -> argparse.ArgumentParser:

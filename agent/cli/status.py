@@ -218,10 +218,11 @@ def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]
         target.print(styled(("  Sentry SDK: ", "dim"), process.sdk))
     unheard = dict.fromkeys(_not_imported(process, plan), "its module has not been imported")
     waiting = {**process.waiting, **unheard}
+    again = process.count("tried-again")  # errors of attempts that a task framework repeated
     target.print(
         f"  {len(process.patched)} patched, {len(waiting)} waiting, {len(process.failed)} failed; "
         f"{process.count('captured')} reported, {process.count('expected')} expected, "
-        f"{process.count('rate')} held back by limits"
+        f"{process.count('rate')} held back by limits" + (f", {again} tried again" if again else "")
     )
     lost = {reason: process.count(reason) for reason, _ in process.counts if reason in LOSSES}
     if lost:

@@ -109,13 +109,15 @@ def test_a_compiler_that_fails_is_not_tried_again_at_once(shop, tmp_path, python
     said = runs(shop, AGENT_PYTHON=python)
     assert "nothing is monitored" in said
     assert words in said or "said nothing" in said
-    assert not compiles(shop)
-    (first, *_) = shop.status()
-    assert len([problem for problem in first["problems"] if "interpreter" in problem or "could not" in problem]) == 1
+    assert not compiles(shop, AGENT_PYTHON=python)
     (file,) = stored(shop, "rejected")
     bad = cache.decode(file.read_bytes(), str(shop.config))
     file.write_bytes(cache.bad_bytes(bad.header, bad.problems, bad.since, time.time() - 1))
-    assert compiles(shop)
+    assert compiles(shop, AGENT_PYTHON=python)
+    assert compiles(shop), "another interpreter is another try"
+    assert runs(shop) == ""
+    (first, *_) = shop.status()
+    assert len([problem for problem in first["problems"] if "interpreter" in problem or "could not" in problem]) == 1
 
 
 def script(folder, text):
