@@ -74,5 +74,12 @@ class Host:
         return json.loads(done.stdout)["processes"]
 
 
+def other_pythons() -> "list[str]":
+    """Interpreters of other versions with what the agent needs: the environments that .ci/run makes beside its own."""
+    here = ".venv-%d.%d" % sys.version_info[:2]
+    found = [path for path in sorted(ROOT.glob(".venv-3.*/bin/python")) if path.parts[-3] != here]
+    return [str(path) for path in found]
+
+
 def summary(event: dict) -> tuple:
     return (event["tags"]["erp.report"], event["tags"]["erp.operation"], event["level"])

@@ -10,14 +10,13 @@ import urllib.request
 import zipfile
 
 import pytest
-from acceptance.host import ROOT, Host
+from acceptance.host import ROOT, Host, other_pythons
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
 MAIN = "import shop\ntry: shop.f(9)\nexcept ValueError: print('as always')\n"
 GOOD = "version: 1\nmodules: {m: {description: M}}\ndefaults: {rate_limit: 1000/s}\nmonitors:\n  - {target: shop.f, module: m, operation: op}\n"
 
-OTHERS = [path for path in ("/tmp/v3.9.18/bin/python", "/tmp/v3.10.13/bin/python", "/tmp/v3.12.1/bin/python",
-                            "/tmp/v3.13.0/bin/python") if os.path.exists(path)]  # fmt: skip
+OTHERS = other_pythons()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from acceptance.host import ROOT, Host
+from acceptance.host import ROOT, Host, other_pythons
 
 from agent import bootstrap, start
 from agent.config import cache
@@ -198,9 +198,9 @@ def test_two_environments_do_not_take_each_others_plan(shop, tmp_path):
     assert len(shop.events()) == 3
 
 
-@pytest.mark.skipif(not os.path.exists("/tmp/v3.12.1/bin/python"), reason="no other supported Python here")
+@pytest.mark.skipif(not other_pythons(), reason="no environment of another Python here: .ci/run makes them")
 def test_two_versions_of_python_do_not_take_each_others_plan(shop):
-    other = Host(shop.folder / "x", "/tmp/v3.12.1/bin/python")
+    other = Host(shop.folder / "x", other_pythons()[-1])
     other.folder, other.config, other.state_base = shop.folder, shop.config, shop.state_base
     for _ in range(2):
         assert runs(shop) == runs(other) == ""
