@@ -245,7 +245,8 @@ def _message(observation: Observation, filling: Mapping[str, str]) -> dict[str, 
         }
     if not template:
         said = observation.monitor["detail"].get("event_type")
-        template = f"{observation.operation} ({said})" if said else f"{observation.operation} was called"
+        other = said if said != observation.operation else None
+        template = f"{observation.operation} ({other})" if other else f"{observation.operation} was called"
         return {"message": template, "formatted": template}
     return {
         "message": clip(template, _LONGEST_MESSAGE),
