@@ -117,7 +117,8 @@ def test_a_state_folder_that_cannot_be_written(shop, tmp_path):
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs a folder in which nothing can be made, as /proc is")
 def test_a_read_only_file_system(shop):
-    runs(shop, AGENT_STATE_DIR="/proc/agent")
+    assert "/proc/agent" in (said := runs(shop, AGENT_STATE_DIR="/proc/agent")) and "cannot be written" in said
+    assert not os.path.exists("/proc/agent")
 
 
 def test_a_torn_plan_is_made_again(shop):

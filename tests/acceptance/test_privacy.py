@@ -82,7 +82,7 @@ def unwatched(request):
     secret = Thing()
     raise LookupError("not monitored: " + " | ".join(FORMS.values()))
 
-urlpatterns = [path("work/<str:kind>/", view), path("unwatched/", unwatched)]
+urlpatterns = [path("tasks/<str:kind>/", view), path("unwatched/", unwatched)]
 """
 SHOP = """
 import time
@@ -123,11 +123,11 @@ class client:
 extra = dict(HTTP_X_THING="planted-header-zq7x", HTTP_AUTHORIZATION="Bearer planted.bearer.2291aaaa",
              HTTP_USER_AGENT="planted-useragent-zq7x", REMOTE_ADDR="203.0.113.77")
 for kind in {kinds!r} + ["slow", "answer"]:
-    client.post("/work/" + kind + "/?q=planted-query-zq7x&token=planted-query-zq7x#planted-fragment-zq7x",
+    client.post("/tasks/" + kind + "/?q=planted-query-zq7x&token=planted-query-zq7x#planted-fragment-zq7x",
                 {{"a": "planted-body-zq7x", "password": "planted-pw-9134"}}, **extra)
-client.post("/work/email/", '{{"a": "planted-jsonbody-zq7x"}}', content_type="application/json", **extra)
+client.post("/tasks/email/", '{{"a": "planted-jsonbody-zq7x"}}', content_type="application/json", **extra)
 from django.core.files.uploadedfile import SimpleUploadedFile
-client.post("/work/email/", {{"f": SimpleUploadedFile("f.txt", b"planted-upload-zq7x")}}, **extra)
+client.post("/tasks/email/", {{"f": SimpleUploadedFile("f.txt", b"planted-upload-zq7x")}}, **extra)
 client.post("/unwatched/?q=planted-query-zq7x", method="get", **extra)
 import sentry_sdk
 scope = sentry_sdk.get_isolation_scope() if hasattr(sentry_sdk, "get_isolation_scope") else sentry_sdk.Hub.current.scope

@@ -59,6 +59,7 @@ def run(host, source, *arguments, number, **extra):
     done = host.run("main.py", *arguments, **extra)
     assert "agent" not in done.stderr, done.stderr
     each_says_for_itself(host, done, number)
+    return sorted(line.rpartition(" in ")[0] for line in done.stdout.splitlines())
 
 
 def test_fork(shop):
@@ -74,7 +75,10 @@ def test_fork(shop):
         for n in range(3): os.wait()
         tries.attempt("parent at last")
     """
-    run(shop, source, number=3 + 6 + 1)
+    said = run(shop, source, number=3 + 6 + 1)
+    assert said == sorted(
+        ["parent", "parent again", "parent at last", "grandchild", *["child"] * 3, *["child again"] * 3]
+    )
 
 
 def test_fork_before_the_first_import_of_a_target(shop):
@@ -86,7 +90,7 @@ def test_fork_before_the_first_import_of_a_target(shop):
         os.wait()
         tries.attempt("parent")
     """
-    run(shop, source, number=2)
+    assert run(shop, source, number=2) == ["child", "parent"]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -106,7 +110,7 @@ def test_multiprocessing(shop, method, pool):
                 for each in made: each.join()
                 assert [each.exitcode for each in made] == [0] * 6
     """
-    run(shop, source, method, pool, number=6)
+    assert run(shop, source, method, pool, number=6) == list("012345")
 
 
 def test_a_pool_of_threads(shop):
@@ -114,7 +118,7 @@ def test_a_pool_of_threads(shop):
         import concurrent.futures, tries
         with concurrent.futures.ThreadPoolExecutor(8) as pool: list(pool.map(tries.attempt, range(40)))
     """
-    run(shop, source, number=40)
+    assert run(shop, source, number=40) == sorted(map(str, range(40)))
 
 
 def test_exec(shop):
@@ -179,7 +183,7 @@ def test_a_worker_that_ends_with_os_exit_loses_no_count(shop):
                 os._exit(0)
             os.wait()
     """
-    run(shop, source, number=15)
+    assert run(shop, source, number=15) == sorted("01234" * 3)
 
 
 def test_a_signal_handler_that_reports_in_the_middle_of_a_report(shop):

@@ -489,6 +489,8 @@ def test_a_signal_handler_may_wake_in_the_middle_of_a_wake(live, receiver):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     receiver.wait_for_ids(set(ids))
+    assert len(ids) >= 50
+    assert sorted(receiver.ids) == sorted(ids), "each once"
 
 
 # -------------------------------------------------------------------------------------------- a host, in a process

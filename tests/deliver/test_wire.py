@@ -67,9 +67,12 @@ def test_the_error_says_where_the_bytes_stop_making_sense(data, says):
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_fail_in_another_way(data):
     try:
-        wire.decode(data)
-    except wire.EnvelopeError:
-        pass
+        parsed = wire.decode(data)
+    except wire.EnvelopeError as error:
+        assert str(error)
+    else:
+        assert isinstance(parsed.headers, dict)
+        assert all(item.type for item in parsed.items)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,8 @@ garbage = st.recursive(
 @given(garbage)
 def test_any_tree_is_compiled_or_refused_with_a_value_error(tree):
     try:
-        compile_expression(node(tree))
-    except ValueError:
-        pass
+        compiled = compile_expression(node(tree))
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert callable(compiled)
