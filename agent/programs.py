@@ -98,15 +98,6 @@ def matches(name: str, pattern: str) -> bool:
     if pattern.endswith("[0-9.]"):
         stem = pattern[: -len("[0-9.]")]
         return name.startswith(stem) and bool(name[len(stem) :]) and not name[len(stem) :].strip("0123456789.")
-    first, *rest = pattern.split("*")
-    if not rest:
-        return name == first
-    if not name.startswith(first) or not name.endswith(rest[-1]) or len(name) < len(first) + len(rest[-1]):
-        return False
-    at, end = len(first), len(name) - len(rest[-1])
-    for piece in rest[:-1]:
-        found = name.find(piece, at, end)
-        if found < 0:
-            return False
-        at = found + len(piece)
-    return True
+    from .wildcards import segment_match
+
+    return segment_match(pattern, name)

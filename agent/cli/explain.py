@@ -14,7 +14,7 @@ from ..config.paths import default_config_path
 from ..config.requirements import parse_requirement, unmet
 from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
-from ..hook.apply import matches
+from ..wildcards import matches
 from .environment import add_environment, lookup_of
 from .terminal import console, fail, show_table, shown_path, styled, table
 from .validate import target_line

@@ -26,41 +26,6 @@ class File(NamedTuple):
     mtime: float
 
 
-def make_private(path: str) -> None:
-    """A folder of our own with mode 0700, and the missing ones above it. Raises OSError for anyone else's."""
-    _make(path)
-    if stat.S_IMODE(check_own(path).st_mode) & 0o077:
-        os.chmod(path, 0o700)
-
-
-def _make(path: str) -> None:
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        above = os.path.dirname(path)
-        if above == path:
-            raise
-        _make(above)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass  # another process makes the same folders at this moment
-
-
-def check_own(path: str) -> os.stat_result:
-    """Raises OSError for what is missing, no folder, a link to one, or somebody else's."""
-    facts = os.lstat(path)
-    if stat.S_ISLNK(facts.st_mode):
-        raise OSError(errno.ELOOP, "is a symbolic link, which the spool does not follow", path)
-    if not stat.S_ISDIR(facts.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", path)
-    if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, f"belongs to uid {facts.st_uid}, not to uid {os.geteuid()}", path)
-    return facts
-
-
 def write_new(path: str, data: bytes, *, durable: bool = False) -> None:
     """All of it or, after an OSError, nothing."""
     descriptor = os.open(path, _NEW_FILE, 0o600)

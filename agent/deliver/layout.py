@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from .. import private as own_folders
 from . import files
 
 
@@ -48,17 +49,17 @@ class Folders:
 
     def _prepare(self) -> None:
         self._ready = False
-        files.make_private(self.directory)
+        own_folders.make(self.directory)
         for folder in (self.new, self.held, self.tmp, self.quarantine):
-            files.make_private(folder)
+            own_folders.make(folder)
         self._ready = True
 
     def exist(self) -> bool:
         """Whether the spool is there. Raises OSError where it is not our own."""
         if not self._ready:
             try:
-                files.check_own(self.directory)
-                files.check_own(self.new)
+                own_folders.check_own(self.directory)
+                own_folders.check_own(self.new)
             except FileNotFoundError:
                 return False
         return True

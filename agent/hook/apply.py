@@ -9,6 +9,7 @@ import sys
 from types import FunctionType, ModuleType
 
 from ..errors import CannotPatch
+from ..wildcards import matches, segment_match
 from . import patch, registries, resolve
 
 TYPE_CHECKING = False
@@ -251,30 +252,6 @@ def pattern_in(module: str, target: "TargetData") -> "list[str] | None":
     if all(segment_match(pattern, name) for pattern, name in zip(segments, names)):
         return segments[len(names) :]
     return None
-
-
-def segment_match(pattern: str, name: str) -> bool:
-    """Does `name` match a pattern in which * stands for any run of characters? (fnmatch would import re.)"""
-    if "*" not in pattern:
-        return pattern == name
-    head, *middle, tail = pattern.split("*")
-    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
-        return False
-    at = len(head)
-    end = len(name) - len(tail)
-    for part in middle:
-        at = name.find(part, at, end)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
-
-
-def matches(pattern: str, path: str) -> bool:
-    """Does a dotted path match a dotted pattern, segment by segment?"""
-    patterns = pattern.replace(":", ".").split(".")
-    names = path.split(".")
-    return len(patterns) == len(names) and all(map(segment_match, patterns, names))
 
 
 def _expand(parent: "Any", segments: "list[str]") -> "Iterator[str]":

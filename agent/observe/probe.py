@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from _thread import _local
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..errors import CannotPatch
@@ -136,37 +136,27 @@ class Probe:
 
     def make(self, original: FunctionType) -> CodeType:
         """The trampoline for `original`. Raises CannotPatch where the interpreter refuses it."""
-        enter, leave = self._span or (None, None)
         try:
-            return trampoline.build(
-                original,
-                self._features,
-                fail=trampoline.Callback(self.fail),
-                slow=trampoline.Callback(self.slow),
-                limit=self._thresholds[0][0] if self._thresholds else 0.0,
-                check=trampoline.Callback(self.check),
-                enter=trampoline.Callback(enter, self) if enter is not None else None,
-                leave=trampoline.Callback(leave) if leave is not None else None,
-                clock=self._clock,
-            )
+            return trampoline.build(original, self._features, **self._callbacks(self.fail))
         except (ValueError, TypeError, SyntaxError) as error:
             raise CannotPatch(f"{self.path}: the interpreter refuses its trampoline: {error}") from None
 
     def inject(self, code: CodeType) -> CodeType | None:
         """`code` with this probe in it, or None where only a trampoline will do."""
+        return inject.inject(code, self._features, wanted=self._wanted(), **self._callbacks(self.fail_inside))
+
+    def _callbacks(self, fail: Callable[[float], None]) -> dict[str, Any]:
+        """What the patched function calls, with the limit and the clock: named alike in both ways to patch."""
         enter, leave = self._span or (None, None)
-        return inject.inject(
-            code,
-            self._features,
-            fail=trampoline.Callback(self.fail_inside),
-            slow=trampoline.Callback(self.slow),
-            limit=self._thresholds[0][0] if self._thresholds else 0.0,
-            check=trampoline.Callback(self.check),
-            enter=trampoline.Callback(enter, self) if enter is not None else None,
-            leave=trampoline.Callback(leave) if leave is not None else None,
-            clock=self._clock,
-            wanted=self._wanted(),
-        )
+        return {
+            "fail": trampoline.Callback(fail),
+            "slow": trampoline.Callback(self.slow),
+            "limit": self._thresholds[0][0] if self._thresholds else 0.0,
+            "check": trampoline.Callback(self.check),
+            "enter": trampoline.Callback(enter, self) if enter is not None else None,
+            "leave": trampoline.Callback(leave) if leave is not None else None,
+            "clock": self._clock,
+        }
 
     def _wanted(self) -> set[str]:
         """Parameters that are read when the call has ended."""

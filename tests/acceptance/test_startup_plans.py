@@ -130,13 +130,16 @@ def script(folder, text):
 def test_a_compiler_that_hangs_is_left(shop, tmp_path, monkeypatch):
     from agent.config import child
 
+    started = []
+    spawn = child._spawn
+    monkeypatch.setattr(child, "_spawn", lambda *given: started.append(spawn(*given)) or started[0])
     monkeypatch.setattr(child, "PATIENCE", 0.3)
     monkeypatch.setenv("AGENT_PYTHON", script(tmp_path, "exec sleep 60"))
     began = time.monotonic()
     assert "took more than" in child.run(str(shop.config))
     assert time.monotonic() - began < 10
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(started[0], os.WNOHANG)  # killed, and reaped
 
 
 def test_processes_that_start_together_compile_once(shop):

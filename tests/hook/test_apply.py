@@ -327,18 +327,6 @@ def test_a_property_without_getter_cannot_be_read():
         found(shop, "T.p")
 
 
-@pytest.mark.parametrize(
-    ("pattern", "name", "answer"),
-    [
-        ("*", "anything", True), ("", "", True), ("a*", "abc", True), ("a*", "b", False), ("*c", "abc", True),
-        ("a*c", "ac", True), ("a*c", "a", False), ("ab*ba", "aba", False), ("*b*", "abc", True), ("*x*", "abc", False),
-        ("a*b*c", "a1b2c", True), ("a*b*c", "a1c2b", False), ("name", "name", True), ("name", "names", False),
-    ],
-)  # fmt: skip
-def test_segment_match(pattern, name, answer):
-    assert apply.segment_match(pattern, name) is answer
-
-
 def test_where_a_target_may_lie():
     assert apply.attribute_in("a.b", target("a.b.C.m")) == "C.m"
     assert apply.attribute_in("a", target("a.b.C.m")) == "b.C.m"

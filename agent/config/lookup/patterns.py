@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...wildcards import matches, segment_match
 from ..nearest import did_you_mean
 from .finder import ModuleFile
 from .index import Index, Scope
@@ -39,7 +40,7 @@ def expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) ->
             unread.append(f"`{found.name}`: {index.unreadable}")
             continue
         for name, outcome in _functions(index, index, rest, found.name):
-            if not any(_matches(pattern, name) for pattern in exclude) and len(functions) < _MOST:
+            if not any(matches(pattern, name) for pattern in exclude) and len(functions) < _MOST:
                 functions.append((name, outcome))
     if functions:
         note = f"matches {len(functions)} function{'s' * (len(functions) > 1)}"
@@ -76,7 +77,7 @@ def _modules(
     segment = segments[depth]
     names = [segment] if "*" not in segment else lookup.finder.submodules(module)
     for name in names:
-        if _segment(segment, name):
+        if segment_match(segment, name):
             below = lookup.module(f"{module.name}.{name}")
             if below is not None:
                 yield from _modules(lookup, below, segments, depth + 1, split)
@@ -85,7 +86,7 @@ def _modules(
 def _functions(index: Index, scope: Scope, rest: list[str], prefix: str) -> Iterator[tuple[str, Outcome]]:
     first, below = rest[0], rest[1:]
     for name, bindings in scope.names.items():
-        if not _segment(first, name) or (name.startswith("_") and not first.startswith("_")):
+        if not segment_match(first, name) or (name.startswith("_") and not first.startswith("_")):
             continue
         for binding in bindings:
             if below and isinstance(binding.node, ast.ClassDef):
@@ -95,23 +96,3 @@ def _functions(index: Index, scope: Scope, rest: list[str], prefix: str) -> Iter
             if parameters is not None:
                 yield f"{prefix}.{name}", Outcome(FOUND, index.name, index.file, binding.line, parameters)
                 break
-
-
-def _segment(pattern: str, name: str) -> bool:
-    if "*" not in pattern:
-        return pattern == name
-    head, *middle, tail = pattern.split("*")
-    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
-        return False
-    at, end = len(head), len(name) - len(tail)
-    for part in middle:
-        at = name.find(part, at, end)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
-
-
-def _matches(pattern: str, path: str) -> bool:
-    patterns, names = pattern.split("."), path.split(".")
-    return len(patterns) == len(names) and all(map(_segment, patterns, names))
