@@ -5,10 +5,11 @@
                          Sentry ◄─ delivery ◄─ spool ◄─ Envelope ◄─ Event ◄─ Observation
 
     sitecustomize   Python runs it at start-up, because its folder is on PYTHONPATH
-    bootstrap       reads the compiled plan, installs one finder: all that most processes pay for
+    start           reads the head of the compiled plan and waits for imports: all that most processes pay for
+    bootstrap       reads the plan, or has it made, and installs the finder
     config          monitors.yaml → Problems, or a Plan; runs in another interpreter than the host's
     engine          wires the parts below together when a module that a monitor names is imported
-    hook            finder → resolve → patch, with a trampoline for each patched function
+    hook            finder → resolve → patch: inside the function's own bytecode, or by a trampoline
     observe         what is worth a report, and the scrubbed event that is made of it
     deliver         the spool on disk, the sender, and everything that knows the Sentry SDK
     api, decorate   what new code of the ERP may call itself: `from agent import capture_erp_error, sentry_monitor`

@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..observe.event import encode
-from ..observe.scrub import scrub, text
+from ..observe.redact import text
+from ..observe.scrub import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

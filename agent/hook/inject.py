@@ -14,7 +14,7 @@ import sys
 from types import CodeType
 from typing import NamedTuple
 
-from . import trampoline
+from . import tables, trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -244,14 +244,14 @@ def _assemble(
     if not begin:
         return None
     lines = code.co_linetable
-    table = _read_table(code.co_exceptiontable)
+    table = tables.read_table(code.co_exceptiontable)
     busy = []  # what our handler does not cover
     start = begin
     if below:
         moved = _Moved(body, ops, begin, prologue, epilogue,
                        {unit: _turn(reading, depth + below) for unit, depth in suspends.items()})  # fmt: skip
         body, move = moved.code, moved.position.__getitem__
-        lines = _moved_lines(lines, moved.position, begin, len(prologue) // 2)
+        lines = tables.moved_lines(lines, moved.position, begin, len(prologue) // 2)
         start, end = move(begin), move(end)
         table = [
             (max(move(first), start), move(last), move(target), depth + below, lasti)
@@ -275,8 +275,8 @@ def _assemble(
         co_code=body + ours,
         co_consts=consts,
         co_stacksize=stack,
-        co_linetable=lines + _nowhere(len(ours) // 2),
-        co_exceptiontable=_write_table(table),
+        co_linetable=lines + tables.nowhere(len(ours) // 2),
+        co_exceptiontable=tables.write_table(table),
     )
 
 
@@ -309,7 +309,7 @@ def _yields(code: "Any") -> "dict[int, int] | None":
     if sys.version_info < (3, 12) and _OPS["SEND"] in ops:
         return None  # throwing into what is delegated to leads past the RESUME
     ends = (_RETURN, _RETURN_CONST, _OPS["RERAISE"], _OPS["RAISE_VARARGS"], *_OPS["always"])
-    pending = [(target, depth + 1 + lasti) for _, _, target, depth, lasti in _read_table(code.co_exceptiontable)]
+    pending = [(target, depth + 1 + lasti) for _, _, target, depth, lasti in tables.read_table(code.co_exceptiontable)]
     pending.append((ops.find(_OPS["RESUME"]) + 1, 0))
     known: "dict[int, int]" = {}
     found = {}
@@ -424,97 +424,3 @@ def _positions(growth: "dict[int, int]", units: int) -> "list[int]":
         at = unit
     position.extend(range(at + shift, units + shift))
     return position
-
-
-def _nowhere(units: int) -> bytes:
-    """Entries of the location table that give `units` code units no line at all (CPython, Objects/locations.md)."""
-    whole, rest = divmod(units, 8)
-    return b"\xff" * whole + (bytes((0xF8 | (rest - 1),)) if rest else b"")
-
-
-#: Entries begin with a byte that has its highest bit set.
-_HEADS = bytes([0] * 128 + [1] * 128)
-
-
-def _moved_lines(table: bytes, position: "list[int]", begin: int, inserted: int) -> bytes:
-    lines = bytearray()
-    unit = moved = at = copied = 0
-    size = len(table)
-    heads = table.translate(_HEADS)
-    while at < size:
-        until = unit + (table[at] & 7) + 1
-        to = position[until]
-        if to - moved != until - unit:
-            stop = heads.find(1, at + 1)
-            entry = table[at:stop] if stop > 0 else table[at:]
-            lines += table[copied:at]
-            if unit < begin <= until:
-                _locate(lines, entry, begin - unit)
-                lines += _nowhere(inserted)
-                _locate(lines, _again(entry), to - position[begin])
-            else:
-                _locate(lines, entry, to - moved)
-            copied = at = stop if stop > 0 else size
-        else:
-            at = heads.find(1, at + 1)
-            if at < 0:
-                break
-        unit, moved = until, to
-    return bytes(lines + table[copied:])
-
-
-def _locate(lines: bytearray, entry: bytes, units: int) -> None:
-    """Append `entry` for so many code units, of which one entry holds at most eight."""
-    while units > 0:
-        here = min(units, 8)
-        lines.append(entry[0] & 0xF8 | (here - 1))
-        lines += entry[1:]
-        units -= here
-        entry = _again(entry)
-
-
-def _again(entry: bytes) -> bytes:
-    """An entry for the line that `entry` gives, to stand after it: lines are stored as differences."""
-    form = (entry[0] >> 3) & 15
-    if form in (11, 12):
-        return bytes((0x80 | 10 << 3,)) + entry[1:]
-    if form in (13, 14):
-        at = 1
-        while entry[at] & 64:
-            at += 1
-        return entry[:1] + b"\0" + entry[at + 1 :]
-    return entry
-
-
-def _read_table(data: bytes) -> "list[tuple[int, int, int, int, int]]":
-    """(first unit, unit after the last, the handler's, depth of the stack, is the instruction wanted) of each entry."""
-    numbers: "list[int]" = []
-    value = 0
-    for byte in data:
-        value = value << 6 | byte & 63
-        if not byte & 64:
-            numbers.append(value)
-            value = 0
-    return [
-        (numbers[i], numbers[i] + numbers[i + 1], numbers[i + 2], numbers[i + 3] >> 1, numbers[i + 3] & 1)
-        for i in range(0, len(numbers), 4)
-    ]
-
-
-def _write_table(table: "list[tuple[int, int, int, int, int]]") -> bytes:
-    data = bytearray()
-    for first, last, target, depth, lasti in table:
-        if first >= last:
-            continue
-        begins = len(data)
-        for value in (first, last - first, target, depth << 1 | lasti):
-            if value >= 64:
-                shift = 6
-                while value >> shift >= 64:
-                    shift += 6
-                while shift:
-                    data.append(64 | value >> shift & 63)
-                    shift -= 6
-            data.append(value & 63)
-        data[begins] |= 128
-    return bytes(data)

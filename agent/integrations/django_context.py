@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ..observe import people
+from ..observe.redact import SCRUBBED, is_secret
 from ..observe.represent import instance_dict
-from ..observe.scrub import SCRUBBED, is_secret
 
 if TYPE_CHECKING:
     from contextvars import Token

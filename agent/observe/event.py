@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..guard import swallow
 from ..version import __version__
-from .represent import Budget, exception_text, represent, type_name
-from .scrub import SCRUBBED, Clean, clip, is_secret, scrub, scrub_json
-from .stack import MOST_FRAMES, stacktrace
+from . import exceptions
+from .redact import SCRUBBED, clip, is_secret
+from .represent import Budget, represent, type_name
+from .scrub import Clean, scrub, scrub_json
+from .stack import stacktrace
 
 if TYPE_CHECKING:
     import re
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Bounds of one event: Sentry takes a megabyte, and one that is refused helps nobody.
 _MOST_VALUES = 600
-_MOST_EXCEPTIONS = 20
-_MOST_FRAMES_IN_ALL = 250
 _LONGEST_TAG = 200
 _LONGEST_TAG_NAME = 32
 _LONGEST_MESSAGE = 1_000
@@ -117,7 +117,7 @@ def build(
 
     function = ""
     if observation.report == "error" and observation.exception is not None:
-        values, function = _exceptions(observation, own, platform.in_app, handled)
+        values, function = exceptions.values_of(observation, own, platform.in_app, handled)
         payload["exception"] = {"values": values}
     else:
         payload["logentry"] = _message(observation, filling)
@@ -428,91 +428,3 @@ def _add_request(payload: dict[str, Any], context: Mapping[str, object]) -> None
         request["query_string"] = [[name, ""] for name in names if type(name) is str]
     if request:
         payload["request"] = request
-
-
-# ------------------------------------------------------------------------------------------------------ exceptions
-
-_cause_of = BaseException.__dict__["__cause__"].__get__
-_context_of = BaseException.__dict__["__context__"].__get__
-_suppresses = BaseException.__dict__["__suppress_context__"].__get__
-_traceback_of = BaseException.__dict__["__traceback__"].__get__
-
-
-def _exceptions(
-    observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...], handled: bool | None
-) -> tuple[list[dict[str, Any]], str]:
-    """Sentry's exception values, oldest first, and the innermost function of the ERP that the main one passed."""
-    values: list[dict[str, Any]] = []
-    seen: set[int] = set()
-    frames = _MOST_FRAMES_IN_ALL
-    # (exception, where it was found, number of the one it belongs to), nearest first
-    waiting: list[tuple[BaseException, str, int | None]] = [(cast("BaseException", observation.exception), "", None)]
-    while waiting and len(values) < _MOST_EXCEPTIONS:
-        error, source, parent = waiting.pop(0)
-        if id(error) in seen:
-            continue
-        seen.add(id(error))
-        number = len(values)
-        mechanism: dict[str, Any] = {"type": "chained" if source else "erp-agent", "exception_id": number}
-        if handled is not None:
-            mechanism["handled"] = handled
-        if source:
-            mechanism["source"] = source
-            mechanism["parent_id"] = parent
-        trace = None
-        if frames > 0:
-            limit = min(MOST_FRAMES, frames)
-            if source:
-                trace = stacktrace(_traceback_of(error), None, own=own, in_app=in_app, limit=limit)
-            else:
-                passed = observation.traceback
-                trace = stacktrace(passed, observation.frame, own=own, in_app=in_app, limit=limit)
-        kind = type(error)
-        module, _, name = type_name(kind).rpartition(".")
-        value: dict[str, Any] = {"type": _short_name(kind) or name, "value": exception_text(error)}
-        if module:
-            value["module"] = type_name(kind)[: -len(value["type"]) - 1] or module
-        value["mechanism"] = mechanism
-        if trace is not None:
-            frames -= len(trace["frames"])
-            value["stacktrace"] = trace
-        values.append(value)
-        members = _members(error)
-        if members:
-            mechanism["is_exception_group"] = True
-        waiting += [(member, f"exceptions[{place}]", number) for place, member in enumerate(members)]
-        waiting[:0] = _behind(error, number)
-    function = _innermost(values[0].get("stacktrace"))
-    values.reverse()
-    return values, function
-
-
-def _short_name(kind: type) -> str:
-    return cast("str", type.__dict__["__qualname__"].__get__(kind))[:200]
-
-
-def _behind(error: BaseException, number: int) -> list[tuple[BaseException, str, int | None]]:
-    cause = _cause_of(error)
-    if cause is not None:
-        return [(cause, "__cause__", number)]
-    if not _suppresses(error, type(error)):
-        context = _context_of(error)
-        if context is not None:
-            return [(context, "__context__", number)]
-    return []
-
-
-def _members(error: BaseException) -> tuple[BaseException, ...]:
-    group = sys.modules["builtins"].__dict__.get("BaseExceptionGroup")
-    if group is None or not issubclass(type(error), group):
-        return ()
-    members = group.__dict__["exceptions"].__get__(error)
-    return members[:_MOST_EXCEPTIONS] if type(members) is tuple else ()
-
-
-def _innermost(trace: dict[str, Any] | None) -> str:
-    frames = trace["frames"] if trace else []
-    for frame in reversed(frames):
-        if frame["in_app"]:
-            return f"{frame.get('module', frame['filename'])}.{frame['function']}"
-    return f"{frames[-1].get('module', '')}.{frames[-1]['function']}" if frames else ""

@@ -12,7 +12,8 @@ import sys
 from types import FunctionType, GetSetDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from .scrub import clip, scrub_json
+from .redact import clip
+from .scrub import scrub_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from .scrub import Clean, lines, text
+from .redact import lines, text
+from .scrub import Clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.observe import scrub
+from agent.observe import redact, scrub
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ SECRETS = {name: pair for name, pair in SECRETS.items() if pair[1]}
 )
 def test_forms_go_wherever_they_stand(name, around):
     secret, placeholder = SECRETS[name]
-    text = scrub.text(around.format(secret))
+    text = redact.text(around.format(secret))
     assert secret not in text
     assert placeholder in text
 
@@ -78,7 +78,7 @@ def test_forms_go_wherever_they_stand(name, around):
     ],
 )
 def test_named_secrets_in_text_go(text):
-    assert "hunter2" not in scrub.text(text)
+    assert "hunter2" not in redact.text(text)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_named_secrets_in_text_go(text):
     ],
 )
 def test_what_a_person_needs_stays(text):
-    assert scrub.text(text) == text
+    assert redact.text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_a_person_needs_stays(text):
     ).split(),
 )
 def test_names_of_secrets_are_known_however_they_are_spelt(name):
-    assert scrub.is_secret(name)
+    assert redact.is_secret(name)
     assert scrub.scrub_json({name: "x1"}) == {name: "[scrubbed]"}
     assert scrub.scrub_json([{"deep": [[name, 12]]}]) == [{"deep": [[name, "[scrubbed]"]]}]
     assert scrub.scrub_json({"name": name, "value": {"a": "x1"}})["value"] == "[scrubbed]"
@@ -137,7 +137,7 @@ def test_names_of_secrets_are_known_however_they_are_spelt(name):
     "session_count discarded Taliban".split(),
 )
 def test_other_names_are_left_alone(name):
-    assert not scrub.is_secret(name)
+    assert not redact.is_secret(name)
 
 
 json_values = st.recursive(
@@ -198,8 +198,8 @@ nasty_text = st.lists(_pieces, max_size=14).map("".join)
 @given(st.text() | nasty_text)
 @example("+" * 10)
 def test_scrubbing_twice_changes_nothing(text):
-    once = scrub.text(text)
-    assert scrub.text(once) == once
+    once = redact.text(text)
+    assert redact.text(once) == once
 
 
 @settings(max_examples=200, deadline=None)
@@ -244,7 +244,7 @@ def test_a_cut_leaves_no_half_of_a_secret(shift, name, separator):
     secret = SECRETS[name][0]
     for limit in (100, 300):
         text = "x" * (limit - shift) + separator + secret + separator + "tail " * 200
-        clipped = scrub.clip(text, limit)
+        clipped = redact.clip(text, limit)
         assert len(clipped) < limit + 60
         assert secret[:12] not in clipped.replace("x", "")
 
@@ -286,10 +286,10 @@ def test_hostile_text_takes_no_time_that_grows_with_its_square():
     code = (
         "import sys\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from agent.observe import scrub\n"
+        "from agent.observe import redact\n"
         f"for piece in {HOSTILE!r}:\n"
-        "    scrub._scrub((piece * 400_000)[:400_000])\n"
-        "    scrub.text(piece * 100_000)\n"
+        "    redact._scrub((piece * 400_000)[:400_000])\n"
+        "    redact.text(piece * 100_000)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
 
@@ -303,11 +303,11 @@ def test_a_private_key_that_spans_source_lines_goes_whole():
         "-----END RSA PRIVATE KEY-----",
         "y",
     ]
-    assert scrub.lines(body, 200) == ["x = 1", *["[key]"] * 4, "y"]
-    assert scrub.lines(body[2:], 200) == [*["[key]"] * 3, "y"]
-    assert scrub.lines(body[:3], 200) == ["x = 1", "[key]", "[key]"]
+    assert redact.lines(body, 200) == ["x = 1", *["[key]"] * 4, "y"]
+    assert redact.lines(body[2:], 200) == [*["[key]"] * 3, "y"]
+    assert redact.lines(body[:3], 200) == ["x = 1", "[key]", "[key]"]
 
 
 def test_source_lines_stay_readable():
     source = ["user = authenticate(username=name, password=password)", "password = 'hunter2'", "token: str = get()"]
-    assert scrub.lines(source, 200) == [source[0], "password = [scrubbed]", source[2]]
+    assert redact.lines(source, 200) == [source[0], "password = [scrubbed]", source[2]]

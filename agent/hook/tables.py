@@ -1,0 +1,98 @@
+"""The two tables beside a code object's instructions, from CPython 3.11 on: where they stand, and who handles what.
+
+Locations are told in CPython's Objects/locations.md, exceptions in Objects/exception_handling_notes.txt.
+"""
+
+
+def nowhere(units: int) -> bytes:
+    """Entries of the location table that give `units` code units no line at all (CPython, Objects/locations.md)."""
+    whole, rest = divmod(units, 8)
+    return b"\xff" * whole + (bytes((0xF8 | (rest - 1),)) if rest else b"")
+
+
+#: Entries begin with a byte that has its highest bit set.
+_HEADS = bytes([0] * 128 + [1] * 128)
+
+
+def moved_lines(table: bytes, position: "list[int]", begin: int, inserted: int) -> bytes:
+    lines = bytearray()
+    unit = moved = at = copied = 0
+    size = len(table)
+    heads = table.translate(_HEADS)
+    while at < size:
+        until = unit + (table[at] & 7) + 1
+        to = position[until]
+        if to - moved != until - unit:
+            stop = heads.find(1, at + 1)
+            entry = table[at:stop] if stop > 0 else table[at:]
+            lines += table[copied:at]
+            if unit < begin <= until:
+                _locate(lines, entry, begin - unit)
+                lines += nowhere(inserted)
+                _locate(lines, _again(entry), to - position[begin])
+            else:
+                _locate(lines, entry, to - moved)
+            copied = at = stop if stop > 0 else size
+        else:
+            at = heads.find(1, at + 1)
+            if at < 0:
+                break
+        unit, moved = until, to
+    return bytes(lines + table[copied:])
+
+
+def _locate(lines: bytearray, entry: bytes, units: int) -> None:
+    """Append `entry` for so many code units, of which one entry holds at most eight."""
+    while units > 0:
+        here = min(units, 8)
+        lines.append(entry[0] & 0xF8 | (here - 1))
+        lines += entry[1:]
+        units -= here
+        entry = _again(entry)
+
+
+def _again(entry: bytes) -> bytes:
+    """An entry for the line that `entry` gives, to stand after it: lines are stored as differences."""
+    form = (entry[0] >> 3) & 15
+    if form in (11, 12):
+        return bytes((0x80 | 10 << 3,)) + entry[1:]
+    if form in (13, 14):
+        at = 1
+        while entry[at] & 64:
+            at += 1
+        return entry[:1] + b"\0" + entry[at + 1 :]
+    return entry
+
+
+def read_table(data: bytes) -> "list[tuple[int, int, int, int, int]]":
+    """(first unit, unit after the last, the handler's, depth of the stack, is the instruction wanted) of each entry."""
+    numbers: "list[int]" = []
+    value = 0
+    for byte in data:
+        value = value << 6 | byte & 63
+        if not byte & 64:
+            numbers.append(value)
+            value = 0
+    return [
+        (numbers[i], numbers[i] + numbers[i + 1], numbers[i + 2], numbers[i + 3] >> 1, numbers[i + 3] & 1)
+        for i in range(0, len(numbers), 4)
+    ]
+
+
+def write_table(table: "list[tuple[int, int, int, int, int]]") -> bytes:
+    data = bytearray()
+    for first, last, target, depth, lasti in table:
+        if first >= last:
+            continue
+        begins = len(data)
+        for value in (first, last - first, target, depth << 1 | lasti):
+            if value >= 64:
+                shift = 6
+                while value >> shift >= 64:
+                    shift += 6
+                while shift:
+                    data.append(64 | value >> shift & 63)
+                    shift -= 6
+            data.append(value & 63)
+        data[begins] |= 128
+    return bytes(data)
