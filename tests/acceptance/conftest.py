@@ -1,5 +1,8 @@
 import pytest
 from acceptance.host import Host
+from acceptance.services import postgres_server, redis_server
+
+__all__ = ["postgres_server", "redis_server"]
 
 
 def pytest_collection_modifyitems(items):

@@ -1,0 +1,161 @@
+"""Real servers for tests, once for each run of pytest (and each of its workers): `redis_server`, `postgres_server`.
+
+Where a server's program is missing, tests that need it are skipped with the reason; in CI (`CI=true`) they fail.
+"""
+
+import glob
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pytest
+
+_READY = 60  # seconds until a server on a busy machine must have said that it is ready
+_TRIES = 5  # a port that was free may be taken by the time it is used
+
+
+class Redis(NamedTuple):
+    host: str
+    port: int
+
+    def url(self, database: int = 0) -> str:
+        return f"redis://{self.host}:{self.port}/{database}"
+
+
+class Postgres(NamedTuple):
+    """A cluster that trusts everyone on the loopback; its user `erp` may create databases."""
+
+    host: str
+    port: int
+    user: str
+    binaries: str  # the folder of `createdb`, `psql` …
+
+    def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
+        return f"{scheme}://{self.user}@{self.host}:{self.port}/{database}"
+
+    def create(self, database: str) -> str:
+        """A new, empty database; its address."""
+        program = os.path.join(self.binaries, "createdb")
+        address = ["--host", self.host, "--port", str(self.port), "--username", self.user]
+        subprocess.run([program, *address, database], check=True, capture_output=True)
+        return self.url(database)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    program = shutil.which("redis-server") or _missing("redis-server")
+    with run_redis(program) as redis:
+        yield redis
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    debian = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))  # which it does not put on PATH
+    initdb = shutil.which("initdb") or (debian[-1] if debian else _missing("PostgreSQL's initdb"))
+    with run_postgres(os.path.dirname(os.path.realpath(initdb))) as postgres:
+        yield postgres
+
+
+@contextmanager
+def run_redis(program: str = "redis-server", port: "int | None" = None) -> Iterator[Redis]:
+    """A server that keeps nothing. `port` is for one that must come back where another was."""
+    folder = tempfile.mkdtemp(prefix="redis-")
+    try:
+        with _on_a_free_port(
+            lambda port: [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+            "ready to accept connections",
+            port,
+        ) as chosen:
+            yield Redis("127.0.0.1", chosen)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def run_postgres(binaries: str) -> Iterator[Postgres]:
+    """PostgreSQL refuses to run as root: it then runs as the user that Debian made for it."""
+    user = _postgres_user() if os.geteuid() == 0 else None
+    folder = tempfile.mkdtemp(prefix="postgres-")  # not pytest's: that is closed to other users
+    try:
+        if user is not None:
+            shutil.chown(folder, user)
+        data = os.path.join(folder, "data")
+        make = [os.path.join(binaries, "initdb"), "-D", data, "-U", "erp", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*make, "--no-locale"], check=True, capture_output=True, user=user, cwd=folder)
+        with _on_a_free_port(
+            lambda port: [
+                os.path.join(binaries, "postgres"), "-D", data, "-p", str(port), "-k", folder, "-F",
+                "-c", "listen_addresses=127.0.0.1",
+            ],
+            "ready to accept connections",
+            user=user,
+        ) as port:  # fmt: skip
+            yield Postgres("127.0.0.1", port, "erp", binaries)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _missing(what: str) -> str:
+    reason = f"{what} is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _postgres_user() -> str:
+    try:
+        return pwd.getpwnam("postgres").pw_name
+    except KeyError:
+        return _missing("PostgreSQL's user `postgres`")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _on_a_free_port(command, ready, port=None, user=None) -> Iterator[int]:
+    for left in reversed(range(_TRIES)):
+        chosen = port or free_port()
+        server = subprocess.Popen(
+            command(chosen), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, user=user, cwd="/"
+        )
+        try:
+            said = _read(server, ready)
+            if said is None:
+                yield chosen
+                return
+            assert left, said
+        finally:
+            server.kill()
+            server.wait()
+            server.stdout.close()
+
+
+def _read(server, ready) -> "str | None":
+    """Reads what the server says for as long as it runs; answers when it is ready (None), or what it said instead."""
+    lines: "list[str]" = []
+    told = threading.Event()
+    came = threading.Event()
+
+    def read():
+        for line in server.stdout:
+            if not told.is_set():
+                lines.append(line)
+            if ready in line.lower():
+                came.set()
+                told.set()
+        told.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    told.wait(_READY)
+    return None if came.is_set() else "".join(lines[-20:]) or "the server said nothing"
