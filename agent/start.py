@@ -315,6 +315,7 @@ HOOKS = {
     "django.core.handlers.asgi": "django",
     "django.core.management": "django",
     "celery.app.trace": "celery",
+    "celery.worker.request": "celery",
 }
 
 

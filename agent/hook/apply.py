@@ -72,6 +72,18 @@ class Applier:
             kept, self._kept = self._kept, []
             self._registries.follow(kept)
 
+    def adopt(self, found: "resolve.Found", module: str, attribute: str) -> None:
+        """Watch `found`, which a framework made at run time, by the monitors of `module.attribute`, which it stands for.
+
+        A monitor that names the function itself comes before.
+        """
+        for monitor in self._monitors_of(module):
+            if any(attribute_in(module, target) == attribute for target in monitor["targets"] if not target["pattern"]):
+                try:
+                    self._patch(monitor, found, sweeping=True)
+                except Exception as error:
+                    self._fail(monitor, found.path, str(error) or type(error).__name__)
+
     def undo(self) -> None:
         for change in reversed(self._undo):
             change.undo()
@@ -136,6 +148,8 @@ class Applier:
             return
         for layer in patch.layers_of(function):
             owner: "Any" = layer.owner
+            if not hasattr(owner, "receiver"):
+                continue  # an integration's own, which monitors nothing
             if owner.name == monitor["name"] and owner.receiver is found.receiver:
                 return  # the same module again, or another way to the same function
             if sweeping or owner.receiver is found.receiver:
