@@ -80,6 +80,8 @@ class MonitorData(TypedDict):
     span: str  # auto | always | never
     subclasses: bool
     owner: str | None
+    exception_text: bool  # whether what exceptions say of themselves may leave
+    quiet_inside: list[str]  # names of monitors that speak for the calls inside theirs
 
 
 class ContextData(TypedDict):

@@ -128,7 +128,9 @@ def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str
     ignored = plan["sentry"]["ignore_errors"] if plan is not None else []
     found += [("never", f"{name}: in sentry.ignore_errors") for name in ignored]
     found += [(severity, f"when {name} leaves the call") for name, severity in monitor["errors"].items()]
-    found.append((monitor["severity"], "when any other exception leaves the call"))
+    found += [("never", f"inside a call that the monitor {name} watches") for name in monitor["quiet_inside"]]
+    text = "" if monitor["exception_text"] else ", without what it says"
+    found.append((monitor["severity"], f"when any other exception leaves the call{text}"))
     if monitor["kind"] == "api":
         found.append((monitor["severity"], "when the response's status is 500 or more, though nothing was raised"))
     found += [

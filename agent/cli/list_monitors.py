@@ -106,6 +106,8 @@ def _also(monitor: MonitorData) -> str:
         "audit" if monitor["audit"] else "",
         f"sample {monitor['sample']:g}" if monitor["sample"] != 1 else "",
         f"span {monitor['span']}" if monitor["span"] != "auto" else "",
+        "" if monitor["exception_text"] else "withholds exception texts",
+        f"quiet inside {', '.join(monitor['quiet_inside'])}" if monitor["quiet_inside"] else "",
         "subclasses" if monitor["subclasses"] else "",
     ]
     return "; ".join(part for part in found if part)

@@ -30,6 +30,7 @@ TYPED = frozenset(
         "subclasses",
         "sample",
         "audit",
+        "exception_text",
     }
 )
 

@@ -96,6 +96,8 @@ class _Builder:
             "span": inherited.span,
             "subclasses": value.get("subclasses", False),
             "owner": owner if isinstance(owner, str) and owner else None,
+            "exception_text": value.get("exception_text", True),
+            "quiet_inside": list(value.get("quiet_inside", ())),
         }
 
     # One key after the other. What the schema has refused is passed over in silence.

@@ -65,6 +65,8 @@ def _values(monitor: MonitorData) -> dict[str, str]:
         "rules": ", ".join(rule["when"]["text"] for rule in monitor["rules"]),
         "audit": "true" if monitor["audit"] else "",
         "exclude": ", ".join(monitor["exclude"]),
+        "exception_text": "" if monitor["exception_text"] else "false",
+        "quiet_inside": ", ".join(monitor["quiet_inside"]),
         "subclasses": "true" if monitor["subclasses"] else "",
         "tags": ", ".join(f"{name}: {value}" for name, value in monitor["tags"].items()),
         "fingerprint": ", ".join(monitor["fingerprint"] or ()),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..observe.event import encode
 from ..observe.redact import text
 from ..observe.scrub import scrub
+from ..observe.sql import without_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,13 +42,6 @@ _SPAN_DATA = (
 _CONTEXTS = frozenset(("trace", "runtime", "os", "device", "app", "profile", "monitor", "flags", "otel", "erp"))
 _HEADERS = frozenset(("event_id", "sent_at", "trace", "sdk"))
 _ITEM_HEADERS = frozenset(("type", "item_count", "content_type"))
-
-_literal = re.compile(
-    r"'(?:[^'\\]|''|\\.)*'?|\$(\w{0,20})\$.*?\$\1\$|\b0x[0-9A-Fa-f]+\b|(?<![\w$%.])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b",
-    re.DOTALL,
-)
-_quoted = re.compile(r'"([^"]*)"?')
-_identifier = re.compile(r"[A-Za-z_][\w$]{0,62}\Z")
 
 
 def envelope(
@@ -219,9 +213,3 @@ def _crumb(crumb: dict[str, Any]) -> dict[str, Any]:
     if isinstance(message, str):
         kept["message"] = without_values(message) if crumb.get("category") == "query" else message
     return kept
-
-
-def without_values(sql: str) -> str:
-    """The statement with its literals as %s; what stands in double quotes stays where it can be a name."""
-    sql = _quoted.sub(lambda found: found.group() if _identifier.match(found.group(1)) else "%s", sql)
-    return _literal.sub("%s", sql)

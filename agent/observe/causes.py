@@ -17,7 +17,7 @@ from ..hook import patch
 from ..model import SEVERITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import CodeType, FrameType, TracebackType
 
     from ..model import MonitorData
@@ -75,6 +75,12 @@ class Severities:
         if self._decide(type(error)) is None or not found:
             return None
         return max(found, key=SEVERITIES.index)
+
+    def expects(self, kind: type[BaseException]) -> bool:
+        """Is it the monitor's own `expect` that makes this exception part of the business?"""
+        if is_control_flow(kind):
+            return False
+        return any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._expected)
 
     def _decide(self, kind: type[BaseException]) -> str | None:
         # The nearest class that anything is said about decides; the monitor's own words come before the global ones.
@@ -134,6 +140,21 @@ def enclosing(frame: FrameType | None) -> list[str]:
                 found.append(operation)
         frame = frame.f_back
     return found[::-1]
+
+
+def enclosing_monitors(frame: FrameType | None) -> Iterator[MonitorData]:
+    """The monitors of the monitored calls that `frame` and its callers are in, innermost first."""
+    trampolines, injected = patch.trampoline_ids, patch.injected_ids
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return
+        key = id(frame.f_code)
+        if key in trampolines or key in injected:
+            layer = patch.trampoline_of(frame.f_code) or patch.injected_in(frame.f_code)
+            monitor = getattr(layer.owner, "monitor", None) if layer is not None else None
+            if monitor is not None:
+                yield monitor
+        frame = frame.f_back
 
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -248,6 +269,7 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
     """Does the traceback, from its first frame down, pass a monitored call to which this is a failure?"""
     entry: TracebackType | None = traceback
     above: set[FrameType] = set()
+    passed: list[str] = []  # the names of the monitors on the way
     handed_on = awaits = False
     first = True
     for _ in range(_DEEPEST):
@@ -259,8 +281,11 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
         handed_on = _is_transport(frame)
         awaits = bool(frame.f_code.co_flags & _CO_COROUTINE)
         owner, inner = _monitor_of(frame)
-        if owner is not None and not (first and owner is probe) and owner.would_report(error, inner):
-            return True
+        if owner is not None:
+            ours = first and owner is probe
+            if not ours and owner.would_report(error, inner) and not owner.is_quiet(traceback.tb_frame, passed):
+                return True
+            passed.append(owner.name)
         first = False
         above.add(frame)
         entry = entry.tb_next

@@ -10,6 +10,8 @@ from __future__ import annotations
 import keyword
 from typing import TYPE_CHECKING, Any
 
+from . import functions
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -208,10 +210,29 @@ def _max(*values: Any) -> Any:
     return max(_lasting(values[0])) if len(values) == 1 else max(*values)
 
 
-_FUNCTIONS = frozenset(("len", "abs", "min", "max", "sum", "round", "any", "all", "str", "int", "float"))
+_FUNCTIONS = frozenset(
+    (
+        "len",
+        "abs",
+        "min",
+        "max",
+        "sum",
+        "round",
+        "any",
+        "all",
+        "str",
+        "int",
+        "float",
+        "list",
+        "type",
+        "host",
+        "statement",
+    )
+)
 
 _HELPERS: dict[str, Any] = {
     "_len": len, "_abs": abs, "_min": _min, "_max": _max, "_sum": _sum, "_round": round, "_any": _any, "_all": _all,
     "_str": str, "_int": int, "_float": float, "_multiply": _multiply, "_remainder": _remainder, "_item": _item,
-    "_lasting": _lasting,
+    "_lasting": _lasting, "_list": functions.names, "_type": functions.kind_of, "_host": functions.host,
+    "_statement": functions.statement,
 }  # fmt: skip

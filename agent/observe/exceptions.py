@@ -31,6 +31,7 @@ def values_of(
     values: list[dict[str, Any]] = []
     seen: set[int] = set()
     frames = _MOST_FRAMES_IN_ALL
+    says = observation.monitor["exception_text"]
     # (exception, where it was found, number of the one it belongs to), nearest first
     waiting: list[tuple[BaseException, str, int | None]] = [(cast("BaseException", observation.exception), "", None)]
     while waiting and len(values) < _MOST_EXCEPTIONS:
@@ -55,7 +56,7 @@ def values_of(
                 trace = stacktrace(passed, observation.frame, own=own, in_app=in_app, limit=limit)
         kind = type(error)
         module, _, name = type_name(kind).rpartition(".")
-        value: dict[str, Any] = {"type": _short_name(kind) or name, "value": exception_text(error)}
+        value: dict[str, Any] = {"type": _short_name(kind) or name, "value": exception_text(error) if says else ""}
         if module:
             value["module"] = type_name(kind)[: -len(value["type"]) - 1] or module
         value["mechanism"] = mechanism

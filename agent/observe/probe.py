@@ -108,6 +108,7 @@ class Probe:
         self._limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
         rate = monitor.get("escalate")
         self._escalation = Escalation(rate[0], rate[1]) if rate else None
+        self._quiet = frozenset(monitor["quiet_inside"])
         self._kind = trampoline.kind_of(self._code)
         self._features = self._decide()
 
@@ -215,7 +216,7 @@ class Probe:
         _busy.now = True
         try:
             frame = sys._getframe(1)
-            if not self._for_us(frame):
+            if not self._for_us(frame) or self._left_to_another(frame):
                 return
             passed = [step for step in self._thresholds if duration > step[0]] or self._thresholds[:1]
             threshold, severity = passed[-1]
@@ -252,7 +253,7 @@ class Probe:
             self._apply_rules(frame, values, duration)
             if self.monitor["kind"] == "api":
                 self._look_at_status(frame, result, duration)
-            if self.monitor["audit"] and self._for_us(frame):
+            if self.monitor["audit"] and self._for_us(frame) and not self._left_to_another(frame):
                 self._admit_and_emit(frame, _AUDIT, None, self.monitor["severity"], result, duration)
         except Exception:
             guard.swallow("checking the rules of " + self.path)
@@ -267,6 +268,22 @@ class Probe:
             return False
         return frame is None or self._for_us(frame)
 
+    def is_quiet(self, frame: FrameType | None, passed: Sequence[str] = ()) -> bool:
+        """Does an enclosing monitor speak for this call? `passed` names some that are known to enclose it, `frame` is
+        one that they and all others called.
+        """
+        if not self._quiet:
+            return False
+        if not self._quiet.isdisjoint(passed):
+            return True
+        return any(monitor["name"] in self._quiet for monitor in causes.enclosing_monitors(frame))
+
+    def _left_to_another(self, frame: FrameType) -> bool:
+        quiet = self.is_quiet(frame.f_back)
+        if quiet:
+            self._count("left-to-another", self.name)
+        return quiet
+
     def _failed(
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
     ) -> None:
@@ -275,6 +292,8 @@ class Probe:
         severity = self._severities.of_error(error)
         if severity is None:
             self._expected(error, traceback, frame, duration)
+            return
+        if self._left_to_another(frame):
             return
         if not causes.raised_here(error, traceback, self) and causes.reported_inside(error, traceback, self):
             return
@@ -301,6 +320,8 @@ class Probe:
             self._count("control-flow", self.name)
             return
         self._count("expected", self.name)
+        if self._rules and any(rule.on_error for rule in self._rules) and self._severities.expects(type(error)):
+            self._apply_rules(frame, self._values(frame, None, error, duration), duration, error)
         if self._escalation is None or not self._escalation.passes(type(error).__qualname__):
             return
         if causes.reported_inside(error, traceback, self):
@@ -325,13 +346,15 @@ class Probe:
                 if rule.failed == 1:
                     self._count("rule-raised", self.name)
                 continue
-            if hit and self._for_us(frame):
+            if hit and self._for_us(frame) and not self._left_to_another(frame):
                 self._admit_and_emit(frame, _RULE, rule.message, rule.severity, values.get("result"), duration, error)
 
     def _look_at_status(self, frame: FrameType, response: object, duration: float) -> None:
         """A server error that raised nothing. The innermost endpoint reports it; what encloses it passes it on."""
         status = getattr(response, "status_code", None)
         if type(status) is int and status >= 500 and self._for_us(frame) and not causes.answered_inside(frame):
+            if self._left_to_another(frame):
+                return
             causes.mark_answered(frame)
             message = "%s answered %d" % (self.monitor["detail"].get("endpoint") or self.operation, status)
             self._admit_and_emit(frame, _RULE, message, self.monitor["severity"], response, duration)
@@ -408,7 +431,7 @@ class Probe:
     ) -> None:
         self._report(
             Observation(
-                monitor=self.monitor,
+                monitor=self._placed(frame.f_back),
                 operation=self.operation,
                 function=self.path,
                 report=report,
@@ -428,6 +451,15 @@ class Probe:
                 inside=within,
             )
         )
+
+    def _placed(self, frame: FrameType | None) -> MonitorData:
+        """The monitor, in the module of the nearest enclosing one that has a module, where it has none of its own."""
+        if self.monitor["module"] is not None:
+            return self.monitor
+        for around in causes.enclosing_monitors(frame):
+            if around["module"] is not None:
+                return {**self.monitor, "module": around["module"], "owner": around["owner"]}
+        return self.monitor
 
 
 def busy() -> bool:

@@ -1,0 +1,76 @@
+"""Functions of expressions that tell what a value is about: none of them gives away what is in it."""
+
+import pytest
+
+from agent.config.expressions import parse
+from agent.observe.evaluate import compile_expression
+
+
+def run(text, value):
+    return compile_expression(parse(text))(value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.example.com/v1/orders?token=s3cret", "api.example.com"),
+        ("http://anna:s3cret@API.example.com:8443/?a=b@c", "api.example.com:8443"),
+        (b"redis://:s3cret@10.0.0.5:6379/0", "10.0.0.5:6379"),
+        ("http://[::1]:80?x=s3cret", "[::1]:80"),
+        ("https://example.com\\s3cret", "example.com"),
+        ("https://example.com#s3cret", "example.com"),
+    ],
+)
+def test_host(url, expected):
+    assert run("host(a)", url) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["s3cret", "/path?s3cret", "https:///s3cret", "http://s3 cret/", "", "http://ü/", None, 5]
+)
+def test_no_host(url):
+    with pytest.raises((ValueError, TypeError)):
+        run("host(a)", url)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT 1", "SELECT %s"),
+        ("select *\n  from t where a = 'it''s' -- s3cret", "select * from t where a = %s"),
+        ('SELECT /* user=s3cret */ "t"."id" FROM t1 WHERE x IN (1, 2.5, 0xff)',
+         'SELECT "t"."id" FROM t1 WHERE x IN (%s, %s, %s)'),
+        ('UPDATE `t` SET `a` = "s3cret" # s3cret', "UPDATE `t` SET `a` = %s"),
+        ("SELECT $$s3cret$$, $x$s3cret", "SELECT %s, %s"),
+        ("INSERT INTO t VALUES ('s3cret", "INSERT INTO t VALUES (%s"),
+        ("SELECT /* s3cret", "SELECT"),
+        (b"select %s, :name, $1 from t", "select %s, :name, $1 from t"),
+    ],
+)  # fmt: skip
+def test_statement(sql, expected):
+    assert run("statement(a)", sql) == expected
+
+
+@pytest.mark.parametrize("sql", [None, 5, ["SELECT 1"], object()])
+def test_no_statement(sql):
+    with pytest.raises(TypeError):
+        run("statement(a)", sql)
+
+
+def test_names_are_keys_or_items_of_what_lies_in_memory():
+    assert run("list(a)", {"email": ["s3cret"]}) == ["email"]
+    assert run("list(a)", (1, 2)) == [1, 2]
+    assert len(run("list(a)", list(range(1000)))) == 100
+
+    class Query:
+        def __iter__(self):
+            raise AssertionError("a query was run")
+
+    for value in (Query(), iter([1]), (x for x in [1]), "text", range(3)):
+        with pytest.raises(TypeError):
+            run("list(a)", value)
+
+
+def test_the_class_of_a_value():
+    assert run("type(a)", ValueError("s3cret")) == "ValueError"
+    assert run("type(a)", parse) == "function"
