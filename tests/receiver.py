@@ -96,13 +96,17 @@ class Receiver:
         certificate: str | None = None,
         failing: float = 0.0,
         forget: bool = False,
+        strict: bool = True,
     ) -> None:
         """`certificate` is a file with a key and a certificate for localhost: then it speaks TLS.
 
         `failing` is the share of requests that fail in one way or another. With `forget` only the log is kept.
+        `strict`: events and transactions must be as Sentry's Relay wants them, or the `with` block raises. Where others
+        than the agent send, that is not the agent's to promise.
         """
         self._failing = failing
         self._forget = forget
+        self._strict = strict
         self._changed = threading.Condition()
         self._answers = list(answers)
         self.default = default
@@ -159,12 +163,23 @@ class Receiver:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._over.set()
         self._server.shutdown()
         self._server.server_close()
         if self._log:
             self._log.close()
+        if kind is None and self._strict:
+            self._ask_relay()
+
+    def _ask_relay(self) -> None:
+        """Everything that came in the form of an event; what tests of delivery make up has no platform."""
+        import relay
+
+        for event in [*self.events, *self.transactions]:
+            if "platform" in event:
+                said = relay.complaints(event)
+                assert not said, (event.get("sdk"), said)
 
     def program(self, *answers: Answer | int, default: Answer | int | None = None) -> None:
         """Replace what is left of the answers."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-SCRUBBED = "[scrubbed]"
+#: Sentry's own word for it: what says so is not looked at again by a server.
+SCRUBBED = "[Filtered]"
 
 #: No text is longer than this when it leaves.
 LONGEST = 8_000

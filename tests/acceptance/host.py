@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import relay
+
 from agent import start
 from agent.deliver import wire
 
@@ -67,6 +69,8 @@ class Host:
         found = []
         for data in self.envelopes():
             found += [json.loads(item.payload) for item in wire.decode(data).items if item.type == "event"]
+        for event in found:
+            assert not relay.complaints(event), relay.complaints(event)
         return found
 
     def status(self) -> "list[dict]":

@@ -82,7 +82,7 @@ def test_a_request_is_described_without_its_values():
     facts = facts_of(request, 200)
     assert facts["request"] == {
         "method": "POST",
-        "path": "/orders/5/[scrubbed]/",
+        "path": "/orders/5/[Filtered]/",
         "route": "orders/<int:pk>/<token>/",
         "view": "sales.views.order",
         "parameters": ["page", "q", "b[]"],

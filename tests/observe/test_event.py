@@ -109,7 +109,7 @@ def test_a_rule_speaks_with_what_was_captured():
         )
     )
     assert made["logentry"]["formatted"] == (
-        "Order 12 of {order_id} {unknown} {{x}} {order_id.real} {order_id!r} [scrubbed] {0}"
+        "Order 12 of {order_id} {unknown} {{x}} {order_id.real} {order_id!r} [Filtered] {0}"
     )
     assert made["logentry"]["message"] == message
     assert made["fingerprint"] == ["create_order", "rule", message]
@@ -273,7 +273,7 @@ def test_the_user_is_an_id_unless_configured():
 def test_the_request_shows_names_not_values():
     request = {"method": "GET", "path": "/o/1/", "parameters": ["page", "token"], "route": "o/<id>/", "status": 200}
     made = built(an_observation(report="audit"), context={"request": request})
-    assert made["request"] == {"method": "GET", "url": "/o/1/", "query_string": [["page", ""], ["token", "[scrubbed]"]]}
+    assert made["request"] == {"method": "GET", "url": "/o/1/", "query_string": [["page", ""], ["token", "[Filtered]"]]}
     assert made["contexts"]["request"]["route"] == "o/<id>/"
 
 
@@ -284,7 +284,7 @@ def test_tags_fit_sentry():
     names = set(made["tags"])
     assert all(len(name) <= 32 and name.isascii() for name in names)
     assert all(len(value) <= 200 and "\n" not in value for value in made["tags"].values())
-    assert made["tags"]["api_key"] == "[scrubbed]"
+    assert made["tags"]["api_key"] == "[Filtered]"
 
 
 def test_equal_input_gives_equal_bytes():

@@ -126,9 +126,9 @@ def test_what_a_person_needs_stays(text):
 )
 def test_names_of_secrets_are_known_however_they_are_spelt(name):
     assert redact.is_secret(name)
-    assert scrub.scrub_json({name: "x1"}) == {name: "[scrubbed]"}
-    assert scrub.scrub_json([{"deep": [[name, 12]]}]) == [{"deep": [[name, "[scrubbed]"]]}]
-    assert scrub.scrub_json({"name": name, "value": {"a": "x1"}})["value"] == "[scrubbed]"
+    assert scrub.scrub_json({name: "x1"}) == {name: "[Filtered]"}
+    assert scrub.scrub_json([{"deep": [[name, 12]]}]) == [{"deep": [[name, "[Filtered]"]]}]
+    assert scrub.scrub_json({"name": name, "value": {"a": "x1"}})["value"] == "[Filtered]"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ _pieces = st.sampled_from(
         "PRIVATE KEY",
         "-----BEGIN ",
         "-----",
-        "[scrubbed]",
+        "[Filtered]",
         "[email]",
         "[token]",
         "%40",
@@ -310,4 +310,4 @@ def test_a_private_key_that_spans_source_lines_goes_whole():
 
 def test_source_lines_stay_readable():
     source = ["user = authenticate(username=name, password=password)", "password = 'hunter2'", "token: str = get()"]
-    assert redact.lines(source, 200) == [source[0], "password = [scrubbed]", source[2]]
+    assert redact.lines(source, 200) == [source[0], "password = [Filtered]", source[2]]
