@@ -5,8 +5,9 @@ costs a call that succeeds nothing at all. Where a clock or a span is wanted, th
 stack when the function begins, below everything that its body does, and what follows a success is put before each
 return. Inserted code stands on no line, so that debuggers, coverage and profilers pass over it.
 
-CPython 3.11 to 3.13: from 3.11 on, exception handling is a table beside the code and jumps are relative. `inject` says
-None where it does not apply (docs/instrumentation.md says why), and the trampoline does the work.
+So on CPython 3.11 to 3.13, where exception handling is a table beside the code and jumps are relative; `blocks` does
+the same for 3.9 and 3.10. `inject` says None where it does not apply (docs/instrumentation.md says why), and the
+trampoline does the work.
 """
 
 import os
@@ -14,7 +15,7 @@ import sys
 from types import CodeType
 from typing import NamedTuple
 
-from . import tables, trampoline
+from . import blocks, tables, trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Operations by version: what we emit, what we look for. A test compares them with the interpreter's own tables.
 _TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
+    (3, 9): {**blocks.TABLE, "store": (125, 126), "store_two": ()},
+    (3, 10): {**blocks.TABLE, "store": (125, 126), "store_two": ()},
     (3, 11): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
         "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
@@ -58,6 +61,7 @@ _OPS: "dict[str, Any]" = _TABLES.get(sys.version_info[:2], {})
 #: Can this interpreter's bytecode be injected into? AGENT_INJECTION=0 switches to trampolines throughout.
 AVAILABLE = bool(_OPS) and sys.implementation.name == "cpython" and os.environ.get("AGENT_INJECTION") != "0"
 
+_IN_BLOCKS = sys.version_info < (3, 11)
 _SUBTRACT = 10
 _EMPTY: "tuple[int, ...]" = ()
 
@@ -103,11 +107,12 @@ def inject(
     if not AVAILABLE or features.wrap:
         return None
     suspends: "dict[int, int]" = {}
-    if (clocked or features.span) and kind not in (trampoline.FUNCTION, trampoline.COROUTINE):
+    suspended = (clocked or features.span) and kind not in (trampoline.FUNCTION, trampoline.COROUTINE)
+    if suspended:
         # The time that a generator runs is not the time that it lives: its clock stops at each yield.
         if kind != trampoline.GENERATOR or features.span:
             return None
-        depths = _yields(code)
+        depths = {} if _IN_BLOCKS else _yields(code)
         if depths is None:
             return None
         suspends = depths
@@ -116,12 +121,14 @@ def inject(
     read.update(features.check or ())
     if read and _changes(code, read):
         return None  # by then, the arguments would be gone
-    consts = code.co_consts
-    snippets = _snippets_for(len(consts), features)
     values: "dict[str, object]" = {
         "clock": clock, "fail": fail, "slow": slow, "limit": limit, "check": check, "enter": enter, "leave": leave,
         "no start": 0.0, "true": True, "false": False,
     }  # fmt: skip
+    if _IN_BLOCKS:
+        return blocks.inject(code, features, values, clocked=clocked, suspends=suspended)
+    consts = code.co_consts
+    snippets = _snippets_for(len(consts), features)
     stack = max(code.co_stacksize + 3 * bool(suspends), 8 + len(features.check or ())) + snippets.below
     return _assemble(code, snippets, consts + tuple([values[name] for name in snippets.constants]), stack, suspends)
 

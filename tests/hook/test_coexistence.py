@@ -199,7 +199,14 @@ def test_a_tracer_sees_the_same_events(settings, how):
     source = SHOP + "def g(n):\n for i in range(n):\n  yield i\n return 1\n"
     plain = events(module(source))
     shop, _ = watched(source, "shop.f", "shop.g", **settings)
-    assert events(shop) == plain
+    got = events(shop)
+    if sys.version_info < (3, 10):  # is told of every handler; ours stands on the line of `def`: docs/limits.md
+        first = shop.f.__code__.co_firstlineno
+        assert got.count(("line", first)) == 1
+        failed = got.index(("line", first))
+        assert (got[failed + 1], plain[failed][0]) == (("return", first), "return")
+        got[failed : failed + 2] = [plain[failed]]
+    assert got == plain
 
 
 # Copies.

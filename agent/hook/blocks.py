@@ -1,0 +1,330 @@
+"""The monitor inside a function's own bytecode on CPython 3.9 and 3.10, where handlers are a stack of blocks.
+
+The function begins with a block of ours, which is the outermost and is left before each return. Its handler stands at
+the end. What has to be remembered (the clock's start, the span) lies in local variables that have no name: `co_nlocals`
+counts more of them than `co_varnames` holds, so that `locals()`, debuggers and `inspect` see those of the source.
+
+Jumps are absolute, in bytes (3.9) or in instructions (3.10). `inject.inject` decides what applies and calls this.
+"""
+
+import sys
+from types import CodeType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .trampoline import Features
+
+#: Operations that are the same in both versions; a test compares them with the interpreter's own tables.
+TABLE: "dict[str, Any]" = {
+    "POP_TOP": 1, "ROT_TWO": 2, "DUP_TOP": 4, "BINARY_SUBTRACT": 24, "YIELD_FROM": 72, "RETURN_VALUE": 83,
+    "YIELD_VALUE": 86, "POP_BLOCK": 87, "LOAD_CONST": 100, "COMPARE_OP": 107, "POP_JUMP_IF_FALSE": 114,
+    "SETUP_FINALLY": 122, "LOAD_FAST": 124, "STORE_FAST": 125, "CALL_FUNCTION": 131, "SETUP_WITH": 143,
+    "EXTENDED_ARG": 144, "SETUP_ASYNC_WITH": 154, "RERAISE": 48 if sys.version_info < (3, 10) else 119,
+    "RAISE_VARARGS": 130, "POP_EXCEPT": 89, "END_ASYNC_FOR": 54,
+    "relative": (93, 110, 122, 143, 154), "absolute": (111, 112, 113, 114, 115, 121),
+    "always": (110, 113), "greater": 4,
+}  # fmt: skip
+_GEN_START = 129  # 3.10 only
+_OLDEST = sys.version_info < (3, 10)
+#: What the argument of a jump counts, for each code unit.
+_SCALE = 2 if _OLDEST else 1
+#: A frame has room for 20 blocks, and the interpreter dies of one more; two are ours.
+_MOST_BLOCKS = 18
+#: Differences of lines in 3.10's table.
+_NO_LINE, _SAME_LINE = 128, 0
+
+_SETUPS = (TABLE["SETUP_FINALLY"], TABLE["SETUP_WITH"], TABLE["SETUP_ASYNC_WITH"])
+_RELATIVE = frozenset(TABLE["relative"])
+_JUMPS = frozenset(TABLE["relative"] + TABLE["absolute"])
+_RETURN, _YIELD, _EXTENDED = TABLE["RETURN_VALUE"], TABLE["YIELD_VALUE"], TABLE["EXTENDED_ARG"]
+_INTERESTING = bytes([op in _JUMPS or op in (_RETURN, _YIELD) for op in range(256)])
+#: What follows these is not reached from them: return, raise, jumps.
+_ENDS = (_RETURN, TABLE["RAISE_VARARGS"], TABLE["RERAISE"], *TABLE["always"])
+_LEAVES = (TABLE["POP_BLOCK"], TABLE["POP_EXCEPT"], TABLE["END_ASYNC_FOR"])
+
+
+def inject(
+    code: CodeType, features: "Features", values: "dict[str, object]", *, clocked: bool, suspends: bool
+) -> "CodeType | None":
+    """`code` with the monitor in it, or None.
+
+    `values` are the constants by their names in `inject.inject`. `clocked`: it needs the start; `suspends`: and it is a
+    generator, so that its clock has to stop at each yield.
+    """
+    body = code.co_code
+    ops = body[::2]
+    if suspends and TABLE["YIELD_FROM"] in ops:
+        return None  # one operation, which leaves and enters the frame by itself
+    if sum(map(ops.count, _SETUPS)) > _MOST_BLOCKS and _blocks(body, ops) > _MOST_BLOCKS:
+        return None
+    moved = _Moved(body, ops, parts := _Parts(code, features, clocked, room=2), suspends)
+    if len(moved.code) * _SCALE // 2 > 65535:  # our own jumps need more room for where they go
+        moved = _Moved(body, ops, parts := _Parts(code, features, clocked, room=3), suspends)
+    depth = max(code.co_stacksize + 10 * suspends, 10, 4 + len(features.check or ()))
+    changes: "dict[str, Any]" = {
+        "co_code": moved.code,
+        "co_consts": code.co_consts + tuple([values[name] for name in parts.constants]),
+        "co_nlocals": code.co_nlocals + clocked + features.span,
+        "co_varnames": _Names(code.co_varnames) if clocked or features.span else code.co_varnames,
+        "co_stacksize": depth,
+    }
+    if _OLDEST:
+        changes["co_lnotab"] = _moved_lnotab(code.co_lnotab, moved)
+    else:
+        changes["co_linetable"] = _moved_linetable(code.co_linetable, moved)
+    return code.replace(**changes)
+
+
+def _op(name: str, argument: int = 0) -> bytes:
+    return _instruction(TABLE[name], argument)
+
+
+def _instruction(op: int, argument: int, units: int = 1) -> bytes:
+    """An operation with its argument, in at least so many code units."""
+    code = bytes((op, argument & 255))
+    while argument > 255 or len(code) < 2 * units:
+        argument >>= 8
+        code = bytes((_EXTENDED, argument & 255)) + code
+    return code
+
+
+class _Names(tuple):  # type: ignore[type-arg]
+    """`co_varnames` for those who look up by number what an instruction names (`dis`, and whoever builds on it)."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: "Any") -> "Any":
+        if type(index) is int and index >= len(self):
+            return ".agent"
+        return tuple.__getitem__(self, index)
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        return tuple, (list(self),)
+
+
+class _Parts:
+    """What is inserted, for one function. `constants` names what is appended to its own constants, in order."""
+
+    def __init__(self, code: CodeType, features: "Features", clocked: bool, room: int) -> None:
+        self.room = room  # of a jump of ours, in code units
+        self.constants: "list[str]" = []
+        self._own = len(code.co_consts)
+        self._start = _op("LOAD_FAST", code.co_nlocals)
+        self._features = features
+        span = code.co_nlocals + clocked
+        reading = self._call("clock") if clocked else b""
+        #: Makes time since a start of a start, and the other way round.
+        self.turn = reading + self._start + _op("BINARY_SUBTRACT") + _op("STORE_FAST", code.co_nlocals)
+        self.before = reading + _op("STORE_FAST", code.co_nlocals) if clocked else b""
+        if features.span:
+            self.before += self._call("enter") + _op("STORE_FAST", span)
+        self._left = self._fails = b""
+        if features.span:
+            token = _op("LOAD_FAST", span)
+            self._left = self._call("leave", token + self._constant("false"), 2) + _op("POP_TOP")
+            self._fails = self._call("leave", token + self._constant("true"), 2) + _op("POP_TOP")
+        self._elapsed = self._slow = self._check = b""
+        result = _op("DUP_TOP")
+        if features.threshold:
+            self._elapsed = reading + self._start + _op("BINARY_SUBTRACT") + self._constant("limit")
+            self._elapsed += _op("COMPARE_OP", TABLE["greater"])
+            self._slow = result + self._constant("slow") + _op("ROT_TWO") + self._start + _op("ROT_TWO")
+            self._slow += _op("CALL_FUNCTION", 2) + _op("POP_TOP")
+        if features.check is not None:
+            arguments = self._start + b"".join([_op("LOAD_FAST", position) for position in features.check])
+            self._check = result + self._constant("check") + _op("ROT_TWO") + arguments
+            self._check += _op("CALL_FUNCTION", 2 + len(features.check)) + _op("POP_TOP")
+        start = self._start if clocked else self._constant("no start")
+        #: On the stack: what was being handled before, the exception, three each; the block of our handler stands.
+        self.handler = self._call("fail", start, 1) + _op("POP_TOP") + self._fails + _op("RERAISE", not _OLDEST)
+        self.thrown = self.turn + _op("RERAISE", not _OLDEST)
+
+    def _constant(self, name: str) -> bytes:
+        if name not in self.constants:
+            self.constants.append(name)
+        return _op("LOAD_CONST", self._own + self.constants.index(name))
+
+    def _call(self, name: str, arguments: bytes = b"", number: int = 0) -> bytes:
+        return self._constant(name) + arguments + _op("CALL_FUNCTION", number)
+
+    def epilogue(self, unit: int) -> bytes:
+        """What stands before a return, at `unit`, with the result on the stack. Its size is always the same."""
+        code = _op("POP_BLOCK") + self._left
+        if self._slow:
+            code += self._elapsed
+            end = unit + len(code + self._slow) // 2 + self.room
+            code += _instruction(TABLE["POP_JUMP_IF_FALSE"], end * _SCALE, self.room) + self._slow
+        return code + self._check
+
+    def block(self, unit: int, handler: int) -> bytes:
+        """A block whose handler stands at `handler`; itself it stands at `unit`."""
+        return _instruction(TABLE["SETUP_FINALLY"], (handler - unit - self.room) * _SCALE, self.room)
+
+
+class _Moved:
+    """The code with the parts in it, its jumps going where they went. `position` says where an old unit has come to."""
+
+    def __init__(self, body: bytes, ops: bytes, parts: _Parts, suspends: bool) -> None:
+        self.begin = begin = int(not _OLDEST and ops[0] == _GEN_START)
+        self.inserted = len(parts.before) // 2 + parts.room
+        returns: "list[int]" = []
+        yields: "list[int]" = []
+        jumps: "list[tuple[int, int, int, int]]" = []  # first unit, its own, operation, target
+        marks = ops.translate(_INTERESTING)
+        at = marks.find(1)
+        while at >= 0:
+            op, argument, first, shift = ops[at], body[2 * at + 1], at, 8
+            if op == _RETURN:
+                returns.append(at)
+            elif op == _YIELD:
+                yields.append(at)
+            else:
+                while first and ops[first - 1] == _EXTENDED:
+                    first -= 1
+                    argument |= body[2 * first + 1] << shift
+                    shift += 8
+                jumps.append((first, at, op, argument // _SCALE + (at + 1 if op in _RELATIVE else 0)))
+            at = marks.find(1, at + 1)
+        if not suspends:
+            yields = []
+        growth = {begin: self.inserted}
+        ending = len(parts.epilogue(0)) // 2
+        turn = len(parts.turn) // 2
+        for at in returns:
+            growth[at + 1] = growth.get(at + 1, 0) + ending
+        for at in yields:  # turn, block | yield | leave the block, turn
+            growth[at + 1] = growth.get(at + 1, 0) + turn + parts.room + 1 + turn
+        sizes = {first: at + 1 - first for first, at, *_ in jumps}
+        units = len(ops) + 1
+        position = _positions(growth, units)
+
+        def argument_of(at: int, op: int, target: int) -> int:
+            return (position[target] - (position[at + 1] if op in _RELATIVE else 0)) * _SCALE
+
+        grown = True
+        while grown:  # a longer jump moves what others jump over
+            grown = False
+            for first, at, op, target in jumps:
+                size = len(_instruction(op, argument_of(at, op, target))) // 2
+                if size > sizes[first]:
+                    growth[first + 1] = growth.get(first + 1, 0) + size - sizes[first]
+                    sizes[first] = size
+                    grown = True
+            if grown:
+                position = _positions(growth, units)
+        self.end = end = position[units - 1]
+        thrown = end + len(parts.handler) // 2
+        edits = [(begin, begin, parts.before + parts.block(position[begin] - parts.room, end))]
+        edits += [(at, at, parts.epilogue(position[at])) for at in returns]
+        for at in yields:
+            block = parts.block(position[at] + turn, thrown)
+            edits += [(at, at + 1, parts.turn + block + body[2 * at : 2 * at + 2] + _op("POP_BLOCK") + parts.turn)]
+        for first, at, op, target in jumps:
+            edits.append((first, at + 1, _instruction(op, argument_of(at, op, target), sizes[first])))
+        edits.sort(key=lambda edit: edit[:2])
+        pieces = []
+        done = 0
+        for first, stop, new in edits:
+            pieces += [body[2 * done : 2 * first], new]
+            done = stop
+        pieces += [body[2 * done :], parts.handler]
+        if yields:
+            pieces.append(parts.thrown)
+        self.code = b"".join(pieces)
+        self.position = position
+
+
+def _blocks(body: bytes, ops: bytes) -> int:
+    """How many blocks the function has at once, at most."""
+    known: "dict[int, int]" = {}
+    pending = [(0, 0)]
+    while pending:
+        unit, depth = pending.pop()
+        argument = 0
+        while unit not in known:
+            known[unit] = depth
+            op = ops[unit]
+            argument = argument << 8 | body[2 * unit + 1]
+            unit += 1
+            if op == _EXTENDED:
+                continue
+            if op in _SETUPS:
+                depth += 1  # also in its handler, where a block remembers what was handled before
+            if op in _JUMPS:
+                pending.append((argument // _SCALE + (unit if op in _RELATIVE else 0), depth))
+            if op in _ENDS:
+                break
+            depth -= op in _LEAVES
+            argument = 0
+    return max(known.values())
+
+
+def _positions(growth: "dict[int, int]", units: int) -> "list[int]":
+    """The new position of each unit, where `growth` says by how much the code grows before it."""
+    position: "list[int]" = []
+    at = shift = 0
+    for unit in sorted(growth):
+        position.extend(range(at + shift, unit + shift))
+        shift += growth[unit]
+        at = unit
+    position.extend(range(at + shift, units + shift))
+    return position
+
+
+def _moved_lnotab(table: bytes, moved: _Moved) -> bytes:
+    """The table of 3.9: differences of byte offsets and of lines, in pairs (CPython, Objects/lnotab_notes.txt).
+
+    What we put at the beginning counts to the first line: a tracer is told of a line where its first instruction runs,
+    and not again. Of a handler it is always told, so ours stands on the line of `def`, which is nobody's to be covered.
+    """
+    lines = bytearray()
+    unit = at = line = 0
+    entries: "list[tuple[int, int]]" = []
+    for i in range(0, len(table), 2):
+        unit += table[i] // 2
+        if not table[i + 1]:
+            continue
+        entries.append((2 * moved.position[unit] if unit > moved.begin else 0, table[i + 1]))
+        line += table[i + 1] - (table[i + 1] >> 7 << 8)
+    entries += [(2 * moved.end, 256 - 128)] * (line // 128) + [(2 * moved.end, -(line % 128) & 255)] * bool(line % 128)
+    for to, difference in entries:
+        while to - at > 254:
+            lines += b"\xfe\0"
+            at += 254
+        lines += bytes((to - at, difference))
+        at = to
+    return bytes(lines)
+
+
+def _moved_linetable(table: bytes, moved: _Moved) -> bytes:
+    """The table of 3.10: how many bytes, and by how much their line differs (PEP 626).
+
+    What we put at the beginning and at the end stands on no line. What stands before a return belongs to it, because a
+    tracer would take the return itself for a new line otherwise.
+    """
+    lines = bytearray()
+    unit = at = 0
+    for i in range(0, len(table), 2):
+        until, line = unit + table[i] // 2, table[i + 1]
+        if unit <= moved.begin < until:
+            lines += _range(moved.begin - unit, line) + _range(moved.inserted, _NO_LINE)
+            if moved.begin > unit:
+                line = _SAME_LINE if line != _NO_LINE else line
+            at = moved.position[moved.begin]
+        to = moved.position[until] - moved.inserted * (until == moved.begin)
+        lines += _range(to - at, line) if until > unit else table[i : i + 2]
+        unit, at = until, to
+    return bytes(lines + _range(len(moved.code) // 2 - at, _NO_LINE))
+
+
+def _range(units: int, line: int) -> bytes:
+    """Entries for so many code units, of which one entry holds at most 127."""
+    entries = bytearray()
+    while units > 0:
+        here = min(units, 127)
+        entries += bytes((2 * here, line))
+        units -= here
+        line = line if line == _NO_LINE else _SAME_LINE
+    return bytes(entries)
