@@ -14,7 +14,8 @@ from .config import cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
+    from typing import Any
 
     from .engine import Engine
     from .hook.finder import Finder
@@ -34,7 +35,7 @@ class _Wanted:
         self._packages = index.top_packages
 
     def __contains__(self, name: object) -> bool:
-        if name in start.HOOKS:
+        if name in start.HOOKS or name == "runpy":
             return True
         return str(name).partition(".")[0] in self._packages and name in self._index
 
@@ -47,6 +48,7 @@ class Agent:
         self.state = state
         self.finder: "Finder | None" = None
         self._engine: "Engine | None" = None
+        self._undo: "list[Any]" = []
 
     def engine(self) -> "Engine":
         if self._engine is None:
@@ -66,13 +68,16 @@ class Agent:
 
         wanted = _Wanted(self.index)
         self.finder = finder.Finder(wanted, self.index.roots, self._imported, guard.swallow)
+        self.finder.on_wait, self.finder.on_code = self._look_again, self._follow
         if instead_of is not None and instead_of in sys.meta_path:
             sys.meta_path[sys.meta_path.index(instead_of)] = self.finder
         else:
             finder.install(self.finder)
         for name, module in list(sys.modules.items()):
-            if name in wanted:
+            if name in wanted and name != "__main__":
                 self.finder.loaded(name, module)
+        if any(name in self.index for name in start.program()):
+            self._follow()
 
     def uninstall(self) -> None:
         """Undo everything: the finder, the patches, the hooks."""
@@ -83,14 +88,49 @@ class Agent:
         if self._engine is not None:
             self._engine.close()
             self._engine.undo()
+        while self._undo:
+            self._undo.pop().undo()
 
     def _imported(self, name: str, module: "ModuleType") -> None:
+        if name == "runpy":
+            self._read_files(module)
+            return
         engine = self.engine()
         engine.imported(name, module)
         if guard.DEBUG:
             guard.step("monitors of %s applied" % name)
+        self._remember(engine)
+
+    def _remember(self, engine: "Engine") -> None:
         if self.finder is not None:
             self.finder.every_module = engine.follows_subclasses
+            self.finder.waits = engine.waits
+
+    def _look_again(self) -> None:
+        """Something is imported, and what monitors name may have been set since the last time."""
+        engine = self.engine()
+        engine.look_again()
+        self._remember(engine)
+
+    def _follow(self, code: "CodeType | None" = None) -> None:
+        """A program is about to run: this code, or what Python runs as `__main__`."""
+        from .hook.main_module import Follower
+
+        if self.finder is not None:
+            self.finder.follower = Follower(self.index.monitors_of, self._defined, guard.swallow)
+            self.finder.follower.follow(code)
+
+    def _read_files(self, runpy: "ModuleType") -> None:
+        from .hook.main_module import FileReader
+
+        self._undo.append(FileReader(runpy, self.index, self._follow, guard.swallow))
+
+    def _defined(self, name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
+        engine = self.engine()
+        engine.defined(name, namespace, names)
+        self._remember(engine)
+        if names is None and self.finder is not None:
+            self.finder.follower = None
 
 
 #: The agent of this process, if it was started and has something to do.

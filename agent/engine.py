@@ -48,6 +48,10 @@ class Engine:
     def follows_subclasses(self) -> bool:
         return self.applier.follows_subclasses
 
+    @property
+    def waits(self) -> bool:
+        return self.applier.waits
+
     def imported(self, name: str, module: "ModuleType") -> None:
         """A module that a monitor or an integration names has just been run."""
         self.applier.imported(name, module)
@@ -56,6 +60,18 @@ class Engine:
             self.health.record("problem", note)
         self._said = len(self._index.notes)
         self.health.flush()
+
+    def defined(self, name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
+        """A program that monitors know as `name` has defined `names`; None: it will define no more."""
+        from .hook.main_module import module_in
+
+        self.applier.defined(name, module_in(namespace), names)
+        self.health.flush()
+
+    def look_again(self) -> None:
+        """For what was not there when its module had run."""
+        if self.applier.retry():
+            self.health.flush()
 
     def sink(self) -> "Sink":
         """Where reports go; made with the first one."""

@@ -260,6 +260,40 @@ def open_plan(file: str, path: str) -> "PlanFile | None":
         os.close(descriptor)
 
 
+def program_names(file: str) -> "list[str]":
+    """What the file of a program would be called if it were imported.
+
+    "close" for bin/close.py; and "erp.bin.close" where it lies in packages. Nothing for a file without .py, which
+    cannot be imported, nor where a package of that name lies beside it, which would be imported instead.
+    """
+    if not file or file in ("-c", "-m"):
+        return []
+    folder, name = os.path.split(os.path.abspath(file))
+    if not name.endswith(".py"):
+        if not os.path.isdir(file):
+            return []
+        folder, name = os.path.join(folder, name), "__main__.py"
+    name = name[:-3]
+    names = [name] if name != "__main__" and not os.path.isdir(os.path.join(folder, name)) else []
+    whole = name
+    while os.path.exists(os.path.join(folder, "__init__.py")):
+        folder, package = os.path.split(folder)
+        whole = package + "." + whole
+    return [*names, whole] if whole != name else names
+
+
+def program() -> "list[str]":
+    """The names that monitors may have for what this process is going to run as `__main__`; none once it runs."""
+    if "__file__" in sys.modules["__main__"].__dict__:
+        return []
+    return ["__main__", *program_names(sys.argv[0] if sys.argv else "")]
+
+
+def _runs_others() -> bool:
+    """Is runpy imported to run files later on, as multiprocessing does, and not by Python itself to run the program?"""
+    return "__file__" in sys.modules["__main__"].__dict__ or sys.argv[:1] == ["-c"]
+
+
 class Lookout:
     """Stands on `sys.meta_path` until a module that a monitor names is imported, and then gives way to the Finder.
 
@@ -281,7 +315,7 @@ class Lookout:
                 # Another finder has put itself in front: what it finds we would never see.
                 finders.insert(0, self)
                 del finders[finders.index(self, 1)]
-            if name not in HOOKS:
+            if name not in HOOKS and not (name == "runpy" and _runs_others()):
                 packages = self._packages
                 if packages is None:
                     packages = self._packages = plan.top[0]
@@ -365,7 +399,8 @@ def look_out(path: str, state: str) -> "Lookout | None":
             return None
     lookout = Lookout(state, plan)
     sys.meta_path.insert(0, lookout)
-    if plan.header[4]:  # a module that is imported before the agent, or by the agent itself, is named
+    # A module that is imported before the agent, or by it, is named; or the program, which no import tells of.
+    if plan.header[4] or any(name in plan for name in program()):
         lookout.give_way()
     return lookout
 

@@ -11,6 +11,7 @@ from types import FunctionType, ModuleType
 from ..errors import CannotPatch
 from ..wildcards import matches, segment_match
 from . import patch, registries, resolve
+from .paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ class Applier:
         self._record = record
         self._undo: "list[patch.Layer | patch.Placed | _Partial]" = []
         self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData]]" = {}
+        self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
         self._failed: "set[tuple[str, str, str]]" = set()
         self._families: "list[tuple[MonitorData, resolve.Found]]" = []
         self._placed: "set[tuple[str, int]]" = set()
         self._registries = registries.Registries()
         self._kept: "list[tuple[CodeType, FunctionType]]" = []  # patched just now, and known by their code elsewhere
+        self._programs: "dict[str, ModuleType]" = {}  # what runs as a program, by the names that monitors have for it
 
     @property
     def follows_subclasses(self) -> bool:
@@ -55,17 +58,18 @@ class Applier:
 
     def imported(self, name: str, module: ModuleType) -> None:
         """`module` has just been run under `name`."""
-        monitors = list(self._monitors_of(name))
-        for monitor in monitors:
-            for target in monitor["targets"]:
-                if not target["pattern"]:
-                    self._apply(name, module, monitor, target)
-        # What a person named one by one comes before what a pattern sweeps up.
-        for monitor in monitors:
-            for target in monitor["targets"]:
-                if target["pattern"]:
-                    self._apply_pattern(name, module, monitor, target)
-        self._retry(name)
+        self._apply_all(name, module, None)
+        self.retry(name)
+        self._follow()
+
+    def defined(self, name: str, module: ModuleType, names: "set[str] | None") -> None:
+        """`names` now stand in `module`, a program that monitors know as `name`; None: it will define no more."""
+        self._programs[name] = module
+        self._apply_all(name, module, names)
+        self._follow()
+
+    def _follow(self) -> None:
+        """What patched functions bring with them: overriding methods, and who knows them by their code."""
         for monitor, found in list(self._families):
             self._visit_subclasses(monitor, found)
         if self._kept:
@@ -84,38 +88,80 @@ class Applier:
                 except Exception as error:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
+    def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None") -> None:
+        monitors = list(self._monitors_of(name))
+        for monitor in monitors:
+            for target in monitor["targets"]:
+                if not target["pattern"]:
+                    self._apply(name, module, monitor, target, names)
+        # What a person named one by one comes before what a pattern sweeps up.
+        for monitor in monitors:
+            for target in monitor["targets"]:
+                if target["pattern"]:
+                    self._apply_pattern(name, module, monitor, target, names)
+
     def undo(self) -> None:
         for change in reversed(self._undo):
             change.undo()
         self._undo.clear()
         self._registries.undo()
 
-    def _retry(self, imported: str) -> None:
-        for (name, _, _), (monitor, target) in list(self._pending.items()):
-            module = sys.modules.get(name)
-            if name != imported and isinstance(module, ModuleType):
-                self._apply(name, module, monitor, target)
+    @property
+    def waits(self) -> bool:
+        """Are there targets that were not there when their module had run?"""
+        return bool(self._pending)
 
-    def _apply(self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData") -> None:
+    def retry(self, imported: str = "") -> bool:
+        """Look again for what was not there, in all modules but `imported`; answers whether anything has changed."""
+        acted = False
+        for name, heads in list(self._heads.items()):
+            module = self._programs.get(name) or sys.modules.get(name)
+            if name == imported or not resolve.is_a(module, ModuleType):
+                continue
+            assert module is not None
+            if heads.isdisjoint(resolve.namespace(module)):
+                continue  # which costs an import next to nothing, however many targets wait
+            acted = True
+            for key, (monitor, target) in list(self._pending.items()):
+                if key[0] == name:
+                    self._apply(name, module, monitor, target, None)
+        return acted
+
+    def _wait(self, key: "tuple[str, str, str]", head: str, monitor: "MonitorData", target: "TargetData") -> None:
+        self._pending[key] = (monitor, target)
+        self._heads.setdefault(key[0], set()).add(head)
+
+    def _wait_no_more(self, key: "tuple[str, str, str]") -> None:
+        if self._pending.pop(key, None) is not None and not any(other[0] == key[0] for other in self._pending):
+            self._heads.pop(key[0], None)
+
+    def _apply(
+        self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData", names: "set[str] | None"
+    ) -> None:
         attribute = attribute_in(name, target)
         if attribute is None:
             return
+        head = attribute.partition(".")[0]
+        if names is not None and head not in names:
+            return
         key = (name, monitor["name"], target["path"])
         try:
-            found = resolve.resolve(module, attribute)
+            found = resolve.resolve(module, attribute, name)
+            if name == "__main__" and not resolve.is_defined_in(found, module):
+                raise resolve.NotThere("this program does not itself define it")
             self._patch(monitor, found, sweeping=False)
         except resolve.InSubmodule:
             return
         except resolve.NotThere as missing:
             if key not in self._pending:
-                self._pending[key] = (monitor, target)
+                self._wait(key, head, monitor, target)
                 self._record("waiting", monitor["name"], target["path"], str(missing))
             return
         except CannotPatch as reason:
             self._fail(monitor, target["path"], str(reason))
         except Exception as error:  # one target's trouble stays its own
             self._fail(monitor, target["path"], f"{type(error).__name__}: {error}")
-        self._pending.pop(key, None)
+        self._wait_no_more(key)
 
     def _fail(self, monitor: "MonitorData", path: str, reason: str) -> None:
         key = (monitor["name"], path, reason)
@@ -123,16 +169,18 @@ class Applier:
             self._failed.add(key)
             self._record("failed", monitor["name"], path, reason)
 
-    def _apply_pattern(self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData") -> None:
+    def _apply_pattern(
+        self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData", names: "set[str] | None"
+    ) -> None:
         rest = pattern_in(name, target)
         if rest is None:
             return
-        for attribute in _expand(module, rest):
+        for attribute in _expand(module, rest, names):
             path = name + "." + attribute
             if any(matches(pattern, path) for pattern in monitor["exclude"]):
                 continue
             try:
-                found = resolve.resolve(module, attribute)
+                found = resolve.resolve(module, attribute, name)
                 self._patch(monitor, found, sweeping=True)
             except (resolve.NotThere, resolve.InSubmodule):
                 continue
@@ -247,33 +295,12 @@ def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType,
                 yield module, attribute
 
 
-def attribute_in(module: str, target: "TargetData") -> "str | None":
-    """The part of a target that would be an attribute of `module`; None if the target cannot lie there."""
-    if target["module"] is not None:
-        return target["attribute"] if target["module"] == module else None
-    path = target["path"]
-    return path[len(module) + 1 :] if path.startswith(module + ".") else None
-
-
-def pattern_in(module: str, target: "TargetData") -> "list[str] | None":
-    """The segments of a pattern that are left for the attributes of `module`; None where its name does not match."""
-    if target["module"] is not None:
-        return (target["attribute"] or "").split(".") if segment_match(target["module"], module) else None
-    segments = target["path"].split(".")
-    names = module.split(".")
-    if len(segments) <= len(names):
-        return None
-    if all(segment_match(pattern, name) for pattern, name in zip(segments, names)):
-        return segments[len(names) :]
-    return None
-
-
-def _expand(parent: "Any", segments: "list[str]") -> "Iterator[str]":
-    """The attribute paths below `parent` that match, of what `parent` itself defines."""
+def _expand(parent: "Any", segments: "list[str]", names: "set[str] | None" = None) -> "Iterator[str]":
+    """The attribute paths below `parent` that match, of what `parent` itself defines; of `names`, if given."""
     first, rest = segments[0], segments[1:]
     public_only = not first.startswith("_")
     for name, raw in resolve.members(parent, public_only):
-        if not segment_match(first, name):
+        if (names is not None and name not in names) or not segment_match(first, name):
             continue
         if rest:
             if isinstance(raw, type):

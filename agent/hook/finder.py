@@ -12,8 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from importlib.machinery import ModuleSpec
-    from types import FunctionType, ModuleType
+    from types import CodeType, FunctionType, ModuleType
     from typing import Any
+
+    from .main_module import Follower
 
     Swallow = Callable[[str], None]
 
@@ -35,6 +37,10 @@ class Finder:
         self.wanted = wanted
         self.roots = roots
         self.every_module = False  # set when classes defined anywhere matter (`subclasses: true`)
+        self.waits = False  # set when targets were not there when their module had run
+        self.on_wait: "Callable[[], None] | None" = None
+        self.on_code: "Callable[[CodeType], None] | None" = None  # told of what runpy is about to run
+        self.follower: "Follower | None" = None  # pauses while an import runs
         self._on_import = on_import
         self._swallow = swallow
         self._seen: "set[str]" = set()  # modules that were wanted and came past us
@@ -50,7 +56,10 @@ class Finder:
                 self._late.update(self._escaped())
             if self._late:
                 self._catch_up()
-            if not self._wants(name):
+            if self.waits and self.on_wait is not None:
+                self.on_wait()
+            wanted = self._wants(name)
+            if not wanted and self.follower is None:
                 return None
             for finder in finders:
                 if finder is self:
@@ -59,7 +68,7 @@ class Finder:
                 spec: "ModuleSpec | None" = find(name, path, target) if find is not None else None
                 if spec is not None:
                     if spec.loader is not None:
-                        self._watch(spec)
+                        self._watch(spec, wanted)
                     return spec
         except Exception:
             # A finder of the host's that raises will be asked again by the import system, and raise there.
@@ -84,22 +93,32 @@ class Finder:
             if module is not None:
                 self.loaded(name, module)
 
-    def _watch(self, spec: "ModuleSpec") -> None:
-        self._seen.add(spec.name)
+    def _watch(self, spec: "ModuleSpec", wanted: bool) -> None:
         loader = spec.loader
-        if type(loader).__module__ in _FRESH_LOADERS and hasattr(loader, "exec_module"):
+        fresh = type(loader).__module__ in _FRESH_LOADERS and hasattr(loader, "exec_module")
+        follower = self.follower if fresh and type(loader).__name__.startswith("Source") else None
+        if not wanted and follower is None:
+            return
+        if wanted:
+            self._seen.add(spec.name)
+        if fresh:
             # These are made anew for each spec, so that one instance can carry the change and lose it again: the
             # module's loader is then the very object, of the very type, that it would have been.
             try:
-                loader.exec_module = _Exec(self, loader)  # type: ignore[union-attr, method-assign]
+                loader.exec_module = _Exec(self, loader, wanted, follower)  # type: ignore[union-attr, method-assign]
+                if wanted and self.may_be_run():
+                    loader.get_code = _GetCode(self, loader, spec)  # type: ignore[union-attr]
             except AttributeError:
                 pass
             else:
                 return
         if hasattr(loader, "exec_module"):
-            spec.loader = _Loader(self, loader)  # type: ignore[assignment]
+            spec.loader = _Loader(self, loader, spec)  # type: ignore[assignment]
         else:
             spec.loader = _LegacyLoader(self, loader, spec)  # type: ignore[assignment]
+
+    def may_be_run(self) -> bool:
+        return self.on_code is not None and "runpy" in sys.modules
 
     def loaded(self, name: str, module: "ModuleType") -> None:
         self._seen.add(name)
@@ -109,46 +128,100 @@ class Finder:
         except Exception:
             self._swallow("applying monitors to " + name)
 
+    def runs(self, code: "CodeType") -> None:
+        """Module runpy is about to run `code`."""
+        try:
+            if self.on_code is not None:
+                self.on_code(code)
+        except Exception:
+            self._swallow("following what runpy runs")
+
 
 _FRESH_LOADERS = ("_frozen_importlib_external", "importlib._bootstrap_external")
 
 
 class _Exec:
-    """Stands in for `exec_module` on one loader, for one import."""
+    """Stands in for `exec_module` on one loader, for one import.
 
-    def __init__(self, finder: Finder, loader: "Any") -> None:
+    A program whose own lines are followed is not followed while its imports run.
+    """
+
+    def __init__(self, finder: Finder, loader: "Any", wanted: bool, follower: "Follower | None") -> None:
         self._finder = finder
         self._loader = loader
+        self._wanted = wanted
+        self._follower = follower
 
     def __call__(self, module: "ModuleType") -> None:
-        loader = self._loader
+        _restore_methods(self._loader)
+        paused = self._follower is not None and self._follower.pause()
         try:
-            del loader.exec_module
-        except AttributeError:
-            pass
-        try:
-            loader.exec_module(module)
+            self._loader.exec_module(module)
         except BaseException as error:
             # The host's traceback shows no frame of ours (from Python 3.11 on: docs/limits.md).
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next
             raise
-        self._finder.loaded(module.__name__, module)
+        finally:
+            if paused and self._follower is not None:
+                self._follower.resume()
+        if self._wanted:
+            self._finder.loaded(module.__name__, module)
 
 
-class _Loader:
-    """Stands in for a loader that is shared or foreign, until the module is about to run."""
+class _GetCode:
+    """Stands in for `get_code` of a loader: what runpy asks for, it runs itself, as `python -m` does."""
 
-    def __init__(self, finder: Finder, loader: "Any") -> None:
+    def __init__(self, finder: Finder, loader: "Any", spec: "ModuleSpec") -> None:
         self._finder = finder
         self._loader = loader
+        self._spec = spec
+
+    def __call__(self, *arguments: "Any") -> "Any":
+        own = type(self._loader).get_code
+        if sys._getframe(1).f_globals.get("__name__") != "runpy":
+            return own(self._loader, *arguments)
+        _restore_methods(self._loader)
+        self._spec.loader = self._loader
+        try:
+            code = self._loader.get_code(*arguments)
+        except BaseException as error:
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            raise
+        self._finder.runs(code)
+        return code
+
+
+def _restore_methods(loader: "Any") -> None:
+    for name in ("exec_module", "get_code"):
+        try:
+            delattr(loader, name)
+        except AttributeError:
+            pass
+
+
+class _StandIn:
+    """Stands in for a loader that is shared or foreign, until the module is about to run."""
+
+    def __init__(self, finder: Finder, loader: "Any", spec: "ModuleSpec") -> None:
+        self._finder = finder
+        self._loader = loader
+        self._spec = spec
 
     def __getattr__(self, name: str) -> "Any":
-        return getattr(self._loader, name)
+        value = getattr(self._loader, name)
+        if name == "get_code" and self._finder.may_be_run():
+            return _GetCode(self._finder, self._loader, self._spec)
+        return value
 
     @property  # type: ignore[misc]
     def __class__(self) -> "Any":  # isinstance must answer as for the loader that this stands in for
         return type(self._loader)
+
+
+class _Loader(_StandIn):
+    """For a loader of today."""
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
         create = getattr(self._loader, "create_module", None)
@@ -175,20 +248,8 @@ class _Loader:
                 pass
 
 
-class _LegacyLoader:
-    """Stands in for a loader that knows only `load_module`; that it has no `exec_module` is how importlib can tell."""
-
-    def __init__(self, finder: Finder, loader: "Any", spec: "ModuleSpec") -> None:
-        self._finder = finder
-        self._loader = loader
-        self._spec = spec
-
-    def __getattr__(self, name: str) -> "Any":
-        return getattr(self._loader, name)
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> "Any":
-        return type(self._loader)
+class _LegacyLoader(_StandIn):
+    """For a loader that knows only `load_module`; that it has no `exec_module` is how importlib can tell."""
 
     def load_module(self, name: str) -> "ModuleType":
         self._spec.loader = self._loader
@@ -206,7 +267,7 @@ def _as_importlib(function: "FunctionType") -> None:
     function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
 
 
-for _function in (_Exec.__call__, _Loader.exec_module, _LegacyLoader.load_module):
+for _function in (_Exec.__call__, _GetCode.__call__, _Loader.exec_module, _LegacyLoader.load_module):
     _as_importlib(_function)  # type: ignore[arg-type]
 
 

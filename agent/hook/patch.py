@@ -46,6 +46,9 @@ class Layer:
         return self.patch.remove(self)
 
 
+_patches: "dict[int, Patch]" = {}
+
+
 class Patch:
     """A patched function: its own code and the layers on it, innermost first."""
 
@@ -106,9 +109,10 @@ class Patch:
             _patches.pop(self.key, None)
         return True
 
-    def _dropped(self, _: object) -> None:
-        if _patches.get(self.key) is self:
-            _patches.pop(self.key, None)
+    def _dropped(self, _: object, patches: "dict[int, Patch]" = _patches) -> None:
+        # At the interpreter's end the host's functions may go after this module's globals: nothing is looked up there.
+        if patches.get(self.key) is self:
+            patches.pop(self.key, None)
 
 
 class _Codes:
@@ -142,7 +146,6 @@ class _Codes:
 
 
 _lock = RLock()
-_patches: "dict[int, Patch]" = {}
 #: A trampoline that was taken out stays known as ours for as long as a call that is under way runs it.
 _trampolines = _Codes()
 _injected = _Codes()

@@ -58,7 +58,8 @@ def _look_for(codes: "list[CodeType]") -> None:
     for code in codes:
         key = id(code)
 
-        def forget(_: object, key: int = key) -> None:
-            _known.pop(key, None)
+        # At the interpreter's end a module's globals may be gone before what it watches is: they are bound here.
+        def forget(_: object, key: int = key, known: "dict[int, object]" = _known) -> None:  # type: ignore[assignment]
+            known.pop(key, None)
 
         _known[key] = (ref(code, forget), [ref(holder) for holder in holders if code in holder])

@@ -50,13 +50,13 @@ class InSubmodule(Exception):
     """The path goes on into a submodule, whose own import will resolve it."""
 
 
-def resolve(module: ModuleType, attribute: str) -> Found:
-    """Find `attribute` ("Class.method", "function") in `module`.
+def resolve(module: ModuleType, attribute: str, name: str = "") -> Found:
+    """Find `attribute` ("Class.method", "function") in `module`, which may be known by another `name` than its own.
 
     Raises NotThere, InSubmodule, or CannotPatch with the reason in words.
     """
     parent: "Any" = module
-    where = module.__name__
+    where = name or module.__name__
     parts = attribute.split(".")
     for part in parts[:-1]:
         child = _raw_attribute(parent, part)
@@ -70,11 +70,11 @@ def resolve(module: ModuleType, attribute: str) -> Found:
             child = child.__func__
         parent = child
         where += "." + part
-    name = parts[-1]
-    raw = _raw_attribute(parent, name)
+    last = parts[-1]
+    raw = _raw_attribute(parent, last)
     if raw is _MISSING:
-        raise NotThere(f"{where} has no attribute {name!r}")
-    return found_in(where + "." + name, parent, name, raw, module.__name__)
+        raise NotThere(f"{where} has no attribute {last!r}")
+    return found_in(where + "." + last, parent, last, raw, module.__name__)
 
 
 def found_in(path: str, parent: "Any", name: str, raw: object, module: str = "") -> Found:
@@ -292,6 +292,13 @@ def members(parent: object, public_only: bool = True) -> "Iterator[tuple[str, An
             _definition(raw, name, module or "") is not None
         ):
             yield name, raw
+
+
+def is_defined_in(found: Found, module: ModuleType) -> bool:
+    """Does the source of `module` itself define what was found?"""
+    if found.function is not None:
+        return _defined_in(found.function) == module.__name__
+    return getattr(found.raw, "__module__", module.__name__) == module.__name__
 
 
 def _defined_in(function: FunctionType) -> "str | None":

@@ -239,7 +239,7 @@ class _Check:
             first.entry.document, (), "target-not-installed",
             f"{number} target{'s' * (number > 1)} cannot be checked here: the package{'s' * (not one)} {names} "
             f"{'is' if one else 'are'} not on the path of {self.lookup.search.executable}",
-            "name the ERP's folder with --path, or its interpreter with --python",
+            "name the ERP's folder, or a script's, with --path, or its interpreter with --python",
             severity="warning", mark=NOWHERE,
         )  # fmt: skip
 

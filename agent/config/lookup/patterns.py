@@ -10,7 +10,7 @@ from ..nearest import did_you_mean
 from .finder import ModuleFile
 from .index import Index, Scope
 from .outcome import FOUND, MISSING, UNCHECKED, Outcome
-from .resolve import Thing, parameters_of
+from .resolve import PROGRAM, Thing, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,8 @@ class Matches(NamedTuple):
 def expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) -> Matches:
     segments = path.split(".")
     split = len(module.split(".")) if module is not None else None
+    if segments[0] == "__main__":
+        return Matches(PROGRAM, [])
     top = lookup.module(segments[0])
     if top is None:
         reason = f"there is no package `{segments[0]}` on this interpreter's path"

@@ -36,6 +36,13 @@ _TRANSPARENT = frozenset((
 
 _CLASS_DECORATORS = ("dataclass", "final", "total_ordering", "runtime_checkable", "unique")
 
+#: Every program is `__main__` while it runs.
+PROGRAM = Outcome(
+    UNCHECKED,
+    reason="which program runs as `__main__` is known only then",
+    hint="name a script by its file: `close.main` for bin/close.py",
+)
+
 _OPAQUE_NAMES = ("getattr", "type", "import_module", "import_string", "namedtuple", "new_class", "make_dataclass")
 
 
@@ -123,6 +130,8 @@ class Lookup:
         return self._outcomes[key]
 
     def _outcome(self, path: str, module: str | None) -> Outcome:
+        if path.startswith("__main__."):
+            return PROGRAM
         first: Step | None = None
         for name, attribute in self._splits(path, module):
             step = self.attribute(name, attribute)

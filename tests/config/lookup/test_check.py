@@ -105,6 +105,11 @@ def test_targets_that_are_not_there(told):
     assert told.counts == {"not found": 4, "cannot be checked": 1}
 
 
+def test_what_runs_as_main_is_not_looked_for(told):
+    assert told("monitors: [{targets: [__main__.main, '__main__.f*', '__main__:Job.run']}]\n") == []
+    assert told.counts == {"cannot be checked": 3}
+
+
 def test_exceptions_that_are_not_there(told):
     problems = told("""sentry: {ignore_errors: [shop.Gone, elsewhere.Gone]}
 monitors: [{target: shop.create, expect: [shop.Bda, KeyErorr], errors: {shop.create: warning}}]
