@@ -77,7 +77,7 @@ class Applier:
             self._registries.follow(kept)
 
     def adopt(self, found: "resolve.Found", module: str, attribute: str) -> None:
-        """Watch `found`, which a framework made at run time, by the monitors of `module.attribute`, which it stands for.
+        """Watch `found`, which a framework made at run time, by the monitors of the `module.attribute` it stands for.
 
         A monitor that names the function itself comes before.
         """

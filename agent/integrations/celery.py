@@ -1,4 +1,4 @@
-"""Celery: tasks as they are made, the task of what is reported, its attempts, and the SDK's integration where there is a DSN."""
+"""Celery: tasks as they are made, the task of what is reported, its attempts; with a DSN, the SDK's integration."""
 
 from __future__ import annotations
 

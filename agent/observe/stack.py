@@ -90,15 +90,33 @@ def _frame(frame: FrameType, line: int, in_app: tuple[str, ...]) -> Clean:
     key = (code.co_filename, line, name, module, in_app)
     known = _known.get(key)
     if known is None:
-        known = _build(code.co_filename, line, name, module, in_app)
+        # Compiled modules give their frames the path that they were compiled from, and their full name to functions.
+        installed = _installed_at(frame.f_globals, code.co_filename)
+        if module is not None and name.startswith(module + "."):
+            name = name[len(module) + 1 :]
+        known = _build(code.co_filename, line, name, module, in_app, installed)
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[key] = known
     return known
 
 
-def _build(path: str, line: int, name: str, module: str | None, in_app: tuple[str, ...]) -> Clean:
-    absolute, relative, ours = _file(path)
+def _installed_at(space: dict[str, Any], path: str) -> str | None:
+    """Where a module lies whose frames name no file of this machine; None where `path` is one."""
+    if path.startswith("<") or os.path.isabs(path) or os.path.exists(path):
+        return None
+    file = dict.get(space, "__file__") if issubclass(type(space), dict) else None
+    return file if type(file) is str else "<built-in>"
+
+
+def _build(
+    path: str, line: int, name: str, module: str | None, in_app: tuple[str, ...], installed: str | None
+) -> Clean:
+    if installed is None:
+        absolute, relative, ours = _file(path)
+    else:
+        absolute = relative = text(path)
+        ours = looks_like_the_erp(installed)
     frame = Clean(function=text(name), lineno=line, abs_path=absolute, filename=relative, in_app=ours)
     if module is not None:
         frame["module"] = text(module)

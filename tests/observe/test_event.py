@@ -253,6 +253,23 @@ def test_sources_that_cannot_be_read(tmp_path):
         assert "context_line" not in frame
 
 
+@pytest.mark.parametrize(
+    ("installed", "ours"), [("/v/lib/python3/site-packages/depot/_fast.so", False), ("/srv/erp/depot/_fast.so", True)]
+)
+def test_frames_of_compiled_modules_name_a_file_that_is_nowhere(installed, ours):
+    stack._known.clear()
+    namespace = {"__name__": "depot._fast", "__file__": installed}
+    exec(compile("def f():\n raise ValueError('x')", "lib/depot/_fast.pyx", "exec"), namespace)
+    code = namespace["f"].__code__
+    if sys.version_info >= (3, 11):
+        code = code.replace(co_qualname="depot._fast.f")
+    namespace["f"].__code__ = code.replace(co_name="depot._fast.f")
+    error = raised(namespace["f"])
+    (frame,) = stack.stacktrace(error.__traceback__, None, own=nothing_own)["frames"][-1:]
+    assert (frame["abs_path"], frame["function"], frame["module"]) == ("lib/depot/_fast.pyx", "f", "depot._fast")
+    assert frame["in_app"] is ours
+
+
 def test_the_user_is_an_id_unless_configured():
     user = {"id": 7, "username": "bob", "email": "bob@example.com", "ip": "10.0.0.1", "permissions": ["a.b"]}
     observation = an_observation(report="audit")
