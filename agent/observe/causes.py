@@ -160,9 +160,14 @@ def enclosing_monitors(frame: FrameType | None) -> Iterator[MonitorData]:
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
+#: What the Sentry SDK wraps around the functions of a framework: a third of a Django request's stack.
+_WRAPPERS = os.sep + os.path.join("sentry_sdk", "integrations", "")
+
+
 def own_code(code: CodeType) -> bool:
-    """Is this code of ours, to be left out of what is reported?"""
-    return id(code) in patch.trampoline_ids or code.co_filename.startswith(_PACKAGE)
+    """Is this code of ours, or of the SDK's around the ERP's, to be left out of what is reported?"""
+    path = code.co_filename
+    return id(code) in patch.trampoline_ids or path.startswith(_PACKAGE) or _WRAPPERS in path
 
 
 def in_package(code: CodeType) -> bool:

@@ -366,7 +366,7 @@ def _contexts(
         "operations": list(observation.operations)[:50],
         "captured": captured,
         "capture_failed": list(observation.captured.failed)[:50],
-        "suppressed": observation.suppressed,
+        "suppressed": observation.suppressed or None,
         "inside": [
             {"operation": operation, "times": times, "duration_ms": _milliseconds(seconds), "share": round(share, 3)}
             for operation, times, seconds, share in observation.inside

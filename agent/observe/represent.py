@@ -98,7 +98,7 @@ def _other(value: Any, kind: type, depth: int, budget: Budget) -> Json:
     if issubclass(kind, BaseException):
         return f"{type_name(kind)}: {_from_arguments(value)}"[:LONGEST_TEXT]
     if issubclass(kind, type):
-        return f"<class {type_name(value)}>"
+        return f"<class '{type_name(value)}'>"
     if kind is FunctionType:
         return f"<function {value.__qualname__}>"[:200]
     if kind is ModuleType:
@@ -398,11 +398,25 @@ def _from_arguments(error: BaseException) -> str:
 def _printed(form: Json, original: object, *, quote: bool) -> str:
     """A represented value as Python would print it; what is under a secret name goes while the name is still known."""
     if type(form) is str:
-        return repr(form) if quote and type(original) is str else form
-    printed = repr(scrub_json(form))
-    if type(original) is tuple and type(form) is list:
-        return "(" + printed[1:-1] + (",)" if len(form) == 1 else ")")
-    return printed
+        return _quoted(form, original) if quote else form
+    return _spelt(scrub_json(form), original)
+
+
+def _spelt(form: Json, original: object) -> str:
+    """Of a list or tuple each member for itself: only what is text stands in quotes."""
+    kind = type(original)
+    if type(form) is not list or kind not in (list, tuple):
+        return _quoted(form, original)
+    members: list[object] = list(cast("list[object]", original)[: len(form)])
+    members += [""] * (len(form) - len(members))
+    inside = ", ".join(map(_spelt, form, members))
+    if kind is list:
+        return f"[{inside}]"
+    return f"({inside},)" if len(form) == 1 else f"({inside})"
+
+
+def _quoted(form: Json, original: object) -> str:
+    return form if type(form) is str and type(original) is not str else repr(form)
 
 
 def _group_text(error: Any) -> str:

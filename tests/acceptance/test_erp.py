@@ -214,6 +214,8 @@ def test_under_gunicorn_a_crash_reaches_sentry_once(tmp_path, options):
             assert [summary(event) for event in errors] == [("error", "orders.margin", "error")]
             assert errors[0]["user"] == {"id": "1"}
             assert errors[0]["transaction"] == "/orders/<str:number>/margin/"
+            frames = [frame for value in errors[0]["exception"]["values"] for frame in value["stacktrace"]["frames"]]
+            assert [frame["abs_path"] for frame in frames if "sentry_sdk" in frame["abs_path"]] == []
         finally:
             server.send_signal(signal.SIGTERM)
             _, said = server.communicate(timeout=20)

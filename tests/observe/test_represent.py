@@ -179,7 +179,7 @@ def test_the_forms():
         ({1: 2, None: 3}, {"1": 2, "None": 3}),
         ({(1, 2): 3}, {"[1, 2]": 3}),
         (namedtuple("P", "x y")(1, 2), [1, 2]),
-        (Order, f"<class {name}>"),
+        (Order, f"<class '{name}'>"),
         (sys, "<module sys>"),
         (ValueError("no", 1), "ValueError: ('no', 1)"),
     ]:
@@ -271,6 +271,7 @@ def test_any_value_has_a_bounded_json_form(value):
         ValueError(["a", 1]),
         ValueError({"a": [1]}),
         ValueError((1,), True),
+        ValueError([ValueError, ("a", [None, "b"])]),
         KeyError((1, 2)),
         AssertionError("x"),
         ValueError(1.5),
@@ -309,6 +310,7 @@ def test_exception_texts_of_the_host():
     assert len(exception_text(Huge())) < 2100
     assert exception_text(ValueError(Hostile())) == f"<{__name__}.Hostile>"
     assert exception_text(ValueError("a", Hostile())) == f"('a', <{__name__}.Hostile>)"
+    assert exception_text(ValueError([Hostile(), "a"])) == f"[<{__name__}.Hostile>, 'a']"
     assert exception_text(KeyError(Hostile())) == f"<{__name__}.Hostile>"
     assert exception_text(OSError(2, Hostile())) == f"(2, <{__name__}.Hostile>)"
     assert len(exception_text(ValueError("x" * 10**8))) < 2100
