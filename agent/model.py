@@ -94,6 +94,16 @@ class ContextData(TypedDict):
     user: dict[str, ExpressionData]  # id, username, email, permissions, ip: what may leave, `sentry.user` says
 
 
+class CeleryData(TypedDict):
+    """What is told of Celery beyond its monitors. Durations are seconds; None: not at all, or as Sentry has it."""
+
+    queue_wait: float | None
+    queues: dict[str, float | None]
+    check_ins: list[str]  # patterns of the names of beat's entries
+    margin: float | None
+    max_runtime: float | None
+
+
 class SentryData(TypedDict):
     dsn: str | None
     environment: str | None
@@ -107,6 +117,7 @@ class SentryData(TypedDict):
     integrations: str | list[str]
     tags: dict[str, str]
     context: list[ContextData]
+    celery: CeleryData | None
 
 
 class SpoolData(TypedDict):

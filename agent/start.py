@@ -348,7 +348,9 @@ HOOKS = {
     "django.core.handlers.wsgi": "django",
     "django.core.handlers.asgi": "django",
     "django.core.management": "django",
+    "celery.app.amqp": "celery",
     "celery.app.trace": "celery",
+    "celery.beat": "celery",
     "celery.worker.request": "celery",
 }
 

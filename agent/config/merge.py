@@ -24,6 +24,7 @@ class Settings(NamedTuple):
     sentry: dict[str, Placed]
     spool: dict[str, Placed]
     processes: dict[str, Placed]
+    celery: dict[str, Placed]
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
 
@@ -46,7 +47,7 @@ class Entry(NamedTuple):
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
-    settings = Settings({}, {}, {}, {}, {})
+    settings = Settings({}, {}, {}, {}, {}, {})
     for document in documents:
         value = document.value
         delivery = value.get("delivery")
@@ -55,6 +56,7 @@ def merge(documents: list[Document], packs: list[Document], findings: Findings) 
         _merge_section(settings.spool, layer(document, ("delivery", "spool"), spool, findings), findings)
         processes = layer(document, ("processes",), value.get("processes"), findings)
         _merge_section(settings.processes, processes, findings)
+        _merge_section(settings.celery, layer(document, ("celery",), value.get("celery"), findings), findings)
         _merge_section(settings.defaults, layer(document, ("defaults",), value.get("defaults"), findings), findings)
         _merge_section(settings.modules, layer(document, ("modules",), value.get("modules"), findings), findings)
     for pack in packs:

@@ -28,6 +28,7 @@ _SECTIONS = (
     ("delivery.spool", "delivery.spool", "delivery/spool"),
     ("processes", "processes", "processes"),
     ("context", "context[]", "context"),
+    ("celery", "celery", "celery"),
     ("defaults", "defaults", "defaults"),
     ("modules", "modules.NAME", "module"),
     ("monitors", "monitors[]", "monitor"),

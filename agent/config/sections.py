@@ -15,7 +15,7 @@ from .targets import TargetError, parse_dotted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model import ContextData, SentryData, SpoolData
+    from ..model import CeleryData, ContextData, SentryData, SpoolData
     from .document import Document
     from .findings import Findings
     from .merge import Settings
@@ -29,7 +29,7 @@ _TRUE = ("1", "true", "yes", "on", "y", "t")
 
 _EXPECTED: dict[str, type] = {
     "include": list, "sentry": dict, "delivery": dict, "defaults": dict, "modules": dict, "monitors": list,
-    "processes": dict, "context": list,
+    "processes": dict, "context": list, "celery": dict,
 }  # fmt: skip
 
 #: Keys of `sentry` that can fall back to nothing when they are wrong: it sends less, or says less.
@@ -72,6 +72,7 @@ def check_sections(document: Document, findings: Findings) -> None:
         check_unit(document, (*path, "max_size"), spool, units.size, "bad-size", findings)
         check_unit(document, (*path, "max_age"), spool, units.duration, "bad-duration", findings)
         check_unit(document, (*path, "max_rate"), spool, units.spool_rate, "bad-rate", findings, switch=True)
+    _check_celery(document, value.get("celery"), findings)
     _check_processes(document, value.get("processes"), findings)
     _check_sentry(document, value.get("sentry"), findings)
 
@@ -158,7 +159,25 @@ def sentry_data(
         "integrations": given.get("integrations", "auto"),
         "tags": dict(given.get("tags", {})),
         "context": context,
+        "celery": celery_data(settings),
     }
+
+
+def celery_data(settings: Settings) -> CeleryData | None:
+    """None where nothing is to be told."""
+    given = {key: placed.value for key, placed in settings.celery.items()}
+    wait = given.get("queue_wait")
+    data: CeleryData = {
+        "queue_wait": None if units.is_off(wait) else units.duration(wait),
+        "queues": {
+            name: None if units.is_off(each) else units.duration(each) for name, each in given.get("queues", {}).items()
+        },
+        "check_ins": list(given.get("check_ins", [])),
+        "margin": units.duration(given["check_in_margin"]) if "check_in_margin" in given else None,
+        "max_runtime": units.duration(given["check_in_max_runtime"]) if "check_in_max_runtime" in given else None,
+    }
+    waits = (data["queue_wait"], *data["queues"].values())
+    return data if data["check_ins"] or any(each is not None for each in waits) else None
 
 
 def spool_data(settings: Settings, main: Document) -> SpoolData:
@@ -182,6 +201,25 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
 def processes_data(settings: Settings) -> dict[str, list[str]] | None:
     """None where nothing is said: programs.py has its own list of what to skip."""
     return {key: list(placed.value) for key, placed in settings.processes.items()} or None
+
+
+def _check_celery(document: Document, celery: object, findings: Findings) -> None:
+    if not isinstance(celery, dict):
+        return
+    check_unit(document, ("celery", "queue_wait"), celery, units.duration, "bad-duration", findings, switch=True)
+    for key in ("check_in_margin", "check_in_max_runtime"):
+        check_unit(document, ("celery", key), celery, units.duration, "bad-duration", findings)
+    queues = celery.get("queues")
+    for name in queues if isinstance(queues, dict) else ():
+        check_unit(
+            document,
+            ("celery", "queues", name),
+            celery["queues"],
+            units.duration,
+            "bad-duration",
+            findings,
+            switch=True,
+        )
 
 
 def _check_processes(document: Document, processes: object, findings: Findings) -> None:

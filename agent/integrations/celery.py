@@ -1,4 +1,7 @@
-"""Celery: tasks as they are made, the task of what is reported, its attempts; with a DSN, the SDK's integration."""
+"""Celery: tasks as they are made, the task of what is reported, its attempts, the SDK's integration with a DSN.
+
+And what `celery:` asks for: how long tasks waited in their queue, and the check-ins of beat's entries.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,79 @@ if TYPE_CHECKING:
 
     from ..engine import Engine
     from ..hook import patch
+    from .celery_checkins import CheckIns
+
+    Changes = list[patch.Layer | Any]
 
 
-def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer | Any]:
+def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     """Called when the module `name` of Celery has been imported. Answers what undoes it."""
-    if name == "celery.worker.request":
-        handlers = [module.Request.__dict__[each] for each in ("on_timeout", "on_failure")]
-        return [wrapping.wrap(handler, celery_context.about_request) for handler in handlers]
+    return _INSTALL[name](module, engine)
+
+
+def _publisher(_module: ModuleType, engine: Engine) -> Changes:
+    """The first message is about to be published, or a worker begins."""
+    if engine.sentry.get("celery") is None:
+        return []
+    from . import celery_messages
+
+    return [celery_messages.Labels(sys.modules["celery.signals"])]
+
+
+def _tasks(module: ModuleType, engine: Engine) -> Changes:
+    """Tasks may run here: in a worker's process, or eagerly."""
+    signals = sys.modules["celery.signals"]
     context.register("celery", celery_context.provide)
     attempts.register(celery_attempts.current)
     # Celery's own function, before the SDK's integration puts another one in its place.
-    tracing = wrapping.wrap(module.build_tracer, celery_tasks.tracing(engine.applier))
-    watch = celery_attempts.Watch(
-        sys.modules["celery.signals"], lambda attempt, again: engine.sink().settle(attempt, again=again)
-    )
+    changes: Changes = [wrapping.wrap(module.build_tracer, celery_tasks.tracing(engine.applier))]
+    changes.append(celery_attempts.Watch(signals, lambda attempt, again: engine.sink().settle(attempt, again=again)))
+    settings = engine.sentry.get("celery")
+    if settings is not None and (settings["queue_wait"] is not None or settings["queues"]):
+        from . import celery_queue
+
+        changes.append(celery_queue.Waits(signals, settings, engine.report, engine.health.count))
+    check_ins = _check_ins(engine)
+    if check_ins is not None:
+        from . import celery_checkins
+
+        changes.append(celery_checkins.Ends(signals, check_ins))
     engine.set_up_sdk("celery")
-    return [tracing, watch]
+    return changes
+
+
+def _requests(module: ModuleType, engine: Engine) -> Changes:
+    """A worker's main process, which deals with a task in place of a pool process that cannot any more."""
+    handlers = module.Request.__dict__
+    changes: Changes = [wrapping.wrap(handlers[each], celery_context.about_request) for each in _HANDLERS]
+    check_ins = _check_ins(engine)
+    if check_ins is not None:
+        changes.append(wrapping.wrap(handlers["on_timeout"], check_ins.timed_out))
+        changes.append(wrapping.wrap(handlers["on_failure"], check_ins.failed))
+    return changes
+
+
+def _scheduler(module: ModuleType, engine: Engine) -> Changes:
+    check_ins = _check_ins(engine)
+    if check_ins is None:
+        return []
+    return [wrapping.wrap(module.Scheduler.__dict__["apply_async"], check_ins.scheduling)]
+
+
+def _check_ins(engine: Engine) -> CheckIns | None:
+    """None where nobody asks for them, or nobody is there to be told."""
+    settings = engine.sentry.get("celery")
+    if settings is None or not settings["check_ins"] or engine.sentry["dsn"] is None:
+        return None
+    from .celery_checkins import CheckIns
+
+    return CheckIns(settings, engine.sentry, lambda envelope: engine.sink().keep_envelope(envelope))
+
+
+_HANDLERS = ("on_timeout", "on_failure")
+_INSTALL = {
+    "celery.app.amqp": _publisher,
+    "celery.app.trace": _tasks,
+    "celery.beat": _scheduler,
+    "celery.worker.request": _requests,
+}

@@ -24,19 +24,23 @@ def about_request(original: Callable[..., Any], request: Any, *arguments: Any, *
         _about.reset(token)
 
 
+def running() -> tuple[Any, Any]:
+    """The task that runs here and its request; None where none does, or Celery is not loaded."""
+    stack = getattr(sys.modules.get("celery._state"), "_task_stack", None)
+    task = stack.top if stack is not None else None
+    requests = getattr(task, "request_stack", None)
+    return task, requests.top if requests is not None else None
+
+
 def provide() -> dict[str, object]:
     """The provider for `context.register`. Says nothing until the host itself has loaded Celery."""
-    state = sys.modules.get("celery._state")
-    stack = getattr(state, "_task_stack", None)
-    task = stack.top if stack is not None else None
+    task, request = running()
     if task is None:
         return _of_the_main_process()
     name = getattr(task, "name", None)
     if type(name) is not str:
         return {}
-    requests = getattr(task, "request_stack", None)
-    request = instance_dict(requests.top) if requests is not None else None
-    return {"celery": _facts(name, request or {}), "transaction": name}
+    return {"celery": _facts(name, instance_dict(request) or {}), "transaction": name}
 
 
 def _of_the_main_process() -> dict[str, object]:

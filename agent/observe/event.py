@@ -237,7 +237,7 @@ def duration_text(seconds: float | None) -> str:
 
 def _message(observation: Observation, filling: Mapping[str, str]) -> dict[str, str]:
     template = observation.message
-    if observation.report == "slow":
+    if observation.report == "slow" and not template:
         limit = f" (limit {duration_text(observation.threshold)})" if observation.threshold is not None else ""
         return {
             "message": f"{observation.operation} was slow",

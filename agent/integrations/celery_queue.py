@@ -1,0 +1,86 @@
+"""How long tasks waited in their queue: from when they were due until a worker begins them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .. import guard
+from ..model import Captured, Observation
+from ..observe.limits import Limiter
+from ..observe.represent import instance_dict
+from . import celery_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..model import CeleryData, MonitorData
+
+#: A backlog of thousands is told task by task, not message by message.
+_RATE = (1.0, 60.0)
+_OPERATION = "celery.queue_wait"
+_MONITOR: MonitorData = {
+    "name": _OPERATION, "where": "celery.queue_wait", "targets": [], "exclude": [], "kind": "function", "module": None,
+    "operation": _OPERATION, "detail": {}, "severity": "warning", "thresholds": [], "errors": {}, "expect": [],
+    "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {},
+    "fingerprint": [_OPERATION, "{queue}", "{task}"], "sample": 1.0, "rate_limit": _RATE, "span": "never",
+    "subclasses": False, "owner": None,
+}  # fmt: skip
+
+
+class Waits:
+    """A receiver of `task_prerun`. Clocks of two machines may differ: what seems to be early has not waited."""
+
+    def __init__(
+        self,
+        signals: Any,
+        settings: CeleryData,
+        report: Callable[[Observation], None],
+        count: Callable[[str, str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._signal = signals.task_prerun
+        self._settings = settings
+        self._report = report
+        self._count = count
+        self._clock = clock
+        self._limits = Limiter(_RATE)
+        self._signal.connect(self._begin, weak=False, dispatch_uid=celery_messages.UID)
+
+    def undo(self) -> bool:
+        self._signal.disconnect(self._begin, dispatch_uid=celery_messages.UID)
+        return True
+
+    def _begin(self, task: Any = None, **_: Any) -> None:
+        try:
+            request = task.request_stack.top
+            told = celery_messages.of_request(request)
+            if told is not None:
+                queue = _queue(request)
+                limit = self._settings["queues"].get(queue, self._settings["queue_wait"])
+                now = self._clock()
+                if limit is not None and now - told.due > limit:
+                    self._waited(str(task.name), queue, now - told.due, limit, now)
+        except Exception:
+            guard.swallow("looking at how long a task waited")
+
+    def _waited(self, task: str, queue: str, seconds: float, limit: float, now: float) -> None:
+        suppressed = self._limits.admit((queue, task))
+        if suppressed is None:
+            self._count("rate", _OPERATION)
+            return
+        self._report(
+            Observation(
+                monitor=_MONITOR, operation=_OPERATION, function=task, report="slow", severity="warning",
+                message="{task} waited {duration} in the queue {queue}", exception=None, traceback=None, frame=None,
+                duration=seconds, threshold=limit, operations=(_OPERATION,),
+                captured=Captured({"task": task, "queue": queue}, ()), suppressed=suppressed, ended=now,
+            )
+        )  # fmt: skip
+
+
+def _queue(request: Any) -> str:
+    """The routing key, which is the queue's name unless the ERP routes by something else."""
+    delivery = (instance_dict(request) or {}).get("delivery_info")
+    key = delivery.get("routing_key") if type(delivery) is dict else None
+    return key if type(key) is str else ""

@@ -1,0 +1,162 @@
+"""The header of messages, the wait in a queue and the words of a check-in, with Celery's own signals and schedules."""
+
+import datetime as dt
+import json
+import types
+
+import pytest
+from observe.making import sentry
+
+celery = pytest.importorskip("celery")
+from celery import schedules, signals  # noqa: E402
+
+from agent.deliver import wire  # noqa: E402
+from agent.integrations import celery_checkins, celery_messages, celery_queue  # noqa: E402
+
+NOW = 1_800_000_000.0
+RUN = celery_messages.CheckIn("nightly", "a" * 32, NOW)
+
+
+@pytest.fixture
+def labels():
+    made = celery_messages.Labels(signals, clock=lambda: NOW)
+    yield made
+    made.undo()
+
+
+def published(**headers):
+    signals.before_task_publish.send(sender="shop.task", headers=headers)
+    return headers.get(celery_messages.HEADER)
+
+
+def test_a_message_says_when_it_is_due(labels):
+    assert published(id="1") == "1800000000.000"
+    assert published(id="1", eta="2027-01-15T08:00:30+00:00") == "1800000030.000"
+    assert published(id="1", eta="2027-01-15T09:00:30+01:00") == "1800000030.000"
+    assert published(id="1", eta="whenever") == "1800000000.000"
+    labels.undo()
+    assert published(id="1") is None
+
+
+def test_what_beat_publishes_says_whose_run_it_is(labels):
+    token = celery_messages.publishing.set(RUN)
+    text = published(id="1")
+    celery_messages.publishing.reset(token)
+    assert celery_messages.parse(text) == (NOW, RUN)
+    assert published(id="1") == "1800000000.000"
+
+
+@pytest.mark.parametrize("text", [None, 5, b"1", "", "soon", "1 2 3", "1 2 3 4 5", "1 slug id soon", "9" * 400])
+def test_what_is_not_ours_is_passed_over(text):
+    assert celery_messages.parse(text) is None
+
+
+class Request:
+    """As Celery's: an object with a dictionary."""
+
+
+def waits(queue_wait, queues, *requests):
+    """What is reported of tasks that begin `waited` seconds after they were due, in a queue."""
+    reported, counted = [], []
+    settings = {"queue_wait": queue_wait, "queues": queues, "check_ins": [], "margin": None, "max_runtime": None}
+    made = celery_queue.Waits(signals, settings, reported.append, lambda *what: counted.append(what), clock=lambda: NOW)
+    try:
+        for waited, queue in requests:
+            request = Request()
+            request.__dict__.update(erp_agent="%.3f" % (NOW - waited), delivery_info={"routing_key": queue})
+            stack = types.SimpleNamespace(top=request)
+            signals.task_prerun.send(sender=None, task=types.SimpleNamespace(name="shop.task", request_stack=stack))
+    finally:
+        made.undo()
+    return [(each.captured.values["queue"], each.duration, each.threshold) for each in reported], counted
+
+
+def test_only_what_waited_longer_than_its_queue_may_is_reported():
+    assert waits(30, {}, (29, "celery"), (31, "celery"), (-5, "celery")) == ([("celery", 31, 30)], [])
+    found, _ = waits(30, {"patient": 3600, "any": None}, (31, "patient"), (9e9, "any"), (4000, "patient"))
+    assert found == [("patient", 4000, 3600)]
+    assert waits(None, {"hasty": 1}, (100, "celery"), (2, "hasty"))[0] == [("hasty", 2, 1)]
+
+
+def test_a_backlog_is_told_once():
+    found, counted = waits(30, {}, *[(31, "celery")] * 50)
+    assert len(found) == 1
+    assert counted == [("rate", "celery.queue_wait")] * 49
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (schedules.crontab("5", "*/3"), {"type": "crontab", "value": "5 */3 * * *"}),
+        (schedules.crontab(minute=[30, 0], hour="8, 9"), {"type": "crontab", "value": "0,30 8,9 * * *"}),
+        (schedules.crontab(0, 4, day_of_month=1), {"type": "crontab", "value": "0 4 1 * *"}),
+        (schedules.schedule(60), {"type": "interval", "value": 1, "unit": "minute"}),
+        (schedules.schedule(5400.0), {"type": "interval", "value": 90, "unit": "minute"}),
+        (schedules.schedule(dt.timedelta(seconds=61)), {"type": "interval", "value": 2, "unit": "minute"}),
+        (schedules.schedule(dt.timedelta(days=7)), {"type": "interval", "value": 7, "unit": "day"}),
+        (schedules.schedule(59), None),
+        (object(), None),
+    ],
+)
+def test_schedules_in_sentrys_words(schedule, said):
+    assert celery_checkins.schedule_of(schedule) == said
+
+
+def test_slugs():
+    assert celery_checkins.slug_of("Nightly  Invoices (SE)") == "nightly-invoices-se"
+    assert celery_checkins.slug_of("shop.tasks.sum") == "shop-tasks-sum"
+    assert celery_checkins.slug_of("2024") == "entry-2024"  # a number alone is refused
+    assert celery_checkins.slug_of("кадры").startswith("entry-")
+    long = [celery_checkins.slug_of("a" * 60 + end) for end in ("b", "c")]
+    assert len(set(long)) == 2
+    assert all(len(slug) == 50 for slug in long)
+
+
+def scheduled(entry, publish, **settings):
+    """Beat publishes an entry; the payloads of the check-ins."""
+    kept = []
+    all_settings = {
+        "check_ins": ["*"],
+        "margin": 90.0,
+        "max_runtime": None,
+        "queue_wait": None,
+        "queues": {},
+        **settings,
+    }
+    made = celery_checkins.CheckIns(all_settings, sentry(), kept.append, clock=lambda: NOW)
+    try:
+        made.scheduling(publish, None, entry)
+    except OSError:
+        pass
+    assert all(each.category == "monitor" for each in kept)
+    items = [item for each in kept for item in wire.decode(each.data).items]
+    assert all(item.type == "check_in" for item in items)
+    return [json.loads(item.payload) for item in items]
+
+
+ENTRY = types.SimpleNamespace(name="nightly", schedule=schedules.schedule(3600))
+
+
+def test_an_entry_that_cannot_be_published_has_failed():
+    def publish(scheduler, entry):
+        raise OSError("the broker is away")
+
+    begun, ended = scheduled(ENTRY, publish)
+    assert begun["status"] == "in_progress"
+    assert begun["monitor_config"] == {
+        "schedule": {"type": "interval", "value": 1, "unit": "hour"},
+        "checkin_margin": 2,
+        "timezone": "UTC",
+    }
+    assert (ended["status"], ended["check_in_id"]) == ("error", begun["check_in_id"])
+
+
+def test_entries_that_nobody_asked_for_are_left_alone():
+    seen = []
+    publish = lambda *_: seen.append(celery_messages.publishing.get())
+    assert scheduled(ENTRY, publish, check_ins=["daily*"]) == []
+    often = types.SimpleNamespace(name="often", schedule=schedules.schedule(5))
+    assert scheduled(often, publish) == []
+    assert seen == [None, None]
+    (begun,) = scheduled(ENTRY, publish)
+    assert seen[2] == ("nightly", begun["check_in_id"], NOW)
