@@ -12,7 +12,7 @@ import sys
 import time
 from _thread import allocate_lock
 
-from . import private
+from . import private, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,10 +125,9 @@ class Health:
 
 
 def _program() -> str:
-    """The program's name, without its arguments: those may hold secrets."""
-    arguments = getattr(sys, "argv", None) or getattr(sys, "orig_argv", None) or [""]
-    name = os.path.basename(arguments[0]) or os.path.basename(sys.executable or "")
-    words = [word for word in arguments[1:2] if word.isidentifier()]
+    """The program's name, and its command where the first argument is one (manage.py migrate)."""
+    name = programs.title() or os.path.basename(sys.executable or "")
+    words = [word for word in getattr(sys, "argv", [])[1:2] if word.isidentifier()]
     return " ".join([name, *words])
 
 

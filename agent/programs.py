@@ -69,6 +69,19 @@ def names(words: "Sequence[str]") -> "list[str]":
     return [*dict.fromkeys((name, short)), *_with_command(name, words[at + 1 : at + 2])]
 
 
+def title() -> str:
+    """What this program is called where people read it; never an argument, which may be a secret.
+
+    manage.py; uvicorn for `python -m uvicorn` and for a folder or an archive that is run. "" where that is not known.
+    """
+    given = getattr(sys, "argv", None) or getattr(sys, "orig_argv", None) or [""]
+    path = given[0] if type(given[0]) is str else ""
+    name = os.path.basename(path)
+    if name == "__main__.py":
+        name = os.path.basename(os.path.dirname(path)) or name
+    return name
+
+
 def _with_command(name: str, command: "Sequence[str]") -> "list[str]":
     return [name + " " + command[0]] if command and not command[0].startswith("-") else []
 

@@ -12,6 +12,7 @@ import sys
 from _thread import get_ident
 from typing import TYPE_CHECKING
 
+from .. import programs
 from ..guard import swallow
 from .represent import instance_dict
 
@@ -54,9 +55,9 @@ def _add(facts: dict[str, object], sections: Mapping[str, object]) -> None:
 
 def _process() -> dict[str, object]:
     facts: dict[str, object] = {"pid": os.getpid()}
-    arguments = getattr(sys, "argv", None)
-    if arguments and type(arguments[0]) is str:
-        facts["program"] = os.path.basename(arguments[0])  # never the command line, which may hold anything
+    program = programs.title()
+    if program:
+        facts["program"] = program
     thread = _thread_name()
     if thread is not None:
         facts["thread"] = thread

@@ -38,6 +38,11 @@ def test_a_provider_that_fails_is_alone_in_that(monkeypatch, capsys):
 def test_the_process_without_its_command_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/opt/erp/bin/serve", "--password=hunter2"])
     assert context.collect()["process"] == {"pid": os.getpid(), "program": "serve", "thread": "MainThread"}
+    monkeypatch.setattr(sys, "argv", ["/srv/lib/uvicorn/__main__.py", "erp.web:app"])
+    assert context.collect()["process"]["program"] == "uvicorn"
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.delattr(sys, "orig_argv", raising=False)
+    assert "program" not in context.collect()["process"]
 
 
 class Sleeping:
