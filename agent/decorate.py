@@ -180,7 +180,7 @@ class Declared:
             if found.function is None:
                 raise CannotPatch(f"{path} has no Python code: name it in monitors.yaml")
             probe = running._bind(monitor, found, found.function)
-            layer = patch.patch_function(found.function, probe.make, probe, probe.inject)
+            layer = patch.patch_function(found.function, probe)
         except CannotPatch as reason:
             running.health.record("failed", monitor["name"], path, str(reason))
             return None

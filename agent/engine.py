@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .model import MonitorData, Observation
     from .observe.limits import Limiter
     from .observe.probe import Probe
+    from .observe.terms import Terms
 
 
 class Engine:
@@ -38,6 +39,7 @@ class Engine:
             since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
             self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
         self._sink: "Sink | None" = None
+        self._terms: "Terms | None" = None  # of the monitor that was bound last
         self._limiters: "dict[str, Limiter]" = {}
         self.applier = Applier(index.monitors_of, self._bind, self._record)
         self._integrations = _Integrations(self)
@@ -55,6 +57,7 @@ class Engine:
     def imported(self, name: str, module: "ModuleType") -> None:
         """A module that a monitor or an integration names has just been run."""
         self.applier.imported(name, module)
+        self._terms = None  # by the next import, the host may trace
         self._integrations.imported(name, module)
         for note in self._index.notes[self._said :]:
             self.health.record("problem", note)
@@ -118,19 +121,26 @@ class Engine:
     def _bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
         from .observe.probe import Probe
 
-        probe = Probe(
-            monitor,
-            found,
-            function,
-            report=self.report,
-            count=self.health.count,
-            ignore=self.sentry["ignore_errors"],
-            limiter=self._limiter(monitor),
-            span=self._integrations.span_for(monitor),
-        )
+        probe = Probe(self._terms_of(monitor), found, function)
         for reason in probe.disabled:
             self.health.record("failed", monitor["name"], found.path, reason)
         return probe
+
+    def _terms_of(self, monitor: "MonitorData") -> "Terms":
+        """What all functions of a monitor share, those of one module after the other."""
+        from .observe.terms import Terms
+
+        terms = self._terms
+        if terms is None or terms.monitor is not monitor:
+            terms = self._terms = Terms(
+                monitor,
+                report=self.report,
+                count=self.health.count,
+                ignore=self.sentry["ignore_errors"],
+                limiter=self._limiter(monitor),
+                span=self._integrations.span_for(monitor),
+            )
+        return terms
 
     def _limiter(self, monitor: "MonitorData") -> "Limiter":
         """The limits of a monitor, which all its functions share."""

@@ -10,6 +10,7 @@ daemonise, and a line of ours must never land in a file of theirs.
 import os
 import sys
 import time
+from _collections import _count_elements  # type: ignore[import-not-found]
 from _thread import allocate_lock
 
 from . import private, programs
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 _KEEP = 200  # files of processes that have ended
-_FOLD = 1000  # counts that may wait to be added up
 _EVERY = 1.0  # seconds between two writings of the counters…
 _FEW = 40  # …where there are more of them than this: fewer are written with every report, which `os._exit` may follow
+
+
+#: From 3.10 on no thread and no signal handler comes between reading an item and writing it: they are let in at calls
+#: and loops only. Before, only what is done in C is done in one step.
+_ONE_STEP = sys.version_info >= (3, 10)
 
 
 class Health:
@@ -35,8 +40,6 @@ class Health:
         self._memory: "list[tuple[Any, ...]]" = []  # lines that a forked child must repeat in its own file
         self._written = 0.0
         self._last = (-1, 0)  # where the line of counters lies that ends the file, and its length
-        self._counted: "list[tuple[tuple[str, str], int]]" = []
-        self._folding = allocate_lock()
         self._writing = allocate_lock()
         self.counts: "dict[tuple[str, str], int]" = {}
         self.unwritable = ""
@@ -47,20 +50,15 @@ class Health:
 
     def count(self, reason: str, what: str = "", number: int = 1) -> None:
         """Count something that happened: captured, rate, expected, spool-full, … for a monitor or a category."""
-        # Appending is atomic, in a signal handler and beside other threads alike; adding to a number is not.
-        self._counted.append(((reason, what), number))
-        if len(self._counted) > _FOLD:
-            self._fold()
-
-    def _fold(self) -> None:
-        if not self._folding.acquire(False):
-            return  # another thread is at it
-        try:
-            while self._counted:
-                key, number = self._counted.pop()
-                self.counts[key] = self.counts.get(key, 0) + number
-        finally:
-            self._folding.release()
+        key = (reason, what)
+        if _ONE_STEP:
+            try:
+                self.counts[key] += number
+            except KeyError:
+                self.counts.setdefault(key, 0)
+                self.counts[key] += number
+        else:
+            _count_elements(self.counts, (key,) * number)
 
     def flush(self, final: bool = False) -> None:
         """Write what is remembered. Raises nothing."""
@@ -70,8 +68,6 @@ class Health:
         try:
             now = time.time()
             due = final or now - self._written > _EVERY or len(self.counts) <= _FEW
-            if due or len(self._counted) > _FOLD:
-                self._fold()
             lines, self._lines = self._lines, []
             if not lines and not (due and self.counts):
                 return
@@ -88,9 +84,7 @@ class Health:
 
     def after_fork(self) -> None:
         """In a forked child: what the parent counted and has not written yet is the parent's to write."""
-        self._folding = allocate_lock()
         self._writing = allocate_lock()
-        self._counted = []
         self.counts = {}
         self._lines = []
         self._written = 0.0

@@ -35,8 +35,9 @@ def five(a, b, c, d, e): return a
 async def coroutine(a): return a
 def generator(a): yield a
 def passing(a):
-    raise error
-error = ValueError(1)
+    raise ValueError(a)
+def outer(a):
+    return passing(a)
 """
 TARGETS = ["function", "method", "five", "coroutine", "generator", "passing"]
 
@@ -322,6 +323,10 @@ def patching(number=1000):
     from agent.hook import inject
     from agent.hook.apply import Applier
     from agent.observe.probe import Probe
+    from agent.observe.terms import Terms
+
+    def bound(terms, _, found, function):
+        return Probe(terms, found, function)
 
     body = "\n".join(
         f"def f{n}(order, lines, user=None):\n total = 0\n for line in lines:\n  if line is None: return {n}\n"
@@ -340,7 +345,7 @@ def patching(number=1000):
             data = monitor(*[f"shop.f{n}" for n in range(number)], name="m", **settings)
             applier = Applier(
                 lambda _, data=data: [data],
-                lambda data, found, function: Probe(data, found, function, report=report, count=report),
+                functools.partial(bound, Terms(data, report=report, count=report)),
                 lambda *_: None,
             )
             before, inject.AVAILABLE = inject.AVAILABLE, inject.AVAILABLE and injected

@@ -6,6 +6,7 @@ import types
 from agent.hook import resolve
 from agent.hook.apply import Applier
 from agent.observe.probe import Probe
+from agent.observe.terms import Terms
 
 DEFAULTS = {
     "name": "m", "where": "test:1", "targets": [], "exclude": [], "kind": "function", "module": None, "operation": "{name}",
@@ -62,12 +63,16 @@ class Watch:
         self.records = []
         self.counted = {}
         self.ignore = ignore
+        self._terms = {}
         self.applier = Applier(lambda name: self.monitors, self._bind, lambda *line: self.records.append(line))
 
     def _bind(self, data, found, function):
-        return Probe(
-            data, found, function, report=self.observed.append, count=self._count, ignore=self.ignore, clock=self.clock
-        )
+        terms = self._terms.get(id(data))
+        if terms is None:
+            terms = self._terms[id(data)] = Terms(
+                data, report=self.observed.append, count=self._count, ignore=self.ignore, clock=self.clock
+            )
+        return Probe(terms, found, function)
 
     def _count(self, reason, what):
         self.counted[reason, what] = self.counted.get((reason, what), 0) + 1

@@ -189,7 +189,7 @@ def _flush(arguments: argparse.Namespace) -> int:
         return _trouble(spool)
     with closing(Progress()) as progress:
         summary = Sender(spool, where.sentry["dsn"], count=health.count).flush(arguments.timeout, progress.show)
-    if any(reason in LOSSES for (reason, _), _ in health._counted):
+    if any(reason in LOSSES for reason, _ in health.counts):
         health.flush(final=True)
     target = console()
     target.print(f"{summary.delivered} delivered.")

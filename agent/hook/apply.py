@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 
     from ..model import MonitorData, TargetData
 
-    class Owner(Protocol):
+    class Owner(patch.Owner, Protocol):
         """What is bound to one patched function: a probe."""
 
-        name: str
         receiver: object
 
-        def make(self, original: FunctionType) -> CodeType: ...
-
-        def inject(self, code: CodeType) -> "CodeType | None": ...
+        @property
+        def name(self) -> str: ...
 
     #: (monitor, what was found, the function that will be patched, is it a pattern) → the probe, or CannotPatch
     Bind = Callable[[MonitorData, resolve.Found, FunctionType], Owner]
@@ -213,7 +211,7 @@ class Applier:
     def _install(self, monitor: "MonitorData", found: "resolve.Found", function: FunctionType) -> None:
         kept = registries.kept(function)
         probe = self._bind(monitor, found, function)
-        self._undo.append(patch.patch_function(function, probe.make, probe, probe.inject))
+        self._undo.append(patch.patch_function(function, probe))
         if kept is not None:
             self._kept.append((kept, function))
 
@@ -229,7 +227,7 @@ class Applier:
         module = getattr(raw, "__module__", None) or getattr(found.parent, "__module__", None) or found.parent.__name__
         function = patch.stand_in(inner, found.name, qualname, module)
         probe = self._bind(monitor, found, function)
-        layer = patch.patch_function(function, probe.make, probe, probe.inject)
+        layer = patch.patch_function(function, probe)
         change: "patch.Placed | _Partial"
         change = _Partial(raw, function) if partial else patch.Placed(found.parent, found.name, raw, function)
         self._undo += [layer, change]

@@ -19,7 +19,7 @@ from . import blocks, tables, trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection, Mapping
     from typing import Any
 
 #: Operations by version: what we emit, what we look for. A test compares them with the interpreter's own tables.
@@ -63,6 +63,10 @@ AVAILABLE = bool(_OPS) and sys.implementation.name == "cpython" and os.environ.g
 
 _IN_BLOCKS = sys.version_info < (3, 11)
 _SUBTRACT = 10
+
+#: Constants that are the same everywhere.
+_OWN: "dict[str, object]" = {"no start": 0.0, "true": True, "false": False}
+
 _EMPTY: "tuple[int, ...]" = ()
 
 
@@ -89,19 +93,12 @@ _RETURN_CONST: int = _OPS.get("RETURN_CONST", -1)
 
 
 def inject(
-    code: CodeType,
-    features: trampoline.Features,
-    *,
-    fail: "Callable[..., object]",
-    slow: "Callable[..., object] | None" = None,
-    limit: float = 0.0,
-    check: "Callable[..., object] | None" = None,
-    enter: "Callable[[], object] | None" = None,
-    leave: "Callable[[object, bool], object] | None" = None,
-    clock: "Callable[[], float]",
-    wanted: "Collection[str]" = (),
+    code: CodeType, features: trampoline.Features, values: "Mapping[str, object]", wanted: "Collection[str]" = ()
 ) -> "CodeType | None":
-    """`code` with the monitor in it, or None. `wanted` names parameters that will be read when the call has ended."""
+    """`code` with the monitor in it, or None. `wanted` names parameters that will be read when the call has ended.
+
+    `values` are what `trampoline.build` takes, but for `fail(start, error)`, which is told the exception.
+    """
     clocked = features.threshold or features.timed or features.check is not None
     kind = trampoline.kind_of(code)
     if not AVAILABLE or features.wrap:
@@ -121,16 +118,14 @@ def inject(
     read.update(features.check or ())
     if read and _changes(code, read):
         return None  # by then, the arguments would be gone
-    values: "dict[str, object]" = {
-        "clock": clock, "fail": fail, "slow": slow, "limit": limit, "check": check, "enter": enter, "leave": leave,
-        "no start": 0.0, "true": True, "false": False,
-    }  # fmt: skip
     if _IN_BLOCKS:
-        return blocks.inject(code, features, values, clocked=clocked, suspends=suspended)
+        named = {**_OWN, **values}
+        return blocks.inject(code, features, named, clocked=clocked, suspends=suspended)
     consts = code.co_consts
     snippets = _snippets_for(len(consts), features)
     stack = max(code.co_stacksize + 3 * bool(suspends), 8 + len(features.check or ())) + snippets.below
-    return _assemble(code, snippets, consts + tuple([values[name] for name in snippets.constants]), stack, suspends)
+    own = tuple([_OWN[name] if name in _OWN else values[name] for name in snippets.constants])
+    return _assemble(code, snippets, consts + own, stack, suspends)
 
 
 class _Snippets(NamedTuple):
@@ -190,7 +185,7 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
     # What escapes: start? span? lasti exception
     handler = _op("PUSH_EXC_INFO")  # start? span? lasti previous exception
     start = _op("COPY", below + 5) if clocked else _op("LOAD_CONST", constant("no start"))
-    handler += _call(constant("fail"), start, 1) + _op("POP_TOP")
+    handler += _call(constant("fail"), start + _op("COPY", 4), 2) + _op("POP_TOP")
     if features.span:
         ends = _op("COPY", 6) + _op("LOAD_CONST", constant("true"))
         handler += _call(constant("leave"), ends, 2) + _op("POP_TOP")

@@ -17,12 +17,16 @@ from types import CodeType, FunctionType
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
-    #: Makes the trampoline that calls the given twin.
-    Maker = Callable[[FunctionType], CodeType]
-    #: Puts the monitor into the given code; None where that cannot be done, and the Maker has to.
-    Injector = Callable[[CodeType], "CodeType | None"]
+    class Owner(Protocol):
+        """Whoever asks for a patch: a probe."""
+
+        #: Makes the trampoline that calls the given twin.
+        def make(self, original: FunctionType) -> CodeType: ...
+
+        #: Puts the monitor into the given code; None where that cannot be done, and `make` has to.
+        def inject(self, code: CodeType) -> "CodeType | None": ...
 
 
 def _nothing() -> None:
@@ -30,15 +34,13 @@ def _nothing() -> None:
 
 
 class Layer:
-    """One change to one function. `owner` is whoever asked for it (a probe)."""
+    """One change to one function."""
 
-    __slots__ = ("inject", "inner", "make", "owner", "patch")
+    __slots__ = ("inner", "owner", "patch")
 
-    def __init__(self, patch: "Patch", make: "Maker", owner: object, inject: "Injector | None" = None) -> None:
+    def __init__(self, patch: "Patch", owner: "Owner") -> None:
         self.patch = patch
-        self.make = make
         self.owner = owner
-        self.inject = inject
         self.inner: "Callable[[], CodeType | None]" = _nothing  # what its trampoline calls
 
     def undo(self) -> bool:
@@ -49,37 +51,44 @@ class Layer:
 _patches: "dict[int, Patch]" = {}
 
 
-class Patch:
-    """A patched function: its own code and the layers on it, innermost first."""
+class Patch(ref):  # type: ignore[type-arg]
+    """A patched function: called, it answers the function; its own code and the layers on it, innermost first."""
 
-    __slots__ = ("_top", "function", "key", "layers", "original")
+    __slots__ = ("_top", "key", "layers", "original")
 
-    def __init__(self, function: FunctionType) -> None:
-        self.key = id(function)
-        self.function = ref(function, self._dropped)
-        self.original = function.__code__
-        self.layers: "list[Layer]" = []
-        self._top = ref(self.original)  # the code that the function has, if nobody has replaced it since
+    key: int
+    original: CodeType
+    layers: "tuple[Layer, ...]"
+    _top: "Callable[[], CodeType | None]"  # what it runs, if nobody has replaced it since
 
-    def add(self, make: "Maker", owner: object, inject: "Injector | None" = None) -> Layer:
-        layer = Layer(self, make, owner, inject)
-        if not self._install([*self.layers, layer]):
+    @staticmethod
+    def of(function: FunctionType) -> "Patch":
+        patch = Patch(function, _dropped)
+        patch.key = id(function)
+        patch.original = function.__code__
+        patch.layers = ()
+        patch._top = ref(patch.original)
+        return patch
+
+    def add(self, owner: "Owner") -> Layer:
+        layer = Layer(self, owner)
+        if not self._install((*self.layers, layer)):
             # Somebody patched after us: the new layer goes on top of theirs, and ours stays inside it.
-            function = self.function()
+            function = self()
             assert function is not None
-            layer.patch = _patches[self.key] = Patch(function)
-            layer.patch._install([layer])
+            layer.patch = _patches[self.key] = Patch.of(function)
+            layer.patch._install((layer,))
         return layer
 
     def remove(self, layer: Layer) -> bool:
         with _lock:
             if layer not in self.layers:
                 return True
-            return self._install([item for item in self.layers if item is not layer])
+            return self._install(tuple([item for item in self.layers if item is not layer]))
 
-    def _install(self, layers: "list[Layer]") -> bool:
+    def _install(self, layers: "tuple[Layer, ...]") -> bool:
         """Rebuild the function with `layers`; False where its code is somebody else's by now."""
-        function = self.function()
+        function = self()
         if function is None:
             return True
         if function.__code__ is not self._top():
@@ -89,60 +98,80 @@ class Patch:
         made: "list[tuple[Layer, CodeType, CodeType, bool]]" = []
         for layer in layers:
             inner = code
-            injected = layer.inject(inner) if layer.inject is not None and not made else None
-            code = injected or layer.make(twin(function, inner))
+            injected = None if made else layer.owner.inject(inner)
+            code = injected or layer.owner.make(twin(function, inner))
             made.append((layer, code, inner, injected is not None))
         for layer in self.layers:
             _inners.remove(layer.inner(), layer)
+        top: "Callable[[], CodeType | None] | None" = None
         for layer, new, inner, inside in made:
             if inside:
                 layer.inner = _nothing
-                _injected.add(new, layer)
+                top = _injected.add(new, layer)
             else:
                 layer.inner = ref(inner)
-                _trampolines.add(new, layer)
+                top = _trampolines.add(new, layer)
                 _inners.add(inner, layer)
         function.__code__ = code
-        self._top = ref(code)
+        self._top = top or ref(code)
         self.layers = layers
         if not layers:
             _patches.pop(self.key, None)
         return True
 
-    def _dropped(self, _: object, patches: "dict[int, Patch]" = _patches) -> None:
-        # At the interpreter's end the host's functions may go after this module's globals: nothing is looked up there.
-        if patches.get(self.key) is self:
-            patches.pop(self.key, None)
+
+def _dropped(patch: Patch, patches: "dict[int, Patch]" = _patches) -> None:
+    """The host has dropped a function; at the interpreter's end, maybe after this module's globals have gone."""
+    if patches.get(patch.key) is patch:
+        patches.pop(patch.key, None)
+
+
+class Entry(ref):  # type: ignore[type-arg]
+    """A code object, held weakly, and the layers it belongs to. `layers` is never empty and exchanged whole."""
+
+    __slots__ = ("key", "layers", "store")
+
+    key: int
+    layers: "tuple[Layer, ...]"
+    store: "dict[int, Entry]"
+
+
+def _freed(entry: Entry) -> None:
+    """A code object is gone."""
+    if entry.store.get(entry.key) is entry:
+        entry.store.pop(entry.key, None)
 
 
 class _Codes:
     """Code objects and the layers they belong to. Held weakly: a trampoline refers to all that its function does."""
 
     def __init__(self) -> None:
-        # Entries are exchanged whole and never empty: `get` is called by any thread, without a lock.
-        self._layers: "dict[int, tuple[ref[CodeType], tuple[Layer, ...]]]" = {}
+        # `get` is called by any thread, without a lock.
+        self.entries: "dict[int, Entry]" = {}
 
-    def add(self, code: CodeType, layer: Layer) -> None:
+    def add(self, code: CodeType, layer: Layer) -> Entry:
         key = id(code)
-        entry = self._layers.get(key)
-        if entry is not None and entry[0]() is code:
-            self._layers[key] = (entry[0], (*entry[1], layer))
-            return
-        layers = self._layers
-        self._layers[key] = (ref(code, lambda _: layers.pop(key, None)), (layer,))
+        entry = self.entries.get(key)
+        if entry is not None and entry() is code:
+            entry.layers = (*entry.layers, layer)
+            return entry
+        entry = Entry(code, _freed)
+        entry.key, entry.layers, entry.store = key, (layer,), self.entries
+        self.entries[key] = entry
+        return entry
 
     def remove(self, code: "CodeType | None", layer: Layer) -> None:
-        entry = self._layers.get(id(code))
-        if entry is not None and layer in entry[1]:
-            rest = tuple([item for item in entry[1] if item is not layer])
+        entry = self.entries.get(id(code))
+        if entry is not None and layer in entry.layers:
+            rest = tuple([item for item in entry.layers if item is not layer])
             if rest:
-                self._layers[id(code)] = (entry[0], rest)
+                entry.layers = rest
             else:
-                self._layers.pop(id(code), None)
+                self.entries.pop(id(code), None)
 
     def get(self, code: CodeType) -> "Layer | None":
-        entry = self._layers.get(id(code))
-        return entry[1][-1] if entry is not None else None
+        entry = self.entries.get(id(code))
+        return entry.layers[-1] if entry is not None else None
 
 
 _lock = RLock()
@@ -161,21 +190,21 @@ def twin(function: FunctionType, code: CodeType) -> FunctionType:
     return copy
 
 
-def patch_function(function: FunctionType, make: "Maker", owner: object, inject: "Injector | None" = None) -> Layer:
-    """Put a layer on `function`. Raises what `make` raises (ValueError), and then nothing has changed."""
+def patch_function(function: FunctionType, owner: "Owner") -> Layer:
+    """Put a layer on `function`. Raises what the owner raises (CannotPatch), and then nothing has changed."""
     with _lock:
         patch = _patches.get(id(function))
-        if patch is None or patch.function() is not function:
-            patch = Patch(function)
-            layer = patch.add(make, owner, inject)
+        if patch is None or patch() is not function:
+            patch = Patch.of(function)
+            layer = patch.add(owner)
             _patches.setdefault(id(function), layer.patch)
             return layer
-        return patch.add(make, owner, inject)
+        return patch.add(owner)
 
 
-def layers_of(function: FunctionType) -> "list[Layer]":
+def layers_of(function: FunctionType) -> "tuple[Layer, ...]":
     patch = _patches.get(id(function))
-    return list(patch.layers) if patch is not None and patch.function() is function else []
+    return patch.layers if patch is not None and patch() is function else ()
 
 
 def trampoline_of(code: CodeType) -> "Layer | None":
@@ -188,9 +217,10 @@ def injected_in(code: CodeType) -> "Layer | None":
     return _injected.get(code)
 
 
-#: The identities of all such code: two look-ups tell for each frame of a deep stack that it is none of ours.
-trampoline_ids = _trampolines._layers
-injected_ids = _injected._layers
+#: All such code by its identity: look-ups tell for each frame of a deep stack that it is none of ours.
+trampoline_ids = _trampolines.entries
+injected_ids = _injected.entries
+inner_ids = _inners.entries
 
 
 def monitored_by(code: CodeType) -> "Layer | None":
@@ -201,7 +231,7 @@ def monitored_by(code: CodeType) -> "Layer | None":
 def original_code(function: FunctionType) -> CodeType:
     """The code that the host gave to `function`, patched or not."""
     patch = _patches.get(id(function))
-    return patch.original if patch is not None and patch.function() is function else function.__code__
+    return patch.original if patch is not None and patch() is function else function.__code__
 
 
 class Placed:

@@ -11,13 +11,12 @@ is not callable, and costs nothing, because the condition is folded away.
 """
 
 import sys
-from time import perf_counter
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from functools import partial
     from typing import Any
 else:
@@ -59,6 +58,10 @@ _CLOCK, _ORIGINAL, _FAIL, _SLOW, _LIMIT = "\0clock", "\0original", "\0fail", "\0
 _CHECK, _ENTER, _LEAVE, _WRAP = "\0check", "\0enter", "\0leave", "\0wrap"
 _STOP, _STOP_ASYNC, _EXIT, _BASE = "\0stop", "\0stop_async", "\0exit", "\0base"
 
+_OWN: "dict[str, object]" = {
+    _STOP: StopIteration, _STOP_ASYNC: StopAsyncIteration, _EXIT: GeneratorExit, _BASE: BaseException,
+}  # fmt: skip
+
 _templates: "dict[tuple[object, ...], CodeType]" = {}
 
 #: Python 3.11 takes the traceback of a re-raised exception from the exception, so that our frame can be left out of it.
@@ -75,24 +78,14 @@ def kind_of(code: CodeType) -> str:
     return GENERATOR if flags & CO_GENERATOR else FUNCTION
 
 
-def build(
-    original: FunctionType,
-    features: Features,
-    *,
-    fail: "Callable[..., object] | None" = None,
-    slow: "Callable[..., object] | None" = None,
-    limit: float = 0.0,
-    check: "Callable[..., object] | None" = None,
-    enter: "Callable[[], object] | None" = None,
-    leave: "Callable[[object, bool], object] | None" = None,
-    wrap: "Callable[..., object] | None" = None,
-    clock: "Callable[[], float]" = perf_counter,
-) -> CodeType:
+def build(original: FunctionType, features: Features, values: "Mapping[str, object]") -> CodeType:
     """The trampoline for `original`, a function that keeps the code to run while its twin gets the trampoline.
 
-    `limit` is in seconds of `clock`. `fail(start)` is called while the exception is being handled (start is 0.0 where
-    no clock is read; for generators it is the time spent running so far, made to look like a start), `slow(start,
-    result)` and `check(result, start, *parameters)` after a success. Raises ValueError where the interpreter refuses.
+    `values` holds what the features need: `clock()`, which answers seconds; `fail(start)`, called while the exception
+    is being handled (start is 0.0 where no clock is read; for generators it is the time spent running so far, made to
+    look like a start); `limit` in seconds and `slow(start, result)`; `check(result, start, *parameters)` after a
+    success; `enter()` and `leave(token, failed)`; `wrap(original, *arguments)`. Raises ValueError where the interpreter
+    refuses.
     """
     code = original.__code__
     kind = kind_of(code)
@@ -109,11 +102,8 @@ def build(
     template = _templates.get(shape)
     if template is None:
         template = _templates[shape] = _compile(_source(*shape))
-    constants = {
-        _CLOCK: clock, _ORIGINAL: original, _FAIL: fail, _SLOW: slow, _LIMIT: limit, _CHECK: check, _ENTER: enter,
-        _LEAVE: leave, _WRAP: wrap, _STOP: StopIteration, _STOP_ASYNC: StopAsyncIteration, _EXIT: GeneratorExit,
-        _BASE: BaseException,
-    }  # fmt: skip
+    constants = {"\0" + name: value for name, value in values.items()}
+    constants.update(_OWN, **{_ORIGINAL: original})
     return _fill(template, code, constants)
 
 

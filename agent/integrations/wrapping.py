@@ -16,8 +16,17 @@ _WRAP = trampoline.Features(wrap=True)
 
 def wrap(function: FunctionType, wrapper: Callable[..., Any]) -> patch.Layer:
     """`wrapper` is a coroutine function where `function` is one. Undo through what is answered."""
+    return patch.patch_function(function, _Wrapper(wrapper))
 
-    def make(original: FunctionType) -> CodeType:
-        return trampoline.build(original, _WRAP, wrap=wrapper)
 
-    return patch.patch_function(function, make, wrapper)
+class _Wrapper:
+    """Has a trampoline only: the original is what the wrapper calls."""
+
+    def __init__(self, wrapper: Callable[..., Any]) -> None:
+        self._values = {"wrap": wrapper}
+
+    def make(self, original: FunctionType) -> CodeType:
+        return trampoline.build(original, _WRAP, self._values)
+
+    def inject(self, code: CodeType) -> None:
+        del code

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from ..hook import patch
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType, FrameType
@@ -23,16 +25,14 @@ def definition(function: FunctionType) -> FunctionType:
     """The function that a person wrote, below decorators that say what they wrap."""
     inner: Any = function
     for _ in range(20):
-        wrapped = inner.__dict__.get("__wrapped__")
+        wrapped = getattr(inner, "__wrapped__", None)  # asking for `__dict__` would make one, and keep it
         if type(wrapped) is not FunctionType:
             break
         inner = wrapped
     return inner  # type: ignore[no-any-return]
 
 
-def of_frame(
-    frame: FrameType, code: CodeType, written: FunctionType | None, written_code: CodeType | None
-) -> dict[str, Any]:
+def of_frame(frame: FrameType, code: CodeType, written: FunctionType | None) -> dict[str, Any]:
     """The arguments in `frame`, a trampoline's, by name.
 
     `code` is the patched function's own code. Where it is a decorator's wrapper, `written` is the function below it,
@@ -40,7 +40,7 @@ def of_frame(
     """
     values = frame.f_locals
     found = {name: values[name] for name in parameters(code) if name in values}
-    if written is None or written_code is None:
+    if written is None:
         return found
     positional: list[Any] = [found[name] for name in code.co_varnames[: code.co_argcount] if name in found]
     number = code.co_argcount + code.co_kwonlyargcount
@@ -50,7 +50,7 @@ def of_frame(
         number += 1
     if code.co_flags & _VARKEYWORDS:
         named.update(found.get(code.co_varnames[number], {}))
-    return {**found, **_bind(written, written_code, positional, named)}
+    return {**found, **_bind(written, patch.original_code(written), positional, named)}
 
 
 def _bind(function: FunctionType, code: CodeType, positional: Sequence[Any], named: dict[str, Any]) -> dict[str, Any]:

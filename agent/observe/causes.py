@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..hook import patch
 from ..model import SEVERITIES
+from .represent import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..model import MonitorData
 
 _DEEPEST = 2000
+_MOST_TYPES = 500  # of exceptions that are remembered: a host may make classes at run time
 _CHAIN = 10
 _MEMBERS = 50
 _CO_COROUTINE = 0x80
@@ -53,26 +55,22 @@ class Severities:
         self._expected = monitor["expect"]
         self._ignored = ignore
         self._known: dict[type, str | None] = {}
+        #: Of an Exception that is no group, by its type: (severity, its dotted name), or (None, the reason to count it
+        #: under) where it is part of the business.
+        self.verdicts: dict[type, tuple[str | None, str]] = {}
 
-    def of(self, kind: type[BaseException]) -> str | None:
+    def of_error(self, error: BaseException) -> str | None:
+        """A group is as severe as the worst of its members, and expected only if all of them are."""
+        kind = type(error)
         try:
             return self._known[kind]
         except KeyError:
-            if len(self._known) > 500:  # classes made at run time
-                self._known.clear()
-            answer = self._known[kind] = self._decide(kind)
-            return answer
-
-    def of_error(self, error: BaseException) -> str | None:
-        """As `of`; a group is as severe as the worst of its members, and expected only if all of them are."""
-        answer = self._known.get(type(error), _group)
-        if answer is not _group:
-            return answer  # type: ignore[no-any-return]
-        if _group is None or not issubclass(type(error), _group):
-            return self.of(type(error))
+            pass
+        if _group is None or not issubclass(kind, _group):
+            return self._remember(kind)
         members = members_of(error)
         found = [severity for severity in map(self.of_error, members[:_MEMBERS]) if severity is not None]
-        if self._decide(type(error)) is None or not found:
+        if self._decide(kind) is None or not found:
             return None
         return max(found, key=SEVERITIES.index)
 
@@ -81,6 +79,16 @@ class Severities:
         if is_control_flow(kind):
             return False
         return any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._expected)
+
+    def _remember(self, kind: type[BaseException]) -> str | None:
+        if len(self._known) >= _MOST_TYPES:
+            self._known.clear()
+            self.verdicts.clear()
+        severity = self._known[kind] = self._decide(kind)
+        if issubclass(kind, Exception):
+            word = type_name(kind) if severity else "control-flow" if is_control_flow(kind) else "expected"
+            self.verdicts[kind] = (severity, word)
+        return severity
 
     def _decide(self, kind: type[BaseException]) -> str | None:
         # The nearest class that anything is said about decides; the monitor's own words come before the global ones.
@@ -192,8 +200,14 @@ class _Noted(_local):
 _noted = _Noted()
 
 
+#: Has any thread ever reported something by hand? Most processes never do.
+_anything_noted = False
+
+
 def note_reported(error: BaseException) -> None:
     """The ERP has reported this exception itself: where it is raised again, it is the same failure."""
+    global _anything_noted
+    _anything_noted = True
     _noted.what = _identity(error)
 
 
@@ -207,12 +221,55 @@ def _identity(error: BaseException) -> tuple[object, ...] | None:
     return id(error), id(innermost), id(frame), id(frame.f_code), innermost.tb_lineno, type(error).__name__
 
 
-def place(traceback: TracebackType | None) -> tuple[str, int] | None:
-    """Where the exception was raised, as a key for limits."""
+def place(traceback: TracebackType | None) -> tuple[str, int]:
+    """Where the exception was raised, file and line, as a key for limits."""
     if traceback is None:
-        return None
-    last = traceback if traceback.tb_next is None else _innermost(traceback)
-    return (last.tb_frame.f_code.co_filename, last.tb_lineno)
+        return "", 0
+    last = _innermost(traceback)
+    return last.tb_frame.f_code.co_filename, last.tb_lineno
+
+
+def untold_origin(error: BaseException, traceback: TracebackType, probe: object) -> TracebackType | None:
+    """The last entry of the traceback, where the exception was raised; None where it was reported further in.
+
+    `traceback` begins at the monitored function's own frame. Usually each frame was called by the one before it, and
+    the exception comes from nothing else: then a look-up for each frame tells. The rest is for `reported_inside`.
+    """
+    injected, inners, trampolines = patch.injected_ids, patch.inner_ids, patch.trampoline_ids
+    frame = traceback.tb_frame
+    back = frame.f_back
+    own = injected.get(id(frame.f_code)) or (trampolines.get(id(back.f_code)) if back is not None else None)
+    entry = traceback
+    straight = own is not None and own.layers[-1].owner is probe
+    while straight:
+        below = entry.tb_next
+        if below is None:
+            break
+        inner = below.tb_frame
+        back = inner.f_back
+        if back is not frame:
+            straight = back is not None and back.f_back is frame and id(back.f_code) in trampolines
+            if not straight:
+                break
+        key = id(inner.f_code)
+        found, called = injected.get(key), inner
+        if found is None and key in inners:
+            if back is frame or back is None:
+                straight = False
+                break
+            found, called = trampolines[id(back.f_code)], back
+        if found is not None:
+            owner: Any = found.layers[-1].owner
+            if hasattr(owner, "would_report") and owner.would_report(error, called):
+                straight = not owner.quiet
+                if straight:
+                    return None
+                break  # it may leave the call to another
+        frame, entry = inner, below
+    chained = error.__cause__ is not None or error.__context__ is not None or _anything_noted
+    if straight and not chained and (_group is None or not issubclass(type(error), _group)):
+        return entry
+    return None if reported_inside(error, traceback, probe) else _innermost(traceback)
 
 
 def reported_inside(error: BaseException, traceback: TracebackType | None, probe: object) -> bool:
@@ -245,17 +302,6 @@ def reported_inside(error: BaseException, traceback: TracebackType | None, probe
         error = cause
         raised_in = _innermost(cause.__traceback__).tb_frame
     return False
-
-
-def raised_here(error: BaseException, traceback: TracebackType | None, probe: object) -> bool:
-    """Was it raised by the monitored function itself, from nothing else? Then nobody inside can have reported it."""
-    if traceback is None or traceback.tb_next is not None or _noted.what is not None:
-        return False
-    if error.__context__ is not None or error.__cause__ is not None or members_of(error):
-        return False
-    entry = patch.injected_ids.get(id(traceback.tb_frame.f_code))
-    layer = entry[1][-1] if entry is not None else patch.monitored_by(traceback.tb_frame.f_code)
-    return layer is not None and layer.owner is probe
 
 
 def _member_reported(member: BaseException) -> bool:

@@ -38,11 +38,12 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Seen:
-    __slots__ = ("burst", "milestone", "suppressed", "tokens", "updated")
+    __slots__ = ("burst", "milestone", "ready", "suppressed", "tokens", "updated")
 
     def __init__(self, tokens: float, now: float) -> None:
         self.tokens = tokens
         self.updated = now
+        self.ready = 0.0  # before this, there is no token for certain
         self.suppressed = 0
         self.burst = 0  # how many the rate stopped since it was last calm
         self.milestone = FIRST_MILESTONE
@@ -92,18 +93,19 @@ class Limiter:
                 return None
             if self._capacity:
                 now = self._clock()
-                elapsed = now - seen.updated
-                if seen.tokens + elapsed * self._refill < 1 and seen.burst + 1 < seen.milestone:
+                if now < seen.ready and seen.burst + 1 < seen.milestone:
                     seen.burst += 1  # one of many: what is worth nothing shall cost nothing
                     seen.suppressed += 1
                     self.by_rate += 1
                     return None
+                elapsed = now - seen.updated
                 if elapsed > 0:
                     seen.tokens = min(self._each, seen.tokens + elapsed * self._refill)
                     seen.updated = now
                 if seen.tokens < 1 or not self._take(now, 1.0):
                     seen.burst += 1
                     if seen.burst < seen.milestone:
+                        self._wait(seen)
                         self.by_rate += 1
                         seen.suppressed += 1
                         return None
@@ -113,8 +115,17 @@ class Limiter:
                     if seen.tokens >= self._each:  # it has been calm
                         seen.burst, seen.milestone = 0, FIRST_MILESTONE
                     seen.tokens -= 1
+                self._wait(seen)
             suppressed, seen.suppressed = seen.suppressed, 0
             return suppressed
+
+    def _wait(self, seen: _Seen) -> None:
+        """Until when a look at the clock suffices."""
+        missing = 1.0 - seen.tokens
+        if missing > 0:
+            seen.ready = seen.updated + (missing / self._refill if self._refill else float("inf"))
+        else:
+            seen.ready = 0.0
 
     def _first(self, key: Hashable) -> int | None:
         now = self._clock()
@@ -123,7 +134,9 @@ class Limiter:
             return None
         if len(self._seen) >= _MOST_KEYS:
             self._forget()
-        self._seen[key] = _Seen(self._each - 1, now)
+        seen = self._seen[key] = _Seen(self._each - 1, now)
+        if self._capacity:
+            self._wait(seen)
         return 0
 
     def _take(self, now: float, least: float) -> bool:

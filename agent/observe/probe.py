@@ -16,19 +16,17 @@ from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..model import SEVERITIES, Captured, Observation
 from . import arguments, causes, inside
-from .evaluate import compile_expression
-from .limits import Escalation, Limiter
+from .limits import Escalation
 from .represent import type_name
+from .terms import OWN_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import CodeType, FrameType, FunctionType, TracebackType
 
     from ..hook.resolve import Found
-    from ..model import ExpressionData, MonitorData
-
-    Report = Callable[[Observation], None]
-    Count = Callable[[str, str], None]
+    from ..model import MonitorData
+    from .terms import Capture, Rule, Terms
 
 
 class _Busy(_local):
@@ -39,131 +37,141 @@ class _Busy(_local):
 
 _busy = _Busy()
 
-#: Names in an expression that are not parameters.
-_OWN_NAMES = ("result", "error", "duration")
+_ERROR, _RULE, _AUDIT = "error", "rule", "audit"
 
-_RULE, _AUDIT = "rule", "audit"
+#: For probes that must look at each failure; never written to.
+_NONE: dict[type, tuple[str | None, str]] = {}
+
+_every_features: dict[tuple[Any, ...], trampoline.Features] = {}
 
 
-class _Rule:
-    __slots__ = ("failed", "message", "names", "on_error", "severity", "test")
-
-    def __init__(self, when: ExpressionData, message: str, severity: str) -> None:
-        self.names = when["names"]
-        self.test = compile_expression(when)
-        self.on_error = "error" in when["names"]
-        self.message = message
-        self.severity = severity
-        self.failed = 0
+def _features(*flags: Any) -> trampoline.Features:
+    """One object for all functions that want the same."""
+    known = _every_features.get(flags)
+    if known is None:
+        threshold, check, span, timed = flags
+        known = _every_features[flags] = trampoline.Features(threshold, check, span, wrap=False, timed=timed)
+    return known
 
 
 class Probe:
-    """`report` takes an Observation; `count(reason, monitor)` counts what was not reported.
+    """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    `limiter` is the one that all functions of a monitor share: its rate is the monitor's, also where a pattern named
-    a hundred functions.
-    """
+    __slots__ = ("_captures", "_code", "_escalation", "_features", "_passed", "_rules", "_verdicts", "_written",
+                 "disabled", "operation", "path", "quiet", "receiver", "terms")  # fmt: skip
 
-    def __init__(
-        self,
-        monitor: MonitorData,
-        found: Found,
-        function: FunctionType,
-        *,
-        report: Report,
-        count: Count,
-        ignore: Sequence[str] = (),
-        sample_rate: float = 1.0,
-        limiter: Limiter | None = None,
-        span: tuple[Callable[[Probe], object], Callable[[object, bool], object]] | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self.name = monitor["name"]
-        self.monitor = monitor
+    def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
+        monitor = terms.monitor
+        self.terms = terms
         self.receiver = found.receiver
         self.path = found.path
         self.operation = _operation(monitor["operation"], function)
-        self._report = report
-        self._count = count
-        self._clock = clock
-        self._span = span
         self._code = patch.original_code(function)
         written = arguments.definition(function)
         self._written = written if written is not function else None
-        self._written_code = patch.original_code(written) if written is not function else None
-        self._names = arguments.parameters(self._code)
-        known = {*self._names, *(arguments.parameters(self._written_code) if self._written_code else ()), *_OWN_NAMES}
-        self.disabled: list[str] = []
-        self._capture: dict[str, tuple[Sequence[str], Callable[..., object]]] = {}
-        for name, data in monitor["capture"].items():
-            if self._understood(data, known, "capture." + name):
-                self._capture[name] = (data["names"], compile_expression(data))
-        self._rules = [
-            _Rule(rule["when"], rule["message"], rule["severity"])
-            for rule in monitor["rules"]
-            if self._understood(rule["when"], known, "a rule")
-        ]
-        self._thresholds = sorted(monitor["thresholds"])
-        self._severities = causes.Severities(monitor, ignore)
-        self._limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
+        self._captures: Sequence[Capture] = terms.captures
+        self._rules: Sequence[Rule] = terms.rules
+        #: Expressions that this function has no parameter for, each with the reason.
+        self.disabled: Sequence[str] = ()
+        if terms.captures or terms.rules:
+            self._leave_out_what_names_no_parameter()
         rate = monitor.get("escalate")
         self._escalation = Escalation(rate[0], rate[1]) if rate else None
-        self._quiet = frozenset(monitor["quiet_inside"])
-        self._kind = trampoline.kind_of(self._code)
+        #: Monitors to which this one leaves the calls inside theirs.
+        self.quiet = terms.quiet
+        # What a receiver, a rule, a rate or another monitor says of a failure is asked each time; all else is known by
+        # its type.
+        asks = found.receiver is not None or rate or self.quiet or any(rule.on_error for rule in self._rules)
+        self._verdicts = _NONE if asks else terms.severities.verdicts
+        self._passed: tuple[str, ...] = ()
         self._features = self._decide()
 
-    def _understood(self, data: ExpressionData, known: set[str], what: str) -> bool:
-        missing = [name for name in data["names"] if name not in known]
-        if missing:
-            self.disabled.append("{}: {!r} names no parameter of {} (it has {})".format(
-                what, missing[0], self.path, ", ".join(self._names) or "none"))  # fmt: skip
-        return not missing
+    @property
+    def name(self) -> str:
+        """The monitor's."""
+        return self.terms.monitor["name"]
+
+    @property
+    def monitor(self) -> MonitorData:
+        return self.terms.monitor
+
+    def _leave_out_what_names_no_parameter(self) -> None:
+        names = arguments.parameters(self._code)
+        known = {*names, *OWN_NAMES}
+        if self._written is not None:
+            known.update(arguments.parameters(patch.original_code(self._written)))
+        disabled = []
+        for item in self._expressions():
+            missing = [name for name in item.names if name not in known]
+            if missing:
+                disabled.append("{}: {!r} names no parameter of {} (it has {})".format(
+                    item, missing[0], self.path, ", ".join(names) or "none"))  # fmt: skip
+        if disabled:
+            self.disabled = disabled
+            self._captures = [item for item in self._captures if known.issuperset(item.names)]
+            self._rules = [item for item in self._rules if known.issuperset(item.names)]
 
     def _decide(self) -> trampoline.Features:
         """What the trampoline must do; everything else is left out of it."""
+        terms, monitor = self.terms, self.terms.monitor
         check: tuple[int, ...] | None = None
-        if self._rules or self.monitor["audit"] or self.monitor["kind"] == "api":
-            wanted = {name for rule in self._rules for name in rule.names} - set(_OWN_NAMES)
+        if self._rules or monitor["audit"] or monitor["kind"] == "api":
+            wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
             # A decorator's wrapper has other names than the function below it: those are read from the frame.
-            check = tuple(self._names.index(name) for name in sorted(wanted)) if wanted <= set(self._names) else ()
-            self._passed = tuple(self._names[i] for i in check)
-        spans = self._span is not None and self._kind in (trampoline.FUNCTION, trampoline.COROUTINE)
-        return trampoline.Features(
-            threshold=bool(self._thresholds), check=check, span=spans, wrap=False, timed="duration" in self._all_names()
+            names = self._names
+            self._passed = tuple(sorted(wanted)) if wanted.issubset(names) else ()
+            check = tuple([names.index(name) for name in self._passed])
+        kind = trampoline.kind_of(self._code)
+        return _features(
+            bool(terms.thresholds),
+            check,
+            terms.span is not None and kind in (trampoline.FUNCTION, trampoline.COROUTINE),
+            bool(self._captures or self._rules) and "duration" in self._all_names(),
         )
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return arguments.parameters(self._code)
+
     def _all_names(self) -> set[str]:
-        return {name for names, _ in self._capture.values() for name in names}.union(*(r.names for r in self._rules))
+        """What captures and rules speak of."""
+        return {name for item in self._expressions() for name in item.names}
+
+    def _expressions(self) -> list[Capture | Rule]:
+        return [*self._captures, *self._rules]
 
     def make(self, original: FunctionType) -> CodeType:
         """The trampoline for `original`. Raises CannotPatch where the interpreter refuses it."""
         try:
-            return trampoline.build(original, self._features, **self._callbacks(self.fail))
+            return trampoline.build(original, self._features, self._values_for(Probe.fail))
         except (ValueError, TypeError, SyntaxError) as error:
             raise CannotPatch(f"{self.path}: the interpreter refuses its trampoline: {error}") from None
 
     def inject(self, code: CodeType) -> CodeType | None:
         """`code` with this probe in it, or None where only a trampoline will do."""
-        return inject.inject(code, self._features, wanted=self._wanted(), **self._callbacks(self.fail_inside))
+        return inject.inject(code, self._features, self._values_for(Probe.fail_inside), self._wanted())
 
-    def _callbacks(self, fail: Callable[[float], None]) -> dict[str, Any]:
-        """What the patched function calls, with the limit and the clock: named alike in both ways to patch."""
-        enter, leave = self._span or (None, None)
-        return {
-            "fail": trampoline.Callback(fail),
-            "slow": trampoline.Callback(self.slow),
-            "limit": self._thresholds[0][0] if self._thresholds else 0.0,
-            "check": trampoline.Callback(self.check),
-            "enter": trampoline.Callback(enter, self) if enter is not None else None,
-            "leave": trampoline.Callback(leave) if leave is not None else None,
-            "clock": self._clock,
-        }
+    def _values_for(self, fail: Callable[..., None]) -> dict[str, Any]:
+        """What the patched function calls and compares with: named alike in both ways to patch."""
+        terms, features = self.terms, self._features
+        values: dict[str, Any] = {"clock": terms.clock, "fail": trampoline.Callback(fail, self)}
+        if features.threshold:
+            values["slow"] = trampoline.Callback(Probe.slow, self)
+            values["limit"] = terms.thresholds[0][0]
+        if features.check is not None:
+            values["check"] = trampoline.Callback(Probe.check, self)
+        if features.span and terms.span is not None:
+            values["enter"] = trampoline.Callback(terms.span[0], self)
+            values["leave"] = trampoline.Callback(terms.span[1])
+        return values
 
-    def _wanted(self) -> set[str]:
+    def _wanted(self) -> Collection[str]:
         """Parameters that are read when the call has ended."""
-        names = self._all_names() - set(_OWN_NAMES)
-        if names and self._written is not None:
-            return set(self._names)
+        names: set[str] = set()
+        if self._captures or self._rules:
+            names = self._all_names().difference(OWN_NAMES)
+            if names and self._written is not None:
+                return self._names
         if self.receiver is not None:
             names.update(self._names[:1])
         return names
@@ -172,45 +180,76 @@ class Probe:
 
     def fail(self, start: float) -> None:
         """An exception is passing. Nothing that happens here may change it, but for our own frame in its traceback."""
-        duration = self._clock() - start if start else None
         error = sys.exc_info()[1]
-        try:
-            frame = sys._getframe(1)
-            traceback = error.__traceback__ if error is not None else None
-            if traceback is not None and traceback.tb_frame is frame:
-                traceback = traceback.tb_next
-                if traceback is not None and trampoline.LEAVES_NO_FRAME:
-                    error.__traceback__ = traceback  # type: ignore[union-attr]
-            self._passing(error, traceback, frame, duration)
-        except Exception:
-            guard.swallow("reporting an error in " + self.path)
+        if error is None:
+            return
+        traceback = error.__traceback__
+        if traceback is not None and traceback.tb_frame is sys._getframe(1):
+            traceback = traceback.tb_next
+            if traceback is not None and trampoline.LEAVES_NO_FRAME:
+                error.__traceback__ = traceback
+        self._passing(start, error, traceback, 2)
 
-    def fail_inside(self, start: float) -> None:
-        """An exception is passing, and the frame is the function's own."""
-        duration = self._clock() - start if start else None
-        error = sys.exc_info()[1]
-        try:
-            self._passing(error, error.__traceback__ if error is not None else None, sys._getframe(1), duration)
-        except Exception:
-            guard.swallow("reporting an error in " + self.path)
+    def fail_inside(self, start: float, error: BaseException | None = None) -> None:
+        """An exception is passing, and the frame is the function's own. Before 3.11, nobody says which one."""
+        if error is None:
+            error = sys.exc_info()[1]
+            if error is None:
+                return
+        self._passing(start, error, error.__traceback__, 2)
 
-    def _passing(
-        self, error: BaseException | None, traceback: TracebackType | None, frame: FrameType, duration: float | None
-    ) -> None:
-        if not isinstance(error, Exception):
-            self._count("control-flow", self.name)
-        elif not _busy.now:
+    def _passing(self, start: float, error: BaseException, traceback: TracebackType | None, depth: int) -> None:
+        """`depth` is that of the frame with the arguments, counted from here.
+
+        Hosts raise a thousand times what nobody has to know: that is found out first, with one look at the type, and
+        without running anything of theirs.
+        """
+        try:
+            terms = self.terms
+            verdict = self._verdicts.get(type(error))
+            if verdict is None or traceback is None or _busy.now:
+                self._consider(start, error, traceback, sys._getframe(depth))
+                return
+            severity, word = verdict
+            if severity is None:
+                terms.count(word, terms.name)
+                return
+            origin = causes.untold_origin(error, traceback, self)
+            if origin is None:
+                return
+            where = (_ERROR, self.path, word, origin.tb_frame.f_code.co_filename, origin.tb_lineno)
+            suppressed = terms.limits.admit(where)
+            if suppressed is None:
+                terms.count("rate", terms.name)
+                return
+            duration = terms.clock() - start if start else None
+            frame = sys._getframe(depth)
             _busy.now = True
             try:
-                self._failed(error, traceback, frame, duration)
+                values = self._values(frame, None, error, duration)
+                self._tell(error, traceback, frame, duration, severity, values, suppressed)
             finally:
                 _busy.now = False
+        except Exception:
+            guard.swallow("reporting an error in " + self.path)
+
+    def _consider(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
+        """A failure of which the type alone does not say what becomes of it."""
+        terms = self.terms
+        if not isinstance(error, Exception):
+            terms.count("control-flow", terms.name)
+        elif _busy.now:
+            terms.count("inside-a-report", terms.name)  # what the agent itself, or the host's __str__, called
         else:
-            self._count("inside-a-report", self.name)  # what the agent itself, or the host's __str__, called
+            _busy.now = True
+            try:
+                self._failed(error, traceback, frame, terms.clock() - start if start else None)
+            finally:
+                _busy.now = False
 
     def slow(self, start: float, result: object) -> None:
         """The call took longer than the lowest threshold."""
-        duration = self._clock() - start
+        duration = self.terms.clock() - start
         if _busy.now:
             return
         _busy.now = True
@@ -218,12 +257,12 @@ class Probe:
             frame = sys._getframe(1)
             if not self._for_us(frame) or self._left_to_another(frame):
                 return
-            passed = [step for step in self._thresholds if duration > step[0]] or self._thresholds[:1]
+            passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
             threshold, severity = passed[-1]
             within = inside.note([*causes.enclosing(frame.f_back), self.operation], start, duration)
-            suppressed = self._limits.admit(("slow", self.path, severity))
+            suppressed = self.terms.limits.admit(("slow", self.path, severity))
             if suppressed is None:
-                self._count("rate", self.name)
+                self.terms.count("rate", self.name)
                 return
             values = self._values(frame, result, None, duration)
             self._emit(
@@ -241,7 +280,7 @@ class Probe:
             return
         _busy.now = True
         try:
-            duration = self._clock() - start
+            duration = self.terms.clock() - start
             frame = sys._getframe(1)
             values: Mapping[str, object]
             if passed or self._passed:
@@ -264,7 +303,7 @@ class Probe:
 
     def would_report(self, error: BaseException, frame: FrameType | None) -> bool:
         """Is this exception a failure to this monitor, or part of the business? `frame` is the trampoline's."""
-        if not isinstance(error, Exception) or self._severities.of_error(error) is None:
+        if not isinstance(error, Exception) or self.terms.severities.of_error(error) is None:
             return False
         return frame is None or self._for_us(frame)
 
@@ -272,16 +311,16 @@ class Probe:
         """Does an enclosing monitor speak for this call? `passed` names some that are known to enclose it, `frame` is
         one that they and all others called.
         """
-        if not self._quiet:
+        if not self.quiet:
             return False
-        if not self._quiet.isdisjoint(passed):
+        if not self.quiet.isdisjoint(passed):
             return True
-        return any(monitor["name"] in self._quiet for monitor in causes.enclosing_monitors(frame))
+        return any(monitor["name"] in self.quiet for monitor in causes.enclosing_monitors(frame))
 
     def _left_to_another(self, frame: FrameType) -> bool:
         quiet = self.is_quiet(frame.f_back)
         if quiet:
-            self._count("left-to-another", self.name)
+            self.terms.count("left-to-another", self.name)
         return quiet
 
     def _failed(
@@ -289,26 +328,40 @@ class Probe:
     ) -> None:
         if self.receiver is not None and not self._for_us(frame):
             return
-        severity = self._severities.of_error(error)
+        severity = self.terms.severities.of_error(error)
         if severity is None:
             self._expected(error, traceback, frame, duration)
             return
         if self._left_to_another(frame):
             return
-        if not causes.raised_here(error, traceback, self) and causes.reported_inside(error, traceback, self):
+        origin = causes.untold_origin(error, traceback, self) if traceback is not None else None
+        if traceback is not None and origin is None:
             return
         values: Mapping[str, object] | None = None
-        if self._rules and any(rule.on_error for rule in self._rules):
+        if any(rule.on_error for rule in self._rules):
             values = self._values(frame, None, error, duration)
             self._apply_rules(frame, values, duration, error)
-        suppressed = self._limits.admit(("error", self.path, type_name(type(error)), causes.place(traceback)))
+        file, line = causes.place(origin)
+        suppressed = self.terms.limits.admit((_ERROR, self.path, type_name(type(error)), file, line))
         if suppressed is None:
-            self._count("rate", self.name)
+            self.terms.count("rate", self.name)
             return
         if values is None:
             values = self._values(frame, None, error, duration)
+        self._tell(error, traceback, frame, duration, severity, values, suppressed)
+
+    def _tell(
+        self,
+        error: BaseException,
+        traceback: TracebackType | None,
+        frame: FrameType,
+        duration: float | None,
+        severity: str,
+        values: Mapping[str, object],
+        suppressed: int,
+    ) -> None:
         self._emit(
-            frame, "error", severity, exception=error, traceback=traceback, duration=duration, values=values,
+            frame, _ERROR, severity, exception=error, traceback=traceback, duration=duration, values=values,
             suppressed=suppressed,
         )  # fmt: skip
 
@@ -316,11 +369,11 @@ class Probe:
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
     ) -> None:
         """Part of the business; but not so often, where the monitor says how often."""
-        if causes.is_control_flow(type(error)):
-            self._count("control-flow", self.name)
+        reason = "control-flow" if causes.is_control_flow(type(error)) else "expected"
+        self.terms.count(reason, self.name)
+        if reason == "control-flow":
             return
-        self._count("expected", self.name)
-        if self._rules and any(rule.on_error for rule in self._rules) and self._severities.expects(type(error)):
+        if any(rule.on_error for rule in self._rules) and self.terms.severities.expects(type(error)):
             self._apply_rules(frame, self._values(frame, None, error, duration), duration, error)
         if self._escalation is None or not self._escalation.passes(type(error).__qualname__):
             return
@@ -344,7 +397,7 @@ class Probe:
             except Exception:
                 rule.failed += 1
                 if rule.failed == 1:
-                    self._count("rule-raised", self.name)
+                    self.terms.count("rule-raised", self.name)
                 continue
             if hit and self._for_us(frame) and not self._left_to_another(frame):
                 self._admit_and_emit(frame, _RULE, rule.message, rule.severity, values.get("result"), duration, error)
@@ -369,15 +422,15 @@ class Probe:
         duration: float | None,
         error: Exception | None = None,
     ) -> None:
-        suppressed = self._limits.admit((report, self.path, message))
+        suppressed = self.terms.limits.admit((report, self.path, message))
         if suppressed is None:
-            self._count("rate", self.name)
+            self.terms.count("rate", self.name)
             return
         values = self._values(frame, result, error, duration)
         self._emit(frame, report, severity, message=message, duration=duration, values=values, suppressed=suppressed)
 
     def _needs_frame(self) -> bool:
-        return any(name not in _OWN_NAMES for rule in self._rules for name in rule.names)
+        return any(name not in OWN_NAMES for rule in self._rules for name in rule.names)
 
     def _for_us(self, frame: FrameType) -> bool:
         """A method that several classes share is monitored only where the target's class is the receiver."""
@@ -399,19 +452,19 @@ class Probe:
     def _values(
         self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
     ) -> dict[str, object]:
-        if not self._capture and not self._rules:
+        if not self._captures and not self._rules:
             return {}
-        values: dict[str, object] = arguments.of_frame(frame, self._code, self._written, self._written_code)
+        values: dict[str, object] = arguments.of_frame(frame, self._code, self._written)
         return {**values, "result": result, "error": error, "duration": duration}
 
     def _captured(self, values: Mapping[str, object]) -> Captured:
         found: dict[str, object] = {}
         failed: list[str] = []
-        for name, (names, evaluate) in self._capture.items():
+        for capture in self._captures:
             try:
-                found[name] = evaluate(*[values[item] for item in names])
+                found[capture.name] = capture.evaluate(*[values[name] for name in capture.names])
             except Exception:
-                failed.append(name)
+                failed.append(capture.name)
         return Captured(found, failed)
 
     def _emit(
@@ -429,7 +482,7 @@ class Probe:
         threshold: float | None = None,
         within: Sequence[tuple[str, int, float, float]] = (),
     ) -> None:
-        self._report(
+        self.terms.report(
             Observation(
                 monitor=self._placed(frame.f_back),
                 operation=self.operation,
@@ -443,7 +496,7 @@ class Probe:
                 duration=duration,
                 threshold=threshold
                 if threshold is not None
-                else (self._thresholds[0][0] if self._thresholds else None),
+                else (self.terms.thresholds[0][0] if self.terms.thresholds else None),
                 operations=[*causes.enclosing(frame.f_back), self.operation],
                 captured=self._captured(values),
                 suppressed=suppressed,

@@ -496,7 +496,7 @@ def test_a_thousand_rounds_leave_nothing_behind():
             shop.f()
             watch.undo()
         gc.collect()
-        return len(gc.get_objects()), len(patch._trampolines._layers), len(patch._injected._layers), len(patch._patches)
+        return len(gc.get_objects()), len(patch.trampoline_ids), len(patch.injected_ids), len(patch._patches)
 
     before = rounds(20)
     after = rounds(1000)

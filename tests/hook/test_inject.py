@@ -12,8 +12,8 @@ import warnings
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_trampoline import Owner, outcome, signatures
 from test_trampoline import TestGenerators as Generators
-from test_trampoline import outcome, signatures
 
 from agent.hook import inject, patch, trampoline
 
@@ -42,7 +42,8 @@ class Spy:
     def clock(self):
         return self.now
 
-    def fail(self, start):
+    def fail(self, start, error=None):
+        assert error in (None, sys.exc_info()[1])  # before 3.11, it is not told
         self.calls.append(("fail", type(sys.exc_info()[1]), self.now - start))
 
     def slow(self, start, result):
@@ -52,17 +53,18 @@ class Spy:
         self.calls.append(("check", result, values))
 
     def inject(self, code, features, wanted=()):
-        return inject.inject(
-            code, features, fail=self.fail, slow=self.slow, limit=self.limit, check=self.check, clock=self.clock,
-            enter=lambda: self.calls.append("enter") or "token",
-            leave=lambda token, failed: self.calls.append((token, failed)), wanted=wanted,
-        )  # fmt: skip
+        values = {
+            "fail": self.fail, "slow": self.slow, "limit": self.limit, "check": self.check, "clock": self.clock,
+            "enter": lambda: self.calls.append("enter") or "token",
+            "leave": lambda token, failed: self.calls.append((token, failed)),
+        }  # fmt: skip
+        return inject.inject(code, features, values, wanted)
 
     def on(self, function, features, wanted=()):
         def make(original):
             raise AssertionError("injection was refused")
 
-        return patch.patch_function(function, make, self, lambda code: self.inject(code, features, wanted))
+        return patch.patch_function(function, Owner(make, lambda code: self.inject(code, features, wanted)))
 
 
 @in_a_table
@@ -521,7 +523,7 @@ def test_what_the_monitor_raises_leaves_the_exception_state_right():
 
     spy = Spy()
 
-    def fail(start):
+    def fail(*_):
         raise KeyboardInterrupt
 
     spy.fail = fail

@@ -33,15 +33,21 @@ class Spy:
         self.calls.append(("check", result, values))
 
     def on(self, function, features):
-        def make(original):
-            return trampoline.build(
-                original, features, fail=self.fail, slow=self.slow, check=self.check, limit=self.limit, clock=self.clock,
-                enter=lambda: self.calls.append("enter") or "token",
-                leave=lambda token, failed: self.calls.append((token, failed)),
-                wrap=lambda original, *a, **k: ("wrapped", original(*a, **k)),
-            )  # fmt: skip
+        values = {
+            "fail": self.fail, "slow": self.slow, "check": self.check, "limit": self.limit, "clock": self.clock,
+            "enter": lambda: self.calls.append("enter") or "token",
+            "leave": lambda token, failed: self.calls.append((token, failed)),
+            "wrap": lambda original, *a, **k: ("wrapped", original(*a, **k)),
+        }  # fmt: skip
+        return patch.patch_function(function, Owner(lambda original: trampoline.build(original, features, values)))
 
-        return patch.patch_function(function, make, self)
+
+class Owner:
+    """Of one patch, made by `make` alone."""
+
+    def __init__(self, make, inject=lambda code: None):
+        self.make = make
+        self.inject = inject
 
 
 EVERY = [
@@ -569,7 +575,7 @@ def test_a_dropped_function_is_forgotten():
     layer = Spy().on(function, Features())
     alive = weakref.ref(function)
     assert patch.trampoline_of(function.__code__) is layer
-    assert patch.layers_of(function) == [layer]
+    assert patch.layers_of(function) == (layer,)
     del function
     gc.collect()
     assert alive() is None

@@ -1,0 +1,90 @@
+"""What all probes of one monitor share: its words made ready for use, its limits, and who is told.
+
+A pattern binds one monitor to a thousand functions. Expressions are compiled, exceptions judged and rates kept once,
+here, and a probe holds only what differs from function to function.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from . import causes
+from .evaluate import compile_expression
+from .limits import Limiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from ..model import ExpressionData, MonitorData, Observation
+
+    Report = Callable[[Observation], None]
+    Count = Callable[[str, str], None]
+
+#: Names in an expression that are not parameters.
+OWN_NAMES = ("result", "error", "duration")
+
+
+class Capture:
+    """A value that is read when there is something to report."""
+
+    __slots__ = ("evaluate", "name", "names")
+
+    def __init__(self, name: str, expression: ExpressionData) -> None:
+        self.name = name
+        self.names: Sequence[str] = expression["names"]
+        self.evaluate = compile_expression(expression)
+
+    def __str__(self) -> str:
+        return "capture." + self.name
+
+
+class Rule:
+    """`failed` counts how often its condition itself raised."""
+
+    __slots__ = ("failed", "message", "names", "on_error", "severity", "test")
+
+    def __init__(self, when: ExpressionData, message: str, severity: str) -> None:
+        self.names: Sequence[str] = when["names"]
+        self.test = compile_expression(when)
+        self.on_error = "error" in when["names"]
+        self.message = message
+        self.severity = severity
+        self.failed = 0
+
+    def __str__(self) -> str:
+        return "a rule"
+
+
+class Terms:
+    """`report` takes an Observation; `count(reason, monitor)` counts what was not reported.
+
+    `limiter` and `span` come from elsewhere where they are shared more widely: the rate is the monitor's, also where
+    its functions lie in many modules. `sample_rate` is multiplied into the monitor's own. `clock` answers seconds.
+    """
+
+    def __init__(
+        self,
+        monitor: MonitorData,
+        *,
+        report: Report,
+        count: Count,
+        ignore: Sequence[str] = (),
+        sample_rate: float = 1.0,
+        limiter: Limiter | None = None,
+        span: tuple[Callable[[Any], object], Callable[[object, bool], object]] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.monitor = monitor
+        self.name = monitor["name"]
+        self.report = report
+        self.count = count
+        self.clock = clock
+        self.span = span
+        self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
+        self.rules = [Rule(rule["when"], rule["message"], rule["severity"]) for rule in monitor["rules"]]
+        self.quiet = frozenset(monitor["quiet_inside"])
+        self.thresholds = sorted(monitor["thresholds"])
+        self.severities = causes.Severities(monitor, ignore)
+        self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
