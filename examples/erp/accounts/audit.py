@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Callable
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
 
 from accounts.models import AuditEntry
 
-_actor: ContextVar[AbstractBaseUser | None] = ContextVar("actor", default=None)
+# A function and not a lazy user: whoever copies a context compares what is in it, which would wake the user.
+_actor: ContextVar[Callable[[], AbstractBaseUser | None]] = ContextVar("actor", default=lambda: None)
 
 
 @contextmanager
-def acting_as(user: AbstractBaseUser | None) -> Iterator[None]:
-    """Entries written inside the block are signed by ``user`` unless they name somebody else."""
-    token = _actor.set(user)
+def acting_as(who: Callable[[], AbstractBaseUser | None]) -> Iterator[None]:
+    """Entries written inside the block are signed by the user that ``who()`` answers, unless they name one."""
+    token = _actor.set(who)
     try:
         yield
     finally:
@@ -33,7 +34,7 @@ def record(
     **detail: Any,
 ) -> AuditEntry:
     """Write one entry. ``detail`` must be JSON: numbers, strings, lists and dicts."""
-    who = actor or _actor.get()
+    who = actor or _actor.get()()
     return AuditEntry.objects.create(
         action=action,
         actor=who if who is not None and who.is_authenticated else None,

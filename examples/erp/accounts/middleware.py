@@ -37,6 +37,6 @@ class ActorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Looked up when first needed: a token on the API decides late who the user is.
-        with acting_as(SimpleLazyObject(lambda: request.user)):
+        # Asked when an entry is written: a token on the API decides late who the user is.
+        with acting_as(lambda: request.user):
             return self.get_response(request)

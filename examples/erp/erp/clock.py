@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from django.conf import settings
 from django.utils import timezone
 
 _fixed: ContextVar[datetime.date | None] = ContextVar("business_date", default=None)
@@ -14,7 +15,7 @@ _fixed: ContextVar[datetime.date | None] = ContextVar("business_date", default=N
 
 def today() -> datetime.date:
     """The date we book on: the fixed one if there is one, else today where the company is."""
-    return _fixed.get() or timezone.localdate()
+    return _fixed.get() or settings.ERP_BOOKING_DATE or timezone.localdate()
 
 
 @contextmanager

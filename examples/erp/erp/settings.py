@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -94,6 +95,14 @@ def _database(url: str | None) -> dict:
 
 DATABASES = {"default": _database(os.environ.get("ERP_DATABASE_URL"))}
 
+# --- Cache and sessions ----------------------------------------------------------------------------
+
+CACHE_URL = os.environ.get("ERP_CACHE_URL")
+if CACHE_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}}
+    # Read from the cache, kept in the database: a cache that is emptied signs nobody out.
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+
 # --- Sign-in ---------------------------------------------------------------------------------------
 
 PASSWORD_HASHERS = [
@@ -126,17 +135,24 @@ CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "memory://")
 CELERY_TASK_ALWAYS_EAGER = "CELERY_BROKER_URL" not in os.environ
 CELERY_TASK_IGNORE_RESULT = False
 CELERY_TIMEZONE = TIME_ZONE
+# How long a day is for the schedule. A demonstration has no time for a whole one.
+_DAY = float(os.environ.get("ERP_DAY_SECONDS", 24 * 3600))
 CELERY_BEAT_SCHEDULE = {
-    "invoice-shipped-orders": {"task": "sales.tasks.nightly_invoicing", "schedule": 24 * 3600},
+    "invoice-shipped-orders": {"task": "sales.tasks.nightly_invoicing", "schedule": _DAY},
     "replenish-main-warehouse": {
         "task": "inventory.tasks.replenish_warehouse",
-        "schedule": 6 * 3600,
+        "schedule": _DAY / 4,
         "args": ["UME"],
     },
 }
 
 # --- The business ----------------------------------------------------------------------------------
 
+# The date we book on, today if it is not given: for catching up after a closed day, and for demonstrations.
+_BOOKING_DATE = os.environ.get("ERP_BOOKING_DATE")
+ERP_BOOKING_DATE = datetime.date.fromisoformat(_BOOKING_DATE) if _BOOKING_DATE else None
+# Months that the general ledger takes no more postings for, such as 2026-02.
+ERP_CLOSED_PERIODS = [period for period in os.environ.get("ERP_CLOSED_PERIODS", "").split(",") if period]
 # One order may not exceed this without a framework agreement; larger ones are rejected.
 ERP_ORDER_LIMIT = Decimal("250000.00")
 # The yearly archive lives on tape-backed storage, which takes its time to answer.

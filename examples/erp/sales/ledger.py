@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.conf import settings
+
 from sales.errors import LedgerUnavailable, PeriodClosed
 
 
@@ -12,7 +14,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.postings: dict[str, Decimal] = {}
-        self.closed_periods: set[str] = set()
+        self.closed_periods: set[str] = set(settings.ERP_CLOSED_PERIODS)
         self._busy_for = 0
 
     def busy_for(self, calls: int) -> None:

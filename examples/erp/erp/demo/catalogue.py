@@ -18,6 +18,21 @@ USERS = [
     ("bo", "Bo", "Hedman", "Warehouse", ["Warehouse"]),
     ("carla", "Carla", "Nyström", "Head of production and quality", ["Production", "Managers"]),
 ]
+# Anna's colleagues, for a busier company: their usernames are their first names.
+SALESPEOPLE = [
+    ("Elsa", "Berg"),
+    ("Filip", "Dahl"),
+    ("Gerda", "Ek"),
+    ("Henrik", "Forsell"),
+    ("Ingrid", "Gran"),
+    ("Johan", "Hult"),
+    ("Karin", "Isaksson"),
+    ("Lars", "Kvist"),
+    ("Maja", "Lind"),
+    ("Nils", "Moberg"),
+    ("Olga", "Norén"),
+    ("Pontus", "Rask"),
+]
 PASSWORD = "granskog-{username}-7"
 TOKEN = "norrland-{username}-demo-token"
 

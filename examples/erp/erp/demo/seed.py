@@ -26,12 +26,12 @@ SEED = 1952
 
 
 @transaction.atomic
-def seed() -> dict[str, int]:
-    """Create what is missing; answers how many of each thing there are."""
+def seed(salespeople: int = 0) -> dict[str, int]:
+    """Create what is missing, with so many more salespeople; answers how many of each thing there are."""
     with clock.business_date(catalogue.DEMO_DAY):
         sync_roles()
         companies = _companies()
-        _users(companies["NF-SE"])
+        _users(companies["NF-SE"], salespeople)
         products = _products()
         _customers(companies)
         _stock(companies, products)
@@ -55,9 +55,13 @@ def _companies() -> dict[str, Company]:
     }
 
 
-def _users(company: Company) -> None:
+def _users(company: Company, salespeople: int) -> None:
     users = get_user_model().objects
-    for username, first_name, last_name, title, groups in catalogue.USERS:
+    more = [
+        (first_name.lower(), first_name, last_name, "Sales", ["Sales"])
+        for first_name, last_name in catalogue.SALESPEOPLE[:salespeople]
+    ]
+    for username, first_name, last_name, title, groups in catalogue.USERS + more:
         user = users.filter(username=username).first()
         if user is None:
             user = users.create_user(

@@ -21,5 +21,9 @@ class DemoTests(ErpTestCase):
         with self.assertRaises(CommandError):
             call_command("working_day", steps="coffee")
 
+    def test_a_busier_company_has_more_salespeople(self):
+        self.assertEqual(seed(salespeople=2)["users"], seed()["users"])
+        self.assertTrue(self.user("filip").has_perm("sales.confirm_order"))
+
     def test_migrations_are_up_to_date(self):
         call_command("makemigrations", check=True, dry_run=True, verbosity=0)

@@ -81,6 +81,10 @@ class SupplierTests(ErpTestCase):
         self.assertEqual(bo.get("/api/stock/lead-times/?codes=TEAK-XL").status_code, 404)
         self.assertEqual(self.client.get("/api/stock/lead-times/?codes=SCR-M6").status_code, 401)
 
+    def test_the_api_passes_lead_times_on_to_who_is_signed_in_on_the_page(self):
+        answer = self.browser("bo").get("/api/stock/lead-times/?codes=SCR-M6")
+        self.assertEqual(answer.status_code, 200)
+
     def test_price_pages_end_with_the_last_row(self):
         async def read():
             return [row async for page in stream_price_pages(size=4) for row in page]

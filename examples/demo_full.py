@@ -1,0 +1,123 @@
+"""Runs the example ERP on PostgreSQL, Redis, gunicorn, a Celery worker and beat, under the agent and under load.
+
+Nothing but PYTHONPATH switches the agent on. All servers are started for this, on free ports, and stopped at the end or
+on Ctrl-C. There is no DSN: what is caught stays in the spool in the folder given by --home.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from full import compare, load, people, screen
+from full.parts import Missing, Parts
+from full.process import Failed
+from full.stack import ERP, ROOT, Stack
+
+#: A day of the ERP's schedule lasts so many seconds here: invoicing comes once in it, replenishment four times.
+DAY = 10
+
+#: Where `events show` goes on with the whole event, as JSON.
+WIRE = "As it goes over the wire"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--home", default=os.path.join(ROOT, "var", "demo-full"), help="where the demo keeps its files")
+    parser.add_argument("--seconds", type=float, default=30, help="how long people work (default: 30)")
+    parser.add_argument("--salespeople", type=int, default=12, help="0 to 12 (default: 12); others work as well")
+    parser.add_argument("--think", type=float, default=0.3, help="seconds between two acts of one person, on average")
+    parser.add_argument(
+        "--compare", action="store_true", help="instead: the same work with and without the agent, and what differs"
+    )
+    parser.add_argument("--turns", type=int, default=12, help="with --compare: how often each person acts")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    home = os.path.abspath(arguments.home)
+    try:
+        parts = Parts()
+        shutil.rmtree(home, ignore_errors=True)
+        os.makedirs(home)
+        return _compare(parts, home, arguments) if arguments.compare else _show(parts, home, arguments)
+    except (Missing, Failed) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped, and all that was started with it.", file=sys.stderr)
+        return 130
+
+
+def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
+    state = os.path.join(home, "agent")
+    agent = {"PYTHONPATH": ROOT, "AGENT_STATE_DIR": state}
+    screen.say("The ERP on production parts:   gunicorn, a Celery worker, Celery beat   with PYTHONPATH=.")
+    steps = screen.Steps()
+    settings = {"ERP_DAY_SECONDS": str(DAY), "ERP_CLOSED_PERIODS": "2026-03"}
+    with parts, Stack(parts, home, "erp", agent, **settings) as stack:
+        steps.done(f"PostgreSQL on port {parts.postgres_port}, Redis on port {parts.redis_port}")
+        stack.prepare(arguments.salespeople)
+        steps.done("tables and the demonstration company")
+        stack.start()
+        steps.done(f"web server with 2 × 4 threads on port {stack.port}, worker, beat")
+
+        figures = load.Figures()
+        crowd = people.everybody(stack.port, figures.watch, salespeople=arguments.salespeople)
+        screen.say(f"{len(crowd)} people at work for {arguments.seconds:.0f} seconds, strangers among them")
+        progress = screen.Progress(figures, arguments.seconds)
+        try:
+            load.crowd(crowd, figures, seconds=arguments.seconds, think=arguments.think, show=progress)
+        finally:
+            progress.end()
+        print()
+        screen.table_of(figures)
+        stack.wait_for_tasks()
+
+    command = [sys.executable, "-m", "agent"]
+    environment = {**stack.environment, **agent}
+    for operation in ("invoice_order", "orders.margin"):  # a task's, if the schedule has come to it
+        one = ["events", "show", "last", "--operation", operation]
+        shown = subprocess.run([*command, *one], env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
+        if shown.returncode == 0:
+            screen.say("One event; what would have left this machine follows there:   python -m agent " + " ".join(one))
+            print(shown.stdout.partition(WIRE)[0].rstrip(), flush=True)
+            break
+    screen.say("What was caught, grouped as Sentry would group it:   python -m agent events")
+    subprocess.run([*command, "events"], env=environment, cwd=ROOT, check=False)
+    place = os.path.relpath(home)
+    prefix = f"AGENT_STATE_DIR={os.path.join(place, 'agent')} python -m agent"
+    screen.say(f"Look around:   {prefix} events   ·   {prefix} status --all   ·   logs in {place}")
+    return 0
+
+
+def _compare(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
+    agent = {"PYTHONPATH": ROOT, "AGENT_STATE_DIR": os.path.join(home, "agent")}
+    outcomes = []
+    screen.say("The same work twice, by one person after another: without the agent, and with it")
+    steps = screen.Steps()
+    with parts:
+        steps.done(f"PostgreSQL on port {parts.postgres_port}, Redis on port {parts.redis_port}")
+        with Stack(parts, home, "prepared", {}) as stack:
+            stack.prepare(compare.SALESPEOPLE)
+        steps.done("tables and the demonstration company")
+        for name, variables in (("without", {}), ("with", agent)):
+            with Stack(parts, os.path.join(home, name), name, variables, template="prepared") as stack:
+                outcomes.append(compare.play(stack, arguments.turns))
+            steps.done(f"the work {name} the agent: {outcomes[-1].size()}")
+    found = compare.differences(*outcomes)
+    if found:
+        screen.say("Not the same")
+        print("\n".join(found))
+        return 1
+    screen.say("The same answers, rows and mails, and this was caught:   python -m agent events")
+    return subprocess.run(
+        [sys.executable, "-m", "agent", "events"], env={**stack.environment, **agent}, cwd=ROOT, check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The ERP's own processes, as they would run in production: gunicorn, a Celery worker, Celery beat."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from .parts import Parts
+from .process import Failed, Process, free_port
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ERP = os.path.join(ROOT, "examples", "erp")
+
+#: The Monday that the demonstration company's data is made for.
+BOOKING_DATE = "2026-03-09"
+
+
+class Stack:
+    """The ERP on `parts` with its log and mail in the folder `home`; all of it ends with the block.
+
+    `variables` are for the ERP's own processes alone: those that switch the agent on, if it is to be on. Its database is
+    called `name`, and is a copy of `template` if there is one.
+    """
+
+    def __init__(
+        self, parts: Parts, home: str, name: str, variables: dict[str, str], template: str | None = None, **settings: str
+    ) -> None:
+        self.home = home
+        os.makedirs(home, exist_ok=True)
+        foreign = ("SENTRY_", "AGENT_", "ERP_", "CELERY_", "DJANGO_", "PYTHON")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+        environment.update(parts.create(name, template))
+        environment.update(
+            ERP_DB=os.path.join(home, "erp.sqlite3"),  # only its folder counts here: for the log file and the mail
+            ERP_BOOKING_DATE=BOOKING_DATE,
+            PYTHONUNBUFFERED="1",
+            XDG_RUNTIME_DIR=home,  # gunicorn's control socket, which is otherwise one for all of a user
+        )
+        environment.update(settings)
+        self.environment = environment
+        self.variables = variables
+        self._processes: list[Process] = []
+
+    def prepare(self, salespeople: int = 0) -> None:
+        """Make the tables and the demonstration company, without `variables`: this is not what is watched."""
+        self.manage("migrate", "--verbosity=0")
+        self.manage("make_data", f"--salespeople={salespeople}")
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=ERP, env=self.environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise Failed(f"manage.py {arguments[0]} failed:\n{done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    def start(self, workers: int = 2, threads: int = 4, processes: int = 2) -> None:
+        """Start everything; answers when the web server answers and the worker takes tasks."""
+        self.port = free_port()
+        self.web = self._start(
+            "gunicorn", "erp.wsgi", f"--bind=127.0.0.1:{self.port}", f"--workers={workers}", f"--threads={threads}",
+            "--keep-alive=30",
+        )  # fmt: skip
+        self.worker = self._start("celery", "-A", "erp", "worker", f"--concurrency={processes}")
+        schedule = os.path.join(self.home, "beat-schedule")
+        self.beat = self._start("celery", "-A", "erp", "beat", "--pidfile=", f"--schedule={schedule}")
+        self.web.wait_until(lambda: _answers(self.port))
+        self.worker.wait_until(self._worker_waits)
+        self.beat.wait_until(lambda: "is starting" in self.beat.said())
+
+    def wait_for_tasks(self, timeout: float = 60.0) -> None:
+        """Until no task waits for a worker."""
+        until = time.monotonic() + timeout
+        quiet = 0
+        with self._broker() as broker:
+            while quiet < 3:  # on its way from the one to the other, a task is in neither for a moment
+                quiet = 0 if broker.llen("celery") or broker.hlen("unacked") else quiet + 1
+                if time.monotonic() > until:
+                    raise Failed(f"tasks still wait after {timeout:.0f} s")
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End everything, in the order in which an operator would: nobody adds work to what is about to stop."""
+        for process in reversed(self._processes):
+            process.stop(signal.SIGTERM)
+        self._processes.clear()
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _broker(self):
+        import redis
+
+        return redis.Redis.from_url(self.environment["CELERY_BROKER_URL"])
+
+    def _worker_waits(self) -> bool:
+        # What the worker says of being ready goes where the ERP's logging settings send it.
+        with self._broker() as broker:
+            number = str(broker.connection_pool.connection_kwargs["db"])
+            return any(client["cmd"] == "brpop" and client["db"] == number for client in broker.client_list())
+
+    def _start(self, module: str, *arguments: str) -> Process:
+        name = {"worker": "worker", "beat": "beat"}.get(next((a for a in arguments if a in ("worker", "beat")), ""), "web")
+        process = Process(
+            name,
+            [sys.executable, "-m", module, *arguments],
+            os.path.join(self.home, f"{name}.log"),
+            folder=ERP,
+            environment={**self.environment, **self.variables},
+        )
+        self._processes.append(process)
+        return process
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/accounts/login/", timeout=10) as answer:
+            return answer.status == 200
+    except (OSError, urllib.error.URLError):
+        return False
