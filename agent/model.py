@@ -127,6 +127,7 @@ class SpoolData(TypedDict):
     max_files: int
     max_rate: float  # envelopes a second from one process, 0 for any number
     durable: bool
+    host_client: bool  # whether what a Sentry client of the host's own sends is kept there too
 
 
 class PlanData(TypedDict):

@@ -1,6 +1,6 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml.
 
-    erp-agent-plan-8 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-10 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for)
     index     ({top-level package: its part's place}, packages with patterns, the settings' place, the table's place)

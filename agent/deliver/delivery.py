@@ -75,6 +75,7 @@ class Delivery:
         self._failed: dict[str, tuple[int, float]] = {}  # name → times, not to be tried again before (in ticks)
         self._failing: set[str] = set()  # names that failed since something was last taken
         self._failures = 0  # how often they did
+        self.had_its_turn = False  # in the last `run`: no other process was delivering
         self.delivered = 0
         self.quarantined = 0
         self.trouble = ""  # why the last try did not deliver
@@ -88,6 +89,7 @@ class Delivery:
     def run(self) -> float | None:
         """Deliver what can be delivered now. Seconds until it makes sense to look again; None when nothing waits."""
         usable = self._spool.usable()
+        self.had_its_turn = True
         if usable:
             self._spool.sweep_if_due()  # also while nothing can be sent
         wait = self._pace.wait("")
@@ -118,6 +120,7 @@ class Delivery:
 
     def _yield_to_other(self, carrier: Carrier) -> float | None:
         """Another process delivers: stay only while something of ours might be left to us."""
+        self.had_its_turn = False
         self.trouble = "another process is delivering"
         wait = self._deliver(carrier, memory_only=True)
         pid = os.getpid()

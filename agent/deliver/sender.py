@@ -27,12 +27,14 @@ from .taken import Taken
 if TYPE_CHECKING:
     from _thread import LockType
 
+    from .route import Route
     from .spool import Count, Spool
 
 _LINGER = 5.0  # seconds that the thread waits for more before it ends
 _FIRST_BACKOFF = 0.1  # seconds
 _BREATH = 0.2  # seconds between looks at a folder in which something has to wait
 _IMPORT_WAIT = 2.0  # seconds that a fork waits for an import of ours to end
+_A_WHILE = 0.1  # seconds after which one who waits for a delivery is told what is still on its way
 _PARK_WAIT = 0.2  # seconds that a fork waits for a request that is under way
 _FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)  # beside a thread, even one that is just about to end
 _WARNED_LATE = sys.version_info >= (3, 13)  # after the hooks that follow a fork: these must not start a thread
@@ -55,6 +57,7 @@ class Sender:
         dsn: str,
         *,
         count: Count,
+        route: Route | None = None,
         carrier: Carrier | None = None,
         clock: Callable[[], float] = time.time,
         tick: Callable[[], float] = time.monotonic,
@@ -64,12 +67,14 @@ class Sender:
         first_backoff: float = _FIRST_BACKOFF,
         grace: float = 0.0,
     ) -> None:
-        """`random` answers numbers in [0, 1); `linger`, `first_backoff` and `grace` in seconds.
+        """`route` is for what is not the agent's own.
 
-        For `grace` the first thread does nothing: a host that reports while it starts may be about to call gevent's or
-        eventlet's monkey patch, which warns of an `ssl` that is there before it, and can hang beside a busy thread.
+        `random` answers numbers in [0, 1); `linger`, `first_backoff` and `grace` in seconds. For `grace` the first
+        thread does nothing: a host that reports while it starts may be about to call gevent's or eventlet's monkey
+        patch, which warns of an `ssl` that is there before it, and can hang beside a busy thread.
         """
         self._dsn = dsn
+        self._route = route
         self._carrier = carrier
         self._linger = linger
         self._grace = grace
@@ -115,6 +120,44 @@ class Sender:
             self._means.spool.abandon()
         except Exception:
             guard.swallow("ending the delivery of events")
+
+    def drain(self, timeout: float, slow: Callable[[int], None] | None = None) -> float:
+        """Wait until each envelope of this process has been delivered or tried since; what is left of `timeout`.
+
+        For a host that asks to wait (in seconds). `slow` is told how many still wait once that takes a while.
+        """
+        tick = self._means.tick
+        until, late = tick() + timeout, tick() + min(_A_WHILE, timeout)
+        state = self._state()
+        target = state.looks + 1
+        self.wake()
+        nap = 0.002
+        while (left := until - tick()) > 0 and state.settled < target and not state.closing:
+            if self._trouble:  # no thread: from Python 3.12 on none can be started once the process ends
+                self._deliver_here(left)
+                break
+            waiting = self._number_of(os.getpid())
+            if not waiting:
+                break
+            if slow is not None and tick() >= late:
+                slow(waiting)
+                slow = None
+            time.sleep(min(nap, left))  # looked up now: a host may have made it cooperative
+            nap = min(nap * 1.5, 0.05)
+        return max(until - tick(), 0.0)
+
+    def _deliver_here(self, seconds: float) -> None:
+        """One turn in the calling thread, which a Sentry that hangs holds no longer than that."""
+        until = self._means.tick() + seconds
+        means = self._means._replace(open_carrier=lambda: self._open_carrier(seconds / 2))
+        delivery = Delivery(means, self._taken, ends=lambda: self._means.tick() >= until)
+        try:
+            delivery.run()
+        finally:
+            delivery.rest()
+
+    def _number_of(self, pid: int) -> int:
+        return sum(entry.pid == pid and not entry.held for entry in self._means.spool.entries())
 
     def after_fork(self) -> None:
         """For the owner's fork hook in the child. Otherwise done at the first `wake`."""
@@ -204,7 +247,10 @@ class Sender:
         try:
             while not state.parking:
                 state.gate.acquire(False)  # what was asked for until here, the look that follows answers
+                state.looks += 1
                 wait = delivery.run()
+                if delivery.had_its_turn and wait != 0.0:
+                    state.settled = state.looks
                 if state.stopping():
                     return
                 if wait is None:
@@ -241,9 +287,14 @@ class Sender:
         finally:
             delivery.rest()
 
-    def _open_carrier(self) -> Carrier:
-        if self._carrier is None:
-            self._carrier = transport.Transport(transport.parse_dsn(self._dsn))
+    def _open_carrier(self, patience: float | None = None) -> Carrier:
+        """`patience`: seconds that it may take to connect, and to be answered; None for the usual ones."""
+        if self._carrier is not None:
+            return self._carrier
+        dsn = transport.parse_dsn(self._dsn)
+        if patience is not None:
+            return transport.Transport(dsn, route=self._route, connect_timeout=patience, read_timeout=patience)
+        self._carrier = transport.Transport(dsn, route=self._route)
         return self._carrier
 
 
@@ -261,6 +312,8 @@ class _State:
         self.ran = False  # there was a thread when the fork began
         self.parked = False  # there is none any more
         self.thread = 0  # the system's id of the last thread
+        self.looks = 0  # at the folder, that have begun
+        self.settled = 0  # the last of them that left nothing which could be delivered then
 
     def stopping(self) -> bool:
         return self.closing or self.parking

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -12,12 +11,13 @@ from ..model import Envelope
 from ..observe import attempts, causes, context, event, providers, release
 from ..version import __version__
 from . import wire
-from .spool import Spool
+from .spool import directory_of, open_in
 
 if TYPE_CHECKING:
     from ..health import Health
     from ..model import Event, Observation, SentryData, SpoolData
     from .sender import Sender
+    from .spool import Spool
 
 _AT_ONCE = 20
 
@@ -146,13 +146,4 @@ def _sender(spool: Spool, dsn: str, health: Health) -> Sender:
 
 def open_spool(settings: SpoolData, state: str, health: Health, *, held: bool = False) -> Spool:
     """With `held`, for a process without a DSN: what it captures is sent only once somebody has said so."""
-    return Spool(
-        settings["directory"] or os.path.join(state, "spool"),
-        max_size=settings["max_size"],
-        max_age=settings["max_age"],
-        max_files=settings["max_files"],
-        max_rate=settings["max_rate"],
-        durable=settings["durable"],
-        count=health.count,
-        held=held,
-    )
+    return open_in(directory_of(settings, state), settings, health.count, held=held)

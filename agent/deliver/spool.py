@@ -29,7 +29,9 @@ from .names import Entry, make_name, parse_name, rank
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Count", "Entry", "Spool", "UnreadableError"]
+    from ..model import SpoolData
+
+__all__ = ["Count", "Entry", "Spool", "UnreadableError", "directory_of", "open_in"]
 
 _LOOK_EVERY = 64  # writes after which a process asks whether a sweep is due
 
@@ -117,6 +119,10 @@ class Spool:
             guard.swallow("writing an event to the spool")
             return False
 
+    def is_too_large(self, envelope: Envelope) -> bool:
+        """Larger than all that the spool may hold: `write` would only count it."""
+        return len(envelope.data) > self._max_size
+
     @property
     def degraded(self) -> str | None:
         """Why envelopes are not getting to disk at present; None when they are."""
@@ -129,7 +135,7 @@ class Spool:
     def _write(self, envelope: Envelope, slow: bool, trying: bool) -> bool:
         process = self._process()
         size = len(envelope.data)
-        if size > self._max_size:
+        if self.is_too_large(envelope):
             self._count("too-large", envelope.category, 1)
             return False
         now = self._clock()
@@ -372,3 +378,21 @@ def _check(data: bytes) -> None:
         raise UnreadableError(str(error)) from None
     if not parsed.items:
         raise UnreadableError("the envelope has no items")
+
+
+def directory_of(settings: SpoolData, state: str) -> str:
+    return settings["directory"] or os.path.join(state, "spool")
+
+
+def open_in(directory: str, settings: SpoolData, count: Count, *, held: bool = False) -> Spool:
+    """A spool with the bounds of the configuration."""
+    return Spool(
+        directory,
+        max_size=settings["max_size"],
+        max_age=settings["max_age"],
+        max_files=settings["max_files"],
+        max_rate=settings["max_rate"],
+        durable=settings["durable"],
+        count=count,
+        held=held,
+    )

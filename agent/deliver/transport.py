@@ -16,6 +16,7 @@ from .. import guard
 from ..errors import AgentError
 from . import wire
 from .deadline import Deadline, bounded
+from .route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,9 +152,16 @@ class Transport:
     """Keeps one connection. Not shared with a forked child: the child opens its own."""
 
     def __init__(
-        self, dsn: Dsn, *, connect_timeout: float = CONNECT_TIMEOUT, read_timeout: float = READ_TIMEOUT
+        self,
+        dsn: Dsn,
+        *,
+        route: Route | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
     ) -> None:
+        """`route` is for what is not the agent's own: who sends it, and by which way."""
         self.dsn = dsn
+        self._route = route or Route("")
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._deadline = Deadline()
@@ -192,8 +200,7 @@ class Transport:
 
                 import urllib3
 
-                settings = _settings(self.dsn)
-                self._pool = _pool(self.dsn, settings)
+                self._pool = _pool(self.dsn, self._route)
                 pools = bounded(self._deadline, urllib3.HTTPConnectionPool, urllib3.HTTPSConnectionPool)
                 self._pool.pool_classes_by_scheme = dict(zip(("http", "https"), pools))
             self._pid = os.getpid()
@@ -203,10 +210,13 @@ class Transport:
         import urllib3
 
         body = wire.with_sent_at(data, time.time())
+        client = self._route.client or _CLIENT
+        secret = f", sentry_secret={self._route.secret}" if self._route.secret else ""
+        key = self.dsn.public_key
         headers = {
             "Content-Type": "application/x-sentry-envelope",
-            "User-Agent": _CLIENT,
-            "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client={_CLIENT}, sentry_key={self.dsn.public_key}",
+            "User-Agent": client,
+            "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client={client}, sentry_key={key}{secret}",
         }
         if len(body) >= _COMPRESS_FROM:
             packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with the gzip header
@@ -257,22 +267,13 @@ def _outcome(status: int, headers: Mapping[str, str], answer: str) -> Outcome:
     return Outcome(UNREACHABLE, status, detail, limits)
 
 
-class _Settings(NamedTuple):
-    proxy: str | None
-    certificates: str | None
-
-
-def _settings(dsn: Dsn) -> _Settings:
+def _proxy(dsn: Dsn, route: Route) -> str | None:
     # typeshed does not list the second
     from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
     proxies = getproxies_environment()
-    proxy = proxies.get(dsn.scheme) or proxies.get("all")
-    if proxy and proxy_bypass_environment(f"{dsn.host}:{dsn.port}", proxies):
-        proxy = None
-    if proxy and "://" not in proxy:
-        proxy = "http://" + proxy
-    return _Settings(proxy, _certificates() if dsn.scheme == "https" else None)
+    bypass = bool(proxy_bypass_environment(f"{dsn.host}:{dsn.port}", proxies))
+    return route.proxy(dsn.scheme, proxies, bypass=bypass)
 
 
 def _certificates() -> str | None:
@@ -287,26 +288,35 @@ def _certificates() -> str | None:
     return certifi.where()
 
 
-def _pool(dsn: Dsn, settings: _Settings) -> Any:
+def _pool(dsn: Dsn, route: Route) -> Any:
     import urllib3
 
+    proxy = _proxy(dsn, route)
     options: dict[str, Any] = {"num_pools": 2, "maxsize": 1}
+    if route.socket_options is not None:
+        options["socket_options"] = [tuple(each) for each in route.socket_options]
     if dsn.scheme == "https":
         options["cert_reqs"] = "CERT_REQUIRED"
-        if settings.certificates:
-            options["ca_certs"] = settings.certificates
-    if not settings.proxy:
+        certificates = route.ca_certs or _certificates()
+        if certificates:
+            options["ca_certs"] = certificates
+        if route.cert_file:
+            options.update(cert_file=route.cert_file, key_file=route.key_file)
+    if not proxy:
         return urllib3.PoolManager(**options)
-    if settings.proxy.lower().startswith("socks"):
+    if proxy.lower().startswith("socks"):
         from urllib3.contrib.socks import SOCKSProxyManager
 
-        return SOCKSProxyManager(settings.proxy, **options)
-    credentials = urllib3.util.parse_url(settings.proxy).auth
-    if credentials:
+        return SOCKSProxyManager(proxy, **options)
+    proxy_headers = dict(route.proxy_headers or {})
+    credentials = urllib3.util.parse_url(proxy).auth
+    if credentials and not route.proxy_headers:
         from urllib.parse import unquote
 
-        options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=unquote(credentials))
-    return urllib3.ProxyManager(settings.proxy, **options)
+        proxy_headers = urllib3.make_headers(proxy_basic_auth=unquote(credentials))
+    if proxy_headers:
+        options["proxy_headers"] = proxy_headers
+    return urllib3.ProxyManager(proxy, **options)
 
 
 def _words(error: BaseException) -> str:

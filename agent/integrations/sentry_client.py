@@ -1,0 +1,194 @@
+"""A Sentry client that the host set up itself: what it sends goes through our spool, and to its own Sentry.
+
+The client stays the host's in all that it decides: options, hooks, sampling, integrations, scope. Only the last step
+changes, the one from its queue in memory to the network. A transport of the host's own making is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from .. import guard
+from ..deliver import wire
+from ..deliver.transport import DsnError, parse_dsn
+from ..model import Envelope
+from . import wrapping
+
+if TYPE_CHECKING:
+    from types import FunctionType, ModuleType
+
+    from ..deliver.relay import Relay
+    from ..engine import Engine
+    from ..hook import patch
+
+
+def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer | Any]:
+    """Called when the SDK's transports have been imported. Answers what undoes it."""
+    if not engine.spool["host_client"]:
+        return []
+    clients = _Clients(engine, module)
+    transport = module.HttpTransport
+    changes: list[patch.Layer | Any] = [
+        clients,
+        wrapping.wrap(transport.capture_envelope, clients.capture_envelope),
+        wrapping.wrap(transport.flush, clients.flush),
+    ]
+    if "capture_event" in transport.__dict__:  # before version 2
+        changes.append(wrapping.wrap(transport.capture_event, clients.capture_event))
+    import atexit
+
+    # Now, before the SDK's own: functions run in reverse order, and what it sends at its end must still find us.
+    atexit.register(clients.close)
+    return changes
+
+
+class _CannotKeepError(Exception):
+    """The text says why a client is left alone."""
+
+
+class _Clients:
+    def __init__(self, engine: Engine, module: ModuleType) -> None:
+        self._engine = engine
+        self._module = module
+        self._relays: WeakKeyDictionary[Any, Relay | None] = WeakKeyDictionary()
+        self._by_name: dict[str, Relay] = {}
+
+    # ------------------------------------------------------------------------- in place of the transport's own methods
+
+    def capture_envelope(self, original: FunctionType, transport: Any, envelope: Any) -> Any:
+        try:
+            if self._keep(transport, envelope):
+                return None
+        except Exception:
+            guard.swallow("keeping an envelope of the host's Sentry client")
+        return original(transport, envelope)
+
+    def capture_event(self, original: FunctionType, transport: Any, event: Any) -> Any:
+        try:
+            envelope = self._module.Envelope(headers={"event_id": event.get("event_id")})
+            envelope.add_event(event)
+            if self._keep(transport, envelope):
+                return None
+        except Exception:
+            guard.swallow("keeping an event of the host's Sentry client")
+        return original(transport, event)
+
+    def flush(self, original: FunctionType, transport: Any, timeout: float, callback: Any = None) -> Any:
+        try:
+            relay = self._relays.get(transport)
+            if relay is not None and timeout > 0:
+                self._report_losses(transport, force=True)
+                timeout, whole = self._drain(relay, timeout, callback), timeout
+                if not transport._worker.is_alive:
+                    return None  # it never had anything to send
+                timeout = timeout or min(whole, 0.1)
+        except Exception:
+            guard.swallow("waiting for what the host's Sentry client sends")
+        return original(transport, timeout, callback)
+
+    # -------------------------------------------------------------------------------- and what they do
+
+    def _keep(self, transport: Any, envelope: Any) -> bool:
+        relay = self._relay(transport)
+        if relay is None:
+            return False
+        event_id = str(envelope.headers.get("event_id") or os.urandom(16).hex()).replace("-", "")
+        category = wire.category_of(item.type for item in envelope.items)
+        kept = relay.keep(Envelope(event_id, category, envelope.serialize()))
+        if kept:
+            self._report_losses(transport)
+        return kept
+
+    def _report_losses(self, transport: Any, *, force: bool = False) -> None:
+        """What the SDK itself sampled or filtered away, which it tells Sentry now and then, when it sends."""
+        transport._flush_client_reports(force=force)
+
+    def _drain(self, relay: Relay, timeout: float, callback: Any) -> float:
+        slow = None if callback is None else lambda waiting: callback(waiting, timeout)
+        return relay.sender.drain(timeout, slow)
+
+    def _relay(self, transport: Any) -> Relay | None:
+        try:
+            return self._relays[transport]
+        except KeyError:
+            pass
+        try:
+            relay: Relay | None = self._open(transport)
+            said = "what the host's own Sentry client sends goes through the spool"
+        except (_CannotKeepError, DsnError) as error:
+            relay, said = None, f"the host's own Sentry client sends for itself: {error}"
+        self._relays[transport] = relay
+        self._engine.health.record("sdk", said)
+        self._engine.health.flush()
+        return relay
+
+    def _open(self, transport: Any) -> Relay:
+        from ..deliver import relay
+
+        if type(transport) is not self._module.HttpTransport:
+            raise _CannotKeepError(f"it has a transport of its own, {type(transport).__name__}")
+        route = _route(transport)
+        parse_dsn(route.dsn)
+        name = route.name()
+        engine = self._engine
+        if not self._by_name:
+            relay.adopt(engine.spool, engine.state, engine.health.count, but=name)
+        known = self._by_name.get(name)
+        if known is None:
+            known = relay.Relay(route, engine.spool, engine.state, engine.health.count)
+            known = self._by_name.setdefault(name, known)
+        return known
+
+    def close(self) -> None:
+        """At exit. A host whose client waits for its events has waited; one whose does not, is not made to."""
+        for relay in self._by_name.values():
+            relay.sender.close(0.0)
+
+    def undo(self) -> None:
+        self.close()
+
+
+def _route(transport: Any) -> Any:
+    """The way that the SDK would take, in its own words. Raises _CannotKeepError."""
+    from ..deliver.route import Route
+
+    options = transport.options
+
+    def text(name: str, variable: str = "") -> str | None:
+        value = options.get(name)
+        if value is None and variable and name in options:
+            value = os.environ.get(variable)
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if value is not None and not isinstance(value, str):
+            raise _CannotKeepError(f"its option {name} is no text")
+        return value
+
+    def file(name: str, variable: str = "") -> str | None:
+        path = text(name, variable)
+        return os.path.abspath(path) if path else None  # whoever delivers may stand in another folder
+
+    sockets = list(options.get("socket_options") or ())
+    if options.get("keep_alive"):
+        used = {tuple(each[:2]) for each in sockets}
+        from sys import modules
+
+        sockets += [
+            each for each in modules[transport.__module__].KEEP_ALIVE_SOCKET_OPTIONS if tuple(each[:2]) not in used
+        ]
+    if not all(isinstance(part, int) for each in sockets for part in each):
+        raise _CannotKeepError("its option socket_options holds more than numbers")
+    headers = options.get("proxy_headers")
+    return Route(
+        str(transport.parsed_dsn),
+        str(transport._auth.client),
+        text("http_proxy"),
+        text("https_proxy"),
+        {str(name): str(value) for name, value in headers.items()} if headers else None,
+        file("ca_certs"),
+        file("cert_file", "CLIENT_CERT_FILE"),
+        file("key_file", "CLIENT_KEY_FILE"),
+        [[int(part) for part in each] for each in sockets] or None,
+    )
