@@ -1,7 +1,8 @@
 """What this process's agent did and did not do, for `python -m agent status`.
 
 Each process appends lines to a file of its own, `run/PID-STARTED.state`; a process that has nothing to say has no file.
-A line is the Python literal of a tuple whose first item names it: process, patched, waiting, failed, problem, counts.
+A line is the Python literal of a tuple whose first item names it: process, patched, waiting, failed, problem, sdk,
+client, counts.
 The counters stand in one line, written over again while nothing else has been said since.
 The file is opened for each batch of lines and never kept open: hosts close and reuse file descriptors when they
 daemonise, and a line of ours must never land in a file of theirs.

@@ -34,6 +34,7 @@ class Process:
         self.problems: list[str] = []
         self.counts: dict[tuple[str, str], int] = {}
         self.sdk = ""
+        self.clients: list[str] = []  # what becomes of what Sentry clients of the host's own send
         with open(file, encoding="utf-8", errors="replace") as stream:
             for text in stream:
                 self._read(text)
@@ -55,6 +56,8 @@ class Process:
                 self.counts = line[2]
             elif what == "sdk":
                 self.sdk = line[1]
+            elif what == "client" and line[1] not in self.clients:
+                self.clients.append(line[1])
         except (ValueError, SyntaxError, TypeError, IndexError):
             return  # a torn last line: the process was killed while it wrote
 
@@ -71,7 +74,8 @@ class Process:
 
         return {
             "pid": self.pid, "alive": self.alive, "started": self.started, "program": self.program,
-            "python": self.python, "note": self.note, "sdk": self.sdk, "problems": self.problems,
+            "python": self.python, "note": self.note, "sdk": self.sdk, "clients": self.clients,
+            "problems": self.problems,
             "patched": rows(self.patched), "waiting": rows(self.waiting), "failed": rows(self.failed),
             "counts": [{"reason": r, "what": w, "number": n} for (r, w), n in sorted(self.counts.items())],
         }  # fmt: skip
@@ -216,6 +220,8 @@ def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]
         target.print(styled(("  problem: ", "bold red"), problem))
     if process.sdk:
         target.print(styled(("  Sentry SDK: ", "dim"), process.sdk))
+    for said in process.clients:
+        target.print(styled(("  the host's own Sentry client: ", "dim"), said))
     unheard = dict.fromkeys(_not_imported(process, plan), "its module has not been imported")
     waiting = {**process.waiting, **unheard}
     again = process.count("tried-again")  # errors of attempts that a task framework repeated

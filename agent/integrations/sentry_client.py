@@ -116,11 +116,11 @@ class _Clients:
             pass
         try:
             relay: Relay | None = self._open(transport)
-            said = "what the host's own Sentry client sends goes through the spool"
+            said = "what it sends goes through the spool"
         except (_CannotKeepError, DsnError) as error:
-            relay, said = None, f"the host's own Sentry client sends for itself: {error}"
+            relay, said = None, f"it sends for itself: {error}"
         self._relays[transport] = relay
-        self._engine.health.record("sdk", said)
+        self._engine.health.record("client", said)
         self._engine.health.flush()
         return relay
 

@@ -232,8 +232,8 @@ sentry_sdk.capture_message("one")
     run(shop, code, theirs)
     assert kinds(theirs).count("event") == 1
     assert not (shop.state / "spool").exists()
-    said = [process["sdk"] for process in shop.status()]
-    assert said == ["the host's own Sentry client sends for itself: it has a transport of its own, Own"]
+    said = [process["clients"] for process in shop.status()]
+    assert said == [["it sends for itself: it has a transport of its own, Own"]]
 
 
 def test_a_folder_that_cannot_be_written_costs_the_host_nothing(shop, theirs):

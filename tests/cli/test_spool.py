@@ -15,6 +15,8 @@ from receiver import Receiver
 
 from agent.cli import here
 from agent.cli.main import main
+from agent.deliver import relay
+from agent.deliver.route import Route
 from agent.deliver.sink import open_spool
 from agent.health import Health
 
@@ -64,6 +66,18 @@ def set_aside(reason="HTTP 413: too large"):
     (entry,) = [entry for entry in lying.entries() if entry.event_id == event_id]
     lying.quarantine(entry, reason)
     return event_id
+
+
+def of_a_client(dsn, number=1):
+    """Envelopes of a Sentry client that a host set up itself."""
+    where = here.look(Arguments())
+    lying = relay.spool_for(Route(dsn, "sentry.python/2", http_proxy=""), where.spool_settings, where.state, print)
+    ids = []
+    for _ in range(number):
+        one = envelope()
+        ids.append(one.event_id)
+        lying.write(one)
+    return lying, ids
 
 
 def say(capsys, *arguments):
@@ -201,6 +215,53 @@ def test_export_and_import_carry_envelopes_over_an_air_gap(place, tmp_path, caps
         assert say(capsys, "import", str(file))[1] == "0 taken in, waiting; 3 lay here already.\n"
         assert say(capsys, "flush")[0] == 0
         assert set(receiver.ids) == set(ids)
+
+
+def test_what_hosts_own_clients_send_is_shown_flushed_and_purged_apart(place, capsys, monkeypatch):
+    (own,) = fill(1)
+    with Receiver() as theirs:
+        _, (first, second) = of_a_client(theirs.dsn, 2)
+        where = f"http://127.0.0.1:{theirs.port}/42"
+        status, out, _ = say(capsys, "status")
+        assert status == 0
+        assert f"client      the host's own, which sends to {where}" in out
+        assert "public" not in out, "no key is shown"
+        facts = json.loads(say(capsys, "status", "--format", "json")[1])
+        assert facts["waiting"]["number"] == 1
+        assert [(each["client_of"], each["waiting"]["number"]) for each in facts["clients"]] == [(where, 2)]
+        rows = {line.split()[-2]: line.split()[-1] for line in say(capsys, "show")[1].splitlines()[1:]}
+        assert rows == {own: "-", first: where, second: where}
+        assert f"of a client of the host's own for {where}" in say(capsys, "show", first)[1]
+        status, out, _ = say(capsys, "flush")  # without a DSN of the agent's: only the client's
+        assert (status, out) == (0, f"2 delivered to {where} for the host's own client.\n")
+        assert theirs.ids == [first, second]
+        _, (third,) = of_a_client(theirs.dsn)
+        assert say(capsys, "purge", "--yes")[:2] == (0, "2 removed.\n")
+        assert say(capsys, "show", third)[0] == 2
+
+
+def test_an_export_says_whose_a_clients_envelopes_are(place, tmp_path, capsys, monkeypatch):
+    (own,) = fill(1)
+    file = tmp_path / "out.tar"
+    with Receiver() as theirs:
+        _, (first,) = of_a_client(theirs.dsn)
+        assert say(capsys, "export", str(file), "--remove")[1] == f"2 envelopes in {file}, 2 removed here.\n"
+        monkeypatch.setenv("AGENT_STATE_DIR", str(tmp_path / "elsewhere"))
+        said = "2 taken in, held back (no DSN is set here); 0 lay here already. 1 of them for the Sentries of the host's own clients.\n"
+        assert say(capsys, "import", str(file))[:2] == (0, said)
+        assert say(capsys, "import", str(file))[1].startswith("0 taken in, held back (no DSN is set here); 2 lay here")
+        assert say(capsys, "flush")[0] == 0
+        assert theirs.ids == [first]
+        assert [entry.event_id for entry in spool().entries()] == [own]
+
+
+def test_a_beginning_that_several_ids_share_is_no_id(place, capsys):
+    for tail in "ab":
+        spool().write(envelope(event_id="c0ffee" + tail * 26))
+    status, _, err = say(capsys, "show", "c0ffee")
+    assert status == 2
+    assert "2 envelopes have an id that begins with 'c0ffee'" in err
+    assert say(capsys, "show", "c0ffeea")[0] == 0
 
 
 def test_an_import_refuses_what_no_spool_wrote(place, tmp_path, capsys):
