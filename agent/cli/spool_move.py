@@ -69,18 +69,18 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def take_in(arguments: argparse.Namespace) -> int:
-    from ..deliver import archive, relay
+    from ..deliver import archive, clients
     from ..deliver.sink import open_spool
 
     where = here.look(arguments)
     health = Health(os.path.join(where.state, "run"), where.config)
     own = open_spool(where.spool_settings, where.state, health, held=not where.sentry["dsn"])
     done = archive.unpack(
-        own, lambda route: relay.spool_for(route, where.spool_settings, where.state, health.count), arguments.file
+        own, lambda route: clients.spool_for(route, where.spool_settings, where.state, health.count), arguments.file
     )
     state = "waiting" if where.sentry["dsn"] else "held back (no DSN is set here)"
-    clients = f" {done.for_clients} of them for the Sentries of the host's own clients." if done.for_clients else ""
-    console().print(f"{done.taken} taken in, {state}; {done.known} lay here already.{clients}")
+    note = f" {done.for_clients} of them for the Sentries of the host's own clients." if done.for_clients else ""
+    console().print(f"{done.taken} taken in, {state}; {done.known} lay here already.{note}")
     for line in done.refused:
         sys.stderr.write(f"refused {line}\n")
     return int(bool(done.refused))

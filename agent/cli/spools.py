@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..deliver import relay
+from ..deliver import clients
 from ..deliver.route import Route
 from ..health import Health
 
@@ -57,7 +57,7 @@ def places(where: Here, health: Health | None = None) -> list[Place]:
         Place(where.spool(), Route(dsn) if dsn else None),
         *(
             Place(each.spool, each.route, each.name, each.where)
-            for each in relay.find(where.spool_settings, where.state, counted)
+            for each in clients.find(where.spool_settings, where.state, counted)
         ),
     ]
 

@@ -19,7 +19,7 @@ from . import wrapping
 if TYPE_CHECKING:
     from types import FunctionType, ModuleType
 
-    from ..deliver.relay import Relay
+    from ..deliver.clients import Destination
     from ..engine import Engine
     from ..hook import patch
 
@@ -52,8 +52,8 @@ class _Clients:
     def __init__(self, engine: Engine, module: ModuleType) -> None:
         self._engine = engine
         self._module = module
-        self._relays: WeakKeyDictionary[Any, Relay | None] = WeakKeyDictionary()
-        self._by_name: dict[str, Relay] = {}
+        self._destinations: WeakKeyDictionary[Any, Destination | None] = WeakKeyDictionary()
+        self._by_name: dict[str, Destination] = {}
 
     # ------------------------------------------------------------------------- in place of the transport's own methods
 
@@ -77,10 +77,10 @@ class _Clients:
 
     def flush(self, original: FunctionType, transport: Any, timeout: float, callback: Any = None) -> Any:
         try:
-            relay = self._relays.get(transport)
-            if relay is not None and timeout > 0:
+            destination = self._destinations.get(transport)
+            if destination is not None and timeout > 0:
                 self._report_losses(transport, force=True)
-                timeout, whole = self._drain(relay, timeout, callback), timeout
+                timeout, whole = self._drain(destination, timeout, callback), timeout
                 if not transport._worker.is_alive:
                     return None  # it never had anything to send
                 timeout = timeout or min(whole, 0.1)
@@ -91,41 +91,44 @@ class _Clients:
     # -------------------------------------------------------------------------------- and what they do
 
     def _keep(self, transport: Any, envelope: Any) -> bool:
-        relay = self._relay(transport)
-        if relay is None:
+        destination = self._destination_of(transport)
+        if destination is None:
             return False
         event_id = str(envelope.headers.get("event_id") or os.urandom(16).hex()).replace("-", "")
         category = wire.category_of(item.type for item in envelope.items)
-        kept = relay.keep(Envelope(event_id, category, envelope.serialize()))
-        if kept:
-            self._report_losses(transport)
-        return kept
+        if not destination.keep(Envelope(event_id, category, envelope.serialize())):
+            return False
+        self._report_losses(transport)
+        return True
 
     def _report_losses(self, transport: Any, *, force: bool = False) -> None:
         """What the SDK itself sampled or filtered away, which it tells Sentry now and then, when it sends."""
-        transport._flush_client_reports(force=force)
-
-    def _drain(self, relay: Relay, timeout: float, callback: Any) -> float:
-        slow = None if callback is None else lambda waiting: callback(waiting, timeout)
-        return relay.sender.drain(timeout, slow)
-
-    def _relay(self, transport: Any) -> Relay | None:
         try:
-            return self._relays[transport]
+            transport._flush_client_reports(force=force)
+        except Exception:
+            guard.swallow("asking the host's Sentry client for what it filtered")
+
+    def _drain(self, destination: Destination, timeout: float, callback: Any) -> float:
+        slow = None if callback is None else lambda waiting: callback(waiting, timeout)
+        return destination.sender.drain(timeout, slow)
+
+    def _destination_of(self, transport: Any) -> Destination | None:
+        try:
+            return self._destinations[transport]
         except KeyError:
             pass
         try:
-            relay: Relay | None = self._open(transport)
+            destination: Destination | None = self._open(transport)
             said = "what it sends goes through the spool"
         except (_CannotKeepError, DsnError) as error:
-            relay, said = None, f"it sends for itself: {error}"
-        self._relays[transport] = relay
+            destination, said = None, f"it sends for itself: {error}"
+        self._destinations[transport] = destination
         self._engine.health.record("client", said)
         self._engine.health.flush()
-        return relay
+        return destination
 
-    def _open(self, transport: Any) -> Relay:
-        from ..deliver import relay
+    def _open(self, transport: Any) -> Destination:
+        from ..deliver import clients
 
         if type(transport) is not self._module.HttpTransport:
             raise _CannotKeepError(f"it has a transport of its own, {type(transport).__name__}")
@@ -134,17 +137,17 @@ class _Clients:
         name = route.name()
         engine = self._engine
         if not self._by_name:
-            relay.adopt(engine.spool, engine.state, engine.health.count, but=name)
+            clients.adopt(engine.spool, engine.state, engine.health.count, but=name)
         known = self._by_name.get(name)
         if known is None:
-            known = relay.Relay(route, engine.spool, engine.state, engine.health.count)
+            known = clients.Destination(route, engine.spool, engine.state, engine.health.count)
             known = self._by_name.setdefault(name, known)
         return known
 
     def close(self) -> None:
         """At exit. A host whose client waits for its events has waited; one whose does not, is not made to."""
-        for relay in self._by_name.values():
-            relay.sender.close(0.0)
+        for destination in self._by_name.values():
+            destination.sender.close(0.0)
 
     def undo(self) -> None:
         self.close()

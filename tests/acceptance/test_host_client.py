@@ -53,7 +53,7 @@ def shop(host, request):
 
 @pytest.fixture
 def theirs():
-    with Receiver() as running:
+    with Receiver(strict=False) as running:  # what the host sends is the host's affair
         yield running
 
 
@@ -158,7 +158,7 @@ print(*ids)
 
 
 def test_each_destination_has_a_folder_limits_and_a_quarantine_of_its_own(shop, theirs):
-    with Receiver() as ours, Receiver() as others:
+    with Receiver() as ours, Receiver(strict=False) as others:
         theirs.program(default=Answer(429, {"X-Sentry-Rate-Limits": "600::key"}))
         others.program(default=413)
         code = """
@@ -202,7 +202,7 @@ def test_the_clients_own_way_to_its_sentry_is_taken_by_others_too(shop, theirs):
 
 def test_what_another_client_left_is_delivered_by_the_next_process_with_any(shop, theirs):
     run(shop, "sentry_sdk.capture_message('left')\nos._exit(0)", dsn=theirs.dsn)
-    with Receiver() as others:
+    with Receiver(strict=False) as others:
         code = "import time\nsentry_sdk.capture_message('new')\nsentry_sdk.flush(5)\nsys.stdin.readline()"
         shop.write(main__py=INIT + code)
         path = os.pathsep.join(filter(None, [shop.environment()["PYTHONPATH"], shop.sdk]))

@@ -15,7 +15,7 @@ from receiver import Receiver
 
 from agent.cli import here
 from agent.cli.main import main
-from agent.deliver import relay
+from agent.deliver import clients
 from agent.deliver.route import Route
 from agent.deliver.sink import open_spool
 from agent.health import Health
@@ -71,7 +71,7 @@ def set_aside(reason="HTTP 413: too large"):
 def of_a_client(dsn, number=1):
     """Envelopes of a Sentry client that a host set up itself."""
     where = here.look(Arguments())
-    lying = relay.spool_for(Route(dsn, "sentry.python/2", http_proxy=""), where.spool_settings, where.state, print)
+    lying = clients.spool_for(Route(dsn, "sentry.python/2", http_proxy=""), where.spool_settings, where.state, print)
     ids = []
     for _ in range(number):
         one = envelope()

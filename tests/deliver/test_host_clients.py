@@ -9,7 +9,7 @@ import pytest
 from kit import Script, envelope
 from receiver import HANG, Receiver
 
-from agent.deliver import relay, sender
+from agent.deliver import clients, sender
 from agent.deliver.route import Route, decode, found
 from agent.deliver.transport import Transport, parse_dsn
 
@@ -24,11 +24,11 @@ def route(dsn="http://key@127.0.0.1:9/1", **options):
 
 
 @pytest.fixture
-def open_relay(tmp_path, counts):
+def open_one(tmp_path, counts):
     opened = []
 
     def open_(way):
-        opened.append(relay.Relay(way, SETTINGS, str(tmp_path), counts))
+        opened.append(clients.Destination(way, SETTINGS, str(tmp_path), counts))
         return opened[-1]
 
     yield open_
@@ -88,35 +88,35 @@ def test_a_secret_of_an_old_dsn_is_sent_for_the_client_it_belongs_to(receiver):
     assert theirs.endswith("sentry_client=sentry.python/2.0.0, sentry_key=public, sentry_secret=hush")
 
 
-def test_what_is_kept_is_found_with_its_way_by_others(open_relay, tmp_path, counts):
+def test_what_is_kept_is_found_with_its_way_by_others(open_one, tmp_path, counts):
     one = envelope()
-    kept = open_relay(route())
+    kept = open_one(route())
     assert kept.keep(one)
     kept.sender.close(0.0)
-    (other,) = relay.find(SETTINGS, str(tmp_path), counts)
+    (other,) = clients.find(SETTINGS, str(tmp_path), counts)
     assert other.route == route()
     assert other.where == "http://127.0.0.1:9/1"
     assert [entry.event_id for entry in other.spool.entries()] == [one.event_id]
 
 
-def test_what_no_spool_could_hold_is_left_to_the_client(open_relay, tmp_path):
-    assert not open_relay(route()).keep(envelope(size=2 << 20))
+def test_what_no_spool_could_hold_is_left_to_the_client(open_one, tmp_path):
+    assert not open_one(route()).keep(envelope(size=2 << 20))
     assert not os.path.exists(tmp_path / "spool")
 
 
-def test_what_was_left_for_another_destination_is_taken_along(open_relay, tmp_path, counts, receiver):
+def test_what_was_left_for_another_destination_is_taken_along(open_one, tmp_path, counts, receiver):
     one = envelope()
-    left = open_relay(route(receiver.dsn))
+    left = open_one(route(receiver.dsn))
     left.spool.write(one)
     route(receiver.dsn).keep(left.spool.directory)
-    relay.adopt(SETTINGS, str(tmp_path), counts, but=route(receiver.dsn).name())
-    relay.adopt(SETTINGS, str(tmp_path), counts, but=route().name())
+    clients.adopt(SETTINGS, str(tmp_path), counts, but=route(receiver.dsn).name())
+    clients.adopt(SETTINGS, str(tmp_path), counts, but=route().name())
     assert [each.event_id for each in receiver.wait_for(1)] == [one.event_id]
 
 
-def test_to_drain_is_to_wait_until_everything_was_delivered_or_tried(open_relay, counts):
+def test_to_drain_is_to_wait_until_everything_was_delivered_or_tried(open_one, counts):
     with Receiver() as receiver:
-        kept = open_relay(route(receiver.dsn))
+        kept = open_one(route(receiver.dsn))
         ids = [envelope() for _ in range(5)]
         for each in ids:
             kept.keep(each)
@@ -128,21 +128,21 @@ def test_to_drain_is_to_wait_until_everything_was_delivered_or_tried(open_relay,
         assert kept.spool.number_waiting() == 1
 
 
-def test_to_drain_takes_no_longer_than_it_may_and_tells_what_is_left(open_relay):
+def test_to_drain_takes_no_longer_than_it_may_and_tells_what_is_left(open_one):
     with Receiver(default=HANG) as receiver:
-        kept = open_relay(route(receiver.dsn))
+        kept = open_one(route(receiver.dsn))
         kept.keep(envelope())
         told = []
         assert kept.sender.drain(0.3, told.append) == 0.0
         assert told == [1]
 
 
-def test_where_no_thread_can_be_started_any_more_the_one_that_waits_delivers(open_relay, monkeypatch, receiver):
+def test_where_no_thread_can_be_started_any_more_the_one_that_waits_delivers(open_one, monkeypatch, receiver):
     def refuse(*_):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(sender, "start_new_thread", refuse)
-    kept = open_relay(route(receiver.dsn))
+    kept = open_one(route(receiver.dsn))
     one = envelope()
     kept.keep(one)
     assert receiver.ids == []

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _FOLDER = "clients"
 
 
-class Relay:
-    """What waits for one destination of the host's."""
+class Destination:
+    """One Sentry of the host's, and what waits for it."""
 
     def __init__(self, route: Route, settings: SpoolData, state: str, count: Count) -> None:
         self._route = route
