@@ -99,9 +99,16 @@ class Bounds:
             self._count(reason, entry.category, 1)
 
     def _forget_foreign(self, folder: str, file: files.File) -> None:
-        quarantined = folder == self._folders.quarantine and not file.name.endswith(SUFFIX + ".txt")
-        if quarantined and self._clock() - file.mtime > self._max_age:
-            files.unlink(os.path.join(folder, file.name))
+        """In quarantine: what is no envelope goes when it is old, and an explanation that explains nothing."""
+        if folder != self._folders.quarantine:
+            return
+        path = os.path.join(folder, file.name)
+        age_ = self._clock() - file.mtime
+        if file.name.endswith(SUFFIX + ".txt"):
+            if age_ > _LEFTOVER_AGE and not os.path.lexists(path[: -len(".txt")]):
+                files.unlink(path)
+        elif age_ > self._max_age:
+            files.unlink(path)
 
     def _set_foreign_aside(self) -> None:
         for folder in (self._folders.new, self._folders.held):

@@ -69,11 +69,14 @@ class Folders:
         aside = name
         while os.path.lexists(os.path.join(self.quarantine, aside)):
             aside += "+"
+        self.explain(aside, reason)  # first: whoever finds the one finds the other
         try:
             os.rename(os.path.join(folder, name), os.path.join(self.quarantine, aside))
-        except FileNotFoundError:
-            return False
-        self.explain(aside, reason)
+        except OSError as error:
+            files.unlink(os.path.join(self.quarantine, aside + ".txt"))
+            if isinstance(error, FileNotFoundError):
+                return False
+            raise
         return True
 
     def explain(self, name: str, reason: str) -> None:

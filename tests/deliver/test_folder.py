@@ -330,6 +330,27 @@ def test_quarantine_is_bounded_by_size_and_age(kit, clock):
     assert kit.files("quarantine") == []
 
 
+def test_a_reason_is_there_before_what_it_explains_and_goes_when_there_is_nothing_to_explain(kit, clock, monkeypatch):
+    spool = kit.spool()
+    spool.write(envelope())
+    (entry,) = spool.entries()
+    rename = os.rename
+
+    def killed(*paths):
+        if "quarantine" in paths[1]:
+            raise KeyboardInterrupt
+        rename(*paths)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "rename", killed)
+        spool.quarantine(entry, "HTTP 413")
+    assert kit.files("quarantine") == [entry.name + ".txt"]
+    assert [each.name for each in spool.entries()] == [entry.name]
+    os.utime(os.path.join(kit.directory, "quarantine", entry.name + ".txt"), (clock.now - 7200, clock.now - 7200))
+    spool.sweep()
+    assert kit.files("quarantine") == []
+
+
 def test_a_child_forgets_what_its_parent_keeps_in_memory_and_names_apart(kit):
     kit.directory = "/proc/nowhere/spool"
     spool = kit.spool()
