@@ -97,7 +97,7 @@ class Engine:
         try:
             from .deliver import sentry
 
-            outcome = sentry.set_up(framework, self.sentry, self.sink().keep_envelope)
+            outcome = sentry.set_up(framework, self.sentry, self.sink().keep_envelope, self._packages())
         except ImportError as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self.health.record("sdk", outcome)
@@ -194,7 +194,7 @@ class _Integrations:
                 return None
             from .deliver import sentry
 
-            if not sentry.host_traces():
+            if not sentry.host_traces(self._engine._packages()):
                 return None
         elif not self._engine.sentry["traces_sample_rate"] and monitor["span"] != "always":
             return None

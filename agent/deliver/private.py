@@ -116,7 +116,7 @@ def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
                 frame.pop("vars", None)
     crumbs = event.get("breadcrumbs")
     if crumbs:
-        event["breadcrumbs"] = {"values": [_crumb(each) for each in _values(crumbs)]}
+        event["breadcrumbs"] = {"values": [crumb(each) for each in _values(crumbs)]}
     if isinstance(event.get("spans"), list):
         event["spans"] = [_span(each) for each in event["spans"] if isinstance(each, dict)]
     return event
@@ -206,10 +206,10 @@ def _part(item: dict[str, Any]) -> dict[str, Any]:
     return held
 
 
-def _crumb(crumb: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    kept.update((name, crumb[name]) for name in ("timestamp", "type", "category", "level") if name in crumb)
-    message = crumb.get("message")
+def crumb(raw: dict[str, Any]) -> dict[str, Any]:
+    """A breadcrumb without its data, and a statement without its values."""
+    kept: dict[str, Any] = {name: raw[name] for name in ("timestamp", "type", "category", "level") if name in raw}
+    message = raw.get("message")
     if isinstance(message, str):
-        kept["message"] = without_values(message) if crumb.get("category") == "query" else message
+        kept["message"] = without_values(message) if raw.get("category") == "query" else message
     return kept

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..model import Envelope
-from ..observe import causes, context, spans
+from ..observe import causes, context
 from ..observe.represent import type_name
-from . import private, wire
+from . import private, tracing, wire
 from .absent import Absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from ..model import Event, SentryData
     from ..observe.probe import Probe
@@ -33,16 +31,8 @@ _INTEGRATIONS = {
     "celery": ("sentry_sdk.integrations.celery", "CeleryIntegration"),
 }
 
-_OPERATIONS = {
-    "function": "function",
-    "business": "erp.process",
-    "transaction": "erp.transaction",
-    "api": "erp.api",
-    "security": "erp.security",
-}
-
-#: Seconds after which a database span says where it was called from, as the SDK's own do.
-_SLOW_QUERY = 0.1
+#: What carries the scope, and with it the transaction, into the threads that the ERP starts.
+_THREADS = ("sentry_sdk.integrations.threading", "ThreadingIntegration")
 
 #: The frameworks whose integration is set up so far; None before the SDK is.
 _set_up: dict[str, Any] | None = None
@@ -51,10 +41,11 @@ _under_way: set[str] = set()
 _own: Any = None
 
 
-def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None]) -> str:
+def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None], in_app: tuple[str, ...] = ()) -> str:
     """Integrate the SDK with a framework that the host has just imported, or with none (""); answers in words.
 
-    `keep` takes the SDK's envelopes. Raises ImportError where there is no SDK.
+    `keep` takes the SDK's envelopes. `in_app` names packages that are the ERP's wherever they are installed. Raises
+    ImportError where there is no SDK.
     """
     global _set_up, _own
     chosen = sentry["integrations"]
@@ -63,7 +54,7 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None])
     sentry_sdk = _sdk()
     active = _client(sentry_sdk)
     if active is not None and active is not _own:
-        _trace(sentry_sdk, sentry)
+        _trace(sentry_sdk, sentry, in_app)
         return "the host's own Sentry client is left as it is"
     if framework in _under_way or (_set_up is not None and framework in {*_set_up, ""}):
         return _in_words()
@@ -78,11 +69,31 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None])
             integrations[framework] = getattr(sys.modules[module], attribute)()
         finally:
             _under_way.discard(framework)
-    sentry_sdk.init(**_options(sentry, list(integrations.values()), keep))
+    everything = [*integrations.values(), *_threads(sentry)]
+    with Absent(_ASKED_FOR):
+        sentry_sdk.init(**_options(sentry, everything, keep))
     _own = _client(sentry_sdk)
     _set_up = integrations
-    _trace(sentry_sdk, sentry)
+    _trace(sentry_sdk, sentry, in_app)
     return _in_words()
+
+
+#: What the SDK's integrations import only to look at its version.
+_ASKED_FOR = ("django", "channels", "gevent", "eventlet")
+
+
+def _threads(sentry: SentryData) -> list[Any]:
+    """Spans of a thread belong to the transaction that started it. Where nothing is traced, threads are left alone."""
+    chosen = sentry["integrations"]
+    if not sentry["traces_sample_rate"] or (chosen != "auto" and "threading" not in chosen):
+        return []
+    module, attribute = _THREADS
+    __import__(module)
+    integration = getattr(sys.modules[module], attribute)
+    try:
+        return [integration(propagate_scope=True)]
+    except TypeError:  # before 2.0
+        return [integration(propagate_hub=True)]
 
 
 def _being_imported(module: str) -> bool:
@@ -232,8 +243,7 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
 def _note_in_session(event: Any) -> None:
     """An event that is dropped because ours says the same must still count in release health."""
     sentry_sdk = sys.modules["sentry_sdk"]
-    scope = sentry_sdk.get_isolation_scope() if hasattr(sentry_sdk, "get_isolation_scope") else None
-    scope = scope or sentry_sdk.Hub.current.scope
+    scope = _scopes(sentry_sdk)[:2][-1]
     session, client = getattr(scope, "_session", None), _client(sentry_sdk)
     if session is not None and client is not None:
         client._update_session_from_event(session, event)
@@ -262,7 +272,7 @@ def _once(event: Any, hint: dict[str, Any]) -> Any:
     return event if event.get("type") == "transaction" or not hint.get("exc_info") else _before_send(event, hint)
 
 
-def host_traces() -> bool:
+def host_traces(in_app: tuple[str, ...] = ()) -> bool:
     """Has the host set up a client that samples transactions? Then, without a DSN of our own, our spans are its."""
     sentry_sdk: Any = sys.modules.get("sentry_sdk")
     if sentry_sdk is None or not hasattr(sentry_sdk, "capture_event"):
@@ -270,124 +280,66 @@ def host_traces() -> bool:
     client = _client(sentry_sdk)
     if client is None or not (client.options.get("traces_sample_rate") or client.options.get("traces_sampler")):
         return False
-    _trace(sentry_sdk, None)
+    _trace(sentry_sdk, None, in_app)
     return True
 
 
-# ------------------------------------------------------------------------------------------------------------ tracing
+# ---------------------------------------------------------------------------------------------- spans and the scope
+
+_MOST_CRUMBS = 20  # the last ones of the scope, in an event
 
 
-def _streams(client: Any) -> bool:
-    """Does this client send its spans as they end, and not in one transaction?"""
-    options = client.options
-    said = options.get("trace_lifecycle")
-    if said is None:
-        said = (options.get("_experiments") or {}).get("trace_lifecycle")
-    return bool(said == "stream")
+def _trace(sentry_sdk: Any, sentry: SentryData | None, in_app: tuple[str, ...] = ()) -> None:
+    """From now on monitored calls are spans, and events tell their trace and what the scope knows.
 
-
-def _trace(sentry_sdk: Any, sentry: SentryData | None) -> None:
-    """From now on monitored calls are spans of whatever transaction is sampled.
-
-    With a DSN of our own, only of our own client's transactions, but for monitors that say `span: always`.
+    With a DSN of our own, only of our own client's transactions, but for monitors that say `span: always`; and only the
+    scope of our own client, whose tags nobody else's events should have.
     """
     anywhere = sentry is None or sentry["dsn"] is None
 
-    def begin(probe: Probe) -> Any:
+    def client_for(probe: Probe) -> Any:
         client = _client(sentry_sdk)
-        if client is None or (client is not _own and not anywhere and probe.monitor["span"] != "always"):
-            return None
-        span = _start_streamed(probe) if _streams(client) else _start_static(sentry_sdk, probe)
-        return None if span is None else (span, probe.monitor["kind"], time.perf_counter())
-
-    def finish(token: Any, failed: bool) -> None:
-        span, kind, began = token
-        if kind == "database" and time.perf_counter() - began > _SLOW_QUERY:
-            _add_source(span)
-        if hasattr(span, "end"):  # streamed
-            span.status = "error" if failed else "ok"
-            span.end()
-        else:
-            span.set_status("internal_error" if failed else "ok")
-            span.__exit__(None, None, None)
+        return client if client is _own or anywhere or probe.monitor["span"] == "always" else None
 
     def current() -> dict[str, object]:
         client = _client(sentry_sdk)
         if client is None or (client is not _own and not anywhere):
             return {}
-        spans_of = sys.modules["sentry_sdk.traces"] if _streams(client) else sentry_sdk
-        span = spans_of.get_current_span()
-        if span is None:
-            return {}
-        known = span._get_trace_context() if hasattr(span, "_get_trace_context") else span.get_trace_context()
-        names = ("trace_id", "span_id", "parent_span_id", "op")
-        return {"trace": {name: known[name] for name in names if known.get(name)}}
+        holder = tracing.current_span(sentry_sdk, client)
+        if holder is None and client is _own:
+            holder = next((scope for scope in _scopes(sentry_sdk)[1:2] if hasattr(scope, "get_trace_context")), None)
+        facts: dict[str, object] = {"trace": tracing.trace_of(holder)} if holder is not None else {}
+        return {**facts, **_of_scope(sentry_sdk)} if client is _own else facts
 
-    spans.begin, spans.finish = begin, finish
+    tracing.follow(sentry_sdk, client_for, in_app)
     context.register("sentry", current)
 
 
-def _words(probe: Probe) -> tuple[str, str, dict[str, str]]:
-    monitor = probe.monitor
-    detail = monitor["detail"]
-    operation = _OPERATIONS.get(monitor["kind"]) or "db." + probe.operation
-    name = detail.get("name") or probe.operation
-    data = {"erp.operation": probe.operation, "erp.monitor": monitor["name"], "code.function": probe.path}
-    if monitor["module"]:
-        data["erp.module"] = monitor["module"]
-    if monitor["kind"] == "database":
-        name = f"{detail.get('model', '')} {probe.operation}".strip()
-        data["db.operation"] = probe.operation
-    return operation, name, data
+def _of_scope(sentry_sdk: Any) -> dict[str, object]:
+    """The breadcrumbs, tags and user that integrations, or the ERP itself, have put on the scope."""
+    crumbs: list[Any] = []
+    tags: dict[str, object] = {}
+    user: dict[str, object] = {}
+    for scope in _scopes(sentry_sdk):
+        crumbs += getattr(scope, "_breadcrumbs", ())
+        tags.update(getattr(scope, "_tags", None) or {})
+        user.update(getattr(scope, "_user", None) or {})
+    last = [private.crumb({**each, "timestamp": _moment(each)}) for each in crumbs[-_MOST_CRUMBS:]]
+    if "ip_address" in user:
+        user["ip"] = user["ip_address"]
+    facts: dict[str, object] = {"breadcrumbs": last, "tags": tags, "user": user}
+    return {name: value for name, value in facts.items() if value}
 
 
-def _start_static(sentry_sdk: Any, probe: Probe) -> Any:
-    parent = sentry_sdk.get_current_span()
-    if parent is None:
-        if probe.monitor["kind"] != "transaction":
-            return None
-        operation, name, data = _words(probe)
-        span = sentry_sdk.start_transaction(op=operation, name=name, source="custom")
-    elif not parent.sampled:
-        return None
-    else:
-        operation, name, data = _words(probe)
-        span = parent.start_child(op=operation, description=name)
-    for key, value in data.items():
-        span.set_data(key, value)
-        if key in ("erp.module", "erp.operation"):
-            span.set_tag(key, value)
-    span.__enter__()
-    return span
+def _scopes(sentry_sdk: Any) -> list[Any]:
+    """The global, the isolation and the current scope; before 2.0 there is one."""
+    scope = sys.modules["sentry_sdk.scope"].Scope
+    if not hasattr(scope, "get_isolation_scope"):
+        return [sentry_sdk.Hub.current.scope]
+    return [scope.get_global_scope(), scope.get_isolation_scope(), scope.get_current_scope()]
 
 
-def _start_streamed(probe: Probe) -> Any:
-    traces = sys.modules["sentry_sdk.traces"]
-    parent = traces.get_current_span()
-    if parent is None and probe.monitor["kind"] != "transaction":
-        return None
-    if parent is not None and not parent.sampled:
-        return None
-    operation, name, data = _words(probe)
-    return traces.start_span(name=name, attributes={"sentry.op": operation, **data})
-
-
-def _add_source(span: Any) -> None:
-    """Where a slow statement was called from: the first frame that is neither ours nor a library's."""
-    from ..observe import stack
-
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and causes.in_package(frame.f_code):
-        frame = frame.f_back
-    frame = frame.f_back if frame is not None else None  # that one is the monitored call itself
-    while frame is not None:
-        if not causes.own_code(frame.f_code) and stack.looks_like_the_erp(frame.f_code.co_filename):
-            break
-        frame = frame.f_back
-    else:
-        return
-    add = span.set_attribute if hasattr(span, "set_attribute") else span.set_data
-    add("code.lineno", frame.f_lineno)
-    add("code.filepath", os.path.basename(frame.f_code.co_filename))
-    add("code.namespace", str(frame.f_globals.get("__name__")))
-    add("code.function", frame.f_code.co_name)
+def _moment(crumb: dict[str, Any]) -> object:
+    """The SDK's datetime, which is UTC in all versions and says so in some."""
+    moment: Any = crumb.get("timestamp")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if hasattr(moment, "strftime") else moment

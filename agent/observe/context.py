@@ -1,7 +1,8 @@
 """Where we are: request, user, task, process; asked of providers that integrations register.
 
 A provider is a function without parameters that answers sections, such as `{"request": {…}, "user": {…}}`, and reads
-only what is already there. The section `transaction` is a text: the name of what is being served; `tags` become tags.
+only what is already there. The section `transaction` is a text: the name of what is being served; `tags` become tags;
+`breadcrumbs` is a list, Sentry's, of what happened before.
 Of two providers that know the same fact, the one registered first wins.
 """
 

@@ -114,6 +114,9 @@ def build(
     payload["contexts"] = _contexts(observation, context, captured, platform, budget)
     _add_user(payload, context, sentry, budget)
     _add_request(payload, context)
+    crumbs = context.get("breadcrumbs")
+    if type(crumbs) is list and crumbs:
+        payload["breadcrumbs"] = {"values": _represented(crumbs, budget)}
 
     function = ""
     if observation.report == "error" and observation.exception is not None:
@@ -378,7 +381,7 @@ def _contexts(
     }
     contexts["erp"].update((name, value) for name, value in monitor["detail"].items() if name not in contexts["erp"])
     for name, section in context.items():
-        if name in ("transaction", "tags", "user", "erp", "runtime"):
+        if name in ("transaction", "tags", "user", "breadcrumbs", "erp", "runtime"):
             continue
         form = _represented(section, budget)
         if type(form) is dict and form:

@@ -50,11 +50,11 @@ def stacktrace(
     if not places:
         return None
     if len(places) <= limit:
-        return {"frames": [_frame(place, line, in_app) for place, line in places]}
+        return {"frames": [frame_of(place, line, in_app) for place, line in places]}
     head = limit // 2
     tail = len(places) - (limit - head)
     kept = places[:head] + places[tail:]
-    return {"frames": [_frame(place, line, in_app) for place, line in kept], "frames_omitted": [head, tail]}
+    return {"frames": [frame_of(place, line, in_app) for place, line in kept], "frames_omitted": [head, tail]}
 
 
 def _callers(frame: FrameType | None, own: Callable[[CodeType], bool]) -> list[tuple[FrameType, int]]:
@@ -81,7 +81,8 @@ def _passed(traceback: TracebackType | None, own: Callable[[CodeType], bool]) ->
     return places
 
 
-def _frame(frame: FrameType, line: int, in_app: tuple[str, ...]) -> Clean:
+def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean:
+    """Sentry's `frame` for one place in the code: shared between events, so never change it."""
     code = frame.f_code
     module = dict.get(frame.f_globals, "__name__") if issubclass(type(frame.f_globals), dict) else None
     if type(module) is not str:

@@ -13,6 +13,18 @@ from agent.deliver import wire
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: Further versions of the Sentry SDK, unpacked into folders: AGENT_TEST_SDKS=/path/1.40.0:/path/2.0.1
+SDKS = [None, *filter(None, os.environ.get("AGENT_TEST_SDKS", "").split(":"))]
+
+
+def with_sdk(sdk: "str | None") -> str:
+    """A PYTHONPATH for the agent and one of SDKS."""
+    return os.pathsep.join(filter(None, [str(ROOT), sdk]))
+
+
+def sdk_name(sdk: "str | None") -> str:
+    return Path(sdk).name if sdk else "installed"
+
 
 class Host:
     def __init__(self, folder: Path, python: str = sys.executable) -> None:

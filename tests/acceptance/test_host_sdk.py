@@ -1,6 +1,7 @@
 """A host with a Sentry of its own, set up before or after us: its client stays, and nothing crosses over."""
 
 import pytest
+from acceptance.host import SDKS, sdk_name, with_sdk
 from receiver import Receiver
 
 pytest.importorskip("sentry_sdk")
@@ -55,10 +56,11 @@ def shop(host):
     return host
 
 
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_its_client_stays_and_ours_go_to_our_dsn_only(shop, when):
+def test_its_client_stays_and_ours_go_to_our_dsn_only(shop, when, sdk):
     with Receiver() as ours, Receiver(strict=False) as theirs:
-        done = shop.run("main.py", when, "capture", SENTRY_DSN=ours.dsn, HOST_DSN=theirs.dsn)
+        done = shop.run("main.py", when, "capture", SENTRY_DSN=ours.dsn, HOST_DSN=theirs.dsn, PYTHONPATH=with_sdk(sdk))
         shop.agent("spool", "flush", SENTRY_DSN=ours.dsn)
         assert "agent:" not in done.stderr
         assert [event["tags"]["erp.operation"] for event in ours.events] == ["f", "f"]
@@ -75,10 +77,11 @@ def test_its_client_stays_and_ours_go_to_our_dsn_only(shop, when):
         assert all("erp" not in event.get("contexts", {}) for event in theirs.events)
 
 
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_without_a_dsn_of_ours_its_client_is_used_and_one_failure_is_one_event(shop, when):
+def test_without_a_dsn_of_ours_its_client_is_used_and_one_failure_is_one_event(shop, when, sdk):
     with Receiver(strict=False) as theirs:
-        done = shop.run("main.py", when, "capture", HOST_DSN=theirs.dsn)
+        done = shop.run("main.py", when, "capture", HOST_DSN=theirs.dsn, PYTHONPATH=with_sdk(sdk))
         assert "agent:" not in done.stderr
         ours = [event for event in theirs.events if "erp.operation" in event.get("tags", {})]
         others = [event for event in theirs.events if event not in ours]
@@ -96,7 +99,8 @@ def test_a_hosts_client_without_a_dsn_is_left_alone(shop):
     assert len(shop.events()) == 1
 
 
-def test_release_health_counts_what_we_report(host):
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
+def test_release_health_counts_what_we_report(host, sdk):
     """The SDK's event is dropped because ours says the same; the session it belongs to is errored all the same."""
     pytest.importorskip("django")
     host.write(
@@ -113,7 +117,7 @@ def test_release_health_counts_what_we_report(host):
         ),
     )  # fmt: skip
     with Receiver() as sentry:
-        host.run("main.py", SENTRY_DSN=sentry.dsn, SENTRY_RELEASE="erp@1")
+        host.run("main.py", SENTRY_DSN=sentry.dsn, SENTRY_RELEASE="erp@1", PYTHONPATH=with_sdk(sdk))
         host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
         assert [event["tags"].get("erp.operation") for event in sentry.events] == ["f"]
         import json
@@ -122,3 +126,32 @@ def test_release_health_counts_what_we_report(host):
     (held,) = sessions
     (bucket,) = held["aggregates"]
     assert bucket.get("crashed", 0) + bucket.get("errored", 0) == 1
+
+
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
+def test_events_take_over_what_the_scope_of_our_own_client_knows(host, sdk):
+    host.write(
+        shop__py=SHOP + "def start():\n    f()\n",
+        monitors__yaml=MONITORS.replace("[{target", "[{target: shop.start, kind: transaction}, {target"),
+        main__py=(
+            "import shop\ndef quiet(call):\n    try: call()\n    except ValueError: pass\n"
+            "quiet(shop.start)\nimport sentry_sdk\nsentry_sdk.set_tag('plant', 'UME')\n"
+            "sentry_sdk.set_user({'id': 7, 'username': 'planted-name'})\n"
+            "sentry_sdk.add_breadcrumb(category='query', message=\"SELECT 'planted-literal'\", data={'x': 'planted-data'})\n"
+            "quiet(shop.f)\n"
+        ),
+    )  # fmt: skip
+    with Receiver() as sentry:
+        done = host.run("main.py", SENTRY_DSN=sentry.dsn, PYTHONPATH=with_sdk(sdk))
+        host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
+        assert "agent:" not in done.stderr, done.stderr
+        before, after = sentry.events
+    assert before["tags"].get("plant") is None
+    assert "breadcrumbs" not in before
+    assert after["tags"]["plant"] == "UME"
+    assert after["user"] == {"id": "7"}
+    (crumb,) = after["breadcrumbs"]["values"]
+    assert crumb["message"] == "SELECT %s"
+    assert crumb["timestamp"].endswith("Z")
+    del after["exception"]  # whose source lines are the fixture's
+    assert "planted" not in str(after)

@@ -1,10 +1,9 @@
 """Secrets planted everywhere in a Django host with tracing on: none is found in a single byte that arrives."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
+from acceptance.host import SDKS, sdk_name, with_sdk
 from receiver import Receiver
 
 pytest.importorskip("django")
@@ -160,14 +159,9 @@ monitors:
   - {target: shop.slow, operation: slow, threshold: 1ms}
 """
 
-#: Further versions of the SDK, unpacked into folders: AGENT_TEST_SDKS=/path/1.45.1:/path/2.0.1
-SDKS = [None, *filter(None, os.environ.get("AGENT_TEST_SDKS", "").split(":"))]
 
-
-@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: Path(sdk).name if sdk else "installed")
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
 def test_no_planted_secret_is_found_in_what_arrives(host, sdk):
-    from acceptance.host import ROOT
-
     host.write(
         settings__py=SETTINGS, views__py=VIEWS.format(forms=FORMS), shop__py=SHOP.format(forms=FORMS),
         main__py=MAIN.format(kinds=sorted(FORMS), forms=FORMS), monitors__yaml=MONITORS,
@@ -175,7 +169,7 @@ def test_no_planted_secret_is_found_in_what_arrives(host, sdk):
     with Receiver() as sentry:
         done = host.run(
             "main.py", planted("commandline"), SENTRY_DSN=sentry.dsn, PLANTED=planted("environment"),
-            DATABASE_URL=FORMS["url"], PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), sdk])),
+            DATABASE_URL=FORMS["url"], PYTHONPATH=with_sdk(sdk),
         )  # fmt: skip
         host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
         everything = b"\n".join(request.body for request in sentry.requests)

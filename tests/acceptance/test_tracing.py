@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from acceptance.host import SDKS, sdk_name, with_sdk
 from receiver import Receiver
 
 SHOP = """
@@ -28,17 +29,17 @@ version: 1
 modules: {sales: {}}
 sentry: {dsn: "${SENTRY_DSN:-}", traces_sample_rate: RATE}
 monitors:
-  - {targets: [shop.start, shop.astart, shop.fails, shop.threaded], kind: transaction, name: nightly, operation: "{name}", module: sales}
+  - {targets: [shop.start, shop.astart, shop.fails, shop.threaded, shop.pooled, shop.gathered], kind: transaction, name: nightly, operation: "{name}", module: sales}
   - {targets: [shop.order, shop.aorder, shop.broken, shop.reserve], kind: business, process: order_to_cash, operation: "{name}", module: sales}
   - {target: shop.query, kind: database, model: Stock, operation: select, threshold: off}
   - {target: shop.hidden, operation: hidden, span: never}
 """
 
 
-def sent(host, main, rate="1.0", **extra):
-    host.write(shop__py=SHOP, main__py=main, monitors__yaml=MONITORS.replace("RATE", rate))
+def sent(host, main, rate="1.0", shop=SHOP, sdk=None):
+    host.write(shop__py=shop, main__py=main, monitors__yaml=MONITORS.replace("RATE", rate))
     with Receiver() as sentry:
-        done = host.run("main.py", SENTRY_DSN=sentry.dsn, **extra)
+        done = host.run("main.py", SENTRY_DSN=sentry.dsn, PYTHONPATH=with_sdk(sdk))
         host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
         assert "agent:" not in done.stderr, done.stderr
         return done, sentry.transactions, sentry.events, list(sentry.envelopes)
@@ -56,8 +57,9 @@ def tree(transaction):
     return [(depth(span["span_id"]), span["op"], span["description"]) for span in spans]
 
 
-def test_a_transaction_where_none_is_and_spans_as_they_ran(host):
-    _, transactions, _, _ = sent(host, "import shop; shop.start()")
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
+def test_a_transaction_where_none_is_and_spans_as_they_ran(host, sdk):
+    _, transactions, _, _ = sent(host, "import shop; shop.start()", sdk=sdk)
     (transaction,) = transactions
     assert transaction["transaction"] == "nightly"
     assert transaction["contexts"]["trace"]["op"] == "erp.transaction"
@@ -72,8 +74,9 @@ def test_a_transaction_where_none_is_and_spans_as_they_ran(host):
     assert slow[1]["data"]["code.function"] == "reserve"
 
 
-def test_coroutines_and_failures(host):
-    _, transactions, events, _ = sent(host, "import asyncio, shop\nasyncio.run(shop.astart())\nshop.fails()\n")
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
+def test_coroutines_and_failures(host, sdk):
+    _, transactions, events, _ = sent(host, "import asyncio, shop\nasyncio.run(shop.astart())\nshop.fails()\n", sdk=sdk)
     first, second = transactions
     assert tree(first) == [(1, "erp.process", "aorder")]
     (span,) = second["spans"]
@@ -112,8 +115,8 @@ print(sorted(found))
 """
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-def test_without_a_dsn_of_ours_spans_belong_to_the_hosts_transactions(host, streaming):
+@pytest.mark.parametrize(("sdk", "streaming"), [*((sdk, False) for sdk in SDKS), (None, True)])
+def test_without_a_dsn_of_ours_spans_belong_to_the_hosts_transactions(host, sdk, streaming):
     consts = pytest.importorskip("sentry_sdk.consts")
     if streaming and "trace_lifecycle" not in consts.DEFAULT_OPTIONS:
         pytest.skip("this SDK does not stream spans")
@@ -124,7 +127,32 @@ def test_without_a_dsn_of_ours_spans_belong_to_the_hosts_transactions(host, stre
         shop__py=SHOP, monitors__yaml=MONITORS.replace("RATE", "1.0"),
         main__py=HOST.replace("OPTIONS", options).replace("START", start),
     )  # fmt: skip
-    done = host.run("main.py")
+    done = host.run("main.py", PYTHONPATH=with_sdk(sdk))
     found = json.loads(done.stdout.replace("'", '"'))
     expected = ["Stock select", "Stock select", "order", "reserve"]
     assert found == sorted([*expected, "host"] if streaming else expected)
+
+
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
+def test_threads_and_tasks_are_inside_what_started_them(host, sdk):
+    main = """
+import asyncio, concurrent.futures, shop
+shop.threaded()
+shop.pooled()
+asyncio.run(shop.gathered())
+"""
+    more = """
+def pooled():
+    with concurrent.futures.ThreadPoolExecutor(1) as pool: pool.submit(reserve).result()
+async def gathered():
+    await asyncio.gather(aorder(), aorder()); await asyncio.get_running_loop().run_in_executor(None, bound())
+def bound():
+    import contextvars
+    context = contextvars.copy_context(); return lambda: context.run(reserve)
+"""
+    _, transactions, _, _ = sent(host, main, shop=SHOP + "import asyncio, concurrent.futures\n" + more, sdk=sdk)
+    inside = [(1, "erp.process", "reserve"), (2, "db.select", "Stock select")]
+    threaded, pooled, gathered = transactions
+    assert tree(threaded) == inside
+    assert tree(pooled) == inside
+    assert tree(gathered) == [(1, "erp.process", "aorder")] * 2 + inside
