@@ -104,6 +104,14 @@ class CeleryData(TypedDict):
     max_runtime: float | None
 
 
+class ScrubData(TypedDict):
+    """What is private beyond what `observe.redact` knows."""
+
+    names: list[str]  # of keys, as parts of them
+    national_ids: list[str]  # keys of `observe.national.COUNTRIES`
+    forms: dict[str, str]  # name → form: 0 a digit, A a letter
+
+
 class SentryData(TypedDict):
     dsn: str | None
     environment: str | None
@@ -116,6 +124,7 @@ class SentryData(TypedDict):
     ignore_errors: list[str]
     integrations: str | list[str]
     tags: dict[str, str]
+    scrub: ScrubData | None
     context: list[ContextData]
     celery: CeleryData | None
 

@@ -129,7 +129,7 @@ def _plan(config: str | None) -> PlanData:
             "sentry": {
                 "dsn": None, "environment": "test", "release": None, "sample_rate": 1.0, "traces_sample_rate": 0.0,
                 "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [],
-                "integrations": [], "tags": {}, "context": [], "celery": None,
+                "integrations": [], "tags": {}, "scrub": None, "context": [], "celery": None,
             },
             "spool": {
                 "directory": None, "max_size": 1 << 20, "max_age": 3600.0, "max_files": 1000, "max_rate": 0.0,

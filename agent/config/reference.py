@@ -24,6 +24,7 @@ each message of `validate` means.
 _SECTIONS = (
     ("The file", "", ""),
     ("sentry", "sentry", "sentry"),
+    ("sentry.scrub", "sentry.scrub", "scrub"),
     ("delivery", "delivery", "delivery"),
     ("delivery.spool", "delivery.spool", "delivery/spool"),
     ("processes", "processes", "processes"),

@@ -186,6 +186,14 @@ class _Translation:
                 f"expected `auto` or a list of names, not {self.given()}",
                 f"did you mean `[{self.instance}]`?",
             )
+        if keyword == "pattern" and self.title == "form":
+            return (
+                "bad-value",
+                f"{self.given()} is no form",
+                "0 stands for any digit, A for any letter, three at least; between them letters, digits and ` ./_-`",
+            )
+        if keyword == "pattern" and self.title == "private name":
+            return "bad-value", f"{self.given()} is no name: letters, digits and ` ._-`, three characters at least", ""
         if keyword == "pattern" and self.name() == "environment":
             return "bad-value", "an environment's name holds no spaces or slashes", ""
         return "bad-value", f"{self.given()} is not allowed here", ""

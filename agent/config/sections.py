@@ -15,7 +15,7 @@ from .targets import TargetError, parse_dotted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model import CeleryData, ContextData, SentryData, SpoolData
+    from ..model import CeleryData, ContextData, ScrubData, SentryData, SpoolData
     from .document import Document
     from .findings import Findings
     from .merge import Settings
@@ -158,6 +158,7 @@ def sentry_data(
         "ignore_errors": list(given.get("ignore_errors", _IGNORED)),
         "integrations": given.get("integrations", "auto"),
         "tags": dict(given.get("tags", {})),
+        "scrub": _scrub_data(given.get("scrub") or {}),
         "context": context,
         "celery": celery_data(settings),
     }
@@ -178,6 +179,16 @@ def celery_data(settings: Settings) -> CeleryData | None:
     }
     waits = (data["queue_wait"], *data["queues"].values())
     return data if data["check_ins"] or any(each is not None for each in waits) else None
+
+
+def _scrub_data(given: Mapping[str, Any]) -> ScrubData | None:
+    if not given:
+        return None
+    return {
+        "names": list(given.get("names", [])),
+        "national_ids": list(given.get("national_ids", [])),
+        "forms": dict(given.get("forms", {})),
+    }
 
 
 def spool_data(settings: Settings, main: Document) -> SpoolData:

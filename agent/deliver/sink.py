@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import guard
 from ..model import Envelope
-from ..observe import attempts, causes, context, event, providers, release
+from ..observe import attempts, causes, context, event, providers, redact, release
 from ..version import __version__
 from . import wire
 from .spool import directory_of, open_in
@@ -34,12 +34,14 @@ class Maker:
     def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = ()) -> None:
         self._sentry = sentry
         providers.register(sentry.get("context", ()))
+        redact.configure(sentry.get("scrub"))
         self._platform = event.platform_here(
             __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
         )
 
     def make(self, observation: Observation, facts: dict[str, object] | None = None) -> Event:
         """`facts` are sections of context that come before what the providers say."""
+        redact.configure(self._sentry.get("scrub"))
         known = context.collect()
         return event.build(
             observation,

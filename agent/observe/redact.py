@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from ..model import ScrubData
 
 
 #: Sentry's own word for it: what says so is not looked at again by a server.
@@ -44,6 +46,32 @@ _SECRET_PARTS = (
 )  # fmt: skip
 _SECRET_ENDS = ("token", "tokens", "pwd", "secret", "secrets")
 
+#: What the configuration adds: parts of names that are private, and a function that takes further forms out of a text.
+_more_parts: tuple[str, ...] = ()
+_more_forms: Callable[[str], str] | None = None
+_configured: ScrubData | None = None
+
+
+def configure(said: ScrubData | None) -> None:
+    """From now on `sentry.scrub` of the configuration is in force. What was judged before is forgotten."""
+    global _configured, _more_parts, _more_forms
+    if said is _configured:
+        return
+    _configured = said
+    _more_parts = tuple("".join(_words(name)) for name in said["names"]) if said else ()
+    _more_forms = None
+    if said and (said["national_ids"] or said["forms"]):
+        from .national import compile_forms
+
+        _more_forms = compile_forms(said["national_ids"], said["forms"])
+    for forget in forgetful:
+        forget()
+
+
+#: Called by `configure`: whoever remembers what was clean.
+forgetful: list[Callable[[], object]] = []
+
+
 _known_names: dict[str, bool] = {}
 MOST_NAMES = 4_000
 LONGEST_NAME = 200
@@ -62,15 +90,20 @@ def is_secret(name: str) -> bool:
 
 
 def _judge(name: str) -> bool:
-    words = [word.lower() for word in _compiled().words.findall(name)]
+    words = _words(name)
     joined = "".join(words)
     return (
-        not _SECRET_WORDS.isdisjoint(words)
+        any(part in joined for part in _more_parts)
+        or not _SECRET_WORDS.isdisjoint(words)
         or joined in _SECRET_ALONE
         or joined.endswith(_SECRET_ENDS)
         or any(part in joined for part in _SECRET_PARTS)
         or ("secret" in joined and "secretar" not in joined)
     )
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _compiled().words.findall(name)]
 
 
 # ---------------------------------------------------------------------------------------------------------- texts
@@ -145,6 +178,7 @@ def _compiled() -> _Patterns:
 
 #: Texts that were found to hold nothing private. Most texts of events come again and again.
 clean_texts: set[str] = set()
+forgetful += (_known_names.clear, clean_texts.clear)
 _MOST_TEXTS = 4_000
 _LONGEST_KNOWN = 120
 
@@ -222,6 +256,8 @@ def _scrub(value: str, *, source: bool = False) -> str:
         value = encodable(value)
     if "\0" in value:
         value = value.replace("\0", "\ufffd")
+    if _more_forms is not None:
+        value = _more_forms(value)
     if "PRIVATE KEY" in value:
         value = patterns.key.sub("[key]", value)
     if "://" in value:
@@ -241,6 +277,17 @@ def _scrub(value: str, *, source: bool = False) -> str:
         if "+" in value or "00" in value:
             value = patterns.international.sub(_phone, value)
     return value
+
+
+def number(value: int) -> str | None:
+    """What stands in place of a number that is private as a number, None where it may stay."""
+    size = abs(value)
+    if size >= _SMALLEST_CARD and size < 10**LONGEST_CARD and is_card(str(size)):
+        return "[card]"
+    if _more_forms is not None and _SMALLEST_ID <= size < 10**LONGEST_CARD:
+        told = _more_forms(str(size))
+        return told if told != str(size) else None
+    return None
 
 
 def encodable(value: str) -> str:
@@ -361,6 +408,8 @@ def _base36(value: str) -> str:
 
 
 SHORTEST_CARD, LONGEST_CARD, _MOST_GROUPS = 13, 19, 6
+_SMALLEST_CARD = 10 ** (SHORTEST_CARD - 1)
+_SMALLEST_ID = 10**8
 _DATE_DIGITS = (4, 2, 2)
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from .redact import (
-    LONGEST_CARD,
     LONGEST_NAME,
     MOST_NAMES,
     SCRUBBED,
-    SHORTEST_CARD,
     clean_texts,
     encodable,
-    is_card,
+    forgetful,
     is_secret,
+    number,
     text,
 )
 
@@ -37,7 +36,6 @@ class Clean(dict[str, Any]):
 _HEXADECIMAL = frozenset("0123456789abcdef-")
 _FROZEN = frozenset(("event_id", "contexts.trace.trace_id", "contexts.trace.span_id", "contexts.trace.parent_span_id"))
 _FROZEN_PARENTS = frozenset(("", "contexts.trace", "contexts.erp", "tags", "user"))
-_SMALLEST_CARD = 10 ** (SHORTEST_CARD - 1)
 
 
 def scrub(payload: dict[str, Json], *, keep: Collection[str] = ()) -> Event:
@@ -62,8 +60,7 @@ def _value(value: Json, path: str | None, keep: Collection[str], depth: int) -> 
     if value is None or kind is bool:
         return value
     if kind is int:
-        number = abs(cast("int", value))
-        return "[card]" if number >= _SMALLEST_CARD and number < 10**LONGEST_CARD and is_card(str(number)) else value
+        return number(cast("int", value)) or value
     if kind is float:
         number_ = cast("float", value)
         return value if number_ - number_ == 0 else str(number_)
@@ -82,6 +79,7 @@ _NAMING = frozenset(("name", "key", "field"))
 
 #: Key → the key without what looks private, and whether what stands under it is private by its name.
 _known_keys: dict[str, tuple[str, bool]] = {}
+forgetful.append(_known_keys.clear)
 
 
 def _key(key: object) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from .redact import lines, text
+from .redact import forgetful, lines, text
 from .scrub import Clean
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _FORMAT, _REGULAR = 0o170000, 0o100000  # of a file's mode
 _known: dict[tuple[Any, ...], Clean] = {}
 _MOST_KNOWN = 2_000
 _files: dict[str, tuple[str, str, bool]] = {}
+forgetful += (_known.clear, _files.clear)
 
 #: The interpreter's own library; what lies there is never the ERP.
 _LIBRARY = os.path.dirname(os.__file__)

@@ -311,3 +311,30 @@ def test_a_private_key_that_spans_source_lines_goes_whole():
 def test_source_lines_stay_readable():
     source = ["user = authenticate(username=name, password=password)", "password = 'hunter2'", "token: str = get()"]
     assert redact.lines(source, 200) == [source[0], "password = [Filtered]", source[2]]
+
+
+@pytest.fixture
+def configured():
+    """`sentry.scrub` of the configuration, for one test."""
+
+    def configure(**said):
+        redact.configure({"names": [], "national_ids": [], "forms": {}, **said})
+
+    yield configure
+    redact.configure(None)
+
+
+def test_what_the_configuration_calls_private_goes_everywhere(configured):
+    held = {
+        "baseSalary": 52_000, "rows": [["salary", "52 000"], {"name": "Salary", "value": 1}], "note": "salary=52000",
+        "text": "811228-9874 has badge E-12345", "E-12345": 1, "number": 8112289874, "other": 8112289875,
+    }  # fmt: skip
+    assert scrub.scrub_json(held) == held, "judged, and remembered, before"
+    configured(names=["salary"], national_ids=["SE"], forms={"badge": "E-00000"})
+    assert scrub.scrub_json(held) == {
+        "baseSalary": "[Filtered]", "rows": [["salary", "[Filtered]"], {"name": "Salary", "value": "[Filtered]"}],
+        "note": "salary=[Filtered]", "text": "[id] has badge [badge]", "[badge]": 1, "number": "[id]",
+        "other": 8112289875,
+    }  # fmt: skip
+    redact.configure(None)
+    assert scrub.scrub_json(held) == held
