@@ -14,6 +14,7 @@ from .config import cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, ModuleType
     from typing import Any
 
@@ -49,6 +50,7 @@ class Agent:
         self.finder: "Finder | None" = None
         self._engine: "Engine | None" = None
         self._undo: "list[Any]" = []
+        self._at_work: "dict[int, list[tuple[str, Callable[[Engine], None]]]]" = {}  # by thread
 
     def engine(self) -> "Engine":
         if self._engine is None:
@@ -74,7 +76,7 @@ class Agent:
         else:
             finder.install(self.finder)
         for name, module in list(sys.modules.items()):
-            if name in wanted and name != "__main__":
+            if name in wanted and name != "__main__":  # of which nothing has run yet
                 self.finder.loaded(name, module)
         if any(name in self.index for name in start.program()):
             self._follow()
@@ -95,22 +97,39 @@ class Agent:
         if name == "runpy":
             self._read_files(module)
             return
-        engine = self.engine()
-        engine.imported(name, module)
+        self._work("applying monitors to " + name, lambda engine: engine.imported(name, module))
         if guard.DEBUG:
             guard.step("monitors of %s applied" % name)
-        self._remember(engine)
-
-    def _remember(self, engine: "Engine") -> None:
-        if self.finder is not None:
-            self.finder.every_module = engine.follows_subclasses
-            self.finder.waits = engine.waits
 
     def _look_again(self) -> None:
         """Something is imported, and what monitors name may have been set since the last time."""
-        engine = self.engine()
-        engine.look_again()
-        self._remember(engine)
+        self._work("looking again for what was not there", lambda engine: engine.look_again())
+
+    def _work(self, what: str, task: "Callable[[Engine], None]") -> None:
+        """Do it, or, where this thread is at work already, after that.
+
+        What the agent itself imports for its work may be monitored too.
+        """
+        from _thread import get_ident
+
+        me = get_ident()
+        tasks = self._at_work.get(me)
+        if tasks is not None:
+            tasks.append((what, task))
+            return
+        tasks = self._at_work[me] = [(what, task)]
+        try:
+            for doing, each in tasks:  # it grows meanwhile
+                try:
+                    engine = self.engine()
+                    each(engine)
+                    if self.finder is not None:
+                        self.finder.every_module = engine.follows_subclasses
+                        self.finder.waits = engine.waits
+                except Exception:
+                    guard.swallow(doing)
+        finally:
+            del self._at_work[me]
 
     def _follow(self, code: "CodeType | None" = None) -> None:
         """A program is about to run: this code, or what Python runs as `__main__`."""
@@ -126,9 +145,7 @@ class Agent:
         self._undo.append(FileReader(runpy, self.index, self._follow, guard.swallow))
 
     def _defined(self, name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
-        engine = self.engine()
-        engine.defined(name, namespace, names)
-        self._remember(engine)
+        self._work("applying monitors to " + name, lambda engine: engine.defined(name, namespace, names))
         if names is None and self.finder is not None:
             self.finder.follower = None
 

@@ -94,7 +94,10 @@ class Finder:
                 self.loaded(name, module)
 
     def _watch(self, spec: "ModuleSpec", wanted: bool) -> None:
-        loader = spec.loader
+        holder, loader = spec, spec.loader
+        while type(loader).__module__ == "importlib.util" and type(loader).__name__ == "LazyLoader":
+            # It runs the module when that is first used, through the loader inside it; looking now would wake it.
+            holder, loader = loader, loader.loader  # type: ignore[assignment, union-attr]
         fresh = type(loader).__module__ in _FRESH_LOADERS and hasattr(loader, "exec_module")
         follower = self.follower if fresh and type(loader).__name__.startswith("Source") else None
         if not wanted and follower is None:
@@ -113,9 +116,9 @@ class Finder:
             else:
                 return
         if hasattr(loader, "exec_module"):
-            spec.loader = _Loader(self, loader, spec)  # type: ignore[assignment]
+            holder.loader = _Loader(self, loader, spec)  # type: ignore[assignment]
         else:
-            spec.loader = _LegacyLoader(self, loader, spec)  # type: ignore[assignment]
+            holder.loader = _LegacyLoader(self, loader, spec)  # type: ignore[assignment]
 
     def may_be_run(self) -> bool:
         return self.on_code is not None and "runpy" in sys.modules

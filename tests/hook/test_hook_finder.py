@@ -179,6 +179,37 @@ def test_a_module_that_puts_something_else_in_its_place(shop):
     assert seen == [("shop_lazy", "other")]
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_lazy_module_stays_asleep_and_is_told_when_it_has_run(shop, monkeypatch, shared):
+    shop.write("shop_asleep.py", "VALUE = 'awake'\nLOG.append(1)\n")
+    log = []
+    monkeypatch.setitem(__builtins__, "LOG", log)
+
+    class Shared(importlib.abc.Loader):
+        def exec_module(self, module):
+            module.VALUE = "awake"
+            log.append(1)
+
+    class Lazy:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name != "shop_asleep":
+                return None
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            spec.loader = importlib.util.LazyLoader(Shared() if shared else spec.loader)
+            return spec
+
+    seen = shop("shop_asleep")
+    sys.meta_path.insert(1, Lazy)
+    import shop_asleep
+
+    assert (log, seen) == ([], [])
+    assert shop_asleep.VALUE == "awake"
+    assert (log, seen) == ([1], [("shop_asleep", "awake")])
+    assert "exec_module" not in vars(shop_asleep.__loader__)
+    assert type(shop_asleep.__loader__) is (Shared if shared else importlib.machinery.SourceFileLoader)
+
+
 def test_circular_imports(shop):
     shop.write("shop_one.py", "import shop_two\nVALUE = 1\n")
     shop.write("shop_two.py", "import shop_one\nVALUE = 2\n")

@@ -1,0 +1,139 @@
+"""Targets that are easily missed, or dangerous to touch, in real processes."""
+
+import textwrap
+
+import pytest
+from acceptance.host import summary
+
+HEAD = "version: 1\nmodules: {m: {description: M}}\ndefaults: {rate_limit: 1000/s}\nmonitors:\n"
+
+
+def one(name, *targets, more=""):
+    return f"  - {{name: {name}, targets: [{', '.join(targets)}], module: m, operation: {name}{more}}}\n"
+
+
+def run(host, *arguments, **files):
+    host.write(**{name: textwrap.dedent(text) for name, text in files.items()})
+    done = host.run(*arguments)
+    assert "agent:" not in done.stderr, done.stderr
+    return done.stdout
+
+
+def test_what_the_agent_itself_uses_to_report_is_monitored_without_recursion(host):
+    """Each of these runs while a report is made; only the host's own calls are reported."""
+    own = ["json.dumps", "json.encoder.JSONEncoder.encode", "json.encoder.JSONEncoder.iterencode", "os.path.join",
+           "os.path.abspath", "os.fsencode", "linecache.getline", "linecache.getlines", "tokenize.open", "posixpath.basename",
+           "threading.Condition.wait", "threading.Event.set", "re.compile", "builtins.open", "io.open", "time.perf_counter",
+           "time.time", "os.replace", "os.write", "os.getpid"]  # fmt: skip
+    host.write(
+        monitors__yaml=HEAD + one("own", *own, more=", threshold: 0.000001ms, rules: [{when: 1 == 1, message: m}]")
+    )
+    out = run(host, "main.py", main__py="""
+        import json, os, threading, linecache, re, time, tokenize
+        def attempt(call, *args):
+            try: return call(*args)
+            except Exception as error: return type(error).__name__
+        print(attempt(json.dumps, object()), attempt(json.dumps, [1]), attempt(open, "/no/such/file"))
+        event = threading.Event()
+        event.set()
+        assert event.wait(1)
+        with open(__file__) as stream: assert stream.read()
+        assert time.perf_counter() > 0 and os.path.join("a", "b") == "a/b" and linecache.getline(__file__, 2)
+        print("done")
+    """)  # fmt: skip
+    assert out == "TypeError [1] FileNotFoundError\ndone\n"
+    errors = [
+        event["exception"]["values"][-1]["type"] for event in host.events() if event["tags"]["erp.report"] == "error"
+    ]
+    assert sorted(errors) == ["FileNotFoundError", "TypeError"]
+    (process,) = [each for each in host.status() if each["program"] == "main.py"]
+    assert process["problems"] == []
+    assert len(process["patched"]) >= 12
+
+
+def test_modules_that_pytest_rewrites(host):
+    host.write(monitors__yaml=HEAD + one("op", "test_shop.helper", "conftest.price"))
+    out = run(host, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py",
+        conftest__py="def price(): raise ValueError('price')\n",
+        test_shop__py="""
+        import pytest
+        from conftest import price
+        def helper(x):
+            assert x == 2, "not two"
+        def test_one():
+            helper(2)
+            with pytest.raises(AssertionError, match="not two.*\\n.*assert 1 == 2"): helper(1)
+            with pytest.raises(ValueError): price()
+        """)  # fmt: skip
+    assert "1 passed" in out
+    types = [event["exception"]["values"][-1]["type"] for event in host.events()]
+    assert types == ["AssertionError", "ValueError"]
+
+
+def test_reload_and_a_module_that_is_imported_anew(host):
+    host.write(monitors__yaml=HEAD + one("op", "shop.f"))
+    run(host, "main.py", shop__py="def f(x): raise ValueError(x)\n", main__py="""
+        import importlib, sys, shop
+        def attempt(x):
+            try: sys.modules["shop"].f(x)
+            except ValueError: pass
+        attempt(1)
+        old = shop.f
+        importlib.reload(shop)
+        attempt(2)
+        del sys.modules["shop"]
+        import shop
+        attempt(3)
+        try: old(4)
+        except ValueError: pass
+    """)  # fmt: skip
+    assert [event["exception"]["values"][-1]["value"] for event in host.events()] == ["1", "2", "3", "4"]
+
+
+def test_a_lazy_attribute_of_a_package(host):
+    """As large packages do it. What is lazily exported is found with the next import after it was first asked for."""
+    host.write(monitors__yaml=HEAD + one("defined", "shop.impl.f") + one("exported", "shop.g"))
+    (host.folder / "shop").mkdir()
+    (host.folder / "shop" / "__init__.py").write_text(
+        "def __getattr__(name):\n    if name not in ('f', 'g'): raise AttributeError(name)\n    from . import impl\n"
+        "    globals()[name] = value = getattr(impl, name)\n    return value\n"
+    )
+    (host.folder / "shop" / "impl.py").write_text("def f(): raise ValueError('f')\ndef g(): raise ValueError('g')\n")
+    run(host, "main.py", main__py="""
+        import shop
+        def attempt(call):
+            try: call()
+            except ValueError: pass
+        attempt(shop.f)
+        shop.g
+        import wave
+        attempt(shop.g)
+    """)  # fmt: skip
+    assert [summary(event)[1] for event in host.events()] == ["defined", "exported"]
+
+
+def test_celery_tasks_behind_their_proxies(host):
+    """`shared_task` answers a proxy that finds the task when it is first used; each app has a task object of its own."""
+    pytest.importorskip("celery")
+    host.write(monitors__yaml=HEAD + one("op", "shop.plain", "shop.bound", "shop.Sent.run"))
+    out = run(host, "main.py", shop__py="""
+        from celery import Task, shared_task
+        @shared_task
+        def plain(x): raise ValueError(x)
+        @shared_task(bind=True)
+        def bound(self, x): raise ValueError(x)
+        class Sent(Task):
+            name = "sent"
+            def run(self, x): raise ValueError(x)
+        """, main__py="""
+        import pickle
+        from celery import Celery
+        import shop
+        app = Celery("shop", set_as_current=True)
+        sent = app.register_task(shop.Sent())
+        for number, task in enumerate((shop.plain, shop.bound, sent)):
+            print(task.apply((number,)).state)
+        print(pickle.loads(pickle.dumps(shop.plain)).name)
+    """)  # fmt: skip
+    assert out == "FAILURE\n" * 3 + "shop.plain\n"
+    assert [event["exception"]["values"][-1]["value"] for event in host.events()] == ["0", "1", "2"]
