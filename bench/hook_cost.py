@@ -1,12 +1,13 @@
 """What a monitored call costs: extra nanoseconds a call, beside what others ask for the same.
 
     python bench/hook_cost.py                 this interpreter; peers that are not installed are named
-    python bench/hook_cost.py --with-peers    makes an environment of its own with the peers in it, and runs there
+    python bench/hook_cost.py --pythons python3.11 python3.12 python3.13
+                                              for each an environment of its own with the peers in it, kept for the next
+                                              time, and a table; --markdown writes it as one
 
 Each row is one way to watch a function, each column one kind of call; a number is the call's time less the bare call's,
-the least of several rounds that take turns, so that all of a table stands on the same minute of the same machine.
-Below: the ratios that issue 4 sets as goals, memory for each target, the time to patch 1,000 functions, and what an
-unrelated import costs with 10,000 targets registered.
+the least of several rounds that take turns, so that all of a table stands on the same minute of the same machine. Then
+what it takes to watch a thousand functions, and what an unrelated import costs with 10,000 targets registered.
 """
 
 import argparse
@@ -18,13 +19,12 @@ import sys
 import tempfile
 import time
 import types
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "bench")]
 
-PEERS = ["wrapt", "sentry-sdk", "opentelemetry-api", "opentelemetry-sdk", "logfire-api"]
+from hook_peers import PACKAGES, PEERS, decorated, report  # noqa: E402
 
 SOURCE = """
 def function(a): return a
@@ -36,8 +36,6 @@ async def coroutine(a): return a
 def generator(a): yield a
 def passing(a):
     raise ValueError(a)
-def outer(a):
-    return passing(a)
 """
 TARGETS = ["function", "method", "five", "coroutine", "generator", "passing"]
 
@@ -79,15 +77,15 @@ def timer(module, statement, loops):
 # Ways to watch.
 
 
-def bare(module):
-    del module
+def bare(module, names):
+    del module, names
 
 
 def agent_with(**settings):
-    def apply(module):
+    def apply(module, names):
         from support import Watch, monitor
 
-        paths = ["shop.Thing.method" if name == "method" else f"shop.{name}" for name in TARGETS]
+        paths = ["shop.Thing.method" if name == "method" else f"shop.{name}" for name in names]
         watch = Watch(monitor(*paths, expect=["ValueError"], **settings))
         watch.clock = time.perf_counter
         watch.apply(module)
@@ -98,32 +96,17 @@ def agent_with(**settings):
 
 
 def trampolines(**settings):
-    def apply(module):
+    def apply(module, names):
         from agent.hook import inject
 
         before = inject.AVAILABLE
         inject.AVAILABLE = False
         try:
-            agent_with(**settings)(module)
+            agent_with(**settings)(module, names)
         finally:
             inject.AVAILABLE = before
 
     return apply
-
-
-def decorated(decorate):
-    def apply(module):
-        for name in TARGETS:
-            if name == "method":
-                module.Thing.method = decorate(module.Thing.method)
-            else:
-                setattr(module, name, decorate(getattr(module, name)))
-
-    return apply
-
-
-def report(*_):
-    raise AssertionError("nothing is slow here")
 
 
 def exact_errors_only(function):
@@ -208,53 +191,6 @@ def star_threshold(function):
     return closure
 
 
-def with_wrapt():
-    import wrapt
-
-    clock, limit = time.perf_counter, 5.0
-
-    @wrapt.decorator
-    def watch(wrapped, instance, args, kwargs):
-        del instance
-        start = clock()
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException:
-            start = 0
-            raise
-        if clock() - start > limit:
-            report()
-        return result
-
-    return decorated(watch)
-
-
-def with_sentry(transaction):
-    def make():
-        import sentry_sdk
-
-        sentry_sdk.init(
-            "http://k@localhost:9/1" if transaction else None, traces_sample_rate=1.0 if transaction else None,
-            default_integrations=False, transport=lambda _: None,
-        )  # fmt: skip
-        apply = decorated(sentry_sdk.trace)
-
-        def inside(module):
-            apply(module)
-            if transaction:
-                module.around = lambda: sentry_sdk.start_transaction(name="bench")
-
-        return inside
-
-    return make
-
-
-def with_opentelemetry():
-    from opentelemetry.sdk.trace import TracerProvider
-
-    return decorated(TracerProvider().get_tracer("bench").start_as_current_span("call"))
-
-
 WAYS = {
     "agent, errors only": agent_with,
     "agent, threshold": lambda: agent_with(thresholds=[[5.0, "warning"]]),
@@ -264,25 +200,21 @@ WAYS = {
     "by hand, errors only": lambda: decorated(exact_errors_only),
     "by hand, threshold": lambda: decorated(exact_threshold),
     "by hand, *args, threshold": lambda: decorated(star_threshold),
-    "wrapt, threshold": with_wrapt,
-    "sentry_sdk.trace, idle": with_sentry(False),
-    "sentry_sdk.trace, transaction": with_sentry(True),
-    "opentelemetry": with_opentelemetry,
+    **PEERS,
 }
 
 
 def table(loops, rounds):
+    """{way: {column: extra ns a call}}, and the bare call's own; {way that is not to be had here: why}"""
     rows = {}
     skipped = {}
-    ways = {"bare": lambda: bare, **WAYS}
-    for name, make in ways.items():
+    for name, make in {"bare": lambda: bare, **WAYS}.items():
         try:
             apply = make()
             module = fresh()
-            apply(module)
-            slow = name.startswith(("sentry", "opentel"))
+            apply(module, TARGETS)
             rows[name] = {
-                column: timer(module, statement, max(50, loops // (20 if slow else 1)))
+                column: timer(module, statement, max(50, loops // (20 if name in PEERS else 1)))
                 for column, statement in CALLS.items()
             }
         except ImportError as error:
@@ -293,114 +225,143 @@ def table(loops, rounds):
             for name, columns in rows.items():
                 best[name][column] = min(best[name][column], columns[column]())
     base = best.pop("bare")
-    width = max(map(len, WAYS))
-    print(f"extra ns a call, Python {sys.version.split()[0]}".ljust(width + 2), *(f"{c:>10}" for c in CALLS))
-    print("(the bare call)".ljust(width + 2), *(f"{base[c]:10.0f}" for c in CALLS))
     extra = {
         name: {c: (value - base[c]) / (8 if c == "8 sites" else 1) for c, value in columns.items()}
         for name, columns in best.items()
     }
-    for name, columns in extra.items():
-        print(name.ljust(width + 2), *(f"{columns[c]:10.0f}" for c in CALLS))
+    return extra, base, skipped
+
+
+def thousand(ways):
+    """{way: (milliseconds to watch 1,000 functions, bytes that each then takes)}"""
+    import tracemalloc
+
+    names = [f"f{n}" for n in range(1000)]
+    body = "\n".join(
+        f"def f{n}(order, lines, user=None):\n total = 0\n for line in lines:\n  if line is None: return {n}\n"
+        f"  total += line.price * line.quantity\n if total > {n}:\n  raise ValueError(total)\n return total"
+        for n in range(1000)
+    )
+    found = {}
+    for name in ways:
+        best, size = float("inf"), 0
+        for attempt in range(2 if name in PEERS else 6):
+            apply = WAYS[name]()
+            module = fresh()
+            exec(body, module.__dict__)
+            if attempt == 0:
+                tracemalloc.start()
+            start = time.perf_counter()
+            apply(module, names)
+            took = time.perf_counter() - start
+            if attempt == 0:  # its time is that of the measuring, too
+                size = tracemalloc.get_traced_memory()[0]
+                tracemalloc.stop()
+            else:
+                best = min(best, took)
+        found[name] = (best * 1e3, size / 1000)
+    return found
+
+
+def importing(targets=10_000):
+    """{whose import hook: ns that an import costs which none of `targets` modules names}"""
+    names = [f"erp.module{n}" for n in range(targets)]
+
+    def agent():
+        from agent.hook.finder import Finder
+
+        return Finder(dict.fromkeys(names), {}, report, report)
+
+    def wrapt():
+        from wrapt import importer
+
+        for name in names:
+            importer.register_post_import_hook(report, name)
+        return importer.ImportHookFinder()
+
+    def newrelic():
+        from newrelic.api import import_hook
+
+        for name in names:
+            import_hook.register_import_hook(name, report)
+        return import_hook.ImportHookFinder()
+
+    found = {}
+    for name, make in {"the agent": agent, "wrapt": wrapt, "New Relic": newrelic}.items():
+        try:
+            finder = make()
+        except ImportError:
+            continue
+        before = list(sys.meta_path)
+        sys.meta_path.insert(0, finder)
+        find = finder.find_spec
+        try:
+            best = float("inf")
+            for _ in range(5):
+                start = time.perf_counter()
+                for _ in range(20_000):
+                    find("unrelated.module")
+                best = min(best, (time.perf_counter() - start) / 20_000)
+            found[name] = best * 1e9
+        finally:
+            sys.meta_path[:] = before
+    return found
+
+
+def tell(extra, base, skipped, each, imports, *, markdown):
+    columns = [*CALLS, "1,000 (ms)", "bytes each"]
+    rows = [["(the bare call)", *(f"{base[c]:,.0f}" for c in CALLS), "", ""]]
+    for name, values in extra.items():
+        rows.append([name, *(f"{values[c]:,.0f}" for c in CALLS), f"{each[name][0]:,.0f}", f"{each[name][1]:,.0f}"])
+    head = [f"Python {sys.version.split()[0]}, extra ns a call", *columns]
+    if markdown:
+        for row in (head, ["---"] * len(head), *rows[1:]):
+            print("| " + " | ".join(row) + " |")
+    else:
+        wide = max(len(row[0]) for row in (head, *rows))
+        for row in (head, *rows):
+            print(row[0].ljust(wide), *(f"{cell:>10}" for cell in row[1:]))
     for name, reason in skipped.items():
-        print(name.ljust(width + 2), "skipped:", reason)
-    return extra
+        print(f"\n{name}: skipped, {reason}")
 
-
-def goals(extra):
     def ratio(one, other):
         return " ".join(f"{c} {extra[one][c] / max(extra[other][c], 0.1):.2f}" for c in CALLS)
 
     print("\nerrors only, agent / by hand:  ", ratio("agent, errors only", "by hand, errors only"))
     print("threshold, agent / exact arity:", ratio("agent, threshold", "by hand, threshold"))
+    print("an unrelated import with 10,000 targets:", ", ".join(f"{name} {ns:.0f} ns" for name, ns in imports.items()))
 
 
-def patching(number=1000):
-    import tracemalloc
-
-    from support import monitor
-
-    from agent.hook import inject
-    from agent.hook.apply import Applier
-    from agent.observe.probe import Probe
-    from agent.observe.terms import Terms
-
-    def bound(terms, _, found, function):
-        return Probe(terms, found, function)
-
-    body = "\n".join(
-        f"def f{n}(order, lines, user=None):\n total = 0\n for line in lines:\n  if line is None: return {n}\n"
-        f"  total += line.price * line.quantity\n if total > {n}:\n  raise ValueError(total)\n return total"
-        for n in range(number)
-    )
-    for name, settings, injected in (
-        ("errors only", {}, True), ("threshold", {"thresholds": [[5.0, "warning"]]}, True),
-        ("threshold, trampoline", {"thresholds": [[5.0, "warning"]]}, False),
-    ):  # fmt: skip
-        best, size = float("inf"), 0
-        for attempt in range(6):
-            module = types.ModuleType("shop")
-            sys.modules["shop"] = module
-            exec(body, module.__dict__)
-            data = monitor(*[f"shop.f{n}" for n in range(number)], name="m", **settings)
-            applier = Applier(
-                lambda _, data=data: [data],
-                functools.partial(bound, Terms(data, report=report, count=report)),
-                lambda *_: None,
-            )
-            before, inject.AVAILABLE = inject.AVAILABLE, inject.AVAILABLE and injected
-            if attempt == 5:
-                tracemalloc.start()
-            start = time.perf_counter()
-            applier.imported("shop", module)
-            best = min(best, time.perf_counter() - start)
-            inject.AVAILABLE = before
-            if attempt == 5:
-                size = tracemalloc.get_traced_memory()[0]
-                tracemalloc.stop()
-            applier.undo()
-        print(f"patch {number} functions, {name}: {best * 1000:.1f} ms, {size / number:.0f} bytes a target")
-
-
-def importing(targets=10_000):
-    from agent.hook.finder import Finder
-
-    wanted = {f"erp.module{n}": [n] for n in range(targets)}
-    finder = Finder(wanted, {}, report, report)
-    loops = 100_000
-    sys.meta_path.insert(0, finder)
-    try:
-        find = finder.find_spec
-        start = time.perf_counter()
-        for _ in range(loops):
-            find("unrelated.module")
-        print(f"an unrelated import with {targets} targets: {(time.perf_counter() - start) / loops * 1e9:.0f} ns")
-    finally:
-        sys.meta_path.remove(finder)
-
-
-def with_peers():
-    folder = Path(tempfile.gettempdir()) / "agent-bench-peers-{}.{}".format(*sys.version_info)
-    if not folder.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", *PEERS], check=True)
-    return subprocess.call([folder / "bin" / "python", __file__, *[a for a in sys.argv[1:] if a != "--with-peers"]])
+def elsewhere(python, rest):
+    """Run this in an environment of `python` with the peers, as far as they can be installed there."""
+    version = subprocess.check_output([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], text=True)
+    folder = Path(tempfile.gettempdir()) / f"agent-bench-peers-{version.strip()}"
+    program = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([python, "-m", "venv", folder], check=True)
+        for package in PACKAGES:  # one by one: some are not to be had for every Python
+            subprocess.run([program, "-m", "pip", "install", "-q", package], check=False, stderr=subprocess.DEVNULL)
+        (folder / "ready").touch()
+    return subprocess.call([program, "-W", "ignore", __file__, *rest])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--with-peers", action="store_true")
+    parser.add_argument(
+        "--pythons", nargs="+", metavar="PYTHON", help="each with the peers, in an environment of its own"
+    )
+    parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--loops", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    if options.with_peers:
-        return with_peers()
+    if options.pythons:
+        rest = ["--loops", str(options.loops), "--rounds", str(options.rounds), *["--markdown"] * options.markdown]
+        return max(elsewhere(python, rest) for python in options.pythons)
     os.environ["AGENT_DISABLED"] = "1"
-    goals(table(options.loops, options.rounds))
-    print()
-    patching()
-    importing()
-    return 0
+    extra, base, skipped = table(options.loops, options.rounds)
+    tell(extra, base, skipped, thousand(extra), importing(), markdown=options.markdown)
+    sys.stdout.flush()
+    os._exit(0)  # some peers would try to send what they have for a while
 
 
 if __name__ == "__main__":
