@@ -6,6 +6,7 @@ Wires the applier, the probes and the sink together, and keeps them right across
 import os
 import sys
 import time
+from _thread import allocate_lock
 
 from . import guard
 from .health import Health
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .model import MonitorData, Observation
     from .observe.limits import Limiter
     from .observe.probe import Probe
+    from .observe.tally import Tallies
     from .observe.terms import Terms
 
 
@@ -39,6 +41,9 @@ class Engine:
             since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
             self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
         self._sink: "Sink | None" = None
+        self._closes = False
+        self._tallies: "Tallies | None" = None
+        self._telling = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
         self._limiters: "dict[str, Limiter]" = {}
         self.applier = Applier(index.monitors_of, self._bind, self._record)
@@ -79,13 +84,41 @@ class Engine:
     def sink(self) -> "Sink":
         """Where reports go; made with the first one."""
         if self._sink is None:
-            import atexit
-
             from .deliver.sink import Sink
 
             self._sink = Sink(self.sentry, self.spool, self.state, self.health, self._packages())
-            atexit.register(self.close)
+            self._close_at_exit()
         return self._sink
+
+    def _close_at_exit(self) -> None:
+        if not self._closes:
+            import atexit
+
+            self._closes = True
+            atexit.register(self.close)
+
+    def _tally(self) -> "Tallies | None":
+        """Where calls are counted; None, and nothing of it is in any function, where nobody asked for metrics."""
+        if self._tallies is None and self.sentry["metrics"]:
+            from .observe.tally import Tallies
+
+            self._tallies = Tallies(self._tell_metrics)
+            self.health.measured = self._tallies.by_monitor
+            self._close_at_exit()
+        return self._tallies
+
+    def _tell_metrics(self) -> None:
+        """Once a minute, on the thread of a call that has just ended: no thread of ours has to wait for that."""
+        if self._tallies is None or not self._telling.acquire(False):
+            return
+        try:
+            if self.sentry["dsn"] is not None:
+                self.sink().keep_metrics(self._tallies)
+            self.health.flush()
+        except Exception:
+            guard.swallow("sending metrics")
+        finally:
+            self._telling.release()
 
     def _packages(self) -> "tuple[str, ...]":
         return tuple(self._index.packages)
@@ -108,6 +141,7 @@ class Engine:
     def close(self) -> None:
         """At exit: what waits has a moment to leave, the counters are written."""
         try:
+            self._tell_metrics()
             if self._sink is not None:
                 self._sink.close()
             self.health.flush(final=True)
@@ -139,6 +173,7 @@ class Engine:
                 ignore=self.sentry["ignore_errors"],
                 limiter=self._limiter(monitor),
                 span=self._integrations.span_for(monitor),
+                tallies=self._tally(),
             )
         return terms
 
@@ -161,6 +196,9 @@ class Engine:
 
             patch.after_fork()
             self.health.after_fork()
+            self._telling = allocate_lock()
+            if self._tallies is not None:
+                self._tallies.after_fork()
             if self._sink is not None:
                 self._sink.after_fork()
         except Exception:

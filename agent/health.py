@@ -3,7 +3,8 @@
 Each process appends lines to a file of its own, `run/PID-STARTED.state`; a process that has nothing to say has no file.
 A line is the Python literal of a tuple whose first item names it: process, patched, waiting, failed, problem, sdk,
 client, counts.
-The counters stand in one line, written over again while nothing else has been said since.
+The counters stand in one line, written over again while nothing else has been said since; behind them, where metrics
+are on, what was measured: monitor → calls, failures, seconds that 50 %, 95 %, 99 % and all of them took at most.
 The file is opened for each batch of lines and never kept open: hosts close and reuse file descriptors when they
 daemonise, and a line of ours must never land in a file of theirs.
 """
@@ -18,10 +19,12 @@ from . import private, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _KEEP = 200  # files of processes that have ended
 _EVERY = 1.0  # seconds between two writings of the counters…
+_LOOK_EVERY = 5.0  # seconds between two looks at what was measured
 _FEW = 40  # …where there are more of them than this: fewer are written with every report, which `os._exit` may follow
 
 
@@ -44,6 +47,9 @@ class Health:
         self._writing = allocate_lock()
         self.counts: "dict[tuple[str, str], int]" = {}
         self.unwritable = ""
+        self.measured: "Callable[[], dict[str, Any]] | None" = None  # where metrics are on
+        self._rows: "dict[str, tuple[Any, ...]]" = {}
+        self._looked = 0.0
 
     def record(self, *line: "Any") -> None:
         """Remember one line; `flush` writes it."""
@@ -70,7 +76,10 @@ class Health:
             now = time.time()
             due = final or now - self._written > _EVERY or len(self.counts) <= _FEW
             lines, self._lines = self._lines, []
-            if not lines and not (due and self.counts):
+            if self.measured is not None and (final or not 0 <= now - self._looked < _LOOK_EVERY):
+                self._looked = now
+                self._rows = {name: tuple(measured) for name, measured in self.measured().items()}
+            if not lines and not (due and (self.counts or self._rows)):
                 return
             self._written = now
             self._write(lines, dict(self.counts), now)
@@ -88,7 +97,8 @@ class Health:
         self._writing = allocate_lock()
         self.counts = {}
         self._lines = []
-        self._written = 0.0
+        self._written = self._looked = 0.0
+        self._rows = {}
 
     def _write(self, lines: "list[tuple[Any, ...]]", counts: "dict[tuple[str, str], int]", now: float) -> None:
         pid = os.getpid()
@@ -104,7 +114,10 @@ class Health:
             lines = [header, *lines]
         self._memory += [line for line in lines if line[0] in ("patched", "waiting", "failed", "problem")]
         said = "".join([repr(line) + "\n" for line in lines]).encode("utf-8", "backslashreplace")
-        counted = repr(("counts", now, counts)).encode("utf-8", "backslashreplace") + b"\n" if counts else b""
+        counted = b""
+        if counts or self._rows:
+            told = ("counts", now, counts, self._rows) if self._rows else ("counts", now, counts)
+            counted = repr(told).encode("utf-8", "backslashreplace") + b"\n"
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         descriptor = os.open(self._file, flags, 0o600)
         try:

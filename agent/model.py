@@ -120,6 +120,7 @@ class SentryData(TypedDict):
     traces_sample_rate: float
     profiles_sample_rate: float
     debug: bool
+    metrics: bool  # count calls, failures and durations, and send them
     user: list[str]
     ignore_errors: list[str]
     integrations: str | list[str]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Place = tuple[int, int]
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of it all.
-FORMAT = b"erp-agent-plan-10"
+FORMAT = b"erp-agent-plan-11"
 
 _OFF = ("", "0", "false", "no", "off")
 

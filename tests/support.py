@@ -63,6 +63,7 @@ class Watch:
         self.records = []
         self.counted = {}
         self.ignore = ignore
+        self.tallies = None
         self._terms = {}
         self.applier = Applier(lambda name: self.monitors, self._bind, lambda *line: self.records.append(line))
 
@@ -70,8 +71,9 @@ class Watch:
         terms = self._terms.get(id(data))
         if terms is None:
             terms = self._terms[id(data)] = Terms(
-                data, report=self.observed.append, count=self._count, ignore=self.ignore, clock=self.clock
-            )
+                data, report=self.observed.append, count=self._count, ignore=self.ignore, clock=self.clock,
+                tallies=self.tallies,
+            )  # fmt: skip
         return Probe(terms, found, function)
 
     def _count(self, reason, what):

@@ -33,6 +33,7 @@ class Process:
         self.failed: dict[tuple[str, str], str] = {}
         self.problems: list[str] = []
         self.counts: dict[tuple[str, str], int] = {}
+        self.measured: dict[str, tuple[Any, ...]] = {}  # monitor → calls, failures, p50, p95, p99, longest (seconds)
         self.sdk = ""
         self.clients: list[str] = []  # what becomes of what Sentry clients of the host's own send
         with open(file, encoding="utf-8", errors="replace") as stream:
@@ -54,6 +55,7 @@ class Process:
                 self.problems.append(line[1])
             elif what == "counts":
                 self.counts = line[2]
+                self.measured = line[3] if len(line) > 3 else {}
             elif what == "sdk":
                 self.sdk = line[1]
             elif what == "client" and line[1] not in self.clients:
@@ -77,6 +79,10 @@ class Process:
             "python": self.python, "note": self.note, "sdk": self.sdk, "clients": self.clients,
             "problems": self.problems,
             "patched": rows(self.patched), "waiting": rows(self.waiting), "failed": rows(self.failed),
+            "measured": [
+                {"monitor": name, **dict(zip(("calls", "failures", "p50", "p95", "p99", "max"), numbers))}
+                for name, numbers in sorted(self.measured.items())
+            ],
             "counts": [{"reason": r, "what": w, "number": n} for (r, w), n in sorted(self.counts.items())],
         }  # fmt: skip
 
@@ -234,6 +240,7 @@ def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]
     if lost:
         words = ", ".join("%d %s" % (number, reason) for reason, number in sorted(lost.items()))
         target.print(styled(("  lost: ", "bold red"), words))
+    _show_measured(process)
     rows = table("STATE", "MONITOR", "TARGET", "NOTE")
     for name, items in (("failed", process.failed), ("waiting", waiting), ("patched", process.patched)):
         style = {"failed": "bold red", "waiting": "yellow"}.get(name, "green")
@@ -241,6 +248,29 @@ def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]
             rows.add_row(styled((name, style)), styled(monitor), styled(path), styled(note))
     if process.patched or waiting or process.failed:
         show_table(rows)
+
+
+def _show_measured(process: Process) -> None:
+    """What is most of the process's time first."""
+    if not process.measured:
+        return
+    numbers = ("CALLS", "FAILED", "P50", "P95", "MAX")
+    rows = table("MONITOR", *numbers, right=numbers)
+    for name, (calls, failures, p50, p95, _, longest) in sorted(
+        process.measured.items(), key=lambda item: -item[1][0] * (item[1][2] or 0.0)
+    ):
+        times = [_time(seconds) for seconds in (p50, p95, longest)]
+        rows.add_row(styled(name), *map(styled, (f"{calls:,}", f"{failures:,}", *times)))
+    show_table(rows)
+
+
+def _time(seconds: float | None) -> str:
+    """Two digits: more are not known."""
+    if seconds is None:
+        return "-"
+    seconds = float(f"{seconds:.2g}")
+    size, unit = next((each for each in ((1.0, "s"), (1e-3, "ms")) if seconds >= each[0]), (1e-6, "µs"))
+    return f"{float(f'{seconds / size:.2g}'):,g} {unit}"
 
 
 #: Reasons under which an event was captured and then not kept.

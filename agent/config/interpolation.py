@@ -24,6 +24,7 @@ TYPED = frozenset(
         "traces_sample_rate",
         "profiles_sample_rate",
         "debug",
+        "metrics",
         "durable",
         "max_files",
         "enabled",

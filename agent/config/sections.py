@@ -154,6 +154,7 @@ def sentry_data(
         "traces_sample_rate": float(given.get("traces_sample_rate", 0.0)),
         "profiles_sample_rate": float(given.get("profiles_sample_rate", 0.0)),
         "debug": debug,
+        "metrics": bool(given.get("metrics", False)),
         "user": list(given.get("user", ["id"])),
         "ignore_errors": list(given.get("ignore_errors", _IGNORED)),
         "integrations": given.get("integrations", "auto"),

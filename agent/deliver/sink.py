@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from .. import guard
@@ -16,6 +16,7 @@ from .spool import directory_of, open_in
 if TYPE_CHECKING:
     from ..health import Health
     from ..model import Event, Observation, SentryData, SpoolData
+    from ..observe.tally import Tallies
     from .sender import Sender
     from .spool import Spool
 
@@ -32,23 +33,23 @@ class Maker:
     """Makes the events of a process. `in_app` names the packages that count as the ERP's wherever they are."""
 
     def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = ()) -> None:
-        self._sentry = sentry
+        self.sentry = sentry
         providers.register(sentry.get("context", ()))
         redact.configure(sentry.get("scrub"))
-        self._platform = event.platform_here(
+        self.platform = event.platform_here(
             __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
         )
 
     def make(self, observation: Observation, facts: dict[str, object] | None = None) -> Event:
         """`facts` are sections of context that come before what the providers say."""
-        redact.configure(self._sentry.get("scrub"))
+        redact.configure(self.sentry.get("scrub"))
         known = context.collect()
         return event.build(
             observation,
-            sentry=self._sentry,
+            sentry=self.sentry,
             context={**known, **facts} if facts else known,
             own=causes.own_code,
-            platform=self._platform,
+            platform=self.platform,
         )
 
 
@@ -89,6 +90,15 @@ class Sink:
         self.spool.write(envelope, slow=slow)
         if self.sender is not None:
             self.sender.wake()
+
+    def keep_metrics(self, tallies: Tallies) -> None:
+        """What was counted since the last time. Without a DSN it stays where `status` reads it."""
+        if self.sender is None:
+            return
+        from . import metrics
+
+        for envelope in metrics.envelopes(tallies.taken(), self._maker.sentry, self._maker.platform, time()):
+            self.keep_envelope(envelope)
 
     def _flush_counts(self) -> None:
         """Of the first reports each, so that `status` knows at once; of a stream of them, once a second."""

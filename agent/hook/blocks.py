@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 #: Operations that are the same in both versions; a test compares them with the interpreter's own tables.
 TABLE: "dict[str, Any]" = {
-    "POP_TOP": 1, "ROT_TWO": 2, "DUP_TOP": 4, "BINARY_SUBTRACT": 24, "YIELD_FROM": 72, "RETURN_VALUE": 83,
+    "POP_TOP": 1, "ROT_TWO": 2, "ROT_THREE": 3, "DUP_TOP": 4, "DUP_TOP_TWO": 5, "BINARY_MULTIPLY": 20,
+    "BINARY_SUBSCR": 25, "INPLACE_ADD": 55, "STORE_SUBSCR": 60, "BUILD_TUPLE": 102,
+    "BINARY_SUBTRACT": 24, "YIELD_FROM": 72, "RETURN_VALUE": 83,
     "YIELD_VALUE": 86, "POP_BLOCK": 87, "LOAD_CONST": 100, "COMPARE_OP": 107, "POP_JUMP_IF_FALSE": 114,
     "SETUP_FINALLY": 122, "LOAD_FAST": 124, "STORE_FAST": 125, "CALL_FUNCTION": 131, "SETUP_WITH": 143,
     "EXTENDED_ARG": 144, "SETUP_ASYNC_WITH": 154, "RERAISE": 48 if sys.version_info < (3, 10) else 119,
@@ -125,11 +127,14 @@ class _Parts:
             token = _op("LOAD_FAST", span)
             self._left = self._call("leave", token + self._constant("false"), 2) + _op("POP_TOP")
             self._fails = self._call("leave", token + self._constant("true"), 2) + _op("POP_TOP")
-        self._elapsed = self._slow = self._check = b""
+        self._elapsed = self._slow = self._check = self._tally = self._look = b""
         result = _op("DUP_TOP")
+        if features.tally:
+            self._tally = self._tallying(reading)
+            self._look = self._call("look") + _op("POP_TOP")
         if features.threshold:
-            self._elapsed = reading + self._start + _op("BINARY_SUBTRACT") + self._constant("limit")
-            self._elapsed += _op("COMPARE_OP", TABLE["greater"])
+            elapsed = b"" if features.tally else reading + self._start + _op("BINARY_SUBTRACT")
+            self._elapsed = elapsed + self._constant("limit") + _op("COMPARE_OP", TABLE["greater"])
             self._slow = result + self._constant("slow") + _op("ROT_TWO") + self._start + _op("ROT_TWO")
             self._slow += _op("CALL_FUNCTION", 2) + _op("POP_TOP")
         if features.check is not None:
@@ -149,13 +154,39 @@ class _Parts:
     def _call(self, name: str, arguments: bytes = b"", number: int = 0) -> bytes:
         return self._constant(name) + arguments + _op("CALL_FUNCTION", number)
 
+    def _tallying(self, reading: bytes) -> bytes:
+        """Counts the duration, in one step to other threads; leaves on the stack whether it is time to look up.
+
+        And below that the duration, where there is a threshold to compare it with.
+        """
+        code = reading + _op("DUP_TOP") + self._start + _op("BINARY_SUBTRACT")  # now, duration
+        if self._features.threshold:
+            code += _op("ROT_TWO") + self._over()  # duration, now, duration
+        code += _op("DUP_TOP") + _op("BINARY_MULTIPLY") + self._constant("scale") + _op("BINARY_MULTIPLY")
+        for name in ("whole", "bits"):
+            code += self._constant(name) + _op("ROT_TWO") + _op("CALL_FUNCTION", 1)
+        if _OLDEST:  # it changes threads between any two instructions, but not within a function in C
+            code += _op("BUILD_TUPLE", 1) + self._constant("add") + _op("ROT_TWO") + self._constant("counts")
+            code += _op("ROT_TWO") + _op("CALL_FUNCTION", 2) + _op("POP_TOP")
+        else:
+            code += self._constant("counts") + _op("ROT_TWO") + _op("DUP_TOP_TWO") + _op("BINARY_SUBSCR")
+            code += self._constant("one") + _op("INPLACE_ADD") + _op("ROT_THREE") + _op("STORE_SUBSCR")
+        code += self._constant("due") + self._constant("zero") + _op("BINARY_SUBSCR")
+        return code + _op("COMPARE_OP", TABLE["greater"])
+
+    @staticmethod
+    def _over() -> bytes:
+        """A copy of the second on the stack."""
+        return _op("DUP_TOP_TWO") + _op("POP_TOP")
+
     def epilogue(self, unit: int) -> bytes:
         """What stands before a return, at `unit`, with the result on the stack. Its size is always the same."""
         code = _op("POP_BLOCK") + self._left
-        if self._slow:
-            code += self._elapsed
-            end = unit + len(code + self._slow) // 2 + self.room
-            code += _instruction(TABLE["POP_JUMP_IF_FALSE"], end * _SCALE, self.room) + self._slow
+        for asked, then in ((self._tally, self._look), (self._elapsed, self._slow)):
+            if then:
+                code += asked
+                end = unit + len(code + then) // 2 + self.room
+                code += _instruction(TABLE["POP_JUMP_IF_FALSE"], end * _SCALE, self.room) + then
         return code + self._check
 
     def block(self, unit: int, handler: int) -> bytes:

@@ -19,7 +19,7 @@ from . import blocks, tables, trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
 #: Operations by version: what we emit, what we look for. A test compares them with the interpreter's own tables.
@@ -28,7 +28,8 @@ _TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
     (3, 10): {**blocks.TABLE, "store": (125, 126), "store_two": ()},
     (3, 11): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
-        "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
+        "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107,
+        "BINARY_SUBSCR": 25, "STORE_SUBSCR": 60, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
         "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_FORWARD_IF_FALSE": 114,
         "forward": (93, 110, 111, 112, 114, 115, 123, 128, 129), "backward": (134, 140, 173, 174, 175, 176),
         "caches": {25: 4, 60: 1, 92: 1, 95: 4, 106: 4, 107: 2, 116: 5, 122: 1, 160: 10, 166: 1, 171: 4},
@@ -37,7 +38,8 @@ _TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
     },
     (3, 12): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
-        "BINARY_OP": 122, "COMPARE_OP": 107, "RETURN_VALUE": 83, "RETURN_CONST": 121, "RESUME": 151,
+        "BINARY_OP": 122, "COMPARE_OP": 107,
+        "BINARY_SUBSCR": 25, "STORE_SUBSCR": 60, "RETURN_VALUE": 83, "RETURN_CONST": 121, "RESUME": 151,
         "PUSH_EXC_INFO": 35, "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_IF_FALSE": 114,
         "forward": (93, 110, 114, 115, 123, 128, 129), "backward": (134, 140),
         "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
@@ -46,7 +48,8 @@ _TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
     },
     (3, 13): {
         "POP_TOP": 32, "PUSH_NULL": 34, "LOAD_CONST": 83, "LOAD_FAST": 85, "SWAP": 115, "COPY": 61, "CALL": 53,
-        "BINARY_OP": 45, "COMPARE_OP": 58, "RETURN_VALUE": 36, "RETURN_CONST": 103, "RESUME": 149,
+        "BINARY_OP": 45, "COMPARE_OP": 58,
+        "BINARY_SUBSCR": 5, "STORE_SUBSCR": 39, "RETURN_VALUE": 36, "RETURN_CONST": 103, "RESUME": 149,
         "PUSH_EXC_INFO": 33, "POP_EXCEPT": 31, "RERAISE": 102, "EXTENDED_ARG": 71, "POP_JUMP_IF_FALSE": 97,
         "forward": (72, 79, 97, 98, 99, 100, 104), "backward": (77, 78),
         "caches": {91: 4, 45: 1, 117: 1, 58: 1, 59: 1, 5: 1, 72: 1, 93: 1, 82: 9, 108: 4, 53: 3, 39: 1, 104: 1, 77: 1,
@@ -62,10 +65,10 @@ _OPS: "dict[str, Any]" = _TABLES.get(sys.version_info[:2], {})
 AVAILABLE = bool(_OPS) and sys.implementation.name == "cpython" and os.environ.get("AGENT_INJECTION") != "0"
 
 _IN_BLOCKS = sys.version_info < (3, 11)
-_SUBTRACT = 10
+_SUBTRACT, _MULTIPLY, _ADD_TO = 10, 5, 13
 
 #: Constants that are the same everywhere.
-_OWN: "dict[str, object]" = {"no start": 0.0, "true": True, "false": False}
+_OWN: "dict[str, object]" = {"no start": 0.0, "true": True, "false": False, "zero": 0, "one": 1}
 
 _EMPTY: "tuple[int, ...]" = ()
 
@@ -99,7 +102,7 @@ def inject(
 
     `values` are what `trampoline.build` takes, but for `fail(start, error)`, which is told the exception.
     """
-    clocked = features.threshold or features.timed or features.check is not None
+    clocked = features.clocked
     kind = trampoline.kind_of(code)
     if not AVAILABLE or features.wrap:
         return None
@@ -123,7 +126,7 @@ def inject(
         return blocks.inject(code, features, named, clocked=clocked, suspends=suspended)
     consts = code.co_consts
     snippets = _snippets_for(len(consts), features)
-    stack = max(code.co_stacksize + 3 * bool(suspends), 8 + len(features.check or ())) + snippets.below
+    stack = max(code.co_stacksize + 3 * bool(suspends), 10 + len(features.check or ())) + snippets.below
     own = tuple([_OWN[name] if name in _OWN else values[name] for name in snippets.constants])
     return _assemble(code, snippets, consts + own, stack, suspends)
 
@@ -157,7 +160,7 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
             constants.append(name)
         return number + constants.index(name)
 
-    clocked = features.threshold or features.timed or features.check is not None
+    clocked = features.clocked
     prologue = reading = _call(constant("clock")) if clocked else b""
     below = int(clocked)
     if features.span:
@@ -170,12 +173,15 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
             ends = _op("COPY", 4) + _op("LOAD_CONST", constant("false"))
             epilogue += _call(constant("leave"), ends, 2) + _op("POP_TOP")
         deep = below + 1
+        if features.tally:
+            epilogue += _tallying(constant, reading, deep)
         if features.threshold:
             report = _call(constant("slow"), _op("COPY", deep + 2) + _op("COPY", 4), 2) + _op("POP_TOP")
-            epilogue += reading + _op("COPY", deep + 1) + _op("BINARY_OP", _SUBTRACT)
-            epilogue += _op("LOAD_CONST", constant("limit")) + _op("COMPARE_OP", _OPS["greater"])
-            jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
-            epilogue += _op(jump, len(report) // 2) + report
+            if not features.tally:
+                epilogue += reading + _op("COPY", deep + 1) + _op("BINARY_OP", _SUBTRACT)
+            epilogue += _op("LOAD_CONST", constant("limit")) + _if_greater(report)
+        elif features.tally:
+            epilogue += _op("POP_TOP")
         if features.check is not None:
             arguments = _op("COPY", 3) + _op("COPY", deep + 3)
             for position in features.check:
@@ -192,6 +198,31 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
     handler += _op("SWAP", 2) + _op("POP_EXCEPT") + _op("RERAISE", 1)
     cleanup = _op("COPY", 3) + _op("POP_EXCEPT") + _op("RERAISE", 1)  # what raises while that is handled
     return _Snippets(tuple(constants), below, reading, prologue, epilogue, handler, cleanup)
+
+
+def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> bytes:
+    """Leaves the duration on the stack, above what is `deep` there, and counts it; looks up when that is due.
+
+    No call lies between reading the number and writing it, and no loop: no other thread comes between.
+    """
+
+    def load(name: str) -> bytes:
+        return _op("LOAD_CONST", constant(name))
+
+    look = _call(constant("look")) + _op("POP_TOP")
+    code = reading + _op("COPY", 1) + load("due") + load("zero") + _op("BINARY_SUBSCR") + _if_greater(look)
+    code += _op("COPY", deep + 1) + _op("BINARY_OP", _SUBTRACT)  # … duration
+    squared = _op("COPY", 6) + _op("COPY", 1) + _op("BINARY_OP", _MULTIPLY) + load("scale")
+    squared += _op("BINARY_OP", _MULTIPLY)  # six down: below the numbers, and two functions with their NULL each
+    code += load("counts") + _call(constant("bits"), _call(constant("whole"), squared, 1), 1)
+    code += _op("COPY", 2) + _op("COPY", 2) + _op("BINARY_SUBSCR") + load("one") + _op("BINARY_OP", _ADD_TO)
+    return code + _op("SWAP", 3) + _op("SWAP", 2) + _op("STORE_SUBSCR")
+
+
+def _if_greater(then: bytes) -> bytes:
+    """Do `then` where the second on the stack is greater than the first; both are taken off."""
+    jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
+    return _op("COMPARE_OP", _OPS["greater"]) + _op(jump, len(then) // 2) + then
 
 
 def _op(name: str, argument: int = 0) -> bytes:

@@ -40,6 +40,11 @@ class Features(NamedTuple):
     span: bool = False  #: ENTER() before, LEAVE(token, failed) after; functions and coroutine functions only
     wrap: bool = False  #: nothing of the above: the trampoline is `return WRAP(original, …arguments)`
     timed: bool = False  #: read the clock even without threshold or check, so that errors know their duration
+    tally: bool = False  #: COUNTS[BITS(WHOLE(duration² × SCALE))] += 1 after a success; LOOK() when DUE[0] has passed
+
+    @property
+    def clocked(self) -> bool:
+        return self.threshold or self.timed or self.tally or self.check is not None
 
 
 CO_VARARGS = 0x04
@@ -56,6 +61,8 @@ FUNCTION, GENERATOR, COROUTINE, ASYNC_GENERATOR = "function", "generator", "coro
 #: A constant of a template: a name in the table below, and how the template calls it.
 _CLOCK, _ORIGINAL, _FAIL, _SLOW, _LIMIT = "\0clock", "\0original", "\0fail", "\0slow", "\0limit"
 _CHECK, _ENTER, _LEAVE, _WRAP = "\0check", "\0enter", "\0leave", "\0wrap"
+_COUNTS, _BITS, _WHOLE, _SCALE, _ADD = "\0counts", "\0bits", "\0whole", "\0scale", "\0add"
+_DUE, _LOOK = "\0due", "\0look"
 _STOP, _STOP_ASYNC, _EXIT, _BASE = "\0stop", "\0stop_async", "\0exit", "\0base"
 
 _OWN: "dict[str, object]" = {
@@ -84,8 +91,8 @@ def build(original: FunctionType, features: Features, values: "Mapping[str, obje
     `values` holds what the features need: `clock()`, which answers seconds; `fail(start)`, called while the exception
     is being handled (start is 0.0 where no clock is read; for generators it is the time spent running so far, made to
     look like a start); `limit` in seconds and `slow(start, result)`; `check(result, start, *parameters)` after a
-    success; `enter()` and `leave(token, failed)`; `wrap(original, *arguments)`. Raises ValueError where the interpreter
-    refuses.
+    success; `enter()` and `leave(token, failed)`; `wrap(original, *arguments)`; for a tally, what observe/tally.py
+    describes. Raises ValueError where the interpreter refuses.
     """
     code = original.__code__
     kind = kind_of(code)
@@ -203,10 +210,20 @@ def _source(
 def _after(ordered: "list[str]", features: Features, elapsed: str) -> "list[str]":
     """What follows a success whose result is r and whose start is t."""
     lines = []
+    if features.tally:
+        lines += ["x = " + _call(_CLOCK), "d = x - t"]
+        elapsed = "d"
     if features.threshold:
         lines += [f"if {elapsed} > {_value(_LIMIT)}:", "  " + _call(_SLOW, "t, r")]
     if features.check is not None:
         lines.append(_call(_CHECK, ", ".join(["r", "t", *(ordered[i] for i in features.check)])))
+    if features.tally:
+        bucket = _call(_BITS, _call(_WHOLE, f"d * d * {_value(_SCALE)}"))
+        if sys.version_info >= (3, 10):
+            lines.append(f"{_value(_COUNTS)}[{bucket}] += 1")
+        else:
+            lines.append(_call(_ADD, f"{_value(_COUNTS)}, ({bucket},)"))
+        lines += [f"if x > {_value(_DUE)}[0]:", "  " + _call(_LOOK)]
     return lines
 
 
@@ -214,7 +231,7 @@ def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str =
     """Functions and coroutine functions; `wait` is "await " for the latter."""
     if features.wrap:
         return ["return " + wait + _call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments])))]
-    clock = bool(features.threshold or features.timed or features.check is not None)
+    clock = features.clocked
     call = wait + _call(_ORIGINAL, arguments)
     start = "t" if clock else "0.0"
     if not (clock or features.span):
@@ -240,7 +257,7 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
     call = _call(_ORIGINAL, arguments)
     if features.wrap:
         return ["return (yield from {})".format(_call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))))]
-    if not (features.threshold or features.timed or features.check is not None):
+    if not features.clocked:
         return [f"try: return (yield from {call})", "except: {}; raise".format(_call(_FAIL, "0.0"))]
     return [
         "n = 0.0",  # seconds spent running
@@ -282,7 +299,7 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
 
 def _async_generator(arguments: str, ordered: "list[str]", features: Features) -> "list[str]":
     """There is no `yield from` for asynchronous generators, so that all of them are spelt out."""
-    clock = bool(features.threshold or features.timed or features.check is not None)
+    clock = features.clocked
     reading = _call(_CLOCK) if clock else "0.0"
     return [
         "n = 0.0",

@@ -15,7 +15,7 @@ from .. import guard
 from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..model import SEVERITIES, Captured, Observation
-from . import arguments, causes, inside
+from . import arguments, causes, inside, tally
 from .limits import Escalation
 from .represent import type_name
 from .terms import OWN_NAMES
@@ -39,6 +39,9 @@ _busy = _Busy()
 
 _ERROR, _RULE, _AUDIT = "error", "rule", "audit"
 
+#: What counting takes besides the numbers themselves.
+_COUNTING = {"bits": tally.bits, "whole": tally.whole, "scale": tally.SCALE, "add": tally.add}
+
 #: For probes that must look at each failure; never written to.
 _NONE: dict[type, tuple[str | None, str]] = {}
 
@@ -49,16 +52,18 @@ def _features(*flags: Any) -> trampoline.Features:
     """One object for all functions that want the same."""
     known = _every_features.get(flags)
     if known is None:
-        threshold, check, span, timed = flags
-        known = _every_features[flags] = trampoline.Features(threshold, check, span, wrap=False, timed=timed)
+        threshold, check, span, timed, counted = flags
+        known = _every_features[flags] = trampoline.Features(
+            threshold, check, span, wrap=False, timed=timed, tally=counted
+        )
     return known
 
 
 class Probe:
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    __slots__ = ("_captures", "_code", "_escalation", "_features", "_passed", "_rules", "_verdicts", "_written",
-                 "disabled", "operation", "path", "quiet", "receiver", "terms")  # fmt: skip
+    __slots__ = ("_captures", "_code", "_escalation", "_features", "_passed", "_rules", "_tally", "_verdicts",
+                 "_written",                 "disabled", "operation", "path", "quiet", "receiver", "terms")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         monitor = terms.monitor
@@ -83,6 +88,7 @@ class Probe:
         # its type.
         asks = found.receiver is not None or rate or self.quiet or any(rule.on_error for rule in self._rules)
         self._verdicts = _NONE if asks else terms.severities.verdicts
+        self._tally = terms.tallies.of(monitor, self.operation) if terms.tallies is not None else None
         self._passed: tuple[str, ...] = ()
         self._features = self._decide()
 
@@ -115,7 +121,9 @@ class Probe:
         """What the trampoline must do; everything else is left out of it."""
         terms, monitor = self.terms, self.terms.monitor
         check: tuple[int, ...] | None = None
-        if self._rules or monitor["audit"] or monitor["kind"] == "api":
+        # Whose method it is that several classes share, only a look at the argument tells: `check` counts it then.
+        shared = self._tally is not None and self.receiver is not None
+        if self._rules or monitor["audit"] or monitor["kind"] == "api" or shared:
             wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
             # A decorator's wrapper has other names than the function below it: those are read from the frame.
             names = self._names
@@ -127,6 +135,7 @@ class Probe:
             check,
             terms.span is not None and kind in (trampoline.FUNCTION, trampoline.COROUTINE),
             bool(self._captures or self._rules) and "duration" in self._all_names(),
+            self._tally is not None and self.receiver is None,
         )
 
     @property
@@ -160,6 +169,9 @@ class Probe:
             values["limit"] = terms.thresholds[0][0]
         if features.check is not None:
             values["check"] = trampoline.Callback(Probe.check, self)
+        if features.tally and terms.tallies is not None and self._tally is not None:
+            values.update(_COUNTING, counts=self._tally.counts, due=terms.tallies.due)
+            values["look"] = trampoline.Callback(terms.tallies.look)
         if features.span and terms.span is not None:
             values["enter"] = trampoline.Callback(terms.span[0], self)
             values["leave"] = trampoline.Callback(terms.span[1])
@@ -211,6 +223,8 @@ class Probe:
                 self._consider(start, error, traceback, sys._getframe(depth))
                 return
             severity, word = verdict
+            if self._tally is not None:
+                self._tally.ended(terms.clock() - start, failed=severity is not None)
             if severity is None:
                 terms.count(word, terms.name)
                 return
@@ -238,14 +252,22 @@ class Probe:
         terms = self.terms
         if not isinstance(error, Exception):
             terms.count("control-flow", terms.name)
+            self._ended(start, failed=False)
         elif _busy.now:
             terms.count("inside-a-report", terms.name)  # what the agent itself, or the host's __str__, called
+            self._ended(start, failed=terms.severities.of_error(error) is not None)
         else:
             _busy.now = True
             try:
+                if self._tally is not None and self._for_us(frame):
+                    self._ended(start, failed=terms.severities.of_error(error) is not None)
                 self._failed(error, traceback, frame, terms.clock() - start if start else None)
             finally:
                 _busy.now = False
+
+    def _ended(self, start: float, *, failed: bool) -> None:
+        if self._tally is not None:
+            self._tally.ended(self.terms.clock() - start, failed=failed)
 
     def slow(self, start: float, result: object) -> None:
         """The call took longer than the lowest threshold."""
@@ -290,6 +312,8 @@ class Probe:
             if self._rules and self._passed == () and self._needs_frame():
                 values = self._values(frame, result, None, duration)
             self._apply_rules(frame, values, duration)
+            if self._tally is not None and not self._features.tally and self._for_us(frame):
+                self._tally.ended(duration, failed=False)
             if self.monitor["kind"] == "api":
                 self._look_at_status(frame, result, duration)
             if self.monitor["audit"] and self._for_us(frame) and not self._left_to_another(frame):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..model import ExpressionData, MonitorData, Observation
+    from .tally import Tallies
 
     Report = Callable[[Observation], None]
     Count = Callable[[str, str], None]
@@ -61,7 +62,8 @@ class Terms:
     """`report` takes an Observation; `count(reason, monitor)` counts what was not reported.
 
     `limiter` and `span` come from elsewhere where they are shared more widely: the rate is the monitor's, also where
-    its functions lie in many modules. `sample_rate` is multiplied into the monitor's own. `clock` answers seconds.
+    its functions lie in many modules. `sample_rate` is multiplied into the monitor's own. With `tallies`, every call
+    is counted. `clock` answers seconds.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Terms:
         sample_rate: float = 1.0,
         limiter: Limiter | None = None,
         span: tuple[Callable[[Any], object], Callable[[object, bool], object]] | None = None,
+        tallies: Tallies | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.monitor = monitor
@@ -81,6 +84,7 @@ class Terms:
         self.report = report
         self.count = count
         self.clock = clock
+        self.tallies = tallies
         self.span = span
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
         self.rules = [Rule(rule["when"], rule["message"], rule["severity"]) for rule in monitor["rules"]]

@@ -58,7 +58,10 @@ def test_the_functions_own_instructions_lines_and_targets_stay(name, monkeypatch
     monkeypatch.setattr(blocks, "_Moved", Moved)
     spy = Spy()
     for code in codes_of(library):
-        for features in (Features(), Features(threshold=True), Features(check=(), span=True)):
+        for features in (
+            Features(), Features(threshold=True), Features(check=(), span=True), Features(threshold=True, tally=True),
+            Features(tally=True),
+        ):  # fmt: skip
             new = spy.inject(code, features)
             if new is None:
                 kind = trampoline.kind_of(code)
@@ -99,7 +102,8 @@ def same(code, new, position, parts, suspends):
 
 
 OURS = {"CALL_FUNCTION", "POP_TOP", "ROT_TWO", "DUP_TOP", "BINARY_SUBTRACT", "COMPARE_OP", "POP_JUMP_IF_FALSE",
-        "SETUP_FINALLY", "POP_BLOCK", "RERAISE"}  # fmt: skip
+        "SETUP_FINALLY", "POP_BLOCK", "RERAISE", "DUP_TOP_TWO", "ROT_THREE", "BINARY_MULTIPLY", "BINARY_SUBSCR",
+        "INPLACE_ADD", "STORE_SUBSCR", "BUILD_TUPLE"}  # fmt: skip
 
 
 @pytest.mark.parametrize("features", EVERY)

@@ -12,10 +12,11 @@ import warnings
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_trampoline import Owner, outcome, signatures
+from test_trampoline import Owner, counting, outcome, signatures
 from test_trampoline import TestGenerators as Generators
 
 from agent.hook import inject, patch, trampoline
+from agent.observe.tally import Tallies
 
 Features = trampoline.Features
 
@@ -30,6 +31,8 @@ EVERY = [
     Features(check=()),
     Features(span=True),
     Features(threshold=True, check=(), span=True, timed=True),
+    Features(tally=True),
+    Features(threshold=True, check=(), span=True, tally=True),
 ]
 
 
@@ -38,6 +41,7 @@ class Spy:
         self.calls = []
         self.now = 0.0
         self.limit = limit
+        self.tallies = Tallies(lambda: None, clock=self.clock)
 
     def clock(self):
         return self.now
@@ -56,7 +60,7 @@ class Spy:
         values = {
             "fail": self.fail, "slow": self.slow, "limit": self.limit, "check": self.check, "clock": self.clock,
             "enter": lambda: self.calls.append("enter") or "token",
-            "leave": lambda token, failed: self.calls.append((token, failed)),
+            "leave": lambda token, failed: self.calls.append((token, failed)), **counting(self.tallies),
         }  # fmt: skip
         return inject.inject(code, features, values, wanted)
 
@@ -131,7 +135,10 @@ def test_the_functions_own_instructions_lines_and_handlers_stay(name):
         pytest.skip(str(error))
     spy = Spy()
     for code in codes_of(library):
-        for features, below in ((Features(), 0), (Features(threshold=True), 1), (Features(check=(), span=True), 2)):
+        for features, below in (
+            (Features(), 0), (Features(threshold=True), 1), (Features(check=(), span=True), 2),
+            (Features(threshold=True, tally=True), 1),
+        ):  # fmt: skip
             new = spy.inject(code, features)
             if new is None:
                 assert below

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.hook import patch, trampoline
+from agent.observe import tally
+from agent.observe.tally import Tallies
 
 Features = trampoline.Features
 
@@ -19,6 +21,7 @@ class Spy:
         self.calls = []
         self.now = 0.0
         self.limit = limit
+        self.tallies = Tallies(lambda: None, clock=self.clock)
 
     def clock(self):
         return self.now
@@ -38,6 +41,7 @@ class Spy:
             "enter": lambda: self.calls.append("enter") or "token",
             "leave": lambda token, failed: self.calls.append((token, failed)),
             "wrap": lambda original, *a, **k: ("wrapped", original(*a, **k)),
+            **counting(self.tallies),
         }  # fmt: skip
         return patch.patch_function(function, Owner(lambda original: trampoline.build(original, features, values)))
 
@@ -57,7 +61,16 @@ EVERY = [
     Features(span=True),
     Features(threshold=True, check=(), span=True, timed=True),
     Features(timed=True),
+    Features(tally=True),
+    Features(threshold=True, check=(), tally=True),
 ]
+
+
+def counting(tallies):
+    """What code that counts takes, as a probe gives it."""
+    one = tallies.of({"name": "m"}, "operation")
+    values = {"bits": tally.bits, "whole": tally.whole, "scale": tally.SCALE, "add": tally.add}
+    return {**values, "counts": one.counts, "due": tallies.due, "look": tallies.look}
 
 
 def signatures():

@@ -23,7 +23,7 @@ def a_monitor(**changed: Any) -> MonitorData:
 def sentry(**changed: Any) -> SentryData:
     data: dict[str, Any] = {
         "dsn": None, "environment": "test", "release": "erp@1.2", "sample_rate": 1.0, "traces_sample_rate": 0.0,
-        "profiles_sample_rate": 0.0, "debug": False, "user": ["id"], "ignore_errors": [], "integrations": "auto",
+        "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [], "integrations": "auto",
         "tags": {"system": "demo"}, "context": [], "celery": None,
     }  # fmt: skip
     data.update(changed)

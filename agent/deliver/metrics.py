@@ -1,0 +1,75 @@
+"""Envelopes of metrics: what was counted of each operation since the last time, as Sentry's `trace_metric` items.
+
+https://develop.sentry.dev/sdk/telemetry/metrics/ describes the format. An item of it holds one number. Calls and
+failures are counters, so that sums over processes and time are right. Of the durations, only what was counted is known,
+not each one; a handful of invented ones would be counted as calls by whoever adds them up, so their quantiles are sent
+as gauges.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..model import Envelope
+from ..observe import event, scrub
+from ..version import __version__
+from . import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..model import Json, SentryData
+    from ..observe.tally import Measured, Tally
+
+_CONTENT = "application/vnd.sentry.items.trace-metric+json"
+_MOST = 1000  # items in one envelope
+
+
+def envelopes(
+    taken: Iterable[tuple[Tally, Measured]], sentry: SentryData, platform: event.Platform, now: float
+) -> Iterator[Envelope]:
+    """`now` in seconds since the epoch: the metrics stand for the time until then."""
+    trace = os.urandom(16).hex()  # the format wants one; what was added up belongs to none of the host's
+    items: list[Json] = []
+    for tally, measured in taken:
+        attributes = _attributes(tally, sentry, platform)
+        for name, kind, value, unit in _numbers(measured):
+            item = scrub.Clean(timestamp=now, trace_id=trace, name=name, type=kind, value=value)
+            item["attributes"] = attributes
+            if unit:
+                item["unit"] = unit
+            items.append(item)
+        if len(items) > _MOST - 10:
+            yield _envelope(items)
+            items = []
+    if items:
+        yield _envelope(items)
+
+
+def _numbers(measured: Measured) -> Iterator[tuple[str, str, float, str]]:
+    yield "erp.calls", "counter", measured.calls, ""
+    if measured.failures:
+        yield "erp.failures", "counter", measured.failures, ""
+    for name in ("p50", "p95", "p99", "longest"):
+        seconds = getattr(measured, name)
+        if seconds is not None:
+            yield "erp.duration." + ("max" if name == "longest" else name), "gauge", seconds * 1000, "millisecond"
+
+
+def _attributes(tally: Tally, sentry: SentryData, platform: event.Platform) -> Json:
+    monitor = tally.monitor
+    words = {
+        "erp.module": monitor["module"], "erp.operation": tally.operation, "erp.monitor": monitor["name"],
+        "erp.kind": monitor["kind"], "sentry.environment": sentry["environment"],
+        "sentry.release": sentry["release"] or platform.release, "server.address": platform.server_name,
+        "sentry.sdk.name": "erp-sentry-agent", "sentry.sdk.version": __version__,
+    }  # fmt: skip
+    return scrub.scrub_json({name: {"value": word, "type": "string"} for name, word in words.items() if word})
+
+
+def _envelope(items: list[Json]) -> Envelope:
+    event_id = os.urandom(16).hex()
+    payload = event.encode(scrub.scrub({"items": items}))
+    headers: dict[str, Json] = {"item_count": len(items), "content_type": _CONTENT}
+    return Envelope(event_id, "trace_metric", wire.encode(event_id, "trace_metric", payload, item_headers=headers))
