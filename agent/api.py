@@ -155,7 +155,7 @@ def _monitor(report: str, kind: str, module: str | None, operation: str, severit
         "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {},
         "fingerprint": None if report == "error" else ["capture." + report, module or "", operation, "{cause}"],
         "sample": 1.0, "rate_limit": _RATE, "span": "never", "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [],
+        "exception_text": True, "quiet_inside": [], "unless": None,
     }  # fmt: skip
 
 

@@ -235,7 +235,7 @@ def _monitor(
         "escalate": None, "capture": _capture(options.get("capture", {})), "rules": [], "audit": audit,
         "tags": dict(options.get("tags", {})), "fingerprint": None, "sample": 1.0, "rate_limit": _RATE,
         "span": "auto", "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [],
+        "exception_text": True, "quiet_inside": [], "unless": None,
     }  # fmt: skip
 
 

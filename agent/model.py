@@ -82,6 +82,7 @@ class MonitorData(TypedDict):
     owner: str | None
     exception_text: bool  # whether what exceptions say of themselves may leave
     quiet_inside: list[str]  # names of monitors that speak for the calls inside theirs
+    unless: ExpressionData | None  # calls that are not reported
 
 
 class ContextData(TypedDict):

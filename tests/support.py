@@ -12,7 +12,7 @@ DEFAULTS = {
     "name": "m", "where": "test:1", "targets": [], "exclude": [], "kind": "function", "module": None, "operation": "{name}",
     "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
     "audit": False, "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": None, "span": "auto",
-    "subclasses": False, "owner": None, "exception_text": True, "quiet_inside": [],
+    "subclasses": False, "owner": None, "exception_text": True, "quiet_inside": [], "unless": None,
 }  # fmt: skip
 
 
@@ -37,6 +37,8 @@ def monitor(*paths, capture=None, rules=(), **settings):
     data["name"] = settings.get("name", paths[0] if paths else "m")
     data["capture"] = {name: expression(text) for name, text in (capture or {}).items()}
     data["rules"] = [{"when": expression(w), "message": m, "severity": s} for w, m, s in rules]
+    if isinstance(data["unless"], str):
+        data["unless"] = expression(data["unless"])
     return data
 
 

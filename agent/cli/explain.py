@@ -6,12 +6,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..config.document import position
 from ..config.load import examine
 from ..config.lookup.check import check
 from ..config.nearest import did_you_mean
 from ..config.origin import Setting, settings_of
 from ..config.paths import default_config_path
-from ..config.requirements import parse_requirement, unmet
+from ..config.requirements import unmet_requirements
 from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
 from ..wildcards import matches
@@ -111,11 +112,13 @@ def _why_off(entry: Entry, monitor: MonitorData, plan: PlanData | None) -> str:
     if any(one["name"] == monitor["name"] for one in plan["monitors"]):
         return ""
     if entry.value.get("enabled") is False:
+        document, path = entry.at("enabled")
+        if "except" in path:
+            return f"`except` in {document.shown}:{position(document, path).line}"
         return "`enabled: false`"
-    requires = entry.value.get("requires")
-    reason = unmet(parse_requirement(requires)) if isinstance(requires, str) and requires else ""
+    reason = unmet_requirements(entry.value.get("requires"))
     if reason:
-        return f"it requires `{requires}`: {reason}"
+        return f"it requires {reason}"
     here = plan["sentry"]["environment"] or "production"
     return f"this environment is `{here}`, and it is meant for {', '.join(entry.value.get('environments') or ())}"
 
@@ -128,6 +131,8 @@ def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str
     ignored = plan["sentry"]["ignore_errors"] if plan is not None else []
     found += [("never", f"{name}: in sentry.ignore_errors") for name in ignored]
     found += [(severity, f"when {name} leaves the call") for name, severity in monitor["errors"].items()]
+    if monitor["unless"]:
+        found.append(("never", f"when {monitor['unless']['text']}"))
     found += [("never", f"inside a call that the monitor {name} watches") for name in monitor["quiet_inside"]]
     text = "" if monitor["exception_text"] else ", without what it says"
     found.append((monitor["severity"], f"when any other exception leaves the call{text}"))

@@ -128,5 +128,5 @@ _MONITOR: MonitorData = {
     "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {"agent.version": __version__},
     "fingerprint": ["agent", "test", "{cause}"], "sample": 1.0, "rate_limit": None, "span": "never",
     "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [],
+        "exception_text": True, "quiet_inside": [], "unless": None,
 }  # fmt: skip

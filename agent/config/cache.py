@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..model import MonitorData, PlanData, SentryData, SpoolData
     from ..start import Place
 
+#: Modules of the standard library that nothing imports before a program does, the agent neither.
+_LATE = {"sqlite3"}
+
 #: Modules that may be there before the agent is: their monitors are applied at once.
 _EARLY = (
     "_frozen_importlib",
@@ -247,7 +250,7 @@ def _first_modules() -> "set[str]":
 
     This runs in a process of the same environment, a moment after that: what it has imported since does no harm.
     """
-    return {*_EARLY, *sys.stdlib_module_names} if hasattr(sys, "stdlib_module_names") else {*_EARLY, *sys.modules}
+    return {*_EARLY, *sys.modules, *(set(getattr(sys, "stdlib_module_names", ())) - _LATE)}
 
 
 def package_folders() -> "list[str]":

@@ -10,7 +10,9 @@ from .duplicates import check_duplicates, explicit_targets, overridden
 from .merge import entries, merge
 from .monitor import build
 from .names import name_all
-from .requirements import parse_requirement, unmet
+from .nearest import did_you_mean
+from .packs import changed
+from .requirements import unmet_requirements
 from .schema import check, make_validator
 from .sections import DEFAULT_ENVIRONMENT, check_sections, is_usable, processes_data, sentry_data, spool_data
 
@@ -47,7 +49,7 @@ def compile_plan(
         check(document, validator, findings)
         check_sections(document, findings)
     settings = merge(sources.documents, sources.packs, findings)
-    every = entries(sources.documents, sources.packs)
+    every = changed(sources.documents, entries(sources.documents, sources.packs), findings)
     checked = sum(_number(document) for document in sources.documents)
     check_duplicates(every, findings)
     tried = [(entry, build(entry, settings, findings)) for entry in every]
@@ -56,6 +58,7 @@ def compile_plan(
     context = providers(sources.documents, findings)
     chosen = _without_overridden(built)
     name_all([monitor for _, monitor in chosen])
+    _check_quiet(chosen, {monitor["name"] for _, monitor in (*built, *chosen)}, findings)
     usable = sources.complete and all(is_usable(document, findings) for document in sources.documents)
     if not usable:
         return Compiled(None, checked, chosen, settings, wrong)
@@ -87,6 +90,17 @@ def _without_overridden(built: list[tuple[Entry, MonitorData]]) -> list[tuple[En
     return [(entry, monitor) for entry, monitor in built if not (entry.pack and overridden(entry, own))]
 
 
+def _check_quiet(chosen: list[tuple[Entry, MonitorData]], names: set[str], findings: Findings) -> None:
+    """A name in `quiet_inside` that nothing bears would be a wish that never comes true. Packs name each other."""
+    for entry, monitor in chosen:
+        document, path = entry.at("quiet_inside")
+        for index, name in enumerate(monitor["quiet_inside"]):
+            if name not in names and not (entry.pack and document is entry.document):
+                message = f"no monitor is called `{name[:100]}`"
+                hint = did_you_mean(name, names, "see: python -m agent list")
+                findings.add(document, (*path, index), "unknown-monitor", message, hint, severity="warning")
+
+
 def _is_on(entry: Entry, environment: str) -> bool:
     environments = entry.value.get("environments")
     return entry.value.get("enabled") is not False and (not environments or environment in environments)
@@ -94,16 +108,14 @@ def _is_on(entry: Entry, environment: str) -> bool:
 
 def _is_met(entry: Entry, findings: Findings, noted: set[tuple[str, str]]) -> bool:
     requires = entry.value.get("requires")
-    if not requires:
-        return True
-    reason = unmet(parse_requirement(requires))
-    if reason and (entry.document.file, requires) not in noted:
-        noted.add((entry.document.file, requires))
+    reason = unmet_requirements(requires)
+    if reason and not entry.pack and (entry.document.file, str(requires)) not in noted:
+        noted.add((entry.document.file, str(requires)))
         findings.add(
             entry.document,
             (*entry.path, "requires"),
             "requirement-unmet",
-            f"monitors that require `{requires}` are left out: {reason}",
+            f"monitors are left out that require {reason}",
             severity="note",
         )
     return not reason

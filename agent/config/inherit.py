@@ -1,7 +1,8 @@
 """What a monitor inherits.
 
 Its own word wins over its module's defaults, those over its pack's, those over the file's, those over what its kind
-implies.
+implies. What `packs` says of a pack's monitor is its own word; what a pack says of a module counts below what the files
+say of it.
 
 Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
 30/min, sample 1, span auto, no escalation. `off` (or null, or false) for a threshold, a rate limit or `escalate` ends
@@ -48,10 +49,10 @@ def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> 
 
 def choose(entry: Entry, settings: Settings, findings: Findings) -> dict[str, Placed]:
     """The word that counts for each of `INHERITED`, where anybody says one."""
-    module = entry.value.get("module")
-    layers = [layer(entry.document, entry.path, entry.value, findings)]
-    declared = settings.modules.get(module) if isinstance(module, str) else None
-    if declared is not None and isinstance(declared.value, dict):
+    own = {key: value for key, value in entry.value.items() if key not in entry.changes}
+    changes = {key if key != "thresholds" else "threshold": placed for key, placed in entry.changes.items()}
+    layers = [changes, layer(entry.document, entry.path, own, findings)]
+    for declared in settings.module(entry.value.get("module")):
         path = (*declared.path, "defaults")
         layers.append(layer(declared.document, path, declared.value.get("defaults"), findings))
     if entry.pack:

@@ -27,19 +27,37 @@ class Settings(NamedTuple):
     celery: dict[str, Placed]
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
+    presets: dict[str, list[Placed]]  # what packs say of modules, under what the files themselves say
+
+    def module(self, name: object) -> list[Placed]:
+        """What is said of a module: by the files first, then by packs."""
+        if not isinstance(name, str):
+            return []
+        said = [self.modules[name]] if name in self.modules else []
+        said += [placed for placed in self.presets.get(name, ()) if placed not in said]
+        return [placed for placed in said if isinstance(placed.value, dict)]
+
+
+_UNCHANGED: dict[str, Placed] = {}
 
 
 class Entry(NamedTuple):
-    """One monitor as written."""
+    """One monitor as written; of a pack, with what `packs` changes about it."""
 
     document: Document
     number: int  # in the list of its file, from 0
     value: dict[str, Any]
     pack: bool
+    changes: dict[str, Placed] = _UNCHANGED  # key → what `packs` says in place of the pack's own word
 
     @property
     def path(self) -> tuple[Key, ...]:
         return ("monitors", self.number)
+
+    def at(self, key: str, *more: Key) -> tuple[Document, tuple[Key, ...]]:
+        """Where the value of a key stands, or what lies below it."""
+        placed = self.changes.get(key)
+        return (self.document, (*self.path, key, *more)) if placed is None else (placed.document, (*placed.path, *more))
 
     @property
     def where(self) -> str:
@@ -47,7 +65,7 @@ class Entry(NamedTuple):
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
-    settings = Settings({}, {}, {}, {}, {}, {})
+    settings = Settings({}, {}, {}, {}, {}, {}, {})
     for document in documents:
         value = document.value
         delivery = value.get("delivery")
@@ -62,6 +80,7 @@ def merge(documents: list[Document], packs: list[Document], findings: Findings) 
     for pack in packs:
         for name, module in layer(pack, ("modules",), pack.value.get("modules"), findings).items():
             settings.modules.setdefault(name, module)
+            settings.presets.setdefault(name, []).append(module)
     return settings
 
 

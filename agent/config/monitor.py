@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..model import ExpressionData, MonitorData, RuleData, TargetData
+    from .document import Document
     from .findings import Findings
     from .merge import Entry, Settings
     from .node import Key
@@ -27,8 +28,19 @@ _OPERATION_NAMES = ("name", "qualname", "module")
 
 
 def build(entry: Entry, settings: Settings, findings: Findings) -> MonitorData | None:
-    """None where anything about the monitor is wrong. Its name may still be "": names.py derives it."""
-    return _Builder(entry, settings, findings).build()
+    """None where anything about the monitor is wrong. Its name may still be "": names.py derives it.
+
+    What `packs` changes and is wrong is left out, and the pack's own word counts.
+    """
+    built = _Builder(entry, settings, findings).build()
+    right = {
+        key: placed for key, placed in entry.changes.items() if not findings.is_wrong(placed.document, *placed.path)
+    }
+    if len(right) == len(entry.changes):
+        return built
+    monitors = entry.document.value["monitors"]
+    value = {**monitors[entry.number], **{key: placed.value for key, placed in right.items()}}
+    return build(entry._replace(value=value, changes=right), settings, findings)
 
 
 class _Builder:
@@ -45,13 +57,15 @@ class _Builder:
         errors = self.errors()
         capture = {name: parsed for name, parsed in self.captured() if parsed is not None}
         rules = self.rules(capture)
+        unless = self.expression(self.at("unless"), self.value.get("unless"))
         self.check_module()
         self.check_operation()
         self.check_requirement()
-        check_inheritable(self.entry.document, self.entry.path, self.value, self.findings)
+        own = {key: value for key, value in self.value.items() if key not in self.entry.changes}
+        check_inheritable(self.entry.document, self.entry.path, own, self.findings)
         if self.findings.is_wrong(self.entry.document, *self.entry.path):
             return None
-        return self.data(targets, exclude, expect, errors, capture, rules)
+        return self.data(targets, exclude, expect, errors, capture, rules, unless)
 
     def data(
         self,
@@ -61,6 +75,7 @@ class _Builder:
         errors: dict[str, str],
         capture: dict[str, ExpressionData],
         rules: list[RuleData],
+        unless: ExpressionData | None,
     ) -> MonitorData:
         value = self.value
         kind = value.get("kind", "function")
@@ -71,7 +86,6 @@ class _Builder:
         owner = module.get("owner")
         own_keys = [key for key, owned_by in KIND_OF.items() if owned_by == kind]
         detail = {key: value[key] for key in (*own_keys, *(("name",) if kind == "transaction" else ())) if key in value}
-        tags = module.get("tags") if isinstance(module.get("tags"), dict) else {}
         return {
             "name": value.get("name", ""),
             "where": self.entry.where,
@@ -89,7 +103,7 @@ class _Builder:
             "capture": capture,
             "rules": rules,
             "audit": value.get("audit", False),
-            "tags": {**self.right_tags(tags), **value.get("tags", {})},
+            "tags": {**module.get("tags", {}), **value.get("tags", {})},
             "fingerprint": list(value["fingerprint"]) if "fingerprint" in value else None,
             "sample": inherited.sample,
             "rate_limit": inherited.rate_limit,
@@ -97,24 +111,35 @@ class _Builder:
             "subclasses": value.get("subclasses", False),
             "owner": owner if isinstance(owner, str) and owner else None,
             "exception_text": value.get("exception_text", True),
+            "unless": unless,
             "quiet_inside": list(value.get("quiet_inside", ())),
         }
 
     # One key after the other. What the schema has refused is passed over in silence.
 
     def add(self, path: tuple[Key, ...], slug: str, message: str, hint: str = "", *, of_key: bool = False) -> None:
-        if not self.findings.has(self.entry.document, path):
-            self.findings.add(self.entry.document, path, slug, message, hint, of_key=of_key)
+        document = self.document(path)
+        if not self.findings.has(document, path):
+            self.findings.add(document, path, slug, message, hint, of_key=of_key)
+
+    def at(self, key: str, *more: Key) -> tuple[Key, ...]:
+        return self.entry.at(key, *more)[1]
+
+    def document(self, path: tuple[Key, ...]) -> Document:
+        """The file that a path of this monitor leads through."""
+        changes = self.entry.changes.values()
+        found = (placed.document for placed in changes if path[: len(placed.path)] == placed.path)
+        return next(found, self.entry.document)
 
     def texts(self, key: str) -> Iterator[tuple[tuple[Key, ...], str]]:
         """The texts of a list, or the single text, under a key."""
         given = self.value.get(key)
-        path = (*self.entry.path, key)
+        path = self.at(key)
         items = [((*path, index), item) for index, item in enumerate(given)] if isinstance(given, list) else []
         if isinstance(given, str):
             items = [(path, given)]
         for where, item in items:
-            if isinstance(item, str) and item and not self.findings.has(self.entry.document, where):
+            if isinstance(item, str) and item and not self.findings.has(self.document(where), where):
                 yield where, item
 
     def targets(self) -> list[TargetData]:
@@ -150,8 +175,8 @@ class _Builder:
         given = self.value.get("errors")
         found = {}
         for name, level in given.items() if isinstance(given, dict) else ():
-            path = (*self.entry.path, "errors", name)
-            if not self.findings.has(self.entry.document, path) and self.is_dotted(path, name, of_key=True):
+            path = self.at("errors", name)
+            if not self.findings.has(self.document(path), path) and self.is_dotted(path, name, of_key=True):
                 found[name] = severity(level)
                 if name in self.listed("expect"):
                     self.add(
@@ -166,10 +191,10 @@ class _Builder:
     def captured(self) -> Iterator[tuple[str, ExpressionData | None]]:
         given = self.value.get("capture")
         for name, text in given.items() if isinstance(given, dict) else ():
-            yield name, self.expression((*self.entry.path, "capture", name), text)
+            yield name, self.expression(self.at("capture", name), text)
 
     def expression(self, path: tuple[Key, ...], text: object) -> ExpressionData | None:
-        document = self.entry.document
+        document = self.document(path)
         if not isinstance(text, str) or self.findings.has(document, path):
             return None
         try:
@@ -191,13 +216,13 @@ class _Builder:
         for index, rule in enumerate(given if isinstance(given, list) else ()):
             if not isinstance(rule, dict):
                 continue
-            path = (*self.entry.path, "rules", index)
+            path = self.at("rules", index)
             when = self.expression((*path, "when"), rule.get("when"))
             message = rule.get("message")
             if isinstance(message, str):
                 self.check_message((*path, "message"), message, capture)
             level = rule.get("severity")
-            wrong = level is None or self.findings.has(self.entry.document, (*path, "severity"))
+            wrong = level is None or self.findings.has(self.document(path), (*path, "severity"))
             if when is not None and isinstance(message, str):
                 found.append({"when": when, "message": message, "severity": "" if wrong else severity(level)})
         return found
@@ -220,7 +245,7 @@ class _Builder:
             known = self.settings.modules
             otherwise = f"declared are {listed(known)}" if known else f"declare it: `modules: {{{name}: {{}}}}`"
             self.add(
-                (*self.entry.path, "module"),
+                self.at("module"),
                 "unknown-module",
                 f"the module `{name[:100]}` is not declared",
                 did_you_mean(name, known, otherwise),
@@ -230,7 +255,7 @@ class _Builder:
         text = self.value.get("operation")
         if not isinstance(text, str):
             return
-        path = (*self.entry.path, "operation")
+        path = self.at("operation")
         try:
             names = placeholders(text)
         except PlaceholderError as error:
@@ -246,17 +271,15 @@ class _Builder:
                 )
 
     def check_requirement(self) -> None:
-        path, text = (*self.entry.path, "requires"), self.value.get("requires")
-        if not isinstance(text, str) or not text:
-            return
-        try:
-            parse_requirement(text)
-        except RequirementError as error:
-            message = f"{self.shown(path)} is not a requirement: {error}"
-            self.add(path, "bad-requirement", message, "write it as in `Django>=4.2` or `celery>=5.2,<6`")
+        for path, text in self.texts("requires"):
+            try:
+                parse_requirement(text)
+            except RequirementError as error:
+                message = f"{self.shown(path)} is not a requirement: {error}"
+                self.add(path, "bad-requirement", message, "write it as in `Django>=4.2` or `celery>=5.2,<6`")
 
     def shown(self, path: tuple[Key, ...]) -> str:
-        text = written(self.entry.document, path)
+        text = written(self.document(path), path)
         return f"`{(text or '')[:100]}`"
 
     def listed(self, key: str) -> list[Any]:
@@ -268,8 +291,13 @@ class _Builder:
         return given if isinstance(given, dict) else {}
 
     def module(self) -> dict[str, Any]:
-        declared = self.settings.modules.get(self.value.get("module", ""))
-        return declared.value if declared is not None and isinstance(declared.value, dict) else {}
+        """What is said of the monitor's module, the nearest word for each key and tag."""
+        found: dict[str, Any] = {}
+        for placed in reversed(self.settings.module(self.value.get("module"))):
+            tags = {**found.get("tags", {}), **self.right_tags(placed.value.get("tags"))}
+            found = {**found, **placed.value, "tags": tags}
+        return found
 
     def right_tags(self, tags: Any) -> dict[str, str]:
-        return {key: value for key, value in tags.items() if isinstance(value, str)}
+        given = tags.items() if isinstance(tags, dict) else ()
+        return {key: value for key, value in given if isinstance(value, str)}

@@ -30,8 +30,8 @@ def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[
             placed = chosen.get(key)
             origin = _place(placed, entry) if placed is not None else _implied(key, monitor)
         elif key == "owner":
-            declared = settings.modules.get(monitor["module"] or "")
-            origin = _place(declared, entry) if declared is not None else "built in"
+            declared = [placed for placed in settings.module(monitor["module"]) if placed.value.get("owner")]
+            origin = _place(declared[0], entry) if declared else "built in"
         elif key in entry.value:
             origin = _own(entry, key)
         elif key == "tags" and monitor["module"]:
@@ -61,6 +61,7 @@ def _values(monitor: MonitorData) -> dict[str, str]:
         "errors": ", ".join(f"{name} → {severity}" for name, severity in monitor["errors"].items()),
         "expect": ", ".join(monitor["expect"]),
         "escalate": format_rate(monitor["escalate"]) if monitor["escalate"] else "",
+        "unless": monitor["unless"]["text"] if monitor["unless"] else "",
         "capture": ", ".join(f"{name}: {expression['text']}" for name, expression in monitor["capture"].items()),
         "rules": ", ".join(rule["when"]["text"] for rule in monitor["rules"]),
         "audit": "true" if monitor["audit"] else "",
@@ -78,7 +79,8 @@ def _values(monitor: MonitorData) -> dict[str, str]:
 
 
 def _own(entry: Entry, key: str) -> str:
-    return f"{entry.document.shown}:{position(entry.document, (*entry.path, key), of_key=True).line}"
+    document, path = entry.at(key)
+    return f"{document.shown}:{position(document, path, of_key=True).line}"
 
 
 def _place(placed: Placed, entry: Entry) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _NO_PACKAGES = frozenset(("tests", "test", "docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
 
+#: Packs whose distribution is there wherever the agent is: that says nothing about the ERP.
+_EVERYWHERE = frozenset(("urllib3",))
+
 
 class Project(NamedTuple):
     roots: list[str]  # folders that are to be on the interpreter's path
@@ -62,6 +65,8 @@ def _packs(lookup: Lookup) -> list[str]:
     """The packs of which at least one monitor's requirement is met in the environment."""
     found = []
     for pack in pack_names():
+        if pack in _EVERYWHERE:
+            continue
         root, _ = parse(read_text(pack_path(pack))[0])
         if root is not None and any(_is_met(text, lookup) for text in _requirements(root)):
             found.append(pack)
@@ -72,8 +77,9 @@ def _requirements(root: Node) -> Iterator[str]:
     monitors = root.children.get("monitors") if isinstance(root.children, dict) else None
     for monitor in monitors.children if monitors is not None and isinstance(monitors.children, list) else ():
         requires = monitor.children.get("requires") if isinstance(monitor.children, dict) else None
-        if requires is not None and requires.text:
-            yield requires.text
+        if requires is not None:
+            several = requires.children if isinstance(requires.children, list) else [requires]
+            yield from (node.text for node in several if node.text)
 
 
 def _is_met(text: str, lookup: Lookup) -> bool:

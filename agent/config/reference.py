@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .paths import schema_path
+from .schema import definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ each message of `validate` means.
 #: Section of the page → (title, path of keys that leads there, definition; "" for the file itself).
 _SECTIONS = (
     ("The file", "", ""),
+    ("packs", "packs[].NAME", "pack"),
     ("sentry", "sentry", "sentry"),
     ("sentry.scrub", "sentry.scrub", "scrub"),
     ("delivery", "delivery", "delivery"),
@@ -99,8 +101,9 @@ def _resolved(value: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     """A key's schema with what it refers to; its own words win."""
     whole = dict(value)
     while "$ref" in whole:
-        name = whole.pop("$ref").rpartition("/")[2]
-        whole = {**definitions[name], "type name": definitions[name].get("title", name), **whole}
+        reference = whole.pop("$ref")
+        found = definition(reference, definitions)
+        whole = {**found, "type name": found.get("title", reference.rpartition("/")[2]), **whole}
     return whole
 
 

@@ -57,6 +57,19 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
     return "" if met else f"{requirement.name} {version} is installed"
 
 
+def unmet_requirements(requires: object, path: Sequence[str] | None = None) -> str:
+    """Why none of what `requires` names, a text or a list of them, is met; "" where one is. Raises RequirementError."""
+    listed = [requires] if isinstance(requires, str) else requires if isinstance(requires, list) else []
+    texts = [text for text in listed if isinstance(text, str) and text]
+    reasons = []
+    for text in texts:
+        reason = unmet(parse_requirement(text), path)
+        if not reason:
+            return ""
+        reasons.append(f"`{text}`: {reason}")
+    return ", or ".join(reasons)
+
+
 def _metadata() -> Any:
     """The back-port where it is installed: it reads what the standard library's of Python 3.9 stumbles over."""
     try:

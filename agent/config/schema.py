@@ -67,6 +67,14 @@ def load_schema() -> dict[str, Any]:
     return {key: _inlined(value, definitions) for key, value in schema.items() if key not in _ANNOTATIONS}
 
 
+def definition(reference: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """What a reference such as `#/$defs/monitor/properties/rules` leads to."""
+    found = definitions
+    for step in reference.split("/")[2:]:
+        found = found[step]
+    return found
+
+
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     if isinstance(schema, list):
         return [_inlined(item, definitions) for item in schema]
@@ -75,7 +83,7 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     reference = schema.get("$ref")
     if isinstance(reference, str):
         siblings = {key: value for key, value in schema.items() if key != "$ref"}
-        return _inlined({**definitions[reference.rpartition("/")[2]], **siblings}, definitions)
+        return _inlined({**definition(reference, definitions), **siblings}, definitions)
     named = ("properties", "patternProperties")
     return {
         key: {name: _inlined(value, definitions) for name, value in inner.items()} if key in named

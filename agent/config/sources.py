@@ -13,6 +13,7 @@ from .document import Document
 from .interpolation import interpolate
 from .nearest import did_you_mean, listed
 from .node import Defect, Mark, Unreadable
+from .packs import mentions
 from .paths import pack_names, pack_path
 from .text import read_text
 from .tree import parse
@@ -133,15 +134,14 @@ class _Reader:
     def packs(self) -> list[Document]:
         packs: dict[str, Document] = {}
         for document in self.documents:
-            names = document.value.get("packs")
-            for index, name in enumerate(names if isinstance(names, list) else []):
-                if not isinstance(name, str) or not name or name in packs:
+            for mention in mentions(document):
+                name = mention.name
+                if name in packs:
                     continue
                 if name not in pack_names():
                     hint = did_you_mean(name, pack_names(), f"there are {listed(pack_names())}")
-                    self.findings.add(
-                        document, ("packs", index), "unknown-pack", f"there is no pack `{name[:100]}`", hint
-                    )
+                    message = f"there is no pack `{name[:100]}`"
+                    self.findings.add(document, mention.path, "unknown-pack", message, hint, of_key=True)
                     continue
                 pack = self.read(pack_path(name), f"packs/{name}.yaml")
                 if pack is not None:

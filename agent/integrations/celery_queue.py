@@ -24,7 +24,7 @@ _MONITOR: MonitorData = {
     "operation": _OPERATION, "detail": {}, "severity": "warning", "thresholds": [], "errors": {}, "expect": [],
     "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {},
     "fingerprint": [_OPERATION, "{queue}", "{task}"], "sample": 1.0, "rate_limit": _RATE, "span": "never",
-    "subclasses": False, "owner": None, "exception_text": True, "quiet_inside": [],
+    "subclasses": False, "owner": None, "exception_text": True, "quiet_inside": [], "unless": None,
 }  # fmt: skip
 
 

@@ -211,28 +211,13 @@ def _max(*values: Any) -> Any:
 
 
 _FUNCTIONS = frozenset(
-    (
-        "len",
-        "abs",
-        "min",
-        "max",
-        "sum",
-        "round",
-        "any",
-        "all",
-        "str",
-        "int",
-        "float",
-        "list",
-        "type",
-        "host",
-        "statement",
-    )
-)
+    ("len", "abs", "min", "max", "sum", "round", "any", "all", "str", "int", "float", "keys", "type", "verb", "host",
+     "statement")
+)  # fmt: skip
 
 _HELPERS: dict[str, Any] = {
     "_len": len, "_abs": abs, "_min": _min, "_max": _max, "_sum": _sum, "_round": round, "_any": _any, "_all": _all,
     "_str": str, "_int": int, "_float": float, "_multiply": _multiply, "_remainder": _remainder, "_item": _item,
-    "_lasting": _lasting, "_list": functions.names, "_type": functions.kind_of, "_host": functions.host,
-    "_statement": functions.statement,
+    "_lasting": _lasting, "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
+    "_host": functions.host, "_statement": functions.statement,
 }  # fmt: skip

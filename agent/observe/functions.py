@@ -8,23 +8,51 @@ from .represent import type_name
 
 _MOST = 100
 _LONGEST_HOST = 255
+_LONGEST_VERB = 25
 _LONGEST_STATEMENT = 10_000  # characters that are looked at
 _OF_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:[]")
 
 
-def names(values: Any) -> list[Any]:
-    """The items of a built-in container, the keys of a mapping; at most 100. TypeError: anything else, which might run
-    a query or be used up.
+def keys(values: Any) -> list[str]:
+    """The keys of a mapping, or of the mappings in a list or under numbers: texts alone, sorted, at most 100.
+
+    TypeError: anything else, which might run a query or be used up.
     """
-    for kind in (dict, list, tuple, set, frozenset):
+    found: set[str] = set()
+    for kind in (dict, list, tuple):
         if issubclass(type(values), kind):
-            return [item for item, _ in zip(kind.__iter__(values), range(_MOST))]
-    raise TypeError("list() takes a list, tuple, set or mapping")
+            break
+    else:
+        raise TypeError("keys() takes a mapping, or a list of them")
+    inner: list[Any] = []
+    for item, _ in zip(kind.__iter__(values), range(_MOST)):
+        if kind is not dict:
+            inner.append(item)
+        elif type(item) is str:
+            found.add(item)
+        elif type(item) is int:
+            inner.append(dict.__getitem__(values, item))
+    for mapping in inner:
+        if issubclass(type(mapping), dict):
+            found.update(key for key, _ in zip(dict.__iter__(mapping), range(_MOST)) if type(key) is str)
+    return sorted(found)[:_MOST]
 
 
 def kind_of(value: Any) -> str:
     """The dotted name of the value's class."""
     return type_name(type(value))
+
+
+def verb(text: Any) -> str:
+    """The first word of a command or statement, in capitals. ValueError: it begins with something else than letters."""
+    if issubclass(type(text), (bytes, bytearray)):
+        text = bytes(text[:_LONGEST_VERB]).decode("ascii", "replace")
+    if not issubclass(type(text), str):
+        raise TypeError("verb() takes text")
+    word = (str.__getitem__(text, slice(0, _LONGEST_VERB)).split(None, 1) or [""])[0].upper()
+    if not (word.isascii() and word.isalpha() and len(word) < _LONGEST_VERB):
+        raise ValueError("there is no word in front")
+    return word
 
 
 def host(url: Any) -> str:

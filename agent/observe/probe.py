@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..hook.resolve import Found
     from ..model import MonitorData
-    from .terms import Capture, Rule, Terms
+    from .terms import Capture, Exemption, Rule, Terms
 
 
 class _Busy(_local):
@@ -62,8 +62,8 @@ def _features(*flags: Any) -> trampoline.Features:
 class Probe:
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    __slots__ = ("_captures", "_code", "_escalation", "_features", "_passed", "_rules", "_tally", "_verdicts",
-                 "_written",                 "disabled", "operation", "path", "quiet", "receiver", "terms")  # fmt: skip
+    __slots__ = ("_captures", "_code", "_escalation", "_exemption", "_features", "_passed", "_rules", "_tally",
+                 "_verdicts", "_written", "disabled", "operation", "path", "quiet", "receiver", "terms")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         monitor = terms.monitor
@@ -78,7 +78,8 @@ class Probe:
         self._rules: Sequence[Rule] = terms.rules
         #: Expressions that this function has no parameter for, each with the reason.
         self.disabled: Sequence[str] = ()
-        if terms.captures or terms.rules:
+        self._exemption = terms.exemption
+        if self._expressions():
             self._leave_out_what_names_no_parameter()
         rate = monitor.get("escalate")
         self._escalation = Escalation(rate[0], rate[1]) if rate else None
@@ -86,7 +87,13 @@ class Probe:
         self.quiet = terms.quiet
         # What a receiver, a rule, a rate or another monitor says of a failure is asked each time; all else is known by
         # its type.
-        asks = found.receiver is not None or rate or self.quiet or any(rule.on_error for rule in self._rules)
+        asks = (
+            found.receiver is not None
+            or rate
+            or self.quiet
+            or terms.exemption
+            or any(rule.on_error for rule in self._rules)
+        )
         self._verdicts = _NONE if asks else terms.severities.verdicts
         self._tally = terms.tallies.of(monitor, self.operation) if terms.tallies is not None else None
         self._passed: tuple[str, ...] = ()
@@ -116,6 +123,8 @@ class Probe:
             self.disabled = disabled
             self._captures = [item for item in self._captures if known.issuperset(item.names)]
             self._rules = [item for item in self._rules if known.issuperset(item.names)]
+            if self._exemption is not None and not known.issuperset(self._exemption.names):
+                self._exemption = None
 
     def _decide(self) -> trampoline.Features:
         """What the trampoline must do; everything else is left out of it."""
@@ -134,7 +143,7 @@ class Probe:
             bool(terms.thresholds),
             check,
             terms.span is not None and kind in (trampoline.FUNCTION, trampoline.COROUTINE),
-            bool(self._captures or self._rules) and "duration" in self._all_names(),
+            "duration" in self._all_names(),
             self._tally is not None and self.receiver is None,
         )
 
@@ -143,11 +152,12 @@ class Probe:
         return arguments.parameters(self._code)
 
     def _all_names(self) -> set[str]:
-        """What captures and rules speak of."""
+        """What captures, rules and the exemption speak of."""
         return {name for item in self._expressions() for name in item.names}
 
-    def _expressions(self) -> list[Capture | Rule]:
-        return [*self._captures, *self._rules]
+    def _expressions(self) -> list[Capture | Rule | Exemption]:
+        exemption = [self._exemption] if self._exemption is not None else []
+        return [*self._captures, *self._rules, *exemption]
 
     def make(self, original: FunctionType) -> CodeType:
         """The trampoline for `original`. Raises CannotPatch where the interpreter refuses it."""
@@ -180,7 +190,7 @@ class Probe:
     def _wanted(self) -> Collection[str]:
         """Parameters that are read when the call has ended."""
         names: set[str] = set()
-        if self._captures or self._rules:
+        if self._expressions():
             names = self._all_names().difference(OWN_NAMES)
             if names and self._written is not None:
                 return self._names
@@ -277,7 +287,7 @@ class Probe:
         _busy.now = True
         try:
             frame = sys._getframe(1)
-            if not self._for_us(frame) or self._left_to_another(frame):
+            if not self._for_us(frame) or self._is_left(frame, result, None, duration):
                 return
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
             threshold, severity = passed[-1]
@@ -316,7 +326,7 @@ class Probe:
                 self._tally.ended(duration, failed=False)
             if self.monitor["kind"] == "api":
                 self._look_at_status(frame, result, duration)
-            if self.monitor["audit"] and self._for_us(frame) and not self._left_to_another(frame):
+            if self.monitor["audit"] and self._for_us(frame) and not self._is_left(frame, result, None, duration):
                 self._admit_and_emit(frame, _AUDIT, None, self.monitor["severity"], result, duration)
         except Exception:
             guard.swallow("checking the rules of " + self.path)
@@ -329,7 +339,7 @@ class Probe:
         """Is this exception a failure to this monitor, or part of the business? `frame` is the trampoline's."""
         if not isinstance(error, Exception) or self.terms.severities.of_error(error) is None:
             return False
-        return frame is None or self._for_us(frame)
+        return frame is None or (self._for_us(frame) and not self._is_exempt(frame, None, error, None))
 
     def is_quiet(self, frame: FrameType | None, passed: Sequence[str] = ()) -> bool:
         """Does an enclosing monitor speak for this call? `passed` names some that are known to enclose it, `frame` is
@@ -341,11 +351,18 @@ class Probe:
             return True
         return any(monitor["name"] in self.quiet for monitor in causes.enclosing_monitors(frame))
 
-    def _left_to_another(self, frame: FrameType) -> bool:
-        quiet = self.is_quiet(frame.f_back)
-        if quiet:
+    def _is_left(self, frame: FrameType, result: object, error: BaseException | None, duration: float | None) -> bool:
+        """Is what happened told by another monitor, or not to be told at all? Counted, if so."""
+        if self.is_quiet(frame.f_back):
             self.terms.count("left-to-another", self.name)
-        return quiet
+        elif self._is_exempt(frame, result, error, duration):
+            self.terms.count("exempt", self.name)
+        else:
+            return False
+        return True
+
+    def _is_exempt(self, frame: FrameType, result: object, error: BaseException | None, duration: float | None) -> bool:
+        return self._exemption is not None and self._exemption.holds(self._values(frame, result, error, duration))
 
     def _failed(
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
@@ -356,7 +373,7 @@ class Probe:
         if severity is None:
             self._expected(error, traceback, frame, duration)
             return
-        if self._left_to_another(frame):
+        if self._is_left(frame, None, error, duration):
             return
         origin = causes.untold_origin(error, traceback, self) if traceback is not None else None
         if traceback is not None and origin is None:
@@ -423,14 +440,16 @@ class Probe:
                 if rule.failed == 1:
                     self.terms.count("rule-raised", self.name)
                 continue
-            if hit and self._for_us(frame) and not self._left_to_another(frame):
-                self._admit_and_emit(frame, _RULE, rule.message, rule.severity, values.get("result"), duration, error)
+            if hit and self._for_us(frame):
+                result = values.get("result")
+                if not self._is_left(frame, result, error, duration):
+                    self._admit_and_emit(frame, _RULE, rule.message, rule.severity, result, duration, error)
 
     def _look_at_status(self, frame: FrameType, response: object, duration: float) -> None:
         """A server error that raised nothing. The innermost endpoint reports it; what encloses it passes it on."""
         status = getattr(response, "status_code", None)
         if type(status) is int and status >= 500 and self._for_us(frame) and not causes.answered_inside(frame):
-            if self._left_to_another(frame):
+            if self._is_left(frame, response, None, duration):
                 return
             causes.mark_answered(frame)
             message = "%s answered %d" % (self.monitor["detail"].get("endpoint") or self.operation, status)
@@ -476,7 +495,7 @@ class Probe:
     def _values(
         self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
     ) -> dict[str, object]:
-        if not self._captures and not self._rules:
+        if not self._captures and not self._rules and self._exemption is None:
             return {}
         values: dict[str, object] = arguments.of_frame(frame, self._code, self._written)
         return {**values, "result": result, "error": error, "duration": duration}

@@ -14,7 +14,7 @@ from .evaluate import compile_expression
 from .limits import Limiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from ..model import ExpressionData, MonitorData, Observation
@@ -39,6 +39,26 @@ class Capture:
 
     def __str__(self) -> str:
         return "capture." + self.name
+
+
+class Exemption:
+    """Which calls are not reported."""
+
+    __slots__ = ("evaluate", "names")
+
+    def __init__(self, expression: ExpressionData) -> None:
+        self.names: Sequence[str] = expression["names"]
+        self.evaluate = compile_expression(expression)
+
+    def __str__(self) -> str:
+        return "unless"
+
+    def holds(self, values: Mapping[str, object]) -> bool:
+        """False where it cannot be told: then the call is reported."""
+        try:
+            return bool(self.evaluate(*[values[name] for name in self.names]))
+        except Exception:
+            return False
 
 
 class Rule:
@@ -88,6 +108,7 @@ class Terms:
         self.span = span
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
         self.rules = [Rule(rule["when"], rule["message"], rule["severity"]) for rule in monitor["rules"]]
+        self.exemption = Exemption(monitor["unless"]) if monitor["unless"] is not None else None
         self.quiet = frozenset(monitor["quiet_inside"])
         self.thresholds = sorted(monitor["thresholds"])
         self.severities = causes.Severities(monitor, ignore)

@@ -90,7 +90,9 @@ def test_init_writes_a_file_that_validates(erp, capsys):
     assert "7 Django apps" in said or "6 Django apps" in said
     path = str(Path(erp) / "monitors.yaml")
     text = Path(path).read_text(encoding="utf-8")
-    installed = [name for name in ("celery", "django") if find_spec(name)]
+    packages = {"celery": "celery", "django": "django", "drf": "rest_framework", "httpx": "httpx", "psycopg": "psycopg",
+                "redis": "redis", "requests": "requests", "sqlalchemy": "sqlalchemy"}  # fmt: skip
+    installed = [pack for pack, name in packages.items() if find_spec(name)]
     assert f"packs: [{', '.join(installed)}]" in text
     monitors = checked(path, erp, capsys)
     assert "sales.services.create_order" in {monitor["targets"][0]["path"] for monitor in monitors}

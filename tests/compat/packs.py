@@ -1,56 +1,104 @@
 """Every target of every pack against the releases that its `requires` names. Needs the network; not part of `make test`.
 
-    python tests/compat/packs.py [django==3.2.25 celery==5.2.7 …]
+    python tests/compat/packs.py [--keep FOLDER] [PACK | PACK:NAME==VERSION …]
 
 Each release is downloaded by pip and unpacked, never installed or imported: the targets are looked up as `validate` does.
+`--keep` leaves what was downloaded in a folder, for the next time. Exit status 1: something was not found.
 """
 
 from __future__ import annotations
 
+import argparse
+import glob
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-RELEASES = {
-    "django": ["3.2.25", "4.0.10", "4.1.13", "4.2.16", "5.0.9", "5.1.3", "5.2"],
-    "celery": ["5.2.7", "5.3.6", "5.4.0", "5.5.0"],
+NEWEST = ""  # what pip finds
+
+#: Pack → distribution → releases: the oldest that `requires` admits, and the last of each line since.
+RELEASES: "dict[str, dict[str, list[str]]]" = {
+    "django": {"django": ["3.2.25", "4.0.10", "4.1.13", "4.2.16", "5.0.9", "5.1.3", "5.2", NEWEST]},
+    "celery": {"celery": ["5.2.7", "5.3.6", "5.4.0", "5.5.0", NEWEST]},
+    "redis": {"redis": ["3.5.3", "4.0.2", "4.1.4", "4.2.2", "4.3.6", "4.6.0", "5.0.8", "5.2.1", "6.2.0", NEWEST]},
+    "drf": {"djangorestframework": ["3.12.4", "3.13.1", "3.14.0", "3.15.2", "3.16.0", NEWEST]},
+    "requests": {"requests": ["2.20.1", "2.25.1", "2.28.2", "2.31.0", "2.32.3", NEWEST]},
+    "urllib3": {"urllib3": ["1.26.0", "1.26.20", "2.0.7", "2.2.3", NEWEST]},
+    "httpx": {"httpx": ["0.20.0", "0.22.0", "0.23.3", "0.25.2", "0.27.2", "0.28.1", NEWEST]},
+    "sqlalchemy": {"sqlalchemy": ["1.4.0", "1.4.54", "2.0.0", "2.0.36", NEWEST]},
+    "psycopg": {
+        "psycopg": ["3.0.18", "3.1.20", "3.2.3", NEWEST],
+        "psycopg2-binary": ["2.8.6", "2.9.9", NEWEST],  # psycopg2 has no wheels; its Python files are the same
+    },
 }
 
 
-def unpack(name: str, version: str, folder: str) -> "str | None":
-    """The release's code in a folder of its own, or why not."""
-    import glob
-    import zipfile
+def download(name: str, version: str, folder: str) -> "str | None":
+    """The release's archive into `folder`, a wheel for any Python if need be its source; or why not."""
+    wanted = f"{name}=={version}" if version else name
+    base = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    said = ""
+    for how in (
+        ["--only-binary=:all:", "--python-version", "3.11"],
+        ["--only-binary=:all:", "--python-version", "3.9"],
+        ["--no-binary=:all:", "--no-build-isolation"],
+    ):
+        asked = subprocess.run(
+            [*base, *how, "--dest", folder, wanted], capture_output=True, text=True, check=False
+        )  # fmt: skip
+        if archives(folder):
+            return None
+        said = (asked.stderr.strip().splitlines() or ["nothing was downloaded"])[-1]
+    return said
 
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-build-isolation",
-         "--python-version", "3.12", "--dest", folder, f"{name}=={version}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    wheels = glob.glob(os.path.join(folder, "*.whl"))
-    if asked.returncode or not wheels:
-        return (asked.stderr.strip().splitlines() or ["no wheel"])[-1]
-    with zipfile.ZipFile(wheels[0]) as archive:
-        archive.extractall(folder)
-    return None
+
+def archives(folder: str) -> "list[str]":
+    return glob.glob(os.path.join(folder, "*.whl")) + glob.glob(os.path.join(folder, "*.tar.gz"))
 
 
-def check_release(name: str, version: str) -> "tuple[int, list[str]]":
-    """How many targets and exceptions were looked up, and what is wrong with them."""
+def unpack(archive: str, folder: str) -> None:
+    """A wheel as it would be installed; of a source archive the packages, and metadata as an installation makes them."""
+    if archive.endswith(".whl"):
+        with zipfile.ZipFile(archive) as wheel:
+            wheel.extractall(folder)
+        return
+    with tempfile.TemporaryDirectory() as place, tarfile.open(archive) as source:
+        source.extractall(place)
+        (top,) = os.listdir(place)
+        inside = os.path.join(place, top)
+        for package in (inside, os.path.join(inside, "src"), os.path.join(inside, "lib")):
+            for entry in os.listdir(package) if os.path.isdir(package) else ():
+                whole = os.path.join(package, entry)
+                if os.path.isfile(os.path.join(whole, "__init__.py")):
+                    shutil.move(whole, os.path.join(folder, entry))
+        name, _, version = top.rpartition("-")
+        os.makedirs(os.path.join(folder, f"{name}-{version}.dist-info"))
+        shutil.move(os.path.join(inside, "PKG-INFO"), os.path.join(folder, f"{name}-{version}.dist-info", "METADATA"))
+
+
+def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, int, list[str]]":
+    """The release, how many targets were looked up, and what is wrong with them or their exceptions."""
     from agent.config.load import examine
     from agent.config.lookup.check import check
     from agent.config.lookup.resolve import Lookup
     from agent.config.lookup.search import here
 
+    store = os.path.join(kept, f"{name}-{version or 'newest'}")
+    os.makedirs(store, exist_ok=True)
+    failed = None if archives(store) else download(name, version, store)
+    if failed:
+        return version or "newest", 0, [f"could not be downloaded: {failed}"]
+    (archive,) = archives(store)
     with tempfile.TemporaryDirectory() as folder:
-        failed = unpack(name, version, folder)
-        if failed:
-            return 0, [f"could not be downloaded: {failed}"]
+        unpack(archive, folder)
         config = os.path.join(folder, "monitors.yaml")
         with open(config, "w", encoding="utf-8") as stream:
-            stream.write(f"version: 1\npacks: [{name}]\n")
+            stream.write(f"version: 1\npacks: [{pack}]\n")
         examined = examine(config, {})
         lookup = Lookup(here()._replace(entries=(folder,), mapped={}))
         seen, problems = check(examined, lookup)
@@ -58,19 +106,30 @@ def check_release(name: str, version: str) -> "tuple[int, list[str]]":
         wrong += [f"{problem.message} [{problem.slug}]" for problem in problems if problem.file != config]
         if not seen:
             wrong.append("no monitor's requirement is met")
-        return len(seen), wrong
+    return os.path.basename(archive).split("-")[1].replace(".tar.gz", ""), len(seen), wrong
 
 
 def main(arguments: "list[str]") -> int:
     sys.path.insert(0, ROOT)
-    wanted = [tuple(item.split("==")) for item in arguments] or [
-        (name, version) for name, versions in RELEASES.items() for version in versions
-    ]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", metavar="FOLDER", help="where downloads stay")
+    parser.add_argument("what", nargs="*", metavar="PACK | PACK:NAME==VERSION")
+    options = parser.parse_args(arguments)
+    wanted: "list[tuple[str, str, str]]" = []
+    for item in options.what or RELEASES:
+        pack, _, release = item.partition(":")
+        if release:
+            wanted.append((pack, *release.split("==")))  # type: ignore[arg-type]
+        else:
+            wanted += [(pack, name, version) for name, versions in RELEASES[pack].items() for version in versions]
     status = 0
-    for name, version in wanted:
-        number, wrong = check_release(name, version)
-        print(f"{name} {version}: {number} targets, {'; '.join(wrong) if wrong else 'all found'}")
-        status = status or bool(wrong)
+    with tempfile.TemporaryDirectory() as folder:
+        for pack, name, version in wanted:
+            release, number, wrong = check_release(pack, name, version, options.keep or folder)
+            print(
+                f"{pack}: {name} {release}: {number} targets, {'; '.join(wrong) if wrong else 'all found'}", flush=True
+            )
+            status = status or bool(wrong)
     return int(status)
 
 

@@ -14,7 +14,7 @@ def a_monitor(**changed: Any) -> MonitorData:
         "module": "sales", "operation": "create_order", "detail": {}, "severity": "error",
         "thresholds": [(2.0, "warning")], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
         "audit": False, "tags": {"tier": "1"}, "fingerprint": None, "sample": 1.0, "rate_limit": (30, 60), "span": "auto",
-        "subclasses": False, "owner": "sales-team", "exception_text": True, "quiet_inside": [],
+        "subclasses": False, "owner": "sales-team", "exception_text": True, "quiet_inside": [], "unless": None,
     }  # fmt: skip
     monitor.update(changed)
     return monitor  # type: ignore[return-value]

@@ -57,18 +57,31 @@ def test_no_statement(sql):
         run("statement(a)", sql)
 
 
-def test_names_are_keys_or_items_of_what_lies_in_memory():
-    assert run("list(a)", {"email": ["s3cret"]}) == ["email"]
-    assert run("list(a)", (1, 2)) == [1, 2]
-    assert len(run("list(a)", list(range(1000)))) == 100
+def test_keys_of_what_lies_in_memory():
+    assert run("keys(a)", {"email": ["s3cret"], 5: 1}) == ["email"]
+    assert run("keys(a)", [{"email": "s3cret"}, {}, {"price": 1, "email": 2}, "s3cret"]) == ["email", "price"]
+    assert run("keys(a)", {0: {"email": "s3cret"}, 7: {"price": 1}}) == ["email", "price"]
+    assert run("keys(a)", ()) == []
+    assert len(run("keys(a)", {str(number): 1 for number in range(1000)})) == 100
 
     class Query:
         def __iter__(self):
             raise AssertionError("a query was run")
 
-    for value in (Query(), iter([1]), (x for x in [1]), "text", range(3)):
+    for value in (Query(), iter([1]), (x for x in [1]), "s3cret", range(3), {"s3cret"}):
         with pytest.raises(TypeError):
-            run("list(a)", value)
+            run("keys(a)", value)
+
+
+@pytest.mark.parametrize(("text", "word"), [("get", "GET"), (b"HSET a s3cret", "HSET"), ("\n select 1", "SELECT")])
+def test_the_first_word(text, word):
+    assert run("verb(a)", text) == word
+
+
+@pytest.mark.parametrize("text", ["", "4111111111111111", "a=s3cret", "s3cret", "x" * 40, None, 5, ["GET"]])
+def test_no_first_word(text):
+    with pytest.raises((ValueError, TypeError)):
+        run("verb(a)", text)
 
 
 def test_the_class_of_a_value():

@@ -111,6 +111,35 @@ def test_what_has_no_module_is_told_in_the_module_that_called():
     assert seen.observed[1].monitor["module"] is None
 
 
+def test_what_is_excepted_is_not_told_and_whoever_is_around_speaks():
+    seen = watch(named("connect", unless="x > 1"), named("send"))
+    call(seen.shop.connect, 2)
+    assert seen.reports() == []
+    assert seen.counted["exempt", "connect"] == 1
+    call(seen.shop.send, 2)
+    assert seen.reports() == [("error", "send", "error")]
+    call(seen.shop.send, 1)
+    assert seen.reports()[1:] == [("error", "connect", "error")]
+
+
+def test_slow_calls_rules_and_audits_can_be_excepted():
+    seen = watch(
+        named("slow", thresholds=[(1.0, "warning")], unless="duration < 9"),
+        named("answer", rules=[("result == 500", "failed", "warning")], unless="result == 500"),
+        named("check", audit=True, expect=["quiet_shop.Refused"], unless="x.nothing"),
+    )
+    seen.shop.slow()
+    seen.shop.answer()
+    call(seen.shop.check, 1)
+    assert seen.reports() == []
+
+
+def test_an_exception_that_cannot_be_told_excepts_nothing():
+    seen = watch(named("check", unless="x.nothing"))
+    call(seen.shop.check, 1)
+    assert seen.reports() == [("error", "check", "error")]
+
+
 def test_texts_of_exceptions_stay_where_the_monitor_says_so():
     seen = watch(named("send", exception_text=False))
     secret = "s3cret" * 2  # the event shows this line

@@ -11,7 +11,7 @@ from ..expressions import SPECIAL
 from ..findings import Findings
 from ..nearest import did_you_mean, listed
 from ..node import NOWHERE, Mark
-from ..requirements import RequirementError, parse_requirement, unmet
+from ..requirements import RequirementError, unmet_requirements
 from .outcome import FOUND, MISSING, UNCHECKED, Outcome
 from .patterns import expand
 
@@ -87,15 +87,14 @@ class _Check:
 
     def is_met(self, entry: Entry) -> bool:
         """Whether the environment that is looked at, which need not be the running one, meets `requires`."""
-        text = entry.value.get("requires")
-        if not isinstance(text, str) or not text:
-            return True
-        if text not in self.met:
+        requires = entry.value.get("requires")
+        key = str(requires)
+        if key not in self.met:
             try:
-                self.met[text] = not unmet(parse_requirement(text), self.lookup.search.entries)
+                self.met[key] = not unmet_requirements(requires, self.lookup.search.entries)
             except RequirementError:
-                self.met[text] = False
-        return self.met[text]
+                self.met[key] = False
+        return self.met[key]
 
     def monitor(self, entry: Entry, monitor: MonitorData) -> Iterator[Sighting]:
         given = entry.value.get("target", entry.value.get("targets"))
@@ -161,7 +160,7 @@ class _Check:
         if not functions:
             return
         complete = all(sighting.outcome.found for sighting in seen)
-        for path, expression in _expressions(entry, monitor):
+        for (document, path), expression in _expressions(entry, monitor):
             for name in expression["names"]:
                 if name in SPECIAL:
                     continue
@@ -170,7 +169,7 @@ class _Check:
                     continue
                 if lacking:
                     sure = complete and len(lacking) == len(functions)
-                    self.tell_parameter(entry.document, path, expression, name, lacking, sure=sure)
+                    self.tell_parameter(document, path, expression, name, lacking, sure=sure)
 
     def tell_parameter(
         self,
@@ -203,10 +202,10 @@ class _Check:
     def exceptions(self, entry: Entry) -> None:
         expect = entry.value.get("expect")
         for index, name in enumerate(expect if isinstance(expect, list) else ()):
-            self.exception(entry.document, (*entry.path, "expect", index), name)
+            self.exception(*entry.at("expect", index), name)
         errors = entry.value.get("errors")
         for name in errors if isinstance(errors, dict) else ():
-            self.exception(entry.document, (*entry.path, "errors", name), name, of_key=True)
+            self.exception(*entry.at("errors", name), name, of_key=True)
 
     def ignored(self) -> None:
         for document in self.examined.documents:
@@ -252,8 +251,12 @@ def counts(sightings: list[Sighting]) -> dict[str, int]:
     return found
 
 
-def _expressions(entry: Entry, monitor: MonitorData) -> Iterator[tuple[tuple[Key, ...], ExpressionData]]:
+def _expressions(
+    entry: Entry, monitor: MonitorData
+) -> Iterator[tuple[tuple[Document, tuple[Key, ...]], ExpressionData]]:
     for name, expression in monitor["capture"].items():
-        yield (*entry.path, "capture", name), expression
+        yield entry.at("capture", name), expression
+    if monitor["unless"] is not None:
+        yield entry.at("unless"), monitor["unless"]
     for index, rule in enumerate(monitor["rules"]):
-        yield (*entry.path, "rules", index, "when"), rule["when"]
+        yield entry.at("rules", index, "when"), rule["when"]
