@@ -31,15 +31,29 @@ _PROFILES = frozenset(("profile", "profile_chunk"))
 
 _USER = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
 
-#: Data of spans and attributes that say what was done, not with what.
-_SPAN_DATA = (
-    "sentry.", "thread.", "code.", "db.system", "db.name", "db.operation", "db.collection", "db.namespace",
-    "db.query.text", "db.query.summary", "server.", "http.method", "http.request.method", "http.response.status_code",
-    "http.status_code", "http.route", "messaging.destination", "messaging.system", "messaging.message.id",
-    "messaging.message.retry", "messaging.message.receive", "process.", "erp.", "cache.hit", "cache.item_size",
-    "template", "rpc.", "status", "reason", "url.path", "middleware_name", "profiler_id", "process.runtime",
+#: Data of spans and attributes that say what was done, not with what: names, and beginnings of names.
+_SAID = frozenset((
+    "db.name", "db.namespace", "db.query.text", "db.query.summary", "db.statement", "http.method",
+    "http.request.method", "http.response.status_code", "http.status_code", "http.route", "messaging.system",
+    "messaging.message.id",
+    "messaging.message.receive.latency", "messaging.message.retry.count", "process.pid", "cache.hit", "cache.item_size",
+    "template_name", "status", "reason", "url.path", "middleware_name", "profiler_id", "logger.name", "db.driver.name",
+))  # fmt: skip
+_SAID_OF = (
+    "sentry.", "thread.", "code.", "db.system", "db.operation", "db.collection", "server.", "messaging.destination",
+    "messaging.destination.", "process.runtime.", "erp.", "rpc.",
 )  # fmt: skip
+_NEVER = ("sentry.message.parameter",)  # what was filled into a log line
 _CONTEXTS = frozenset(("trace", "runtime", "os", "device", "app", "profile", "monitor", "flags", "otel", "erp"))
+#: What an event may be made of. What the next release of the SDK adds waits until somebody has looked at it.
+_PARTS = frozenset((
+    "event_id", "type", "timestamp", "start_timestamp", "platform", "level", "logger", "sdk", "environment", "release",
+    "dist", "server_name", "transaction", "transaction_info", "tags", "request", "user", "extra", "contexts", "message",
+    "logentry", "exception", "threads", "breadcrumbs", "spans", "fingerprint", "measurements", "modules",
+))  # fmt: skip
+_MECHANISM = frozenset((
+    "type", "handled", "source", "exception_id", "parent_id", "is_exception_group", "synthetic", "meta",
+))  # fmt: skip
 _HEADERS = frozenset(("event_id", "sent_at", "trace", "sdk"))
 _ITEM_HEADERS = frozenset(("type", "item_count", "content_type"))
 
@@ -93,6 +107,7 @@ def _kept(sentry: SentryData) -> set[str]:
 
 
 def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
+    event = {name: value for name, value in event.items() if name in _PARTS}
     event["tags"] = {**sentry["tags"], **_pairs(event.get("tags"))}
     request = event.pop("request", None)
     if isinstance(request, dict):
@@ -114,6 +129,9 @@ def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
         for value in _values(event.get(holder)):
             for frame in _values(value.get("stacktrace"), "frames"):
                 frame.pop("vars", None)
+            mechanism = value.get("mechanism")
+            if isinstance(mechanism, dict):
+                value["mechanism"] = {name: each for name, each in mechanism.items() if name in _MECHANISM}
     crumbs = event.get("breadcrumbs")
     if crumbs:
         event["breadcrumbs"] = {"values": [crumb(each) for each in _values(crumbs)]}
@@ -125,7 +143,8 @@ def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
 def _pairs(tags: Any) -> dict[str, Any]:
     if isinstance(tags, dict):
         return tags
-    return {each[0]: each[1] for each in tags or () if isinstance(each, list) and len(each) == 2}
+    pairs = [each for each in tags if isinstance(each, list) and len(each) == 2] if isinstance(tags, list) else []
+    return {name: value for name, value in pairs if isinstance(name, str)}
 
 
 def _values(held: Any, name: str = "values") -> list[dict[str, Any]]:
@@ -185,7 +204,11 @@ def _described(span: dict[str, Any]) -> str:
 def _data(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         return {}
-    kept = {name: value for name, value in data.items() if name.startswith(_SPAN_DATA)}
+    kept = {
+        name: value
+        for name, value in data.items()
+        if name in _SAID or (name.startswith(_SAID_OF) and not name.startswith(_NEVER))
+    }
     for name in ("db.query.text", "db.statement"):
         held = kept.get(name)
         if isinstance(held, dict) and isinstance(held.get("value"), str):
@@ -203,6 +226,9 @@ def _part(item: dict[str, Any]) -> dict[str, Any]:
     operation = operation.get("value") if isinstance(operation, dict) else operation
     if isinstance(item.get("name"), str):
         held["name"] = _described({"description": item["name"], "op": operation})
+    template = (attributes or {}).get("sentry.message.template")
+    if isinstance(template, dict) and "body" in item:
+        held["body"] = template.get("value")  # without what was filled into it
     return held
 
 
