@@ -143,6 +143,7 @@ def _report(
         captured=Captured(dict(data or {}), ()),
         suppressed=suppressed,
         ended=time.time(),
+        handled=error is not None,
     )
     return running.sink().report(observation, {"user": people.facts(user)} if user is not None else None)
 

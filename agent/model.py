@@ -193,6 +193,7 @@ class Observation(NamedTuple):
     suppressed: int  # equal reports that limits dropped since the last one that passed
     ended: float  # seconds since the epoch
     inside: Sequence[tuple[str, int, float, float]] = ()  # of a slow call: operation, times, seconds, share
+    handled: bool = False  # the ERP has dealt with the exception, and reports it itself
 
 
 #: A Sentry event made of JSON values only, scrubbed: the only form in which anything leaves the calling thread.

@@ -243,10 +243,28 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
 def _note_in_session(event: Any) -> None:
     """An event that is dropped because ours says the same must still count in release health."""
     sentry_sdk = sys.modules["sentry_sdk"]
-    scope = _scopes(sentry_sdk)[:2][-1]
-    session, client = getattr(scope, "_session", None), _client(sentry_sdk)
+    session, client = _session(sentry_sdk), _client(sentry_sdk)
     if session is not None and client is not None:
         client._update_session_from_event(session, event)
+
+
+def count_error() -> None:
+    """An error was reported: the session of our own client, if there is one, is errored.
+
+    Whether it has crashed, the SDK's integrations tell, which see what nobody deals with.
+    """
+    try:
+        sentry_sdk = sys.modules.get("sentry_sdk")
+        if sentry_sdk is not None and _own is not None and _client(sentry_sdk) is _own:
+            session = _session(sentry_sdk)
+            if session is not None:
+                session.update(errors=session.errors + 1)
+    except Exception:
+        guard.swallow("counting an error in its session")
+
+
+def _session(sentry_sdk: Any) -> Any:
+    return getattr(_scopes(sentry_sdk)[:2][-1], "_session", None)
 
 
 # ------------------------------------------------------------------------------------------------ the host's client
@@ -265,7 +283,17 @@ def hand_over(event: Event) -> bool:
         _following = True
         # What its integrations report once more is left out, as it is where the client is ours.
         sys.modules["sentry_sdk.scope"].add_global_event_processor(_once)
-    return sentry_sdk.capture_event(dict(event)) is not None
+    return sentry_sdk.capture_event(_without_verdict(event)) is not None
+
+
+def _without_verdict(event: Event) -> dict[str, Any]:
+    """That an exception left an operation crashes nobody's session: whether it did, the host's integrations say."""
+    held: dict[str, Any] = dict(event)
+    values = (held.get("exception") or {}).get("values") or ()
+    if values:
+        told = [{**each, "mechanism": {**each["mechanism"], "handled": None}} for each in values]
+        held["exception"] = {"values": told}
+    return held
 
 
 def _once(event: Any, hint: dict[str, Any]) -> Any:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 20
 
+#: Is loaded where there is a client of ours.
+_SDKS = __package__ + ".sentry"
+
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
 LAST_MOMENT = 1.0
 
@@ -81,6 +84,8 @@ class Sink:
             self.keep_envelope(envelope, slow=observation.report == "slow")
             if self.sender is None and "sentry_sdk" in sys.modules:
                 self._hand_over(made, observation)
+            elif observation.report == "error" and _SDKS in sys.modules:
+                sys.modules[_SDKS].count_error()
         self._health.count("captured", observation.monitor["name"])
         self._flush_counts()
         return event_id

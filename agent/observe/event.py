@@ -3,8 +3,8 @@
 `build` represents and scrubs as it goes; `encode` makes the bytes. An event carries no argument, no local variable and
 no value that the monitor does not capture.
 
-An exception's mechanism says `handled: false`: it left the monitored operation. Whether somebody further up deals with
-it cannot be known when the event is made; a caller that knows better passes `handled`.
+An exception's mechanism says `handled: false` where it left a monitored operation: whether somebody further up deals
+with it cannot be known when the event is made.
 """
 
 from __future__ import annotations
@@ -82,7 +82,6 @@ def build(
     own: Callable[[CodeType], bool],
     platform: Platform | None = None,
     event_id: str | None = None,
-    handled: bool | None = False,
 ) -> Event:
     """The event of one observation; the same input and `event_id` give the same event.
 
@@ -120,7 +119,7 @@ def build(
 
     function = ""
     if observation.report == "error" and observation.exception is not None:
-        values, function = exceptions.values_of(observation, own, platform.in_app, handled)
+        values, function = exceptions.values_of(observation, own, platform.in_app)
         payload["exception"] = {"values": values}
     else:
         payload["logentry"] = _message(observation, filling)

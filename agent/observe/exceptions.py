@@ -25,7 +25,7 @@ _traceback_of = BaseException.__dict__["__traceback__"].__get__
 
 
 def values_of(
-    observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...], handled: bool | None
+    observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...]
 ) -> tuple[list[dict[str, Any]], str]:
     """Sentry's exception values, oldest first, and the innermost function of the ERP that the main one passed."""
     values: list[dict[str, Any]] = []
@@ -41,8 +41,7 @@ def values_of(
         seen.add(id(error))
         number = len(values)
         mechanism: dict[str, Any] = {"type": "chained" if source else "erp-agent", "exception_id": number}
-        if handled is not None:
-            mechanism["handled"] = handled
+        mechanism["handled"] = observation.handled
         if source:
             mechanism["source"] = source
             mechanism["parent_id"] = parent

@@ -1,5 +1,7 @@
 """A host with a Sentry of its own, set up before or after us: its client stays, and nothing crosses over."""
 
+import json
+
 import pytest
 from acceptance.host import SDKS, sdk_name, with_sdk
 from receiver import Receiver
@@ -99,33 +101,69 @@ def test_a_hosts_client_without_a_dsn_is_left_alone(shop):
     assert len(shop.events()) == 1
 
 
+REQUESTS = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+if "HOST_DSN" in os.environ:
+    import sentry_sdk
+    sentry_sdk.init(dsn=os.environ["HOST_DSN"], release="host@1")
+import django; django.setup()
+from django.core.wsgi import get_wsgi_application
+from django.test import RequestFactory
+import sentry_sdk
+serve = get_wsgi_application()
+for path in ("/fine/", "/dealt-with/", "/by-hand/", "/crash/", "/unwatched/"):
+    answer = serve(RequestFactory().get(path).environ, lambda *_: None); list(answer); answer.close()
+client = sentry_sdk.get_client() if hasattr(sentry_sdk, "get_client") else sentry_sdk.Hub.current.client
+client.session_flusher.flush()
+sentry_sdk.flush(5)
+"""
+URLS = """
+import agent, shop
+from django.http import HttpResponse
+from django.urls import path
+def fine(request): return HttpResponse("fine")
+def dealt_with(request):
+    try: shop.f()
+    except ValueError: return HttpResponse("sorry")
+def by_hand(request):
+    try: int("x")
+    except ValueError as error: agent.capture_erp_error(error, "m")
+    return HttpResponse("sorry")
+def crash(request): shop.f()
+def unwatched(request): raise KeyError("unwatched")
+urlpatterns = [path(name.replace("_", "-") + "/", globals()[name]) for name in
+               ("fine", "dealt_with", "by_hand", "crash", "unwatched")]
+"""
+
+
+@pytest.mark.parametrize("whose", ["ours", "the host's"])
 @pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
-def test_release_health_counts_what_we_report(host, sdk):
-    """The SDK's event is dropped because ours says the same; the session it belongs to is errored all the same."""
+def test_release_health_is_right_where_we_report_what_the_sdk_would(host, sdk, whose):
+    """What somebody dealt with is an errored session, what nobody dealt with a crashed one, whoever reports it."""
     pytest.importorskip("django")
     host.write(
-        shop__py=SHOP, monitors__yaml=MONITORS, settings__py=SETTINGS + "ROOT_URLCONF = 'urls'\nALLOWED_HOSTS = ['*']\n",
-        urls__py="import shop\nfrom django.urls import path\nurlpatterns = [path('x/', lambda request: shop.f())]\n",
-        main__py=(
-            "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\nimport django; django.setup()\n"
-            "from django.core.wsgi import get_wsgi_application\nfrom django.test import RequestFactory\n"
-            "serve = get_wsgi_application()\n"
-            "answer = serve(RequestFactory().get('/x/').environ, lambda *_: None); list(answer); answer.close()\n"
-            "import sentry_sdk\n"
-            "client = sentry_sdk.get_client() if hasattr(sentry_sdk, 'get_client') else sentry_sdk.Hub.current.client\n"
-            "client.session_flusher.flush()\n"
-        ),
+        shop__py=SHOP, monitors__yaml=MONITORS, urls__py=URLS, main__py=REQUESTS,
+        settings__py=SETTINGS + "ROOT_URLCONF = 'urls'\nALLOWED_HOSTS = ['*']\n",
     )  # fmt: skip
-    with Receiver() as sentry:
-        host.run("main.py", SENTRY_DSN=sentry.dsn, SENTRY_RELEASE="erp@1", PYTHONPATH=with_sdk(sdk))
-        host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
-        assert [event["tags"].get("erp.operation") for event in sentry.events] == ["f"]
-        import json
-
-        sessions = [json.loads(p) for e in sentry.envelopes for h, p in e.items if h["type"] in ("sessions", "session")]
-    (held,) = sessions
-    (bucket,) = held["aggregates"]
-    assert bucket.get("crashed", 0) + bucket.get("errored", 0) == 1
+    with Receiver(strict=whose == "ours") as sentry:
+        dsn = {"SENTRY_DSN": sentry.dsn, "SENTRY_RELEASE": "erp@1"} if whose == "ours" else {"HOST_DSN": sentry.dsn}
+        done = host.run("main.py", PYTHONPATH=with_sdk(sdk), **dsn)
+        assert "agent:" not in done.stderr, done.stderr
+        host.agent("spool", "flush", **dsn)
+        handled = {}
+        for event in sentry.events:
+            (value,) = event["exception"]["values"]
+            handled[event.get("tags", {}).get("erp.monitor", value["type"])] = value["mechanism"].get("handled")
+        sessions = [json.loads(p) for e in sentry.envelopes for h, p in e.items if h["type"] == "sessions"]
+    assert len(handled) == 3
+    assert handled["KeyError"] is False, "the SDK's own"
+    if whose == "ours":
+        assert handled["f"] is False
+        assert handled["capture.error"] is True
+    buckets = [bucket for held in sessions for bucket in held["aggregates"]]  # one for each minute
+    ended = {how: sum(bucket.get(how, 0) for bucket in buckets) for how in ("exited", "errored", "crashed")}
+    assert ended == {"exited": 1, "errored": 2, "crashed": 2}
 
 
 @pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
