@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .config.cache import Index
     from .deliver.sink import Sink
     from .hook.resolve import Found
-    from .model import MonitorData, Observation
+    from .model import Envelope, MonitorData, Observation
     from .observe.limits import Limiter
     from .observe.probe import Probe
     from .observe.tally import Tallies
@@ -45,6 +45,7 @@ class Engine:
         self._tallies: "Tallies | None" = None
         self._telling = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
+        self._settled = False  # Django's settings have said what they say
         self._limiters: "dict[str, Limiter]" = {}
         self.applier = Applier(index.monitors_of, self._bind, self._record)
         self._integrations = _Integrations(self)
@@ -81,8 +82,35 @@ class Engine:
         if self.applier.retry():
             self.health.flush()
 
+    def follow_settings(self) -> bool:
+        """Once Django has read its settings: what they say of Sentry counts. Answers whether they bring a DSN."""
+        if self._settled or "django.conf" not in sys.modules:
+            return False
+        from .integrations import django_settings
+
+        said = django_settings.read()
+        if said is None:
+            return False
+        self._settled = True
+        if said.problem:
+            self.health.record("problem", said.problem)
+        before, dsn = self.sentry["dsn"], said.dsn_for(self.sentry["dsn"])
+        if dsn == before:
+            return False
+        self.sentry = {**self.sentry, "dsn": dsn}
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
+        return dsn is not None
+
+    def keep(self, envelope: "Envelope") -> None:
+        """An envelope that is none of ours, on disk when this returns."""
+        self.sink().keep_envelope(envelope)
+
     def sink(self) -> "Sink":
         """Where reports go; made with the first one."""
+        if not self._settled:
+            self.follow_settings()
         if self._sink is None:
             from .deliver.sink import Sink
 
@@ -125,12 +153,13 @@ class Engine:
 
     def set_up_sdk(self, framework: str) -> None:
         """A framework was imported: give the Sentry SDK its integration and our spool, if there is a DSN."""
+        self.follow_settings()
         if self.sentry["dsn"] is None or self.sentry["integrations"] == []:
             return
         try:
             from .deliver import sentry
 
-            outcome = sentry.set_up(framework, self.sentry, self.sink().keep_envelope, self._packages())
+            outcome = sentry.set_up(framework, self.sentry, self.keep, self._packages())
         except ImportError as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self.health.record("sdk", outcome)

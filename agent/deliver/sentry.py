@@ -66,7 +66,7 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
         try:
             module, attribute = _INTEGRATIONS[framework]
             __import__(module)
-            integrations[framework] = getattr(sys.modules[module], attribute)()
+            integrations[framework] = _integration(getattr(sys.modules[module], attribute), framework)
         finally:
             _under_way.discard(framework)
     everything = [*integrations.values(), *_threads(sentry)]
@@ -94,6 +94,16 @@ def _threads(sentry: SentryData) -> list[Any]:
         return [integration(propagate_scope=True)]
     except TypeError:  # before 2.0
         return [integration(propagate_hub=True)]
+
+
+#: What the SDK's integrations do only when told to.
+_WANTED = {"django": ("middleware_spans", "cache_spans")}
+
+
+def _integration(cls: Any, framework: str) -> Any:
+    """An integration that makes spans of all that it can; an older version's knows less."""
+    known = cls.__init__.__code__.co_varnames
+    return cls(**{name: True for name in _WANTED.get(framework, ()) if name in known})
 
 
 def _being_imported(module: str) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..engine import Engine
     from ..hook import patch
+    from ..model import Envelope
     from .celery_checkins import CheckIns
 
     Changes = list[patch.Layer | Any]
@@ -82,7 +83,13 @@ def _check_ins(engine: Engine) -> CheckIns | None:
         return None
     from .celery_checkins import CheckIns
 
-    return CheckIns(settings, engine.sentry, lambda envelope: engine.sink().keep_envelope(envelope))
+
+    def keep(envelope: Envelope) -> None:
+        sink = engine.sink()
+        if sink.sender is not None:  # Django's settings may have switched sending off; later is too late for these
+            sink.keep_envelope(envelope)
+
+    return CheckIns(settings, engine.sentry, keep)
 
 
 _HANDLERS = ("on_timeout", "on_failure")

@@ -9,6 +9,7 @@ from ..observe import context
 from . import django_context, wrapping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FunctionType, ModuleType
 
     from ..engine import Engine
@@ -26,9 +27,26 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer]:
     context.register("django", django_context.provide)
     handler = module.BaseHandler.__dict__
     changes = [wrapping.wrap(handler["get_response"], _with_request)]
+    if engine.sentry["dsn"] is None:
+        changes.append(wrapping.wrap(handler["load_middleware"], _with_settings(engine)))
     if "get_response_async" in handler:
         changes.append(wrapping.wrap(handler["get_response_async"], _with_request_async))
     return changes
+
+
+def _with_settings(engine: Engine) -> Callable[..., Any]:
+    """A server begins: Django has its settings by now, and they may bring the DSN that nobody else gave."""
+
+    def load(original: Callable[..., Any], handler: Any, *rest: Any, **options: Any) -> Any:
+        before = type(handler).load_middleware
+        if engine.follow_settings():
+            engine.set_up_sdk("django")
+        now = type(handler).load_middleware
+        if now is not before:  # the SDK's, which has just come, and which calls this one again
+            return now(handler, *rest, **options)
+        return original(handler, *rest, **options)
+
+    return load
 
 
 def _with_request(original: FunctionType, handler: Any, request: Any) -> Any:

@@ -322,7 +322,7 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
     above: set[FrameType] = set()
     passed: list[str] = []  # the names of the monitors on the way
     handed_on = awaits = False
-    first = True
+    begins: FrameType | None = None  # the monitored call itself, which is none below it
     for _ in range(_DEEPEST):
         if entry is None:
             return False
@@ -333,11 +333,14 @@ def _monitored_below(error: BaseException, traceback: TracebackType, probe: obje
         awaits = bool(frame.f_code.co_flags & _CO_COROUTINE)
         owner, inner = _monitor_of(frame)
         if owner is not None:
-            ours = first and owner is probe
+            # It may be there again, having raised what it had caught; and a thread of an executor that raised it once
+            # more on its behalf has put its own frames before.
+            if begins is None and all(map(_is_transport, above)):
+                begins = frame
+            ours = frame is begins and owner is probe
             if not ours and owner.would_report(error, inner) and not owner.is_quiet(traceback.tb_frame, passed):
                 return True
             passed.append(owner.name)
-        first = False
         above.add(frame)
         entry = entry.tb_next
     return False

@@ -162,3 +162,30 @@ def test_expected_errors_that_come_too_often_become_one_event():
     assert (seen.report, seen.severity) == ("rule", "error")
     assert seen.message == "Hold is expected, but came more than 10 times in 60 s"
     assert watch.counted == {("expected", "shop.hold"): 100}
+
+
+def test_what_a_call_has_caught_and_raises_again_is_its_failure():
+    shop = module(
+        "def deep(): raise ValueError\n"
+        "def again():\n  try: deep()\n  except ValueError as error: raise error\n"
+        "def once_more():\n  try: again()\n  except ValueError as error: raise error\n"
+    )
+    watch = Watch(monitor("shop.again"), monitor("shop.once_more")).apply(shop)
+    for function in (shop.again, shop.once_more):
+        with pytest.raises(ValueError):
+            function()
+    assert [each[1] for each in watch.reports()] == ["again", "again"]
+
+
+def test_a_thread_of_an_executor_that_raises_it_once_more_has_reported_nothing():
+    """As asgiref does it for an exception's handler: its frames then come before the call's own."""
+    handler = module("def handle(error):\n  try: raise error\n  except ValueError: pass\n", "asgiref.sync")
+    shop = module(
+        "def deep(): raise ValueError\n"
+        "def call():\n  try: deep()\n  except ValueError as error:\n    handle(error)\n    raise\n",
+        handle=handler.handle,
+    )
+    watch = Watch(monitor("shop.call")).apply(shop)
+    with pytest.raises(ValueError):
+        shop.call()
+    assert [each[1] for each in watch.reports()] == ["call"]

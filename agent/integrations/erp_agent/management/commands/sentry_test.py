@@ -24,7 +24,9 @@ class Command(BaseCommand):  # type: ignore[misc]
         if agent is None:
             raise CommandError("the agent is not active in this process")
         try:
-            status = send_test.send(agent.index.settings()[0], send_test.chosen(options))
+            engine = agent.engine()
+            engine.follow_settings()
+            status = send_test.send(engine.sentry, send_test.chosen(options))
         except AgentError as error:
             raise CommandError(str(error)) from None
         if status:
