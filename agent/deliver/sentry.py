@@ -137,7 +137,7 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
     }
     if "data_collection" in known:
         options["data_collection"] = {
-            "user_info": True,  # of which `private` lets pass what is configured, the id by default
+            "user_info": False,  # to be told, the SDK would wake Django's lazy user, with a query: see `note_user`
             "cookies": nothing, "http_headers": {"request": nothing}, "http_bodies": [], "url_query_params": nothing,
             "graphql": {"document": False, "variables": False}, "gen_ai": {"inputs": False, "outputs": False},
             "database_query_data": False, "queues": False, "stack_frame_variables": False,
@@ -244,10 +244,41 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
         if error is not None and causes.reported_by_a_monitor(error):
             _note_in_session(event)
             return None
+        if error is not None and _is_no_request(error):
+            return None
+        if not event.get("user"):
+            known = context.collect().get("user")
+            if isinstance(known, dict):
+                event["user"] = _user(known)
         return event
     except Exception:
         guard.swallow("looking at an event of the Sentry SDK")
         return None
+
+
+def _is_no_request(error: BaseException) -> bool:
+    """An ASGI server that starts asks for the lifespan protocol. Django refuses with an exception, and all is well."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    if entry is None or type(error) is not ValueError:
+        return False
+    frame = entry.tb_frame
+    return frame.f_code.co_name == "__call__" and frame.f_globals.get("__name__") == "django.core.handlers.asgi"
+
+
+def note_user(known: dict[str, object]) -> None:
+    """A request ends: who the user was, if the host has asked for that, is said of its transaction too."""
+    sentry_sdk: Any = sys.modules.get("sentry_sdk")
+    if _own is None or sentry_sdk is None or _client(sentry_sdk) is not _own:
+        return
+    if known:
+        sentry_sdk.set_user(_user(known))
+
+
+def _user(known: Any) -> dict[str, object]:
+    """In the SDK's words; `private` lets pass what is configured, by default the id."""
+    return {"ip_address" if name == "ip" else name: value for name, value in known.items()}
 
 
 def _note_in_session(event: Any) -> None:

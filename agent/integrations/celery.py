@@ -83,7 +83,6 @@ def _check_ins(engine: Engine) -> CheckIns | None:
         return None
     from .celery_checkins import CheckIns
 
-
     def keep(envelope: Envelope) -> None:
         sink = engine.sink()
         if sink.sender is not None:  # Django's settings may have switched sending off; later is too late for these

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+from .. import guard
 from ..hook import patch
 from ..observe import context
 from . import django_context, wrapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer]:
     """Called when the module `name` of Django has been imported. Answers what undoes it."""
+    context.register("django", django_context.provide)
     if name == "django.core.management":
         commands = module.get_commands
         return [wrapping.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
@@ -24,7 +27,6 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer]:
         # Now, and not with the base: the SDK's integration patches the handler that has just been defined.
         engine.set_up_sdk("django")
         return []
-    context.register("django", django_context.provide)
     handler = module.BaseHandler.__dict__
     changes = [wrapping.wrap(handler["get_response"], _with_request)]
     if engine.sentry["dsn"] is None:
@@ -54,7 +56,7 @@ def _with_request(original: FunctionType, handler: Any, request: Any) -> Any:
     try:
         return original(handler, request)
     finally:
-        django_context.leave(token)
+        _leave(token)
 
 
 async def _with_request_async(original: FunctionType, handler: Any, request: Any) -> Any:
@@ -62,7 +64,20 @@ async def _with_request_async(original: FunctionType, handler: Any, request: Any
     try:
         return await original(handler, request)
     finally:
-        django_context.leave(token)
+        _leave(token)
+
+
+_SDK = __package__.rpartition(".")[0] + ".deliver.sentry"
+
+
+def _leave(token: django_context.Entered) -> None:
+    sdk = sys.modules.get(_SDK)
+    if sdk is not None:
+        try:
+            sdk.note_user(django_context.user())
+        except Exception:
+            guard.swallow("telling a transaction's user")
+    django_context.leave(token)
 
 
 def _with_sentry_test(original: FunctionType) -> dict[str, Any]:

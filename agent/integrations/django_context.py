@@ -82,13 +82,24 @@ def provide() -> dict[str, object]:
     name = match.get("route")
     if type(name) is str:
         facts["transaction"] = "/" + name.lstrip("^/")
-    user = _user(held)
-    address = meta.get("REMOTE_ADDR")
-    if type(address) is str and address:
-        user["ip"] = address
-    if user:
-        facts["user"] = user
+    known = user()
+    if known:
+        facts["user"] = known
     return facts
+
+
+def user() -> dict[str, object]:
+    """Who makes the request that is being served, as far as that is known, and from where."""
+    current = _current.get()
+    held = instance_dict(current.request) if current is not None else None
+    if held is None:
+        return {}
+    found = _user(held)
+    meta = held.get("META")
+    address = meta.get("REMOTE_ADDR") if type(meta) is dict else None
+    if type(address) is str and address:
+        found["ip"] = address
+    return found
 
 
 def _command() -> str | None:

@@ -18,6 +18,11 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING = {"version": 1, "disable_existing_loggers": False, "handlers": {"null": {"class": "logging.NullHandler"}},
            "root": {"handlers": ["null"], "level": "INFO"}}
+if os.environ.get("SQL_LOG"):
+    DEBUG = True
+    LOGGING["formatters"] = {"sql": {"format": "SQL {message}", "style": "{"}}
+    LOGGING["handlers"]["sql"] = {"class": "logging.FileHandler", "filename": os.environ["SQL_LOG"], "formatter": "sql"}
+    LOGGING["loggers"] = {"django.db.backends": {"handlers": ["sql"], "level": "DEBUG", "propagate": False}}
 """
 SERVICES = """
 import logging, os
@@ -49,6 +54,7 @@ def enter(request):
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return JsonResponse({"id": user.pk})
 def crash(request): return HttpResponse(1 / 0)
+def who(request): return HttpResponse(request.user.username + 1)
 """
 URLS = """
 from django.contrib import admin
@@ -56,6 +62,7 @@ from django.urls import path
 from shop import views
 urlpatterns = [
     path("admin/", admin.site.urls), path("fine/", views.fine), path("enter/", views.enter), path("crash/", views.crash),
+    path("who/", views.who),
     path("order/<int:number>/", views.order), path("aorder/<int:number>/", views.aorder),
 ]
 """
@@ -114,13 +121,11 @@ def write(host, settings: str = "", monitors: str = MONITORS) -> None:
     host.write(
         settings__py=SETTINGS + settings, urls__py=URLS, manage__py=MANAGE, monitors__yaml=monitors,
         wsgi__py=SERVER.format("wsgi"), asgi__py=SERVER.format("asgi"),
-        shop_____init____py="", shop___services__py=SERVICES, shop___views__py=VIEWS, shop___admin__py=ADMIN,
-        shop___tests__py=TESTS,
+        shop___services__py=SERVICES, shop___views__py=VIEWS, shop___admin__py=ADMIN, shop___tests__py=TESTS,
+        shop___management___commands___order__py=COMMAND,
     )  # fmt: skip
-    for name, text in (("__init__", ""), ("commands/__init__", ""), ("commands/order", COMMAND)):
-        path = host.folder / "shop" / "management" / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    for folder in ("shop", "shop/management", "shop/management/commands"):
+        (host.folder / folder / "__init__.py").touch()
 
 
 def migrate(host) -> None:
