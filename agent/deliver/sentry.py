@@ -34,6 +34,8 @@ _INTEGRATIONS = {
 #: What carries the scope, and with it the transaction, into the threads that the ERP starts.
 _THREADS = ("sentry_sdk.integrations.threading", "ThreadingIntegration")
 
+_LOGGING = ("sentry_sdk.integrations.logging", "LoggingIntegration")
+
 #: The frameworks whose integration is set up so far; None before the SDK is.
 _set_up: dict[str, Any] | None = None
 _under_way: set[str] = set()
@@ -69,7 +71,7 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
             integrations[framework] = _integration(getattr(sys.modules[module], attribute), framework)
         finally:
             _under_way.discard(framework)
-    everything = [*integrations.values(), *_threads(sentry)]
+    everything = [*integrations.values(), *_threads(sentry), *_logging(sentry)]
     with Absent(_ASKED_FOR):
         sentry_sdk.init(**_options(sentry, everything, keep))
     _own = _client(sentry_sdk)
@@ -94,6 +96,16 @@ def _threads(sentry: SentryData) -> list[Any]:
         return [integration(propagate_scope=True)]
     except TypeError:  # before 2.0
         return [integration(propagate_hub=True)]
+
+
+def _logging(sentry: SentryData) -> list[Any]:
+    """What the host logs from INFO on becomes breadcrumbs of later events; no log line is an event."""
+    chosen = sentry["integrations"]
+    if "logging" not in sys.modules or (chosen != "auto" and "logging" not in chosen):
+        return []
+    module, attribute = _LOGGING
+    __import__(module)
+    return [getattr(sys.modules[module], attribute)(event_level=None)]
 
 
 #: What the SDK's integrations do only when told to.
