@@ -1,0 +1,370 @@
+"""The packs of libraries that an ERP leans on, with the real libraries against real servers, in real processes.
+
+What must arrive arrives once, also where one library runs over another, and no value comes with it.
+"""
+
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from acceptance.host import summary
+from acceptance.services import free_port
+
+#: What no byte of an event may hold.
+SECRETS = {"WORD": "hemligt", "CARD": "4711-0815"}
+
+ALWAYS = "0.001ms"  # what takes longer than this is every call
+
+
+class Answers(BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        self.send_response({"/broken": 503, "/busy": 429, "/moved": 302, "/missing": 404}.get(path, 200))
+        if path == "/moved":
+            self.send_header("Location", "/broken?token=hemligt")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def partner():
+    """The address of another company's system."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def run(host, main, packs, monitors="", **places):
+    """The events of a process that runs `main`; `places` are addresses that it knows by these names."""
+    planted = "".join(f"{name} = {value!r}\n" for name, value in {**SECRETS, **places}.items())
+    text = f"version: 1\nmodules: {{sales: {{owner: sales-team}}}}\npacks: {packs}\nmonitors: {monitors or '[]'}\n"
+    host.write(planted__py=planted, main__py="from planted import *\n" + main, monitors__yaml=text)
+    done = host.run("main.py")
+    assert "agent:" not in done.stderr, done.stderr
+    raw = b"\n".join(host.envelopes()).decode()
+    for secret in SECRETS.values():
+        assert secret not in raw
+    return host.events()
+
+
+def told(events):
+    return Counter((event["tags"]["erp.monitor"], event["tags"]["erp.report"], event["level"]) for event in events)
+
+
+def captured(event):
+    return event["contexts"]["erp"].get("captured", {})
+
+
+OUTBOUND = """
+import asyncio
+import httpx
+import requests
+import urllib3
+
+def attempt(call, *arguments, **options):
+    try:
+        return call(*arguments, **options)
+    except Exception as error:
+        return error
+
+query = f"?card={CARD}&token={WORD}"
+requests.get(f"http://{PARTNER}/fine{query}")
+requests.get(f"http://{PARTNER}/missing{query}")
+requests.post(f"http://{PARTNER}/broken{query}", data={"card": CARD}, headers={"Authorization": WORD})
+requests.get(f"http://{PARTNER}/moved{query}")
+requests.get(f"http://{PARTNER}/busy{query}")
+attempt(requests.get, f"http://{NOBODY}/{CARD}/{query}", auth=("anna", WORD))
+pool = urllib3.PoolManager()
+pool.request("GET", f"http://{PARTNER}/fine{query}")
+pool.request("GET", f"http://{PARTNER}/broken{query}")
+attempt(pool.request, "GET", f"http://{NOBODY}/{CARD}/{query}", retries=urllib3.Retry(2, backoff_factor=0))
+attempt(pool.request, "POST", f"http://{NOBODY}/api/1/envelope/", retries=False)
+httpx.get(f"http://{PARTNER}/fine{query}")
+httpx.get(f"http://{PARTNER}/broken{query}")
+attempt(httpx.get, f"http://{NOBODY}/{CARD}/{query}")
+async def later():
+    async with httpx.AsyncClient() as client:
+        await client.get(f"http://{PARTNER}/broken{query}")
+        try:
+            await client.get(f"http://{NOBODY}/{CARD}/{query}")
+        except httpx.ConnectError:
+            pass
+asyncio.run(later())
+"""
+
+
+def test_calls_of_other_systems(host, partner):
+    for name in ("requests", "urllib3", "httpx"):
+        pytest.importorskip(name)
+    nobody = f"127.0.0.1:{free_port()}"
+    events = run(host, OUTBOUND, "[requests, urllib3, httpx]", PARTNER=partner, NOBODY=nobody)
+    assert {key: count for key, count in told(events).items() if key[1] != "slow"} == {
+        ("requests.send", "rule", "warning"): 3,
+        ("requests.send", "error", "error"): 1,
+        ("urllib3.urlopen", "rule", "warning"): 1,
+        ("urllib3.urlopen", "error", "error"): 1,
+        ("httpx.send", "rule", "warning"): 1,
+        ("httpx.send", "error", "error"): 1,
+        ("httpx.send_async", "rule", "warning"): 1,
+        ("httpx.send_async", "error", "error"): 1,
+    }
+    broken, moved, busy, refused = [event for event in events if event["tags"]["erp.monitor"] == "requests.send"]
+    assert captured(broken) == {"method": "POST", "host": partner, "status": 503}
+    assert broken["logentry"]["formatted"] == f"{partner} answered POST with 503"
+    assert captured(moved)["status"] == 503
+    assert captured(busy)["status"] == 429
+    assert captured(refused) == {"method": "GET", "host": nobody, "status": None}
+    kinds = [value["type"] for value in refused["exception"]["values"]]
+    assert kinds[-1] == "ConnectionError"
+    assert kinds[0] == "ConnectionRefusedError"
+    assert {value["value"] for value in refused["exception"]["values"]} == {""}
+    assert refused["fingerprint"][:3] == ["requests.send", "error", nobody]
+    (direct,) = [event for event in events if summary(event) == ("rule", "urllib3.urlopen", "warning")]
+    assert captured(direct) == {"method": "GET", "host": "127.0.0.1", "port": int(partner.split(":")[1]), "status": 503}
+    (later,) = [event for event in events if event["tags"]["erp.monitor"] == "httpx.send_async"][1:]
+    assert captured(later) == {"method": "GET", "host": "127.0.0.1", "status": None}
+
+
+def test_a_failure_that_the_erp_passes_on_is_one_event_in_its_module(host):
+    pytest.importorskip("requests")
+    host.write(
+        shop__py="import requests\n"
+        "class SupplierAway(Exception): pass\n"
+        "def fetch(url):\n"
+        "    try: return requests.get(url)\n"
+        "    except requests.ConnectionError as error: raise SupplierAway('no prices') from error\n"
+    )
+    main = "import shop\ntry: shop.fetch(f'http://{NOBODY}/')\nexcept shop.SupplierAway: pass\n"
+    own = "[{target: shop.fetch, module: sales}]"
+    nobody = f"127.0.0.1:{free_port()}"
+    (event,) = run(host, main, "[requests, urllib3]", own, NOBODY=nobody)
+    assert summary(event) == ("error", "requests.send", "error")
+    assert (event["tags"]["erp.module"], event["tags"]["erp.owner"]) == ("sales", "sales-team")
+    assert event["contexts"]["erp"]["operations"] == ["fetch", "requests.send"]
+    # In the ERP's own words, where it says so.
+    for path in (host.state / "spool").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    expect = "{requests: {monitors: {requests.send: {expect: [requests.exceptions.RequestException]}}}}"
+    (event,) = run(host, main, f"[{expect}]", own, NOBODY=nobody)
+    assert summary(event) == ("error", "fetch", "error")
+    assert event["exception"]["values"][-1]["value"] == "no prices"
+
+
+COMMANDS = """
+import asyncio
+import redis
+import redis.asyncio
+
+def attempt(call, *arguments, **options):
+    try:
+        return call(*arguments, **options)
+    except redis.RedisError as error:
+        return error
+
+store = redis.Redis(host="127.0.0.1", port=PORT, db=DATABASE)
+store.set(WORD, CARD)
+store.execute_command(f"SET {WORD} {CARD}")
+attempt(store.lpush, WORD, CARD)
+store.blpop(WORD + "-queue", timeout=1)
+with store.pipeline() as pipe:
+    pipe.set(WORD, CARD).get(WORD).execute()
+away = redis.Redis(host="127.0.0.1", port=NOBODY)
+attempt(away.get, WORD)
+async def later():
+    other = redis.asyncio.Redis(host="127.0.0.1", port=PORT, db=DATABASE)
+    await other.get(WORD)
+    await other.aclose() if hasattr(other, "aclose") else await other.close()
+    try:
+        await redis.asyncio.Redis(host="127.0.0.1", port=NOBODY).get(WORD)
+    except redis.ConnectionError:
+        pass
+asyncio.run(later())
+"""
+
+
+def test_redis_that_is_slow_or_gone(host, redis_server):
+    pytest.importorskip("redis")
+    nobody = free_port()
+    changes = ", ".join(
+        f"redis.{name}: {{threshold: {ALWAYS}, rate_limit: off}}" for name in ("command", "pipeline", "command_async")
+    )
+    packs = f"[{{redis: {{monitors: {{{changes}}}}}}}]"
+    events = run(host, COMMANDS, packs, PORT=redis_server.port, NOBODY=nobody, DATABASE=7)
+    assert told(events) == {
+        ("redis.command", "slow", "warning"): 2,  # not what Redis refused, and not what waits because it is asked to
+        ("redis.pipeline", "slow", "warning"): 1,
+        ("redis.command", "error", "error"): 1,
+        ("redis.command_async", "slow", "warning"): 1,
+        ("redis.command_async", "error", "error"): 1,
+    }
+    assert [captured(event) for event in events if event["tags"]["erp.report"] == "slow"][:2] == [
+        {"command": "SET"}
+    ] * 2
+    lost = next(event for event in events if event["tags"]["erp.report"] == "error")
+    assert captured(lost) == {"command": "GET"}
+    assert lost["exception"]["values"][-1]["type"] == "ConnectionError"
+
+
+def test_with_its_own_thresholds_a_healthy_redis_says_nothing(host, redis_server):
+    pytest.importorskip("redis")
+    main = "import redis\nstore = redis.Redis(host='127.0.0.1', port=PORT)\nfor _ in range(50): store.get(WORD)\n"
+    assert run(host, main, "[{redis: {monitors: {redis.command: {threshold: 10s}}}}]", PORT=redis_server.port) == []
+
+
+ENGINES = """
+import sqlalchemy
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import QueuePool
+
+def attempt(call, *arguments, **options):
+    try:
+        return call(*arguments, **options)
+    except Exception as error:
+        return error
+
+def ask(engine):
+    with engine.connect() as connection:
+        connection.execute(text(f"SELECT '{WORD}' WHERE 1 = :card OR :word = '{CARD}'"), {"card": 1, "word": WORD})
+        attempt(connection.execute, text("SELECT nothing FROM nowhere"))
+
+for url in ENGINES:
+    ask(create_engine(url))
+for url in AWAY:
+    attempt(create_engine(url).connect)
+full = create_engine(ENGINES[0], poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
+with full.connect():
+    attempt(full.connect)
+"""
+
+
+def test_sqlalchemy(host, postgres_server):
+    for name in ("sqlalchemy", "psycopg", "psycopg2"):
+        pytest.importorskip(name)
+    url = postgres_server.create("alchemy")
+    engines = [
+        "sqlite://",
+        url.replace("postgresql:", "postgresql+psycopg:"),
+        url.replace("postgresql:", "postgresql+psycopg2:"),
+    ]
+    nobody = free_port()
+    away = [f"postgresql+{driver}://erp@127.0.0.1:{nobody}/erp" for driver in ("psycopg", "psycopg2")]
+    away.append("sqlite:////no/such/folder/db")
+    changes = f"{{sqlalchemy.execute: {{threshold: {ALWAYS}, rate_limit: off, unless: \"'WHERE' not in statement\"}}}}"
+    slow = f"{{psycopg: {{monitors: {{psycopg.execute: {{threshold: {ALWAYS}}}}}}}}}"
+    packs = f"[{{sqlalchemy: {{monitors: {changes}}}}}, {slow}, sqlite3]"
+    events = run(host, ENGINES, packs, ENGINES=engines, AWAY=away)
+    ours = [event for event in events if not event["tags"]["erp.monitor"].startswith("psycopg.execute")]
+    assert told(ours) == {
+        ("sqlalchemy.execute", "slow", "warning"): 3,
+        ("sqlalchemy.connect", "error", "error"): 3,
+        ("sqlalchemy.pool", "error", "error"): 1,
+    }
+    statements = {captured(event)["statement"] for event in ours if event["tags"]["erp.report"] == "slow"}
+    assert {statement.split(" WHERE ")[0] for statement in statements} == {"SELECT %s"}
+    assert {captured(event)["dialect"] for event in ours if event["tags"]["erp.monitor"] == "sqlalchemy.connect"} == {
+        "postgresql", "sqlite",
+    }  # fmt: skip
+    # What SQLAlchemy runs for itself when it connects passes no statement of its own dialect.
+    assert not [event for event in events if "WHERE" in str(captured(event)) and event not in ours]
+
+
+RAW = """
+import asyncio
+import sqlite3
+import psycopg
+import psycopg2
+import psycopg2.extras
+
+def attempt(call, *arguments, **options):
+    try:
+        return call(*arguments, **options)
+    except Exception as error:
+        return error
+
+with psycopg.connect(URL) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT '{WORD}' WHERE 1 = %s", [1])
+        attempt(cursor.execute, "SELECT nothing FROM nowhere")
+    connection.rollback()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE t (a text)")
+        cursor.executemany("INSERT INTO t VALUES (%s)", [[WORD], [CARD]])
+connection = psycopg2.connect(URL)
+cursor = connection.cursor(cursor_factory=psycopg2.extras.DictCursor)
+cursor.execute(f"SELECT '{WORD}' WHERE 2 = %s", [1])
+attempt(psycopg.connect, AWAY)
+attempt(psycopg2.connect, AWAY)
+async def later():
+    async with await psycopg.AsyncConnection.connect(URL) as connection:
+        await connection.execute(f"SELECT '{WORD}' WHERE 3 = %s", [1])
+asyncio.run(later())
+attempt(sqlite3.connect, "/no/such/folder/" + WORD)
+memory = sqlite3.connect(":memory:")
+assert memory.execute("SELECT 1").fetchone() == (1,)
+"""
+
+
+def test_drivers_by_themselves(host, postgres_server):
+    for name in ("psycopg", "psycopg2"):
+        pytest.importorskip(name)
+    slow = "{%s}" % ", ".join(
+        f"psycopg.{name}: {{threshold: {ALWAYS}, unless: \"'CREATE' in query\"}}"
+        for name in ("execute", "executemany", "execute_async", "execute_2")
+    )
+    places = {"URL": postgres_server.create("raw"), "AWAY": f"postgresql://erp@127.0.0.1:{free_port()}/erp"}
+    events = run(host, RAW, f"[{{psycopg: {{monitors: {slow}}}}}, sqlite3]", **places)
+    assert told(events) == {
+        ("psycopg.execute", "slow", "warning"): 1,
+        ("psycopg.executemany", "slow", "warning"): 1,
+        ("psycopg.execute_2", "slow", "warning"): 1,
+        ("psycopg.execute_async", "slow", "warning"): 1,
+        ("psycopg.connect", "error", "error"): 1,
+        ("psycopg.connect_2", "error", "error"): 1,
+        ("sqlite3.connect", "error", "error"): 1,
+    }
+    statements = {captured(event)["statement"] for event in events if event["tags"]["erp.report"] == "slow"}
+    assert statements == {"SELECT %s WHERE %s = %s", "INSERT INTO t VALUES (%s)"}
+
+
+DJANGO = """
+from django.conf import settings
+settings.configure(USE_TZ=True, DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", **DATABASE},
+                   "away": {"ENGINE": "django.db.backends.postgresql", **DATABASE, "PORT": AWAY}})
+import django
+django.setup()
+from django.db import connection, connections
+with connection.cursor() as cursor:
+    cursor.execute("SELECT %s", [WORD])
+try:
+    connections["away"].ensure_connection()
+except Exception:
+    pass
+"""
+
+
+def test_django_speaks_for_its_drivers(host, postgres_server):
+    for name in ("django", "psycopg"):
+        pytest.importorskip(name)
+    postgres_server.create("django")
+    database = {"NAME": "django", "USER": "erp", "HOST": postgres_server.host, "PORT": postgres_server.port}
+    changes = f"threshold: {ALWAYS}"
+    packs = (
+        f"[{{django: {{monitors: {{django.query: {{{changes}}}}}}}}}, "
+        f"{{psycopg: {{monitors: {{psycopg.execute: {{{changes}}}, psycopg.connect: {{{changes}}}}}}}}}]"
+    )
+    events = run(host, DJANGO, packs, DATABASE=database, AWAY=free_port())
+    ours = [event for event in events if "SELECT %s" == captured(event).get("statement")]
+    assert told(ours) == {("django.query", "slow", "warning"): 1}
+    assert captured(ours[0])["vendor"] == "postgresql"
+    errors = [event for event in events if event["tags"]["erp.report"] == "error"]
+    assert told(errors) == {("django.connect", "error", "error"): 1}
