@@ -52,7 +52,9 @@ def main() -> int:
 
 
 def say(line: str) -> None:
-    print("\n\x1b[1m━━ %s\x1b[0m" % line if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else "\n== %s" % line)
+    print(
+        "\n\x1b[1m━━ %s\x1b[0m" % line if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else "\n== %s" % line
+    )
     sys.stdout.flush()
 
 

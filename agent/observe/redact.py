@@ -114,7 +114,7 @@ class _Patterns:
 
     __slots__ = (
         "address", "assignment", "bearer", "database", "digits", "groups", "iban", "international", "key", "line_value",
-        "local", "rest_of_line", "token", "url", "value", "words",
+        "local", "query", "rest_of_line", "token", "url", "value", "words",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -122,6 +122,7 @@ class _Patterns:
 
         self.words = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+[0-9]?(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z0-9]+")
         self.url = re.compile(r"(://[^\s/@:\"'<>]{0,100}:)[^\s/\"'<>]{1,200}@")
+        self.query = re.compile(r"(/[^\s?\"'<>]{0,200}\?)[^\s?\"'<>=]{0,200}=[^\s\"'<>]*")
         self.key = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY.*?(?:-----END [A-Z ]{0,30}-----|\Z)", re.DOTALL)
         self.bearer = re.compile(
             r"\b(bearer[ \t:]{1,3})[^\s\"',;]{6,}"
@@ -262,6 +263,8 @@ def _scrub(value: str, *, source: bool = False) -> str:
         value = patterns.key.sub("[key]", value)
     if "://" in value:
         value = patterns.url.sub(r"\1" + SCRUBBED + "@", value)
+    if not source and "?" in value and "=" in value and "/" in value:
+        value = patterns.query.sub(r"\1" + SCRUBBED, value)  # of addresses, in what HTTP clients raise
     value = patterns.token.sub("[token]", value)
     if " " in value or "\t" in value or ":" in value:
         value = patterns.bearer.sub(_keep_lead, value)

@@ -11,6 +11,7 @@ from http.cookies import SimpleCookie
 from typing import Callable
 from urllib.parse import urlencode, urljoin, urlsplit
 
+
 @dataclass(frozen=True)
 class Answer:
     what: str  # in the words of whoever asked
@@ -94,9 +95,7 @@ class Browser:
         response = self._exchange(method, path, body, headers)
         data = response.read()
         ended = time.monotonic()
-        answer = Answer(
-            what, method, path, response.status, response.getheaders(), data, ended, waited + ended - began
-        )
+        answer = Answer(what, method, path, response.status, response.getheaders(), data, ended, waited + ended - began)
         for name, value in answer.headers:
             if name.lower() == "set-cookie":
                 for cookie in SimpleCookie(value).values():

@@ -25,9 +25,7 @@ class Figures:
 
     def watch(self, answer: Answer) -> None:
         with self._lock:
-            self._answers.append(
-                _Answered(answer.ended, answer.what, answer.status, answer.waited, answer.is_redirect)
-            )
+            self._answers.append(_Answered(answer.ended, answer.what, answer.status, answer.waited, answer.is_redirect))
 
     def broke(self, error: Exception) -> None:
         with self._lock:
@@ -93,7 +91,9 @@ def crowd(people: list[Person], figures: Figures, *, seconds: float, think: floa
     """
     over = threading.Event()
     threads = [
-        threading.Thread(target=_live, args=(person, figures, over, think, seconds / 4 * turn / len(people)), daemon=True)
+        threading.Thread(
+            target=_live, args=(person, figures, over, think, seconds / 4 * turn / len(people)), daemon=True
+        )
         for turn, person in enumerate(people)
     ]
     figures.began = time.monotonic()

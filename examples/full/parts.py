@@ -24,9 +24,7 @@ class Missing(Exception):
 def find() -> tuple[str, str]:
     """The folder of PostgreSQL's programs, and the program of Redis; `Missing` names all that is not here."""
     postgres, redis = _postgres_folder(), shutil.which("redis-server") or shutil.which("valkey-server")
-    lacking = [
-        package for found, package in ((postgres, "postgresql"), (redis, "redis-server")) if found is None
-    ]
+    lacking = [package for found, package in ((postgres, "postgresql"), (redis, "redis-server")) if found is None]
     if lacking:
         raise Missing(
             f"The full demonstration needs {' and '.join(_NAMES[package] for package in lacking)}. On Debian and Ubuntu:\n"
@@ -107,7 +105,13 @@ class Parts:
         with open(secret, "w") as file:
             file.write(self._password)
         self._own(secret)
-        initdb = [os.path.join(self.postgres_folder, "initdb"), "--pgdata", data, "--username=erp", f"--pwfile={secret}"]
+        initdb = [
+            os.path.join(self.postgres_folder, "initdb"),
+            "--pgdata",
+            data,
+            "--username=erp",
+            f"--pwfile={secret}",
+        ]
         # A database that lives for minutes need not survive a power failure.
         _run([*initdb, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"], self._folder, self._user)
         os.unlink(secret)
@@ -146,10 +150,14 @@ def _somebody_else() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             pass
-    raise Missing("PostgreSQL refuses to run as root, and there is no user postgres or nobody here: run this as another user.")
+    raise Missing(
+        "PostgreSQL refuses to run as root, and there is no user postgres or nobody here: run this as another user."
+    )
 
 
-def _run(command: list[str], folder: str | None = None, user: pwd.struct_passwd | None = None, environment=None) -> None:
+def _run(
+    command: list[str], folder: str | None = None, user: pwd.struct_passwd | None = None, environment=None
+) -> None:
     become = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, **become)
     if done.returncode:

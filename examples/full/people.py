@@ -171,7 +171,13 @@ class Clerk(Employee):
 class Head(Employee):
     """Runs production and quality, and lets orders go that are on hold."""
 
-    habits = [(4, "look_at_jobs"), (2, "look_at_plan"), (2, "look_at_inspections"), (2, "release_order"), (1, "read_audit_log")]
+    habits = [
+        (4, "look_at_jobs"),
+        (2, "look_at_plan"),
+        (2, "look_at_inspections"),
+        (2, "release_order"),
+        (1, "read_audit_log"),
+    ]
 
     def look_at_jobs(self) -> None:
         page = self.browser.get("/work-orders/", "list of work orders")
@@ -212,8 +218,14 @@ class Administrator(Employee):
         if form is None:
             return
         # The drawing office's prototype slips in once: its parts list goes round in circles.
-        code = "PRO-LOOM" if self._planned == 2 else self.dice.choice(["CHR-ASPEN", "TBL-FJALL", "STL-KVIST", "ASM-LEG-OAK"])
-        choose = lambda name, begins: next(value for text, value in form.choices[name].items() if text.startswith(begins))
+        code = (
+            "PRO-LOOM"
+            if self._planned == 2
+            else self.dice.choice(["CHR-ASPEN", "TBL-FJALL", "STL-KVIST", "ASM-LEG-OAK"])
+        )
+        choose = lambda name, begins: next(
+            value for text, value in form.choices[name].items() if text.startswith(begins)
+        )
         center = "CNC" if code == "ASM-LEG-OAK" else "Assembly"
         self.browser.submit(
             page, "plan a work order (admin)", form.action, number=f"WO-{9000 + self._planned}", status="planned",
@@ -326,7 +338,9 @@ class Stranger(Person):
     def guess_password(self) -> None:
         page = self.browser.get("/accounts/login/", "sign-in page")
         name = self.dice.choice(["bo", "anna", "admin", "root"])
-        self.browser.submit(page, "sign in with a wrong password", username=name, password=f"granskog-{self.dice.random()}")
+        self.browser.submit(
+            page, "sign in with a wrong password", username=name, password=f"granskog-{self.dice.random()}"
+        )
 
     def guess_token(self) -> None:
         thief = Browser(self.browser.port, self.browser.watch, token=f"norrland-{self.dice.random()}")

@@ -61,7 +61,9 @@ def table_of(figures: Figures) -> None:
     total = figures.summary()
     rows = [(what, *_cells(summary)) for what, summary in found[:_ROWS]]
     if found[_ROWS:]:
-        rows.append((f"… {len(found) - _ROWS} other things", f"{sum(each.times for _, each in found[_ROWS:]):,}", "", "", ""))
+        rows.append(
+            (f"… {len(found) - _ROWS} other things", f"{sum(each.times for _, each in found[_ROWS:]):,}", "", "", "")
+        )
     rows.append(("all", *_cells(total)))
     heads = ("WHAT PEOPLE DID", "TIMES", "MEDIAN", "P99", "ANSWERS")
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]

@@ -28,7 +28,13 @@ class Stack:
     """
 
     def __init__(
-        self, parts: Parts, home: str, name: str, variables: dict[str, str], template: str | None = None, **settings: str
+        self,
+        parts: Parts,
+        home: str,
+        name: str,
+        variables: dict[str, str],
+        template: str | None = None,
+        **settings: str,
     ) -> None:
         self.home = home
         os.makedirs(home, exist_ok=True)
@@ -108,7 +114,9 @@ class Stack:
             return any(client["cmd"] == "brpop" and client["db"] == number for client in broker.client_list())
 
     def _start(self, module: str, *arguments: str) -> Process:
-        name = {"worker": "worker", "beat": "beat"}.get(next((a for a in arguments if a in ("worker", "beat")), ""), "web")
+        name = {"worker": "worker", "beat": "beat"}.get(
+            next((a for a in arguments if a in ("worker", "beat")), ""), "web"
+        )
         process = Process(
             name,
             [sys.executable, "-m", module, *arguments],

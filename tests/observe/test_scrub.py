@@ -61,6 +61,8 @@ def test_forms_go_wherever_they_stand(name, around):
         "api key: hunter2",
         "apiKey=>hunter2",
         "/reset?token=hunter2&page=2",
+        "Max retries exceeded with url: /orders?name=hunter2 (Caused by NewConnectionError())",
+        "404 Client Error: Not Found for url: https://erp.example.com/orders/?page=2&q=hunter2",
         "postgres://erp:hunter2@db/erp",
         "redis://:hunter2@cache:6379/0",
         "Cookie: a=b; session=hunter2; c=d",
