@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_trampoline import Owner, counting, outcome, signatures
 from test_trampoline import TestGenerators as Generators
 
-from agent.hook import inject, patch, trampoline
+from agent.hook import inject, operations, patch, trampoline
 from agent.observe.tally import Tallies
 
 Features = trampoline.Features
@@ -73,7 +73,7 @@ class Spy:
 
 @in_a_table
 def test_the_tables_are_the_interpreters():
-    table = inject._TABLES[sys.version_info[:2]]
+    table = operations.TABLES[sys.version_info[:2]]
     for name, value in table.items():
         if name.isupper():
             assert opcode.opmap[name] == value

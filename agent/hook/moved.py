@@ -1,0 +1,91 @@
+"""A function's code with something put in at its beginning, before its returns and around its yields.
+
+Its jumps go where they went, though what they cross has grown.
+"""
+
+from .operations import CACHES, EXTENDED, FORWARD, INTERESTING, OPS, RETURN, RETURN_CONST, instruction
+
+
+class Moved:
+    """The code with a prologue and an epilogue before each return, its jumps going where they went.
+
+    `position` says where an old code unit has come to; `epilogues` are the ranges of what stands before returns.
+    """
+
+    def __init__(
+        self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, turns: "dict[int, bytes]"
+    ) -> None:
+        returns: "list[tuple[int, int, bytes]]" = []
+        jumps: "list[tuple[int, int, int, int, int, int]]" = []  # first unit, its own, end, operation, target, argument
+        marks = ops.translate(INTERESTING)
+        at = marks.find(1)
+        while at >= 0:
+            op, argument, first, shift = ops[at], body[2 * at + 1], at, 8
+            while first and ops[first - 1] == EXTENDED:
+                first -= 1
+                argument |= body[2 * first + 1] << shift
+                shift += 8
+            if op == RETURN:
+                returns.append((at, at + 1, epilogue))
+            elif op == RETURN_CONST:
+                returns.append((first, at + 1, instruction(OPS["LOAD_CONST"], argument) + epilogue))
+            else:
+                stop = at + 1 + CACHES.get(op, 0)
+                jumps.append((first, at, stop, op, stop + (argument if op in FORWARD else -argument), argument))
+            at = marks.find(1, at + 1)
+        growth = {begin: len(prologue) // 2}
+        for first, stop, new in returns:
+            growth[stop] = growth.get(stop, 0) + len(new) // 2 - (stop - first)
+        for unit, turn in turns.items():  # before a YIELD_VALUE, and after the RESUME that follows it
+            for at in (unit + 1, unit + 2):
+                growth[at] = growth.get(at, 0) + len(turn) // 2
+        units = len(ops) + 1
+        position = _positions(growth, units)
+        sizes = {first: at + 1 - first for first, at, *_ in jumps}
+        grown = True
+        while grown:  # a longer jump moves what others jump over
+            grown = False
+            for first, _, stop, _, target, _ in jumps:
+                distance = abs(position[target] - position[stop])
+                if distance < 256:
+                    continue
+                size = 2 if distance < 65536 else 3
+                if size > sizes[first]:
+                    growth[first + 1] = growth.get(first + 1, 0) + size - sizes[first]
+                    sizes[first] = size
+                    grown = True
+            if grown:
+                position = _positions(growth, units)
+        edits = [(begin, begin, prologue), *returns]
+        for first, at, stop, op, target, argument in jumps:
+            distance = abs(position[target] - position[stop])
+            if distance == argument:
+                continue
+            new = instruction(op, distance)
+            padding = sizes[first] - len(new) // 2
+            edits.append((first, at + 1, bytes((EXTENDED, 0)) * padding + new))
+        for unit, turn in turns.items():
+            edits += [(unit, unit, turn), (unit + 2, unit + 2, turn)]
+        edits.sort()
+        pieces = []
+        done = 0
+        for first, stop, new in edits:
+            pieces += [body[2 * done : 2 * first], new]
+            done = stop
+        pieces.append(body[2 * done :])
+        self.code = b"".join(pieces)
+        size = len(epilogue) // 2
+        self.position = position
+        self.epilogues = [(position[stop] - size, position[stop]) for _, stop, _ in returns]
+
+
+def _positions(growth: "dict[int, int]", units: int) -> "list[int]":
+    """The new position of each unit, where `growth` says by how much the code grows before it."""
+    position: "list[int]" = []
+    at = shift = 0
+    for unit in sorted(growth):
+        position.extend(range(at + shift, unit + shift))
+        shift += growth[unit]
+        at = unit
+    position.extend(range(at + shift, units + shift))
+    return position

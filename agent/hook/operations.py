@@ -1,0 +1,87 @@
+"""Operations of CPython 3.11 to 3.13 by version, as numbers: what `inject` emits and looks for."""
+
+import sys
+
+from . import blocks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: A test compares them with the interpreter's own tables.
+TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
+    (3, 9): {**blocks.TABLE, "store": (125, 126), "store_two": ()},
+    (3, 10): {**blocks.TABLE, "store": (125, 126), "store_two": ()},
+    (3, 11): {
+        "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
+        "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107,
+        "BINARY_SUBSCR": 25, "STORE_SUBSCR": 60, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
+        "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_FORWARD_IF_FALSE": 114,
+        "forward": (93, 110, 111, 112, 114, 115, 123, 128, 129), "backward": (134, 140, 173, 174, 175, 176),
+        "caches": {25: 4, 60: 1, 92: 1, 95: 4, 106: 4, 107: 2, 116: 5, 122: 1, 160: 10, 166: 1, 171: 4},
+        "store": (125, 126), "store_two": (), "greater": 4, "null_first": True,
+        "YIELD_VALUE": 86, "SEND": 123, "RAISE_VARARGS": 130, "always": (110, 134, 140), "with_argument": 90,
+    },
+    (3, 12): {
+        "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
+        "BINARY_OP": 122, "COMPARE_OP": 107,
+        "BINARY_SUBSCR": 25, "STORE_SUBSCR": 60, "RETURN_VALUE": 83, "RETURN_CONST": 121, "RESUME": 151,
+        "PUSH_EXC_INFO": 35, "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_IF_FALSE": 114,
+        "forward": (93, 110, 114, 115, 123, 128, 129), "backward": (134, 140),
+        "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
+        "store": (125, 126, 143), "store_two": (), "greater": 68, "null_first": True,
+        "YIELD_VALUE": 150, "SEND": 123, "RAISE_VARARGS": 130, "always": (110, 134, 140), "with_argument": 90,
+    },
+    (3, 13): {
+        "POP_TOP": 32, "PUSH_NULL": 34, "LOAD_CONST": 83, "LOAD_FAST": 85, "SWAP": 115, "COPY": 61, "CALL": 53,
+        "BINARY_OP": 45, "COMPARE_OP": 58,
+        "BINARY_SUBSCR": 5, "STORE_SUBSCR": 39, "RETURN_VALUE": 36, "RETURN_CONST": 103, "RESUME": 149,
+        "PUSH_EXC_INFO": 33, "POP_EXCEPT": 31, "RERAISE": 102, "EXTENDED_ARG": 71, "POP_JUMP_IF_FALSE": 97,
+        "forward": (72, 79, 97, 98, 99, 100, 104), "backward": (77, 78),
+        "caches": {91: 4, 45: 1, 117: 1, 58: 1, 59: 1, 5: 1, 72: 1, 93: 1, 82: 9, 108: 4, 53: 3, 39: 1, 104: 1, 77: 1,
+                   40: 3, 100: 1, 97: 1, 98: 1, 99: 1},
+        "store": (110, 65, 86), "store_two": (111, 112), "greater": 132, "null_first": False,
+        "YIELD_VALUE": 118, "SEND": 104, "RAISE_VARARGS": 101, "always": (79, 77, 78), "with_argument": 45,
+    },
+}  # fmt: skip
+
+OPS: "dict[str, Any]" = TABLES.get(sys.version_info[:2], {})
+
+_EMPTY: "tuple[int, ...]" = ()
+
+
+def _marks() -> "tuple[bytes, bytes]":
+    """Translation tables for `co_code[::2]`, which holds opcodes, and 0 for caches."""
+    interesting, stores = bytearray(256), bytearray(256)
+    for op in OPS.get("forward", _EMPTY) + OPS.get("backward", _EMPTY):
+        interesting[op] = 1
+    for name in ("RETURN_VALUE", "RETURN_CONST"):
+        if name in OPS:
+            interesting[OPS[name]] = 1
+    for op in OPS.get("store", _EMPTY) + OPS.get("store_two", _EMPTY):
+        stores[op] = 1
+    return bytes(interesting), bytes(stores)
+
+
+INTERESTING, STORES = _marks()
+FORWARD = frozenset(OPS.get("forward", ()))
+BACKWARD = frozenset(OPS.get("backward", ()))
+CACHES: "dict[int, int]" = OPS.get("caches", {})
+EXTENDED: int = OPS.get("EXTENDED_ARG", -1)
+RETURN: int = OPS.get("RETURN_VALUE", -1)
+RETURN_CONST: int = OPS.get("RETURN_CONST", -1)
+
+
+def op(name: str, argument: int = 0) -> bytes:
+    number = OPS[name]
+    return instruction(number, argument) + b"\0\0" * CACHES.get(number, 0)
+
+
+def instruction(number: int, argument: int) -> bytes:
+    if argument < 256:
+        return bytes((number, argument))
+    code = bytes((number, argument & 255))
+    while argument > 255:
+        argument >>= 8
+        code = bytes((EXTENDED, argument & 255)) + code
+    return code
