@@ -40,12 +40,11 @@ def inject(
 
     `values` are what `trampoline.build` takes, but for `fail(start, error)`, which is told the exception.
     """
-    clocked = features.clocked
-    kind = trampoline.kind_of(code)
     if not AVAILABLE or features.wrap:
         return None
     suspends: "dict[int, int]" = {}
-    suspended = (clocked or features.span) and kind not in (trampoline.FUNCTION, trampoline.COROUTINE)
+    kind = trampoline.kind_of(code)
+    suspended = kind not in (trampoline.FUNCTION, trampoline.COROUTINE) and (features.clocked or features.span)
     if suspended:
         # The time that a generator runs is not the time that it lives: its clock stops at each yield.
         if kind != trampoline.GENERATOR or features.span:
@@ -54,14 +53,15 @@ def inject(
         if depths is None:
             return None
         suspends = depths
-    names = code.co_varnames
-    read = {names.index(name) for name in wanted if name in names}
-    read.update(features.check or ())
-    if read and _changes(code, read):
-        return None  # by then, the arguments would be gone
+    if wanted or features.check:
+        names = code.co_varnames
+        read = {names.index(name) for name in wanted if name in names}
+        read.update(features.check or ())
+        if read and _changes(code, read):
+            return None  # by then, the arguments would be gone
     if _IN_BLOCKS:
         named = {**_OWN, **values}
-        return blocks.inject(code, features, named, clocked=clocked, suspends=suspended)
+        return blocks.inject(code, features, named, clocked=features.clocked, suspends=suspended)
     consts = code.co_consts
     snippets = _snippets_for(len(consts), features)
     stack = max(code.co_stacksize + 3 * bool(suspends), 10 + len(features.check or ())) + snippets.below
@@ -75,8 +75,9 @@ class _Snippets(NamedTuple):
     reading: bytes
     prologue: bytes
     epilogue: bytes
-    handler: bytes
-    cleanup: bytes
+    ours: bytes  # what is appended: the handler, and what follows if that raises
+    handler: int  # its code units
+    lines: bytes  # locations of what is appended: none
 
 
 _snippets: "dict[tuple[int, trampoline.Features], _Snippets]" = {}
@@ -135,7 +136,9 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
         handler += _call(constant("leave"), ends, 2) + op("POP_TOP")
     handler += op("SWAP", 2) + op("POP_EXCEPT") + op("RERAISE", 1)
     cleanup = op("COPY", 3) + op("POP_EXCEPT") + op("RERAISE", 1)  # what raises while that is handled
-    return _Snippets(tuple(constants), below, reading, prologue, epilogue, handler, cleanup)
+    ours = handler + cleanup
+    lines = tables.nowhere(len(ours) // 2)
+    return _Snippets(tuple(constants), below, reading, prologue, epilogue, ours, len(handler) // 2, lines)
 
 
 def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> bytes:
@@ -192,7 +195,7 @@ def _changes(code: CodeType, positions: "Collection[int]") -> bool:
 def _assemble(
     code: "Any", snippets: _Snippets, consts: "tuple[object, ...]", stack: int, suspends: "dict[int, int]"
 ) -> "CodeType | None":
-    _, below, reading, prologue, epilogue, handler, cleanup = snippets
+    below, reading, ours = snippets.below, snippets.reading, snippets.ours
     body = code.co_code
     ops = body[::2]
     end = len(ops)
@@ -200,14 +203,25 @@ def _assemble(
     if not begin:
         return None
     lines = code.co_linetable
-    table = tables.read_table(code.co_exceptiontable)
-    busy = []  # what our handler does not cover
+    handled = code.co_exceptiontable
+    if not (below or handled):  # one range, of the whole body
+        shape = (begin, end, snippets.handler)
+        written = _simple_tables.get(shape)
+        if written is None:
+            written = _simple_tables[shape] = tables.write_table([(begin, end, end, 0, 1), _cleaning(end, snippets)])
+        return code.replace(  # type: ignore[no-any-return]
+            co_code=body + ours,
+            co_consts=consts,
+            co_stacksize=stack,
+            co_linetable=lines + snippets.lines,
+            co_exceptiontable=written,
+        )
+    table = tables.read_table(handled)
+    busy: "list[tuple[int, int]]" = []  # what our handler does not cover
     start = begin
     if below:
-        there = moved.Moved(body, ops, begin, prologue, epilogue,
-                       {unit: _turn(reading, depth + below) for unit, depth in suspends.items()})  # fmt: skip
-        body, move = there.code, there.position.__getitem__
-        lines = tables.moved_lines(lines, there.position, begin, len(prologue) // 2)
+        there = _moved(body, ops, begin, snippets, lines, suspends)
+        body, move, lines = there.code, there.position, there.lines
         start, end = move(begin), move(end)
         table = [
             (max(move(first), start), move(last), move(target), depth + below, lasti)
@@ -221,9 +235,7 @@ def _assemble(
         if first > at:
             table.append((at, first, end, below, 1))
         at = max(at, last)
-    after = end + len(handler) // 2
-    table.append((end + 1, after - 3, after, below + 2, 1))  # what the monitor's own part raises; not the last three
-    ours = handler + cleanup
+    table.append(_cleaning(end, snippets))
     for unit in suspends:
         ours += _thrown(table, move(unit + 1) - 1, end + len(ours) // 2, reading)
     table.sort()
@@ -231,9 +243,32 @@ def _assemble(
         co_code=body + ours,
         co_consts=consts,
         co_stacksize=stack,
-        co_linetable=lines + tables.nowhere(len(ours) // 2),
+        co_linetable=lines + (tables.nowhere(len(ours) // 2) if suspends else snippets.lines),
         co_exceptiontable=tables.write_table(table),
     )
+
+
+#: (beginning, end, size of the handler) → the table of a function that handles nothing itself.
+_simple_tables: "dict[tuple[int, int, int], bytes]" = {}
+
+
+def _cleaning(end: int, snippets: _Snippets) -> "tuple[int, int, int, int, int]":
+    """Where what the monitor's own part raises is handled; not its last three instructions. `end`: where it begins."""
+    after = end + snippets.handler
+    return end + 1, after - 3, after, snippets.below + 2, 1
+
+
+def _moved(
+    body: bytes, ops: bytes, begin: int, snippets: _Snippets, lines: bytes, suspends: "dict[int, int]"
+) -> "moved.Quick | moved.Moved":
+    below, reading, prologue, epilogue = snippets[1:5]
+    if not suspends:
+        try:
+            return moved.Quick(body, ops, begin, prologue, epilogue, lines)
+        except (moved.Unusual, tables.NotAlone):
+            pass
+    turns = {unit: _turn(reading, depth + below) for unit, depth in suspends.items()}
+    return moved.Moved(body, ops, begin, prologue, epilogue, lines, turns)
 
 
 def _turn(reading: bytes, depth: int) -> bytes:

@@ -3,17 +3,101 @@
 Its jumps go where they went, though what they cross has grown.
 """
 
-from .operations import CACHES, EXTENDED, FORWARD, INTERESTING, OPS, RETURN, RETURN_CONST, instruction
+from . import tables
+from .operations import CACHES, EXTENDED, FORWARD, INTERESTING, JUMPS, OPS, RETURN, RETURN_CONST, instruction
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Quick:
+    """What `Moved` is, for the usual function: short jumps, no yields, and a location of its own for each return.
+
+    A module may have a thousand functions to change while it is imported, so nothing here is done for each instruction
+    but by the methods of `bytes`. Raises Unusual for what is left to `Moved`.
+    """
+
+    def __init__(self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, lines: bytes) -> None:
+        size = len(epilogue) // 2
+        returns = _all(ops, RETURN)
+        if RETURN_CONST >= 0 and RETURN_CONST in ops:
+            returns = sorted(returns + _all(ops, RETURN_CONST))
+        code = bytearray(body)
+        marks = ops.translate(JUMPS)
+        at = marks.find(1)
+        while at >= 0:
+            op, argument = ops[at], body[2 * at + 1]
+            stop = at + 1 + CACHES.get(op, 0)
+            first, last = (stop, stop + argument) if op in FORWARD else (stop - argument, stop)
+            crossed = ops.count(RETURN, first, last) * (size - 1)
+            if RETURN_CONST >= 0:
+                crossed += ops.count(RETURN_CONST, first, last) * size
+            if crossed + argument > 255 or ops[at - 1] == EXTENDED:
+                raise Unusual
+            code[2 * at + 1] = argument + crossed
+            at = marks.find(1, at + 1)
+        shift = len(prologue) // 2
+        moved = tables.Stretched(lines, begin, shift)
+        pieces: "list[bytes | bytearray]" = [code[: 2 * begin], prologue]
+        done = begin
+        self.epilogues: "list[tuple[int, int]]" = []
+        for unit in returns:
+            pieces.append(code[2 * done : 2 * unit])
+            growth = size - 1
+            if ops[unit] == RETURN_CONST:
+                if ops[unit - 1] == EXTENDED:
+                    raise Unusual
+                pieces.append(bytes((OPS["LOAD_CONST"], body[2 * unit + 1])))
+                growth = size
+            pieces.append(epilogue)
+            moved.stretch(unit + 1, growth)
+            done = unit + 1
+            shift += growth
+            self.epilogues.append((done + shift - size, done + shift))
+        pieces.append(code[2 * done :])
+        self.code = b"".join(pieces)
+        self.lines = moved.table()
+        self._all = (ops, len(prologue) // 2, size)
+
+    def position(self, unit: int) -> int:
+        """Where an old code unit has come to, one after the beginning."""
+        ops, shift, size = self._all
+        shift += ops.count(RETURN, 0, unit) * (size - 1)
+        return unit + shift + (ops.count(RETURN_CONST, 0, unit) * size if RETURN_CONST >= 0 else 0)
+
+
+class Unusual(Exception):
+    """Not a function for the quick way."""
+
+
+def _all(ops: bytes, operation: int) -> "list[int]":
+    found = []
+    at = ops.find(operation)
+    while at >= 0:
+        found.append(at)
+        at = ops.find(operation, at + 1)
+    return found
 
 
 class Moved:
     """The code with a prologue and an epilogue before each return, its jumps going where they went.
 
-    `position` says where an old code unit has come to; `epilogues` are the ranges of what stands before returns.
+    `position` says where an old code unit has come to, `lines` is its table of locations; `epilogues` are the ranges of
+    what stands before returns.
     """
 
+    position: "Callable[[int], int]"
+
     def __init__(
-        self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, turns: "dict[int, bytes]"
+        self,
+        body: bytes,
+        ops: bytes,
+        begin: int,
+        prologue: bytes,
+        epilogue: bytes,
+        lines: bytes,
+        turns: "dict[int, bytes]",
     ) -> None:
         returns: "list[tuple[int, int, bytes]]" = []
         jumps: "list[tuple[int, int, int, int, int, int]]" = []  # first unit, its own, end, operation, target, argument
@@ -75,7 +159,8 @@ class Moved:
         pieces.append(body[2 * done :])
         self.code = b"".join(pieces)
         size = len(epilogue) // 2
-        self.position = position
+        self.position = position.__getitem__
+        self.lines = tables.moved_lines(lines, position, begin, len(prologue) // 2)
         self.epilogues = [(position[stop] - size, position[stop]) for _, stop, _ in returns]
 
 

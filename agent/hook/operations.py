@@ -50,26 +50,23 @@ OPS: "dict[str, Any]" = TABLES.get(sys.version_info[:2], {})
 _EMPTY: "tuple[int, ...]" = ()
 
 
-def _marks() -> "tuple[bytes, bytes]":
-    """Translation tables for `co_code[::2]`, which holds opcodes, and 0 for caches."""
-    interesting, stores = bytearray(256), bytearray(256)
-    for op in OPS.get("forward", _EMPTY) + OPS.get("backward", _EMPTY):
-        interesting[op] = 1
-    for name in ("RETURN_VALUE", "RETURN_CONST"):
-        if name in OPS:
-            interesting[OPS[name]] = 1
-    for op in OPS.get("store", _EMPTY) + OPS.get("store_two", _EMPTY):
-        stores[op] = 1
-    return bytes(interesting), bytes(stores)
+def _marks(*operations: int) -> bytes:
+    """A translation table for `co_code[::2]`, which holds opcodes, and 0 for caches: 1 for these."""
+    table = bytearray(256)
+    for operation in operations:
+        table[operation] = 1
+    return bytes(table)
 
 
-INTERESTING, STORES = _marks()
+JUMPS = _marks(*OPS.get("forward", _EMPTY), *OPS.get("backward", _EMPTY))
+STORES = _marks(*OPS.get("store", _EMPTY), *OPS.get("store_two", _EMPTY))
 FORWARD = frozenset(OPS.get("forward", ()))
 BACKWARD = frozenset(OPS.get("backward", ()))
 CACHES: "dict[int, int]" = OPS.get("caches", {})
 EXTENDED: int = OPS.get("EXTENDED_ARG", -1)
 RETURN: int = OPS.get("RETURN_VALUE", -1)
 RETURN_CONST: int = OPS.get("RETURN_CONST", -1)
+INTERESTING = bytes([JUMPS[operation] or operation in (RETURN, RETURN_CONST) for operation in range(256)])
 
 
 def op(name: str, argument: int = 0) -> bytes:

@@ -3,6 +3,8 @@
 Locations are told in CPython's Objects/locations.md, exceptions in Objects/exception_handling_notes.txt.
 """
 
+from itertools import accumulate, compress
+
 
 def nowhere(units: int) -> bytes:
     """Entries of the location table that give `units` code units no line at all (CPython, Objects/locations.md)."""
@@ -12,6 +14,51 @@ def nowhere(units: int) -> bytes:
 
 #: Entries begin with a byte that has its highest bit set.
 _HEADS = bytes([0] * 128 + [1] * 128)
+
+
+#: The bytes that entries go on with, and the code units of an entry by its first byte.
+_REST = bytes(range(128))
+_UNITS = bytes([(byte & 7) + 1 for byte in range(256)])
+
+
+class Stretched:
+    """A table of locations with nothing put in at `begin` and some entries for more units than they had.
+
+    Raises NotAlone where an entry does not end where it is to grow.
+    """
+
+    def __init__(self, table: bytes, begin: int, inserted: int) -> None:
+        self._table = table
+        # By unit: which entry ends there; and where in the table an entry begins.
+        self._units = table.translate(_UNITS, _REST)
+        self._ends = list(accumulate(self._units))
+        self._offsets = list(compress(range(len(table)), table.translate(_HEADS)))
+        self._offsets.append(len(table))
+        self._entry = self._ending(begin, 0)
+        self._copied = self._offsets[self._entry + 1]
+        self._pieces: "list[bytes | bytearray]" = [table[: self._copied], nowhere(inserted)]
+
+    def _ending(self, unit: int, after: int) -> int:
+        try:
+            return self._ends.index(unit, after)
+        except ValueError:
+            raise NotAlone from None
+
+    def stretch(self, end: int, units: int) -> None:
+        """The entry that ends before the unit `end` gets so many units more; from the first to the last."""
+        entry = self._ending(end, self._entry + 1)
+        begins, ends = self._offsets[entry], self._offsets[entry + 1]
+        longer = bytearray(self._table[self._copied : begins])
+        _locate(longer, self._table[begins:ends], self._units[entry] + units)
+        self._pieces.append(longer)
+        self._copied, self._entry = ends, entry
+
+    def table(self) -> bytes:
+        return b"".join([*self._pieces, self._table[self._copied :]])
+
+
+class NotAlone(Exception):
+    """Units that are treated differently share an entry."""
 
 
 def moved_lines(table: bytes, position: "list[int]", begin: int, inserted: int) -> bytes:

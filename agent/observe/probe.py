@@ -63,7 +63,7 @@ class Probe:
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
     __slots__ = ("_captures", "_code", "_escalation", "_exemption", "_features", "_passed", "_rules", "_tally",
-                 "_verdicts", "_written", "disabled", "operation", "path", "quiet", "receiver", "terms")  # fmt: skip
+                 "_verdicts", "_written", "disabled", "operation", "path", "receiver", "terms")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         monitor = terms.monitor
@@ -79,22 +79,11 @@ class Probe:
         #: Expressions that this function has no parameter for, each with the reason.
         self.disabled: Sequence[str] = ()
         self._exemption = terms.exemption
-        if self._expressions():
+        if terms.expressions:
             self._leave_out_what_names_no_parameter()
-        rate = monitor.get("escalate")
+        rate = monitor["escalate"]
         self._escalation = Escalation(rate[0], rate[1]) if rate else None
-        #: Monitors to which this one leaves the calls inside theirs.
-        self.quiet = terms.quiet
-        # What a receiver, a rule, a rate or another monitor says of a failure is asked each time; all else is known by
-        # its type.
-        asks = (
-            found.receiver is not None
-            or rate
-            or self.quiet
-            or terms.exemption
-            or any(rule.on_error for rule in self._rules)
-        )
-        self._verdicts = _NONE if asks else terms.severities.verdicts
+        self._verdicts = _NONE if terms.asks or found.receiver is not None else terms.severities.verdicts
         self._tally = terms.tallies.of(monitor, self.operation) if terms.tallies is not None else None
         self._passed: tuple[str, ...] = ()
         self._features = self._decide()
@@ -107,6 +96,11 @@ class Probe:
     @property
     def monitor(self) -> MonitorData:
         return self.terms.monitor
+
+    @property
+    def quiet(self) -> frozenset[str]:
+        """Monitors to which this one leaves the calls inside theirs."""
+        return self.terms.quiet
 
     def _leave_out_what_names_no_parameter(self) -> None:
         names = arguments.parameters(self._code)
@@ -128,11 +122,11 @@ class Probe:
 
     def _decide(self) -> trampoline.Features:
         """What the trampoline must do; everything else is left out of it."""
-        terms, monitor = self.terms, self.terms.monitor
+        terms = self.terms
         check: tuple[int, ...] | None = None
         # Whose method it is that several classes share, only a look at the argument tells: `check` counts it then.
         shared = self._tally is not None and self.receiver is not None
-        if self._rules or monitor["audit"] or monitor["kind"] == "api" or shared:
+        if terms.looks or shared:
             wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
             # A decorator's wrapper has other names than the function below it: those are read from the frame.
             names = self._names
@@ -143,7 +137,7 @@ class Probe:
             bool(terms.thresholds),
             check,
             terms.span is not None and kind in (trampoline.FUNCTION, trampoline.COROUTINE),
-            "duration" in self._all_names(),
+            bool(terms.expressions) and "duration" in self._all_names(),
             self._tally is not None and self.receiver is None,
         )
 
@@ -190,7 +184,7 @@ class Probe:
     def _wanted(self) -> Collection[str]:
         """Parameters that are read when the call has ended."""
         names: set[str] = set()
-        if self._expressions():
+        if self.terms.expressions:
             names = self._all_names().difference(OWN_NAMES)
             if names and self._written is not None:
                 return self._names

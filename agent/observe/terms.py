@@ -110,6 +110,11 @@ class Terms:
         self.rules = [Rule(rule["when"], rule["message"], rule["severity"]) for rule in monitor["rules"]]
         self.exemption = Exemption(monitor["unless"]) if monitor["unless"] is not None else None
         self.quiet = frozenset(monitor["quiet_inside"])
+        self.expressions = [*self.captures, *self.rules, *([self.exemption] if self.exemption is not None else ())]
+        #: Is there something to look at after each success?
+        self.looks = bool(self.rules) or monitor["audit"] or monitor["kind"] == "api"
+        #: What these say of a failure is asked each time; all else is known by its type.
+        self.asks = bool(monitor["escalate"] or self.quiet or self.exemption or any(r.on_error for r in self.rules))
         self.thresholds = sorted(monitor["thresholds"])
         self.severities = causes.Severities(monitor, ignore)
         self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)

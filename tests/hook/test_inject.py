@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_trampoline import Owner, counting, outcome, signatures
 from test_trampoline import TestGenerators as Generators
 
-from agent.hook import inject, operations, patch, trampoline
+from agent.hook import inject, moved, operations, patch, trampoline
 from agent.observe.tally import Tallies
 
 Features = trampoline.Features
@@ -203,6 +203,39 @@ def same(code, new, below):
         else:
             expected = (moved[old_real[had[0]]], had[1] + below, had[2])
             assert (now_real[has[0]], *has[1:]) == expected, (code, each, had, has)
+
+
+@in_a_table
+@pytest.mark.parametrize("name", MODULES[::2])
+def test_the_quick_way_gives_the_same_code(name, monkeypatch):
+    try:
+        library = importlib.import_module(name)
+    except ImportError as error:
+        pytest.skip(str(error))
+    spy = Spy()
+    ways = [Features(threshold=True), Features(check=(), span=True)]
+    codes = [(code, features) for code in codes_of(library) for features in ways]
+    quick = moved.Quick
+    taken = []
+
+    class Counted(quick):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            taken.append(self)
+
+    monkeypatch.setattr(moved, "Quick", Counted)
+    got = [spy.inject(code, features) for code, features in codes]
+    assert len(taken) > 0.6 * len([new for new in got if new is not None])  # a longer jump is left to the other way
+
+    def refused(*_):
+        raise moved.Unusual
+
+    monkeypatch.setattr(moved, "Quick", refused)
+    for (code, features), new in zip(codes, got):
+        expected = spy.inject(code, features)
+        if new is not None:
+            parts = ("co_code", "co_linetable", "co_exceptiontable", "co_stacksize")
+            assert [getattr(new, part) for part in parts] == [getattr(expected, part) for part in parts], code
 
 
 def alike(old, now, now_line, old_line, returns):
