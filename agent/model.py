@@ -3,18 +3,21 @@
 A plan travels as plain JSON values (`PlanData`, `MonitorData`): the compiler of `config` makes them, the cache stores
 them with `marshal`, and `hook` and `observe` read them. What happens on a call travels as an `Observation`, which holds
 the host's own objects and never leaves the calling thread; scrubbing turns it into an `Event`, which holds JSON values
-only. Nothing here imports anything but `typing`.
+only.
+
+Annotations are types here and not text (no `|`, no quotes): `typing` compiles text, which would cost every process that
+is monitored three milliseconds.
 """
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple, NewType, Optional, TypedDict, Union
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NewType, TypedDict, Union
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import FrameType, TracebackType
-
-Json = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
+    Json = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
+else:
+    Json = Any  # it would be text
 
 #: Severities as monitors.yaml spells them, mildest first. `critical` is accepted there and means `fatal`.
 SEVERITIES = ("debug", "info", "warning", "error", "fatal")
@@ -49,8 +52,8 @@ class TargetData(TypedDict):
     """One dotted path. `module` is None where the boundary between module and attribute is found at import."""
 
     path: str
-    module: str | None
-    attribute: str | None
+    module: Optional[str]
+    attribute: Optional[str]
     pattern: bool
 
 
@@ -62,24 +65,24 @@ class MonitorData(TypedDict):
     targets: list[TargetData]
     exclude: list[str]
     kind: str
-    module: str | None
+    module: Optional[str]
     operation: str  # may hold {name}, {qualname} and {module} of the function it lands on
     detail: dict[str, str]  # the kind's own keys: model, process, name, endpoint, event_type
     severity: str
     thresholds: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never slow
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
-    escalate: tuple[float, float] | None  # of these, more than so many per so many seconds become one event
+    escalate: Optional[tuple[float, float]]  # of these, more than so many per so many seconds become one event
     capture: dict[str, ExpressionData]
     rules: list[RuleData]
     audit: bool
     tags: dict[str, str]
-    fingerprint: list[str] | None
+    fingerprint: Optional[list[str]]
     sample: float
-    rate_limit: tuple[float, float] | None  # (events, per seconds)
+    rate_limit: Optional[tuple[float, float]]  # (events, per seconds)
     span: str  # auto | always | never
     subclasses: bool
-    owner: str | None
+    owner: Optional[str]
     exception_text: bool  # whether what exceptions say of themselves may leave
     quiet_inside: list[str]  # names of monitors that speak for the calls inside theirs
     unless: ExpressionData | None  # calls that are not reported
@@ -114,9 +117,9 @@ class ScrubData(TypedDict):
 
 
 class SentryData(TypedDict):
-    dsn: str | None
-    environment: str | None
-    release: str | None
+    dsn: Optional[str]
+    environment: Optional[str]
+    release: Optional[str]
     sample_rate: float
     traces_sample_rate: float
     profiles_sample_rate: float
@@ -124,7 +127,7 @@ class SentryData(TypedDict):
     metrics: bool  # count calls, failures and durations, and send them
     user: list[str]
     ignore_errors: list[str]
-    integrations: str | list[str]
+    integrations: Union[str, list[str]]
     tags: dict[str, str]
     scrub: ScrubData | None
     context: list[ContextData]
@@ -132,7 +135,7 @@ class SentryData(TypedDict):
 
 
 class SpoolData(TypedDict):
-    directory: str | None
+    directory: Optional[str]
     max_size: int  # bytes
     max_age: float  # seconds
     max_files: int
@@ -146,10 +149,10 @@ class PlanData(TypedDict):
 
     path: str
     files: list[str]
-    environment: dict[str, str | None]  # every variable that was read, with the value it had
+    environment: dict[str, Optional[str]]  # every variable that was read, with the value it had
     sentry: SentryData
     spool: SpoolData
-    processes: dict[str, list[str]] | None  # patterns of programs: `only` these, `skip` those
+    processes: Optional[dict[str, list[str]]]  # patterns of programs: `only` these, `skip` those
     monitors: list[MonitorData]
     disabled: list[str]  # one line for each monitor that a Problem switched off
 
@@ -182,12 +185,12 @@ class Observation(NamedTuple):
     function: str  # dotted name of the function that was patched
     report: str  # one of REPORTS
     severity: str
-    message: str | None  # of a rule, placeholders still in it
-    exception: BaseException | None
-    traceback: TracebackType | None  # begins at the monitored function's own frame
-    frame: FrameType | None  # the caller of the monitored function
-    duration: float | None  # seconds; None where no clock was read (no threshold, no rule)
-    threshold: float | None  # the step of the ladder that was passed, in seconds
+    message: Optional[str]  # of a rule, placeholders still in it
+    exception: Optional[BaseException]
+    traceback: Optional[TracebackType]  # begins at the monitored function's own frame
+    frame: Optional[FrameType]  # the caller of the monitored function
+    duration: Optional[float]  # seconds; None where no clock was read (no threshold, no rule)
+    threshold: Optional[float]  # the step of the ladder that was passed, in seconds
     operations: Sequence[str]  # enclosing monitored operations, outermost first, this one last
     captured: Captured
     suppressed: int  # equal reports that limits dropped since the last one that passed

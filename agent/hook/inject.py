@@ -69,8 +69,8 @@ def inject(
     return _assemble(code, snippets, consts + own, stack, suspends)
 
 
-class _Snippets(NamedTuple):
-    constants: "tuple[str, ...]"  # what is appended to the function's own
+class _Snippets(NamedTuple):  # annotated with types, not with text: see model.py
+    constants: tuple[str, ...]  # what is appended to the function's own
     below: int  # how much lies on the bottom of the stack: the start, then the span
     reading: bytes
     prologue: bytes

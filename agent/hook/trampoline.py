@@ -12,7 +12,7 @@ is not callable, and costs nothing, because the condition is folded away.
 
 import sys
 from types import CodeType, FunctionType
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class Callback(partial):  # type: ignore[type-arg]
         return getattr, ("", "format")  # takes any arguments, looks at none of them, and needs nothing of ours
 
 
-class Features(NamedTuple):
+class Features(NamedTuple):  # annotated with types, not with text: see model.py
     """What a trampoline does besides calling the original."""
 
     threshold: bool = False  #: SLOW(start, result) when the call took longer than LIMIT
-    check: "tuple[int, ...] | None" = None  #: CHECK(result, start, *parameters at these positions) after a success
+    check: Optional[tuple[int, ...]] = None  #: CHECK(result, start, *parameters at these positions) after a success
     span: bool = False  #: ENTER() before, LEAVE(token, failed) after; functions and coroutine functions only
     wrap: bool = False  #: nothing of the above: the trampoline is `return WRAP(original, …arguments)`
     timed: bool = False  #: read the clock even without threshold or check, so that errors know their duration
@@ -149,8 +149,10 @@ def _compile(source: str) -> CodeType:
 
     Frames of a trampoline then show the target's own first line, and nothing is underlined in it.
     """
-    module: CodeType = compile(source, "<trampoline>", "exec", dont_inherit=True, optimize=0)
-    code = _code_in(_code_in(module))
+    # `compile` would first make the interpreter's types of syntax trees: two milliseconds and 300 kB in every process.
+    made: "dict[str, Any]" = {}
+    exec(source, made)  # noqa: S102  (the source is ours)
+    code = _code_in(made["outer"].__code__)
     size = len(code.co_code)
     if sys.version_info >= (3, 11):
         # Entries of at most 8 code units each: "no column information", line delta 0 (CPython, Objects/locations.md).

@@ -41,7 +41,8 @@ def compile_expression(data: ExpressionData) -> Callable[..., object]:
     parameters = ", ".join(writer.names.values())
     source = f"lambda {parameters}: {body}"
     try:
-        made = eval(compile(source, "<agent expression>", "eval"), writer.globals)  # noqa: S307
+        # Not `compile`, which first makes the types of syntax trees: see `hook.trampoline`.
+        made = eval(source, writer.globals)  # noqa: S307
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"the expression cannot be compiled: {error}") from None
     return made  # type: ignore[no-any-return]

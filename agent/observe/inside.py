@@ -4,18 +4,14 @@ Only slow calls write here, so that fast ones pay nothing: what was inside is to
 short list a thread; a call belongs to another where its path of operations goes on from the other's.
 """
 
-from __future__ import annotations
-
 from _thread import _local
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
 
 _MOST = 200
 
 
-class Slow(NamedTuple):
+class Slow(NamedTuple):  # annotated with types, not with text: see model.py
     path: tuple[str, ...]
     start: float  # in seconds of the probe's clock
     duration: float
@@ -29,7 +25,7 @@ class Share(NamedTuple):
 
 
 class _Seen(_local):
-    calls: list[Slow] | None = None
+    calls: Optional[list[Slow]] = None
 
 
 _seen = _Seen()
