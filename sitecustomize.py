@@ -10,21 +10,24 @@ def _load(package, name):
     import marshal
     from _frozen_importlib_external import MAGIC_NUMBER
 
-    source = os.path.join(package, "start.py")
+    source = package + "/start.py"
     status = os.stat(source)
     wanted = MAGIC_NUMBER + b"\0\0\0\0"
     for number in (int(status.st_mtime), status.st_size):
         wanted += (number & 0xFFFFFFFF).to_bytes(4, "little")
-    # Where no bytecode can be written beside the source, `bootstrap` keeps it in the user's own state folder.
+    # Where no bytecode can be written beside the source, `inforce` keeps it in the user's own state folder.
     state = os.environ.get("AGENT_STATE_DIR") or os.environ.get("HOME", "") + "/.local/state/erp-sentry-agent"
-    for folder in (os.path.join(package, "__pycache__"), os.path.join(state, "bytecode")):
+    for folder in (package + "/__pycache__", state + "/bytecode"):
         try:
             descriptor = os.open("%s/start.%s.pyc" % (folder, sys.implementation.cache_tag), os.O_RDONLY)
         except OSError:
             continue
-        with open(descriptor, "rb", 0) as stream:
+        try:
             found = os.fstat(descriptor)
-            data = stream.read() if found.st_uid in (status.st_uid, os.geteuid()) else b""
+            # At once, or not at all: then the import system does it.
+            data = os.read(descriptor, found.st_size) if found.st_uid in (status.st_uid, os.geteuid()) else b""
+        finally:
+            os.close(descriptor)
         if data[:16] == wanted:
             module = type(sys)(name)
             module.__package__, module.__file__ = "_erp_agent", source

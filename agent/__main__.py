@@ -8,7 +8,7 @@ def main() -> int:
     started = sys.modules.get("_erp_agent.bootstrap")
     if started is not None and started.current is not None:
         started.current.uninstall()
-    from agent.cli.main import main as run
+    from .cli.main import main as run
 
     return run(sys.argv[1:])
 

@@ -85,7 +85,7 @@ class MonitorData(TypedDict):
     owner: Optional[str]
     exception_text: bool  # whether what exceptions say of themselves may leave
     quiet_inside: list[str]  # names of monitors that speak for the calls inside theirs
-    unless: ExpressionData | None  # calls that are not reported
+    unless: Optional[ExpressionData]  # calls that are not reported
 
 
 class ContextData(TypedDict):
@@ -101,11 +101,11 @@ class ContextData(TypedDict):
 class CeleryData(TypedDict):
     """What is told of Celery beyond its monitors. Durations are seconds; None: not at all, or as Sentry has it."""
 
-    queue_wait: float | None
-    queues: dict[str, float | None]
+    queue_wait: Optional[float]
+    queues: dict[str, Optional[float]]
     check_ins: list[str]  # patterns of the names of beat's entries
-    margin: float | None
-    max_runtime: float | None
+    margin: Optional[float]
+    max_runtime: Optional[float]
 
 
 class ScrubData(TypedDict):
@@ -129,9 +129,9 @@ class SentryData(TypedDict):
     ignore_errors: list[str]
     integrations: Union[str, list[str]]
     tags: dict[str, str]
-    scrub: ScrubData | None
+    scrub: Optional[ScrubData]
     context: list[ContextData]
-    celery: CeleryData | None
+    celery: Optional[CeleryData]
 
 
 class SpoolData(TypedDict):
@@ -197,6 +197,17 @@ class Observation(NamedTuple):
     ended: float  # seconds since the epoch
     inside: Sequence[tuple[str, int, float, float]] = ()  # of a slow call: operation, times, seconds, share
     handled: bool = False  # the ERP has dealt with the exception, and reports it itself
+
+
+class Measured(NamedTuple):
+    """Calls of an operation in some time. Durations are in seconds, None where no call has ended."""
+
+    calls: int
+    failures: int
+    p50: Optional[float]
+    p95: Optional[float]
+    p99: Optional[float]
+    longest: Optional[float]  # no call took longer than this
 
 
 #: A Sentry event made of JSON values only, scrubbed: the only form in which anything leaves the calling thread.

@@ -20,8 +20,8 @@ SKIPPED = (
     "pyright", "basedpyright", "python-argcomplete-check-easy-install-script", "pydoc", "idle", "2to3",
 )  # fmt: skip
 
-#: Options of the interpreter that take the next argument with them.
-_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+#: Options of the interpreter that stand alone. Of the others, c, m, W and X take the rest of their word or the next.
+_SWITCHES = "bBdEhiIOPqRsStuvVx?"
 
 _CHILD_OF_MULTIPROCESSING = "--multiprocessing-fork"
 
@@ -43,30 +43,46 @@ def names(words: "Sequence[str]") -> "list[str]":
 
     manage.py, manage, "manage.py migrate"; for `python -m celery.bin -A erp` celery.bin and celery; -c for a command.
     """
-    at = 1
-    while at < len(words):
-        word = words[at]
-        if word == "-c" or (word.startswith("-") and not word.startswith("--") and word.endswith("c") and word != "-c"):
-            return ["-c"]
-        if word == "-m" or (word.startswith("-") and not word.startswith("--") and word.endswith("m")):
-            module = words[at + 1] if at + 1 < len(words) else ""
-            found = [module, module.partition(".")[0]]
-            return [*found, *_with_command(module, words[at + 2 : at + 3])]
-        if word in _WITH_VALUE:
-            at += 2
-            continue
-        if word == "-" or not word.startswith("-"):
-            break
-        at += 1
-    if at >= len(words):
-        return [os.path.basename(words[0])] if words and not _is_python(words[0]) else ["python"]
-    if not _is_python(words[0]):  # embedded, or frozen: the program itself
-        at = 0
-    name = os.path.basename(words[at]) or words[at]
+    if not words:
+        return ["python"]
+    option, rest = _program(words)
+    if option == "c":
+        return ["-c"]
+    if option == "m":
+        module = rest[0] if rest else ""
+        return [module, module.partition(".")[0], *_with_command(module, rest[1:2])]
+    if not rest:
+        return ["python"]
+    name = os.path.basename(rest[0]) or rest[0]
     short = name.rpartition(".")[0] if name.endswith((".py", ".exe", ".pyc", ".pyz")) else name
     if short == "__main__":
-        short = os.path.basename(os.path.dirname(words[at]))
-    return [*dict.fromkeys((name, short)), *_with_command(name, words[at + 1 : at + 2])]
+        short = os.path.basename(os.path.dirname(rest[0]))
+    return [*dict.fromkeys((name, short)), *_with_command(name, rest[1:2])]
+
+
+def module_of(words: "Sequence[str]") -> str:
+    """The module that `python -m` names, "" where the program is something else."""
+    option, rest = _program(words)
+    return rest[0] if option == "m" and rest else ""
+
+
+def _program(words: "Sequence[str]") -> "tuple[str, list[str]]":
+    """("c", "m" or "", the program and its arguments): past the interpreter's own options, which may be joined."""
+    if not _is_python(words[0]):  # embedded, or frozen: the program itself
+        return "", list(words)
+    at = 1
+    while at < len(words) and words[at].startswith("-") and words[at] != "-":
+        word = words[at]
+        at += 1
+        if word.startswith("--"):
+            at += word == "--check-hash-based-pycs"
+            continue
+        letters = word[1:].lstrip(_SWITCHES)
+        if letters[:1] in ("W", "X"):
+            at += len(letters) == 1  # its value is the next word
+        elif letters:
+            return letters[0], [*filter(None, [letters[1:]]), *words[at:]]
+    return "", list(words[at:])
 
 
 def title() -> str:

@@ -16,14 +16,12 @@ def engine() -> Engine | None:
     """None where the agent is off, or nothing is configured."""
     if instead is not None:
         return instead
-    start = sys.modules.get(__package__ + ".start")
-    if start is None:
-        return None
+    lookout = sys.modules.get(__package__ + ".lookout")
     bootstrap = sys.modules.get(__package__ + ".bootstrap")
     agent = bootstrap.current if bootstrap is not None else None
-    if agent is None:
+    if agent is None and lookout is not None:
         for finder in sys.meta_path:
-            if isinstance(finder, start.Lookout):
+            if isinstance(finder, lookout.Lookout):
                 finder.give_way()  # nothing that a monitor names was imported yet
                 from . import bootstrap as begun
 

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    #: (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…], early, processes)
+    #: (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…], early, processes,
+    #: is `__main__` named)
     Header = tuple[Any, ...]
     #: Where something lies in a plan file: its offset after the index, its size.
     Place = tuple[int, int]
+    #: (file, header, index as it was read, where what follows it begins, what tells the file from a later one)
+    Head = tuple[str, Header, bytes, int, tuple[int, ...]]
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of it all.
-FORMAT = b"erp-agent-plan-11"
+FORMAT = b"erp-agent-plan-12"
 
 _OFF = ("", "0", "false", "no", "off")
 
@@ -146,18 +149,20 @@ def listing(folder: str, suffix: str) -> "list[str]":
         return []
 
 
-def open_own(file: str) -> "int | None":
-    """A descriptor of a file that belongs to this user, that nobody else may write, and that is no link; or None."""
+def open_own(file: str) -> "tuple[int, tuple[int, ...]] | None":
+    """A descriptor of a file that belongs to this user, that nobody else may write, and that is no link; or None.
+
+    With it, what tells the file from a later one: its inode, size and time.
+    """
     try:
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         return None
-    if hasattr(os, "geteuid"):
-        status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            os.close(descriptor)
-            return None
-    return descriptor
+    status = os.fstat(descriptor)
+    if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
+        os.close(descriptor)
+        return None
+    return descriptor, (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def read(descriptor: int, size: int) -> bytes:
@@ -170,77 +175,16 @@ def read(descriptor: int, size: int) -> bytes:
     return data
 
 
-class PlanFile:
-    """A plan file whose header has been read. What follows the header is read when it is asked for."""
+def open_head(file: str, path: str) -> "Head | None":
+    """The head of the plan in `file` for the configuration `path`, fresh or not.
 
-    __slots__ = ("_at", "_identity", "_parts", "_raw", "_top", "file", "header")
-
-    def __init__(self, file: str, header: "Header", raw: bytes, at: int, identity: "tuple[int, ...]") -> None:
-        self.file = file
-        self.header = header
-        self._raw = raw
-        self._at = at
-        self._identity = identity
-        self._top: "Any" = None
-        self._parts: "dict[str, dict[str, Any]]" = {}
-
-    @property
-    def top(self) -> "tuple[dict[str, Place], frozenset[str], Place, Place]":
-        """({top-level package: its part}, packages with patterns, the settings, the sizes of the monitors)"""
-        if self._top is None:
-            self._top = marshal.loads(self._raw)  # noqa: S302  (the user's own file: the owner was checked)
-            self._raw = b""
-        top: "tuple[dict[str, Place], frozenset[str], Place, Place]" = self._top
-        return top
-
-    def part(self, root: str) -> "dict[str, list[Place]]":
-        """{module: its monitors' places} of one top-level package; patterns stand under "*"."""
-        part = self._parts.get(root)
-        if part is None:
-            place = self.top[0].get(root)
-            part = self._parts[root] = self.load(place) if place is not None else {}
-        return part
-
-    def __contains__(self, name: object) -> bool:
-        root = str(name).partition(".")[0]
-        if root not in self.top[0]:
-            return False
-        part = self.part(root)
-        return name in part or "*" in part
-
-    def load(self, place: "Place") -> "Any":
-        return marshal.loads(self.bytes_at(place))  # noqa: S302
-
-    def bytes_at(self, place: "Place") -> bytes:
-        """Raises Replaced where another process has written a newer plan since."""
-        descriptor = open_own(self.file)
-        if descriptor is None:
-            raise Replaced
-        try:
-            if _identity(descriptor) != self._identity:
-                raise Replaced
-            os.lseek(descriptor, self._at + place[0], os.SEEK_SET)
-            return read(descriptor, place[1])
-        finally:
-            os.close(descriptor)
-
-
-class Replaced(Exception):
-    """The plan file is not the one that was opened before."""
-
-
-def _identity(descriptor: int) -> "tuple[int, ...]":
-    status = os.fstat(descriptor)
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def open_plan(file: str, path: str) -> "PlanFile | None":
-    """The plan in `file` for the configuration `path`, fresh or not; None for one that is torn or of another making."""
-    descriptor = open_own(file)
-    if descriptor is None:
+    None for one that is torn or of another making. `plan.PlanFile` reads what follows.
+    """
+    opened = open_own(file)
+    if opened is None:
         return None
+    descriptor, identity = opened
     try:
-        identity = _identity(descriptor)
         data = os.read(descriptor, 16384)
         line, _, rest = data.partition(b"\n")
         words = line.split(b" ")
@@ -253,7 +197,7 @@ def open_plan(file: str, path: str) -> "PlanFile | None":
         at = len(line) + 1 + first + second
         if header[0] != path or identity[1] != at + int(words[4]):
             return None
-        return PlanFile(file, header, rest[first : first + second], at, identity)
+        return (file, header, rest[first : first + second], at, identity)
     except (ValueError, EOFError, TypeError, IndexError, OSError):
         return None
     finally:
@@ -289,59 +233,6 @@ def program() -> "list[str]":
     return ["__main__", *program_names(sys.argv[0] if sys.argv else "")]
 
 
-def _runs_others() -> bool:
-    """Is runpy imported to run files later on, as multiprocessing does, and not by Python itself to run the program?"""
-    return "__file__" in sys.modules["__main__"].__dict__ or sys.argv[:1] == ["-c"]
-
-
-class Lookout:
-    """Stands on `sys.meta_path` until a module that a monitor names is imported, and then gives way to the Finder.
-
-    The index is decoded with the first import of all: a process that imports nothing does not decode it.
-    """
-
-    def __init__(self, state: str, plan: PlanFile) -> None:
-        self.state = state
-        self.plan: "PlanFile | None" = plan
-        self._packages: "dict[str, Place] | None" = None
-
-    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
-        plan = self.plan
-        if plan is None:
-            return None
-        try:
-            finders = sys.meta_path
-            if finders[0] is not self and self in finders:
-                # Another finder has put itself in front: what it finds we would never see.
-                finders.insert(0, self)
-                del finders[finders.index(self, 1)]
-            if name not in HOOKS and not (name == "runpy" and _runs_others()):
-                packages = self._packages
-                if packages is None:
-                    packages = self._packages = plan.top[0]
-                try:
-                    if name.partition(".")[0] not in packages or name not in plan:
-                        return None
-                except Replaced:
-                    pass  # begin again with that one
-            finder = self.give_way()
-        except Exception:
-            from . import guard
-
-            guard.swallow("reading the plan")
-            return None
-        return finder.find_spec(name, path, target) if finder is not None else None
-
-    def give_way(self) -> "Any":
-        """Load the agent; answers its Finder, which now stands where this stood, or None."""
-        plan, self.plan = self.plan, None
-        if plan is None:
-            return None
-        from . import bootstrap
-
-        return bootstrap.begin(plan.header[0], self.state, instead_of=self)
-
-
 #: Module of a framework → the integration that wants to know of its import.
 HOOKS = {
     "django.core.handlers.base": "django",
@@ -354,17 +245,28 @@ HOOKS = {
     "celery.worker.request": "celery",
     "sentry_sdk.transport": "sentry_client",
 }
+FRAMEWORKS = ("django", "celery", "sentry_sdk")
 
 
 _started = False
 
 
-def start(_: str = "") -> None:
-    """Start the agent, if it is wanted here. What goes wrong is said on one line of stderr at most."""
+def start(here: str = "") -> None:
+    """Start the agent, if it is wanted here. What goes wrong is said on one line of stderr at most.
+
+    `here` is the folder on the path that sitecustomize.py lies in.
+    """
     global _started
     try:
-        if not _started and not is_on("AGENT_DISABLED"):
-            _started = True
+        if _started:
+            return
+        _started = True
+        stand_back(here)
+        if sys.argv[:1] == ["-m"]:  # `python -m agent`, perhaps
+            from . import command
+
+            command.make_way()
+        if not is_on("AGENT_DISABLED"):
             _start()
     except Exception:
         from . import guard
@@ -378,12 +280,11 @@ def _start() -> None:
     path = config_path(os.environ)
     state = state_folder(os.environ, path)
     if is_on("AGENT_DEBUG") or is_on("AGENT_STRICT"):
-        from . import bootstrap
+        from . import loud
 
-        bootstrap.begin_loudly(path, state)
+        loud.begin(path, state)
         return
-    lookout = look_out(path, state)
-    if lookout is None:
+    if not look_out(path, state):
         if not os.environ.get("AGENT_CONFIG") and not os.path.exists(path):
             return  # nothing was ever configured here: no reason to bother every Python of the machine
         from . import bootstrap
@@ -391,21 +292,91 @@ def _start() -> None:
         bootstrap.begin(path, state)
 
 
-def look_out(path: str, state: str) -> "Lookout | None":
-    """On `sys.meta_path`, where there is a fresh plan."""
-    plan = open_plan(plan_file(state), path)
-    if plan is None:
-        return None
-    if not unchanged(plan.header):
-        plan = open_plan(plan_file(state, variant=variant_of(plan.header)), path)
-        if plan is None or not unchanged(plan.header):
+def look_out(path: str, state: str) -> bool:
+    """Is there a fresh plan? Then a lookout for what it names is on `sys.meta_path`, or the agent is there already."""
+    head = open_head(plan_file(state), path)
+    if head is None:
+        return False
+    if not unchanged(head[1]):
+        head = open_head(plan_file(state, variant=variant_of(head[1])), path)
+        if head is None or not unchanged(head[1]):
+            return False
+    waiting: "Any" = None
+    fresh = head
+
+    def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        if name.startswith("_erp_agent"):
             return None
-    lookout = Lookout(state, plan)
-    sys.meta_path.insert(0, lookout)
+        try:
+            from . import lookout
+
+            instead = lookout.take_over(waiting, state, fresh)
+        except Exception:
+            step_aside(waiting, "beginning to look out")
+            return None
+        return instead.find_spec(name, path, target) if instead is not None else None
+
+    waiting = _until_the_first_import(find_spec=find_spec)
+    sys.meta_path.insert(0, waiting)
     # A module that is imported before the agent, or by it, is named; or the program, which no import tells of.
-    if plan.header[4] or any(name in plan for name in program()):
-        lookout.give_way()
-    return lookout
+    if head[1][4] or _names_the_program(head):
+        from . import lookout
+
+        early = lookout.take_over(waiting, state, fresh)
+        if early is not None:
+            early.give_way()
+    return True
+
+
+def _names_the_program(head: "Head") -> bool:
+    names = program()
+    if names == ["__main__"]:  # a command, say: whether that is named, the header tells without the index
+        return bool(head[1][6])
+    if not names:
+        return False
+    packages = marshal.loads(head[2])[0]  # noqa: S302  (the user's own file: the owner was checked)
+    if not any(name.partition(".")[0] in packages for name in names):
+        return False
+    from . import plan
+
+    found = plan.PlanFile(*head)
+    return any(name in found for name in names)
+
+
+def step_aside(finder: "Any", where: str) -> None:
+    """Our own files may be gone: removed, or exchanged for newer ones, while the process runs."""
+    if finder in sys.meta_path:
+        sys.meta_path.remove(finder)
+    try:
+        from . import guard
+    except ImportError:
+        return
+    guard.swallow(where)
+
+
+#: What stands in the import system until something is imported: a class of our own would have to be made, which costs
+#: as much as everything else that a process without imports pays for here.
+_until_the_first_import: "Any" = type(sys.implementation)
+
+
+def stand_back(here: str) -> None:
+    """Have the folder that is on the path hold our names only, and a package `agent` of the host's come before ours."""
+    theirs = sys.path_importer_cache.get(here)
+    if theirs is None:
+        return
+
+    def find_spec(name: str, target: "Any" = None) -> "Any":
+        finder: "Any" = theirs
+        try:
+            from . import lookout
+
+            finder = lookout.Folder(here, theirs)
+        except ImportError:
+            pass  # our files are gone
+        sys.path_importer_cache[here] = finder
+        return finder.find_spec(name, target)
+
+    sys.path_importer_cache[here] = _until_the_first_import(find_spec=find_spec)
 
 
 def run_shadowed(file: str) -> None:
@@ -440,8 +411,9 @@ _have_run: "set[str]" = set()
 
 
 def _may_hold_one(entry: str) -> bool:
-    name = os.path.join(entry, "sitecustomize")
-    if os.path.exists(name + ".py") or os.path.exists(name) or os.path.exists(name + ".pyc"):
+    name = (entry or os.curdir) + "/sitecustomize"
+    here = os.access
+    if here(name + ".py", os.F_OK) or here(name, os.F_OK) or here(name + ".pyc", os.F_OK):
         return True
     # A zip file, say: only a search can tell.
-    return not os.path.isdir(entry or os.curdir) and os.path.exists(entry)
+    return here(entry or os.curdir, os.F_OK) and not os.path.isdir(entry or os.curdir)

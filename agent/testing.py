@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from . import api, bootstrap, decorate, running
-from .config import cache
+from .config import cache, store
 from .engine import Engine
 from .errors import ConfigError
 from .health import Health
@@ -112,7 +112,7 @@ def _agent(config: str | None, reported: Reported) -> tuple[bootstrap.Agent, Eng
     for monitor in plan["monitors"]:
         monitor["rate_limit"], monitor["sample"] = None, 1.0
     plan["sentry"]["dsn"], plan["sentry"]["sample_rate"] = None, 1.0
-    index = cast("cache.Index", cache.decode(cache.encode(plan, []), plan["path"]))
+    index = cast("cache.Index", cache.decode(store.encode(plan, []), plan["path"]))
     agent = bootstrap.Agent(index, "")
     engine = agent._engine = Engine(index, "")
     engine.health = _Counting(reported)

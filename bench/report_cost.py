@@ -58,7 +58,7 @@ def caught(call, *arguments):
 def agents(folder):
     from support import monitor
 
-    from agent.config import cache
+    from agent.config import cache, store
     from agent.engine import Engine
     from agent.hook.apply import Applier
 
@@ -80,7 +80,7 @@ def agents(folder):
              "durable": False}  # fmt: skip
     plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
             "processes": None, "monitors": monitors, "disabled": []}  # fmt: skip
-    engine = Engine(cache.decode(cache.encode(plan, []), plan["path"]), folder)
+    engine = Engine(cache.decode(store.encode(plan, []), plan["path"]), folder)
     Applier(lambda _: monitors, engine._bind, lambda *_: None).imported("bench_shop", module)
     return module, plain
 

@@ -13,9 +13,10 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 #: Imports point one way: a part may import parts of its own rank or below, never above.
 RANK = {
     "model": 0, "errors": 0,
-    "start": 0, "version": 0, "private": 0, "wildcards": 0, "programs": 0, "old": 0, "guard": 1, "health": 1,
+    "start": 0, "plan": 0, "lookout": 1, "version": 0, "private": 0, "wildcards": 0, "programs": 0, "old": 0,
+    "command": 1, "guard": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
-    "integrations": 5, "engine": 6, "bootstrap": 7,
+    "integrations": 5, "engine": 6, "inforce": 6, "bootstrap": 7, "loud": 8,
     "running": 8, "api": 9, "decorate": 9, "testing": 9,
     "cli": 8, "__main__": 9, "__init__": 0, "packs": 0,
 }  # fmt: skip
@@ -24,6 +25,10 @@ RANK = {
 EXCEPTIONS = {
     ("start", "bootstrap"): "what every process loads calls what few do, when it comes to that",
     ("start", "guard"): "the same",
+    ("start", "loud"): "the same",
+    ("start", "command"): "the same",
+    ("start", "lookout"): "the same",
+    ("lookout", "bootstrap"): "the same",
     ("integrations", "engine"): "for its type only",
     ("integrations", "bootstrap"): "sentry_test asks for the agent of this process",
     ("integrations", "cli"): "sentry_test is `python -m agent test` under another name",
@@ -120,7 +125,13 @@ def test_start_up_files_import_next_to_nothing():
         "guard.py",
         "programs.py",
         "private.py",
+        "plan.py",
+        "lookout.py",
+        "command.py",
+        "inforce.py",
+        "loud.py",
         "config/cache.py",
+        "config/store.py",
         "config/child.py",
         "hook/finder.py",
         "__init__.py",
@@ -137,6 +148,9 @@ def test_start_up_files_import_next_to_nothing():
             ".version",
             ".programs",
             ".private",
+            ".plan",
+            ".inforce",
+            ".bootstrap",
         }, (name, names)
 
 

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import start
-from ..bootstrap import last_good_for
 from ..config import cache
 from ..errors import AgentError
 from ..health import alive
+from ..inforce import last_good_for
 from . import here
 from .terminal import console, show_table, shown_path, styled, table
 

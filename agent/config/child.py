@@ -145,13 +145,13 @@ def main(path: str, descriptor: int) -> None:
 
 def _answer(path: str) -> "bytes | str":
     from ..errors import ConfigError
-    from . import cache
+    from . import store
     from .load import examine
 
     try:
         loaded = examine(path, os.environ)
     except ConfigError as error:  # a library is missing: until something is installed, no process need try again
-        return cache.encode_bad(path, [path, *cache.package_folders()], {}, [str(error)])
+        return store.encode_bad(path, [path, *store.package_folders()], {}, [str(error)])
     except Exception as error:
         return f"{path}: {type(error).__name__}: {error}"
     lines = [
@@ -162,8 +162,8 @@ def _answer(path: str) -> "bytes | str":
     folders = _include_folders(loaded)
     if loaded.plan is None:
         files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
-        return cache.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders)
-    return cache.encode(loaded.plan, lines, folders)
+        return store.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders)
+    return store.encode(loaded.plan, lines, folders)
 
 
 def _include_folders(loaded: "Examined") -> "list[tuple[str, str]]":

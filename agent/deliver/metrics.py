@@ -19,8 +19,8 @@ from . import wire
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..model import Json, SentryData
-    from ..observe.tally import Measured, Tally
+    from ..model import Json, Measured, SentryData
+    from ..observe.tally import Tally
 
 _CONTENT = "application/vnd.sentry.items.trace-metric+json"
 _MOST = 1000  # items in one envelope

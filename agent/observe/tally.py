@@ -14,7 +14,9 @@ from __future__ import annotations
 import sys
 import time
 from _collections import _count_elements  # type: ignore[import-not-found]
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from ..model import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,17 +37,6 @@ bits: Callable[[int], int] = int.bit_length
 whole: Callable[[float], int] = float.__trunc__
 #: `add(dictionary, items)`: one more of each item, in one step everywhere.
 add: Callable[[Any, Any], None] = _count_elements
-
-
-class Measured(NamedTuple):
-    """Calls of an operation in some time. Durations are in seconds, None where no call has ended."""
-
-    calls: int
-    failures: int
-    p50: float | None
-    p95: float | None
-    p99: float | None
-    longest: float | None  # no call took longer than this
 
 
 class Tally:

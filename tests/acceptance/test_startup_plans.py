@@ -9,8 +9,8 @@ import time
 import pytest
 from acceptance.host import ROOT, Host, other_pythons
 
-from agent import bootstrap, start
-from agent.config import cache
+from agent import inforce, start
+from agent.config import cache, store
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
 MAIN = "import shop\ntry: shop.f(9)\nexcept ValueError: print('as always')\n"
@@ -55,7 +55,7 @@ def test_the_last_good_plan_counts_for_a_bounded_time(shop):
     assert len(shop.events()) == 3
     (file,) = stored(shop, "rejected")
     bad = cache.decode(file.read_bytes(), str(shop.config))
-    file.write_bytes(cache.bad_bytes(bad.header, bad.problems, time.time() - 25 * 3600))
+    file.write_bytes(store.bad_bytes(bad.header, bad.problems, time.time() - 25 * 3600))
     assert "nothing is monitored" in runs(shop)
     assert "the last good plan is" in runs(shop, AGENT_LAST_GOOD="2d")
     assert "no longer in force" in str(shop.status())
@@ -76,7 +76,7 @@ def test_the_last_good_plan_counts_for_a_bounded_time(shop):
      ("soon", 86400), ("nan", 0)],
 )  # fmt: skip
 def test_durations_of_agent_last_good(text, seconds, capsys):
-    assert bootstrap.last_good_for(text) == seconds
+    assert inforce.last_good_for(text) == seconds
     assert ("24h" in capsys.readouterr().err) == (text == "soon")
 
 
@@ -112,7 +112,7 @@ def test_a_compiler_that_fails_is_not_tried_again_at_once(shop, tmp_path, python
     assert not compiles(shop, AGENT_PYTHON=python)
     (file,) = stored(shop, "rejected")
     bad = cache.decode(file.read_bytes(), str(shop.config))
-    file.write_bytes(cache.bad_bytes(bad.header, bad.problems, bad.since, time.time() - 1))
+    file.write_bytes(store.bad_bytes(bad.header, bad.problems, bad.since, time.time() - 1))
     assert compiles(shop, AGENT_PYTHON=python)
     assert compiles(shop), "another interpreter is another try"
     assert runs(shop) == ""

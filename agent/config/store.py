@@ -1,0 +1,210 @@
+"""Writes what `cache` reads: the bytes of a plan, or of a configuration that gives none, and the files for them."""
+
+import marshal
+import os
+import sys
+
+from .. import private, start
+from ..plan import open_plan
+from . import cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ..model import PlanData
+    from ..start import Place
+
+#: Modules of the standard library that nothing imports before a program does, the agent neither.
+_LATE = {"sqlite3"}
+
+#: Modules that may be there before the agent is: their monitors are applied at once.
+_EARLY = (
+    "_frozen_importlib",
+    "builtins",
+    "marshal",
+    "posix",
+    "nt",
+    "time",
+    "zipimport",
+    "sitecustomize",
+    "usercustomize",
+)
+
+#: Plans for other values of the environment variables, beside the first.
+_MOST_VARIANTS = 8
+
+
+def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str, str]]" = ()) -> bytes:
+    """The bytes to store for `plan`; runs where yaml and jsonschema may be imported.
+
+    `folders` holds (folder, end of the names) where a new file would be included.
+    """
+    body = bytearray()
+    sizes: "list[int]" = []
+    parts: "dict[str, dict[str, list[Place]]]" = {}
+    patterns: "set[str]" = set()
+    for monitor in plan["monitors"]:
+        data = marshal.dumps(_plain(monitor))
+        place = (len(body), len(data))
+        body += data
+        sizes.append(len(data))
+        for target in monitor["targets"]:
+            path = target["module"] or target["path"]
+            root = path.partition(".")[0]
+            if target["pattern"]:
+                patterns.add(root)
+                names = ["*"]
+            elif target["module"] is not None:
+                names = [path]
+            else:
+                words = path.split(".")
+                names = [".".join(words[:end]) for end in range(1, len(words))]
+            for name in names:
+                places = parts.setdefault(root, {}).setdefault(name, [])
+                if not places or places[-1] != place:
+                    places.append(place)
+    top = {root: _append(body, part) for root, part in parts.items()}
+    packages = _packages(plan)
+    more: "Any" = plan.get("folders", ())
+    settings = _append(body, (_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages))
+    table = _append(body, sizes)
+    first = _first_modules()
+    early = any(name in first for part in parts.values() for name in part) or not first.isdisjoint(patterns)
+    header = (
+        plan["path"],
+        [(name, start.stamp(name)) for name in [*plan["files"], *package_folders()]],
+        list(plan["environment"].items()),
+        watch([*folders, *[(name, "") for name in more]]),
+        early,
+        _plain(plan.get("processes")),
+        "__main__" in parts,
+    )
+    return _join(header, (top, frozenset(patterns), settings, table), bytes(body))
+
+
+def encode_bad(
+    path: str,
+    files: "Sequence[str]",
+    environment: "dict[str, str | None]",
+    problems: "list[str]",
+    folders: "Sequence[tuple[str, str]]" = (),
+    since: float = 0.0,
+    until: "float | None" = None,
+) -> bytes:
+    """The bytes to store for a configuration that gives no plan, so that no process tries it again until it changes."""
+    watched = [(name, start.stamp(name)) for name in files]
+    return bad_bytes(
+        (path, watched, list(environment.items()), watch(folders), False, None, False), problems, since, until
+    )
+
+
+def bad_bytes(header: "start.Header", problems: "list[str]", since: float, until: "float | None" = None) -> bytes:
+    body = bytearray()
+    settings = _append(body, (problems, since, until))
+    return _join(header, ({}, frozenset(), settings, None), bytes(body))
+
+
+def watch(folders: "Sequence[tuple[str, str]]") -> "list[tuple[str, Any, list[str], str]]":
+    return [(name, start.stamp(name), start.listing(name, suffix), suffix) for name, suffix in folders]
+
+
+def _append(body: bytearray, value: "Any") -> "Place":
+    data = marshal.dumps(value)
+    body += data
+    return (len(body) - len(data), len(data))
+
+
+def _join(header: "tuple[Any, ...]", index: "Any", body: bytes) -> bytes:
+    first, second = marshal.dumps(header), marshal.dumps(index)
+    line = b"%s %d.%d %d %d %d\n" % (start.FORMAT, *sys.version_info[:2], len(first), len(second), len(body))
+    return line + first + second + body
+
+
+def _packages(plan: "PlanData") -> "list[str]":
+    """The top-level packages that the user's own monitors name: the ERP's, wherever they are installed.
+
+    A framework is not the ERP, also where a monitor of the user's watches a function of it.
+    """
+    own = {
+        target["path"].partition(".")[0]
+        for monitor in plan["monitors"]
+        if not monitor["where"].startswith("packs/")
+        for target in monitor["targets"]
+    }
+    return sorted(own - {name.partition(".")[0] for name in start.HOOKS})
+
+
+def _first_modules() -> "set[str]":
+    """What an interpreter has imported when the agent starts, `.pth` files of the environment included.
+
+    This runs in a process of the same environment, a moment after that: what it has imported since does no harm.
+    """
+    return {*_EARLY, *sys.modules, *(set(getattr(sys, "stdlib_module_names", ())) - _LATE)}
+
+
+def package_folders() -> "list[str]":
+    """Where packages are installed: an installation changes the folder, and with it what `requires` finds."""
+    return [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]
+
+
+def _plain(value: "Any") -> "Any":
+    """Exact builtin types, which are all that marshal takes."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------- on disk
+
+
+def store(state: str, decoded: "cache.Index | cache.Bad", data: bytes) -> None:
+    """Keep what a configuration gave. Raises OSError."""
+    rejected = start.plan_file(state, "rejected")
+    if isinstance(decoded, cache.Bad):
+        write(rejected, data)
+        return
+    first = open_plan(start.plan_file(state), decoded.path)
+    if (
+        first is not None
+        and start.unchanged(first.header, environment=False)
+        and not start.unchanged(first.header)
+        and [name for name, _ in first.header[2]] == [name for name, _ in decoded.header[2]]
+    ):
+        write(start.plan_file(state, variant=start.variant_of(decoded.header)), data)
+        _prune(state)
+    else:
+        write(start.plan_file(state), data)
+    try:
+        os.unlink(rejected)
+    except OSError:
+        pass
+
+
+def _prune(state: str) -> None:
+    begin = os.path.basename(start.plan_file(state))[: -len(".bin")] + "-"
+    names = [os.path.join(state, name) for name in os.listdir(state) if name.startswith(begin)]
+    names.sort(key=lambda name: (start.stamp(name) or (0,))[0])
+    for name in names[:-_MOST_VARIANTS]:
+        try:
+            os.unlink(name)
+        except OSError:
+            continue
+
+
+def write(file: str, data: bytes) -> None:
+    """Store `data` beside `file` and rename it there. Raises OSError."""
+    private.make(os.path.dirname(file))
+    beside = f"{file}.{os.getpid()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(beside, flags, 0o600)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+        os.replace(beside, file)
+    except OSError:
+        os.unlink(beside)
+        raise

@@ -1,0 +1,142 @@
+"""What stands in the import system once something is imported, in a process that imports nothing that is monitored.
+
+On `sys.meta_path` a Lookout, which waits for a module that a monitor names. In `sys.path_importer_cache` a Folder, for
+the one that is on PYTHONPATH: in it a host finds what is ours, and none of what lies beside it.
+"""
+
+import marshal
+import os
+import sys
+
+from . import start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def take_over(waiting: "Any", state: str, head: "start.Head") -> "Lookout | None":
+    """Put a Lookout where `waiting` stood on `sys.meta_path`; None where it does not stand there any more."""
+    finders = sys.meta_path
+    if waiting not in finders:
+        return None
+    made = finders[finders.index(waiting)] = Lookout(state, head)
+    return made
+
+
+class Lookout:
+    """Stands on `sys.meta_path` until a module that a monitor names is imported, and then gives way to the Finder.
+
+    The index is decoded with the first import of all: a process that imports nothing does not decode it.
+    """
+
+    def __init__(self, state: str, head: "start.Head") -> None:
+        self.state = state
+        self.head: "start.Head | None" = head
+        self._packages: "dict[str, start.Place] | None" = None
+        self._plan: "Any" = None
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        try:
+            if sys.meta_path[0] is not self:
+                self._to_the_front()
+            packages = self.packages()
+            root = name.partition(".")[0]
+            if root in packages:
+                if name not in start.HOOKS and not self._names(name) and not _runs_files(name):
+                    return None
+            elif (root not in start.FRAMEWORKS or name not in start.HOOKS) and not _runs_files(name):
+                return None
+            finder = self.give_way()
+        except Exception:
+            start.step_aside(self, "reading the plan")
+            return None
+        return finder.find_spec(name, path, target) if finder is not None else None
+
+    def packages(self) -> "dict[str, start.Place]":
+        """The top-level packages in which monitors name modules, and where the plan says which."""
+        packages = self._packages
+        if packages is None and self.head is not None:
+            packages = self._packages = marshal.loads(self.head[2])[0]  # noqa: S302  (the user's own file)
+        return packages or {}
+
+    def _names(self, name: str) -> bool:
+        from . import plan
+
+        if self._plan is None and self.head is not None:
+            self._plan = plan.PlanFile(*self.head)
+        try:
+            return name in self._plan
+        except plan.Replaced:
+            return True  # begin again with that one
+
+    def _to_the_front(self) -> None:
+        """Another finder has put itself in front: what it finds we would never see."""
+        finders = sys.meta_path
+        if self in finders:
+            finders.insert(0, self)
+            del finders[finders.index(self, 1)]
+
+    def give_way(self) -> "Any":
+        """Load the agent; answers its Finder, which now stands where this stood, or None."""
+        head, self.head = self.head, None
+        if head is None:
+            return None
+        from . import bootstrap
+
+        return bootstrap.begin(head[1][0], self.state, instead_of=self)
+
+
+def _runs_files(name: str) -> bool:
+    """Is runpy imported to run files later on, as multiprocessing does, and not by Python itself to run the program?"""
+    return name == "runpy" and ("__file__" in sys.modules["__main__"].__dict__ or sys.argv[:1] == ["-c"])
+
+
+#: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.
+_OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests",
+                   "LICENSE", "Makefile", "build", "dist"))  # fmt: skip
+
+
+class Folder:
+    """Stands in `sys.path_importer_cache` for the finder that the import system made, and asks it for what is ours."""
+
+    def __init__(self, path: str, finder: "Any") -> None:
+        self.path = path
+        self._finder = finder
+        self._only_ours = _only_ours(path)
+
+    def find_spec(self, name: str, target: "Any" = None) -> "Any":
+        if name == "agent":
+            if self._is_the_hosts(name):
+                return None
+        elif self._only_ours and name != "sitecustomize":
+            return None
+        return self._finder.find_spec(name, target)
+
+    def _is_the_hosts(self, name: str) -> bool:
+        from _frozen_importlib_external import PathFinder
+
+        try:
+            spec = PathFinder.find_spec(name, [entry for entry in sys.path if entry != self.path])
+            if spec is None or spec.origin is not None:
+                return spec is not None
+            # A folder without an __init__.py is a package, too, if there is anything in it.
+            return any(start.listing(folder, ".py") for folder in spec.submodule_search_locations or ())
+        except Exception:
+            return False
+
+    def invalidate_caches(self) -> None:
+        self._only_ours = _only_ours(self.path)
+        self._finder.invalidate_caches()
+
+
+def _only_ours(folder: str) -> bool:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    for name in names:
+        stem, dot, ending = name.partition(".")
+        if (not dot or ending in ("py", "pyc", "so", "pyd")) and stem not in _OURS:
+            return False
+    return True
