@@ -68,7 +68,7 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
         try:
             module, attribute = _INTEGRATIONS[framework]
             __import__(module)
-            integrations[framework] = _integration(getattr(sys.modules[module], attribute), framework)
+            integrations[framework] = _integration(getattr(sys.modules[module], attribute), framework, sentry)
         finally:
             _under_way.discard(framework)
     everything = [*integrations.values(), *_threads(sentry), *_logging(sentry)]
@@ -108,14 +108,18 @@ def _logging(sentry: SentryData) -> list[Any]:
     return [getattr(sys.modules[module], attribute)(event_level=None)]
 
 
-#: What the SDK's integrations do only when told to.
-_WANTED = {"django": ("middleware_spans", "cache_spans")}
+#: The kinds of spans that can be had, or left out: each costs every request something, sampled or not.
+_SPANS = {"django": ("middleware_spans", "cache_spans", "signals_spans")}
 
 
-def _integration(cls: Any, framework: str) -> Any:
-    """An integration that makes spans of all that it can; an older version's knows less."""
+def _integration(cls: Any, framework: str, sentry: SentryData) -> Any:
+    """An integration that makes spans of all that it can, or of nothing where nothing is traced.
+
+    An older version's knows fewer kinds of them.
+    """
     known = cls.__init__.__code__.co_varnames
-    return cls(**{name: True for name in _WANTED.get(framework, ()) if name in known})
+    traced = sentry["traces_sample_rate"] > 0
+    return cls(**{name: traced for name in _SPANS.get(framework, ()) if name in known})
 
 
 def _being_imported(module: str) -> bool:

@@ -156,3 +156,18 @@ def bound():
     assert tree(threaded) == inside
     assert tree(pooled) == inside
     assert tree(gathered) == [(1, "erp.process", "aorder")] * 2 + inside
+
+
+DJANGO = """
+from django.conf import settings
+settings.configure()
+import django.core.handlers.wsgi, sentry_sdk
+from sentry_sdk.integrations.django import DjangoIntegration
+print(sentry_sdk.get_client().get_integration(DjangoIntegration).signals_spans)
+"""
+
+
+@pytest.mark.parametrize(("rate", "spans"), [("0.0", "False"), ("0.1", "True")])
+def test_signals_of_django_are_spans_only_where_something_is_traced(host, rate, spans):
+    pytest.importorskip("django")
+    assert sent(host, DJANGO, rate)[0].stdout.strip() == spans
