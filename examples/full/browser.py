@@ -55,6 +55,10 @@ class Browser:
         self._token = token
         self._cookies: dict[str, str] = {}
 
+    @property
+    def cookies(self) -> str:
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
     def get(self, path: str, what: str) -> Answer:
         return self._follow(self._send("GET", path, what))
 
@@ -86,7 +90,7 @@ class Browser:
     ) -> Answer:
         headers = {}
         if self._cookies:
-            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            headers["Cookie"] = self.cookies
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if kind:
