@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from full import compare, load, people, screen
 from full.parts import Missing, Parts
 from full.process import Failed
-from full.stack import ERP, ROOT, Stack
+from full.stack import ROOT, Stack
 
 #: A day of the ERP's schedule lasts so many seconds here: invoicing comes once in it, replenishment four times.
 DAY = 10
@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30, help="how long people work (default: 30)")
     parser.add_argument("--salespeople", type=int, default=12, help="0 to 12 (default: 12); others work as well")
     parser.add_argument("--think", type=float, default=0.3, help="seconds between two acts of one person, on average")
+    parser.add_argument("--stay", action="store_true", help="go on until Ctrl-C after that, to look at the ERP's pages")
     parser.add_argument(
         "--compare", action="store_true", help="instead: the same work with and without the agent, and what differs"
     )
@@ -53,8 +54,7 @@ def main() -> int:
 
 
 def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
-    state = os.path.join(home, "agent")
-    agent = {"PYTHONPATH": ROOT, "AGENT_STATE_DIR": state}
+    agent = {"PYTHONPATH": ROOT, "AGENT_STATE_DIR": os.path.join(home, "agent")}
     screen.say("The ERP on production parts:   gunicorn, a Celery worker, Celery beat   with PYTHONPATH=.")
     steps = screen.Steps()
     settings = {"ERP_DAY_SECONDS": str(DAY), "ERP_CLOSED_PERIODS": "2026-03"}
@@ -76,9 +76,20 @@ def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
         print()
         screen.table_of(figures)
         stack.wait_for_tasks()
+        if arguments.stay:
+            _what_was_caught(stack, home)
+            screen.say(
+                f"The ERP is at http://127.0.0.1:{stack.port}: sign in as anna, bo, carla or admin, password granskog-NAME-7"
+            )
+            print("Ctrl-C stops it.", flush=True)
+            signal.pause()
+    _what_was_caught(stack, home)
+    return 0
 
+
+def _what_was_caught(stack: Stack, home: str) -> None:
     command = [sys.executable, "-m", "agent"]
-    environment = {**stack.environment, **agent}
+    environment = {**stack.environment, **stack.variables}
     for operation in ("invoice_order", "orders.margin"):  # a task's, if the schedule has come to it
         one = ["events", "show", "last", "--operation", operation]
         shown = subprocess.run([*command, *one], env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
@@ -88,10 +99,8 @@ def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
             break
     screen.say("What was caught, grouped as Sentry would group it:   python -m agent events")
     subprocess.run([*command, "events"], env=environment, cwd=ROOT, check=False)
-    place = os.path.relpath(home)
-    prefix = f"AGENT_STATE_DIR={os.path.join(place, 'agent')} python -m agent"
-    screen.say(f"Look around:   {prefix} events   ·   {prefix} status --all   ·   logs in {place}")
-    return 0
+    prefix = f"AGENT_STATE_DIR={os.path.relpath(environment['AGENT_STATE_DIR'])} python -m agent"
+    screen.say(f"Look around:   {prefix} events   ·   {prefix} status --all   ·   logs in {os.path.relpath(home)}")
 
 
 def _compare(parts: Parts, home: str, arguments: argparse.Namespace) -> int:

@@ -51,7 +51,7 @@ class Progress:
         failed = sum(count for status, count in self._figures.summary().statuses.items() if status >= 500)
         return (
             f"{bar} {passed:3.0f} of {self._seconds:.0f} s   {now.rate:5.0f} requests/s   "
-            f"median {_ms(now.median)}   p99 {_ms(now.p99)}   {failed} server errors"
+            f"median {_ms(now.median)}   p99 {_ms(now.p99)}   {failed} server error{'' if failed == 1 else 's'}"
         )
 
 
@@ -59,11 +59,11 @@ def table_of(figures: Figures) -> None:
     """What people did, how often, how long it took, and what was answered."""
     found = figures.by_what()
     total = figures.summary()
-    rows = [(what, *_cells(summary)) for what, summary in found[:_ROWS]]
-    if found[_ROWS:]:
-        rows.append(
-            (f"… {len(found) - _ROWS} other things", f"{sum(each.times for _, each in found[_ROWS:]):,}", "", "", "")
-        )
+    shown = found if len(found) <= _ROWS + 1 else found[:_ROWS]
+    rest = found[len(shown) :]
+    rows = [(what, *_cells(summary)) for what, summary in shown]
+    if rest:
+        rows.append((f"… {len(rest)} other things", f"{sum(each.times for _, each in rest):,}", "", "", ""))
     rows.append(("all", *_cells(total)))
     heads = ("WHAT PEOPLE DID", "TIMES", "MEDIAN", "P99", "ANSWERS")
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
