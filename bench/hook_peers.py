@@ -4,6 +4,7 @@ Each way is a function that answers `apply(module, names)`; it raises ImportErro
 What a call has to be inside (a transaction, a timeline), a way puts into `module.around`.
 """
 
+import functools
 import logging
 import os
 import time
@@ -124,14 +125,21 @@ def with_logfire():
     return decorated(logfire.instrument("call", extract_args=False))
 
 
-def with_elastic():
+@functools.cache
+def elastic_client():
     import elasticapm
 
     # Without the limit of 500 spans, after which it measures how a span is left out.
-    client = elasticapm.Client(
+    return elasticapm.Client(
         service_name="bench", disable_send=True, transaction_max_spans=10**9, instrument=False, metrics_interval="0s",
         central_config=False, cloud_provider="none", span_compression_enabled=False,
     )  # fmt: skip
+
+
+def with_elastic():
+    import elasticapm
+
+    client = elastic_client()
 
     class Transaction:
         def __enter__(self):

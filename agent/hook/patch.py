@@ -254,15 +254,26 @@ class Placed:
 
 
 def stand_in(raw: "Any", name: str, qualname: str, module: str) -> FunctionType:
-    """A plain Python function that calls `raw`, so that it can be patched like any other."""
+    """A plain Python function that calls `raw`, so that it can be patched like any other.
+
+    What `raw` answers may have yet to run, where Cython made it of a generator or coroutine function: then this is one.
+    """
 
     def call(*args: "Any", **kwargs: "Any") -> "Any":
         return raw(*args, **kwargs)
 
-    code = call.__code__.replace(co_name=name)
+    def generate(*args: "Any", **kwargs: "Any") -> "Any":
+        return (yield from raw(*args, **kwargs))
+
+    async def wait(*args: "Any", **kwargs: "Any") -> "Any":
+        return await raw(*args, **kwargs)
+
+    flags = getattr(getattr(raw, "__code__", None), "co_flags", 0)
+    chosen: "Any" = wait if flags & 0x80 else generate if flags & 0x20 else call  # CO_COROUTINE, CO_GENERATOR
+    code = chosen.__code__.replace(co_name=name)
     if sys.version_info >= (3, 11):
         code = code.replace(co_qualname=qualname)
-    function = FunctionType(code, call.__globals__, name, None, call.__closure__)
+    function = FunctionType(code, chosen.__globals__, name, None, chosen.__closure__)
     function.__qualname__ = qualname
     function.__module__ = module
     function.__doc__ = getattr(raw, "__doc__", None)

@@ -189,6 +189,25 @@ def test_compiled_functions_stand_in_their_place_or_are_refused():
     assert shop.hypot is math.hypot
 
 
+def test_what_cython_made_of_generators_and_coroutines_is_one_where_it_stands():
+    """Its functions have code with flags, though none that could be exchanged; the real one: test_cython_compat.py."""
+    shop = module(
+        "class cython_function_or_method:\n"
+        " def __init__(self, f): self._f, self.__code__, self.__module__ = f, f.__code__, 'shop'\n"
+        " def __call__(self, *a): return self._f(*a)\n"
+        "@cython_function_or_method\ndef numbers(n):\n got = yield n\n if got: raise ValueError(got)\n return 'end'\n"
+        "@cython_function_or_method\nasync def later(n): raise ValueError(n)\n"
+    )
+    watch = Watch(monitor("shop.numbers", operation="numbers"), monitor("shop.later", operation="later")).apply(shop)
+    assert [line[0] for line in watch.records] == ["patched", "patched"]
+    assert list(shop.numbers(1)) == [1]
+    generator = shop.numbers(2)
+    next(generator)
+    fails(generator.send, 3)
+    fails(asyncio.run, shop.later(4))
+    assert [item.operation for item in watch.observed] == ["numbers", "later"]
+
+
 def test_a_partial_is_monitored_without_its_function():
     shop = module("import functools\ndef f(x): raise ValueError(x)\np = functools.partial(f, 1)\n")
     watch = Watch(monitor("shop.p")).apply(shop)
