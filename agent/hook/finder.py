@@ -54,11 +54,12 @@ class Finder:
                 finders.insert(0, self)
                 del finders[finders.index(self, 1)]
                 self._late.update(self._escaped())
-            if self._late:
+            if self._late or self.waits:
                 self._catch_up()
-            if self.waits and self.on_wait is not None:
-                self.on_wait()
-            wanted = self._wants(name)
+            # As in `_wants`; every import comes past here.
+            wanted = name in self.wanted or self.every_module
+            if not wanted and self.roots:
+                wanted = name.partition(".")[0] in self.roots
             if not wanted and self.follower is None:
                 return None
             for finder in finders:
@@ -84,6 +85,8 @@ class Finder:
         return [name for name in list(sys.modules) if name not in self._seen and self._wants(name)]
 
     def _catch_up(self) -> None:
+        if self.waits and self.on_wait is not None:
+            self.on_wait()
         for name in list(self._late):
             module = sys.modules.get(name)
             spec = getattr(module, "__spec__", None)
@@ -107,13 +110,10 @@ class Finder:
         if fresh:
             # These are made anew for each spec, so that one instance can carry the change and lose it again: the
             # module's loader is then the very object, of the very type, that it would have been.
-            try:
-                loader.exec_module = _Exec(self, loader, wanted, follower)  # type: ignore[union-attr, method-assign]
-                if wanted and self.may_be_run():
-                    loader.get_code = _GetCode(self, loader, spec)  # type: ignore[union-attr]
-            except AttributeError:
-                pass
-            else:
+            methods: "dict[str, Any]" = {"exec_module": _Exec(self, loader, wanted, follower)}
+            if wanted and self.may_be_run():
+                methods["get_code"] = _GetCode(self, loader, spec)
+            if _replace_methods(loader, methods):
                 return
         if hasattr(loader, "exec_module"):
             holder.loader = _Loader(self, loader, spec)  # type: ignore[assignment]
@@ -196,12 +196,64 @@ class _GetCode:
         return code
 
 
+class _Method:
+    """Finds what stands in for a method of one loader; the loader itself holds nothing that could be seen on it."""
+
+    def __init__(self, original: type, name: str) -> None:
+        self._original = getattr(original, name)
+        self._name = name
+
+    def __get__(self, loader: "Any", owner: "type | None" = None) -> "Any":
+        if loader is None:
+            return self._original
+        _, methods = _replaced.get(id(loader), (None, {}))
+        return methods.get(self._name) or self._original.__get__(loader)
+
+
+#: The identity of a loader → a weak reference to it, and what stands in for its methods.
+_replaced: "dict[int, tuple[Any, dict[str, Any]]]" = {}
+#: A class of loaders → one that differs in nothing but these methods; and back.
+_twins: "dict[type, type]" = {}
+_originals: "dict[type, type]" = {}
+
+
+def _replace_methods(loader: "Any", methods: "dict[str, Any]") -> bool:
+    """Have these stand in for methods of a loader, until `_restore_methods`; False where its class does not allow it.
+
+    Its dictionary stays as it was, so that its spec still equals another of the same module.
+    """
+    from _weakref import ref
+
+    original = _originals.get(type(loader), type(loader))
+    twin = _twins.get(original)
+    if twin is None:
+        names = [name for name in ("exec_module", "get_code") if hasattr(original, name)]
+        body: "dict[str, Any]" = {name: _Method(original, name) for name in names}
+        body.update(__slots__=(), __module__=original.__module__, __qualname__=original.__qualname__)
+        body["__class__"] = property(lambda _: original)
+        twin = _twins[original] = type(original.__name__, (original,), body)
+        _originals[twin] = original
+
+    def forget(_: object, key: int = id(loader), replaced: "dict[int, Any]" = _replaced) -> None:
+        replaced.pop(key, None)
+
+    try:
+        _set_class(loader, twin)
+        _replaced[id(loader)] = (ref(loader, forget), methods)
+    except TypeError:
+        return False
+    return True
+
+
 def _restore_methods(loader: "Any") -> None:
-    for name in ("exec_module", "get_code"):
-        try:
-            delattr(loader, name)
-        except AttributeError:
-            pass
+    original = _originals.get(type(loader))
+    if original is not None:
+        _set_class(loader, original)
+        _replaced.pop(id(loader), None)
+
+
+def _set_class(loader: "Any", cls: type) -> None:
+    object.__dict__["__class__"].__set__(loader, cls)
 
 
 class _StandIn:

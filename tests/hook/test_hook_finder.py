@@ -1,5 +1,6 @@
 """Modules of every origin are noticed when they have run, and are what they would have been."""
 
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -206,8 +207,31 @@ def test_a_lazy_module_stays_asleep_and_is_told_when_it_has_run(shop, monkeypatc
     assert (log, seen) == ([], [])
     assert shop_asleep.VALUE == "awake"
     assert (log, seen) == ([1], [("shop_asleep", "awake")])
-    assert "exec_module" not in vars(shop_asleep.__loader__)
     assert type(shop_asleep.__loader__) is (Shared if shared else importlib.machinery.SourceFileLoader)
+
+
+def test_a_spec_that_is_found_and_not_loaded_equals_the_loaded_one(shop):
+    file = shop.write("shop_equal.py", "VALUE = 1\n")
+    plain = importlib.util.find_spec("shop_equal")
+    seen = shop("shop_equal")
+    found = importlib.util.find_spec("shop_equal")
+    assert found == plain and plain == found
+    assert repr(found.loader).split()[0] == repr(plain.loader).split()[0]
+    assert vars(found.loader) == {"name": "shop_equal", "path": str(file)}
+    assert isinstance(found.loader, importlib.machinery.SourceFileLoader)
+    assert found.loader.get_source("shop_equal") == "VALUE = 1\n"
+    assert found.loader.get_code("shop_equal") == plain.loader.get_code("shop_equal")
+    import shop_equal
+
+    assert shop_equal.__spec__ == found
+    assert type(shop_equal.__loader__) is importlib.machinery.SourceFileLoader
+    made = importlib.util.module_from_spec(found)
+    found.loader.exec_module(made)
+    assert type(found.loader) is importlib.machinery.SourceFileLoader
+    assert seen == [("shop_equal", 1)] * 2
+    del found, plain
+    gc.collect()
+    assert not finder._replaced
 
 
 def test_circular_imports(shop):
