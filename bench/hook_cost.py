@@ -50,8 +50,8 @@ CALLS = {
 }
 
 
-#: How long one way is called in one round, at most: nanoseconds.
-_ROUND = 10e6
+#: How long one way is called in one round, at most: nanoseconds. Shorter than the slices of a busy machine's time.
+_ROUND = 1e6
 
 
 def fresh():
@@ -221,7 +221,7 @@ def table(loops, rounds):
             for column, statement in CALLS.items():
                 once = timer(module, statement, 20)()
                 # What takes microseconds is called less often, so that each takes part in as many rounds.
-                rows[name][column] = timer(module, statement, max(20, min(loops, int(_ROUND / once))))
+                rows[name][column] = timer(module, statement, max(3, min(loops, int(_ROUND / once))))
         except ImportError as error:
             skipped[name] = str(error)
     best = {name: dict.fromkeys(CALLS, float("inf")) for name in rows}
@@ -357,7 +357,7 @@ def main():
     )
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--loops", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
     if options.pythons:
         rest = ["--loops", str(options.loops), "--rounds", str(options.rounds), *["--markdown"] * options.markdown]
