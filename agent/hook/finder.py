@@ -60,7 +60,9 @@ class Finder:
             wanted = name in self.wanted or self.every_module
             if not wanted and self.roots:
                 wanted = name.partition(".")[0] in self.roots
-            if not wanted and self.follower is None:
+            if self.follower is not None:
+                self.follower.importing()
+            elif not wanted:
                 return None
             for finder in finders:
                 if finder is self:

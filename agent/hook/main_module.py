@@ -109,11 +109,27 @@ class Follower:
         way: "_Tracing | _Monitoring" = (_Monitoring if sys.version_info >= (3, 12) else _Tracing)(self)
         if way.begin(code):
             self._way = way
+        else:
+            self._look_later()
 
     def stop(self) -> None:
         way, self._way = self._way, None
         if way is not None:
             way.end()
+
+    def _look_later(self) -> None:
+        """Somebody else traces: what has not been defined yet is looked for with each import."""
+        if self._main is None:
+            return
+        for name in dict.fromkeys([*names_in(self._main), *start.program()]):
+            if _expected(name, self._monitors_of(name))[0]:
+                self._apply(name, self._main, None)
+
+    def importing(self) -> None:
+        """An import begins: has somebody else begun to trace since?"""
+        if self._way is not None and self._way.is_displaced():
+            self._way = None
+            self._look_later()
 
     def pause(self) -> bool:
         """Before an import: let nobody see a tracer, and nothing be slowed. Answers whether `resume` has to come."""
@@ -252,6 +268,9 @@ class _Tracing:
     def end(self) -> None:
         self.pause()
 
+    def is_displaced(self) -> bool:
+        return sys.gettrace() is not None and sys.gettrace() != self._call
+
     def pause(self) -> bool:
         if sys.gettrace() != self._call:
             return False
@@ -318,6 +337,9 @@ class _Monitoring:
         monitoring.register_callback(self._tool, events.PY_START, None)
         monitoring.register_callback(self._tool, events.LINE, None)
         monitoring.free_tool_id(self._tool)
+
+    def is_displaced(self) -> bool:
+        return False  # its tool is its own
 
     def pause(self) -> bool:
         return False  # it sees no other code

@@ -6,7 +6,7 @@ import sys
 import zipfile
 
 import pytest
-from acceptance.host import Host, other_pythons, summary
+from acceptance.host import ROOT, Host, other_pythons, summary
 
 PROGRAM = """
 import csv, sys
@@ -200,15 +200,13 @@ def test_a_program_beside_a_tracer_of_somebody_elses(erp):
     (erp.folder / "other" / "sitecustomize.py").write_text(
         "import sys\ndef trace(frame, event, arg): return trace\nsys.settrace(trace)\n"
     )
-    from acceptance.host import ROOT
-
-    erp.write(
-        monitors__yaml=monitors("close.helper"), late__py=PROGRAM.replace("def main", "import json.tool\ndef main")
-    )
+    erp.write(monitors__yaml=monitors("close.helper"))
+    (erp.folder / "late").mkdir()
+    (erp.folder / "late" / "close.py").write_text(PROGRAM.replace("def main", "import json.tool\ndef main"))
     path = f"{ROOT}:{erp.folder / 'other'}"
-    for command in (["bin/close.py"], ["late.py"]):
+    for command in (["late/close.py"], ["bin/close.py"]):
         assert "<function trace" in erp.run(*command, PYTHONPATH=path).stdout
-    assert len(erp.events()) == (2 if sys.version_info >= (3, 12) else 0)
+    assert len(erp.events()) == (2 if sys.version_info >= (3, 12) else 1)
 
 
 def test_programs_that_no_monitor_names_pay_nothing(erp):
