@@ -1,10 +1,11 @@
 """Many events from several processes that share a spool, through a Sentry that fails a third of the time.
 
-    python bench/deliver_soak.py [--events 200000] [--processes 8] [--failing 0.33] [--kill 0]
+    python bench/deliver_soak.py [--events 200000] [--processes 8] [--failing 0.33] [--kill 0] [--seconds 0]
 
 Every event that was acknowledged to its writer has to be at the receiver, under its own id. With --kill SECONDS the
-process that delivers is killed every so often, and another one started in its place. Prints the peak memory of the
-writers at a tenth of the way and at its end: it must not grow with the number of events.
+process that delivers is killed every so often, and another one started in its place; with --seconds nothing more is
+written after that time. Prints the memory of the writers
+and of the one among them that delivers, on the way: it must not grow with the number of events.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from typing import NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "deliver")]
@@ -30,6 +32,7 @@ from kit import envelope  # noqa: E402
 from agent.deliver.sender import Sender  # noqa: E402
 from agent.deliver.spool import Spool  # noqa: E402
 
+_EVERY = 5.0  # seconds between two looks at the memory of all
 _BACKLOG = 3000  # envelopes that wait before writers pause: the soak is about delivery
 
 
@@ -40,12 +43,11 @@ def open_spool(directory: str, counts: Counter[str]) -> Spool:
     return Spool(directory, max_size=1 << 32, max_age=1e6, max_files=1 << 20, durable=False, count=count)
 
 
-def write(directory: str, dsn: str, log: str, number: int) -> None:
+def write(directory: str, dsn: str, log: str, number: int, until: float) -> None:
     """A writer: notes each acknowledged id in its log, and at its end what it counted."""
     counts: Counter[str] = Counter()
     spool = open_spool(directory, counts)
     sender = Sender(spool, dsn, count=spool._count)
-    peaks = []
     with open(log, "a", buffering=1) as file:
         for done in range(number):
             one = envelope(size=random.choice((200, 800, 2000)))
@@ -53,13 +55,13 @@ def write(directory: str, dsn: str, log: str, number: int) -> None:
                 file.write(one.event_id + "\n")
             sender.wake()
             if done % 50 == 0:
+                if until and time.time() > until:
+                    break
                 while len(os.listdir(os.path.join(directory, "new"))) > _BACKLOG:
-                    time.sleep(0.2)
-            if done % max(number // 10, 1) == 0:
-                peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+                    time.sleep(0.5)
         sender.close(1.0)
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        file.write(json.dumps({"counts": counts, "peaks": peaks}) + "\n")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        file.write(json.dumps({"counts": counts, "peak": peak}) + "\n")
 
 
 def main() -> int:
@@ -68,11 +70,12 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--failing", type=float, default=0.33)
     parser.add_argument("--kill", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--writer", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=0.0, help="of writing, at most; 0 for as long as it takes")
+    parser.add_argument("--writer", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.writer:
-        directory, dsn, log, number = options.writer
-        write(directory, dsn, log, int(number))
+        directory, dsn, log, number, until = options.writer
+        write(directory, dsn, log, int(number), float(until))
         return 0
     place = tempfile.mkdtemp(prefix="soak-")
     directory, port_file, arrived = (os.path.join(place, name) for name in ("spool", "port", "arrived"))
@@ -87,7 +90,8 @@ def main() -> int:
             time.sleep(0.02)
         with open(port_file) as file:
             dsn = f"http://k@127.0.0.1:{file.read()}/1"
-        kills = run_writers(options, directory, dsn, place)
+        samples: list[Sample] = []
+        kills = run_writers(options, directory, dsn, place, samples)
         counts: Counter[str] = Counter()
         summary = Sender(open_spool(directory, counts), dsn, count=lambda *_: None).flush(600)
     finally:
@@ -95,28 +99,66 @@ def main() -> int:
         receiver.wait()
     took = time.monotonic() - began
     status = judge(place, arrived, took, kills, summary)
+    show(samples)
     shutil.rmtree(place)
     return status
 
 
-def run_writers(options: argparse.Namespace, directory: str, dsn: str, place: str) -> int:
+class Sample(NamedTuple):
+    """Megabytes in memory at one moment."""
+
+    seconds: float
+    arrived: int
+    writers: list[float]
+    sender: float
+
+
+def rss(pid: int) -> float:
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+    except (OSError, IndexError):
+        return 0.0
+
+
+def show(samples: list[Sample]) -> None:
+    print("seconds  arrived   writers, MB (least, most)   the one that delivers, MB")
+    for sample in samples[:: max(len(samples) // 12, 1)]:
+        print(f"{sample.seconds:7.0f}  {sample.arrived:7d}   {min(sample.writers):8.1f} {max(sample.writers):8.1f}"
+              f"            {sample.sender or float('nan'):8.1f}")  # fmt: skip
+
+
+def lines(path: str) -> int:
+    """Each is as long as the first."""
+    with open(path, "rb") as file:
+        return os.stat(path).st_size // max(len(file.readline()), 1)
+
+
+def run_writers(options: argparse.Namespace, directory: str, dsn: str, place: str, samples: list[Sample]) -> int:
     """How many were killed on the way."""
     share = options.events // options.processes
     running: dict[subprocess.Popen[bytes], tuple[str, int]] = {}
     started = kills = 0
+    until = str(time.time() + options.seconds if options.seconds else 0)
 
     def start(number: int) -> None:
         nonlocal started
         log = os.path.join(place, f"log-{started}")
         started += 1
-        command = [sys.executable, os.path.abspath(__file__), "--writer", directory, dsn, log, str(number)]
+        command = [sys.executable, os.path.abspath(__file__), "--writer", directory, dsn, log, str(number), until]
         running[subprocess.Popen(command)] = (log, number)
 
     for _ in range(options.processes):
         start(share)
-    last = time.monotonic()
+    began = last = sampled = time.monotonic()
     while running:
         time.sleep(0.05)
+        if time.monotonic() - sampled > _EVERY:
+            sampled = time.monotonic()
+            writers = [rss(each.pid) for each in running if each.poll() is None]
+            if writers:
+                number = lines(os.path.join(place, "arrived"))
+                samples.append(Sample(sampled - began, number, writers, rss(holder(directory))))
         if options.kill and time.monotonic() - last > options.kill:
             last = time.monotonic()
             victim = next((each for each in running if each.pid == holder(directory)), None)
@@ -127,7 +169,7 @@ def run_writers(options: argparse.Namespace, directory: str, dsn: str, place: st
                 log, number = running.pop(victim)
                 with open(log) as file:
                     rest = number - sum(1 for _ in file)
-                if rest > 0:
+                if rest > 0 and not (options.seconds and time.time() > float(until)):
                     start(rest)
         for process in [each for each in running if each.poll() is not None]:
             assert process.returncode == 0
@@ -161,7 +203,7 @@ def judge(place: str, arrived: str, took: float, kills: int, summary: object) ->
                 if line.startswith("{"):
                     facts = json.loads(line)
                     counts.update(facts["counts"])
-                    peaks.append(facts["peaks"])
+                    peaks.append(facts["peak"] / 1024)
                 elif len(line) == 33:
                     acknowledged.add(line.strip())
     with open(arrived) as file:
@@ -171,8 +213,7 @@ def judge(place: str, arrived: str, took: float, kills: int, summary: object) ->
           f"{sum(n - 1 for n in times.values())} arrived again, {kills} senders killed, {took:.0f} s, "
           f"{len(times) / took:.0f} events/s")  # fmt: skip
     print("counted:", dict(counts), "| last flush:", summary)
-    for each in peaks:
-        print("peak memory of a writer, MB:", " ".join(f"{peak / 1024:.1f}" for peak in each))
+    print("peak memory of the writers, MB:", " ".join(f"{peak:.1f}" for peak in sorted(peaks)))
     return int(bool(missing))
 
 

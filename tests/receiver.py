@@ -97,16 +97,19 @@ class Receiver:
         failing: float = 0.0,
         forget: bool = False,
         strict: bool = True,
+        delay: float = 0.0,
     ) -> None:
         """`certificate` is a file with a key and a certificate for localhost: then it speaks TLS.
 
-        `failing` is the share of requests that fail in one way or another. With `forget` only the log is kept.
+        `failing` is the share of requests that fail in one way or another; each answer takes `delay` seconds. With `forget` only the log is kept.
         `strict`: events and transactions must be as Sentry's Relay wants them, or the `with` block raises. Where others
         than the agent send, that is not the agent's to promise.
         """
         self._failing = failing
         self._forget = forget
         self._strict = strict
+        self._delay = delay
+        self.connections = 0
         self._changed = threading.Condition()
         self._answers = list(answers)
         self.default = default
@@ -123,6 +126,10 @@ class Receiver:
 
             def log_message(self, *_: object) -> None:
                 pass
+
+            def setup(self) -> None:
+                super().setup()
+                receiver.connections += 1
 
             def do_POST(self) -> None:
                 receiver._serve(self)
@@ -258,6 +265,7 @@ class Receiver:
             handler.send_error(404)
             return
         body = decode_body(body, handler.headers.get("Content-Encoding") or "")
+        self._over.wait(self._delay)
         answer = self._note(Request(handler.path, handler.headers, body))
         if answer.how != "answer":
             handler.close_connection = True
@@ -347,8 +355,9 @@ def main() -> None:
     parser.add_argument("--port-file", required=True)
     parser.add_argument("--log", required=True)
     parser.add_argument("--failing", type=float, default=0.0, help="share of requests that fail")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds that each answer takes")
     options = parser.parse_args()
-    with Receiver(log=options.log, failing=options.failing, forget=True) as receiver:
+    with Receiver(log=options.log, failing=options.failing, delay=options.delay, forget=True) as receiver:
         with open(options.port_file + ".new", "w") as file:
             file.write(str(receiver.port))
         os.replace(options.port_file + ".new", options.port_file)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Callable, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from . import transport
+from .lanes import Carrier, Lanes
 from .lock import FolderLock
 from .pace import ALL, BACKOFF, Pace
 from .spool import UnreadableError
 from .taken import Taken
 
 if TYPE_CHECKING:
+    from ..model import Envelope
     from .spool import Count, Entry, Spool
     from .transport import Outcome
 
@@ -28,18 +30,12 @@ _SOONER = 6  # doublings by which all are tried again sooner than one that faile
 _BATCH = 1000  # envelopes that one look at the folder finds
 
 
-class Carrier(Protocol):
-    """What a delivery needs of a transport."""
-
-    def send(self, data: bytes) -> Outcome: ...
-    def close(self) -> None: ...
-
-
 class Means(NamedTuple):
     """What a delivery works with; `clock` is that of the day, `tick` one that nobody sets."""
 
     spool: Spool
     open_carrier: Callable[[], Carrier]  # raises DsnError
+    open_another: Callable[[], Carrier] | None  # more of them, for a Sentry that is slow to answer
     counted: Count
     clock: Callable[[], float]
     tick: Callable[[], float]
@@ -71,7 +67,7 @@ class Delivery:
         self._pace = Pace(os.path.join(directory, "pace"), means.clock)
         self._lock = FolderLock(os.path.join(directory, "lock"))
         self._lock_wait = _LOCK_RETRY[0]
-        self._carrier: Carrier | None = None
+        self._lanes: Lanes | None = None
         self._failed: dict[str, tuple[int, float]] = {}  # name → times, not to be tried again before (in ticks)
         self._failing: set[str] = set()  # names that failed since something was last taken
         self._failures = 0  # how often they did
@@ -81,10 +77,10 @@ class Delivery:
         self.trouble = ""  # why the last try did not deliver
 
     def rest(self) -> None:
-        """Give the connection back."""
-        carrier, self._carrier = self._carrier, None
-        if carrier is not None:
-            carrier.close()
+        """Give the connections back."""
+        lanes, self._lanes = self._lanes, None
+        if lanes is not None:
+            lanes.close()
 
     def run(self) -> float | None:
         """Deliver what can be delivered now. Seconds until it makes sense to look again; None when nothing waits."""
@@ -96,14 +92,16 @@ class Delivery:
         if wait and not self._eager:
             return wait
         try:
-            self._carrier = carrier = self._carrier or self._means.open_carrier()
+            if self._lanes is None:
+                self._lanes = Lanes(self._means.open_carrier(), self._means.open_another, self._means.tick)
+            lanes = self._lanes
         except transport.DsnError as error:
             self.trouble = str(error)
             return LONGEST_NAP
         self._spool.settle()
         held = self._lock.take() if usable else None
         if held is False:
-            return self._yield_to_other(carrier)
+            return self._yield_to_other(lanes)
         try:
             if held:
                 self._pace.load()
@@ -112,17 +110,17 @@ class Delivery:
                     self._pace.forget_backoff()
                     self._eager = False
             self._lock_wait = _LOCK_RETRY[0]
-            return self._on_hold(self._pace.wait("")) or self._deliver(carrier, memory_only=not held)
+            return self._on_hold(self._pace.wait("")) or self._deliver(lanes, memory_only=not held)
         finally:
             if held:
                 self._taken.save()
             self._lock.release()
 
-    def _yield_to_other(self, carrier: Carrier) -> float | None:
+    def _yield_to_other(self, lanes: Lanes) -> float | None:
         """Another process delivers: stay only while something of ours might be left to us."""
         self.had_its_turn = False
         self.trouble = "another process is delivering"
-        wait = self._deliver(carrier, memory_only=True)
+        wait = self._deliver(lanes, memory_only=True)
         pid = os.getpid()
         if not self._waits_for_turn and wait is None and not self._spool.waiting(1, lambda entry: entry.pid == pid):
             return None
@@ -130,28 +128,44 @@ class Delivery:
         self._lock_wait = min(first * 2, _LOCK_RETRY[1])
         return first * (0.5 + self._means.random())
 
-    def _deliver(self, carrier: Carrier, *, memory_only: bool) -> float | None:
+    def _deliver(self, lanes: Lanes, *, memory_only: bool) -> float | None:
         while True:
             look = _Look(self, memory_only=memory_only)
             batch = self._spool.waiting(_BATCH, look.wanted)
             self._failed = {name: self._failed[name] for name in look.failed}
             if not batch:
                 return self._on_hold(look.soonest)
+            wait = self._one_by_one(lanes, batch, look.ready)
+            if wait is not None:
+                return wait
+            self._spool.sweep_if_due()
+
+    def _one_by_one(self, lanes: Lanes, batch: list[Entry], ready: int) -> float | None:
+        """Seconds to wait with all that is left of the batch, or None. Nothing is on the way when this returns."""
+        try:
             for index, entry in enumerate(batch):
                 if self._ends():
                     return 0.0
                 if self._wait(entry):
                     continue  # a limit that came with an answer to this batch
-                self._one(carrier, entry)
+                envelope = self._read(entry)
+                if envelope is not None:
+                    self._judge(lanes.send(entry, envelope.data))
                 if self._progress is not None:
                     done = self.delivered + self.quarantined
-                    self._progress(done, done + look.ready - index - 1)
+                    self._progress(done, done + ready - index - 1)
                 wait = self._pace.wait("")
                 if wait > _BRIEF:
                     return wait
                 if wait:
                     self._means.sleep(wait)
-            self._spool.sweep_if_due()
+        finally:
+            self._judge(lanes.land())
+        return self._long_wait()
+
+    def _long_wait(self) -> float | None:
+        wait = self._pace.wait("")
+        return wait if wait > _BRIEF else None
 
     def _on_hold(self, seconds: float | None) -> float | None:
         if seconds and not self.trouble:
@@ -162,19 +176,21 @@ class Delivery:
         _, not_before = self._failed.get(entry.name, (0, 0.0))
         return max(self._pace.wait(entry.category), not_before - self._means.tick(), 0.0)
 
-    def _one(self, carrier: Carrier, entry: Entry) -> None:
+    def _read(self, entry: Entry) -> Envelope | None:
         try:
-            envelope = self._spool.read(entry)
+            return self._spool.read(entry)
         except UnreadableError as error:
             self._set_aside(entry, f"cannot be read: {error}")
-            return
         except OSError as error:
             self.trouble = f"cannot be read: {error}"
             self._fail(entry)
-            return
-        if envelope is None:
-            return
-        outcome = carrier.send(envelope.data)
+        return None
+
+    def _judge(self, landed: list[tuple[Entry, Outcome]]) -> None:
+        for entry, outcome in landed:
+            self._judge_one(entry, outcome)
+
+    def _judge_one(self, entry: Entry, outcome: Outcome) -> None:
         for category, seconds in outcome.limits.items():
             self._pace.hold(category or ALL, seconds)
         if outcome.kind == transport.ACCEPTED:

@@ -21,7 +21,8 @@ from weakref import ref
 
 from .. import guard
 from . import transport
-from .delivery import LONGEST_NAP, Carrier, Delivery, Means
+from .delivery import LONGEST_NAP, Delivery, Means
+from .lanes import Carrier, await_end
 from .taken import Taken
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ _BREATH = 0.2  # seconds between looks at a folder in which something has to wai
 _IMPORT_WAIT = 2.0  # seconds that a fork waits for an import of ours to end
 _A_WHILE = 0.1  # seconds after which one who waits for a delivery is told what is still on its way
 _PARK_WAIT = 0.2  # seconds that a fork waits for a request that is under way
-_FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)  # beside a thread, even one that is just about to end
 _WARNED_LATE = sys.version_info >= (3, 13)  # after the hooks that follow a fork: these must not start a thread
-_THREAD_END = 0.05  # seconds that the system may take to end a thread that has nothing more to do
 
 
 class Summary(NamedTuple):
@@ -78,7 +77,10 @@ class Sender:
         self._carrier = carrier
         self._linger = linger
         self._grace = grace
-        self._means = Means(spool, self._open_carrier, count, clock, tick, sleep, random or _random, first_backoff)
+        more = self._open_another if carrier is None else None
+        self._means = Means(
+            spool, self._open_carrier, more, count, clock, tick, sleep, random or _random, first_backoff
+        )
         self._taken = Taken(os.path.join(spool.directory, "taken"))
         self._states: dict[int, _State] = {}
         self._delivery: Delivery | None = None
@@ -149,7 +151,7 @@ class Sender:
     def _deliver_here(self, seconds: float) -> None:
         """One turn in the calling thread, which a Sentry that hangs holds no longer than that."""
         until = self._means.tick() + seconds
-        means = self._means._replace(open_carrier=lambda: self._open_carrier(seconds / 2))
+        means = self._means._replace(open_carrier=lambda: self._open_carrier(seconds / 2), open_another=None)
         delivery = Delivery(means, self._taken, ends=lambda: self._means.tick() >= until)
         try:
             delivery.run()
@@ -209,7 +211,7 @@ class Sender:
         state.ran = not state.alive.acquire(False)
         state.parked = not state.ran or state.alive.acquire(True, _PARK_WAIT)
         if state.parked:
-            _await_end(state.thread)
+            await_end(state.thread)
 
     def _unpark(self) -> None:
         state = self._states.get(os.getpid())
@@ -297,6 +299,9 @@ class Sender:
         self._carrier = transport.Transport(dsn, route=self._route)
         return self._carrier
 
+    def _open_another(self) -> Carrier:
+        return transport.Transport(transport.parse_dsn(self._dsn), route=self._route)
+
 
 class _State:
     """The flags of one process's thread; a forked child begins with its own."""
@@ -363,15 +368,6 @@ def _guard_forks() -> None:
         os.register_at_fork(
             before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
         )
-
-
-def _await_end(thread: int) -> None:
-    """Python gives the flag back a moment before the system's thread is gone, and 3.12 counts those."""
-    if not thread or not _FORKS_ARE_WARNED_OF:
-        return
-    deadline = time.monotonic() + _THREAD_END
-    while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < deadline:
-        time.sleep(0.0002)
 
 
 def _open(gate: LockType) -> None:

@@ -1,0 +1,69 @@
+"""How long a backlog takes to reach a Sentry that is slow to answer: one request at a time, and as the agent does it.
+
+    python bench/deliver_backlog.py [--events 1000] [--delay 0.1]
+
+One request at a time is measured with a tenth of the events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "deliver")]
+
+from kit import envelope  # noqa: E402
+
+from agent.deliver import lanes  # noqa: E402
+from agent.deliver.sender import Sender  # noqa: E402
+from agent.deliver.spool import Spool  # noqa: E402
+
+
+def rate(number: int, dsn: str) -> float:
+    """Envelopes a second."""
+    directory = tempfile.mkdtemp(prefix="backlog-")
+    spool = Spool(directory, max_size=1 << 32, max_age=1e6, max_files=1 << 20, durable=False, count=lambda *_: None)
+    for _ in range(number):
+        spool.write(envelope(size=2000))
+    began = time.monotonic()
+    summary = Sender(spool, dsn, count=lambda *_: None).flush(3600)
+    took = time.monotonic() - began
+    assert (summary.delivered, summary.waiting) == (number, 0), summary
+    shutil.rmtree(directory)
+    return number / took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1000)
+    parser.add_argument("--delay", type=float, default=0.1, help="seconds that Sentry takes to answer")
+    options = parser.parse_args()
+    place = tempfile.mkdtemp(prefix="bench-receiver-")
+    port_file = os.path.join(place, "port")
+    script = os.path.join(ROOT, "tests", "receiver.py")
+    command = [sys.executable, script, "--port-file", port_file, "--log", os.path.join(place, "log")]
+    receiver = subprocess.Popen([*command, "--delay", str(options.delay)])
+    try:
+        while not os.path.exists(port_file):
+            time.sleep(0.02)
+        with open(port_file) as file:
+            dsn = f"http://k@127.0.0.1:{file.read()}/1"
+        several = rate(options.events, dsn)
+        lanes.MOST = 1
+        one = rate(max(options.events // 10, 10), dsn)
+    finally:
+        receiver.kill()
+        receiver.wait()
+        shutil.rmtree(place)
+    print(f"a Sentry that answers after {options.delay * 1000:.0f} ms: {one:.1f} events/s one at a time, ")
+    print(f"{several:.1f} events/s as the agent does it; 50,000 events take {50_000 / several / 60:.0f} min")
+
+
+if __name__ == "__main__":
+    main()
