@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -23,7 +24,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
 
 import sentry_sdk  # noqa: E402
 
-from agent.deliver import wire  # noqa: E402
+from agent.deliver import hurry, wire  # noqa: E402
 from agent.deliver.sender import Sender  # noqa: E402
 from agent.deliver.spool import Spool  # noqa: E402
 from agent.model import Envelope  # noqa: E402
@@ -62,7 +63,7 @@ def client(dsn: str, **options: object) -> sentry_sdk.Client:
 
 def percentiles(times: list[float]) -> dict[str, float]:
     times = sorted(times)
-    return {"p50": times[len(times) // 2] * 1e6, "p99": times[int(len(times) * 0.99)] * 1e6}
+    return {f"p{share}": times[len(times) * share // 100] * 1e6 for share in (50, 90, 99)}
 
 
 def capture(number: int, port: int, *, fsync: bool) -> dict[str, dict[str, float]]:
@@ -103,6 +104,47 @@ def capture(number: int, port: int, *, fsync: bool) -> dict[str, dict[str, float
     return result
 
 
+class _Nowhere(sentry_sdk.transport.Transport):
+    """The SDK's capture alone: its own transport's thread would be one of the busy ones."""
+
+    def capture_envelope(self, envelope: object) -> None:
+        pass
+
+
+def crowded(number: int, threads: int) -> dict[str, dict[str, float]]:
+    """Microseconds, while so many other threads compute without a pause."""
+    directory = tempfile.mkdtemp(prefix="bench-spool-")
+    spool = open_spool(directory, durable=False)
+    sdk = client("http://k@127.0.0.1:9/1", transport=_Nowhere)
+    begin = hurry.begin
+    ways = {
+        "write": lambda made: keep(spool, made),
+        "write, at Python's own pace": lambda made: keep(spool, made),
+        "sentry_sdk capture_event": sdk.capture_event,
+    }
+    over = threading.Event()
+
+    def compute() -> None:
+        while not over.is_set():
+            sum(range(200))
+
+    for _ in range(threads):
+        threading.Thread(target=compute, daemon=True).start()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(number):
+        for name, way in ways.items():
+            hurry.begin = begin if name == "write" else lambda: False
+            made = event()
+            time.sleep(0.001)  # come back when it is our turn, as a call of the host's does
+            began = time.perf_counter()
+            way(made)
+            times[name].append(time.perf_counter() - began)
+    hurry.begin = begin
+    over.set()
+    shutil.rmtree(directory)
+    return {name: percentiles(each) for name, each in times.items()}
+
+
 def rate(number: int, port: int, log: str) -> dict[str, dict[str, float]]:
     """Events a second from the first capture until the receiver has the last, and how many it got."""
     results = {}
@@ -131,6 +173,14 @@ def rate(number: int, port: int, log: str) -> dict[str, dict[str, float]]:
     return results
 
 
+def show(times: dict[str, dict[str, float]]) -> None:
+    base = times["sentry_sdk capture_event"]
+    for name, facts in times.items():
+        if "p50" in facts:
+            words = ["%s %7.0f µs (%.2f)" % (share, facts[share], facts[share] / base[share]) for share in base]
+            print("%-34s %s" % (name, "   ".join(words)))
+
+
 def lines(path: str) -> int:
     with open(path, "rb") as file:
         return sum(1 for _ in file)
@@ -153,19 +203,19 @@ def main() -> None:
         with open(port_file) as file:
             port = int(file.read())
         captured = capture(options.events, port, fsync=not options.no_fsync)
+        beside = {threads: crowded(options.events // 10, threads) for threads in (1, 4)}
         rates = rate(options.rate_events, port, log)
     finally:
         receiver.kill()
         receiver.wait()
         shutil.rmtree(place)
     if options.json:
-        print(json.dumps({"capture": captured, "rate": rates}, indent=2))
+        print(json.dumps({"capture": captured, "busy threads": beside, "rate": rates}, indent=2))
         return
-    base = captured["sentry_sdk capture_event"]
-    for name, facts in captured.items():
-        if "p50" in facts:
-            print("%-34s p50 %7.0f µs (%.2f)   p99 %7.0f µs (%.2f)" % (
-                name, facts["p50"], facts["p50"] / base["p50"], facts["p99"], facts["p99"] / base["p99"]))  # fmt: skip
+    show(captured)
+    for threads, times in beside.items():
+        print(f"beside {threads} busy threads:")
+        show(times)
     disk = captured["disk per event"]
     print("disk per event: %.0f bytes, %.0f allocated" % (disk["bytes"], disk["allocated"]))
     for name, facts in rates.items():

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Callable
 from .. import guard
 from ..health import alive
 from ..model import Envelope
-from . import age, files
+from . import age, files, hurry
 from .bounds import Bounds, Count
 from .files import UnreadableError
 from .layout import Folders
@@ -143,12 +143,16 @@ class Spool:
             self._count("too-many", envelope.category, 1)
             return False
         name = self._name(process, envelope, now, slow=slow, trying=trying)
+        hurried = hurry.begin()
         try:
             self._folders.put(self._target, name, envelope.data)
         except OSError as error:
             self._degraded = files.reason(error)
             self._remember(process, name, envelope.data)
             return False
+        finally:
+            if hurried:
+                hurry.end()
         if self._degraded is not None:
             self._degraded = None
         if process.memory:
