@@ -37,7 +37,7 @@ def host(code, kit, dsn, *arguments, **options):
     return python(HOST + code, kit.directory, dsn, *arguments, text=True, stdout=subprocess.PIPE, **options)
 
 
-def finish(process, timeout=40):
+def finish(process, timeout=180):  # far beyond what it takes: only against a test that hangs
     out, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0
     return out
@@ -52,7 +52,7 @@ def flush(kit, receiver, timeout=20.0):
 
 KILLED = """
 # Children write as fast as they can and say so after each write; each is killed after some of them, a moment later.
-spool._durable = sys.argv[3] == "durable"
+spool, _ = make(sys.argv[1], sys.argv[2], durable=sys.argv[3] == "durable")
 seed = random.Random(7)
 for _ in range(int(sys.argv[4])):
     reader, writer = os.pipe()
