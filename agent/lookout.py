@@ -117,7 +117,9 @@ class Folder:
         from _frozen_importlib_external import PathFinder
 
         try:
-            spec = PathFinder.find_spec(name, [entry for entry in sys.path if entry != self.path])
+            # "" is the current directory, which may be our folder too.
+            others = [entry for entry in sys.path if (entry or os.getcwd()) != self.path]
+            spec = PathFinder.find_spec(name, others)
             if spec is None or spec.origin is not None:
                 return spec is not None
             # A folder without an __init__.py is a package, too, if there is anything in it.
