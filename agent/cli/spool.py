@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import time
@@ -22,7 +23,6 @@ from .status import LOSSES, read_processes
 from .terminal import console, styled
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from ..deliver.spool import Entry, Spool
@@ -66,9 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < 1e6:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of seconds such as 60")
     return seconds
 
 

@@ -11,12 +11,14 @@ from ..deliver.spool import UnreadableError
 from ..errors import AgentError
 from . import here
 from .spools import Lying, lying, places
-from .terminal import console, show_table, styled, table
+from .terminal import console, is_terminal, show_table, styled, table
 
 if TYPE_CHECKING:
     import argparse
 
     from ..model import Envelope
+
+_SHORT = 12  # characters of an id on a terminal
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,9 +43,16 @@ def _list(everything: list[Lying], *, clients: bool) -> None:
         for entry, reason in place.spool.quarantined()
     }
     rows = table("CAPTURED", "CATEGORY", "STATE", "ID", *(["CLIENT OF"] if clients else []), "REASON", folding="REASON")
+    short = is_terminal()  # the beginning of an id is enough to ask for one; through a pipe they are whole
     for place, state, entry in everything:
         captured = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.stamp / 1e9))
-        cells = [captured, entry.category, state, entry.event_id, *([place.where or "-"] if clients else [])]
+        cells = [
+            captured,
+            entry.category,
+            state,
+            entry.event_id[:_SHORT] if short else entry.event_id,
+            *([place.where or "-"] if clients else []),
+        ]
         rows.add_row(*map(styled, (*cells, reasons.get((place.name, entry.name), ""))))
     show_table(rows)
 

@@ -186,6 +186,13 @@ def test_show_lists_everything_and_one_whole(place, capsys):
     assert "no envelope has an id" in err
 
 
+def test_a_time_that_is_none_is_told_so(place, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["spool", "flush", "--timeout", "soon"])
+    assert ended.value.code == 2
+    assert "'soon' is no number of seconds such as 60" in capsys.readouterr().err
+
+
 def test_replay_puts_back_what_was_set_aside(place, receiver, capsys):
     first, second = set_aside(), set_aside()
     assert say(capsys, "replay", first)[0] == 0
