@@ -16,12 +16,14 @@ from pathlib import Path
 class Running:
     """One process and what it starts, in a process group of its own. Use as a context manager."""
 
-    def __init__(self, host, *arguments: str, agent: bool = True, cwd=None, **extra: str) -> None:
+    def __init__(
+        self, host, *arguments: str, agent: bool = True, cwd=None, python=sys.executable, **extra: str
+    ) -> None:
         number = len(list(host.folder.glob("*.output")))
         self.output = host.folder / f"{number}.output"
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments], cwd=cwd or host.folder, env=host.environment(agent, **extra),
+                [python, *arguments], cwd=cwd or host.folder, env=host.environment(agent, **extra),
                 stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.pid = self.process.pid
