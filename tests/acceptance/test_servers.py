@@ -91,7 +91,7 @@ def cases():
                     uwsgi(threads, lazy, recycled),
                     usual,
                 )
-    yield "uvicorn", (*UVICORN, "--limit-max-requests=5"), False
+    yield "uvicorn-workers-recycled", (*UVICORN, "--limit-max-requests=5"), False
     yield "uvicorn-workers", UVICORN, True
 
 
