@@ -137,7 +137,8 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
         "environment": sentry["environment"],
         "release": sentry["release"],
         "sample_rate": sentry["sample_rate"],
-        "traces_sample_rate": sentry["traces_sample_rate"],
+        # Not 0.0, with which a request that was sampled where it came from would be sampled here as well.
+        "traces_sample_rate": sentry["traces_sample_rate"] or None,
         "profiles_sample_rate": sentry["profiles_sample_rate"] or None,
         "debug": sentry["debug"],
         "default_integrations": False,  # no exit hook that waits and prints, no log line turned into an event
@@ -371,7 +372,7 @@ def host_traces(in_app: tuple[str, ...] = ()) -> bool:
 
 # ---------------------------------------------------------------------------------------------- spans and the scope
 
-_MOST_CRUMBS = 20  # the last ones of the scope, in an event
+_MOST_CRUMBS = 10  # the last ones of the scope, in an event; each costs the calling thread a dozen microseconds
 
 
 def _trace(sentry_sdk: Any, sentry: SentryData | None, in_app: tuple[str, ...] = ()) -> None:
