@@ -107,7 +107,7 @@ def _kept(sentry: SentryData) -> set[str]:
 
 
 def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
-    event = {name: value for name, value in event.items() if name in _PARTS}
+    event = {name: value for name, value in event.items() if name in _PARTS and value not in (None, "")}
     event["tags"] = {**sentry["tags"], **_pairs(event.get("tags"))}
     request = event.pop("request", None)
     if isinstance(request, dict):

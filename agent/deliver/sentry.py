@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..model import Envelope
-from ..observe import causes, context
+from ..observe import causes, context, release
 from ..observe.represent import type_name
 from . import private, tracing, wire
 from .absent import Absent
@@ -75,6 +75,8 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
     with Absent(_ASKED_FOR):
         sentry_sdk.init(**_options(sentry, everything, keep))
     _own = _client(sentry_sdk)
+    if not _own.options["release"]:
+        _own.options["release"] = None  # so that sessions, which are counted by release, are not kept
     _set_up = integrations
     _trace(sentry_sdk, sentry, in_app)
     return _in_words()
@@ -135,7 +137,7 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
     options: dict[str, Any] = {
         "dsn": sentry["dsn"],
         "environment": sentry["environment"],
-        "release": sentry["release"],
+        "release": _release(sentry),
         "sample_rate": sentry["sample_rate"],
         # Not 0.0, with which a request that was sampled where it came from would be sampled here as well.
         "traces_sample_rate": sentry["traces_sample_rate"] or None,
@@ -164,6 +166,11 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
     return {name: value for name, value in options.items() if name in known}
 
 
+def _release(sentry: SentryData) -> str:
+    """As events of monitors have it. Empty, and not None, where there is none: at that the SDK would run git."""
+    return sentry["release"] or release.of_checkout() or ""
+
+
 def _type_only(value: object) -> str:
     """In place of `repr`, which is the host's code and may run a query."""
     return f"<{type_name(type(value))}>"
@@ -188,7 +195,7 @@ def performance_envelope(sentry: SentryData) -> Envelope:
     client = sentry_sdk.Client(
         dsn=sentry["dsn"] or "http://key@localhost/1",
         environment=sentry["environment"],
-        release=sentry["release"],
+        release=_release(sentry),
         traces_sample_rate=1.0,
         default_integrations=False,
         auto_enabling_integrations=False,

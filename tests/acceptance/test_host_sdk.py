@@ -1,6 +1,8 @@
 """A host with a Sentry of its own, set up before or after us: its client stays, and nothing crosses over."""
 
+import ast
 import json
+import os
 
 import pytest
 from acceptance.host import SDKS, sdk_name, with_sdk
@@ -193,3 +195,30 @@ def test_events_take_over_what_the_scope_of_our_own_client_knows(host, sdk):
     assert crumb["timestamp"].endswith("Z")
     del after["exception"]  # whose source lines are the fixture's
     assert "planted" not in str(after)
+
+
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
+def test_ours_is_set_up_without_importing_a_framework_or_running_git(host, sdk, tmp_path):
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(f"#!/bin/sh\ntouch {tmp_path}/git-was-run\n")
+    git.chmod(0o755)
+    host.write(
+        shop__py="def start(): pass\n",
+        monitors__yaml=MONITORS.replace("[{target: shop.f", "[{target: shop.start, kind: transaction"),
+        main__py=(
+            "import shop, sys\nprint('sentry_sdk' in sys.modules)\nshop.start()\nprint('sentry_sdk' in sys.modules)\n"
+            "print({name.partition('.')[0] for name in sys.modules} &\n"
+            "      {'django', 'celery', 'channels', 'gevent', 'eventlet', 'asyncio', 'subprocess'} or {'asyncio'})\n"
+        ),
+    )  # fmt: skip
+    with Receiver() as sentry:
+        path = f"{git.parent}:{os.environ['PATH']}"
+        done = host.run("main.py", SENTRY_DSN=sentry.dsn, PYTHONPATH=with_sdk(sdk), PATH=path)
+        host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
+        (transaction,) = sentry.transactions
+    before, after, imported = done.stdout.splitlines()
+    assert (before, after) == ("False", "True")
+    assert set(ast.literal_eval(imported)) <= {"asyncio", "subprocess"}, "what the SDK itself is made of"
+    assert not (tmp_path / "git-was-run").exists()
+    assert "release" not in transaction
