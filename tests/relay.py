@@ -12,6 +12,7 @@ from typing import Any
 
 try:
     from sentry_relay import processing
+    from sentry_relay.exceptions import RelayError
 except ImportError:
     processing = None
 
@@ -40,7 +41,10 @@ def corrected(event: dict[str, Any]) -> list[tuple[str, Any]]:
         for name, value in event.items()
     }
     normalizer = processing.StoreNormalizer(client_ip=None, is_renormalize=False, received_at=None)
-    return annotations(normalizer.normalize_event(raw_event=json.dumps(moved)))
+    try:
+        return annotations(normalizer.normalize_event(raw_event=json.dumps(moved)))
+    except RelayError as error:
+        return [("the whole of it", {"err": [str(error)], "event": event})]
 
 
 def scrubbed(event: dict[str, Any], *, addresses: bool = True) -> list[tuple[str, Any]]:

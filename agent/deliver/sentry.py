@@ -101,7 +101,7 @@ def _threads(sentry: SentryData) -> list[Any]:
 
 
 def _logging(sentry: SentryData) -> list[Any]:
-    """What the host logs from INFO on becomes breadcrumbs of later events; no log line is an event."""
+    """What the host logs from INFO on becomes breadcrumbs of later events, without values; no log line is an event."""
     chosen = sentry["integrations"]
     if "logging" not in sys.modules or (chosen != "auto" and "logging" not in chosen):
         return []
@@ -153,6 +153,7 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
         "enable_logs": False,
         "transport": _transport(sentry, keep),
         "before_send": _before_send,
+        "before_breadcrumb": _before_breadcrumb,
     }
     if "data_collection" in known:
         options["data_collection"] = {
@@ -303,6 +304,18 @@ def note_user(known: dict[str, object]) -> None:
 def _user(known: Any) -> dict[str, object]:
     """In the SDK's words; `private` lets pass what is configured, by default the id."""
     return {"ip_address" if name == "ip" else name: value for name, value in known.items()}
+
+
+def _before_breadcrumb(crumb: Any, hint: dict[str, Any]) -> Any:
+    """Of a log line the text as it is written in the source, not what was filled into it."""
+    try:
+        written = getattr(hint.get("log_record"), "msg", None)
+        if written is not None:
+            crumb["message"] = written if type(written) is str else type_name(type(written))
+        return crumb
+    except Exception:
+        guard.swallow("looking at a breadcrumb of the Sentry SDK")
+        return None
 
 
 def _note_in_session(event: Any) -> None:

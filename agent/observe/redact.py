@@ -364,7 +364,15 @@ def _addresses(value: str, patterns: _Patterns) -> str:
     return "".join(pieces)
 
 
-_SHORTEST_IBAN, _LONGEST_IBAN = 15, 34
+#: Length → the countries whose IBANs have it. Without them every thousandth id in hexadecimal digits would be one.
+_IBANS = {
+    15: "NO", 16: "BE", 18: "DK FI FK FO GL NL SD", 19: "MK SI", 20: "AT BA EE KZ LT LU MN XK", 21: "CH HR LI LV",
+    22: "BG BH CR DE GB GE IE ME RS VA", 23: "AE GI IL IQ OM SO TL", 24: "AD CZ MD PK RO SA SE SK TN VG ES",
+    25: "AO CV GW LY MZ PT ST", 26: "DZ IR IS TR", 27: "BI CF CG CM DJ FR GA GQ GR IT KM MC MR SM TD",
+    28: "AL AZ BF BJ BY CI CY DO GT HN HU LB MA ML NE NI PL SN SV TG", 29: "BR EG PS QA UA", 30: "JO KW MU YE",
+    31: "MT SC", 32: "LC", 33: "RU",
+}  # fmt: skip
+_IBAN_LENGTHS = {country: length for length, countries in _IBANS.items() for country in countries.split()}
 
 
 def _ibans(value: str, patterns: _Patterns) -> str:
@@ -386,11 +394,12 @@ def _ibans(value: str, patterns: _Patterns) -> str:
 
 
 def _iban_end(value: str, start: int) -> int:
-    """Where the IBAN that starts here ends, 0 if there is none: modulo 97 at each place where a group ends."""
+    """Where the IBAN that starts here ends, 0 if there is none: as long as its country's are, and 1 modulo 97."""
+    length = _IBAN_LENGTHS.get(value[start : start + 2].upper(), 0)
     head = _base36(value[start : start + 4].upper())
     tail = ""
-    at, size, best = start + 4, 4, 0
-    while at < len(value) and size < _LONGEST_IBAN:
+    at, size = start + 4, 4
+    while at < len(value) and size < length:
         each = value[at]
         if not (each.isascii() and each.isalnum()):
             if each not in " -" or at + 1 >= len(value) or not (value[at + 1].isascii() and value[at + 1].isalnum()):
@@ -400,10 +409,9 @@ def _iban_end(value: str, start: int) -> int:
         tail += each.upper()
         size += 1
         at += 1
-        ends = at >= len(value) or not (value[at].isascii() and value[at].isalnum())
-        if ends and size >= _SHORTEST_IBAN and int(_base36(tail) + head) % 97 == 1:
-            best = at
-    return best
+    if size < length or not length or (at < len(value) and value[at].isascii() and value[at].isalnum()):
+        return 0
+    return at if int(_base36(tail) + head) % 97 == 1 else 0
 
 
 def _base36(value: str) -> str:

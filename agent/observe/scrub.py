@@ -34,8 +34,14 @@ class Clean(dict[str, Any]):
 
 
 _HEXADECIMAL = frozenset("0123456789abcdef-")
-_FROZEN = frozenset(("event_id", "contexts.trace.trace_id", "contexts.trace.span_id", "contexts.trace.parent_span_id"))
-_FROZEN_PARENTS = frozenset(("", "contexts.trace", "contexts.erp", "tags", "user"))
+#: Lists of spans, logs and metrics. Half a million ids of spans hold some that look like an IBAN.
+_LISTS = frozenset(("spans", "items"))
+_TRACED = ("contexts.trace", "trace", *_LISTS)
+_FROZEN = frozenset((
+    "event_id", "sid", "check_in_id", "trace.public_key", "contexts.profile.profiler_id",
+    *(f"{holder}.{name}" for holder in _TRACED for name in ("trace_id", "span_id", "parent_span_id")),
+))  # fmt: skip
+_FROZEN_PARENTS = frozenset(("", "contexts.profile", "contexts.erp", "tags", "user", *_TRACED))
 
 
 def scrub(payload: dict[str, Json], *, keep: Collection[str] = ()) -> Event:
@@ -71,7 +77,7 @@ def _value(value: Json, path: str | None, keep: Collection[str], depth: int) -> 
     if kind is dict:
         return _mapping(cast("dict[str, Json]", value), path, keep, depth)
     if kind is list:
-        return _sequence(cast("list[Json]", value), keep, depth)
+        return _sequence(cast("list[Json]", value), path if path in _LISTS else None, keep, depth)
     raise TypeError(f"only represented JSON can be scrubbed, not {kind}")
 
 
@@ -134,9 +140,9 @@ def _mapping(value: dict[str, Json], path: str | None, keep: Collection[str], de
     return result
 
 
-def _sequence(value: list[Json], keep: Collection[str], depth: int) -> list[Json]:
+def _sequence(value: list[Json], path: str | None, keep: Collection[str], depth: int) -> list[Json]:
     if len(value) == 2:
         name, held = value
         if type(name) is str and is_secret(name) and not (held is None or type(held) is bool):
             return [text(name), SCRUBBED]
-    return [_value(item, None, keep, depth + 1) for item in value]
+    return [_value(item, path, keep, depth + 1) for item in value]

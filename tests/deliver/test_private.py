@@ -108,17 +108,27 @@ def test_of_spans_logs_and_metrics_that_come_by_themselves():
     assert (left["name"], left["value"], left["attributes"]) == ("orders", 3, {})
 
 
+def test_ids_of_spans_are_no_accounts():
+    """be71096123456769 is an IBAN of Belgium, and as good an id of a span as any."""
+    ids = {"trace_id": "be71096123456769" * 2, "span_id": "be71096123456769", "parent_span_id": "be71096123456769"}
+    left = passed("transaction", {"contexts": {"trace": ids}, "spans": [{**ids, "op": "x"}]})
+    assert left["contexts"]["trace"] == ids
+    assert left["spans"] == [{**ids, "op": "x"}]
+    assert passed("span", {"items": [{**ids, "name": "x"}]})["items"][0]["span_id"] == ids["span_id"]
+    assert passed("event", {"logentry": {"message": ids["span_id"]}})["logentry"]["message"] == "[iban]"
+
+
 @pytest.mark.parametrize("kind", ["attachment", "replay_event", "replay_recording", "feedback", "user_report", "new"])
 def test_what_may_hold_anything_does_not_pass(kind):
     assert passed(kind, {"x": 1}) is None
 
 
 def test_sessions_pass_without_what_identifies_a_machine():
-    session = {"sid": "a" * 32, "did": PLANTED, "status": "crashed", "errors": 1,
+    session = {"sid": "0f9b7a52-3d43-4c39-8d51-9b8f0f3a2a11", "did": PLANTED, "status": "crashed", "errors": 1,
                "attrs": {"release": "erp@1", "environment": "p", "user_agent": PLANTED, "ip_address": PLANTED}}  # fmt: skip
     left = passed("session", session)
     assert left["attrs"] == {"release": "erp@1", "environment": "p"}
-    assert (left["status"], left["errors"]) == ("crashed", 1)
+    assert (left["sid"], left["status"], left["errors"]) == (session["sid"], "crashed", 1)
     assert PLANTED not in json.dumps(left)
 
 
