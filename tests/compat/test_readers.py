@@ -74,9 +74,10 @@ def test_bugsink_takes_and_shows_the_day(erp, server):
     bugsink = server(readers.Bugsink)
     captured = work(erp, bugsink.dsn)
     issues = bugsink.issues()
-    titles = Counter((each["calculated_type"], each["calculated_value"]) for each in issues)
-    assert set(titles) >= TITLES
-    assert max(titles.values()) == 1, "what belongs together is one issue"
+    assert {(each["calculated_type"], each["calculated_value"]) for each in issues} >= TITLES
+    groups = [{tuple(event["fingerprint"]) for event in bugsink.events(each)} for each in issues]
+    assert all(len(group) == 1 for group in groups)
+    assert len(set().union(*groups)) == len(groups), "what belongs together is one issue"
     assert sum(each["stored_event_count"] for each in issues) == captured
 
     (margin,) = [each for each in issues if each["calculated_type"] == "DivisionByZero"]
