@@ -24,11 +24,10 @@ _LONGEST_QUERY = 4_096
 class _Current:
     """A cell, emptied by `leave`, so that a context copied into a background task does not keep the request alive."""
 
-    __slots__ = ("request", "status")
+    __slots__ = ("request",)
 
     def __init__(self, request: object) -> None:
         self.request: object = request
-        self.status: int | None = None
 
 
 _current: ContextVar[_Current | None] = ContextVar("erp_agent_django_request", default=None)
@@ -52,13 +51,6 @@ def leave(entered: Entered) -> None:
         _current.set(None)
 
 
-def responded(status: int) -> None:
-    """Remember the status of the response that is on its way."""
-    current = _current.get()
-    if current is not None:
-        current.status = status
-
-
 def provide() -> dict[str, object]:
     """The provider for `context.register`."""
     facts: dict[str, object] = {}
@@ -76,8 +68,6 @@ def provide() -> dict[str, object]:
     meta = meta if type(meta) is dict else {}
     match = instance_dict(held.get("resolver_match")) or {}
     request = _request(held, meta, match)
-    if current.status is not None:
-        request["status"] = current.status
     facts["request"] = request
     name = match.get("route")
     if type(name) is str:

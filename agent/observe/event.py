@@ -385,6 +385,10 @@ def _contexts(
         form = _represented(section, budget)
         if type(form) is dict and form:
             contexts[name] = form
+    if observation.status is not None:
+        contexts["response"] = {"status_code": observation.status}
+        if "request" in contexts:
+            contexts["request"]["status"] = observation.status
     return contexts
 
 

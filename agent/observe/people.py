@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .represent import instance_dict, type_name
+from .represent import class_attribute, instance_dict, type_name
 
 _MOST_PERMISSIONS = 50
 
@@ -35,7 +35,7 @@ def facts_of(user: object) -> dict[str, object]:
         return {}
     facts: dict[str, object] = {"id": identity}
     for fact, attribute, fallback in (("username", "USERNAME_FIELD", "username"), ("email", "EMAIL_FIELD", "email")):
-        field = _class_attribute(user, attribute)
+        field = class_attribute(user, attribute)
         value = held.get(field if type(field) is str else fallback)
         if type(value) is str and value:
             facts[fact] = value
@@ -57,16 +57,7 @@ def _plain(value: object) -> object:
 
 
 def _key_field(user: object) -> str:
-    options = instance_dict(_class_attribute(user, "_meta")) or {}
+    options = instance_dict(class_attribute(user, "_meta")) or {}
     key = instance_dict(options.get("pk")) or {}
     name = key.get("attname")
     return name if type(name) is str else "id"
-
-
-def _class_attribute(value: object, name: str) -> object:
-    """Read from the classes' dictionaries: no descriptor is bound, no `__getattr__` asked."""
-    for base in type.__dict__["__mro__"].__get__(type(value)):
-        held = type.__dict__["__dict__"].__get__(base)
-        if name in held:
-            return held[name]
-    return None

@@ -17,7 +17,7 @@ from ..hook import inject, patch, trampoline
 from ..model import SEVERITIES, Captured, Observation
 from . import arguments, causes, inside, tally
 from .limits import Escalation
-from .represent import type_name
+from .represent import status_of, type_name
 from .terms import OWN_NAMES
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ class Probe:
             values = self._values(frame, result, None, duration)
             self._emit(
                 frame, "slow", severity, duration=duration, threshold=threshold, values=values, suppressed=suppressed,
-                within=within,
+                within=within, result=result,
             )  # fmt: skip
         except Exception:
             guard.swallow("reporting a slow call of " + self.path)
@@ -464,7 +464,10 @@ class Probe:
             self.terms.count("rate", self.name)
             return
         values = self._values(frame, result, error, duration)
-        self._emit(frame, report, severity, message=message, duration=duration, values=values, suppressed=suppressed)
+        self._emit(
+            frame, report, severity, message=message, duration=duration, values=values, suppressed=suppressed,
+            result=result,
+        )  # fmt: skip
 
     def _needs_frame(self) -> bool:
         return any(name not in OWN_NAMES for rule in self._rules for name in rule.names)
@@ -518,6 +521,7 @@ class Probe:
         traceback: TracebackType | None = None,
         threshold: float | None = None,
         within: Sequence[tuple[str, int, float, float]] = (),
+        result: object = None,
     ) -> None:
         self.terms.report(
             Observation(
@@ -539,6 +543,7 @@ class Probe:
                 suppressed=suppressed,
                 ended=time.time(),
                 inside=within,
+                status=status_of(result),
             )
         )
 

@@ -231,6 +231,25 @@ def instance_dict(value: object) -> dict[str, object] | None:
     return held if type(held) is dict else None
 
 
+def class_attribute(value: object, name: str) -> object:
+    """Read from the classes' dictionaries: no descriptor is bound, no `__getattr__` asked. None where there is none."""
+    for base in _type_mro(type(value)):
+        held = _type_dict(base)
+        if name in held:
+            return held[name]
+    return None
+
+
+def status_of(response: object) -> int | None:
+    """The status of an HTTP response of any framework that calls it `status_code`, read where it lies."""
+    held = instance_dict(response) or {}
+    status = held["status_code"] if "status_code" in held else class_attribute(response, "status_code")
+    if not issubclass(type(status), int):
+        return None
+    number = int.__index__(status)  # type: ignore[arg-type]
+    return number if 100 <= number <= 599 else None
+
+
 class _Example:
     pass
 

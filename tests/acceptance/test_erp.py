@@ -98,6 +98,12 @@ def test_a_crash_in_a_view_is_one_event_with_user_and_request(day):
     assert event["contexts"]["erp"]["owner"] == "sales-team"
 
 
+def test_what_was_answered_is_told_with_its_status(day):
+    events = [event for event in day[2].events() if event["tags"]["erp.operation"] == "permission_denied"]
+    assert {event["contexts"]["response"]["status_code"] for event in events} == {403}
+    assert {event["contexts"]["request"]["status"] for event in events} == {403}
+
+
 def test_a_recursive_failure_is_one_event(day):
     (event,) = [event for event in day[2].events() if event["tags"]["erp.operation"] == "explode_bom"]
     assert event["contexts"]["erp"]["operations"].count("explode_bom") == 3

@@ -61,11 +61,9 @@ class Request:
         self.__dict__.update(held)
 
 
-def facts_of(request, status=None):
+def facts_of(request):
     entered = django_context.enter(request)
     try:
-        if status is not None:
-            django_context.responded(status)
         return django_context.provide()
     finally:
         django_context.leave(entered)
@@ -84,14 +82,13 @@ def test_a_request_is_described_without_its_values():
         session=Sleeping(),
         META={"QUERY_STRING": "page=2&q=bob%40example.com&b%5B%5D=1&hunter2&=x&page=3", "REMOTE_ADDR": "10.0.0.1"},
     )
-    facts = facts_of(request, 200)
+    facts = facts_of(request)
     assert facts["request"] == {
         "method": "POST",
         "path": "/orders/5/[Filtered]/",
         "route": "orders/<int:pk>/<token>/",
         "view": "sales.views.order",
         "parameters": ["page", "q", "b[]"],
-        "status": 200,
     }
     assert facts["transaction"] == "/orders/<int:pk>/<token>/"
     assert facts["user"] == {"ip": "10.0.0.1"}

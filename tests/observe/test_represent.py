@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime  # noqa: ICN001
 import decimal
 import enum
+import http
 import json
 import sys
 import tracemalloc
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.observe.represent import exception_text, instance_dict, represent
+from agent.observe.represent import exception_text, instance_dict, represent, status_of
 
 touched: list[str] = []
 
@@ -363,3 +364,19 @@ def test_lazy_things_of_django_stay_asleep(django, monkeypatch):
     assert exception_text(ValueError(gettext_lazy("Not allowed"))) == "Not allowed"
     assert queryset._result_cache is None
     assert not woken
+
+
+def test_the_status_of_a_response_is_read_where_it_lies(django):
+    from django.http import HttpResponse, HttpResponseForbidden
+
+    class Odd:
+        @property
+        def status_code(self):
+            raise AssertionError("asked")
+
+    class Enumerated:
+        def __init__(self):
+            self.status_code = http.HTTPStatus.BAD_GATEWAY
+
+    found = [HttpResponse(status=503), HttpResponse(), HttpResponseForbidden(), Enumerated(), Odd(), None, 7, "200"]
+    assert [status_of(each) for each in found] == [503, 200, 403, 502, None, None, None, None]
