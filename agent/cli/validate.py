@@ -10,7 +10,7 @@ from ..config.load import Examined, examine
 from ..config.paths import default_config_path
 from ..errors import ConfigError
 from .environment import add_environment, check_all, lookup_of
-from .report import as_github, as_json, as_sarif, summary, targets_summary
+from .report import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
 from .terminal import STYLES, console, fail, shown_path, styled, width_of
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
             _show_problems(results, console())
             if args.verbose:
                 show_targets(seen)
-            for line in (summary(results), targets_summary(seen)) if seen else (summary(results),):
-                console().print(styled((line, "bold")))
+            for line in (summary(results), packs_summary(results), targets_summary(seen) if seen else ""):
+                if line:
+                    console().print(styled((line, "bold")))
         else:
             output = _MACHINES[args.format](results, seen)
             if output:

@@ -43,6 +43,20 @@ def test_a_clean_file(file, capsys):
     assert capsys.readouterr().out == "no problems in 1 file, 1 monitor checked\n"
 
 
+def test_what_is_in_force_of_packs_is_counted(file, capsys, monkeypatch):
+    pytest.importorskip("django")
+    from agent.config import compile as compiling
+
+    real = compiling.unmet_requirements
+    gone = lambda requires: "gone" if "redis" in str(requires) else real(requires)
+    monkeypatch.setattr(compiling, "unmet_requirements", gone)
+    assert run(file("version: 1\npacks: [redis, sales, {django: {except: [django.form]}}]\n")) == 0
+    django, redis = capsys.readouterr().out.splitlines()[1].removeprefix("packs: ").split(", ")
+    on, every = map(int, django.removeprefix("django ").split(" of "))
+    assert 1 <= on < every
+    assert redis.startswith("redis 0 of ")
+
+
 def test_a_problem_shows_its_line_a_caret_its_slug_and_a_hint(file, capsys):
     assert run(file(BAD)) == 1
     first, source, caret, hint, summary = capsys.readouterr().out.splitlines()
