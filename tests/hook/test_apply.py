@@ -403,3 +403,22 @@ def test_aliases_of_a_compiled_function_in_imported_modules_are_replaced_with_it
         watch.undo()
     assert math.hypot is user.hypot is user.length is hypot
     del shop
+
+
+def test_what_a_framework_makes_at_run_time_is_watched_by_the_monitor_of_what_it_stands_for():
+    base = module("class Task:\n  def run(self): raise NotImplementedError\n", "tasks")
+    shop = module("def job(): raise ValueError\ndef named(): raise ValueError\n")
+    watch = Watch(monitor("tasks:Task.run", name="tasks"), monitor("shop:named", name="named"))
+    watch.apply(base).apply(shop)
+    for name in ("job", "named", "job"):
+        found = resolve.found_in("shop." + name, shop, name, getattr(shop, name))
+        watch.applier.adopt(found, "tasks", "Task.run")
+        watch.applier.adopt(found, "tasks", "Task.other")
+    for function in (shop.job, shop.named):
+        with pytest.raises(ValueError):
+            function()
+    assert [each.monitor["name"] for each in watch.observed] == ["tasks", "named"], "its own monitor comes first"
+    watch.undo()
+    with pytest.raises(ValueError):
+        shop.job()
+    assert len(watch.observed) == 2
