@@ -19,7 +19,11 @@ from unittest import mock
 import pytest
 from support import Watch, module, monitor
 
-from agent.hook import inject, patch
+from agent.health import Health
+from agent.hook import inject, patch, resolve
+from agent.observe.probe import Probe
+from agent.observe.tally import Tallies
+from agent.observe.terms import Terms
 
 WAYS = [{}, {"thresholds": [[5.0, "warning"]]}, {"rules": [("result == 'never'", "m", "warning")]}]
 
@@ -484,6 +488,63 @@ def test_applied_and_undone_while_others_call():
     assert rounds > 20
     assert [each.__code__ for each in (shop.f, shop.g, shop.c, shop.bad)] == codes
     assert all(each.__code__ is code for each, code in zip((shop.f, shop.g, shop.c, shop.bad), codes))
+
+
+def test_a_million_calls_are_counted_once_each_while_another_monitor_comes_and_goes():
+    """One monitor stays and counts; the code around it is made anew all the time, under the feet of those who call."""
+    shop = module("def f(n, ran):\n ran[0] += 1\n if n % 64 == 63: raise KeyError(n)\n return n\n", name="shop")
+    staying = Watch(monitor("shop.f", name="staying", expect=["KeyError"], thresholds=[[9e9, "warning"]]))
+    staying.tallies = Tallies(int)
+    staying.clock = time.perf_counter
+    own = shop.f.__code__
+    health = Health("", "")  # counts in one step too
+    staying._count = health.count
+    staying.apply(shop)
+    coming = [
+        Probe(
+            Terms(monitor("shop.f", name="coming", expect=["KeyError"], **settings), report=print, count=lambda *_: None,
+                  tallies=tallies),
+            resolve.resolve(shop, "f"), shop.f,
+        )
+        for settings, tallies in (({}, None), ({"thresholds": [[9e9, "warning"]]}, Tallies(int)))
+    ]  # fmt: skip
+    threads, calls = 4, 250_000
+    ran = [[0] for _ in range(threads)]
+    wrong = []
+
+    def call(number):
+        f, mine, failed = shop.f, ran[number], 0
+        for n in range(calls):
+            try:
+                if f(n, mine) != n:
+                    wrong.append(n)
+            except KeyError as error:
+                failed += error.args == (n,)
+        if failed != calls // 64:
+            wrong.append(failed)
+
+    running = [threading.Thread(target=call, args=(number,)) for number in range(threads)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    rounds = 0
+    try:
+        for thread in running:
+            thread.start()
+        while any(thread.is_alive() for thread in running):
+            patch.patch_function(shop.f, coming[rounds % 2]).undo()
+            rounds += 1
+    finally:
+        sys.setswitchinterval(interval)
+        for thread in running:
+            thread.join()
+    assert wrong == []
+    assert rounds > 20
+    assert ran == [[calls]] * threads
+    measured = staying.tallies.by_monitor()["staying"]
+    assert (measured.calls, measured.failures) == (threads * calls, 0)
+    assert health.counts == {("expected", "staying"): threads * (calls // 64)}
+    staying.undo()
+    assert shop.f.__code__ is own
 
 
 def test_a_thousand_rounds_leave_nothing_behind():
