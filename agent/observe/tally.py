@@ -39,6 +39,10 @@ whole: Callable[[float], int] = float.__trunc__
 add: Callable[[Any, Any], None] = _count_elements
 
 
+#: No call of any duration; never changed.
+_NONE = [0] * (BUCKETS + 1)
+
+
 class Tally:
     """What is counted of one operation under one monitor, by all of its functions. `counts` is what those add to."""
 
@@ -49,7 +53,7 @@ class Tally:
         self.monitor = monitor
         self.operation = operation
         self.counts: Any = [0] * (BUCKETS + 1) if ONE_STEP else {}
-        self.since = self.read = self.now()
+        self.since = self.read = _NONE
 
     def ended(self, duration: float, *, failed: bool) -> None:
         """A call that was seen to end by something else than the code in the function: it raised, as a rule."""
