@@ -90,12 +90,15 @@ def moved_lines(table: bytes, position: "list[int]", begin: int, inserted: int) 
 
 def _locate(lines: bytearray, entry: bytes, units: int) -> None:
     """Append `entry` for so many code units, of which one entry holds at most eight."""
-    while units > 0:
-        here = min(units, 8)
-        lines.append(entry[0] & 0xF8 | (here - 1))
+    if units > 8:
+        lines.append(entry[0] | 7)
         lines += entry[1:]
-        units -= here
         entry = _again(entry)
+        whole, units = divmod(units - 8, 8)
+        lines += (bytes((entry[0] | 7,)) + entry[1:]) * whole
+    if units > 0:
+        lines.append(entry[0] & 0xF8 | (units - 1))
+        lines += entry[1:]
 
 
 def _again(entry: bytes) -> bytes:
@@ -129,17 +132,26 @@ def read_table(data: bytes) -> "list[tuple[int, int, int, int, int]]":
 def write_table(table: "list[tuple[int, int, int, int, int]]") -> bytes:
     data = bytearray()
     for first, last, target, depth, lasti in table:
-        if first >= last:
-            continue
-        begins = len(data)
-        for value in (first, last - first, target, depth << 1 | lasti):
-            if value >= 64:
-                shift = 6
-                while value >> shift >= 64:
-                    shift += 6
-                while shift:
-                    data.append(64 | value >> shift & 63)
-                    shift -= 6
-            data.append(value & 63)
-        data[begins] |= 128
+        if first < last:
+            begins = len(data)
+            data += _number(first) + _number(last - first) + _number(target) + _number(depth << 1 | lasti)
+            data[begins] |= 128
     return bytes(data)
+
+
+#: Numbers as the table spells them: most are small, and are met again and again.
+_numbers: "dict[int, bytes]" = {}
+
+
+def _number(value: int) -> bytes:
+    known = _numbers.get(value)
+    if known is not None:
+        return known
+    spelt = bytes((value & 63,))
+    rest = value >> 6
+    while rest:
+        spelt = bytes((64 | rest & 63,)) + spelt
+        rest >>= 6
+    if value < 4096:
+        _numbers[value] = spelt
+    return spelt
