@@ -196,7 +196,7 @@ class Observation(NamedTuple):
     suppressed: int  # equal reports that limits dropped since the last one that passed
     ended: float  # seconds since the epoch
     inside: Sequence[tuple[str, int, float, float]] = ()  # of a slow call: operation, times, seconds, share
-    status: int | None = None  # of the HTTP response that the call returned, where it returned one
+    status: Optional[int] = None  # of the HTTP response that the call returned, where it returned one
     handled: bool = False  # the ERP has dealt with the exception, and reports it itself
 
 
