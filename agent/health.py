@@ -76,7 +76,7 @@ class Health:
             now = time.time()
             due = final or now - self._written > _EVERY or len(self.counts) <= _FEW
             lines, self._lines = self._lines, []
-            if self.measured is not None and (final or not 0 <= now - self._looked < _LOOK_EVERY):
+            if self.measured is not None and (final or not self._rows or not 0 <= now - self._looked < _LOOK_EVERY):
                 self._looked = now
                 self._rows = {name: tuple(measured) for name, measured in self.measured().items()}
             if not lines and not (due and (self.counts or self._rows)):

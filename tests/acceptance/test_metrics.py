@@ -157,3 +157,37 @@ def test_switched_off_nothing_is_counted(shop):
     done = shop.run("main.py")
     assert done.stdout == "[]\n"
     assert shop.status()[0]["measured"] == []
+
+
+TOLD = """
+import os, sys, shop
+for n in range(2, 12): shop.order(n)
+engine = sys.modules["_erp_agent.bootstrap"].current.engine()
+engine._tallies.due[0] = 0.0  # a minute has passed
+shop.order(2)
+shop.order(2)
+print("_erp_agent.deliver.sender" in sys.modules, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_minute_later_a_call_tells_and_what_it_told_is_on_disk(shop):
+    """The call that ends then is `lines`, inside the eleventh order; it may itself be told of the next time."""
+    shop.write(main__py=TOLD)
+    with Receiver() as receiver:
+        done = shop.run("main.py", SENTRY_DSN=receiver.dsn)
+        assert done.stdout == "True\n"
+        shop.agent("spool", "flush", SENTRY_DSN=receiver.dsn)
+        items = metrics(receiver)
+    told = summed(items, "erp.calls")
+    assert told in ({"order": 10, "lines": 10}, {"order": 10, "lines": 11})
+    (process,) = shop.status()
+    assert measured(process) == {name: (calls, 0) for name, calls in told.items()}
+
+
+def test_metrics_make_room_for_errors():
+    from agent.deliver import wire
+    from agent.deliver.names import rank
+
+    assert wire.category_of(["trace_metric"]) == "trace_metric"
+    assert rank("trace_metric", slow=False) < rank("error", slow=True) < rank("error", slow=False)
