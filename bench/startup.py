@@ -1,11 +1,15 @@
 """What the agent costs a Python process that starts, beside the same process without it, in alternating runs.
 
     python bench/startup.py                           bare against 50, 1,000 and 10,000 monitors; about two minutes
-    python bench/startup.py --runs 400 --with-peers   beside other agents, where they are installed in this environment
+    python bench/startup.py --peers FOLDER            beside other agents, each in an environment that is made there
+    valgrind --tool=callgrind python -c pass          counts instructions, which a busy machine does not disturb
 
 Ratios are of medians in one run, because the machine's own speed changes from minute to minute; `low` is the ratio of
 the tenth percentiles, which on a busy machine says more. Memory is the peak of the resident set. Goals: 1.05, 1.10 and
 1.15 for `python -c pass`, and half a megabyte.
+
+Another agent is measured as its launcher leaves it: in the environment that `ddtrace-run` and the like hand on, beside
+the same interpreter without that. What the launcher itself costs, once a service, is not in it.
 """
 
 from __future__ import annotations
@@ -24,18 +28,39 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = (50, 1_000, 10_000)
 PROGRAMS = {"pass": "pass", "django": "import django.core.handlers.wsgi, django.db.models, django.forms"}
-PEERS = {
-    "sentry-sdk": "import sentry_sdk\nsentry_sdk.init('http://key@127.0.0.1:9/1', shutdown_timeout=0)\n",
-    "ddtrace": "import ddtrace.auto\n",
-    "opentelemetry": "from opentelemetry.instrumentation.auto_instrumentation import initialize\ninitialize()\n",
-    "newrelic": "import newrelic.agent\nnewrelic.agent.initialize()\n",
-    "elasticapm": "import elasticapm\nelasticapm.Client(disable_send=True)\n",
-}
 QUIET = {
     "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+    "DD_TRACE_ENABLED": "false",
     "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
     "NEW_RELIC_LICENSE_KEY": "0" * 40, "NEW_RELIC_APP_NAME": "bench", "NEW_RELIC_MONITOR_MODE": "false",
+    "NEW_RELIC_LOG": "/dev/null", "ELASTIC_APM_ENABLED": "true", "ELASTIC_APM_DISABLE_SEND": "true",
+    "ELASTIC_APM_CENTRAL_CONFIG": "false", "ELASTIC_APM_CLOUD_PROVIDER": "none", "ELASTIC_APM_LOG_LEVEL": "off",
 }  # fmt: skip
+
+
+class Peer(NamedTuple):
+    packages: tuple[str, ...]
+    launcher: tuple[str, ...] = ()
+    sitecustomize: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+PEERS = {
+    "sentry-sdk": Peer(
+        ("sentry-sdk",),
+        sitecustomize="import sentry_sdk\nsentry_sdk.init('http://key@127.0.0.1:9/1', shutdown_timeout=0)\n",
+    ),
+    "ddtrace-run": Peer(("ddtrace",), ("ddtrace-run",)),
+    "opentelemetry-instrument": Peer(
+        ("opentelemetry-distro", "opentelemetry-instrumentation-django"), ("opentelemetry-instrument",)
+    ),
+    "newrelic-admin": Peer(("newrelic",), ("newrelic-admin", "run-program")),
+    "elasticapm-run": Peer(("elastic-apm",), ("elasticapm-run",)),
+    "wrapture": Peer(
+        ("wrapture", "autowrapt"),  # Python 3.12 or later
+        environment=(("AUTOWRAPT_BOOTSTRAP", "wrapture"), ("WRAPTURE_CONFIG", os.devnull)),
+    ),
+}
 
 
 class Way(NamedTuple):
@@ -47,8 +72,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=120, help="of each kind (default: 120)")
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--with-peers", action="store_true")
+    parser.add_argument("--peers", metavar="FOLDER", help="where the environments of other agents are, or are made")
+    parser.add_argument("--only", metavar="NAME", help="of the other agents")
     options = parser.parse_args()
+    if options.peers:
+        return _peers(Path(options.peers).resolve(), options)
     folder = Path(tempfile.mkdtemp(prefix="agent-bench-"))
     try:
         ways, first = _ways(folder, options)
@@ -64,8 +92,7 @@ def main() -> int:
 
 
 def _ways(folder: Path, options: argparse.Namespace) -> tuple[list[Way], dict[str, float]]:
-    kept = ("AGENT_", "SENTRY_", "PYTHON")
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(kept)}
+    bare = _bare()
     ways, first = [Way("bare", bare)], {}
     for number in NUMBERS:
         config = folder / str(number) / "monitors.yaml"
@@ -86,16 +113,6 @@ def _ways(folder: Path, options: argparse.Namespace) -> tuple[list[Way], dict[st
         first[f"{number:,} monitors"] = made if made is not None else float("nan")
         ways.append(Way(f"{number:,} monitors", environment))
     ways.append(Way("switched off", {**ways[1].environment, "AGENT_DISABLED": "1"}))
-    if options.with_peers:
-        for name, code in PEERS.items():
-            place = folder / name
-            place.mkdir()
-            (place / "sitecustomize.py").write_text(code)
-            environment = {**bare, **QUIET, "PYTHONPATH": str(place)}
-            if _start(options.python, "import " + code.split()[1].split(".")[0], environment) is not None:
-                ways.append(Way(name, environment))
-            else:
-                print(f"{name} is not installed here")
     return ways, first
 
 
@@ -106,8 +123,6 @@ def _compare(ways: list[Way], first: dict[str, float], options: argparse.Namespa
     for turn in range(options.runs):
         at = turn % len(ways)
         for way in ways[at:] + ways[:at]:
-            if way.name in PEERS and turn >= max(10, options.runs // 5):
-                continue
             run = _start(options.python, code, way.environment)
             if run is not None:
                 runs[way.name].append(run)
@@ -121,6 +136,72 @@ def _compare(ways: list[Way], first: dict[str, float], options: argparse.Namespa
             f"{way.name:18}{_median(mine) * 1000:8.2f} ms{_median(mine) / _median(bare):8.3f}"
             f"{_low(mine) / _low(bare):8.3f}{more:+9.2f} MB{compiled:>12}"
         )
+
+
+def _peers(folder: Path, options: argparse.Namespace) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, peer in PEERS.items():
+        if options.only not in (None, name):
+            continue
+        home = folder / name
+        python = home / "bin" / "python"
+        why = _make(home, python, peer, options)
+        if why:
+            print(f"{name}: {why}")
+            continue
+        bare = _bare()
+        under = _under(home, peer, bare)
+        for program, code in PROGRAMS.items():
+            runs: dict[str, list[float]] = {"bare": [], name: []}
+            for turn in range(max(10, options.runs // 6) + 1):
+                for way in (Way("bare", bare), Way(name, under)):
+                    run = _start(str(python), code, way.environment)
+                    if run is not None and turn:  # the first one writes bytecode
+                        runs[way.name].append(run)
+            if not all(runs.values()):
+                print(f"{name} {program}: fails")
+                continue
+            more = _memory(str(python), code, under) - _memory(str(python), code, bare)
+            print(
+                f"{name:26}{program:8}{_median(runs[name]) * 1000:8.1f} ms"
+                f"{_median(runs[name]) / _median(runs['bare']):8.2f}{_low(runs[name]) / _low(runs['bare']):8.2f}"
+                f"{more:+8.1f} MB",
+                flush=True,
+            )
+    return 0
+
+
+def _make(home: Path, python: Path, peer: Peer, options: argparse.Namespace) -> str:
+    """Why there is no such environment; "" where there is one."""
+    if (home / "made").exists():
+        return ""
+    subprocess.run([options.python, "-m", "venv", home], check=True)
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *peer.packages, "django"]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return "cannot be installed here: " + done.stderr.strip().splitlines()[-1][:150]
+    (home / "made").touch()
+    return ""
+
+
+def _under(home: Path, peer: Peer, bare: dict[str, str]) -> dict[str, str]:
+    """The environment of a process that starts under this agent."""
+    environment = {**bare, **QUIET, **dict(peer.environment)}
+    if peer.sitecustomize:
+        (home / "site").mkdir(exist_ok=True)
+        (home / "site" / "sitecustomize.py").write_text(peer.sitecustomize)
+        environment["PYTHONPATH"] = str(home / "site")
+    if not peer.launcher:
+        return environment
+    environment["PATH"] = f"{home / 'bin'}:{environment['PATH']}"
+    command = [home / "bin" / peer.launcher[0], *peer.launcher[1:], "env", "-0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return dict(line.split("=", 1) for line in done.stdout.split("\0") if "=" in line)
+
+
+def _bare() -> dict[str, str]:
+    kept = ("AGENT_", "SENTRY_", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(kept)}
 
 
 def _median(runs: list[float]) -> float:
