@@ -168,8 +168,8 @@ def enclosing_monitors(frame: FrameType | None) -> Iterator[MonitorData]:
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-#: What the Sentry SDK wraps around the functions of a framework: a third of a Django request's stack.
-_WRAPPERS = os.sep + os.path.join("sentry_sdk", "integrations", "")
+#: What the Sentry SDK wraps around the functions of a framework, itself or by its helpers: a third of a Django request.
+_WRAPPERS = os.sep + os.path.join("sentry_sdk", "")
 
 
 def own_code(code: CodeType) -> bool:
