@@ -160,6 +160,13 @@ def test_files_stay_small():
     assert not too_long
 
 
+def test_each_test_file_has_a_name_of_its_own():
+    """Two of one name, in folders that are no packages, are one module to pytest: the second would not be run."""
+    names = [path.name for path in ROOT.joinpath("tests").rglob("test_*.py")]
+    assert len(names) > 80
+    assert not {name for name in names if names.count(name) > 1}
+
+
 def test_nothing_of_the_project_names_a_machine():
     """Neither where this checkout lies nor anybody's home folder."""
     home = re.compile(r"/(?:home|Users|root)/[.\w]")

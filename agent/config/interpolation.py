@@ -26,6 +26,7 @@ TYPED = frozenset(
         "debug",
         "metrics",
         "durable",
+        "host_client",
         "max_files",
         "enabled",
         "subclasses",
