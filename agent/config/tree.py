@@ -146,7 +146,7 @@ class _Composer:
     def _start(self, event: Any, *, mapping: bool) -> None:
         self._spend(1, event)
         if len(self.open) >= DEEPEST:
-            raise Unreadable("yaml-depth", f"values are nested more than {DEEPEST} deep", "", _mark(event))
+            raise _too_deep(_mark(event))
         if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
             self._refuse_tag(event.tag, event)
         if self.open and isinstance(self.open[-1].node.children, dict) and self.open[-1].key is None:
@@ -252,7 +252,13 @@ def _events(text: str, *, pure: bool) -> Iterator[Any]:
         raise Unreadable("yaml-syntax", f"this is not valid YAML: {error}") from None
 
 
+def _too_deep(mark: Mark) -> Unreadable:
+    return Unreadable("yaml-depth", f"values are nested more than {DEEPEST} deep", "", mark)
+
+
 def _syntax(text: str, mark: Mark, problem: str) -> Unreadable:
+    if "nesting depth" in problem:  # libyaml has a bound of its own, and reads ahead of the events
+        return _too_deep(mark)
     lines = text.splitlines()
     line = lines[mark.line - 1] if 0 < mark.line <= len(lines) else ""
     indentation = line[: len(line) - len(line.lstrip())]
