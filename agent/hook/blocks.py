@@ -10,6 +10,8 @@ Jumps are absolute, in bytes (3.9) or in instructions (3.10). `inject.inject` de
 import sys
 from types import CodeType
 
+from . import tables
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -229,7 +231,7 @@ class _Moved:
             growth[at + 1] = growth.get(at + 1, 0) + turn + parts.room + 1 + turn
         sizes = {first: at + 1 - first for first, at, *_ in jumps}
         units = len(ops) + 1
-        position = _positions(growth, units)
+        position = tables.positions(growth, units)
 
         def argument_of(at: int, op: int, target: int) -> int:
             return (position[target] - (position[at + 1] if op in _RELATIVE else 0)) * _SCALE
@@ -244,7 +246,7 @@ class _Moved:
                     sizes[first] = size
                     grown = True
             if grown:
-                position = _positions(growth, units)
+                position = tables.positions(growth, units)
         self.end = end = position[units - 1]
         thrown = end + len(parts.handler) // 2
         edits = [(begin, begin, parts.before + parts.block(position[begin] - parts.room, end))]
@@ -290,18 +292,6 @@ def _blocks(body: bytes, ops: bytes) -> int:
             depth -= op in _LEAVES
             argument = 0
     return max(known.values())
-
-
-def _positions(growth: "dict[int, int]", units: int) -> "list[int]":
-    """The new position of each unit, where `growth` says by how much the code grows before it."""
-    position: "list[int]" = []
-    at = shift = 0
-    for unit in sorted(growth):
-        position.extend(range(at + shift, unit + shift))
-        shift += growth[unit]
-        at = unit
-    position.extend(range(at + shift, units + shift))
-    return position
 
 
 def _moved_lnotab(table: bytes, moved: _Moved) -> bytes:

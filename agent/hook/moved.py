@@ -124,7 +124,7 @@ class Moved:
             for at in (unit + 1, unit + 2):
                 growth[at] = growth.get(at, 0) + len(turn) // 2
         units = len(ops) + 1
-        position = _positions(growth, units)
+        position = tables.positions(growth, units)
         sizes = {first: at + 1 - first for first, at, *_ in jumps}
         grown = True
         while grown:  # a longer jump moves what others jump over
@@ -139,7 +139,7 @@ class Moved:
                     sizes[first] = size
                     grown = True
             if grown:
-                position = _positions(growth, units)
+                position = tables.positions(growth, units)
         edits = [(begin, begin, prologue), *returns]
         for first, at, stop, op, target, argument in jumps:
             distance = abs(position[target] - position[stop])
@@ -162,15 +162,3 @@ class Moved:
         self.position = position.__getitem__
         self.lines = tables.moved_lines(lines, position, begin, len(prologue) // 2)
         self.epilogues = [(position[stop] - size, position[stop]) for _, stop, _ in returns]
-
-
-def _positions(growth: "dict[int, int]", units: int) -> "list[int]":
-    """The new position of each unit, where `growth` says by how much the code grows before it."""
-    position: "list[int]" = []
-    at = shift = 0
-    for unit in sorted(growth):
-        position.extend(range(at + shift, unit + shift))
-        shift += growth[unit]
-        at = unit
-    position.extend(range(at + shift, units + shift))
-    return position

@@ -1,6 +1,7 @@
 """The two tables beside a code object's instructions, from CPython 3.11 on: where they stand, and who handles what.
 
-Locations are told in CPython's Objects/locations.md, exceptions in Objects/exception_handling_notes.txt.
+Locations are told in CPython's Objects/locations.md, exceptions in Objects/exception_handling_notes.txt. Both speak of
+code units, and `positions` says where those have come to.
 """
 
 from itertools import accumulate, compress
@@ -155,3 +156,15 @@ def _number(value: int) -> bytes:
     if value < 4096:
         _numbers[value] = spelt
     return spelt
+
+
+def positions(growth: "dict[int, int]", units: int) -> "list[int]":
+    """The new position of each unit, where `growth` says by how much the code grows before it."""
+    position: "list[int]" = []
+    at = shift = 0
+    for unit in sorted(growth):
+        position.extend(range(at + shift, unit + shift))
+        shift += growth[unit]
+        at = unit
+    position.extend(range(at + shift, units + shift))
+    return position

@@ -25,21 +25,9 @@ from agent.observe.probe import Probe
 from agent.observe.tally import Tallies
 from agent.observe.terms import Terms
 
+pytestmark = pytest.mark.usefixtures("how")
+
 WAYS = [{}, {"thresholds": [[5.0, "warning"]]}, {"rules": [("result == 'never'", "m", "warning")]}]
-
-
-@pytest.fixture(autouse=True, params=["injected", "trampoline"])
-def how(request, monkeypatch):
-    if request.param == "trampoline":
-        monkeypatch.setattr(inject, "AVAILABLE", False)
-    elif not inject.AVAILABLE:
-        pytest.skip("this interpreter's bytecode is not injected into")
-    before = set(sys.modules)
-    yield request.param
-    for name in set(sys.modules) - before:
-        if name.startswith("shop"):
-            del sys.modules[name]
-
 
 SHOP = """
 def f(a=1, *, b=2):
