@@ -14,6 +14,8 @@ from _thread import RLock
 from _weakref import ref
 from types import CodeType, FunctionType
 
+from .exchange import exchange
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +114,7 @@ class Patch(ref):  # type: ignore[type-arg]
                 layer.inner = ref(inner)
                 top = _trampolines.add(new, layer)
                 _inners.add(inner, layer)
-        function.__code__ = code
+        exchange(function, code)
         self._top = top or ref(code)
         self.layers = layers
         if not layers:
