@@ -8,15 +8,15 @@ stack of their own.
 """
 
 import sys
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from types import CodeType, FunctionType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: How often another thread that collects is waited for. It may be one whose finalizer waits for us.
-_PATIENCE = 1000
+#: How often, and for how many seconds, another thread that collects is waited for. Its finalizer may wait for us.
+_PATIENCE, _PAUSE = 2000, 0.0005
 
 
 def exchange(function: FunctionType, code: CodeType) -> None:
@@ -28,11 +28,12 @@ def exchange(function: FunctionType, code: CodeType) -> None:
 
 def _while_collecting(function: FunctionType, code: CodeType) -> bool:
     import gc
-    import time
 
     if not gc.isenabled():
         return False  # then to allocate collects nothing
     me = get_ident()
+    never = allocate_lock()  # to wait for it sleeps, and no library has put something else in its place
+    never.acquire()
     done: "list[ValueError | None]" = []
 
     def exchanging(phase: str, _: "dict[str, Any]") -> None:
@@ -50,7 +51,7 @@ def _while_collecting(function: FunctionType, code: CodeType) -> bool:
             gc.collect(0)  # does nothing while another thread is at it
             if done:
                 break
-            time.sleep(0)
+            never.acquire(timeout=_PAUSE)
     finally:
         gc.callbacks.remove(exchanging)
     if done and done[0] is not None:
