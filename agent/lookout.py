@@ -94,7 +94,7 @@ def _runs_files(name: str) -> bool:
 
 #: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.
 _OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests",
-                   "LICENSE", "Makefile", "build", "dist"))  # fmt: skip
+                   "LICENSE", "Makefile", "build", "dist", "var"))  # fmt: skip
 
 
 class Folder:
