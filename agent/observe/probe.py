@@ -245,7 +245,10 @@ class Probe:
             _busy.now = True
             try:
                 values = self._values(frame, None, error, duration)
-                self._tell(error, traceback, frame, duration, severity, values, suppressed)
+                self._emit(
+                    frame, _ERROR, severity, exception=error, traceback=traceback, duration=duration, values=values,
+                    suppressed=suppressed,
+                )  # fmt: skip
             finally:
                 _busy.now = False
         except Exception:
@@ -383,18 +386,6 @@ class Probe:
             return
         if values is None:
             values = self._values(frame, None, error, duration)
-        self._tell(error, traceback, frame, duration, severity, values, suppressed)
-
-    def _tell(
-        self,
-        error: BaseException,
-        traceback: TracebackType | None,
-        frame: FrameType,
-        duration: float | None,
-        severity: str,
-        values: Mapping[str, object],
-        suppressed: int,
-    ) -> None:
         self._emit(
             frame, _ERROR, severity, exception=error, traceback=traceback, duration=duration, values=values,
             suppressed=suppressed,

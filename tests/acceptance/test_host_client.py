@@ -213,6 +213,12 @@ def test_what_another_client_left_is_delivered_by_the_next_process_with_any(shop
         theirs.wait_for(1)
         others.wait_for(1)
         process.communicate(b"\n", timeout=30)
+        assert process.returncode == 0
+        texts = [
+            [each.get("message") or each["logentry"]["message"] for each in receiver.events]
+            for receiver in (theirs, others)
+        ]
+    assert [set(found) for found in texts] == [{"left"}, {"new"}], "each to its own Sentry, and nothing to the other"
 
 
 def test_switched_off_the_client_sends_for_itself(shop, theirs):
