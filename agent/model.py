@@ -99,10 +99,10 @@ class ContextData(TypedDict):
 
 
 class CeleryData(TypedDict):
-    """What is told of Celery beyond its monitors. Durations are seconds; None: not at all, or as Sentry has it."""
+    """What is told of Celery beyond its monitors. Durations are seconds; None: as Sentry has it."""
 
-    queue_wait: Optional[float]
-    queues: dict[str, Optional[float]]
+    queue_wait: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never too long
+    queues: dict[str, list[tuple[float, str]]]  # what counts in place of that, by queue
     check_ins: list[str]  # patterns of the names of beat's entries
     margin: Optional[float]
     max_runtime: Optional[float]

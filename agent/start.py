@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Head = tuple[str, Header, bytes, int, tuple[int, ...]]
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of it all.
-FORMAT = b"erp-agent-plan-12"
+FORMAT = b"erp-agent-plan-13"
 
 _OFF = ("", "0", "false", "no", "off")
 

@@ -1,6 +1,6 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `store` writes it.
 
-    erp-agent-plan-12 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-13 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for, does it name `__main__`)
     index     ({top-level package: its part's place}, packages with patterns, the settings' place, the table's place)

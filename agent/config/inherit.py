@@ -100,9 +100,14 @@ def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[f
     slow = min("warning", severity, key=units.rank)
     if placed is None:
         return [(_KIND_THRESHOLD[kind], slow)] if kind in _KIND_THRESHOLD else []
-    if isinstance(placed.value, dict):
-        return sorted((units.duration(value), units.severity(key)) for key, value in placed.value.items())
-    return [] if units.is_off(placed.value) else [(units.duration(placed.value), slow)]
+    return ladder(placed.value, slow)
+
+
+def ladder(value: object, slow: str = "warning") -> list[tuple[float, str]]:
+    """(seconds, severity), ascending, of a ladder or of a single duration, which is told as `slow`; [] for `off`."""
+    if isinstance(value, dict):
+        return sorted((units.duration(each), units.severity(key)) for key, each in value.items())
+    return [] if units.is_off(value) else [(units.duration(value), slow)]
 
 
 def _rate(placed: Placed | None, built_in: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -137,6 +137,8 @@ def _type(whole: dict[str, Any], definitions: dict[str, Any]) -> str:
         return {"integrations": "`auto` or a list of texts", "flag": "true or false"}.get(
             title, f"{'an' if title == 'expression' else 'a'} {title}"
         )
+    if title == "duration, ladder or off":
+        return "a duration, a ladder or off"
     if title in ("flag", "fraction", "count"):
         return {"flag": "true or false", "fraction": "a number from 0 to 1", "count": "a whole number"}[title]
     names = {"string": "text", "null": "null", "number": "number", "boolean": "true or false", "object": "mapping"}

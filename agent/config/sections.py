@@ -6,16 +6,15 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from . import units
+from . import celery, units
+from .checks import check_ladder_at, check_unit
 from .document import written
-from .inherit import check_ladder
-from .merge import Placed
 from .targets import TargetError, parse_dotted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model import CeleryData, ContextData, ScrubData, SentryData, SpoolData
+    from ..model import ContextData, ScrubData, SentryData, SpoolData
     from .document import Document
     from .findings import Findings
     from .merge import Settings
@@ -72,32 +71,9 @@ def check_sections(document: Document, findings: Findings) -> None:
         check_unit(document, (*path, "max_size"), spool, units.size, "bad-size", findings)
         check_unit(document, (*path, "max_age"), spool, units.duration, "bad-duration", findings)
         check_unit(document, (*path, "max_rate"), spool, units.spool_rate, "bad-rate", findings, switch=True)
-    _check_celery(document, value.get("celery"), findings)
+    celery.check(document, value.get("celery"), findings)
     _check_processes(document, value.get("processes"), findings)
     _check_sentry(document, value.get("sentry"), findings)
-
-
-def check_unit(
-    document: Document,
-    path: tuple[Key, ...],
-    mapping: dict[str, Any],
-    parse: Any,
-    slug: str,
-    findings: Findings,
-    *,
-    switch: bool = False,
-) -> None:
-    """What a unit's parser refuses though its pattern passed in the schema: `0s`, or 400 days."""
-    key = path[-1]
-    if not isinstance(key, str) or key not in mapping or findings.has(document, path):
-        return
-    value = mapping[key]
-    if switch and units.is_off(value):
-        return
-    try:
-        parse(value)
-    except units.UnitError as error:
-        findings.add(document, path, slug, str(error), error.hint)
 
 
 def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:
@@ -105,12 +81,7 @@ def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[s
     check_unit(document, (*path, "threshold"), mapping, units.duration, "bad-duration", findings, switch=True)
     check_unit(document, (*path, "rate_limit"), mapping, units.rate, "bad-rate", findings, switch=True)
     check_unit(document, (*path, "escalate"), mapping, units.escalation_rate, "bad-rate", findings, switch=True)
-    ladder = mapping.get("thresholds")
-    if isinstance(ladder, dict):
-        for key in ladder:
-            check_unit(document, (*path, "thresholds", key), ladder, units.duration, "bad-duration", findings)
-        if not findings.is_wrong(document, *path, "thresholds"):
-            check_ladder(Placed(document, (*path, "thresholds"), ladder), findings)
+    check_ladder_at(document, (*path, "thresholds"), mapping, findings)
 
 
 def sentry_data(
@@ -161,25 +132,8 @@ def sentry_data(
         "tags": dict(given.get("tags", {})),
         "scrub": _scrub_data(given.get("scrub") or {}),
         "context": context,
-        "celery": celery_data(settings),
+        "celery": celery.data(settings),
     }
-
-
-def celery_data(settings: Settings) -> CeleryData | None:
-    """None where nothing is to be told."""
-    given = {key: placed.value for key, placed in settings.celery.items()}
-    wait = given.get("queue_wait")
-    data: CeleryData = {
-        "queue_wait": None if units.is_off(wait) else units.duration(wait),
-        "queues": {
-            name: None if units.is_off(each) else units.duration(each) for name, each in given.get("queues", {}).items()
-        },
-        "check_ins": list(given.get("check_ins", [])),
-        "margin": units.duration(given["check_in_margin"]) if "check_in_margin" in given else None,
-        "max_runtime": units.duration(given["check_in_max_runtime"]) if "check_in_max_runtime" in given else None,
-    }
-    waits = (data["queue_wait"], *data["queues"].values())
-    return data if data["check_ins"] or any(each is not None for each in waits) else None
 
 
 def _scrub_data(given: Mapping[str, Any]) -> ScrubData | None:
@@ -214,25 +168,6 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
 def processes_data(settings: Settings) -> dict[str, list[str]] | None:
     """None where nothing is said: programs.py has its own list of what to skip."""
     return {key: list(placed.value) for key, placed in settings.processes.items()} or None
-
-
-def _check_celery(document: Document, celery: object, findings: Findings) -> None:
-    if not isinstance(celery, dict):
-        return
-    check_unit(document, ("celery", "queue_wait"), celery, units.duration, "bad-duration", findings, switch=True)
-    for key in ("check_in_margin", "check_in_max_runtime"):
-        check_unit(document, ("celery", key), celery, units.duration, "bad-duration", findings)
-    queues = celery.get("queues")
-    for name in queues if isinstance(queues, dict) else ():
-        check_unit(
-            document,
-            ("celery", "queues", name),
-            celery["queues"],
-            units.duration,
-            "bad-duration",
-            findings,
-            switch=True,
-        )
 
 
 def _check_processes(document: Document, processes: object, findings: Findings) -> None:

@@ -45,7 +45,7 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     changes: Changes = [wrapping.wrap(module.build_tracer, celery_tasks.tracing(engine.applier))]
     changes.append(celery_attempts.Watch(signals, lambda attempt, again: engine.sink().settle(attempt, again=again)))
     settings = engine.sentry.get("celery")
-    if settings is not None and (settings["queue_wait"] is not None or settings["queues"]):
+    if settings is not None and (settings["queue_wait"] or settings["queues"]):
         from . import celery_queue
 
         changes.append(celery_queue.Waits(signals, settings, engine.report, engine.health.count))

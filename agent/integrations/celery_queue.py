@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from ..model import CeleryData, MonitorData
 
-#: A backlog of thousands is told task by task, not message by message.
-_RATE = (1.0, 60.0)
+#: A backlog of thousands is told task by task, not message by message: of equal ones one a minute, of all these.
+_EACH = (1.0, 60.0)
+_RATE = (10.0, 60.0)
+_MOST_KINDS = 500
 _OPERATION = "celery.queue_wait"
 _MONITOR: MonitorData = {
     "name": _OPERATION, "where": "celery.queue_wait", "targets": [], "exclude": [], "kind": "function", "module": None,
@@ -45,6 +47,7 @@ class Waits:
         self._count = count
         self._clock = clock
         self._limits = Limiter(_RATE)
+        self._each: dict[tuple[str, str, str], Limiter] = {}
         self._signal.connect(self._begin, weak=False, dispatch_uid=celery_messages.UID)
 
     def undo(self) -> bool:
@@ -57,26 +60,37 @@ class Waits:
             told = celery_messages.of_request(request)
             if told is not None:
                 queue = _queue(request)
-                limit = self._settings["queues"].get(queue, self._settings["queue_wait"])
+                steps = self._settings["queues"].get(queue, self._settings["queue_wait"])
                 now = self._clock()
-                if limit is not None and now - told.due > limit:
-                    self._waited(str(task.name), queue, now - told.due, limit, now)
+                passed = [step for step in steps if now - told.due > step[0]]
+                if passed:
+                    self._waited(str(task.name), queue, now - told.due, passed[-1], now)
         except Exception:
             guard.swallow("looking at how long a task waited")
 
-    def _waited(self, task: str, queue: str, seconds: float, limit: float, now: float) -> None:
-        suppressed = self._limits.admit((queue, task))
+    def _waited(self, task: str, queue: str, seconds: float, step: tuple[float, str], now: float) -> None:
+        limit, severity = step
+        suppressed = self._admit((queue, task, severity))  # a backlog that grows is told at each step
         if suppressed is None:
             self._count("rate", _OPERATION)
             return
         self._report(
             Observation(
-                monitor=_MONITOR, operation=_OPERATION, function=task, report="slow", severity="warning",
+                monitor=_MONITOR, operation=_OPERATION, function=task, report="slow", severity=severity,
                 message="{task} waited {duration} in the queue {queue}", exception=None, traceback=None, frame=None,
                 duration=seconds, threshold=limit, operations=(_OPERATION,),
                 captured=Captured({"task": task, "queue": queue}, ()), suppressed=suppressed, ended=now,
             )
         )  # fmt: skip
+
+    def _admit(self, kind: tuple[str, str, str]) -> int | None:
+        each = self._each.get(kind)
+        if each is None:
+            if len(self._each) >= _MOST_KINDS:
+                self._each.clear()
+            each = self._each[kind] = Limiter(_EACH)
+        suppressed = each.admit(kind)
+        return suppressed if suppressed is None or self._limits.admit(kind) is not None else None
 
 
 def _queue(request: Any) -> str:

@@ -97,7 +97,7 @@ def test_scheduled_tasks_check_in(host, redis_server, tmp_path):
     assert len({each["check_in_id"] for each in came}) == 4
 
 
-WAITS = "version: 1\nsentry: {}\ncelery: {queue_wait: 200ms, queues: {patient: 1h}}\nmonitors: []\n"
+WAITS = "version: 1\nsentry: {}\ncelery: {queue_wait: {info: 100ms, error: 200ms, fatal: 5h}, queues: {patient: 1h}}\nmonitors: []\n"
 SEND = """
 import shop, sys
 for queue in sys.argv[1:]: shop.works.apply_async(queue=queue)
@@ -123,7 +123,7 @@ def test_a_task_that_waited_too_long_is_told(host, redis_server):
     assert works["logentry"]["formatted"].startswith("shop.works waited ")
     assert works["logentry"]["formatted"].endswith(" in the queue hasty")
     assert works["fingerprint"] == ["celery.queue_wait", "hasty", "shop.works"]
-    assert works["contexts"]["erp"]["threshold_ms"] == 200
+    assert (works["contexts"]["erp"]["threshold_ms"], works["level"]) == (200, "error")
     assert works["contexts"]["celery"]["queue"] == "hasty"
 
 

@@ -68,20 +68,40 @@ def waits(queue_wait, queues, *requests):
             signals.task_prerun.send(sender=None, task=types.SimpleNamespace(name="shop.task", request_stack=stack))
     finally:
         made.undo()
-    return [(each.captured.values["queue"], each.duration, each.threshold) for each in reported], counted
+    return [(each.captured.values["queue"], each.duration, each.threshold, each.severity) for each in reported], counted
+
+
+STEP = [(30, "warning")]
 
 
 def test_only_what_waited_longer_than_its_queue_may_is_reported():
-    assert waits(30, {}, (29, "celery"), (31, "celery"), (-5, "celery")) == ([("celery", 31, 30)], [])
-    found, _ = waits(30, {"patient": 3600, "any": None}, (31, "patient"), (9e9, "any"), (4000, "patient"))
-    assert found == [("patient", 4000, 3600)]
-    assert waits(None, {"hasty": 1}, (100, "celery"), (2, "hasty"))[0] == [("hasty", 2, 1)]
+    assert waits(STEP, {}, (29, "celery"), (31, "celery"), (-5, "celery")) == ([("celery", 31, 30, "warning")], [])
+    queues = {"patient": [(3600, "error")], "any": []}
+    found, _ = waits(STEP, queues, (31, "patient"), (9e9, "any"), (4000, "patient"))
+    assert found == [("patient", 4000, 3600, "error")]
+    assert waits([], {"hasty": [(1, "info")]}, (100, "celery"), (2, "hasty"))[0] == [("hasty", 2, 1, "info")]
 
 
 def test_a_backlog_is_told_once():
-    found, counted = waits(30, {}, *[(31, "celery")] * 50)
+    found, counted = waits(STEP, {}, *[(31, "celery")] * 50)
     assert len(found) == 1
     assert counted == [("rate", "celery.queue_wait")] * 49
+
+
+def test_each_task_of_a_backlog_is_told_up_to_a_bound():
+    found, counted = waits(STEP, {}, *[(31, f"queue{number}") for number in range(50)])
+    assert [each[0] for each in found[:10]] == [f"queue{number}" for number in range(10)]
+    assert len(found) + len(counted) == 50
+    assert len(found) <= 20
+
+
+def test_a_backlog_that_grows_is_told_at_each_step():
+    steps = [(30, "warning"), (300, "error"), (3600, "fatal")]
+    found, counted = waits(steps, {}, *[(waited, "celery") for waited in range(20, 4000, 10)])
+    assert found == [
+        ("celery", 40, 30, "warning"), ("celery", 310, 300, "error"), ("celery", 3610, 3600, "fatal"),
+    ]  # fmt: skip
+    assert set(counted) == {("rate", "celery.queue_wait")}
 
 
 @pytest.mark.parametrize(

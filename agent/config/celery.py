@@ -1,0 +1,49 @@
+"""The section `celery`: its checks, and its plain form with every default applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import units
+from .checks import check_ladder_at, check_unit
+from .inherit import ladder
+
+if TYPE_CHECKING:
+    from ..model import CeleryData
+    from .document import Document
+    from .findings import Findings
+    from .merge import Settings
+    from .node import Key
+
+
+def check(document: Document, section: object, findings: Findings) -> None:
+    """What the schema cannot say about it."""
+    if not isinstance(section, dict):
+        return
+    _check_wait(document, ("celery", "queue_wait"), section, findings)
+    for key in ("check_in_margin", "check_in_max_runtime"):
+        check_unit(document, ("celery", key), section, units.duration, "bad-duration", findings)
+    queues = section.get("queues")
+    for name in queues if isinstance(queues, dict) else ():
+        _check_wait(document, ("celery", "queues", name), section["queues"], findings)
+
+
+def data(settings: Settings) -> CeleryData | None:
+    """None where nothing is to be told."""
+    given = {key: placed.value for key, placed in settings.celery.items()}
+    found: CeleryData = {
+        "queue_wait": ladder(given.get("queue_wait")),
+        "queues": {name: ladder(each) for name, each in given.get("queues", {}).items()},
+        "check_ins": list(given.get("check_ins", [])),
+        "margin": units.duration(given["check_in_margin"]) if "check_in_margin" in given else None,
+        "max_runtime": units.duration(given["check_in_max_runtime"]) if "check_in_max_runtime" in given else None,
+    }
+    waits = any((found["queue_wait"], *found["queues"].values()))
+    return found if waits or found["check_ins"] else None
+
+
+def _check_wait(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:
+    if isinstance(mapping.get(str(path[-1])), dict):
+        check_ladder_at(document, path, mapping, findings)
+    else:
+        check_unit(document, path, mapping, units.duration, "bad-duration", findings, switch=True)
