@@ -46,6 +46,7 @@ class RuleData(TypedDict):
     when: ExpressionData
     message: str
     severity: str
+    escalate: Optional[tuple[float, float]]  # told only where it holds more often than so many per so many seconds
 
 
 class TargetData(TypedDict):

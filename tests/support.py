@@ -36,7 +36,10 @@ def monitor(*paths, capture=None, rules=(), **settings):
     data = {**DEFAULTS, **settings, "targets": [target(path) for path in paths]}
     data["name"] = settings.get("name", paths[0] if paths else "m")
     data["capture"] = {name: expression(text) for name, text in (capture or {}).items()}
-    data["rules"] = [{"when": expression(w), "message": m, "severity": s} for w, m, s in rules]
+    data["rules"] = [
+        {"when": expression(when), "message": message, "severity": severity, "escalate": often[0] if often else None}
+        for when, message, severity, *often in rules
+    ]
     if isinstance(data["unless"], str):
         data["unless"] = expression(data["unless"])
     return data

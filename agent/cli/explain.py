@@ -142,7 +142,9 @@ def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str
         (severity, f"when the call takes longer than {format_duration(seconds)}")
         for seconds, severity in monitor["thresholds"]
     ]
-    found += [(rule["severity"], f'when {rule["when"]["text"]}: "{rule["message"]}"') for rule in monitor["rules"]]
+    for rule in monitor["rules"]:
+        often = f", more often than {format_rate(rule['escalate'])}" if rule["escalate"] else ""
+        found.append((rule["severity"], f'when {rule["when"]["text"]}{often}: "{rule["message"]}"'))
     if monitor["audit"]:
         found.append((monitor["severity"], "every call (audit)"))
     limit = format_rate(monitor["rate_limit"]) if monitor["rate_limit"] else "no limit"

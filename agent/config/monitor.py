@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import expressions
+from .checks import check_unit
 from .document import place_within, written
 from .inherit import inherit
 from .nearest import did_you_mean, listed
@@ -13,7 +14,7 @@ from .requirements import RequirementError, parse_requirement
 from .schema import KIND_OF
 from .sections import check_inheritable
 from .targets import TargetError, parse_dotted, parse_exclude, parse_target
-from .units import severity
+from .units import escalation_rate, is_off, severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,9 +224,17 @@ class _Builder:
                 self.check_message((*path, "message"), message, capture)
             level = rule.get("severity")
             wrong = level is None or self.findings.has(self.document(path), (*path, "severity"))
+            often = self.often((*path, "escalate"), rule)
             if when is not None and isinstance(message, str):
-                found.append({"when": when, "message": message, "severity": "" if wrong else severity(level)})
+                level = "" if wrong else severity(level)
+                found.append({"when": when, "message": message, "severity": level, "escalate": often})
         return found
+
+    def often(self, path: tuple[Key, ...], rule: dict[str, Any]) -> tuple[float, float] | None:
+        document = self.document(path)
+        check_unit(document, path, rule, escalation_rate, "bad-rate", self.findings, switch=True)
+        given = rule.get("escalate")
+        return None if is_off(given) or self.findings.has(document, path) else escalation_rate(given)
 
     def check_message(self, path: tuple[Key, ...], message: str, capture: dict[str, ExpressionData]) -> None:
         known = {**capture, **dict.fromkeys(self.mapping("capture"))}

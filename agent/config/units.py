@@ -125,7 +125,7 @@ def spool_rate(value: object) -> tuple[float, float]:
 
 
 def escalation_rate(value: object) -> tuple[float, float]:
-    return rate(value, usual="h", zero="remove from `expect` what is not expected at all")
+    return rate(value, usual="h", zero="what is to be told each time is neither in `expect` nor under `escalate`")
 
 
 def is_off(value: object) -> bool:

@@ -427,8 +427,19 @@ class Probe:
                 continue
             if hit and self._for_us(frame):
                 result = values.get("result")
-                if not self._is_left(frame, result, error, duration):
+                if self._is_left(frame, result, error, duration):
+                    continue
+                if rule.escalation is None:
                     self._admit_and_emit(frame, _RULE, rule.message, rule.severity, result, duration, error)
+                elif rule.escalation.passes(self.path):
+                    message = "%s (more than %g times in %g s)" % (rule.message, *rule.escalation.rate)
+                    values = self._values(frame, result, error, duration)
+                    self._emit(
+                        frame, _RULE, rule.severity, message=message, duration=duration, values=values, suppressed=0,
+                        result=result,
+                    )  # fmt: skip
+                else:
+                    self.terms.count("expected", self.name)
 
     def _look_at_status(self, frame: FrameType, response: object, duration: float) -> None:
         """A server error that raised nothing. The innermost endpoint reports it; what encloses it passes it on."""

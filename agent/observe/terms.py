@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from . import causes
 from .evaluate import compile_expression
-from .limits import Limiter
+from .limits import Escalation, Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from ..model import ExpressionData, MonitorData, Observation
+    from ..model import ExpressionData, MonitorData, Observation, RuleData
     from .tally import Tallies
 
     Report = Callable[[Observation], None]
@@ -62,16 +62,18 @@ class Exemption:
 
 
 class Rule:
-    """`failed` counts how often its condition itself raised."""
+    """`failed` counts how often its condition itself raised. With `escalation`, a rule may hold now and then."""
 
-    __slots__ = ("failed", "message", "names", "on_error", "severity", "test")
+    __slots__ = ("escalation", "failed", "message", "names", "on_error", "severity", "test")
 
-    def __init__(self, when: ExpressionData, message: str, severity: str) -> None:
+    def __init__(self, rule: RuleData) -> None:
+        when, rate = rule["when"], rule["escalate"]
         self.names: Sequence[str] = when["names"]
         self.test = compile_expression(when)
         self.on_error = "error" in when["names"]
-        self.message = message
-        self.severity = severity
+        self.message = rule["message"]
+        self.severity = rule["severity"]
+        self.escalation = Escalation(rate[0], rate[1]) if rate else None
         self.failed = 0
 
     def __str__(self) -> str:
@@ -107,7 +109,7 @@ class Terms:
         self.tallies = tallies
         self.span = span
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
-        self.rules = [Rule(rule["when"], rule["message"], rule["severity"]) for rule in monitor["rules"]]
+        self.rules = [Rule(rule) for rule in monitor["rules"]]
         self.exemption = Exemption(monitor["unless"]) if monitor["unless"] is not None else None
         self.quiet = frozenset(monitor["quiet_inside"])
         self.expressions = [*self.captures, *self.rules, *([self.exemption] if self.exemption is not None else ())]

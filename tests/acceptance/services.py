@@ -7,12 +7,13 @@ import glob
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import pytest
@@ -102,6 +103,30 @@ def run_postgres(binaries: str) -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def run_rabbitmq() -> Iterator[str]:
+    """RabbitMQ as Debian has it, with a name server of its own; its address. Takes some ten seconds."""
+    program = next(iter(glob.glob("/usr/lib/rabbitmq/bin/rabbitmq-server")), None) or _missing("rabbitmq-server")
+    folder = tempfile.mkdtemp(prefix="rabbitmq-")
+    names, nodes = free_port(), free_port()
+    environment = {
+        **os.environ, "HOME": folder, "ERL_EPMD_PORT": str(names), "RABBITMQ_DIST_PORT": str(nodes),
+        "RABBITMQ_NODENAME": "tests@localhost", "RABBITMQ_MNESIA_BASE": folder + "/data",
+        "RABBITMQ_LOG_BASE": folder + "/log", "RABBITMQ_ENABLED_PLUGINS_FILE": folder + "/plugins",
+    }  # fmt: skip
+    epmd = subprocess.Popen(["epmd", "-port", str(names)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with _on_a_free_port(
+            lambda port: ["env", f"RABBITMQ_NODE_PORT={port}", program], "starting broker... completed",
+            environment=environment,
+        ) as port:  # fmt: skip
+            yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    finally:
+        epmd.kill()
+        epmd.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _missing(what: str) -> str:
     reason = f"{what} is not installed"
     if os.environ.get("CI") == "true":
@@ -123,12 +148,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def _on_a_free_port(command, ready, port=None, user=None) -> Iterator[int]:
+def _on_a_free_port(command, ready, port=None, user=None, environment=None) -> Iterator[int]:
     for left in reversed(range(_TRIES)):
         chosen = port or free_port()
         server = subprocess.Popen(
-            command(chosen), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, user=user, cwd="/"
-        )
+            command(chosen), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, user=user, cwd="/",
+            env=environment, start_new_session=True,
+        )  # fmt: skip
         try:
             said = _read(server, ready)
             if said is None:
@@ -136,6 +162,8 @@ def _on_a_free_port(command, ready, port=None, user=None) -> Iterator[int]:
                 return
             assert left, said
         finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(server.pid, signal.SIGKILL)
             server.kill()
             server.wait()
             server.stdout.close()

@@ -1,10 +1,7 @@
 """Real Celery workers on a real Redis: whatever pool runs a task, what becomes of it is reported once, by the right process."""
 
-import contextlib
-
 import pytest
 from acceptance.running import Running, children, deliver
-from acceptance.services import run_redis
 from receiver import Receiver
 
 pytest.importorskip("celery")
@@ -167,22 +164,3 @@ def test_a_worker_that_is_killed_itself_has_lost_nothing(shop, redis_server):
         processes = children(celery.pid)
         assert {int(line.rpartition(" ")[2]) for line in said} <= set(processes)
     assert len(shop.events()) == 6
-
-
-def test_a_broker_that_is_lost_is_told_by_workers_and_by_those_who_publish(shop, sentry, redis_server):
-    shop.write(publish__py="import shop\nshop.works.apply_async(retry=False)\n")
-    with contextlib.ExitStack() as stack:
-        broker = contextlib.ExitStack()
-        redis = broker.enter_context(run_redis())
-        stack.enter_context(broker)
-        extra = {"QUEUE": "lost", "SENTRY_DSN": sentry.dsn}
-        celery = stack.enter_context(worker(shop, redis, "solo", **extra))
-        assert results(shop, redis, ("works",), QUEUE="lost") == [str(celery.pid)]
-        broker.close()
-        celery.until(lambda: any(event["tags"]["erp.monitor"] == "celery.connection_lost" for event in sentry.events))
-        done = shop.run("publish.py", check=False, BROKER=redis.url(), **extra)
-        assert done.returncode == 1
-    deliver(shop, sentry)
-    lost, unpublished = sorted(sentry.events, key=lambda event: event["tags"]["erp.monitor"])
-    assert (lost["level"], lost["contexts"]["process"]["pid"]) == ("warning", celery.pid)
-    assert (unpublished["tags"]["erp.monitor"], unpublished["level"]) == ("celery.publish", "error")

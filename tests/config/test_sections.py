@@ -129,7 +129,7 @@ monitors:
 
 @pytest.mark.parametrize(
     ("written", "hint"),
-    [("20", "did you mean `20/h`?"), ("20/fortnight", "the periods are"), ("0/h", "remove from `expect`"),
+    [("20", "did you mean `20/h`?"), ("20/fortnight", "the periods are"), ("0/h", "told each time"),
      ("true", "write `off`")],
 )  # fmt: skip
 def test_what_nothing_escalates_over(look, written, hint):

@@ -164,6 +164,20 @@ def test_expected_errors_that_come_too_often_become_one_event():
     assert watch.counted == {("expected", "shop.hold"): 100}
 
 
+def test_a_rule_that_may_hold_now_and_then_becomes_one_event_where_it_holds_too_often():
+    shop = module("def late(days): return days\n")
+    rules = [("days > 3", "{days} days late", "error", (10, 60.0)), ("days > 50", "Lost", "fatal")]
+    watch = Watch(monitor("shop.late", rules=rules, capture={"days": "days"}, rate_limit=None)).apply(shop)
+    for days in range(30):
+        shop.late(days)
+    (seen,) = watch.observed
+    assert (seen.report, seen.severity, seen.captured.values["days"]) == ("rule", "error", 14)
+    assert seen.message == "{days} days late (more than 10 times in 60 s)"
+    assert watch.counted == {("expected", "shop.late"): 25}
+    shop.late(60)
+    assert watch.observed[-1].message == "Lost"
+
+
 def test_what_a_call_has_caught_and_raises_again_is_its_failure():
     shop = module(
         "def deep(): raise ValueError\n"
