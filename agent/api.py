@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import guard
 from .model import Captured, Observation
-from .observe import causes, people
+from .observe import causes, people, standin
 from .observe.limits import Limiter
 from .running import engine
 
@@ -149,15 +149,12 @@ def _report(
 
 
 def _monitor(report: str, kind: str, module: str | None, operation: str, severity: str) -> MonitorData:
-    """The monitor that this report would have come from."""
-    return {
-        "name": "capture." + report, "where": "the source", "targets": [], "exclude": [], "kind": kind,
-        "module": module, "operation": operation, "detail": {}, "severity": severity, "thresholds": [], "errors": {},
-        "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {},
-        "fingerprint": None if report == "error" else ["capture." + report, module or "", operation, "{cause}"],
-        "sample": 1.0, "rate_limit": _RATE, "span": "never", "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [], "unless": None,
-    }  # fmt: skip
+    name = "capture." + report
+    fingerprint = None if report == "error" else [name, module or "", operation, "{cause}"]
+    return standin.monitor(
+        name, "the source", kind=kind, module=module, operation=operation, severity=severity, fingerprint=fingerprint,
+        rate_limit=_RATE,
+    )  # fmt: skip
 
 
 def _name_of(frame: FrameType) -> str:

@@ -176,7 +176,8 @@ class Agent:
 
     def _can_wait(self, name: str, module: "ModuleType") -> bool:
         sentry = self.index.sentry
-        if (sentry["dsn"] is not None and sentry["integrations"] != []) or name in self.index:
+        traced = sentry["dsn"] is not None and sentry["integrations"] != [] and sentry["traces_sample_rate"]
+        if traced or name in self.index:
             return False
         from .hook import first_call
 

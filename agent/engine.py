@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .config.cache import Index
+    from .deliver.sessions import Sessions
     from .deliver.sink import Sink
     from .hook.resolve import Found
     from .model import Envelope, MonitorData, Observation
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .observe.probe import Probe
     from .observe.tally import Tallies
     from .observe.terms import Terms
+    from .observe.unmonitored import Unmonitored
 
 
 class Engine:
@@ -47,6 +49,9 @@ class Engine:
         self._terms: "Terms | None" = None  # of the monitor that was bound last
         self._settled = False  # Django's settings have said what they say
         self._limiters: "dict[str, Limiter]" = {}
+        self._unmonitored: "Unmonitored | None" = None
+        self._follows_log = False
+        self.sessions: "Sessions | None" = None  # where the SDK does not count them
         self.applier = Applier(index.monitors_of, self._bind, self._record)
         self._integrations = _Integrations(self)
         if hasattr(os, "register_at_fork"):
@@ -65,6 +70,7 @@ class Engine:
         self.applier.imported(name, module)
         self._terms = None  # by the next import, the host may trace
         self._integrations.imported(name, module)
+        self._follow_log()
         for note in self._index.notes[self._said :]:
             self.health.record("problem", note)
         self._said = len(self._index.notes)
@@ -151,10 +157,22 @@ class Engine:
     def _packages(self) -> "tuple[str, ...]":
         return tuple(self._index.packages)
 
+    def integrates(self, name: str) -> bool:
+        """Is a framework, or `logging`, to be integrated with?"""
+        chosen = self.sentry["integrations"]
+        return chosen == "auto" or name in chosen
+
     def set_up_sdk(self, framework: str) -> None:
-        """A framework was imported: give the Sentry SDK its integration and our spool, if there is a DSN."""
+        """A framework was imported: give the Sentry SDK its integration and our spool, if it is needed here.
+
+        That is where there is a DSN and transactions are traced, or where the host itself has loaded the SDK: what
+        its code says to the SDK then arrives. All else we do ourselves, at a fraction of what the SDK costs a request.
+        """
         self.follow_settings()
         if self.sentry["dsn"] is None or self.sentry["integrations"] == []:
+            return
+        if framework and not self.sentry["traces_sample_rate"] and not _sdk_is_loaded():
+            self.health.record("sdk", "not needed: nothing is traced")
             return
         try:
             from .deliver import sentry
@@ -164,6 +182,60 @@ class Engine:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self.health.record("sdk", outcome)
 
+    def serve(self, framework: str) -> None:
+        """A server of this framework may begin. Asked again once it does: by then settings are known that bring a DSN,
+        or the host has loaded the SDK.
+        """
+        self.set_up_sdk(framework)
+        if self.sentry["dsn"] is None or not self.integrates(framework) or self._sdk_reports(framework):
+            self.sessions = None
+        elif self.sessions is None:
+            from .deliver.sessions import Sessions
+            from .observe import release
+
+            version = self.sentry["release"] or release.of_checkout()
+            if version:
+                self.sessions = Sessions(self.keep, release=version, environment=self.sentry["environment"])
+                self._close_at_exit()
+
+    def _sdk_reports(self, framework: str) -> bool:
+        """Does the SDK see to what ends a request or a task: in a client of the host's, or integrated by us?"""
+        if not _sdk_is_loaded():
+            return False
+        from .deliver import sentry
+
+        return sentry.is_integrated(framework)
+
+    def failed(self, what: str, error: BaseException, *, operation: str, function: str) -> bool:
+        """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
+
+        `function` is the dotted path of what it ran. Answers whether it was reported. A client of the host's own
+        reports for itself.
+        """
+        if _sdk_is_loaded():
+            from .deliver import sentry
+
+            if sentry.is_the_hosts():
+                return False
+        if self._unmonitored is None:
+            from .observe.unmonitored import Unmonitored
+
+            self._unmonitored = Unmonitored(
+                self.report,
+                self.health.count,
+                ignore=self.sentry["ignore_errors"],
+                sample=self.sentry["sample_rate"],
+            )
+        return self._unmonitored.failed(what, error, operation=operation, function=function)
+
+    def _follow_log(self) -> None:
+        """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""
+        if self._follows_log or "logging" not in sys.modules or self.sentry["dsn"] is None:
+            return
+        self._follows_log = True
+        if self.integrates("logging"):
+            self._integrations.follow_log()
+
     def report(self, observation: "Observation") -> None:
         self.sink().report(observation)
 
@@ -171,6 +243,8 @@ class Engine:
         """At exit: what waits has a moment to leave, the counters are written."""
         try:
             self._tell_metrics()
+            if self.sessions is not None:
+                self.sessions.close()
             if self._sink is not None:
                 self._sink.close()
             self.health.flush(final=True)
@@ -228,10 +302,17 @@ class Engine:
             self._telling = allocate_lock()
             if self._tallies is not None:
                 self._tallies.after_fork()
+            if self.sessions is not None:
+                self.sessions.after_fork()
             if self._sink is not None:
                 self._sink.after_fork()
         except Exception:
             guard.swallow("going on after a fork")
+
+
+def _sdk_is_loaded() -> bool:
+    """The whole of it: the host may be in the middle of its import."""
+    return hasattr(sys.modules.get("sentry_sdk"), "capture_event")
 
 
 class _Integrations:
@@ -251,6 +332,14 @@ class _Integrations:
             self._undo += install(name, module, self._engine)
         except Exception:
             guard.swallow("integrating with " + name)
+
+    def follow_log(self) -> None:
+        try:
+            from .integrations import log_lines
+
+            self._undo.append(log_lines.follow(sys.modules["logging"]))
+        except Exception:
+            guard.swallow("following what the host logs")
 
     def span_for(self, monitor: "MonitorData") -> "Any":
         if monitor["span"] == "never":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..model import Envelope
-from ..observe import causes, context, release
+from ..observe import causes, context, release, unmonitored
 from ..observe.represent import type_name
 from . import private, tracing, wire
 from .absent import Absent
@@ -80,6 +80,17 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
     _set_up = integrations
     _trace(sentry_sdk, sentry, in_app)
     return _in_words()
+
+
+def is_the_hosts() -> bool:
+    """Is the active client one that the host set up?"""
+    active = _client(_sdk())
+    return active is not None and active is not _own
+
+
+def is_integrated(framework: str) -> bool:
+    """Does a client of the host's, or our integration, see what ends this framework's requests and tasks?"""
+    return is_the_hosts() or framework in (_set_up or ())
 
 
 #: What the SDK's integrations import only to look at its version.
@@ -266,7 +277,7 @@ def _transport(sentry: SentryData, keep: Callable[[Envelope], None]) -> Any:
 def _before_send(event: Any, hint: dict[str, Any]) -> Any:
     try:
         error = (hint.get("exc_info") or (None, None, None))[1]
-        if error is not None and causes.reported_by_a_monitor(error):
+        if error is not None and (causes.reported_by_a_monitor(error) or unmonitored.was_told(error)):
             _note_in_session(event)
             return None
         if error is not None and _is_no_request(error):

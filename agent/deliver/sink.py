@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import guard
 from ..model import Envelope
-from ..observe import attempts, causes, context, event, providers, redact, release
+from ..observe import attempts, causes, context, event, providers, redact, release, work
 from ..version import __version__
 from . import wire
 from .spool import directory_of, open_in
@@ -84,8 +84,10 @@ class Sink:
             self.keep_envelope(envelope, slow=observation.report == "slow")
             if self.sender is None and "sentry_sdk" in sys.modules:
                 self._hand_over(made, observation)
-            elif observation.report == "error" and _SDKS in sys.modules:
-                sys.modules[_SDKS].count_error()
+            elif observation.report == "error":
+                work.note(work.ERRORED)
+                if _SDKS in sys.modules:
+                    sys.modules[_SDKS].count_error()
         self._health.count("captured", observation.monitor["name"])
         self._flush_counts()
         return event_id

@@ -1,4 +1,6 @@
-"""Django: the request and user of what is reported, the SDK's integration where there is a DSN, and `sentry_test`."""
+"""Django: requests as pieces of work, their failures and their user, the SDK's integration where it is needed, and
+`sentry_test`.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
-from ..hook import patch
-from ..observe import context
-from . import django_context, wrapping
+from ..observe import context, work
+from . import django_context, django_failures, wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FunctionType, ModuleType
 
     from ..engine import Engine
+    from ..hook import patch
+
+    Changes = list[patch.Layer | Any]
 
 
-def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer]:
+def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     """Called when the module `name` of Django has been imported. Answers what undoes it."""
     context.register("django", django_context.provide)
     if name == "django.core.management":
@@ -25,24 +29,29 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[patch.Layer]:
         return [wrapping.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
     if name != "django.core.handlers.base":
         # Now, and not with the base: the SDK's integration patches the handler that has just been defined.
-        engine.set_up_sdk("django")
+        engine.serve("django")
         return []
     handler = module.BaseHandler.__dict__
-    changes = [wrapping.wrap(handler["get_response"], _with_request)]
-    if engine.sentry["dsn"] is None:
-        changes.append(wrapping.wrap(handler["load_middleware"], _with_settings(engine)))
+    changes: Changes = [
+        wrapping.wrap(handler["get_response"], _with_request(engine)),
+        wrapping.wrap(handler["load_middleware"], _with_settings(engine)),
+    ]
     if "get_response_async" in handler:
-        changes.append(wrapping.wrap(handler["get_response_async"], _with_request_async))
+        changes.append(wrapping.wrap(handler["get_response_async"], _with_request_async(engine)))
+    if engine.integrates("django"):
+        changes.append(django_failures.Failures(sys.modules["django.core.signals"], engine.failed))
     return changes
 
 
 def _with_settings(engine: Engine) -> Callable[..., Any]:
-    """A server begins: Django has its settings by now, and they may bring the DSN that nobody else gave."""
+    """A server begins: Django has its settings by now, which may bring the DSN, or set up a client of the host's."""
 
     def load(original: Callable[..., Any], handler: Any, *rest: Any, **options: Any) -> Any:
         before = type(handler).load_middleware
-        if engine.follow_settings():
-            engine.set_up_sdk("django")
+        try:
+            engine.serve("django")
+        except Exception:
+            guard.swallow("beginning to serve")
         now = type(handler).load_middleware
         if now is not before:  # the SDK's, which has just come, and which calls this one again
             return now(handler, *rest, **options)
@@ -51,33 +60,44 @@ def _with_settings(engine: Engine) -> Callable[..., Any]:
     return load
 
 
-def _with_request(original: FunctionType, handler: Any, request: Any) -> Any:
-    token = django_context.enter(request)
-    try:
-        return original(handler, request)
-    finally:
-        _leave(token)
+def _with_request(engine: Engine) -> Callable[..., Any]:
+    def serve(original: FunctionType, handler: Any, request: Any) -> Any:
+        entered = work.enter(request)
+        try:
+            return original(handler, request)
+        finally:
+            _leave(engine, entered)
+
+    return serve
 
 
-async def _with_request_async(original: FunctionType, handler: Any, request: Any) -> Any:
-    token = django_context.enter(request)
-    try:
-        return await original(handler, request)
-    finally:
-        _leave(token)
+def _with_request_async(engine: Engine) -> Callable[..., Any]:
+    async def serve(original: FunctionType, handler: Any, request: Any) -> Any:
+        entered = work.enter(request)
+        try:
+            return await original(handler, request)
+        finally:
+            _leave(engine, entered)
+
+    return serve
 
 
 _SDK = __package__.rpartition(".")[0] + ".deliver.sentry"
 
 
-def _leave(token: django_context.Entered) -> None:
+def _leave(engine: Engine, entered: work.Entered) -> None:
     sdk = sys.modules.get(_SDK)
     if sdk is not None:
         try:
             sdk.note_user(django_context.user())
         except Exception:
             guard.swallow("telling a transaction's user")
-    django_context.leave(token)
+    work.leave(entered)
+    if engine.sessions is not None:
+        try:
+            engine.sessions.add(entered[0].outcome)
+        except Exception:
+            guard.swallow("counting a request")
 
 
 def _with_sentry_test(original: FunctionType) -> dict[str, Any]:

@@ -7,48 +7,14 @@ No `request.user`, no `GET`, `POST`, `body` or `COOKIES`, no query: only what in
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..observe import people
+from ..observe import people, work
 from ..observe.redact import SCRUBBED, is_secret
 from ..observe.represent import instance_dict
 
-if TYPE_CHECKING:
-    from contextvars import Token
-
 _MOST_PARAMETERS = 30
 _LONGEST_QUERY = 4_096
-
-
-class _Current:
-    """A cell, emptied by `leave`, so that a context copied into a background task does not keep the request alive."""
-
-    __slots__ = ("request",)
-
-    def __init__(self, request: object) -> None:
-        self.request: object = request
-
-
-_current: ContextVar[_Current | None] = ContextVar("erp_agent_django_request", default=None)
-
-if TYPE_CHECKING:
-    Entered = tuple[_Current, Token[_Current | None]]
-
-
-def enter(request: object) -> Entered:
-    """Remember the request that this context serves; give what it returns to `leave`."""
-    current = _Current(request)
-    return current, _current.set(current)
-
-
-def leave(entered: Entered) -> None:
-    current, token = entered
-    current.request = None
-    try:
-        _current.reset(token)
-    except ValueError:  # left in another context than entered: an ASGI handler may do so
-        _current.set(None)
 
 
 def provide() -> dict[str, object]:
@@ -58,10 +24,7 @@ def provide() -> dict[str, object]:
     if command is not None:
         facts["django"] = {"command": command}
         facts["transaction"] = f"manage.py {command}"
-    current = _current.get()
-    if current is None or current.request is None:
-        return facts
-    held = instance_dict(current.request)
+    held = _request_here()
     if held is None:
         return facts
     meta = held.get("META")
@@ -69,19 +32,33 @@ def provide() -> dict[str, object]:
     match = instance_dict(held.get("resolver_match")) or {}
     request = _request(held, meta, match)
     facts["request"] = request
-    name = match.get("route")
-    if type(name) is str:
-        facts["transaction"] = "/" + name.lstrip("^/")
+    place = _place(match)
+    if place:
+        facts["transaction"] = place
     known = user()
     if known:
         facts["user"] = known
     return facts
 
 
+def operation() -> tuple[str, str]:
+    """The request in a few words, such as `GET /orders/<int:number>/`, and the dotted path of its view."""
+    held = _request_here() or {}
+    match = instance_dict(held.get("resolver_match")) or {}
+    method, view = held.get("method"), match.get("_func_path")
+    words = [method if type(method) is str else "", _place(match) or "request"]
+    return " ".join(filter(None, words)), view if type(view) is str else "django.request"
+
+
+def _place(match: dict[str, object]) -> str:
+    """The route that has matched."""
+    route = match.get("route")
+    return "/" + route.lstrip("^/") if type(route) is str else ""
+
+
 def user() -> dict[str, object]:
     """Who makes the request that is being served, as far as that is known, and from where."""
-    current = _current.get()
-    held = instance_dict(current.request) if current is not None else None
+    held = _request_here()
     if held is None:
         return {}
     found = _user(held)
@@ -90,6 +67,12 @@ def user() -> dict[str, object]:
     if type(address) is str and address:
         found["ip"] = address
     return found
+
+
+def _request_here() -> dict[str, object] | None:
+    """What the request that is being served holds itself."""
+    current = work.current()
+    return instance_dict(current.about) if current is not None and current.about is not None else None
 
 
 def _command() -> str | None:

@@ -188,7 +188,7 @@ def reported_by_a_monitor(error: BaseException) -> bool:
     traceback = error.__traceback__
     if traceback is None:
         return False
-    return (_noted.what is not None and _noted.what == _identity(error)) or reported_inside(error, traceback, None)
+    return (_noted.what is not None and _noted.what == identity(error)) or reported_inside(error, traceback, None)
 
 
 class _Noted(_local):
@@ -208,10 +208,10 @@ def note_reported(error: BaseException) -> None:
     """The ERP has reported this exception itself: where it is raised again, it is the same failure."""
     global _anything_noted
     _anything_noted = True
-    _noted.what = _identity(error)
+    _noted.what = identity(error)
 
 
-def _identity(error: BaseException) -> tuple[object, ...] | None:
+def identity(error: BaseException) -> tuple[object, ...] | None:
     """Tells one exception from the next; at worst, one that was raised by the same line takes the memory of another."""
     traceback = error.__traceback__
     if traceback is None:
@@ -281,7 +281,7 @@ def reported_inside(error: BaseException, traceback: TracebackType | None, probe
         return False
     if _monitored_below(error, traceback, probe):
         return True
-    if _noted.what is not None and probe is not None and _noted.what == _identity(error):
+    if _noted.what is not None and probe is not None and _noted.what == identity(error):
         return True
     members = members_of(error)
     if members:

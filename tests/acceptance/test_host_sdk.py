@@ -109,16 +109,21 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 if "HOST_DSN" in os.environ:
     import sentry_sdk
     sentry_sdk.init(dsn=os.environ["HOST_DSN"], release="host@1")
+elif os.environ["LOADS_SDK"]:
+    import sentry_sdk
 import django; django.setup()
 from django.core.wsgi import get_wsgi_application
 from django.test import RequestFactory
-import sentry_sdk
 serve = get_wsgi_application()
 for path in ("/fine/", "/dealt-with/", "/by-hand/", "/crash/", "/unwatched/"):
     answer = serve(RequestFactory().get(path).environ, lambda *_: None); list(answer); answer.close()
-client = sentry_sdk.get_client() if hasattr(sentry_sdk, "get_client") else sentry_sdk.Hub.current.client
-client.session_flusher.flush()
-sentry_sdk.flush(5)
+if "sentry_sdk" in sys.modules:
+    import sentry_sdk
+    client = sentry_sdk.get_client() if hasattr(sentry_sdk, "get_client") else sentry_sdk.Hub.current.client
+    client.session_flusher.flush()
+    sentry_sdk.flush(5)
+else:
+    assert not os.environ["LOADS_SDK"]
 """
 URLS = """
 import agent, shop
@@ -139,18 +144,24 @@ urlpatterns = [path(name.replace("_", "-") + "/", globals()[name]) for name in
 """
 
 
-@pytest.mark.parametrize("whose", ["ours", "the host's"])
+@pytest.mark.parametrize("whose", ["nobody's", "ours", "ours, traced", "the host's"])
 @pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
 def test_release_health_is_right_where_we_report_what_the_sdk_would(host, sdk, whose):
-    """What somebody dealt with is an errored session, what nobody dealt with a crashed one, whoever reports it."""
+    """What somebody dealt with is an errored session, what nobody dealt with a crashed one, whoever reports it.
+
+    The client is ours where something is traced or the host has loaded the SDK; otherwise there is none.
+    """
     pytest.importorskip("django")
+    monitors = MONITORS if whose == "ours, traced" else MONITORS.replace("sample_rate: 1.0", "sample_rate: 0.0")
     host.write(
-        shop__py=SHOP, monitors__yaml=MONITORS, urls__py=URLS, main__py=REQUESTS,
+        shop__py=SHOP, monitors__yaml=monitors, urls__py=URLS, main__py=REQUESTS,
         settings__py=SETTINGS + "ROOT_URLCONF = 'urls'\nALLOWED_HOSTS = ['*']\n",
     )  # fmt: skip
-    with Receiver(strict=whose == "ours") as sentry:
-        dsn = {"SENTRY_DSN": sentry.dsn, "SENTRY_RELEASE": "erp@1"} if whose == "ours" else {"HOST_DSN": sentry.dsn}
-        done = host.run("main.py", PYTHONPATH=with_sdk(sdk), **dsn)
+    with Receiver(strict=whose != "the host's") as sentry:
+        dsn = {"SENTRY_DSN": sentry.dsn, "SENTRY_RELEASE": "erp@1"}
+        dsn = {"HOST_DSN": sentry.dsn} if whose == "the host's" else dsn
+        loads = {"LOADS_SDK": "1" if whose == "ours" else ""}
+        done = host.run("main.py", PYTHONPATH=with_sdk(sdk), **dsn, **loads)
         assert "agent:" not in done.stderr, done.stderr
         host.agent("spool", "flush", **dsn)
         handled = {}
@@ -159,8 +170,10 @@ def test_release_health_is_right_where_we_report_what_the_sdk_would(host, sdk, w
             handled[event.get("tags", {}).get("erp.monitor", value["type"])] = value["mechanism"].get("handled")
         sessions = [json.loads(p) for e in sentry.envelopes for h, p in e.items if h["type"] == "sessions"]
     assert len(handled) == 3
-    assert handled["KeyError"] is False, "the SDK's own"
-    if whose == "ours":
+    if whose == "the host's":
+        assert handled["KeyError"] is False, "the SDK's own"
+    else:
+        assert handled["unmonitored.request"] is False
         assert handled["f"] is False
         assert handled["capture.error"] is True
     buckets = [bucket for held in sessions for bucket in held["aggregates"]]  # one for each minute

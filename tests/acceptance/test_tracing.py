@@ -163,6 +163,7 @@ from django.conf import settings
 settings.configure()
 import django.core.handlers.wsgi, sentry_sdk
 from sentry_sdk.integrations.django import DjangoIntegration
+django.core.handlers.wsgi.WSGIHandler()
 print(sentry_sdk.get_client().get_integration(DjangoIntegration).signals_spans)
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent import guard
 from agent.integrations import celery_context, django_context
-from agent.observe import context
+from agent.observe import context, work
 
 
 @pytest.fixture(autouse=True)
@@ -62,11 +62,11 @@ class Request:
 
 
 def facts_of(request):
-    entered = django_context.enter(request)
+    entered = work.enter(request)
     try:
         return django_context.provide()
     finally:
-        django_context.leave(entered)
+        work.leave(entered)
 
 
 def test_a_request_is_described_without_its_values():
@@ -122,12 +122,12 @@ def test_odd_requests_say_nothing_and_wake_nothing(name):
 
 def test_leaving_in_another_context_and_contexts_that_live_on():
     copied = contextvars.copy_context()
-    entered = copied.run(django_context.enter, Request(path="/x"))
+    entered = copied.run(work.enter, Request(path="/x"))
     background = copied.run(contextvars.copy_context)
     assert background.run(django_context.provide)["request"] == {"path": "/x"}
-    django_context.leave(entered)  # not the context that entered
+    work.leave(entered)  # not the context that entered
     assert "request" not in background.run(django_context.provide)
-    assert entered[0].request is None
+    assert entered[0].about is None
 
 
 def test_the_management_command_and_nothing_else_of_the_command_line(monkeypatch):

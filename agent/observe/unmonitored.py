@@ -1,0 +1,88 @@
+"""Failures that nobody has dealt with and no monitor has seen: a request that ends in a 500, a task that fails."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..model import Captured, Observation
+from . import causes, standin, work
+from .limits import Limiter
+from .represent import type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..model import MonitorData
+
+#: As for monitors: 30 events a minute of each kind.
+_RATE = (30.0, 60.0)
+
+
+class Unmonitored:
+    def __init__(
+        self,
+        report: Callable[[Observation], object],
+        count: Callable[[str, str], None],
+        *,
+        ignore: Sequence[str] = (),
+        sample: float = 1.0,
+    ) -> None:
+        """`ignore`: dotted exceptions that are no failures anywhere; `sample`: the share that is reported."""
+        self._report = report
+        self._count = count
+        self._ignore = ignore
+        self._limits = Limiter(_RATE, sample)
+
+    def failed(self, what: str, error: BaseException, *, operation: str, function: str) -> bool:
+        """Report it, unless a monitor has, or it is to be ignored, or there were too many. Answers whether it did.
+
+        `what` has failed: `request` or `task`; `function` is the dotted path of what it ran.
+        """
+        monitor = standin.monitor(
+            "unmonitored." + what, "no monitor has seen it", operation=operation, severity="error", rate_limit=_RATE
+        )
+        if self._is_none(monitor, error):
+            return False
+        work.note(work.CRASHED)
+        if causes.reported_by_a_monitor(error) or was_told(error):
+            return False
+        traceback = error.__traceback__
+        suppressed = self._limits.admit((operation, type_name(type(error)), *causes.place(traceback)))
+        if suppressed is None:
+            self._count("rate", monitor["name"])
+            return False
+        frame = traceback.tb_frame.f_back if traceback is not None else None
+        self._report(
+            Observation(
+                monitor=monitor,
+                operation=operation,
+                function=function,
+                report="error",
+                severity="error",
+                message=None,
+                exception=error,
+                traceback=traceback,
+                frame=frame,
+                duration=None,
+                threshold=None,
+                operations=[*causes.enclosing(frame), operation],
+                captured=Captured({}, ()),
+                suppressed=suppressed,
+                ended=time.time(),
+            )
+        )
+        doing = work.current()
+        if doing is not None:
+            doing.told = causes.identity(error)
+        return True
+
+    def _is_none(self, monitor: MonitorData, error: BaseException) -> bool:
+        """Is it a way to leave, or one of the exceptions that are ignored everywhere?"""
+        return not isinstance(error, Exception) or causes.Severities(monitor, self._ignore).of_error(error) is None
+
+
+def was_told(error: BaseException) -> bool:
+    """Was it reported that this piece of work ended in this exception? What asks is the SDK, which need not then."""
+    doing = work.current()
+    return doing is not None and doing.told is not None and doing.told == causes.identity(error)
