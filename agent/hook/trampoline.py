@@ -303,11 +303,15 @@ def _async_generator(arguments: str, ordered: "list[str]", features: Features) -
     """There is no `yield from` for asynchronous generators, so that all of them are spelt out."""
     clock = features.clocked
     reading = _call(_CLOCK) if clock else "0.0"
+    if features.wrap:
+        call, fail = _call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))), "pass"
+    else:
+        call, fail = _call(_ORIGINAL, arguments), _call(_FAIL, "b - n")
     return [
         "n = 0.0",
         "b = " + reading,
         "try:",
-        "  g = " + _call(_ORIGINAL, arguments),
+        "  g = " + call,
         "  m = g.asend",
         "  v = None",
         "  while 1:",
@@ -331,7 +335,7 @@ def _async_generator(arguments: str, ordered: "list[str]", features: Features) -
         "    b = " + reading,
         "except:",
         "  v = None",
-        "  " + _call(_FAIL, "b - n"),
+        "  " + fail,
         "  raise",
         "t = b - n",
         "r = None",

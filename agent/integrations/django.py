@@ -39,7 +39,9 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     if "get_response_async" in handler:
         changes.append(wrapping.wrap(handler["get_response_async"], _with_request_async(engine)))
     if engine.integrates("django"):
-        changes.append(django_failures.Failures(sys.modules["django.core.signals"], engine.failed))
+        failures = django_failures.Failures(engine.failed)
+        changes.append(failures.listen(sys.modules["django.core.signals"]))
+        changes += failures.watch(sys.modules["django.http.response"].StreamingHttpResponse)
     return changes
 
 

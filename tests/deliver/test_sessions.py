@@ -78,7 +78,9 @@ def test_a_release_is_told_as_it_is_in_events():
     sessions = Sessions(kept.append, release="anna@example.com", environment=None)
     sessions.add(work.WELL)
     sessions.close()
-    assert json.loads(wire.decode(kept[0].data).items[0].payload)["attrs"] == scrub.scrub({"release": "anna@example.com"})
+    assert json.loads(wire.decode(kept[0].data).items[0].payload)["attrs"] == scrub.scrub(
+        {"release": "anna@example.com"}
+    )
 
 
 def test_no_request_is_lost_between_threads(desk):

@@ -17,7 +17,8 @@ Features = trampoline.Features
 
 
 class Spy:
-    def __init__(self, limit=0.0):
+    def __init__(self, limit=0.0, wrap=lambda original, *a, **k: ("wrapped", original(*a, **k))):
+        self.wrap = wrap
         self.calls = []
         self.now = 0.0
         self.limit = limit
@@ -40,7 +41,7 @@ class Spy:
             "fail": self.fail, "slow": self.slow, "check": self.check, "limit": self.limit, "clock": self.clock,
             "enter": lambda: self.calls.append("enter") or "token",
             "leave": lambda token, failed: self.calls.append((token, failed)),
-            "wrap": lambda original, *a, **k: ("wrapped", original(*a, **k)),
+            "wrap": self.wrap,
             **counting(self.tallies),
         }  # fmt: skip
         return patch.patch_function(function, Owner(lambda original: trampoline.build(original, features, values)))
@@ -281,6 +282,28 @@ def test_wrap_hands_over_the_original():
 
     Spy().on(function, Features(wrap=True))
     assert function(1, 2, b=3, c=4) == ("wrapped", (1, (2,), 3, {"c": 4}))
+
+
+def test_wrap_hands_over_an_asynchronous_generator():
+    async def function(n):
+        for number in range(n):
+            yield number
+
+    seen = []
+
+    async def twice(original, n):
+        async for each in original(n):
+            seen.append(each)
+            yield each, each
+
+    Spy(wrap=twice).on(function, Features(wrap=True))
+
+    async def consume():
+        return [each async for each in function(2)]
+
+    assert inspect.isasyncgenfunction(function)
+    assert asyncio.run(consume()) == [(0, 0), (1, 1)]
+    assert seen == [0, 1]
 
 
 class TestGenerators:
