@@ -84,11 +84,8 @@ def _with_request_async(engine: Engine) -> Callable[..., Any]:
     return serve
 
 
-_SDK = __package__.rpartition(".")[0] + ".deliver.sentry"
-
-
 def _leave(engine: Engine, entered: work.Entered) -> None:
-    sdk = sys.modules.get(_SDK)
+    sdk = sys.modules.get(django_context.SDK)
     if sdk is not None:
         try:
             sdk.note_user(django_context.user())

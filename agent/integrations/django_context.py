@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..observe import people, work
+from ..observe import people, traces, work
 from ..observe.redact import SCRUBBED, is_secret
 from ..observe.represent import instance_dict
+
+SDK = __package__.rpartition(".")[0] + ".deliver.sentry"
 
 _MOST_PARAMETERS = 30
 _LONGEST_QUERY = 4_096
@@ -32,6 +34,8 @@ def provide() -> dict[str, object]:
     match = instance_dict(held.get("resolver_match")) or {}
     request = _request(held, meta, match)
     facts["request"] = request
+    if SDK not in sys.modules:  # which knows of traces itself
+        facts["trace"] = traces.here(lambda name: meta.get("HTTP_" + name.upper().replace("-", "_")))
     place = _place(match)
     if place:
         facts["transaction"] = place

@@ -22,13 +22,14 @@ WELL, ERRORED, CRASHED = 0, 1, 2
 class Work:
     """Emptied by `leave`: a context that was copied into a background task does not keep the request alive."""
 
-    __slots__ = ("about", "crumbs", "outcome", "told")
+    __slots__ = ("about", "crumbs", "outcome", "told", "trace")
 
     def __init__(self, about: object) -> None:
         self.about: object = about  # the request; None for a task
         self.crumbs: deque[Line] | None = None
         self.outcome = WELL
         self.told: tuple[object, ...] | None = None  # the exception that it ended in, if that was reported as such
+        self.trace: dict[str, str] | None = None  # see `traces`
 
 
 _current: ContextVar[Work | None] = ContextVar("erp_agent_work", default=None)

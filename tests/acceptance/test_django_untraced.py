@@ -95,6 +95,8 @@ def test_requests_that_fail_outside_of_all_monitors(tmp_path, way):
     assert (staff["tags"]["erp.monitor"], staff["tags"]["erp.operation"]) == ("unmonitored.request", "GET /staff/")
     assert staff["contexts"]["erp"]["function"] == "shop.views.staff"
     assert staff["exception"]["values"][-1]["mechanism"]["handled"] is False
+    traces = {event["contexts"]["trace"]["trace_id"] for event in (staff, *events.values())}
+    assert len(traces) == 3, "each request has its own"
     crumbs = [crumb["message"] for crumb in staff["breadcrumbs"]["values"] if crumb["category"] == "shop"]
     assert crumbs == ["%s looks at secrets"], "of this request, and without values"
     frames = staff["exception"]["values"][-1]["stacktrace"]["frames"]
