@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Callable
 
+from ..health import alive
 from . import age, files
-from .names import SUFFIX, Entry, giving_up, parse_name
+from .names import SUFFIX, Entry, giving_up, owner_of, parse_name
 
 if TYPE_CHECKING:
     from .layout import Folders
@@ -20,6 +21,7 @@ Count = Callable[[str, str, int], None]
 
 _EVERY = 60.0  # seconds in which at most one process of the fleet looks at the whole folder
 _LEFTOVER_AGE = 3600.0  # of a file in tmp/: its writer is gone
+_SPARE_AGE = 86400.0  # of a spare whose number of a process is alive: that may be another process by now
 _LOW_WATER = 0.9  # share of its bound that a full folder is emptied to, so that the next write does not sweep again
 _QUARANTINE_SHARE = 4  # quarantine may take max_size / 4
 
@@ -60,7 +62,7 @@ class Bounds:
 
     def _clean_tmp(self) -> None:
         for leftover in files.scan(self._folders.tmp):
-            if self._clock() - leftover.mtime > _LEFTOVER_AGE:
+            if self._clock() - leftover.mtime > _longest(leftover.name):
                 files.unlink(os.path.join(self._folders.tmp, leftover.name))
 
     def _bound(self, folders: tuple[str, ...], ages: age.Ages, max_size: int) -> None:
@@ -115,3 +117,11 @@ class Bounds:
             for name in files.names_in(folder):
                 if parse_name(name) is None:
                     self._folders.set_aside(folder, name, "not an envelope of this agent")
+
+
+def _longest(leftover: str) -> float:
+    """Seconds that a file in tmp/ may lie there."""
+    owner = owner_of(leftover)
+    if owner is None:
+        return _LEFTOVER_AGE
+    return _SPARE_AGE if alive(owner) else 0.0

@@ -11,8 +11,22 @@ from ..errors import AgentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
+
+    class Calls(Protocol):
+        """What it takes to write a file: the module `os`, or what stands in for it."""
+
+        def open(self, path: str, flags: int, mode: int = ...) -> int: ...
+        def write(self, descriptor: int, data: bytes, /) -> int: ...
+        def pwrite(self, descriptor: int, data: bytes, offset: int, /) -> int: ...
+        def lseek(self, descriptor: int, offset: int, whence: int, /) -> int: ...
+        def close(self, descriptor: int) -> None: ...
+        def rename(self, old: str, new: str, /) -> None: ...
+
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+#: Without O_CREAT, and without waiting for whoever would read from a pipe that stands in its place.
+_SPARE = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _OLD_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -26,21 +40,46 @@ class File(NamedTuple):
     mtime: float
 
 
-def write_new(path: str, data: bytes, *, durable: bool = False) -> None:
+def write_new(path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> None:
     """All of it or, after an OSError, nothing."""
-    descriptor = os.open(path, _NEW_FILE, 0o600)
+    descriptor = calls.open(path, _NEW_FILE, 0o600)
     try:
         try:
             rest = data
             while rest:
-                rest = rest[os.write(descriptor, rest) :]
+                rest = rest[calls.write(descriptor, rest) :]
             if durable:
                 os.fsync(descriptor)
         finally:
-            os.close(descriptor)  # a full network disk may say so only here
+            calls.close(descriptor)  # a full network disk may say so only here
     except OSError:
         unlink(path)
         raise
+
+
+def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> bool:
+    """Put the data into an empty file that is there already, and rename that to `path`. Whether that was done.
+
+    A child forked in the middle of this, by a signal handler, goes on with the same file: both write the same to the
+    same place, and one of the two renames it.
+    """
+    try:
+        descriptor = calls.open(spare, _SPARE)
+        try:
+            if calls.lseek(descriptor, 0, os.SEEK_END):
+                return False  # somebody else's, by now
+            written = 0
+            while written < len(data):
+                written += calls.pwrite(descriptor, data[written:], written)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            calls.close(descriptor)
+        calls.rename(spare, path)
+    except OSError:
+        unlink(spare)
+        return False
+    return True
 
 
 def replace(path: str, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 new/         envelopes that wait to be delivered
 held/        envelopes captured without a DSN: they wait until somebody says that they may be sent
-tmp/         envelopes being written; a rename out of it makes them whole
+tmp/         envelopes being written, and empty files for the next ones; a rename out of it makes them whole
 quarantine/  what cannot be delivered, each with its reason in a .txt beside it
 swept        when the bounds were last held, and what is known of the clock
 lock         held by whoever delivers; pace and taken are what the next one has to know
@@ -11,9 +11,13 @@ lock         held by whoever delivers; pace and taken are what the next one has 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from .. import private as own_folders
 from . import files
+
+if TYPE_CHECKING:
+    from .files import Calls
 
 
 class Folders:
@@ -26,21 +30,31 @@ class Folders:
         self._durable = durable
         self._ready = False
 
-    def put(self, folder: str, name: str, data: bytes) -> None:
-        """In that folder, whole, when this returns. Raises OSError, and leaves nothing then."""
+    def put(self, folder: str, name: str, data: bytes, *, spare: str | None = None, calls: Calls = os) -> None:
+        """In that folder, whole, when this returns. Raises OSError, and leaves nothing then.
+
+        `spare` is an empty file in tmp/ that nobody else uses.
+        """
         if not self._ready:
             self._prepare()
         try:
-            self._put(folder, name, data)
+            if spare is None or not self._fill(spare, folder, name, data, calls):
+                self._put(folder, name, data, calls)
         except FileNotFoundError:
             self._prepare()  # somebody cleared the state folder
-            self._put(folder, name, data)
+            self._put(folder, name, data, calls)
 
-    def _put(self, folder: str, name: str, data: bytes) -> None:
+    def _fill(self, spare: str, folder: str, name: str, data: bytes, calls: Calls) -> bool:
+        filled = files.fill(spare, os.path.join(folder, name), data, durable=self._durable, calls=calls)
+        if filled and self._durable:
+            files.sync_folder(folder)
+        return filled
+
+    def _put(self, folder: str, name: str, data: bytes, calls: Calls) -> None:
         beside = os.path.join(self.tmp, name)
-        files.write_new(beside, data, durable=self._durable)
+        files.write_new(beside, data, durable=self._durable, calls=calls)
         try:
-            os.rename(beside, os.path.join(folder, name))
+            calls.rename(beside, os.path.join(folder, name))
         except OSError:
             files.unlink(beside)
             raise

@@ -12,6 +12,7 @@ import os
 from typing import NamedTuple
 
 SUFFIX = ".envelope"
+SPARE = ".spare"  # of the empty files in tmp/, which are called PID-TOKEN-NUMBER
 _ID_LENGTH = 32
 _STAMP_DIGITS = 20
 _LONGEST_CATEGORY = 40
@@ -74,6 +75,13 @@ def parse_name(name: str) -> Entry | None:
         return None
     category, *marks = token.split(".")
     return Entry(name, int(stamp), category, "slow" in marks, int(pid), event_id, "trying" in marks)
+
+
+def owner_of(spare: str) -> int | None:
+    """The process that made it; None for a name that is not a spare's."""
+    pid = spare.partition("-")[0]
+    ours = spare.endswith(SPARE) and pid.isascii() and pid.isdigit() and len(pid) < 10
+    return int(pid) if ours else None
 
 
 def _plain(category: str) -> str:

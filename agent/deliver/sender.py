@@ -244,13 +244,19 @@ class Sender:
 
     def _serve(self, state: _State) -> None:
         """Deliver until nothing has waited for `linger` seconds, or the process ends or forks."""
-        means = self._means._replace(sleep=state.pause)
+        spool = self._means.spool
+        if not state.stopping():
+            with transport.importing:
+                spool.equip()
+            spool.refill()
+        means = self._means._replace(sleep=state.pause, between=spool.refill)
         self._delivery = delivery = Delivery(means, self._taken, ends=lambda: state.parking)
         try:
             while not state.parking:
                 state.gate.acquire(False)  # what was asked for until here, the look that follows answers
                 state.looks += 1
                 wait = delivery.run()
+                spool.refill()
                 if delivery.had_its_turn and wait != 0.0:
                     state.settled = state.looks
                 if state.stopping():

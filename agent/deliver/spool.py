@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..model import SpoolData
+    from .direct import Direct
+    from .spares import Spares
 
 __all__ = ["Count", "Entry", "Spool", "UnreadableError", "directory_of", "open_in"]
 
@@ -58,6 +60,7 @@ class _Process:
         self.unswept_bytes = 0
         self.second = 0
         self.in_second = 0
+        self.spares: Spares | None = None  # once there is a thread that makes them
 
 
 class Spool:
@@ -83,6 +86,7 @@ class Spool:
         until `release` says that it may be sent: that is for processes that have no DSN.
         """
         self._folders = Folders(directory, durable=durable)
+        self._durable = durable
         self.directory = self._folders.directory
         self._held = held
         self._target = self._folders.held if held else self._folders.new
@@ -103,6 +107,7 @@ class Spool:
             uptime=uptime,
         )
         self._degraded: str | None = None
+        self._direct: Direct | None = None
         self._here = self._process_of(os.getpid())
 
     # ------------------------------------------------------------------------------------------ on the host's threads
@@ -143,16 +148,12 @@ class Spool:
             self._count("too-many", envelope.category, 1)
             return False
         name = self._name(process, envelope, now, slow=slow, trying=trying)
-        hurried = hurry.begin()
         try:
-            self._folders.put(self._target, name, envelope.data)
+            self._put(process, name, envelope.data)
         except OSError as error:
             self._degraded = files.reason(error)
             self._remember(process, name, envelope.data)
             return False
-        finally:
-            if hurried:
-                hurry.end()
         if self._degraded is not None:
             self._degraded = None
         if process.memory:
@@ -162,6 +163,22 @@ class Spool:
         process.unswept_bytes += size
         self._sweep_if_due(process)
         return True
+
+    def _put(self, process: _Process, name: str, data: bytes) -> None:
+        spare = process.spares.take() if process.spares is not None else None
+        direct = self._direct
+        if direct is not None and (began := direct.begin(len(data))) is not None:
+            try:
+                self._folders.put(self._target, name, data, spare=spare, calls=direct)
+            finally:
+                direct.end(began)
+            return
+        hurried = hurry.begin()
+        try:
+            self._folders.put(self._target, name, data, spare=spare)
+        finally:
+            if hurried:
+                hurry.end()
 
     def _process(self) -> _Process:
         process = self._here
@@ -307,6 +324,30 @@ class Spool:
             for entry in process.memory.entries():
                 if process.memory.take(entry.name) is not None:
                     self._count("lost-at-exit", entry.category, 1)
+        if process.spares is not None:
+            process.spares.close()
+
+    def equip(self) -> None:
+        """For a thread of our own, which has the time: what makes writing quick in this process from now on."""
+        from . import direct
+        from .spares import Spares
+
+        process = self._process()
+        if process.spares is not None or not self.usable():
+            return
+        if self._direct is None and not self._durable:
+            self._direct = direct.load(self._folders.tmp)
+        if hasattr(os, "pwrite"):
+            process.spares = Spares(self._folders.tmp, process.pid, process.token)
+
+    def refill(self) -> None:
+        """For that thread, between two envelopes: what the writes to come need is made beforehand."""
+        spares = self._process().spares
+        if spares is not None and self._degraded is None:
+            try:
+                spares.refill()
+            except OSError:
+                pass  # a write that meets the same trouble says so
 
     def sweep_if_due(self) -> None:
         if self._bounds.due():
