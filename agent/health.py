@@ -67,8 +67,8 @@ class Health:
         else:
             _count_elements(self.counts, (key,) * number)
 
-    def flush(self, final: bool = False) -> None:
-        """Write what is remembered. Raises nothing."""
+    def flush(self, final: bool = False, calls: "Any" = os) -> None:
+        """Write what is remembered. Raises nothing. `calls`: `os`, or what stands in for it where a file is written."""
         # A lock is never waited for: a signal handler may have interrupted its holder in this very thread.
         if not self._writing.acquire(final, 0.1 if final else -1):
             return  # another thread is at it; what it has not seen is written with the next report, or at exit
@@ -82,7 +82,7 @@ class Health:
             if not lines and not (due and (self.counts or self._rows)):
                 return
             self._written = now
-            self._write(lines, dict(self.counts), now)
+            self._write(lines, dict(self.counts), now, calls)
         except OSError as error:
             self.unwritable = str(error)
         except Exception:
@@ -100,7 +100,9 @@ class Health:
         self._written = self._looked = 0.0
         self._rows = {}
 
-    def _write(self, lines: "list[tuple[Any, ...]]", counts: "dict[tuple[str, str], int]", now: float) -> None:
+    def _write(
+        self, lines: "list[tuple[Any, ...]]", counts: "dict[tuple[str, str], int]", now: float, calls: "Any"
+    ) -> None:
         pid = os.getpid()
         if pid != self._pid:
             if self._pid:  # a fork: the child says for itself what it inherited
@@ -119,17 +121,17 @@ class Health:
             told = ("counts", now, counts, self._rows) if self._rows else ("counts", now, counts)
             counted = repr(told).encode("utf-8", "backslashreplace") + b"\n"
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-        descriptor = os.open(self._file, flags, 0o600)
+        descriptor = calls.open(self._file, flags, 0o600)
         try:
-            end = os.lseek(descriptor, 0, os.SEEK_END)
+            end = calls.lseek(descriptor, 0, os.SEEK_END)
             at, length = self._last
             if not said and at >= 0 and end == at + length:  # counters only grow, so that nothing of the old is left
-                os.lseek(descriptor, at, os.SEEK_SET)
+                calls.lseek(descriptor, at, os.SEEK_SET)
                 end, counted = at, counted[:-1].ljust(length - 1) + b"\n"
-            os.write(descriptor, said + counted)
+            calls.write(descriptor, said + counted)
             self._last = (end + len(said), len(counted))
         finally:
-            os.close(descriptor)
+            calls.close(descriptor)
 
 
 def _program() -> str:

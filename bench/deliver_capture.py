@@ -1,15 +1,21 @@
-"""What capturing costs, beside sentry_sdk.capture_event in the same run; events a second; bytes on disk.
+"""What capturing costs its caller, beside sentry_sdk in the same run; events a second; bytes on disk.
 
-    python bench/deliver_capture.py [--events 2000] [--rate-events 3000] [--no-fsync] [--json]
+    python bench/deliver_capture.py [--events 200] [--rate-events 2000] [--no-fsync] [--json]
 
-Both make their envelope from the same finished event and end when it is where it has to be: ours in a file, the SDK's
-in the queue of its thread. The two take turns, so that a noisy machine is noisy for both.
+Each way has a process of its own, and they take turns of some tens of events, so that a noisy machine is noisy for all.
+"agent" and "SDK" begin with the same finished event and end when it is where it has to be: ours in a file, with the
+thread at work that delivers it to a receiver on the loopback; the SDK's in the queue of its thread, which sends to the
+same receiver. "without a transport" is the SDK's call alone, with nothing behind it that could be in its way. "whole"
+begins with an exception: a monitored call that fails, and capture_exception in the same place.
+All of that with a pause before each event, as failures come, and in a burst; with nothing else to do in the process,
+and beside threads that compute. In brackets: beside the SDK with its own transport, and without one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging  # noqa: F401  # as in nearly every host
 import os
 import shutil
 import statistics
@@ -18,19 +24,21 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
+sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "bench")]
 
-import sentry_sdk  # noqa: E402
+Way = Callable[[], Callable[[], None]]  # prepares one capture, and answers what is timed
 
-from agent.deliver import hurry, wire  # noqa: E402
-from agent.deliver.sender import Sender  # noqa: E402
-from agent.deliver.spool import Spool  # noqa: E402
-from agent.model import Envelope  # noqa: E402
+_TURN = 25  # events
+_PAUSE = 0.01  # seconds
+_WARM_UP = 40  # events that do not count
+_FIRSTS = 15  # processes of which each captures one event
 
 
-def event() -> dict:
+def event() -> dict[str, Any]:
     frames = [
         {"filename": f"erp/sales/{n}.py", "function": f"step_{n}", "lineno": n, "in_app": True,
          "context_line": "    total = sum(line.amount for line in order.lines)"}
@@ -46,139 +54,230 @@ def event() -> dict:
     }
 
 
-def open_spool(directory: str, *, durable: bool) -> Spool:
-    options = {"max_size": 1 << 32, "max_age": 1e6, "max_files": 1 << 20}
-    return Spool(directory, durable=durable, count=lambda *_: None, **options)
+# --------------------------------------------------------------------------------------------- the ways, in a process
 
 
-def keep(spool: Spool, made: dict) -> None:
-    event_id = made["event_id"]
-    data = wire.encode(event_id, "event", json.dumps(made).encode())
-    spool.write(Envelope(event_id, "error", data))
+def open_spool(directory: str, **options: Any) -> Any:
+    from agent.deliver.spool import Spool
+
+    bounds = {"max_size": 1 << 32, "max_age": 1e6, "max_files": 1 << 20, "durable": False}
+    return Spool(directory, count=lambda *_: None, **{**bounds, **options})
 
 
-def client(dsn: str, **options: object) -> sentry_sdk.Client:
+def open_sender(spool: Any, dsn: str) -> Any:
+    from agent.deliver.sender import Sender
+
+    return Sender(spool, dsn, count=lambda *_: None)
+
+
+def keeping(spool: Any, wake: Callable[[], None] | None = None) -> Way:
+    from agent.deliver import wire
+    from agent.model import Envelope
+
+    def prepare() -> Callable[[], None]:
+        made = event()
+
+        def capture() -> None:
+            event_id = made["event_id"]
+            spool.write(Envelope(event_id, "error", wire.encode(event_id, "event", json.dumps(made).encode())))
+            if wake is not None:
+                wake()
+
+        return capture
+
+    return prepare
+
+
+def sdk_client(dsn: str, **options: Any) -> Any:
+    import sentry_sdk
+
     return sentry_sdk.Client(dsn=dsn, default_integrations=False, auto_enabling_integrations=False, **options)
 
 
-def percentiles(times: list[float]) -> dict[str, float]:
-    times = sorted(times)
-    return {f"p{share}": times[len(times) * share // 100] * 1e6 for share in (50, 90, 99)}
+def with_sdk(client: Any) -> Way:
+    def prepare() -> Callable[[], None]:
+        made = event()
+        return lambda: client.capture_event(made)
+
+    return prepare
 
 
-def capture(number: int, port: int, *, fsync: bool) -> dict[str, dict[str, float]]:
-    """Microseconds."""
-    directory = tempfile.mkdtemp(prefix="bench-spool-")
-    plain = open_spool(os.path.join(directory, "plain"), durable=False)
-    durable = open_spool(os.path.join(directory, "durable"), durable=True)
-    sending_spool = open_spool(os.path.join(directory, "sending"), durable=False)
-    sender = Sender(sending_spool, f"http://k@127.0.0.1:{port}/1", count=lambda *_: None)
-    sdk = client(f"http://k@127.0.0.1:{port}/1")
-    ways = {
-        "write": lambda made: keep(plain, made),
-        "write, fsync": lambda made: keep(durable, made),
-        "write, with the sender at work": lambda made: (keep(sending_spool, made), sender.wake()),
-        "sentry_sdk capture_event": sdk.capture_event,
-    }
-    if not fsync:
-        del ways["write, fsync"]
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for round_ in range(number + 20):
-        for name, way in ways.items():
-            made = event()
-            began = time.perf_counter()
-            way(made)
-            took = time.perf_counter() - began
-            if round_ >= 20:
-                times[name].append(took)
-    sender.close(30)
-    sdk.close(timeout=2)
-    result = {name: percentiles(each) for name, each in times.items()}
-    files = os.listdir(os.path.join(plain.directory, "new"))
-    sizes = [os.stat(os.path.join(plain.directory, "new", name)) for name in files]
-    result["disk per event"] = {
-        "bytes": statistics.mean(each.st_size for each in sizes),
-        "allocated": statistics.mean(each.st_blocks * 512 for each in sizes),
-    }
-    shutil.rmtree(directory)
-    return result
+def nowhere() -> Any:
+    import sentry_sdk
+
+    class Nowhere(sentry_sdk.transport.Transport):
+        def capture_envelope(self, envelope: object) -> None:
+            pass
+
+    return Nowhere
 
 
-class _Nowhere(sentry_sdk.transport.Transport):
-    """The SDK's capture alone: its own transport's thread would be one of the busy ones."""
+def whole(folder: str, dsn: str) -> Way:
+    from report_cost import agents, caught
 
-    def capture_envelope(self, envelope: object) -> None:
-        pass
+    shop = agents(folder, dsn)
+    return lambda: caught(shop.deep, 12, shop.fails)
 
 
-def crowded(number: int, threads: int) -> dict[str, dict[str, float]]:
-    """Microseconds, while so many other threads compute without a pause."""
-    directory = tempfile.mkdtemp(prefix="bench-spool-")
-    spool = open_spool(directory, durable=False)
-    sdk = client("http://k@127.0.0.1:9/1", transport=_Nowhere)
-    begin = hurry.begin
-    ways = {
-        "write": lambda made: keep(spool, made),
-        "write, at Python's own pace": lambda made: keep(spool, made),
-        "sentry_sdk capture_event": sdk.capture_event,
-    }
-    over = threading.Event()
+def whole_sdk(dsn: str) -> Way:
+    import sentry_sdk
+    from report_cost import plain
+
+    sentry_sdk.init(dsn=dsn, default_integrations=False, auto_enabling_integrations=False)
+    shop = plain(tempfile.gettempdir())
+
+    def call() -> None:
+        try:
+            shop.deep(12, shop.fails)
+        except ValueError:
+            sentry_sdk.capture_exception()
+
+    return lambda: call
+
+
+def way_called(name: str, folder: str, dsn: str) -> Way:
+    if name == "agent":
+        spool = open_spool(folder)
+        return keeping(spool, open_sender(spool, dsn).wake)
+    if name == "agent, durable":
+        spool = open_spool(folder, durable=True)
+        return keeping(spool, open_sender(spool, dsn).wake)
+    if name == "agent, no DSN":
+        return keeping(open_spool(folder, held=True))
+    if name == "whole, agent":
+        return whole(folder, dsn)
+    if name == "whole, SDK":
+        return whole_sdk(dsn)
+    if name == "SDK":
+        return with_sdk(sdk_client(dsn))
+    return with_sdk(sdk_client(dsn, transport=nowhere()))
+
+
+def child(name: str, folder: str, dsn: str) -> None:
+    """Takes a turn for each line `NUMBER PAUSE THREADS`, and answers the seconds that each capture took."""
+    prepare = way_called(name, folder, dsn)
+    for line in sys.stdin:
+        number, pause, threads = line.split()
+        print(json.dumps(turn(prepare, int(number), float(pause), int(threads))), flush=True)
+    os._exit(0)
+
+
+def turn(prepare: Way, number: int, pause: float, threads: int) -> list[float]:
+    over = False
 
     def compute() -> None:
-        while not over.is_set():
+        while not over:
             sum(range(200))
 
-    for _ in range(threads):
-        threading.Thread(target=compute, daemon=True).start()
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    others = [threading.Thread(target=compute, daemon=True) for _ in range(threads)]
+    for each in others:
+        each.start()
+    times = []
     for _ in range(number):
-        for name, way in ways.items():
-            hurry.begin = begin if name == "write" else lambda: False
-            made = event()
-            time.sleep(0.001)  # come back when it is our turn, as a call of the host's does
-            began = time.perf_counter()
-            way(made)
-            times[name].append(time.perf_counter() - began)
-    hurry.begin = begin
-    over.set()
-    shutil.rmtree(directory)
+        capture = prepare()
+        time.sleep(pause)
+        began = time.perf_counter()
+        capture()
+        times.append(time.perf_counter() - began)
+    over = True
+    for each in others:
+        each.join()
+    return times
+
+
+# ------------------------------------------------------------------------------------------------------- what is told
+
+
+class Process:
+    """One way, and the turns it takes."""
+
+    def __init__(self, name: str, place: str, dsn: str) -> None:
+        folder = tempfile.mkdtemp(prefix="spool-", dir=place)
+        command = [sys.executable, "-W", "ignore", os.path.abspath(__file__), "--way", name, folder, dsn]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def turn(self, number: int, pause: float, threads: int) -> list[float]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{number} {pause} {threads}\n")
+        self._process.stdin.flush()
+        return [float(each) for each in json.loads(self._process.stdout.readline())]
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def percentiles(times: Iterable[float]) -> dict[str, float]:
+    """Microseconds."""
+    ordered = sorted(times)
+    return {f"p{share}": ordered[len(ordered) * share // 100] * 1e6 for share in (50, 90, 99)}
+
+
+def compared(names: list[str], number: int, pause: float, threads: int, place: str, dsn: str) -> dict[str, Any]:
+    processes = {name: Process(name, place, dsn) for name in names}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for process in processes.values():
+        process.turn(_WARM_UP, _PAUSE, 0)
+    for _ in range(number // _TURN):
+        for name, process in processes.items():
+            times[name] += process.turn(_TURN, pause, threads)
+    for process in processes.values():
+        process.end()
     return {name: percentiles(each) for name, each in times.items()}
 
 
-def rate(number: int, port: int, log: str) -> dict[str, dict[str, float]]:
+def first_events(names: list[str], place: str, dsn: str) -> dict[str, Any]:
+    """The first event of a process that has imported all it needs."""
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for round_ in range(_FIRSTS + 1):
+        for name in names:
+            process = Process(name, place, dsn)
+            took = process.turn(1, 0.0, 0)
+            times[name] += took if round_ else []  # the first one compiles
+            process.end()
+    return {name: percentiles(each) for name, each in times.items()}
+
+
+def disk(number: int, place: str) -> dict[str, float]:
+    folder = tempfile.mkdtemp(dir=place)
+    prepare = keeping(open_spool(folder))
+    for _ in range(number):
+        prepare()()
+    sizes = [os.stat(os.path.join(folder, "new", name)) for name in os.listdir(os.path.join(folder, "new"))]
+    return {
+        "bytes": statistics.mean(each.st_size for each in sizes),
+        "allocated": statistics.mean(each.st_blocks * 512 for each in sizes),
+    }
+
+
+def rate(number: int, place: str, dsn: str, log: str) -> dict[str, dict[str, float]]:
     """Events a second from the first capture until the receiver has the last, and how many it got."""
     results = {}
-    for name in ("spool and sender", "sentry_sdk"):
+    for name in ("agent", "SDK"):
         before = lines(log)
         began = time.perf_counter()
-        if name == "sentry_sdk":
-            sdk = client(f"http://k@127.0.0.1:{port}/1")
+        if name == "SDK":
+            sdk = sdk_client(dsn)
             for _ in range(number):
                 sdk.capture_event(event())
             captured = time.perf_counter() - began
             sdk.close(timeout=60)
         else:
-            directory = tempfile.mkdtemp(prefix="bench-spool-")
-            spool = open_spool(directory, durable=False)
-            sender = Sender(spool, f"http://k@127.0.0.1:{port}/1", count=lambda *_: None)
+            spool = open_spool(tempfile.mkdtemp(dir=place))
+            sender = open_sender(spool, dsn)
+            prepare = keeping(spool, sender.wake)
             for _ in range(number):
-                keep(spool, event())
-                sender.wake()
+                prepare()()
             captured = time.perf_counter() - began
             sender.close(120)
-            shutil.rmtree(directory)
         took = time.perf_counter() - began
         arrived = lines(log) - before
         results[name] = {"captured/s": number / captured, "arrived/s": arrived / took, "arrived": arrived, "of": number}
     return results
-
-
-def show(times: dict[str, dict[str, float]]) -> None:
-    base = times["sentry_sdk capture_event"]
-    for name, facts in times.items():
-        if "p50" in facts:
-            words = ["%s %7.0f µs (%.2f)" % (share, facts[share], facts[share] / base[share]) for share in base]
-            print("%-34s %s" % (name, "   ".join(words)))
 
 
 def lines(path: str) -> int:
@@ -186,14 +285,45 @@ def lines(path: str) -> int:
         return sum(1 for _ in file)
 
 
+def show(title: str, rows: dict[str, dict[str, float]]) -> None:
+    print(title)
+    for name, facts in rows.items():
+        peers = [rows[peer] for peer in (("whole, SDK",) if name.startswith("whole") else _PEERS) if peer in rows]
+        words = []
+        for share, value in facts.items():
+            ratios = ", ".join(f"{value / peer[share]:.2f}" for peer in peers)
+            words.append(f"{share} {value:7.0f} µs ({ratios})")
+        print(f"  {name:26}" + "   ".join(words))
+
+
+_PEERS = ("SDK", "SDK, without a transport")
+_WHOLE = ["whole, agent", "whole, SDK"]
+
+
+def measure(options: argparse.Namespace, place: str, dsn: str, log: str) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    for what, pause in (("with pauses", _PAUSE), ("in a burst", 0.0)):
+        for threads in (0, 1, 4):
+            names = ["agent", "agent, no DSN", *_PEERS, *_WHOLE]
+            if not threads and not options.no_fsync:
+                names.insert(2, "agent, durable")
+            title = f"{what}, beside {threads} busy threads" if threads else what
+            tables[title] = compared(names, options.events, pause, threads, place, dsn)
+    tables["the first event of a process"] = first_events(["agent", "agent, no DSN", *_PEERS, *_WHOLE], place, dsn)
+    return {"capture": tables, "disk": disk(200, place), "rate": rate(options.rate_events, place, dsn, log)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=2000)
-    parser.add_argument("--rate-events", type=int, default=3000)
+    parser.add_argument("--events", type=int, default=200, help="of each way and circumstance")
+    parser.add_argument("--rate-events", type=int, default=2000)
     parser.add_argument("--no-fsync", action="store_true", help="syncing disturbs the other ways on some disks")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--way", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    place = tempfile.mkdtemp(prefix="bench-receiver-")
+    if options.way:
+        child(*options.way)
+    place = tempfile.mkdtemp(prefix="bench-capture-")
     port_file, log = os.path.join(place, "port"), os.path.join(place, "log")
     script = os.path.join(ROOT, "tests", "receiver.py")
     receiver = subprocess.Popen([sys.executable, script, "--port-file", port_file, "--log", log])
@@ -201,26 +331,21 @@ def main() -> None:
         while not os.path.exists(port_file):
             time.sleep(0.02)
         with open(port_file) as file:
-            port = int(file.read())
-        captured = capture(options.events, port, fsync=not options.no_fsync)
-        beside = {threads: crowded(options.events // 10, threads) for threads in (1, 4)}
-        rates = rate(options.rate_events, port, log)
+            dsn = f"http://k@127.0.0.1:{int(file.read())}/1"
+        found = measure(options, place, dsn, log)
     finally:
         receiver.kill()
         receiver.wait()
-        shutil.rmtree(place)
+        shutil.rmtree(place, ignore_errors=True)
     if options.json:
-        print(json.dumps({"capture": captured, "busy threads": beside, "rate": rates}, indent=2))
+        print(json.dumps(found, indent=2))
         return
-    show(captured)
-    for threads, times in beside.items():
-        print(f"beside {threads} busy threads:")
-        show(times)
-    disk = captured["disk per event"]
-    print("disk per event: %.0f bytes, %.0f allocated" % (disk["bytes"], disk["allocated"]))
-    for name, facts in rates.items():
-        print("%-20s %6.0f captured/s  %6.0f arrived/s  %d of %d arrived" % (
-            name, facts["captured/s"], facts["arrived/s"], facts["arrived"], facts["of"]))  # fmt: skip
+    for title, rows in found["capture"].items():
+        show(title, rows)
+    print("disk per event: {bytes:.0f} bytes, {allocated:.0f} allocated".format(**found["disk"]))
+    for name, facts in found["rate"].items():
+        print("{0:6} {captured/s:6.0f} captured/s  {arrived/s:6.0f} arrived/s  {arrived} of {of} arrived".format(
+            name, **facts))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Writers killed with SIGKILL at random moments, thousands of times; then everything is delivered.
 
-    python bench/deliver_kill.py [--times 3000] [--durable]
+    python bench/deliver_kill.py [--times 3000] [--durable] [--bare]
 
-Children write as fast as they can and say so after each write. Whatever they said before they died has to be whole on
-disk, and to arrive, once.
+Children write as fast as they can and say so after each write; with the files made beforehand and the calls that a
+process has once it delivers, or, with --bare, as one that has never delivered does. Whatever they said before they died
+has to be whole on disk, and to arrive, once.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ from agent.deliver.sender import Sender  # noqa: E402
 from agent.deliver.spool import Spool  # noqa: E402
 
 
-def killed_once(spool: Spool, dice: random.Random) -> list[str]:
+def killed_once(spool: Spool, dice: random.Random, *, bare: bool) -> list[str]:
     """The ids that a writer was told are kept, until it was killed."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
         while True:
+            if not bare:
+                spool.equip()
+                spool.refill()
             one = envelope(size=random.choice((10, 1000, 60_000)))
             if spool.write(one):
                 os.write(writer, one.event_id.encode() + b"\n")
@@ -57,6 +61,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=3000)
     parser.add_argument("--durable", action="store_true")
+    parser.add_argument("--bare", action="store_true")
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="kill-")
     counts: Counter[str] = Counter()
@@ -69,7 +74,7 @@ def main() -> int:
         count=lambda reason, _, number: counts.update({reason: number}),
     )
     dice = random.Random(1)
-    acknowledged = [each for _ in range(options.times) for each in killed_once(spool, dice)]
+    acknowledged = [each for _ in range(options.times) for each in killed_once(spool, dice, bare=options.bare)]
     began = time.monotonic()
     with Receiver(forget=True, log=os.path.join(directory, "arrived")) as receiver:
         summary = Sender(spool, receiver.dsn, count=spool._count).flush(600)

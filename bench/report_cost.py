@@ -55,24 +55,29 @@ def caught(call, *arguments):
     return run
 
 
-def agents(folder):
+def plain(folder, name="bench_plain"):
+    """The module that is watched, as it is."""
+    module = types.ModuleType(name)
+    exec(compile(SHOP, str(Path(folder) / (name + ".py")), "exec"), module.__dict__)
+    return module
+
+
+def agents(folder, dsn=None):
+    """The same module, watched by an agent whose state lies in `folder`."""
     from support import monitor
 
     from agent.config import cache, store
     from agent.engine import Engine
     from agent.hook.apply import Applier
 
-    module = sys.modules["bench_shop"] = types.ModuleType("bench_shop")
-    exec(compile(SHOP, str(Path(folder) / "bench_shop.py"), "exec"), module.__dict__)
-    plain = types.ModuleType("bench_plain")
-    exec(compile(SHOP, str(Path(folder) / "bench_plain.py"), "exec"), plain.__dict__)
+    module = sys.modules["bench_shop"] = plain(folder, "bench_shop")
     monitors = [
         monitor("bench_shop.fails"), monitor("bench_shop.slow", thresholds=[(1e-9, "warning")]),
         monitor("bench_shop.rule", rules=[("x == 1", "hit {x}", "warning")], capture={"x": "x"}),
         monitor("bench_shop.quiet", rate_limit=(1, 1e9)),
     ]  # fmt: skip
     sentry = {
-        "dsn": None, "environment": "bench", "release": "bench@1", "sample_rate": 1.0, "traces_sample_rate": 0.0,
+        "dsn": dsn, "environment": "bench", "release": "bench@1", "sample_rate": 1.0, "traces_sample_rate": 0.0,
         "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [],
         "integrations": [], "tags": {}, "context": [],
     }  # fmt: skip
@@ -82,13 +87,13 @@ def agents(folder):
             "processes": None, "monitors": monitors, "disabled": []}  # fmt: skip
     engine = Engine(cache.decode(store.encode(plan, []), plan["path"]), folder)
     Applier(lambda _: monitors, engine._bind, lambda *_: None).imported("bench_shop", module)
-    return module, plain
+    return module
 
 
-def suppressed_cost(shop, plain):
-    for call in (shop.quiet, plain.quiet):
+def suppressed_cost(shop, bare):
+    for call in (shop.quiet, bare.quiet):
         caught(call, 1)()
-    return best(caught(shop.quiet, 1), 20_000) - best(caught(plain.quiet, 1), 20_000)
+    return best(caught(shop.quiet, 1), 20_000) - best(caught(bare.quiet, 1), 20_000)
 
 
 def large_cost():
@@ -160,12 +165,12 @@ def first_report(folder, rounds=5):
 def main():
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        shop, plain = agents(folder)
-        repeated = suppressed_cost(shop, plain)
+        shop, bare = agents(folder), plain(folder)
+        repeated = suppressed_cost(shop, bare)
         large = large_cost()
         # Ours first: without a DSN an agent hands its events to a client of the host's, once there is one.
         errors = {
-            depth: best(caught(shop.deep, depth, shop.fails), 100) - best(caught(plain.deep, depth, plain.fails), 100)
+            depth: best(caught(shop.deep, depth, shop.fails), 100) - best(caught(bare.deep, depth, bare.fails), 100)
             for depth in DEPTHS
         }
         slow, rule = best(shop.slow, 100), best(lambda: shop.rule(1), 100)
@@ -174,11 +179,11 @@ def main():
 
             def captured(depth=depth):
                 try:
-                    plain.deep(depth, plain.fails)
+                    bare.deep(depth, bare.fails)
                 except ValueError:
                     theirs.capture_exception()
 
-            sdks = best(captured, 100) - best(caught(plain.deep, depth, plain.fails), 100)
+            sdks = best(captured, 100) - best(caught(bare.deep, depth, bare.fails), 100)
             rows.append((f"an error, {depth} frames deep", errors[depth], sdks, "capture_exception", 0.5))
         message = best(lambda: theirs.capture_message("slow"), 200)
         rows.append(("a slow call", slow, message, "capture_message", None))

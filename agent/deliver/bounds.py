@@ -8,6 +8,7 @@ Counted: spool-full, too-old (lost).
 from __future__ import annotations
 
 import os
+from math import inf
 from typing import TYPE_CHECKING, Callable
 
 from ..health import alive
@@ -124,4 +125,4 @@ def _longest(leftover: str) -> float:
     owner = owner_of(leftover)
     if owner is None:
         return _LEFTOVER_AGE
-    return _SPARE_AGE if alive(owner) else 0.0
+    return _SPARE_AGE if alive(owner) else -inf  # whatever the clock says

@@ -113,7 +113,10 @@ class Sink:
         if self._flushes < _AT_ONCE or now - self._flushed > 1.0:
             self._flushes += 1
             self._flushed = now
-            self._health.flush()
+            if self._settings[0]["directory"]:
+                self._health.flush()  # another disk than the spool's, perhaps
+            else:
+                self.spool.quickly(0, lambda calls: self._health.flush(calls=calls))
 
     def _hand_over(self, made: Event, observation: Observation) -> None:
         """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..model import SpoolData
     from .direct import Direct
+    from .files import Calls
     from .spares import Spares
 
 __all__ = ["Count", "Entry", "Spool", "UnreadableError", "directory_of", "open_in"]
@@ -148,11 +149,13 @@ class Spool:
             self._count("too-many", envelope.category, 1)
             return False
         name = self._name(process, envelope, now, slow=slow, trying=trying)
+        data = envelope.data
+        spare = process.spares.take() if process.spares is not None else None
         try:
-            self._put(process, name, envelope.data)
+            self.quickly(size, lambda calls: self._folders.put(self._target, name, data, spare=spare, calls=calls))
         except OSError as error:
             self._degraded = files.reason(error)
-            self._remember(process, name, envelope.data)
+            self._remember(process, name, data)
             return False
         if self._degraded is not None:
             self._degraded = None
@@ -164,18 +167,21 @@ class Spool:
         self._sweep_if_due(process)
         return True
 
-    def _put(self, process: _Process, name: str, data: bytes) -> None:
-        spare = process.spares.take() if process.spares is not None else None
+    def quickly(self, size: int, do: Callable[[Calls], None]) -> None:
+        """Do what writes so many bytes into this file system, without a wait for the interpreter as far as that goes.
+
+        `do` is given the calls to do it with.
+        """
         direct = self._direct
-        if direct is not None and (began := direct.begin(len(data))) is not None:
+        if direct is not None and (began := direct.begin(size)) is not None:
             try:
-                self._folders.put(self._target, name, data, spare=spare, calls=direct)
+                do(direct)
             finally:
                 direct.end(began)
             return
         hurried = hurry.begin()
         try:
-            self._folders.put(self._target, name, data, spare=spare)
+            do(os)
         finally:
             if hurried:
                 hurry.end()
@@ -219,8 +225,8 @@ class Spool:
     def _sweep_if_due(self, process: _Process) -> None:
         if process.unswept_bytes * 8 > self._max_size or process.unswept_files * 8 > self._max_files:
             self.sweep()
-        elif process.writes % _LOOK_EVERY == 1:
-            self.sweep_if_due()
+        elif process.spares is None and process.writes % _LOOK_EVERY == 1:
+            self.sweep_if_due()  # with spares there is a thread that delivers, which looks oftener
 
     # ------------------------------------------------------------------------------------- for senders and commands
 

@@ -166,11 +166,12 @@ def looks_like_the_erp(path: str) -> bool:
 def _source(path: str) -> list[str]:
     """The file's lines, none if it is not an ordinary file of an ordinary size: a pipe would block the host."""
     try:
-        status = os.stat(path)
-        if status.st_mode & _FORMAT != _REGULAR or status.st_size > _LARGEST_SOURCE:
-            return []
         import linecache
 
+        if len(linecache.cache.get(path, ())) < 2:  # not read yet: a single item promises what a loader would say
+            status = os.stat(path)
+            if status.st_mode & _FORMAT != _REGULAR or status.st_size > _LARGEST_SOURCE:
+                return []
         return linecache.getlines(path)
     except Exception:  # gone, unreadable, in an encoding that nobody knows: the frame does without
         return []

@@ -13,6 +13,7 @@ import pytest
 from kit import envelope, python
 from receiver import HALF_CLOSED, HANG, RESET, Answer
 
+from agent.deliver import mounts
 from agent.deliver.sender import Sender
 
 HOST = """
@@ -60,6 +61,9 @@ for _ in range(int(sys.argv[4])):
     if not child:
         os.close(reader)
         while True:
+            if sys.argv[3] == "spares":
+                spool.equip()
+                spool.refill()
             one = envelope(size=random.choice((10, 1000, 60_000)))
             if spool.write(one):
                 os.write(writer, one.event_id.encode() + b"\\n")
@@ -79,7 +83,7 @@ for _ in range(int(sys.argv[4])):
 """
 
 
-@pytest.mark.parametrize(("mode", "times"), [("quick", 300), ("durable", 40)])
+@pytest.mark.parametrize(("mode", "times"), [("quick", 200), ("spares", 200), ("durable", 40)])
 def test_a_writer_killed_at_any_moment_loses_nothing_that_it_was_told_is_kept(kit, receiver, mode, times):
     acknowledged = finish(host(KILLED, kit, "http://k@127.0.0.1:9/1", mode, str(times))).split()
     assert len(acknowledged) > times
@@ -92,6 +96,10 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_was_told_is_kept(ki
     assert max(arrived.values()) == 1
     assert kit.files("quarantine") == []  # a rename makes a file whole: not one is torn
     assert kit.counts.of("sent") == len(arrived)
+    if mode == "spares":
+        assert len(kit.files("tmp")) > times
+        kit.spool(clock=time.time).sweep()
+        assert [name for name in kit.files("tmp") if name.endswith(".spare")] == []
 
 
 SENDING = """
@@ -254,9 +262,16 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, kit, receiver):
+@pytest.mark.parametrize("ready", [False, True], ids=["as it is", "with spares"])
+def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, kit, receiver, ready):
     kit.directory = str(small_disk / "spool")
     spool = kit.spool(clock=time.time)
+    if ready:
+        spool.adopt("0" * 20 + "-error-1-abcdef000000-" + "a" * 32 + ".envelope", envelope().data)
+        spool.remove(spool.entries()[0])
+        spool.equip()
+        spool.refill()
+        assert spool._direct is not None or not mounts.is_local(str(small_disk))
     ids, on_disk = [], 0
     for _ in range(100):
         one = envelope(size=5000)
@@ -264,7 +279,7 @@ def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, k
         on_disk += spool.write(one)
     assert 10 < on_disk < 100
     assert "No space left" in spool.degraded
-    assert kit.files("tmp") == []
+    assert [name for name in kit.files("tmp") if not name.endswith(".spare")] == []
     sender = Sender(spool, receiver.dsn, count=kit.counts)
     assert sender.flush(20).waiting == 0
     assert Counter(receiver.ids) == Counter(ids)
