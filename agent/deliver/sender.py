@@ -255,12 +255,14 @@ class Sender:
             while not state.parking:
                 state.gate.acquire(False)  # what was asked for until here, the look that follows answers
                 state.looks += 1
+                last = state.closing
                 wait = delivery.run()
-                spool.refill()
                 if delivery.had_its_turn and wait != 0.0:
                     state.settled = state.looks
-                if state.stopping():
+                if state.parking or last:
                     return
+                if not state.closing:  # else there is one more look, for what was captured during this one
+                    spool.refill()
                 if wait is None:
                     if not state.gate.acquire(True, self._linger):
                         return

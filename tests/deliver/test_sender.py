@@ -260,7 +260,7 @@ def test_the_thread_starts_with_the_first_wake_delivers_and_ends(live, receiver,
     sender.wake()
     receiver.wait_for(20)
     gone(sender)
-    assert receiver.ids == ids
+    assert sorted(receiver.ids) == sorted(ids)  # on a busy machine the receiver is slow, and sent several at a time
     assert kit.files() == []
     sender.wake()  # with nothing to do
     more = fill(spool, "error")
