@@ -242,6 +242,7 @@ HOOKS = {
     "celery.app.amqp": "celery",
     "celery.app.trace": "celery",
     "celery.beat": "celery",
+    "celery.concurrency.asynpool": "celery",
     "celery.worker.request": "celery",
     "sentry_sdk.transport": "sentry_client",
 }

@@ -20,7 +20,10 @@ def check(document: Document, section: object, findings: Findings) -> None:
     """What the schema cannot say about it."""
     if not isinstance(section, dict):
         return
-    _check_wait(document, ("celery", "queue_wait"), section, findings)
+    for key in ("queue_wait", "pool_full"):
+        _check_wait(document, ("celery", key), section, findings)
+    path = ("celery", "memory_recycles")
+    check_unit(document, path, section, units.escalation_rate, "bad-rate", findings, switch=True)
     for key in ("check_in_margin", "check_in_max_runtime"):
         check_unit(document, ("celery", key), section, units.duration, "bad-duration", findings)
     queues = section.get("queues")
@@ -31,15 +34,18 @@ def check(document: Document, section: object, findings: Findings) -> None:
 def data(settings: Settings) -> CeleryData | None:
     """None where nothing is to be told."""
     given = {key: placed.value for key, placed in settings.celery.items()}
+    often = given.get("memory_recycles")
     found: CeleryData = {
         "queue_wait": ladder(given.get("queue_wait")),
         "queues": {name: ladder(each) for name, each in given.get("queues", {}).items()},
+        "pool_full": ladder(given.get("pool_full")),
+        "memory_recycles": None if units.is_off(often) else units.escalation_rate(often),
         "check_ins": list(given.get("check_ins", [])),
         "margin": units.duration(given["check_in_margin"]) if "check_in_margin" in given else None,
         "max_runtime": units.duration(given["check_in_max_runtime"]) if "check_in_max_runtime" in given else None,
     }
-    waits = any((found["queue_wait"], *found["queues"].values()))
-    return found if waits or found["check_ins"] else None
+    asked = (found["queue_wait"], *found["queues"].values(), found["pool_full"], often, found["check_ins"])
+    return found if any(asked) else None
 
 
 def _check_wait(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:

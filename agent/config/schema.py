@@ -29,7 +29,9 @@ _UNITS: dict[str, tuple[Callable[[object], object], str]] = {
 }
 
 #: Rates of which not the monitor's own is meant.
-_RATES: dict[str, Callable[[object], object]] = {"max_rate": units.spool_rate, "escalate": units.escalation_rate}
+_RATES: dict[str, Callable[[object], object]] = {
+    "max_rate": units.spool_rate, "escalate": units.escalation_rate, "memory_recycles": units.escalation_rate,
+}  # fmt: skip
 
 #: Keys that only one kind has.
 KIND_OF = {"model": "database", "process": "business", "endpoint": "api", "event_type": "security"}

@@ -1,6 +1,7 @@
 """Celery: tasks as they are made, the task of what is reported, its attempts, the SDK's integration with a DSN.
 
-And what `celery:` asks for: how long tasks waited in their queue, and the check-ins of beat's entries.
+And what `celery:` asks for: how long tasks waited in their queue, what keeps a worker's processes from working, and
+the check-ins of beat's entries.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
 
 def _publisher(_module: ModuleType, engine: Engine) -> Changes:
     """The first message is about to be published, or a worker begins."""
-    if engine.sentry.get("celery") is None:
+    settings = engine.sentry.get("celery")
+    if settings is None or not (settings["queue_wait"] or settings["queues"] or settings["check_ins"]):
         return []
     from . import celery_messages
 
@@ -61,11 +63,30 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
 def _requests(module: ModuleType, engine: Engine) -> Changes:
     """A worker's main process, which deals with a task in place of a pool process that cannot any more."""
     handlers = module.Request.__dict__
-    changes: Changes = [wrapping.wrap(handlers[each], celery_context.about_request) for each in _HANDLERS]
+    changes: Changes = [
+        wrapping.wrap(handlers[each], celery_context.about_request) for each in _HANDLERS if each in handlers
+    ]
     check_ins = _check_ins(engine)
     if check_ins is not None:
         changes.append(wrapping.wrap(handlers["on_timeout"], check_ins.timed_out))
         changes.append(wrapping.wrap(handlers["on_failure"], check_ins.failed))
+    return changes
+
+
+def _pool(_module: ModuleType, engine: Engine) -> Changes:
+    """A worker will have processes."""
+    settings = engine.sentry.get("celery")
+    if settings is None or not (settings["pool_full"] or settings["memory_recycles"]):
+        return []
+    from . import celery_pool
+
+    methods = sys.modules["billiard.pool"].Pool.__dict__
+    processes = celery_pool.Processes(settings, engine.report)
+    changes: Changes = []
+    if settings["pool_full"]:
+        changes.append(wrapping.wrap(methods["maintain_pool"], processes.full))
+    if settings["memory_recycles"]:
+        changes.append(wrapping.wrap(methods["_join_exited_workers"], processes.ended))
     return changes
 
 
@@ -91,10 +112,11 @@ def _check_ins(engine: Engine) -> CheckIns | None:
     return CheckIns(settings, engine.sentry, keep)
 
 
-_HANDLERS = ("on_timeout", "on_failure")
+_HANDLERS = ("on_timeout", "on_failure", "cancel")
 _INSTALL = {
     "celery.app.amqp": _publisher,
     "celery.app.trace": _tasks,
     "celery.beat": _scheduler,
+    "celery.concurrency.asynpool": _pool,
     "celery.worker.request": _requests,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..model import Captured, Observation
+from ..observe import standin
 from ..observe.limits import Limiter
 from ..observe.represent import instance_dict
 from . import celery_messages
@@ -14,20 +15,17 @@ from . import celery_messages
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..model import CeleryData, MonitorData
+    from ..model import CeleryData
 
 #: A backlog of thousands is told task by task, not message by message: of equal ones one a minute, of all these.
 _EACH = (1.0, 60.0)
 _RATE = (10.0, 60.0)
 _MOST_KINDS = 500
 _OPERATION = "celery.queue_wait"
-_MONITOR: MonitorData = {
-    "name": _OPERATION, "where": "celery.queue_wait", "targets": [], "exclude": [], "kind": "function", "module": None,
-    "operation": _OPERATION, "detail": {}, "severity": "warning", "thresholds": [], "errors": {}, "expect": [],
-    "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {},
-    "fingerprint": [_OPERATION, "{queue}", "{task}"], "sample": 1.0, "rate_limit": _RATE, "span": "never",
-    "subclasses": False, "owner": None, "exception_text": True, "quiet_inside": [], "unless": None,
-}  # fmt: skip
+_MONITOR = standin.monitor(
+    _OPERATION, _OPERATION, operation=_OPERATION, severity="warning", fingerprint=[_OPERATION, "{queue}", "{task}"],
+    rate_limit=_RATE,
+)  # fmt: skip
 
 
 class Waits:

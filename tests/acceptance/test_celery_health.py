@@ -1,6 +1,7 @@
 """What keeps real workers from working: a broker that is away, and processes that do not stay."""
 
 import contextlib
+import signal
 
 import pytest
 from acceptance.running import Running, deliver
@@ -11,7 +12,7 @@ pytest.importorskip("celery")
 redis = pytest.importorskip("redis")
 
 SHOP = """
-import os, celery
+import os, time, celery
 brokers = os.environ["BROKER"].split()
 app = celery.Celery("shop", broker=brokers, backend=brokers[0])
 app.conf.update(
@@ -20,6 +21,10 @@ app.conf.update(
 )
 @app.task
 def works(): return os.getpid()
+@app.task
+def waits(): print("it waits", flush=True); time.sleep(60)
+@app.task(acks_late=True)
+def late(): print("it is late", flush=True); time.sleep(60)
 @app.task(ignore_result=True)
 def killed(): os.kill(os.getpid(), 9)
 """
@@ -40,8 +45,8 @@ def sentry():
         yield receiver
 
 
-def worker(host, **extra):
-    settings = ("-P", "prefork", "-c", "1", "-l", "WARNING", "--without-gossip", "--without-mingle")
+def worker(host, *more, **extra):
+    settings = ("-P", "prefork", "-c", "1", "-l", "WARNING", "--without-gossip", "--without-mingle", *more)
     return Running(host, "-m", "celery", "-A", "shop", "worker", *settings, **extra)
 
 
@@ -132,3 +137,45 @@ def test_processes_that_are_killed_again_and_again_are_told_as_such(shop, redis_
     assert words["celery.pool_process", "error"].startswith(
         "Processes of the pool are killed or crash again and again, with the status [-9]"
     )
+
+
+def test_a_pool_that_is_full_for_long_is_told_with_what_fills_it(shop, redis_server):
+    shop.write(monitors__yaml="version: 1\ncelery: {pool_full: {warning: 100ms, error: 1s}}\nmonitors: []\n")
+    extra = {"BROKER": redis_server.url(), "QUEUE": "full"}
+    with worker(shop, **extra) as celery:
+        shop.run("send.py", "waits", "works", "works", **extra)
+        celery.until(lambda: any(event["level"] == "error" for event in shop.events()), what="a full pool")
+    event = shop.events()[-1]
+    assert event["contexts"]["erp"]["captured"] == {
+        "processes": 1, "waiting": 2, "tasks": {"shop.waits": 1},
+    }  # fmt: skip
+    assert event["contexts"]["process"]["pid"] == celery.pid
+    assert event["logentry"]["formatted"].startswith("All 1 processes have been busy with the same tasks for ")
+
+
+def test_processes_that_are_replaced_for_their_memory_are_told_where_that_happens_often(shop, redis_server):
+    shop.write(monitors__yaml="version: 1\ncelery: {memory_recycles: 2/h}\nmonitors: []\n")
+    extra = {"BROKER": redis_server.url(), "QUEUE": "memory"}
+    with worker(shop, "--max-memory-per-child", "1", **extra) as celery:
+        for _ in range(4):
+            assert int(shop.run("works.py", **extra).stdout)
+        celery.until(shop.events)
+        assert celery.stop() == 0
+    assert told(shop.events()) == [
+        ("celery.memory_recycles", "warning",
+         "More than 2 processes in 3600 s were replaced because they took over 1 kB")
+    ]  # fmt: skip
+
+
+def test_what_the_end_of_a_worker_interrupts_is_told_unless_it_is_delivered_again(shop, redis_server):
+    pytest.importorskip("celery", minversion="5.5")
+    extra = {"BROKER": redis_server.url(), "QUEUE": "ended"}
+    with worker(shop, "-c", "2", **extra) as celery:
+        shop.run("send.py", "waits", "late", **extra)
+        celery.wait_for("it waits")
+        celery.wait_for("it is late")
+        celery.stop(signal.SIGQUIT)
+    assert told(shop.events()) == [
+        ("celery.interrupted", "error", "shop.waits was interrupted by the end of its worker, and will not run again")
+    ]
+    assert shop.events()[0]["contexts"]["celery"]["queue"] == "ended"
