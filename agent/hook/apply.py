@@ -15,7 +15,7 @@ from .paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import CodeType
     from typing import Any, Protocol
 
@@ -74,15 +74,20 @@ class Applier:
             kept, self._kept = self._kept, []
             self._registries.follow(kept)
 
-    def adopt(self, found: "resolve.Found", module: str, attribute: str) -> None:
+    def adopt(
+        self, found: "resolve.Found", module: str, attribute: str, errors: "Mapping[str, str] | None" = None
+    ) -> None:
         """Watch `found`, which a framework made at run time, by the monitors of the `module.attribute` it stands for.
 
-        A monitor that names the function itself comes before.
+        A monitor that names the function itself comes before. `errors` (dotted exception → severity) is what the
+        framework knows of this function's exceptions, as far as the monitor itself does not speak of them.
         """
         for monitor in self._monitors_of(module):
             if any(attribute_in(module, target) == attribute for target in monitor["targets"] if not target["pattern"]):
+                known = {name: each for name, each in (errors or {}).items() if name not in monitor["expect"]}
+                adapted: "MonitorData" = {**monitor, "errors": {**known, **monitor["errors"]}} if known else monitor
                 try:
-                    self._patch(monitor, found, sweeping=True)
+                    self._patch(adapted, found, sweeping=True)
                 except Exception as error:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..hook import resolve
+from ..observe.represent import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +25,23 @@ def tracing(applier: Applier) -> Callable[..., Any]:
         try:
             found = _run_of(task)
             if found is not None:
-                applier.adopt(found, "celery.app.task", "Task.run")
+                applier.adopt(found, "celery.app.task", "Task.run", dict.fromkeys(expected(task), EXPECTED))
         except Exception:
             guard.swallow("looking at a task")
         return original(name, task, *rest, **options)
 
     return build
+
+
+#: Celery logs them at this level, and without their traceback.
+EXPECTED = "info"
+
+
+def expected(task: Any) -> tuple[str, ...]:
+    """The exceptions that the task says it `throws`, as dotted names."""
+    throws = getattr(task, "throws", ())
+    given = throws if type(throws) in (tuple, list) else (throws,)
+    return tuple(type_name(each) for each in given if isinstance(each, type))
 
 
 def _run_of(task: Any) -> resolve.Found | None:

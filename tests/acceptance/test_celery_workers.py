@@ -15,6 +15,8 @@ class Busy(Exception): pass
 def connect(): raise Busy("busy")
 @app.task
 def fails(x): raise ValueError(f"{x} in {os.getpid()}")
+@app.task(throws=(LookupError,))
+def expects(key): return {}[key]
 @app.task
 def works(): return os.getpid()
 @app.task(autoretry_for=(Busy,), max_retries=2, retry_backoff=False, default_retry_delay=0)
@@ -88,6 +90,7 @@ def test_whatever_becomes_of_a_task_is_told_once(shop, redis_server, sentry, tmp
     with worker(shop, redis_server, "prefork", "-c", "2", **extra) as celery:
         tasks = [
             ("fails", 1),
+            ("expects", "k"),
             ("retries",),
             ("third",),
             ("soft",),
@@ -97,7 +100,7 @@ def test_whatever_becomes_of_a_task_is_told_once(shop, redis_server, sentry, tmp
         ]
         said = results(shop, redis_server, *tasks, QUEUE="told")
         assert [line.split()[0] for line in said] == [
-            "ValueError", "Busy", "third", "SoftTimeLimitExceeded", "TimeLimitExceeded", "WorkerLostError", "late",
+            "ValueError", "KeyError", "Busy", "third", "SoftTimeLimitExceeded", "TimeLimitExceeded", "WorkerLostError", "late",
         ]  # fmt: skip
         assert celery.stop() == 0
     deliver(shop, sentry)
@@ -105,6 +108,7 @@ def test_whatever_becomes_of_a_task_is_told_once(shop, redis_server, sentry, tmp
     events = sentry.events
     assert sorted(map(told, events)) == sorted([
         ("ValueError", "fails", "shop.fails", "error"),
+        ("KeyError", "expects", "shop.expects", "info"),  # as Celery logs what a task `throws`
         ("Busy", "connect", "shop.retries", "error"),  # its last try; it encloses what the ERP names
         ("SoftTimeLimitExceeded", "soft", "shop.soft", "error"),
         ("shop.hard exceeded its hard time limit of 1 s and was killed", "celery.time_limit", "shop.hard", "error"),
