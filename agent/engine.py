@@ -206,7 +206,9 @@ class Engine:
 
         return sentry.is_integrated(framework)
 
-    def failed(self, what: str, error: BaseException, *, operation: str, function: str) -> bool:
+    def failed(
+        self, what: str, error: BaseException, *, operation: str, function: str, severity: str = "error"
+    ) -> bool:
         """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
 
         `function` is the dotted path of what it ran. Answers whether it was reported. A client of the host's own
@@ -226,7 +228,7 @@ class Engine:
                 ignore=self.sentry["ignore_errors"],
                 sample=self.sentry["sample_rate"],
             )
-        return self._unmonitored.failed(what, error, operation=operation, function=function)
+        return self._unmonitored.failed(what, error, operation=operation, function=function, severity=severity)
 
     def _follow_log(self) -> None:
         """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""

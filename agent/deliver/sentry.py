@@ -280,6 +280,8 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
         if error is not None and (causes.reported_by_a_monitor(error) or unmonitored.was_told(error)):
             _note_in_session(event)
             return None
+        if _is_a_tasks(event):
+            return None
         if error is not None and _is_no_request(error):
             return None
         if not event.get("user"):
@@ -290,6 +292,12 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
     except Exception:
         guard.swallow("looking at an event of the Sentry SDK")
         return None
+
+
+def _is_a_tasks(event: Any) -> bool:
+    """`celery_failures` tells it a moment later, when Celery itself knows that the task has failed for good."""
+    values = (event.get("exception") or {}).get("values") or ()
+    return any((value.get("mechanism") or {}).get("type") == "celery" for value in values if isinstance(value, dict))
 
 
 def _is_no_request(error: BaseException) -> bool:

@@ -1,4 +1,5 @@
-"""Celery: tasks as they are made, the task of what is reported, its attempts, the SDK's integration with a DSN.
+"""Celery: tasks as they are made, the task of what is reported, its attempts and failures, the SDK's integration where
+it is needed.
 
 And what `celery:` asks for: how long tasks waited in their queue, what keeps a worker's processes from working, and
 the check-ins of beat's entries.
@@ -46,6 +47,10 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     # Celery's own function, before the SDK's integration puts another one in its place.
     changes: Changes = [wrapping.wrap(module.build_tracer, celery_tasks.tracing(engine.applier))]
     changes.append(celery_attempts.Watch(signals, lambda attempt, again: engine.sink().settle(attempt, again=again)))
+    if engine.integrates("celery"):
+        from . import celery_failures
+
+        changes.append(celery_failures.Failures(signals, engine.failed))
     settings = engine.sentry.get("celery")
     if settings is not None and (settings["queue_wait"] or settings["queues"]):
         from . import celery_queue
@@ -63,9 +68,15 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
 def _requests(module: ModuleType, engine: Engine) -> Changes:
     """A worker's main process, which deals with a task in place of a pool process that cannot any more."""
     handlers = module.Request.__dict__
-    changes: Changes = [
-        wrapping.wrap(handlers[each], celery_context.about_request) for each in _HANDLERS if each in handlers
-    ]
+    changes: Changes = []
+    if engine.integrates("celery"):
+        from . import celery_failures
+
+        losses = celery_failures.Losses(handlers, engine.failed)
+        changes.append(wrapping.wrap(handlers["on_timeout"], losses.timed_out))
+        changes.append(wrapping.wrap(handlers["on_failure"], losses.failed))
+    # Around the others: they ask whose request it is.
+    changes += [wrapping.wrap(handlers[each], celery_context.about_request) for each in _HANDLERS if each in handlers]
     check_ins = _check_ins(engine)
     if check_ins is not None:
         changes.append(wrapping.wrap(handlers["on_timeout"], check_ins.timed_out))

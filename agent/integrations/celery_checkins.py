@@ -18,7 +18,7 @@ from .. import guard
 from ..deliver import wire
 from ..model import Envelope
 from ..wildcards import segment_match
-from . import celery_messages
+from . import celery_failures, celery_messages
 from .celery_messages import CheckIn
 
 if TYPE_CHECKING:
@@ -125,11 +125,7 @@ class CheckIns:
     def failed(self, original: Callable[..., Any], request: Any, exc_info: Any, *rest: Any, **options: Any) -> Any:
         """The wrapper for `Request.on_failure(exc_info, …)`, which is also told of what `_ran` has seen."""
         try:
-            lost = getattr(exc_info, "type", None)
-            names = {cls.__name__ for cls in getattr(lost, "__mro__", ())}
-            task = request.task
-            again = bool(task.acks_late and task.reject_on_worker_lost)
-            if names & {"WorkerLostError", "SystemExit"} and not again:
+            if celery_failures.is_lost(exc_info) and not celery_failures.runs_again(request.task):
                 self.lost(request)
         except Exception:
             guard.swallow("losing a process")

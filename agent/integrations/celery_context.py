@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _about: ContextVar[Any] = ContextVar("erp_agent_celery_request", default=None)
 
 
+def about() -> Any:
+    """The request that this main process deals with; None elsewhere."""
+    return _about.get()
+
+
 def about_request(original: Callable[..., Any], request: Any, *arguments: Any, **options: Any) -> Any:
     """The wrapper for methods of `celery.worker.request.Request`."""
     token = _about.set(request)

@@ -34,13 +34,15 @@ class Unmonitored:
         self._ignore = ignore
         self._limits = Limiter(_RATE, sample)
 
-    def failed(self, what: str, error: BaseException, *, operation: str, function: str) -> bool:
+    def failed(
+        self, what: str, error: BaseException, *, operation: str, function: str, severity: str = "error"
+    ) -> bool:
         """Report it, unless a monitor has, or it is to be ignored, or there were too many. Answers whether it did.
 
         `what` has failed: `request` or `task`; `function` is the dotted path of what it ran.
         """
         monitor = standin.monitor(
-            "unmonitored." + what, "no monitor has seen it", operation=operation, severity="error", rate_limit=_RATE
+            "unmonitored." + what, "no monitor has seen it", operation=operation, severity=severity, rate_limit=_RATE
         )
         if self._is_none(monitor, error):
             return False
@@ -59,7 +61,7 @@ class Unmonitored:
                 operation=operation,
                 function=function,
                 report="error",
-                severity="error",
+                severity=severity,
                 message=None,
                 exception=error,
                 traceback=traceback,

@@ -193,7 +193,7 @@ def test_what_a_call_has_caught_and_raises_again_is_its_failure():
 
 def test_a_thread_of_an_executor_that_raises_it_once_more_has_reported_nothing():
     """As asgiref does it for an exception's handler: its frames then come before the call's own."""
-    handler = module("def handle(error):\n  try: raise error\n  except ValueError: pass\n", "asgiref.sync")
+    handler = module("def handle(error):\n  try: raise error\n  except ValueError: pass\n", "asgiref.of_tests")
     shop = module(
         "def deep(): raise ValueError\n"
         "def call():\n  try: deep()\n  except ValueError as error:\n    handle(error)\n    raise\n",

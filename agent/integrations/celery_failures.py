@@ -1,0 +1,126 @@
+"""Tasks that fail for good: told where no monitor has told it. And tasks as pieces of work, to which log lines belong.
+
+The process that ran the task tells; the worker's main process does of one that cannot any more.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from .. import guard
+from ..hook import patch
+from ..observe import work
+from . import celery_context, celery_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FunctionType
+
+_UID = "erp-sentry-agent-failures"
+
+#: What each task that runs here gives back when it ends; None where it runs within a request, or another task.
+_entered: ContextVar[tuple[work.Entered | None, ...]] = ContextVar("erp_agent_celery_work", default=())
+
+
+class Failures:
+    """`failed(what, error, operation=…, function=…, severity=…)` is called for each, while it is handled."""
+
+    def __init__(self, signals: Any, failed: Callable[..., bool]) -> None:
+        self._failed = failed
+        self._receivers = (
+            (signals.task_prerun, self._begin),
+            (signals.task_failure, self._receive),
+            (signals.task_postrun, self._end),
+        )
+        for signal, receiver in self._receivers:
+            signal.connect(receiver, weak=False, dispatch_uid=_UID)
+
+    def undo(self) -> bool:
+        for signal, receiver in self._receivers:
+            signal.disconnect(receiver, dispatch_uid=_UID)
+        return True
+
+    def _begin(self, **_: Any) -> None:
+        try:
+            entered = work.enter(None) if work.current() is None else None
+            _entered.set((*_entered.get(), entered))
+        except Exception:
+            guard.swallow("beginning a task's work")
+
+    def _end(self, **_: Any) -> None:
+        try:
+            running = _entered.get()
+            if running:
+                _entered.set(running[:-1])
+                if running[-1] is not None:
+                    work.leave(running[-1])
+        except Exception:
+            guard.swallow("ending a task's work")
+
+    def _receive(self, sender: Any = None, exception: Any = None, **_: Any) -> None:
+        """Celery makes another exception of one that cannot be pickled; what is being handled is the task's own."""
+        try:
+            if celery_context.about() is None:
+                tell(self._failed, sender, sys.exc_info()[1] or exception)
+        except Exception:
+            guard.swallow("reporting a task that failed")
+
+
+class Losses:
+    """What the main process is told of tasks that nobody will run to their end.
+
+    A monitor of the same methods, such as the pack's, speaks for us.
+    """
+
+    def __init__(self, methods: Any, failed: Callable[..., bool]) -> None:
+        self._methods = methods
+        self._failed = failed
+
+    def timed_out(self, original: Callable[..., Any], request: Any, soft: Any, *rest: Any, **options: Any) -> Any:
+        """The wrapper for `Request.on_timeout(soft, timeout)`."""
+        try:
+            if not soft and not _is_watched(self._methods["on_timeout"]):
+                limit = rest[0] if rest else options.get("timeout")
+                tell(self._failed, request.task, sys.modules["billiard.exceptions"].TimeLimitExceeded(limit))
+        except Exception:
+            guard.swallow("reporting a task that took too long")
+        return original(request, soft, *rest, **options)
+
+    def failed(self, original: Callable[..., Any], request: Any, exc_info: Any, *rest: Any, **options: Any) -> Any:
+        """The wrapper for `Request.on_failure(exc_info, …)`."""
+        try:
+            if is_lost(exc_info) and not runs_again(request.task) and not _is_watched(self._methods["on_failure"]):
+                error = getattr(exc_info.exception, "exc", exc_info.exception)
+                if not isinstance(error, Exception):  # it ended by SystemExit
+                    error = sys.modules["billiard.exceptions"].WorkerLostError(str(error)[:100])
+                tell(self._failed, request.task, error)
+        except Exception:
+            guard.swallow("reporting a process that was lost")
+        return original(request, exc_info, *rest, **options)
+
+
+def tell(failed: Callable[..., bool], task: Any, error: BaseException | None) -> None:
+    if error is None:
+        return
+    run = getattr(task, "_orig_run", None) or task.run
+    function = f"{getattr(run, '__module__', '')}.{getattr(run, '__qualname__', 'run')}"
+    throws = getattr(task, "throws", ()) or ()
+    severity = celery_tasks.EXPECTED if isinstance(error, throws) else "error"
+    failed("task", error, operation=str(task.name), function=function, severity=severity)
+
+
+def is_lost(exc_info: Any) -> bool:
+    """Is it the process that failed, and not the task?"""
+    names = {cls.__name__ for cls in getattr(getattr(exc_info, "type", None), "__mro__", ())}
+    return not names.isdisjoint(("WorkerLostError", "SystemExit"))
+
+
+def runs_again(task: Any) -> bool:
+    """Is the message of a task whose process was lost delivered once more?"""
+    return bool(task.acks_late and task.reject_on_worker_lost)
+
+
+def _is_watched(function: FunctionType) -> bool:
+    return any(hasattr(layer.owner, "receiver") for layer in patch.layers_of(function))
