@@ -1,48 +1,52 @@
-"""What the agent costs a web process: the example ERP under gunicorn, on PostgreSQL and Redis, with no agent, with this
-one, and with others, in alternating rounds of one run.
+"""What the agent costs a web process: the example ERP on PostgreSQL and Redis, with no agent, with this one, and with
+others, in alternating rounds of one run.
 
     python bench/web.py                  no agent twice, which shows the noise; this agent; the Sentry SDK
     python bench/web.py --with-peers     ddtrace, OpenTelemetry and New Relic too, in environments it makes from PyPI
+    python bench/web.py --steady         the last two columns alone
     python bench/web.py --only agent --rounds 100
 
-Each server has one process with two threads, a database of its own, and two clients that ask for the same pages and
-API calls in the same order, orders among them; none of it fails or is slow, so nothing is reported. Ratios are medians
-over the rounds, of the pairs in a round. CPU is that of the server's process, of all its threads: on a busy machine it
-is steadier than time. Nothing needs a backend: see `WAYS` and `PEERS` for how each is set up. Goal: 1.01 for monitoring
-without tracing.
+Two measures in one table. Under gunicorn: a server for each way to watch, with one process of two threads, a database
+of its own, and two clients that ask for the same pages and API calls in the same order, orders among them; the servers
+take turns. Ratios are medians over the rounds, of the pairs in a round; the interval holds 95 % of what one gets by
+drawing the rounds again. CPU is that of the server's process, of all its threads.
+
+Instructions in user space, of the same requests in one process without a server, counted by valgrind (web_steady.py).
+They come out the same to a fraction of a per cent on a machine however busy, and tell apart what seconds cannot.
+
+"no agent, again" is the noise of both. None of the requests fails, and the thresholds of the configuration are
+lengthened so that none is slow: nothing is reported. Each way is seen to watch (`web_ways.check`); one that does not is
+an error, not a number. Goal: 1.01 for monitoring without tracing.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import json
+import os
+import random
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-import venv
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests")]
 
-from full.browser import Browser  # noqa: E402
+import web_steady  # noqa: E402
 from full.parts import Parts  # noqa: E402
-from full.people import PASSWORD, TOKEN  # noqa: E402
+from full.people import TOKEN  # noqa: E402
 from full.process import Process, free_port  # noqa: E402
-from full.stack import ERP, Stack  # noqa: E402
-from receiver import Receiver  # noqa: E402
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from full.stack import Stack  # noqa: E402
+from web_sink import Sink  # noqa: E402
+from web_ways import ERP, PEERS, WAYS, Way, check, installed, launch  # noqa: E402
 
 CLIENTS = 2
 PAGES = [
@@ -57,67 +61,21 @@ PAGES = [
 ]
 CALLS = ["/api/orders/SO-00003/", "/api/stock/?product=CHR-ASPEN", "/api/work-orders/"]
 ORDER = (
-    b'{"customer": "C-1009", "items": [{"product": "SHF-ELLE", "quantity": 1}, {"product": "ACC-FELT", "quantity": 2}]}'
+    '{"customer": "C-1009", "items": [{"product": "SHF-ELLE", "quantity": 1}, {"product": "ACC-FELT", "quantity": 2}]}'
 )
-
-SDK = """
-from erp.settings import *
-import sentry_sdk
-sentry_sdk.init({arguments})
+SIGN_IN = """
+from importlib import import_module
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+user = get_user_model().objects.get(username="anna")
+session = import_module(settings.SESSION_ENGINE).SessionStore()
+session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
+session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+session.save()
+print("session:", session.session_key)
 """
 
-
-class Way(NamedTuple):
-    """One way to watch the ERP. `{dsn}` in a value is a Sentry that takes everything."""
-
-    name: str
-    variables: Mapping[str, str] = MappingProxyType({})
-    config: str | None = None  # instead of the line `traces_sample_rate: 0.1` of monitors.yaml
-    sdk: str | None = None  # the arguments of the Sentry SDK's own set-up, in settings that import the ERP's
-    packages: tuple[str, ...] = ()
-    prefix: tuple[str, ...] = ()  # the program of the package that starts the server
-
-
-AGENT = {"PYTHONPATH": str(ROOT)}
-AGENT_AND_SENTRY = {**AGENT, "SENTRY_DSN": "{dsn}"}
-RATE = "traces_sample_rate: 0.1"
-WAYS = [
-    Way("no agent"),
-    Way("no agent, again"),
-    Way("agent, no DSN", AGENT),
-    Way("agent, no SDK", AGENT_AND_SENTRY, "traces_sample_rate: 0.0\n  integrations: []"),
-    Way("agent", AGENT_AND_SENTRY, "traces_sample_rate: 0.0"),
-    Way("agent, 10 % traced", AGENT_AND_SENTRY, RATE),
-    Way("sentry-sdk", {"SENTRY_DSN": "{dsn}"}, sdk=""),
-    Way("sentry-sdk, 10 % traced", {"SENTRY_DSN": "{dsn}"}, sdk="traces_sample_rate=0.1"),
-]
-PEERS = [
-    Way(
-        "ddtrace-run",
-        {
-            "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",
-            "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-            "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-        },
-        packages=("ddtrace",),
-        prefix=("ddtrace-run",),
-    ),
-    Way(
-        "opentelemetry-instrument",
-        {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"},
-        packages=(
-            "opentelemetry-distro", "opentelemetry-instrumentation-django", "opentelemetry-instrumentation-psycopg",
-            "opentelemetry-instrumentation-redis", "opentelemetry-instrumentation-logging",
-        ),
-        prefix=("opentelemetry-instrument",),
-    ),
-    Way(
-        "newrelic-admin",
-        {"NEW_RELIC_LICENSE_KEY": "0" * 40, "NEW_RELIC_APP_NAME": "bench", "NEW_RELIC_DEVELOPER_MODE": "true"},
-        packages=("newrelic",),
-        prefix=("newrelic-admin", "run-program"),
-    ),
-]  # fmt: skip
+Request = tuple[str, str, "str | None", dict[str, str]]  # method, path with query, body, headers
 
 
 @dataclass
@@ -128,41 +86,32 @@ class Round:
 
 
 class Server:
-    """gunicorn with one worker, watched in one way, and its clients."""
+    """gunicorn with one worker, watched in one way, and its clients. Use as a context manager."""
 
-    def __init__(self, way: Way, parts: Parts, folder: Path, dsn: str, number: int) -> None:
+    def __init__(self, way: Way, stack: Stack, plan: list[Request]) -> None:
         self.way = way
         self.rounds: list[Round] = []
-        home = folder / f"{number}"
-        stack = Stack(parts, str(home), f"erp{number}", {}, "prepared")
-        environment = {**stack.environment, "DJANGO_SETTINGS_MODULE": "erp.settings"}
-        environment.update({name: value.format(dsn=dsn) for name, value in way.variables.items()})
-        environment["AGENT_STATE_DIR"] = str(home / "agent")
-        if way.config is not None:
-            text = (ROOT / "monitors.yaml").read_text(encoding="utf-8")
-            assert RATE in text
-            (home / "monitors.yaml").write_text(text.replace(RATE, way.config), encoding="utf-8")
-            environment["AGENT_CONFIG"] = str(home / "monitors.yaml")
-        if way.sdk is not None:
-            (home / "watched_settings.py").write_text(SDK.format(arguments=way.sdk))
-            environment.update(DJANGO_SETTINGS_MODULE="watched_settings", PYTHONPATH=str(home))
-        python, prefix = sys.executable, list(way.prefix)
-        if way.packages:
-            binaries = _environment(way) / "bin"
-            python, prefix[0] = str(binaries / "python"), str(binaries / prefix[0])
+        self.memory = 0.0  # megabytes of the resident set, at the end
+        self._home, self._plan, self._sink = Path(stack.home), plan, Sink()
+        words, self._environment = launch(way, stack, self._sink)
+        self._environment["WEB_SEEN"] = str(self._home / "seen")
         self._port = free_port()
-        command = [*prefix, python, "-m", "gunicorn", "erp.wsgi", f"--bind=127.0.0.1:{self._port}", "--threads=2"]
-        self._process = Process(
-            way.name, [*command, "--keep-alive=60"], str(home / "web.log"), folder=ERP, environment=environment
-        )
+        self._command = [*words, "-m", "gunicorn", "erp.wsgi", f"--bind=127.0.0.1:{self._port}", "--threads=2"]
+        self._command += ["--keep-alive=60", f"--config={Path(__file__).with_name('web_seen.py')}"]
+
+    def __enter__(self):
+        self._sink.__enter__()
+        log = str(self._home / "web.log")
+        self._process = Process(self.way.name, self._command, log, folder=str(ERP), environment=self._environment)
         self._process.wait_until(lambda: "Booting worker" in self._process.said())
         self._process.wait_until(lambda: bool(_children(self._process.pid)))
         self.worker = _children(self._process.pid)[-1]
-        self._plan = self._requests()
         self.round()  # imports, first queries, what is compiled on first use
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.stop()
+        self._sink.__exit__()
 
     def round(self) -> Round:
         """Every client asks for everything once."""
@@ -172,20 +121,14 @@ class Server:
             seconds = time.perf_counter() - began
             return Round(seconds, _cpu(self.worker) - cpu, [wait for each in waits for wait in each])
 
-    def memory(self) -> float:
-        """Megabytes of the resident set."""
+    def finish(self) -> None:
+        """Raises NotWatched if what was measured is not what the way's name says."""
         with open(f"/proc/{self.worker}/status") as file:
-            return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS"))
-
-    def _requests(self) -> list[tuple[str, str, bytes | None, dict[str, str]]]:
-        browser = Browser(self._port, lambda _: None)
-        browser.submit(browser.get("/accounts/login/", ""), "", username="anna", password=PASSWORD.format("anna"))
-        token = {"Authorization": "Bearer " + TOKEN.format("anna")}
-        shop_floor = {"Authorization": "Bearer " + TOKEN.format("carla")}
-        requests = [("GET", path, None, {"Cookie": browser.cookies}) for path in PAGES]
-        requests += [("GET", path, None, shop_floor if "work" in path else token) for path in CALLS]
-        requests.append(("POST", "/api/orders/", ORDER, {**token, "Content-Type": "application/json"}))
-        return requests
+            self.memory = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS"))
+        os.kill(self.worker, signal.SIGRTMIN)
+        said = self._home / "seen"
+        self._process.wait_until(said.exists)
+        check(self.way, self.worker, json.loads(said.read_text()), self._environment, self._sink)
 
     def _client(self) -> list[float]:
         waits = []
@@ -201,75 +144,129 @@ class Server:
         return waits
 
 
+@dataclass
+class Row:
+    way: Way
+    server: Server | None = None
+    instructions: float | None = None  # of a request
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40, help="of each (default: 40)")
+    parser.add_argument("--rounds", type=int, default=40, help="of each server (default: 40)")
     parser.add_argument("--with-peers", action="store_true")
+    parser.add_argument("--steady", action="store_true", help="count instructions only")
     parser.add_argument("--only", metavar="TEXT", help="the ways whose name has TEXT in it, beside no agent")
     options = parser.parse_args()
     ways = WAYS + (PEERS if options.with_peers else [])
     if options.only:
         ways = [way for way in ways if way.name == WAYS[0].name or options.only in way.name]
+    if options.steady and not web_steady.available():
+        parser.error("--steady needs valgrind (apt-get install valgrind)")
     for way in ways:
         if way.packages:
-            _environment(way)
+            _say(f"installing, if need be: {' '.join(way.packages)}")
+            installed(way)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with us
     folder = Path(tempfile.mkdtemp(prefix="bench-web-"))
-    servers: list[Server] = []
+    rows = [Row(way) for way in ways]
     try:
-        with Receiver(forget=True) as sentry, Parts() as parts:
-            Stack(parts, str(folder / "prepared"), "prepared", {}).prepare()
-            try:
-                for number, way in enumerate(ways):
-                    _say(f"starting: {way.name}")
-                    servers.append(Server(way, parts, folder, sentry.dsn, number))
-                for turn in range(options.rounds):
-                    _say(f"round {turn + 1} of {options.rounds}")
-                    for at in range(len(servers)):
-                        server = servers[(turn + at) % len(servers)]
-                        server.rounds.append(server.round())
-                _say("")
-                _table(servers)
-            finally:
-                for server in servers:
-                    server.stop()
+        with Parts() as parts:
+            prepared = Stack(parts, str(folder / "prepared"), "prepared", {})
+            prepared.prepare()
+            plan = _plan(prepared.manage("shell", "-c", SIGN_IN).rpartition("session: ")[2].strip())
+            if not options.steady:
+                stacks = [Stack(parts, str(folder / f"{at}"), f"erp{at}", {}, "prepared") for at in range(len(rows))]
+                _serve(rows, stacks, plan, options.rounds)
+            if web_steady.available():
+                _count(rows, parts, folder, plan)
+        _say("")
+        _table(rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def _table(servers: list[Server]) -> None:
-    bare = servers[0]
+def _plan(session: str) -> list[Request]:
+    token = {"Authorization": "Bearer " + TOKEN.format("anna")}
+    shop_floor = {"Authorization": "Bearer " + TOKEN.format("carla")}
+    plan: list[Request] = [("GET", path, None, {"Cookie": f"sessionid={session}"}) for path in PAGES]
+    plan += [("GET", path, None, shop_floor if "work" in path else token) for path in CALLS]
+    plan.append(("POST", "/api/orders/", ORDER, {**token, "Content-Type": "application/json"}))
+    return plan
+
+
+def _serve(rows: list[Row], stacks: list[Stack], plan: list[Request], rounds: int) -> None:
+    with ExitStack() as running:
+        servers = []
+        for row, stack in zip(rows, stacks):
+            _say(f"starting: {row.way.name}")
+            row.server = running.enter_context(Server(row.way, stack, plan))
+            servers.append(row.server)
+        for turn in range(rounds):
+            _say(f"round {turn + 1} of {rounds}")
+            for at in range(len(servers)):
+                server = servers[(turn + at) % len(servers)]
+                server.rounds.append(server.round())
+        for server in servers:
+            server.finish()
+
+
+def _count(rows: list[Row], parts: Parts, folder: Path, plan: list[Request]) -> None:
+    stacks = [Stack(parts, str(folder / f"steady{at}"), f"steady{at}", {}, "prepared") for at in range(len(rows))]
+
+    def count(at: int) -> None:
+        _say(f"counting instructions: {rows[at].way.name}")
+        # The second bare one has other hashes: what chance there is left.
+        rows[at].instructions = web_steady.instructions(rows[at].way, stacks[at], plan, 2 if at == 1 else 1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(count, range(len(rows))))
+
+
+def _table(rows: list[Row]) -> None:
+    bare = rows[0]
+    if bare.server is not None:
+        requests = len(bare.server.rounds[0].waits)
+        print(f"{len(bare.server.rounds)} rounds of {requests} requests each; ", end="")
+    print(f"Python {sys.version.split()[0]}")
+    title = f"{'':26}"
+    if bare.server is not None:
+        title += f"{'CPU a request':>15}{'ratio':>8}{'95 %':>14}{'requests/s':>12}{'ratio':>8}{'p50':>10}{'p99':>10}"
+        title += f"{'memory':>10}"
+    if bare.instructions is not None:
+        title += f"{'instructions':>14}{'ratio':>8}"
+    print(title)
+    for row in rows:
+        line = f"{row.way.name:26}"
+        if row.server is not None and bare.server is not None:
+            line += _served(row.server, bare.server)
+        if row.instructions is not None and bare.instructions is not None:
+            line += f"{row.instructions / 1e6:12.2f} M{row.instructions / bare.instructions:8.3f}"
+        print(line)
+
+
+def _served(server: Server, bare: Server) -> str:
     requests = len(bare.rounds[0].waits)
-    print(f"{len(bare.rounds)} rounds of {requests} requests each; Python {sys.version.split()[0]}")
-    print(f"{'':26}{'CPU a request':>15}{'ratio':>8}{'requests/s':>12}{'ratio':>8}{'p50':>10}{'p99':>10}{'memory':>10}")
-    memory = bare.memory()
-    for server in servers:
-        pairs = list(zip(server.rounds, bare.rounds))
-        waits = sorted(wait for each in server.rounds for wait in each.waits)
-        cpu = statistics.median(each.cpu for each in server.rounds) / requests
-        rate = statistics.median(requests / each.seconds for each in server.rounds)
-        print(
-            f"{server.way.name:26}{cpu * 1e3:12.3f} ms{statistics.median(a.cpu / b.cpu for a, b in pairs):8.3f}"
-            f"{rate:12.1f}{statistics.median(b.seconds / a.seconds for a, b in pairs):8.3f}"
-            f"{statistics.median(waits) * 1e3:7.1f} ms{waits[int(len(waits) * 0.99)] * 1e3:7.1f} ms"
-            f"{server.memory() - memory:+7.1f} MB"
-        )
+    pairs = list(zip(server.rounds, bare.rounds))
+    waits = sorted(wait for each in server.rounds for wait in each.waits)
+    cpu = statistics.median(each.cpu for each in server.rounds) / requests
+    ratios = [one.cpu / other.cpu for one, other in pairs]
+    low, high = _interval(ratios)
+    rate = statistics.median(requests / each.seconds for each in server.rounds)
+    return (
+        f"{cpu * 1e3:12.3f} ms{statistics.median(ratios):8.3f}{f'{low:.3f}–{high:.3f}':>14}"
+        f"{rate:12.1f}{statistics.median(other.seconds / one.seconds for one, other in pairs):8.3f}"
+        f"{statistics.median(waits) * 1e3:7.1f} ms{waits[int(len(waits) * 0.99)] * 1e3:7.1f} ms"
+        f"{server.memory - bare.memory:+7.1f} MB"
+    )
 
 
-def _environment(way: Way) -> Path:
-    """An environment with the way's packages, in front of those of this one. Kept in var/, and used again."""
-    folder = ROOT / "var" / "bench-web" / "-".join([way.name.split()[0], *map(str, sys.version_info[:2])])
-    if not (folder / "made").exists():
-        _say(f"installing: {' '.join(way.packages)}")
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True, symlinks=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *way.packages], check=True)
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
-        (site / "the_erps.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        (folder / "made").touch()
-    return folder
+def _interval(values: list[float]) -> tuple[float, float]:
+    """What 95 of 100 medians lie in, when as many values are drawn from these again and again."""
+    draw = random.Random(1)
+    medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(2000))
+    return medians[50], medians[-51]
 
 
 def _children(pid: int) -> list[int]:

@@ -1,0 +1,98 @@
+"""One process of bench/web_steady.py: Django's WSGI handler, called as a server calls it, with no socket between.
+
+Reads a line of JSON from standard input for each thing to do, and answers one:
+
+    {"requests": [[method, path, body, {header: value}], …]}    what a round is made of; asks for it a few times
+    {"seen": true}                                              what watches this process
+    {"rounds": N}                                               asks for it N times in a fork: {"pid": of the fork}
+
+What the process itself writes to standard output goes to standard error.
+"""
+
+import gc
+import io
+import json
+import os
+import sys
+import time
+
+import web_seen
+
+WARMING = 4  # rounds: imports, connections, what is compiled, quickened or cached on first use
+SENDING = 4.0  # seconds for what threads in the background have to send
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    sys.path.insert(0, os.getcwd())
+    from erp.wsgi import application
+
+    requests = []
+    for line in sys.stdin:
+        said = json.loads(line)
+        answer = {}
+        if "requests" in said:
+            requests = said["requests"]
+            serve(application, requests * WARMING)
+            gc.collect()
+            gc.freeze()  # or a full collection, in whichever round it falls, weighs as much as ten requests
+        elif "rounds" in said:
+            child = os.fork()
+            if not child:
+                serve(application, requests * said["rounds"])
+                time.sleep(SENDING)
+                os._exit(0)
+            if os.waitpid(child, 0)[1]:
+                raise SystemExit("a round failed")
+            answer = {"pid": child}
+        else:
+            answer = web_seen.seen()
+        answers.write(json.dumps(answer) + "\n")
+
+
+def serve(application, requests):
+    """Every tenth request is one whose trace has been sampled where it came from, the others are not."""
+    for number, (method, path, body, headers) in enumerate(requests):
+        sampled = "1" if number % 10 == 9 else "0"
+        ask(
+            application,
+            method,
+            path,
+            body,
+            {**headers, "Sentry-Trace": f"{number + 1:032x}-{number + 1:016x}-{sampled}"},
+        )
+
+
+def ask(application, method, path, body, headers):
+    path, _, query = path.partition("?")
+    data = (body or "").encode()
+    environ = {
+        "REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": query, "RAW_URI": path,
+        "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8000", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_PORT": "40000", "HTTP_HOST": "127.0.0.1:8000", "CONTENT_LENGTH": str(len(data)), "CONTENT_TYPE": "",
+        "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(data), "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False,
+    }  # fmt: skip
+    for header, value in headers.items():
+        name = header.upper().replace("-", "_")
+        environ[name if name == "CONTENT_TYPE" else "HTTP_" + name] = value
+    status = ""
+
+    def start_response(said, headers, exc_info=None):
+        nonlocal status
+        del headers, exc_info
+        status = said
+
+    response = application(environ, start_response)
+    try:
+        for _ in response:
+            pass
+    finally:
+        response.close()
+    if status[:3] not in ("200", "201"):
+        raise SystemExit(f"{method} {path}: {status}")
+
+
+if __name__ == "__main__":
+    main()
