@@ -4,6 +4,7 @@
     python tests/compat/run.py attrs jinja2       some of them
     python tests/compat/run.py --python python3.13 --work /tmp/compat --trampolines
     python tests/compat/run.py --watch rule       monitors that look at every result and report those that are None
+    python tests/compat/run.py django --dsn       with all that a DSN switches on
 
 Downloads source distributions from PyPI through pip, into a folder of its own with a virtual environment for each
 Python; runs each suite twice; prints one line for each package and one for each test whose outcome differs. A test that
@@ -64,7 +65,9 @@ PACKAGES = [
         "t/unit/concurrency", "t/unit/fixups"), ("pytest-celery", "moto==4.2", "pytest-click", "pytest-subtests")),
     Package("django", "4.2.16", ("django",), ("utils_tests", "signals", "dispatch", "forms_tests", "template_tests",
         "model_fields", "queries", "expressions", "auth_tests", "middleware", "urlpatterns_reverse", "validators",
-        "transactions", "migrations", "admin_views", "test_utils", "view_tests", "cache", "deprecation", "user_commands"),
+        "transactions", "migrations", "admin_views", "test_utils", "view_tests", "cache", "deprecation", "user_commands", "handlers",
+        "asgi", "wsgi", "responses", "httpwrappers", "middleware_exceptions", "test_client", "test_client_regress",
+        "logging_tests", "csrf_tests", "file_uploads", "requests_tests"),
         ("sqlparse", "asgiref", "jinja2", "pytz", "bcrypt", "tblib"), (), True),
     # Chosen blindly, after the engine was finished.
     Package("sqlparse", "0.5.1", ("sqlparse",), ("tests",)),
@@ -128,6 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "agent-compat")
     parser.add_argument("--agent", type=Path, default=ROOT, help="the folder to put on PYTHONPATH")
     parser.add_argument("--trampolines", action="store_true", help="inject nothing: a trampoline for every function")
+    parser.add_argument("--dsn", action="store_true", help="with the DSN of a Sentry that does not answer")
     parser.add_argument("--watch", choices=sorted(_WATCH), default="threshold", help="what the monitors ask for")
     options = parser.parse_args(arguments)
     unknown = set(options.packages) - {package.name for package in PACKAGES}
@@ -221,6 +225,8 @@ def _compare(package: Package, python: Path, options: argparse.Namespace) -> tup
             "AGENT_CONFIG": str(config),
             "AGENT_STATE_DIR": str(here / "s"),
         }
+        if options.dsn:
+            watched.update(SENTRY_DSN="http://public@127.0.0.1:9/1", SENTRY_RELEASE="compat@1")
         if options.trampolines:
             watched["AGENT_INJECTION"] = "0"
         one = _suite(package, python, source, here / "plain", clean)
