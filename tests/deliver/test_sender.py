@@ -620,7 +620,7 @@ def test_a_fork_beside_the_thread_is_warned_of_by_nobody_and_delivery_goes_on(ki
         receiver.dsn,
     )
     ids = out.split()
-    assert receiver.ids == ids  # each once, in order
+    assert sorted(receiver.ids) == sorted(ids)  # each once
     assert kit.files() == []
 
 

@@ -321,8 +321,9 @@ def test_a_signal_handler_that_writes_during_a_write(kit):
         if len(inside) > 3:
             return  # a busy machine: signals come faster than they are dealt with
         inside.append(1)
-        wrote.append(envelope())
-        spool.write(wrote[-1])
+        one = envelope()
+        wrote.append(one)
+        spool.write(one)
         inside.pop()
 
     old = signal.signal(signal.SIGALRM, handler)
