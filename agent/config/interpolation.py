@@ -27,6 +27,7 @@ TYPED = frozenset(
         "metrics",
         "durable",
         "host_client",
+        "keep_interpreter",
         "max_files",
         "enabled",
         "subclasses",

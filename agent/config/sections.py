@@ -161,6 +161,7 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
         "max_files": int(given.get("max_files", 50_000)),
         "max_rate": events / seconds,
         "durable": bool(given.get("durable", False)),
+        "keep_interpreter": bool(given.get("keep_interpreter", True)),
         "host_client": bool(given.get("host_client", True)),
     }
 

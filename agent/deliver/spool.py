@@ -80,6 +80,7 @@ class Spool:
         max_rate: float = 0,
         max_memory: int = 4 << 20,
         max_kept: int = 1000,
+        keep_interpreter: bool = True,
     ) -> None:
         """`max_size` and `max_memory` in bytes, `max_age` in seconds; `max_kept` envelopes at most stay in memory.
 
@@ -87,7 +88,7 @@ class Spool:
         until `release` says that it may be sent: that is for processes that have no DSN.
         """
         self._folders = Folders(directory, durable=durable)
-        self._durable = durable
+        self._keep_interpreter = keep_interpreter and not durable  # an fsync takes as long as the disk does
         self.directory = self._folders.directory
         self._held = held
         self._target = self._folders.held if held else self._folders.new
@@ -341,7 +342,7 @@ class Spool:
         process = self._process()
         if process.spares is not None or not self.usable():
             return
-        if self._direct is None and not self._durable:
+        if self._direct is None and self._keep_interpreter:
             self._direct = direct.load(self._folders.tmp)
         if hasattr(os, "pwrite"):
             process.spares = Spares(self._folders.tmp, process.pid, process.token)
@@ -444,6 +445,7 @@ def open_in(directory: str, settings: SpoolData, count: Count, *, held: bool = F
         max_files=settings["max_files"],
         max_rate=settings["max_rate"],
         durable=settings["durable"],
+        keep_interpreter=settings["keep_interpreter"],
         count=count,
         held=held,
     )

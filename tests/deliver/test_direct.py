@@ -361,6 +361,14 @@ def test_a_slow_disk_is_written_to_by_the_calls_of_os(spool, kit, watch):
     assert len(kit.files()) == 2
 
 
+def test_a_host_may_forbid_it(kit):
+    spool = kit.spool(keep_interpreter=False)
+    spool.write(envelope())
+    spool.equip()
+    assert spool._direct is None
+    assert spool._here.spares is not None
+
+
 def test_with_durable_the_calls_are_those_that_let_others_run(kit, monkeypatch):
     spool = kit.spool(durable=True)
     spool.write(envelope())
