@@ -65,8 +65,7 @@ class Sink:
         self._flushes = 0
         self._flushed = 0.0
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
-        self._held: Spool | None = None
-        self._settings = (spool, state)
+        self._together = not spool["directory"]  # spool and counters lie on one disk
         dsn = sentry["dsn"]
         self.sender = _sender(self.spool, dsn, health) if dsn else None
 
@@ -79,7 +78,7 @@ class Sink:
         if attempt is not None:
             attempt.held[event_id] = observation.monitor["name"]
             # Should the process die before the attempt ends, nobody else may know that there was one: then it is sent.
-            self._aside().write(envelope, trying=self.sender is not None)
+            self.spool.write(envelope, trying=self.sender is not None)
         else:
             self.keep_envelope(envelope, slow=observation.report == "slow")
             if self.sender is None and "sentry_sdk" in sys.modules:
@@ -113,10 +112,10 @@ class Sink:
         if self._flushes < _AT_ONCE or now - self._flushed > 1.0:
             self._flushes += 1
             self._flushed = now
-            if self._settings[0]["directory"]:
-                self._health.flush()  # another disk than the spool's, perhaps
-            else:
+            if self._together:
                 self.spool.quickly(0, lambda calls: self._health.flush(calls=calls))
+            else:
+                self._health.flush()
 
     def _hand_over(self, made: Event, observation: Observation) -> None:
         """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""
@@ -130,7 +129,7 @@ class Sink:
 
     def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:
         """An attempt has ended: if another follows, its errors are dropped and counted, else they may be sent."""
-        spool = self._aside()
+        spool = self.spool
         for entry in spool.entries():
             if entry.held and entry.event_id in attempt.held:
                 if not again:
@@ -141,12 +140,6 @@ class Sink:
         if self.sender is not None and not again:
             self.sender.wake()
 
-    def _aside(self) -> Spool:
-        """The spool whose envelopes are held back; without a DSN all are."""
-        if self._held is None:
-            self._held = self.spool if self.sender is None else open_spool(*self._settings, self._health, held=True)
-        return self._held
-
     def close(self) -> None:
         if self.sender is not None:
             self.sender.close(LAST_MOMENT)
@@ -154,8 +147,6 @@ class Sink:
     def after_fork(self) -> None:
         """In a forked child: nothing of the parent's goes on here."""
         self.spool.after_fork()
-        if self._held is not None:
-            self._held.after_fork()
         if self.sender is not None:
             self.sender.after_fork()
 

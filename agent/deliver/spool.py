@@ -117,8 +117,8 @@ class Spool:
     def write(self, envelope: Envelope, *, slow: bool = False, trying: bool = False) -> bool:
         """Whether the envelope is on disk now. If not, it is in memory or was counted as lost. Never raises.
 
-        `trying` is for a spool that holds back what a process will `release` or `remove` itself: once that process is
-        dead, or after a day, a sweep releases it.
+        What is written `trying` is held back until this process decides to `release` or `remove` it: once the process
+        is dead, or after a day, a sweep releases it.
         """
         try:
             return self._write(envelope, slow, trying)
@@ -151,12 +151,14 @@ class Spool:
             return False
         name = self._name(process, envelope, now, slow=slow, trying=trying)
         data = envelope.data
+        held = self._held or trying
+        folder = self._folders.held if held else self._folders.new
         spare = process.spares.take() if process.spares is not None else None
         try:
-            self.quickly(size, lambda calls: self._folders.put(self._target, name, data, spare=spare, calls=calls))
+            self.quickly(size, lambda calls: self._folders.put(folder, name, data, spare=spare, calls=calls))
         except OSError as error:
             self._degraded = files.reason(error)
-            self._remember(process, name, data)
+            self._remember(process, name, data, held=held)
             return False
         if self._degraded is not None:
             self._degraded = None
@@ -215,12 +217,12 @@ class Spool:
         token = f"{process.token}{next(process.numbers):06d}"
         return make_name(stamp, envelope.category, envelope.event_id, token, slow=slow, trying=trying)
 
-    def _remember(self, process: _Process, name: str, data: bytes) -> None:
+    def _remember(self, process: _Process, name: str, data: bytes, *, held: bool) -> None:
         entry = parse_name(name)
         if entry is None:
             raise AssertionError(name)
         self._count("kept-in-memory", entry.category, 1)
-        for gone in process.memory.keep(entry._replace(data=data, held=self._held)):
+        for gone in process.memory.keep(entry._replace(data=data, held=held)):
             self._count("memory-full", gone.category, 1)
 
     def _sweep_if_due(self, process: _Process) -> None:
@@ -285,6 +287,11 @@ class Spool:
 
     def release(self, entry: Entry) -> bool:
         """Let an envelope that was held back be sent. Whether it was there. Raises OSError."""
+        memory = self._process().memory
+        kept = memory.take(entry.name)
+        if kept is not None:
+            memory.keep(kept._replace(held=False))
+            return True
         return self._move(self._folders.held, entry)
 
     def adopt(self, name: str, data: bytes) -> bool:
@@ -315,8 +322,11 @@ class Spool:
             try:
                 for entry in process.memory.entries()[:limit]:
                     self._folders.put(self._folder(entry), entry.name, entry.data or b"")
-                    if process.memory.take(entry.name) is None:
+                    taken = process.memory.take(entry.name)
+                    if taken is None:
                         self.remove(entry)  # delivered or dropped meanwhile
+                    elif entry.held and not taken.held:
+                        self.release(entry)  # let go meanwhile
                 self._degraded = None
             except OSError as error:
                 self._degraded = files.reason(error)

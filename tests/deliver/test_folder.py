@@ -526,6 +526,43 @@ def test_what_a_process_holds_back_until_it_knows_is_released_when_the_process_d
 # -------------------------------------------------------------------------------------------------- events a second
 
 
+def test_what_is_held_back_in_memory_can_be_let_go_or_dropped(kit):
+    os.makedirs(os.path.dirname(kit.directory))
+    with open(kit.directory, "w"):
+        pass
+    spool = kit.spool()
+    first, second, third = (envelope() for _ in range(3))
+    assert not any(spool.write(one, trying=True) for one in (first, second, third))
+    assert spool.number_waiting() == 0
+    kept = {entry.event_id: entry for entry in spool.entries()}
+    assert spool.release(kept[first.event_id])
+    assert spool.remove(kept[second.event_id])
+    assert [entry.event_id for entry in spool.waiting(9, lambda _: True)] == [first.event_id]
+    os.unlink(kit.directory)
+    assert spool.settle() == 0
+    assert (kit.ids(), kit.ids("held")) == ([first.event_id], [third.event_id])
+
+
+def test_what_is_let_go_on_its_way_from_memory_to_the_disk_goes(kit, monkeypatch):
+    os.makedirs(os.path.dirname(kit.directory))
+    with open(kit.directory, "w"):
+        pass
+    spool = kit.spool()
+    one = envelope()
+    spool.write(one, trying=True)
+    os.unlink(kit.directory)
+    rename = os.rename
+
+    def let_go(*paths):
+        monkeypatch.undo()
+        assert spool.release(spool.entries()[0])
+        rename(*paths)
+
+    monkeypatch.setattr(os, "rename", let_go)
+    spool.settle()
+    assert (kit.ids(), kit.ids("held")) == ([one.event_id], [])
+
+
 def test_more_a_second_than_allowed_are_counted_transactions_first_errors_last(kit, clock):
     spool = kit.spool(max_rate=8)
     for _ in range(6):

@@ -110,6 +110,19 @@ def test_they_are_made_again_once_half_of_them_are_used_and_never_without_need(k
     assert len(kit.files("tmp")) == KEPT
 
 
+def test_what_is_held_back_becomes_one_of_them_too(kit):
+    spool = equipped(kit)
+    made = {os.stat(path).st_ino for path in paths(kit)}
+    one = envelope()
+    assert spool.write(one, trying=True)
+    (entry,) = spool.entries()
+    assert entry.held
+    assert spool.number_waiting() == 0
+    assert os.stat(os.path.join(kit.directory, "held", entry.name)).st_ino in made
+    assert spool.release(entry)
+    assert kit.ids() == [one.event_id]
+
+
 def test_more_at_once_than_lie_ready(kit):
     spool = equipped(kit)
     many = [envelope() for _ in range(3 * KEPT)]
