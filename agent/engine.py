@@ -168,7 +168,8 @@ class Engine:
         That is where there is a DSN and transactions are traced, or where the host itself has loaded the SDK: what
         its code says to the SDK then arrives. All else we do ourselves, at a fraction of what the SDK costs a request.
         """
-        self.follow_settings()
+        if self.follow_settings():
+            self._follow_log()
         if self.sentry["dsn"] is None or self.sentry["integrations"] == []:
             return
         if framework and not self.sentry["traces_sample_rate"] and not _sdk_is_loaded():

@@ -62,6 +62,10 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
 
         changes.append(celery_checkins.Ends(signals, check_ins))
     engine.set_up_sdk("celery")
+    if engine.sentry["dsn"] is None:
+        from . import celery_start
+
+        changes.append(celery_start.Start(signals, lambda: engine.set_up_sdk("celery")))
     return changes
 
 
@@ -109,15 +113,15 @@ def _scheduler(module: ModuleType, engine: Engine) -> Changes:
 
 
 def _check_ins(engine: Engine) -> CheckIns | None:
-    """None where nobody asks for them, or nobody is there to be told."""
+    """None where nobody asks for them. Whether there is anybody to be told, Django's settings may say later."""
     settings = engine.sentry.get("celery")
-    if settings is None or not settings["check_ins"] or engine.sentry["dsn"] is None:
+    if settings is None or not settings["check_ins"]:
         return None
     from .celery_checkins import CheckIns
 
     def keep(envelope: Envelope) -> None:
         sink = engine.sink()
-        if sink.sender is not None:  # Django's settings may have switched sending off; later is too late for these
+        if sink.sender is not None:  # there is no DSN; later is too late for these
             sink.keep_envelope(envelope)
 
     return CheckIns(settings, engine.sentry, keep)

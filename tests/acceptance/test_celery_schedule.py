@@ -38,7 +38,7 @@ def third(self):
 @app.task
 def killed(): os.kill(os.getpid(), 9)
 @app.task(bind=True)
-def headers(self): return self.request.headers
+def headers(self): return sorted(vars(self.request))
 """
 MONITORS = """
 version: 1
