@@ -168,6 +168,19 @@ def test_processes_that_are_replaced_for_their_memory_are_told_where_that_happen
     ]  # fmt: skip
 
 
+def test_a_message_of_a_task_that_nobody_knows_is_told(shop, redis_server):
+    shop.write(ahead__py="import shop\nshop.app.send_task('shop.of_tomorrow', ['secret' '-argument'])\n")
+    extra = {"BROKER": redis_server.url(), "QUEUE": "ahead"}
+    with worker(shop, **extra) as celery:
+        shop.run("ahead.py", **extra)
+        celery.until(shop.events)
+        assert int(shop.run("works.py", **extra).stdout)
+    (event,) = shop.events()
+    assert told([event]) == [("celery.discarded", "error", "A message was thrown away: KeyError")]
+    assert event["contexts"]["erp"]["captured"] == {"task": "shop.of_tomorrow", "reason": "KeyError"}
+    assert b"secret-argument" not in b"".join(shop.envelopes())
+
+
 def test_what_the_end_of_a_worker_interrupts_is_told_unless_it_is_delivered_again(shop, redis_server):
     pytest.importorskip("celery", minversion="5.5")
     extra = {"BROKER": redis_server.url(), "QUEUE": "ended"}

@@ -24,7 +24,11 @@ NEWEST = ""  # what pip finds
 #: Pack → distribution → releases: the oldest that `requires` admits, and the last of each line since.
 RELEASES: "dict[str, dict[str, list[str]]]" = {
     "django": {"django": ["3.2.25", "4.0.10", "4.1.13", "4.2.16", "5.0.9", "5.1.3", "5.2", NEWEST]},
-    "celery": {"celery": ["5.2.7", "5.3.6", "5.4.0", "5.5.0", NEWEST]},
+    "celery": {
+        "celery": ["5.2.7", "5.3.6", "5.4.0", "5.5.0", "5.6.3", NEWEST],
+        "kombu": ["5.2.4", "5.3.7", "5.4.2", "5.5.4", NEWEST],
+        "billiard": ["3.6.4.0", "4.0.2", "4.2.1", NEWEST],
+    },
     "redis": {"redis": ["3.5.3", "4.0.2", "4.1.4", "4.2.2", "4.3.6", "4.6.0", "5.0.8", "5.2.1", "6.2.0", NEWEST]},
     "drf": {"djangorestframework": ["3.12.4", "3.13.1", "3.14.0", "3.15.2", "3.16.0", NEWEST]},
     "requests": {"requests": ["2.20.1", "2.25.1", "2.28.2", "2.31.0", "2.32.3", NEWEST]},

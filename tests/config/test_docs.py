@@ -60,6 +60,22 @@ def test_every_example_of_the_reference_is_yaml_and_says_the_same():
         assert f"`monitors[].{key}`" in text
 
 
+def test_configurations_in_the_documents_are_right(look):
+    keys = set(json.loads(Path(schema_path()).read_text(encoding="utf-8"))["properties"])
+    seen = 0
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        if path.name == "configuration.md":
+            continue  # line by line, above
+        for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.S | re.M):
+            root, _ = parse(block)
+            if root is not None and isinstance(root.children, dict) and set(root.children) <= keys:
+                whole = block if "version" in root.children else "version: 1\n" + block
+                wrong = {problem.slug for problem in look(whole).problems if problem.severity == "error"}
+                assert wrong <= {"unknown-module"}, (path.name, block)  # the file around it declares them
+                seen += 1
+    assert seen > 5
+
+
 def test_the_hook_for_pre_commit_is_one():
     (hook,) = parse((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))[0].children
     keys = {key: node.text for key, node in hook.children.items()}
