@@ -4,7 +4,8 @@
 
 Each way has a process of its own, and they take turns of some tens of events, so that a noisy machine is noisy for all.
 "agent" and "SDK" begin with the same finished event and end when it is where it has to be: ours in a file, with the
-thread at work that delivers it to a receiver on the loopback; the SDK's in the queue of its thread, which sends to the
+thread at work that delivers it to a receiver on the loopback ("at rest": that has ended, as it does five seconds after
+the last event, and has to be started); the SDK's in the queue of its thread, which sends to the
 same receiver. "without a transport" is the SDK's call alone, with nothing behind it that could be in its way. "whole"
 begins with an exception: a monitored call that fails, and capture_exception in the same place.
 All of that with a pause before each event, as failures come, and in a burst; with nothing else to do in the process,
@@ -35,7 +36,7 @@ Way = Callable[[], Callable[[], None]]  # prepares one capture, and answers what
 _TURN = 25  # events
 _PAUSE = 0.01  # seconds
 _WARM_UP = 40  # events that do not count
-_FIRSTS = 15  # processes of which each captures one event
+_FIRSTS = 9  # processes of which each captures one event
 
 
 def event() -> dict[str, Any]:
@@ -64,10 +65,10 @@ def open_spool(directory: str, **options: Any) -> Any:
     return Spool(directory, count=lambda *_: None, **{**bounds, **options})
 
 
-def open_sender(spool: Any, dsn: str) -> Any:
+def open_sender(spool: Any, dsn: str, **options: Any) -> Any:
     from agent.deliver.sender import Sender
 
-    return Sender(spool, dsn, count=lambda *_: None)
+    return Sender(spool, dsn, count=lambda *_: None, **options)
 
 
 def keeping(spool: Any, wake: Callable[[], None] | None = None) -> Way:
@@ -142,6 +143,9 @@ def way_called(name: str, folder: str, dsn: str) -> Way:
     if name == "agent, durable":
         spool = open_spool(folder, durable=True)
         return keeping(spool, open_sender(spool, dsn).wake)
+    if name == "agent, at rest":
+        spool = open_spool(folder)
+        return keeping(spool, open_sender(spool, dsn, linger=0.0).wake)
     if name == "agent, no DSN":
         return keeping(open_spool(folder, held=True))
     if name == "whole, agent":
@@ -304,9 +308,9 @@ def measure(options: argparse.Namespace, place: str, dsn: str, log: str) -> dict
     tables: dict[str, Any] = {}
     for what, pause in (("with pauses", _PAUSE), ("in a burst", 0.0)):
         for threads in (0, 1, 4):
-            names = ["agent", "agent, no DSN", *_PEERS, *_WHOLE]
+            names = ["agent", *(["agent, at rest"] if pause else []), "agent, no DSN", *_PEERS, *_WHOLE]
             if not threads and not options.no_fsync:
-                names.insert(2, "agent, durable")
+                names.append("agent, durable")
             title = f"{what}, beside {threads} busy threads" if threads else what
             tables[title] = compared(names, options.events, pause, threads, place, dsn)
     tables["the first event of a process"] = first_events(["agent", "agent, no DSN", *_PEERS, *_WHOLE], place, dsn)
@@ -326,7 +330,8 @@ def main() -> None:
     place = tempfile.mkdtemp(prefix="bench-capture-")
     port_file, log = os.path.join(place, "port"), os.path.join(place, "log")
     script = os.path.join(ROOT, "tests", "receiver.py")
-    receiver = subprocess.Popen([sys.executable, script, "--port-file", port_file, "--log", log])
+    command = [sys.executable, script, "--port-file", port_file, "--log", log]
+    receiver = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # it tells of requests that a way's end cut short
     try:
         while not os.path.exists(port_file):
             time.sleep(0.02)

@@ -15,16 +15,19 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from functools import partial
+from operator import methodcaller
 from time import monotonic
 from typing import Any, Callable
 
 from . import mounts
 
 _LARGEST = 256 << 10  # bytes of an envelope that is written this way
-_SLOW = 0.005  # seconds: a disk that is slow, or threads that had their turn between two calls…
+_SLOW = 0.005  # seconds of one envelope's calls: a disk that is slow, or the system had others run…
 _SLOW_TIMES = 3  # …which does not happen that often in a row
 _STALL = 0.05  # seconds that are too many even once
 _REST = 60.0  # seconds for which it is not done any more
+_do = methodcaller("__call__")
 _MACHINES = ("x86_64", "aarch64")  # where a C function that takes any number of arguments is called like any other
 
 
@@ -43,6 +46,7 @@ class Direct:
         self._get_errno = get_errno
         self._set_errno = set_errno
         self._tick = tick
+        self._spent = 0.0  # seconds, in calls, so far
         self._slow = 0
         self._not_before = 0.0
 
@@ -50,19 +54,17 @@ class Direct:
 
     def begin(self, size: int) -> float | None:
         """For so many bytes that are to be written: what `end` has to know; None where it must not be done."""
-        now = self._tick()
-        return now if size <= _LARGEST and now >= self._not_before else None
+        return self._spent if size <= _LARGEST and self._tick() >= self._not_before else None
 
     def end(self, began: float) -> None:
-        now = self._tick()
-        took = now - began
+        took = self._spent - began
         if took < _SLOW:
             self._slow = 0
             return
         self._slow += 1
         if took >= _STALL or self._slow >= _SLOW_TIMES:
             self._slow = 0
-            self._not_before = now + _REST
+            self._not_before = self._tick() + _REST
 
     # ------------------------------------------------------------------------------------------------------ the calls
 
@@ -87,9 +89,12 @@ class Direct:
     def _call(self, function: Any, *arguments: Any, paths: tuple[str | None, ...] = (), again: bool = True) -> int:
         before = self._get_errno()
         while True:
-            result: int = function(*arguments)
+            # Unpacked from `map`, so that no step of the interpreter lies between the readings: another thread could
+            # have its turn there, and would be taken for a slow disk.
+            began, result, ended = map(_do, (self._tick, partial(function, *arguments), self._tick))
+            self._spent += ended - began
             if result >= 0:
-                return result
+                return int(result)
             number = self._get_errno()
             self._set_errno(before)  # of the host's own calls through ctypes, which we may have come in between
             if number != errno.EINTR:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import builtins
 import errno
+import itertools
 import os
 import platform
 import sys
+import threading
 
 import pytest
 from kit import Time, envelope
@@ -250,9 +252,19 @@ def test_not_for_a_large_envelope(calls):
     assert calls.begin((256 << 10) + 1) is None
 
 
+class Watch(Time):
+    """Each call takes as long as is said."""
+
+    takes = 0.0
+
+    def call(self, real, *arguments):
+        self.now += self.takes
+        return 0
+
+
 @pytest.fixture
 def watch():
-    return Time(1000.0)
+    return Watch(1000.0)
 
 
 def passing(calls, watch, *seconds):
@@ -262,13 +274,14 @@ def passing(calls, watch, *seconds):
         began = calls.begin(100)
         made.append(began is not None)
         if began is not None:
-            watch.now += each
+            watch.takes = each
+            calls.lseek(0, 0, 0)
             calls.end(began)
     return made
 
 
 def test_a_disk_that_stalls_is_left_alone_for_a_minute(calls, watch):
-    each = with_steps(calls, tick=watch)
+    each = with_steps(calls, tick=watch, lseek=[watch.call] * 20)
     assert passing(each, watch, 0.001, 0.051, 0.001, 0.001) == [True, True, False, False]
     watch.now += 59.9
     assert passing(each, watch, 0.001) == [False]
@@ -277,10 +290,49 @@ def test_a_disk_that_stalls_is_left_alone_for_a_minute(calls, watch):
 
 
 def test_a_disk_that_is_slow_again_and_again_is_left_alone_too(calls, watch):
-    each = with_steps(calls, tick=watch)
+    each = with_steps(calls, tick=watch, lseek=[watch.call] * 20)
     # Twice in a row it may have been another thread's turn.
     assert passing(each, watch, 0.006, 0.02, 0.001, 0.006, 0.049, 0.001) == [True] * 6
     assert passing(each, watch, 0.006, 0.006, 0.006, 0.001) == [True, True, True, False]
+
+
+def test_the_turn_of_another_thread_between_two_calls_is_not_the_disks_time(calls, watch):
+    each = with_steps(calls, tick=watch, lseek=[watch.call] * 20)
+    for _ in range(5):
+        began = each.begin(100)
+        each.lseek(0, 0, 0)
+        watch.now += 30.0
+        each.lseek(0, 0, 0)
+        each.end(began)
+    assert each.begin(100) is not None
+
+
+def test_no_thread_has_its_turn_between_the_two_looks_at_the_clock(calls):
+    """Here the clock is a number that each look at it moves on by one, and other threads look at it all the time."""
+    number = itertools.count()
+    each = Direct(calls._library, calls._get_errno, calls._set_errno, number.__next__)
+    over = []
+
+    def look():
+        while not over:
+            next(number)
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for thread in threads:
+        thread.start()
+    descriptor = os.open(os.devnull, WRITE)
+    try:
+        for _ in range(2000):
+            each.lseek(descriptor, 0, os.SEEK_CUR)
+    finally:
+        over.append(True)
+        sys.setswitchinterval(interval)
+        for thread in threads:
+            thread.join()
+        os.close(descriptor)
+    assert each._spent == 2000
 
 
 # --------------------------------------------------------------------------------------------------------- in the spool
