@@ -16,7 +16,7 @@ from .. import guard
 from ..model import Envelope
 from ..observe import causes, context, release, unmonitored
 from ..observe.represent import type_name
-from . import private, tracing, wire
+from . import private, tracing, unsampled, wire
 from .absent import Absent
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
     if not _own.options["release"]:
         _own.options["release"] = None  # so that sessions, which are counted by release, are not kept
     _set_up = integrations
+    if framework == "django":
+        unsampled.statements(sentry_sdk, unsampled.sampling(sentry_sdk))
     _trace(sentry_sdk, sentry, in_app)
     return _in_words()
 
@@ -121,8 +123,10 @@ def _logging(sentry: SentryData) -> list[Any]:
     return [getattr(sys.modules[module], attribute)(event_level=None)]
 
 
-#: The kinds of spans that can be had, or left out: each costs every request something, sampled or not.
+#: The kinds of spans that can be had, or left out: each costs every request something…
 _SPANS = {"django": ("middleware_spans", "cache_spans", "signals_spans")}
+#: …but for these, which the integration asks for each time.
+_ASKED_EACH_TIME = {"django": ("middleware_spans", "signals_spans")}
 
 
 def _integration(cls: Any, framework: str, sentry: SentryData) -> Any:
@@ -132,6 +136,9 @@ def _integration(cls: Any, framework: str, sentry: SentryData) -> Any:
     """
     known = cls.__init__.__code__.co_varnames
     traced = sentry["traces_sample_rate"] > 0
+    if traced:
+        names = [name for name in _ASKED_EACH_TIME.get(framework, ()) if name in known]
+        cls = unsampled.with_options_while(unsampled.sampling(_sdk()), cls, names)
     return cls(**{name: traced for name in _SPANS.get(framework, ()) if name in known})
 
 
@@ -311,11 +318,15 @@ def _is_no_request(error: BaseException) -> bool:
     return frame.f_code.co_name == "__call__" and frame.f_globals.get("__name__") == "django.core.handlers.asgi"
 
 
-def note_user(known: dict[str, object]) -> None:
-    """A request ends: who the user was, if the host has asked for that, is said of its transaction too."""
+def note_user(user: Callable[[], dict[str, object]]) -> None:
+    """A request ends: who the user was, if the host has asked for that, is said of its transaction too.
+
+    `user` tells it, and is called only where the transaction is sampled.
+    """
     sentry_sdk: Any = sys.modules.get("sentry_sdk")
-    if _own is None or sentry_sdk is None or _client(sentry_sdk) is not _own:
+    if _own is None or sentry_sdk is None or _client(sentry_sdk) is not _own or not unsampled.sampling(sentry_sdk)():
         return
+    known = user()
     if known:
         sentry_sdk.set_user(_user(known))
 

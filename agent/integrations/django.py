@@ -88,7 +88,7 @@ def _leave(engine: Engine, entered: work.Entered) -> None:
     sdk = sys.modules.get(django_context.SDK)
     if sdk is not None:
         try:
-            sdk.note_user(django_context.user())
+            sdk.note_user(django_context.user)
         except Exception:
             guard.swallow("telling a transaction's user")
     work.leave(entered)

@@ -181,19 +181,24 @@ def _compiled() -> _Patterns:
 clean_texts: set[str] = set()
 forgetful += (_known_names.clear, clean_texts.clear)
 _MOST_TEXTS = 4_000
-_LONGEST_KNOWN = 120
+_LONGEST_KNOWN = 2_000  # characters: a statement's, which costs a hundred microseconds to look through
+_MOST_CHARACTERS = 500_000
+_characters = 0  # of `clean_texts`, or more
 
 
 def text(value: str) -> str:
     """The text without what looks private, at most `LONGEST` characters and a note, encodable as UTF-8."""
+    global _characters
     if value in clean_texts:
         return value
     if len(value) > LONGEST + 40:  # the note that `clip` appends must not be cut again
         return clip(value, LONGEST)
     scrubbed = _settled(value)
     if len(value) <= _LONGEST_KNOWN and scrubbed == value:
-        if len(clean_texts) >= _MOST_TEXTS:
+        _characters += len(value)
+        if len(clean_texts) >= _MOST_TEXTS or _characters > _MOST_CHARACTERS:
             clean_texts.clear()
+            _characters = len(value)
         clean_texts.add(value)
     return scrubbed
 

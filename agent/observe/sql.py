@@ -21,6 +21,25 @@ def without_values(sql: str, *, comments: bool = True) -> str:
     Without `comments`, those go too, and the statement comes on one line. A statement with names in backticks is
     MySQL's, where double quotes hold text.
     """
+    plain = _plain if comments else _plain_lines
+    if sql in plain:
+        return sql
+    result = _without_values(sql, comments)
+    if result == sql and len(sql) <= _LONGEST_KNOWN:
+        if len(plain) >= _MOST_KNOWN:
+            plain.clear()
+        plain.add(sql)
+    return result
+
+
+#: Statements that hold no values: an ERP says the same ones again and again, with parameters.
+_plain: set[str] = set()
+_plain_lines: set[str] = set()
+_MOST_KNOWN = 250
+_LONGEST_KNOWN = 2_000  # characters
+
+
+def _without_values(sql: str, comments: bool) -> str:
     quoting = "`" in sql
     sql = _quoted.sub(lambda found: _LITERAL if quoting or not _identifier.match(found[1]) else found.group(), sql)
     sql = _literal.sub(_LITERAL, sql)

@@ -159,16 +159,49 @@ def bound():
 
 
 DJANGO = """
+import io, sys
 from django.conf import settings
-settings.configure()
-import django.core.handlers.wsgi, sentry_sdk
-from sentry_sdk.integrations.django import DjangoIntegration
-django.core.handlers.wsgi.WSGIHandler()
-print(sentry_sdk.get_client().get_integration(DjangoIntegration).signals_spans)
+settings.configure(
+    ROOT_URLCONF="__main__", ALLOWED_HOSTS=["*"], MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
+from django.core.wsgi import get_wsgi_application
+from django.db import connection
+from django.http import HttpResponse
+from django.urls import path
+application = get_wsgi_application()
+import sentry_sdk
+def view(request):
+    with connection.cursor() as cursor: cursor.execute("SELECT 40 + 2")
+    sentry_sdk.capture_message("seen")
+    return HttpResponse()
+urlpatterns = [path("", view)]
+connection.ensure_connection()
+made, make = [], sentry_sdk.tracing.Span.__init__
+def counted(self, *arguments, **named): made.append(self); make(self, *arguments, **named)
+sentry_sdk.tracing.Span.__init__ = counted
+response = application({
+    "REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "shop", "SERVER_PORT": "80", "wsgi.url_scheme": "http",
+    "wsgi.input": io.BytesIO(), "HTTP_SENTRY_TRACE": f"{1:032x}-{2:016x}-SAMPLED",
+}, lambda *_: None)
+list(response); response.close()
+print(sorted({type(span).__name__ for span in made}))
 """
 
 
-@pytest.mark.parametrize(("rate", "spans"), [("0.0", "False"), ("0.1", "True")])
-def test_signals_of_django_are_spans_only_where_something_is_traced(host, rate, spans):
+def test_a_request_that_is_sampled_has_spans_of_django(host):
     pytest.importorskip("django")
-    assert sent(host, DJANGO, rate)[0].stdout.strip() == spans
+    _, (transaction,), (event,), _ = sent(host, DJANGO.replace("SAMPLED", "1"), "0.1")
+    assert {"db", "middleware.django", "event.django"} <= {span["op"] for span in transaction["spans"]}
+    assert statements(event) == ["SELECT %s + %s"]
+
+
+def test_a_request_that_is_not_sampled_pays_for_no_span_and_keeps_its_breadcrumbs(host):
+    pytest.importorskip("django")
+    done, transactions, (event,), _ = sent(host, DJANGO.replace("SAMPLED", "0"), "0.1")
+    assert (done.stdout.strip(), transactions) == ("['Transaction']", [])
+    assert statements(event) == ["SELECT %s + %s"]
+
+
+def statements(event):
+    return [crumb["message"] for crumb in event["breadcrumbs"]["values"] if crumb.get("category") == "query"]
