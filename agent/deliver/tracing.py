@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..observe import causes, spans, stack
+from . import unsampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +42,10 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[st
     `client_for` answers the active client where a monitor's calls may be spans of it, None where they may not. `in_app`
     names packages that are the ERP's wherever they are installed.
     """
-    in_scope = _of_scope(sentry_sdk)
+    sampled = unsampled.sampling(sentry_sdk)
 
     def begin(probe: Probe) -> _Begun | None:
-        if probe.monitor["kind"] != "transaction" and not in_scope():
+        if probe.monitor["kind"] != "transaction" and not sampled():
             return None
         client = client_for(probe)
         if client is None:
@@ -59,14 +60,6 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[st
         _end(begun.span, failed)
 
     spans.begin, spans.finish = begin, finish
-
-
-def _of_scope(sentry_sdk: Any) -> Callable[[], bool]:
-    """Is there a span at all? Asked by each monitored call, so it must cost next to nothing where there is none."""
-    current = getattr(sys.modules["sentry_sdk.scope"].Scope, "get_current_scope", None)
-    if current is None:  # before 2.0 there are hubs
-        return lambda: getattr(sentry_sdk.Hub.current.scope, "_span", True) is not None
-    return lambda: getattr(current(), "_span", True) is not None
 
 
 def streams(client: Any) -> bool:

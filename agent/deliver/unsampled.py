@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def sampling(sentry_sdk: Any) -> Callable[[], bool]:
-    """Answers whether a span begun now would be kept; True where this version of the SDK does not tell."""
+    """Answers whether a span begun now would be kept; True where this version of the SDK does not tell.
+
+    Asked by each monitored call, so it must cost next to nothing.
+    """
     current = getattr(sys.modules["sentry_sdk.scope"].Scope, "get_current_scope", None)
     if current is None:  # before 2.0 there are hubs
         current = lambda: sentry_sdk.Hub.current.scope  # noqa: E731

@@ -42,6 +42,8 @@ _ERROR, _RULE, _AUDIT = "error", "rule", "audit"
 #: What counting takes besides the numbers themselves.
 _COUNTING = {"bits": tally.bits, "whole": tally.whole, "scale": tally.SCALE, "add": tally.add}
 
+_OWN = frozenset(OWN_NAMES)
+
 #: For probes that must look at each failure; never written to.
 _NONE: dict[type, tuple[str | None, str]] = {}
 
@@ -311,24 +313,29 @@ class Probe:
         try:
             duration = self.terms.clock() - start
             frame = sys._getframe(1)
-            values: Mapping[str, object]
-            if passed or self._passed:
-                values = dict(zip(self._passed, passed), result=result, error=None, duration=duration)
-            else:
-                values = {"result": result, "error": None, "duration": duration}
-            if self._rules and self._passed == () and self._needs_frame():
-                values = self._values(frame, result, None, duration)
-            self._apply_rules(frame, values, duration)
+            if self._rules:
+                self._apply_rules(frame, self._known(frame, result, duration, passed), duration)
             if self._tally is not None and not self._features.tally and self._for_us(frame):
                 self._tally.ended(duration, failed=False)
-            if self.monitor["kind"] == "api":
+            monitor = self.terms.monitor
+            if monitor["kind"] == "api":
                 self._look_at_status(frame, result, duration)
-            if self.monitor["audit"] and self._for_us(frame) and not self._is_left(frame, result, None, duration):
-                self._admit_and_emit(frame, _AUDIT, None, self.monitor["severity"], result, duration)
+            if monitor["audit"] and self._for_us(frame) and not self._is_left(frame, result, None, duration):
+                self._admit_and_emit(frame, _AUDIT, None, monitor["severity"], result, duration)
         except Exception:
             guard.swallow("checking the rules of " + self.path)
         finally:
             _busy.now = False
+
+    def _known(
+        self, frame: FrameType, result: object, duration: float, passed: Sequence[object]
+    ) -> Mapping[str, object]:
+        """What rules may name: values that were handed over, or else everything, read from the frame."""
+        if self._passed:
+            return dict(zip(self._passed, passed), result=result, error=None, duration=duration)
+        if self._needs_frame():
+            return self._values(frame, result, None, duration)
+        return {"result": result, "error": None, "duration": duration}
 
     # Deciding.
 
@@ -472,7 +479,7 @@ class Probe:
         )  # fmt: skip
 
     def _needs_frame(self) -> bool:
-        return any(name not in OWN_NAMES for rule in self._rules for name in rule.names)
+        return not all(_OWN.issuperset(rule.names) for rule in self._rules)
 
     def _for_us(self, frame: FrameType) -> bool:
         """A method that several classes share is monitored only where the target's class is the receiver."""
