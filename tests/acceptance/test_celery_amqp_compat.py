@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from acceptance.running import deliver
 from acceptance.services import free_port, run_rabbitmq
-from acceptance.test_celery_health import SEND, monitors, told, worker
+from acceptance.test_celery_health import MONITORS, SEND, monitors, told, worker
 from receiver import Receiver
 
 pytestmark = pytest.mark.compat
@@ -25,7 +25,7 @@ def fails(): raise ValueError("broken")
 
 @pytest.fixture
 def shop(host):
-    host.write(shop__py=SHOP, send__py=SEND, monitors__yaml="version: 1\npacks: [celery]\nmonitors: []\n")
+    host.write(shop__py=SHOP, send__py=SEND, monitors__yaml=MONITORS)
     return host
 
 
