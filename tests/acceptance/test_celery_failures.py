@@ -136,6 +136,24 @@ def test_an_eager_task_fails_where_nobody_else_is_told(shop, how):
     assert sorted(map(told, shop.events())) == expected
 
 
+OWN = """
+import os, sentry_sdk
+from sentry_sdk.integrations.celery import CeleryIntegration
+sentry_sdk.init(os.environ["OWN_DSN"], default_integrations=False, integrations=[CeleryIntegration()],
+                include_local_variables=False)
+"""
+
+
+def test_a_client_of_the_hosts_own_tells_itself(shop, sentry):
+    shop.write(eager__py=OWN + EAGER + "sentry_sdk.flush()\n")
+    with Receiver() as own:
+        extra = {"BROKER": "memory://", "BACKEND": "cache+memory://", "QUEUE": "eager", "OWN_DSN": own.dsn}
+        shop.run("eager.py", "keeps", repr([("fails", 1), ("third",)]), SENTRY_DSN=sentry.dsn, **extra)
+        deliver(shop, sentry)
+        assert [event["exception"]["values"][-1]["type"] for event in own.events] == ["ValueError"]
+    assert sentry.events == []
+
+
 def test_the_pack_tells_instead(shop, redis_server, sentry):
     shop.write(monitors__yaml=MONITORS.replace("monitors:", "packs: [celery]\nmonitors:"))
     extra = {"QUEUE": "pack", "SENTRY_DSN": sentry.dsn, "BROKER": redis_server.url()}

@@ -14,11 +14,12 @@ redis = pytest.importorskip("redis")
 SHOP = """
 import os, time, celery
 brokers = os.environ["BROKER"].split()
-app = celery.Celery("shop", broker=brokers, backend=brokers[0])
+app = celery.Celery("shop", broker=brokers, backend=os.environ.get("BACKEND") or brokers[0])
 app.conf.update(
     broker_connection_retry_on_startup=os.environ.get("RETRY") != "no",
     broker_connection_retry=os.environ.get("RETRY") != "no", worker_lost_wait=0.01,
     task_default_queue=os.environ["QUEUE"],
+    beat_schedule={"often": {"task": "shop.killed", "schedule": 1.0}},
 )
 @app.task
 def works(): return os.getpid()
@@ -103,6 +104,22 @@ def test_a_worker_that_may_not_wait_for_its_broker_tells_why_it_ends(shop):
         assert celery.wait() in (0, 1)  # Celery 5.2 says 0
     assert [each[:2] for each in told(shop.events())] == [
         ("celery.no_connection", "warning"), ("celery.worker_failed", "fatal"),
+    ]  # fmt: skip
+    assert b"secret-pass" not in b"".join(shop.envelopes())
+
+
+def test_beat_tells_that_nobody_takes_what_is_due(shop, tmp_path):
+    broker = f"amqp://guest:secret-pass@127.0.0.1:{free_port()}//"
+    extra = {"BROKER": " ".join([broker] * 6), "BACKEND": "cache+memory://", "QUEUE": "due"}
+    with Running(
+        shop, "-m", "celery", "-A", "shop", "beat", "-s", str(tmp_path / "schedule"), "--pidfile=", **extra
+    ) as beat:
+        beat.until(lambda: len(shop.events()) >= 2)
+    assert "agent:" not in beat.said
+    assert told(shop.events()) == [
+        ("celery.no_connection", "error",
+         "The broker still cannot be reached: ConnectionRefusedError (more than 4 times in 60 s)"),
+        ("celery.no_connection", "warning", "The broker cannot be reached: ConnectionRefusedError"),
     ]  # fmt: skip
     assert b"secret-pass" not in b"".join(shop.envelopes())
 
