@@ -1,7 +1,8 @@
-"""The attempts of Celery tasks: a task that succeeds at its third try is not two errors.
+"""Celery's tasks as they run: each is a piece of work, to which log lines belong, and maybe an attempt of several.
 
-Only a task that looks as if it retried is watched: one with `autoretry_for`, or whose function mentions `retry`. And
-only while tries are left: the last one reports as any other function does.
+A task that succeeds at its third try is not two errors. Only a task that looks as if it retried is watched for that:
+one with `autoretry_for`, or whose function mentions `retry`. And only while tries are left: the last one reports as any
+other function does.
 """
 
 from __future__ import annotations
@@ -11,21 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..hook import patch
+from ..observe import work
 from ..observe.attempts import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-_attempts: ContextVar[tuple[Attempt | None, ...]] = ContextVar("erp_agent_celery_attempts", default=())
+#: The tasks that run here, one inside the other where they are eager. No work of its own has one that runs within a
+#: request, or within another task.
+_running: ContextVar[tuple[tuple[Attempt | None, work.Entered | None], ...]] = ContextVar(
+    "erp_agent_celery_running", default=()
+)
 
 _UID = "erp-sentry-agent"
 
 
 def current() -> Attempt | None:
     """The provider for `attempts.register`."""
-    running = _attempts.get()
-    return running[-1] if running else None
+    running = _running.get()
+    return running[-1][0] if running else None
 
 
 class Watch:
@@ -45,19 +51,24 @@ class Watch:
     def _begin(self, task: Any = None, **_: Any) -> None:
         try:
             attempt = Attempt() if may_try_again(task) else None
-            _attempts.set((*_attempts.get(), attempt))
+            entered = work.enter(None) if work.current() is None else None
+            _running.set((*_running.get(), (attempt, entered)))
         except Exception:
             guard.swallow("beginning a task")
 
     def _end(self, state: Any = None, **_: Any) -> None:
         try:
-            running = _attempts.get()
+            running = _running.get()
             if not running:
                 return
-            _attempts.set(running[:-1])
-            attempt = running[-1]
-            if attempt is not None and attempt.held:
-                self._settle(attempt, state == "RETRY")
+            _running.set(running[:-1])
+            attempt, entered = running[-1]
+            try:
+                if attempt is not None and attempt.held:
+                    self._settle(attempt, state == "RETRY")
+            finally:
+                if entered is not None:
+                    work.leave(entered)
         except Exception:
             guard.swallow("ending a task")
 

@@ -1,4 +1,4 @@
-"""Tasks that fail for good: told where no monitor has told it. And tasks as pieces of work, to which log lines belong.
+"""Tasks that fail for good: told where no monitor has told it.
 
 The process that ran the task tells; the worker's main process does of one that cannot any more.
 """
@@ -6,12 +6,10 @@ The process that ran the task tells; the worker's main process does of one that 
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..hook import patch
-from ..observe import work
 from . import celery_context, celery_tasks
 
 if TYPE_CHECKING:
@@ -20,44 +18,18 @@ if TYPE_CHECKING:
 
 _UID = "erp-sentry-agent-failures"
 
-#: What each task that runs here gives back when it ends; None where it runs within a request, or another task.
-_entered: ContextVar[tuple[work.Entered | None, ...]] = ContextVar("erp_agent_celery_work", default=())
-
 
 class Failures:
     """`failed(what, error, operation=…, function=…, severity=…)` is called for each, while it is handled."""
 
     def __init__(self, signals: Any, failed: Callable[..., bool]) -> None:
         self._failed = failed
-        self._receivers = (
-            (signals.task_prerun, self._begin),
-            (signals.task_failure, self._receive),
-            (signals.task_postrun, self._end),
-        )
-        for signal, receiver in self._receivers:
-            signal.connect(receiver, weak=False, dispatch_uid=_UID)
+        self._signal = signals.task_failure
+        self._signal.connect(self._receive, weak=False, dispatch_uid=_UID)
 
     def undo(self) -> bool:
-        for signal, receiver in self._receivers:
-            signal.disconnect(receiver, dispatch_uid=_UID)
+        self._signal.disconnect(self._receive, dispatch_uid=_UID)
         return True
-
-    def _begin(self, **_: Any) -> None:
-        try:
-            entered = work.enter(None) if work.current() is None else None
-            _entered.set((*_entered.get(), entered))
-        except Exception:
-            guard.swallow("beginning a task's work")
-
-    def _end(self, **_: Any) -> None:
-        try:
-            running = _entered.get()
-            if running:
-                _entered.set(running[:-1])
-                if running[-1] is not None:
-                    work.leave(running[-1])
-        except Exception:
-            guard.swallow("ending a task's work")
 
     def _receive(self, sender: Any = None, exception: Any = None, **_: Any) -> None:
         """Celery makes another exception of one that cannot be pickled; what is being handled is the task's own."""
