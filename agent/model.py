@@ -105,6 +105,7 @@ class CeleryData(TypedDict):
     queue_wait: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never too long
     queues: dict[str, list[tuple[float, str]]]  # what counts in place of that, by queue
     pool_full: list[tuple[float, str]]  # as queue_wait
+    worker_stalled: list[tuple[float, str]]
     memory_recycles: Optional[tuple[float, float]]  # told only where more than so many per so many seconds
     check_ins: list[str]  # patterns of the names of beat's entries
     margin: Optional[float]

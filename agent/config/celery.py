@@ -20,7 +20,7 @@ def check(document: Document, section: object, findings: Findings) -> None:
     """What the schema cannot say about it."""
     if not isinstance(section, dict):
         return
-    for key in ("queue_wait", "pool_full"):
+    for key in ("queue_wait", "pool_full", "worker_stalled"):
         _check_wait(document, ("celery", key), section, findings)
     path = ("celery", "memory_recycles")
     check_unit(document, path, section, units.escalation_rate, "bad-rate", findings, switch=True)
@@ -39,13 +39,14 @@ def data(settings: Settings) -> CeleryData | None:
         "queue_wait": ladder(given.get("queue_wait")),
         "queues": {name: ladder(each) for name, each in given.get("queues", {}).items()},
         "pool_full": ladder(given.get("pool_full")),
+        "worker_stalled": ladder(given.get("worker_stalled")),
         "memory_recycles": None if units.is_off(often) else units.escalation_rate(often),
         "check_ins": list(given.get("check_ins", [])),
         "margin": units.duration(given["check_in_margin"]) if "check_in_margin" in given else None,
         "max_runtime": units.duration(given["check_in_max_runtime"]) if "check_in_max_runtime" in given else None,
     }
-    asked = (found["queue_wait"], *found["queues"].values(), found["pool_full"], often, found["check_ins"])
-    return found if any(asked) else None
+    asked = any(found[key] for key in ("queue_wait", "pool_full", "worker_stalled", "memory_recycles", "check_ins"))
+    return found if asked or any(found["queues"].values()) else None
 
 
 def _check_wait(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:

@@ -91,15 +91,15 @@ def _requests(module: ModuleType, engine: Engine) -> Changes:
 def _pool(_module: ModuleType, engine: Engine) -> Changes:
     """A worker will have processes."""
     settings = engine.sentry.get("celery")
-    if settings is None or not (settings["pool_full"] or settings["memory_recycles"]):
+    if settings is None or not (settings["pool_full"] or settings["worker_stalled"] or settings["memory_recycles"]):
         return []
     from . import celery_pool
 
     methods = sys.modules["billiard.pool"].Pool.__dict__
     processes = celery_pool.Processes(settings, engine.report)
     changes: Changes = []
-    if settings["pool_full"]:
-        changes.append(wrapping.wrap(methods["maintain_pool"], processes.full))
+    if settings["pool_full"] or settings["worker_stalled"]:
+        changes.append(wrapping.wrap(methods["maintain_pool"], processes.kept))
     if settings["memory_recycles"]:
         changes.append(wrapping.wrap(methods["_join_exited_workers"], processes.ended))
     return changes

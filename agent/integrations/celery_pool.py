@@ -1,5 +1,5 @@
-"""The processes of a prefork worker, as its main process sees them: all of them busy for too long with the same tasks,
-or replaced for their memory again and again.
+"""A prefork worker, as its main process sees it: all processes busy for too long with the same tasks, processes that
+are replaced for their memory again and again, and the main process itself, where it stood still.
 
 Celery's own timer keeps the pool right every five seconds, and so do the ends of processes: that is when we look. No
 task costs anything.
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from ..model import CeleryData
 
 _FULL = "celery.pool_full"
+_STALLED = "celery.worker_stalled"
 _RECYCLED = "celery.memory_recycles"
 _MOST_TASKS = 20
 
+#: Seconds after which Celery looks after its processes again.
+_INTERVAL = 5.0
+
 
 class Processes:
-    """`full` wraps `billiard.pool.Pool.maintain_pool`, `ended` its `_join_exited_workers`.
+    """`kept` wraps `billiard.pool.Pool.maintain_pool`, `ended` its `_join_exited_workers`.
 
     `clock` is billiard's, which says when a process began its task.
     """
@@ -39,19 +43,22 @@ class Processes:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._steps = settings["pool_full"]
+        self._stalled = settings["worker_stalled"]
+        self._looked: float | None = None  # when Celery did so last
         self._report = report
         self._clock = clock
         self._told = 0  # steps of the ladder, since a process was free
         often = settings["memory_recycles"]
         self._recycled = Escalation(*often, clock=clock) if often is not None else None
 
-    def full(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
-        kept = original(pool, *rest, **options)
+    def kept(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
+        answer = original(pool, *rest, **options)
         try:
+            self._look_back()
             self._look_at(pool)
         except Exception:
             guard.swallow("looking at a pool")
-        return kept
+        return answer
 
     def ended(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
         statuses = original(pool, *rest, **options)
@@ -60,6 +67,16 @@ class Processes:
         except Exception:
             guard.swallow("looking at processes that ended")
         return statuses
+
+    def _look_back(self) -> None:
+        now = self._clock()
+        since = 0.0 if self._looked is None else now - self._looked - _INTERVAL
+        self._looked = now
+        passed = [step for step in self._stalled if since > step[0]]
+        if passed:
+            limit, severity = passed[-1]
+            message = "The worker's main process stood still for {duration}"
+            self._tell(_STALLED, "slow", severity, message, {}, duration=since, threshold=limit)
 
     def _look_at(self, pool: Any) -> None:
         jobs = list(pool._cache.values())

@@ -49,12 +49,13 @@ def state(monkeypatch):
 
 @pytest.fixture
 def processes(clock, told):
-    settings = {"pool_full": [(60.0, "warning"), (600.0, "error")], "memory_recycles": (2.0, 3600.0)}
+    settings = {"pool_full": [(60.0, "warning"), (600.0, "error")], "worker_stalled": [(30.0, "error")],
+                "memory_recycles": (2.0, 3600.0)}  # fmt: skip
     return celery_pool.Processes(settings, told.append, clock=clock)
 
 
 def look(processes, pool):
-    assert processes.full(lambda given: given, pool) is pool
+    assert processes.kept(lambda given: given, pool) is pool
 
 
 def test_a_pool_that_stays_full_is_told_at_each_step_once(processes, clock, told):
@@ -83,6 +84,16 @@ def test_a_pool_that_has_been_free_is_told_again(processes, clock, told):
         look(processes, Pool(Job(clock.now - 100), Job(clock.now - 100)))
         look(processes, Pool())
     assert len(told) == 2
+
+
+def test_a_main_process_that_stood_still_is_told_once_it_goes_on(processes, clock, told):
+    for seconds in (5, 5, 0.1, 34, 5, 36, 5):
+        look(processes, Pool())
+        clock.work(seconds)
+    look(processes, Pool())
+    assert [(each.operation, each.severity, each.duration) for each in told] == [
+        ("celery.worker_stalled", "error", 31.0)
+    ]
 
 
 def test_only_processes_that_were_replaced_for_their_memory_count(processes, clock, told):
