@@ -1,6 +1,6 @@
 """What capturing costs its caller, beside sentry_sdk in the same run; events a second; bytes on disk.
 
-    python bench/deliver_capture.py [--events 200] [--rate-events 2000] [--no-fsync] [--json]
+    python bench/deliver_capture.py [--events 150] [--rate-events 2000] [--no-fsync] [--json]
 
 Each way has a process of its own, and they take turns of some tens of events, so that a noisy machine is noisy for all.
 "agent" and "SDK" begin with the same finished event and end when it is where it has to be: ours in a file, with the
@@ -319,7 +319,7 @@ def measure(options: argparse.Namespace, place: str, dsn: str, log: str) -> dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=200, help="of each way and circumstance")
+    parser.add_argument("--events", type=int, default=150, help="of each way and circumstance")
     parser.add_argument("--rate-events", type=int, default=2000)
     parser.add_argument("--no-fsync", action="store_true", help="syncing disturbs the other ways on some disks")
     parser.add_argument("--json", action="store_true")

@@ -64,6 +64,9 @@ def encode(
     item_headers: Mapping[str, Json] | None = None,
 ) -> bytes:
     """Bytes of an envelope with one item; `headers` go on the envelope, `item_headers` on the item."""
+    if not headers and not item_headers and _is_plain(event_id) and _is_plain(item_type):
+        plain = (event_id.encode(), item_type.encode(), len(payload), payload)
+        return b'{"event_id":"%s"}\n{"type":"%s","length":%d}\n%s\n' % plain  # the usual one, in half the time
     first = {"event_id": event_id, **(headers or {})}
     second = {"type": item_type, **(item_headers or {}), "length": len(payload)}
     return b"%s\n%s\n%s\n" % (_line(first), _line(second), payload)
@@ -109,6 +112,10 @@ def with_sent_at(data: bytes, now: float) -> bytes:
     whole = int(now)
     headers["sent_at"] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((now - whole) * 1000):03d}Z"
     return _line(headers) + b"\n" + data[at:]
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isalnum()
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

@@ -19,6 +19,18 @@ def test_what_is_encoded_comes_back_whole(payload, kind):
     assert receiver.parse_envelope(data).items == [(parsed.items[0].headers, payload)]
 
 
+@given(
+    event_id=st.one_of(st.text(max_size=40), st.just("a" * 32)),
+    kind=st.one_of(st.text(max_size=20), st.sampled_from(["event", "check_in"])),
+    payload=st.binary(max_size=30),
+)
+def test_whatever_an_id_or_a_type_is_made_of_the_headers_are_the_same_json(event_id, kind, payload):
+    first, second, rest = wire.encode(event_id, kind, payload).split(b"\n", 2)
+    assert first == json.dumps({"event_id": event_id}, separators=(",", ":")).encode()
+    assert second == json.dumps({"type": kind, "length": len(payload)}, separators=(",", ":")).encode()
+    assert rest == payload + b"\n"
+
+
 def test_items_without_length_end_at_the_line():
     parsed = wire.decode(
         b'{}\n{"type":"sessions"}\n{"a":1}\n\n{"type":"event","length":2}\n{}\n{"type":"log"}\n{"b":2}'
