@@ -193,10 +193,10 @@ def turn(prepare: Way, number: int, pause: float, threads: int) -> list[float]:
 
 
 class Process:
-    """One way, and the turns it takes."""
+    """One way, and the turns it takes; in a folder of its own, or in one that others have used."""
 
-    def __init__(self, name: str, place: str, dsn: str) -> None:
-        folder = tempfile.mkdtemp(prefix="spool-", dir=place)
+    def __init__(self, name: str, place: str, dsn: str, folder: str = "") -> None:
+        folder = folder or tempfile.mkdtemp(prefix="spool-", dir=place)
         command = [sys.executable, "-W", "ignore", os.path.abspath(__file__), "--way", name, folder, dsn]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         self._process = subprocess.Popen(
@@ -235,11 +235,12 @@ def compared(names: list[str], number: int, pause: float, threads: int, place: s
 
 
 def first_events(names: list[str], place: str, dsn: str) -> dict[str, Any]:
-    """The first event of a process that has imported all it needs."""
+    """The first event of a process that has imported all it needs, in an installation that is not new."""
     times: dict[str, list[float]] = {name: [] for name in names}
+    folders = {name: tempfile.mkdtemp(dir=place) for name in names}
     for round_ in range(_FIRSTS + 1):
         for name in names:
-            process = Process(name, place, dsn)
+            process = Process(name, place, dsn, folders[name])
             took = process.turn(1, 0.0, 0)
             times[name] += took if round_ else []  # the first one compiles
             process.end()
