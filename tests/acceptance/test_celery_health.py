@@ -62,6 +62,25 @@ def monitors(events):
     return [each["tags"]["erp.monitor"] for each in events]
 
 
+EVERYTHING = """
+version: 1
+packs: [{celery: {monitors: {celery.publish: {threshold: off}}}}, {redis: {except: [redis.command, redis.pipeline]}}]
+celery: {queue_wait: 5m, pool_full: 10m, worker_stalled: 1m, memory_recycles: 20/h, check_ins: ["*"]}
+monitors: []
+"""
+
+
+def test_a_worker_that_works_and_is_ended_by_its_terminal_says_nothing(shop, redis_server):
+    shop.write(monitors__yaml=EVERYTHING)
+    extra = {"BROKER": redis_server.url(), "QUEUE": "healthy"}
+    with worker(shop, "--autoscale", "3,1", "--max-tasks-per-child", "2", **extra) as celery:
+        shop.run("send.py", *["works"] * 8, **extra)
+        assert int(shop.run("works.py", **extra).stdout)
+        celery.stop(signal.SIGINT)
+    assert "agent:" not in celery.said
+    assert shop.events() == []
+
+
 def test_a_broker_that_goes_away_is_told_by_everyone_who_needs_it(shop, sentry):
     """Six addresses of one broker: what would otherwise take minutes of trying again happens at once."""
     port = free_port()
