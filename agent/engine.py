@@ -208,14 +208,21 @@ class Engine:
         return sentry.is_integrated(framework)
 
     def failed(
-        self, what: str, error: BaseException, *, operation: str, function: str, severity: str = "error"
+        self,
+        what: str,
+        error: BaseException,
+        *,
+        operation: str,
+        function: str,
+        severity: str = "error",
+        raised: bool = True,
     ) -> bool:
         """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
 
         `function` is the dotted path of what it ran. Answers whether it was reported. A client of the host's own
-        reports for itself.
+        reports for itself what was `raised`, which is all that it sees.
         """
-        if _sdk_is_loaded():
+        if raised and _sdk_is_loaded():
             from .deliver import sentry
 
             if sentry.is_the_hosts():

@@ -125,7 +125,7 @@ class CheckIns:
     def failed(self, original: Callable[..., Any], request: Any, exc_info: Any, *rest: Any, **options: Any) -> Any:
         """The wrapper for `Request.on_failure(exc_info, …)`, which is also told of what `_ran` has seen."""
         try:
-            if celery_failures.is_lost(exc_info) and not celery_failures.runs_again(request.task):
+            if celery_failures.is_lost(exc_info) and not celery_failures.runs_again(request):
                 self.lost(request)
         except Exception:
             guard.swallow("losing a process")

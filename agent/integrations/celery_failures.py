@@ -20,7 +20,7 @@ _UID = "erp-sentry-agent-failures"
 
 
 class Failures:
-    """`failed(what, error, operation=…, function=…, severity=…)` is called for each, while it is handled."""
+    """`failed(what, error, operation=…, function=…, severity=…, raised=…)` is called for each, while it is handled."""
 
     def __init__(self, signals: Any, failed: Callable[..., bool]) -> None:
         self._failed = failed
@@ -55,7 +55,8 @@ class Losses:
         try:
             if not soft and not _is_watched(self._methods["on_timeout"]):
                 limit = rest[0] if rest else options.get("timeout")
-                tell(self._failed, request.task, sys.modules["billiard.exceptions"].TimeLimitExceeded(limit))
+                error = sys.modules["billiard.exceptions"].TimeLimitExceeded(limit)
+                tell(self._failed, request.task, error, raised=False)
         except Exception:
             guard.swallow("reporting a task that took too long")
         return original(request, soft, *rest, **options)
@@ -63,24 +64,25 @@ class Losses:
     def failed(self, original: Callable[..., Any], request: Any, exc_info: Any, *rest: Any, **options: Any) -> Any:
         """The wrapper for `Request.on_failure(exc_info, …)`."""
         try:
-            if is_lost(exc_info) and not runs_again(request.task) and not _is_watched(self._methods["on_failure"]):
+            if is_lost(exc_info) and not runs_again(request) and not _is_watched(self._methods["on_failure"]):
                 error = getattr(exc_info.exception, "exc", exc_info.exception)
                 if not isinstance(error, Exception):  # it ended by SystemExit
                     error = sys.modules["billiard.exceptions"].WorkerLostError(str(error)[:100])
-                tell(self._failed, request.task, error)
+                tell(self._failed, request.task, error, raised=False)
         except Exception:
             guard.swallow("reporting a process that was lost")
         return original(request, exc_info, *rest, **options)
 
 
-def tell(failed: Callable[..., bool], task: Any, error: BaseException | None) -> None:
+def tell(failed: Callable[..., bool], task: Any, error: BaseException | None, *, raised: bool = True) -> None:
+    """`raised`: by the task, and not made up for one whose process was ended."""
     if error is None:
         return
     run = getattr(task, "_orig_run", None) or task.run
     function = f"{getattr(run, '__module__', '')}.{getattr(run, '__qualname__', 'run')}"
     throws = getattr(task, "throws", ()) or ()
     severity = celery_tasks.EXPECTED if isinstance(error, throws) else "error"
-    failed("task", error, operation=str(task.name), function=function, severity=severity)
+    failed("task", error, operation=str(task.name), function=function, severity=severity, raised=raised)
 
 
 def is_lost(exc_info: Any) -> bool:
@@ -89,8 +91,12 @@ def is_lost(exc_info: Any) -> bool:
     return not names.isdisjoint(("WorkerLostError", "SystemExit"))
 
 
-def runs_again(task: Any) -> bool:
-    """Is the message of a task whose process was lost delivered once more?"""
+def runs_again(request: Any) -> bool:
+    """Will a task whose process was lost be delivered once more, or tried again (from Celery 5.7)?"""
+    task = request.task
+    if getattr(task, "retry_on_worker_lost", False):
+        tried, most = request._request_dict.get("retries") or 0, task.max_retries
+        return most is None or tried < most
     return bool(task.acks_late and task.reject_on_worker_lost)
 
 

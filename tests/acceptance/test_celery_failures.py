@@ -154,6 +154,18 @@ def test_a_client_of_the_hosts_own_tells_itself(shop, sentry):
     assert sentry.events == []
 
 
+def test_a_client_of_the_hosts_own_is_given_what_it_cannot_see(shop, redis_server):
+    shop.write(shop__py=OWN + SHOP)
+    with Receiver() as own:
+        extra = {"QUEUE": "own", "BROKER": redis_server.url(), "OWN_DSN": own.dsn}
+        with Running(shop, *WORKER, "-c", "2", **extra) as celery:
+            shop.run("send.py", repr([("fails", 1), ("hard",), ("killed",)]), agent=False, **extra)
+            celery.until(lambda: len(own.events) >= 3, what="three events")
+            assert celery.stop() == 0
+        kinds = sorted(event["exception"]["values"][-1]["type"] for event in own.events)
+    assert kinds == ["TimeLimitExceeded", "ValueError", "WorkerLostError"]
+
+
 def test_the_pack_tells_instead(shop, redis_server, sentry):
     shop.write(monitors__yaml=MONITORS.replace("monitors:", "packs: [celery]\nmonitors:"))
     extra = {"QUEUE": "pack", "SENTRY_DSN": sentry.dsn, "BROKER": redis_server.url()}
