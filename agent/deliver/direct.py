@@ -1,8 +1,8 @@
 """The system calls that write an envelope, made without giving the interpreter away.
 
 Around each of its system calls Python lets other threads of the process run, and one that computes keeps the
-interpreter for five milliseconds. Writing an envelope takes some twenty microseconds in five calls: beside busy threads
-it would wait a thousand times as long as it works. `ctypes` can make the same calls and keep the interpreter.
+interpreter for five milliseconds. Writing an envelope takes a tenth of one in five calls: beside busy threads it would
+wait a hundred times as long as it works, and more. `ctypes` can make the same calls and keep the interpreter.
 
 That is right only as long as the disk does not keep us waiting, for meanwhile no thread of the process runs. So it is
 done only on file systems of this machine, never for what waits for the disk by its nature (an fsync, a large envelope),
@@ -27,8 +27,9 @@ _SLOW = 0.005  # seconds of one envelope's calls: a disk that is slow, or the sy
 _SLOW_TIMES = 3  # …which does not happen that often in a row
 _STALL = 0.05  # seconds that are too many even once
 _REST = 60.0  # seconds for which it is not done any more
-_do = methodcaller("__call__")
 _MACHINES = ("x86_64", "aarch64")  # where a C function that takes any number of arguments is called like any other
+
+_do = methodcaller("__call__")
 
 
 class Direct:
