@@ -240,6 +240,10 @@ def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]
     if lost:
         words = ", ".join("%d %s" % (number, reason) for reason, number in sorted(lost.items()))
         target.print(styled(("  lost: ", "bold red"), words))
+    slow = process.count("slow-disk")
+    if slow:
+        words = "%d time%s it held up other threads while events were written" % (slow, "s" * (slow != 1))
+        target.print(styled(("  slow disk: ", "yellow"), words + " (delivery.spool.keep_interpreter)"))
     _show_measured(process)
     rows = table("STATE", "MONITOR", "TARGET", "NOTE")
     for name, items in (("failed", process.failed), ("waiting", waiting), ("patched", process.patched)):

@@ -57,15 +57,15 @@ class Direct:
         """For so many bytes that are to be written: what `end` has to know; None where it must not be done."""
         return self._spent if size <= _LARGEST and self._tick() >= self._not_before else None
 
-    def end(self, began: float) -> None:
+    def end(self, began: float) -> bool:
+        """Whether that took so long that it will not be done for a while."""
         took = self._spent - began
-        if took < _SLOW:
-            self._slow = 0
-            return
-        self._slow += 1
-        if took >= _STALL or self._slow >= _SLOW_TIMES:
+        self._slow = self._slow + 1 if took >= _SLOW else 0
+        rests = took >= _STALL or self._slow >= _SLOW_TIMES
+        if rests:
             self._slow = 0
             self._not_before = self._tick() + _REST
+        return rests
 
     # ------------------------------------------------------------------------------------------------------ the calls
 

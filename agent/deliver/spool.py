@@ -4,7 +4,7 @@
 waits for no lock, for it could find it held by itself.
 
 Counted: too-large, too-many, memory-full, lost-at-exit, and what bounds.py counts (lost); kept-in-memory, quarantined
-(kept).
+(kept); slow-disk (held other threads of the process up).
 """
 
 from __future__ import annotations
@@ -180,7 +180,8 @@ class Spool:
             try:
                 do(direct)
             finally:
-                direct.end(began)
+                if direct.end(began):
+                    self._count("slow-disk", "spool", 1)
             return
         hurried = hurry.begin()
         try:

@@ -135,6 +135,19 @@ def test_status_counts_losses_from_the_state_files(place, capsys):
     assert "7 spool-full" in out
 
 
+def test_a_disk_that_held_up_the_process_is_told_by_the_agents_own_status(place, capsys):
+    where = here.look(Arguments())
+    health = Health(os.path.join(where.state, "run"), where.config)
+    health.count("slow-disk", "spool", 2)
+    health.flush(final=True)
+    assert main(["status"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "slow disk: 2 times it held up other threads while events were written (delivery.spool.keep_interpreter" in said
+    )
+    assert say(capsys, "status")[0] == 0  # nothing is lost
+
+
 def test_flush_delivers_what_waits_and_not_what_is_held_back(place, receiver, capsys):
     ids = fill(3)
     held = fill(2, held=True)

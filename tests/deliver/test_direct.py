@@ -411,6 +411,7 @@ def test_a_slow_disk_is_written_to_by_the_calls_of_os(spool, kit, watch):
     assert spool.write(envelope())
     assert len(each._library.called) == called
     assert len(kit.files()) == 2
+    assert kit.counts.all == {("slow-disk", "spool"): 1}
 
 
 def test_a_host_may_forbid_it(kit):
