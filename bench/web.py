@@ -97,7 +97,9 @@ class Server:
         self._environment["WEB_SEEN"] = str(self._home / "seen")
         self._port = free_port()
         self._command = [*words, "-m", "gunicorn", "erp.wsgi", f"--bind=127.0.0.1:{self._port}", "--threads=2"]
-        self._command += ["--keep-alive=60", f"--config={Path(__file__).with_name('web_seen.py')}"]
+        self._command += ["--keep-alive=60"]
+        # Not on the command line: programs that start servers read it too.
+        self._environment["GUNICORN_CMD_ARGS"] = f"--config={Path(__file__).with_name('web_seen.py')}"
 
     def __enter__(self):
         self._sink.__enter__()

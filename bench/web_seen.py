@@ -10,8 +10,13 @@ import sys
 
 
 def seen():
-    """{"agent": is it there, "sentry": has the SDK a client, "newrelic": transactions since the last harvest}."""
-    return {"agent": "_erp_agent" in sys.modules, "sentry": _sentry(), "newrelic": _newrelic()}
+    """{"agent", "sentry", "newrelic", "opentelemetry": is it there and at work}."""
+    return {
+        "agent": "_erp_agent" in sys.modules,
+        "sentry": _sentry(),
+        "newrelic": _newrelic(),
+        "opentelemetry": _opentelemetry(),
+    }
 
 
 def _sentry():
@@ -20,10 +25,18 @@ def _sentry():
 
 
 def _newrelic():
-    if "newrelic.core.agent" not in sys.modules:
-        return 0
-    applications = sys.modules["newrelic.core.agent"].agent_instance().applications
-    return sum(each._transaction_count for each in applications.values())
+    """Has it recorded a transaction?"""
+    core = sys.modules.get("newrelic.core.agent")
+    return core is not None and any(each._last_transaction for each in core.agent_instance().applications.values())
+
+
+def _opentelemetry():
+    """Is its middleware among Django's, and is what it makes a span that is recorded?"""
+    instrumentation = sys.modules.get("opentelemetry.instrumentation.django")
+    if instrumentation is None or not instrumentation.DjangoInstrumentor().is_instrumented_by_opentelemetry:
+        return False
+    with sys.modules["opentelemetry.trace"].get_tracer("bench").start_as_current_span("seen") as span:
+        return span.is_recording()
 
 
 def post_worker_init(worker):
