@@ -20,7 +20,7 @@ monitors:
     expect: [KeyError]
     errors: {ValueError: fatal}
     capture: {who: customer}
-    rules: [{when: result is None, message: nothing, severity: warning}]
+    rules: [{when: result is None, message: nothing, severity: warning, escalate: 5/h}]
   - {target: shop.find, kind: api, endpoint: GET /find, rate_limit: off}
   - {target: shop.h*, operation: "h.{name}", environments: [production], exclude: [shop.hide]}
   - {target: shop.off, enabled: false, name: off}
@@ -68,7 +68,7 @@ def test_settings_say_where_they_came_from(said, what):
     assert settings["operation"] == ["create_order", "monitors.yaml:9"]
     for line in (
         "fatal when ValueError leaves the call",
-        "warning when result is None",
+        "warning when result is None, more often than 5/h",
         "KeyError: expected",
         "more often than 20/h",
     ):
