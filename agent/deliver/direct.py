@@ -23,10 +23,8 @@ from typing import Any, Callable
 from . import mounts
 
 _LARGEST = 256 << 10  # bytes of an envelope that is written this way
-_SLOW = (
-    0.005  # seconds of one envelope's calls: a disk that is slow, other processes in the same folder, or the system…
-)
-_SLOW_TIMES = 3  # …which does not have others run that often in a row
+_SLOW = 0.005  # seconds of one envelope's calls that are many: a slow disk, a crowd in the folder, or chance
+_SLOW_TIMES = 3  # in a row, which is not chance any more
 _STALL = 0.05  # seconds that are too many even once
 _REST = 60.0  # seconds for which it is not done any more
 _MACHINES = ("x86_64", "aarch64")  # where a C function that takes any number of arguments is called like any other
