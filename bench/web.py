@@ -218,6 +218,8 @@ def _count(rows: list[Row], parts: Parts, folder: Path, plan: list[Request]) -> 
     stacks = [Stack(parts, str(folder / f"steady{at}"), f"steady{at}", {}, "prepared") for at in range(len(rows))]
 
     def count(at: int) -> None:
+        if not rows[at].way.is_counted:
+            return
         _say(f"counting instructions: {rows[at].way.name}")
         # The second bare one has other hashes: what chance there is left.
         rows[at].instructions = web_steady.instructions(rows[at].way, stacks[at], plan, 2 if at == 1 else 1)

@@ -48,6 +48,7 @@ class Way(NamedTuple):
     packages: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()  # the program of the package that starts the server
     sends: str | None = None  # what must arrive at the sink: a type of items, or the end of a path
+    is_counted: bool = True  # whether it works on valgrind's processor
 
 
 AGENT = {"PYTHONPATH": str(ROOT)}
@@ -93,6 +94,7 @@ PEERS = [
         {"NEW_RELIC_LICENSE_KEY": "0" * 40, "NEW_RELIC_APP_NAME": "bench", "NEW_RELIC_DEVELOPER_MODE": "true"},
         packages=("newrelic",),
         prefix=("newrelic-admin", "run-program"),
+        is_counted=False,  # it records no transaction there
     ),
 ]  # fmt: skip
 
