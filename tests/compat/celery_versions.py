@@ -83,7 +83,7 @@ def main(arguments: "list[str]") -> int:
 
 def run(python: str, tests: "list[str]", output: str) -> "tuple[list[str], str]":
     """The tests that failed, and what pytest says in the end."""
-    command = [python, "-m", "pytest", "-q", "-n", "2", "-rs", "-p", "no:cacheprovider", *tests]
+    command = [python, "-m", "pytest", "-q", "-n", "2", "-rfEs", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     with open(output, "w", encoding="utf-8") as stream:
         stream.write(done.stdout + done.stderr)
