@@ -24,7 +24,9 @@ def fails(): raise ValueError("broken")
 
 
 @pytest.fixture
-def shop(host):
+def shop(host, request):
+    if "compat" not in request.config.option.markexpr:
+        pytest.skip("starts RabbitMQ: run with -m compat")
     host.write(shop__py=SHOP, send__py=SEND, monitors__yaml=MONITORS)
     return host
 

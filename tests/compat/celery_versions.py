@@ -2,10 +2,10 @@
 
     python tests/compat/celery_versions.py [--keep FOLDER] [--python PYTHON] [RELEASE …]
 
-Needs the network, redis-server, and some three minutes a release; not part of `make test`. Each release runs with the
-Kombu and the redis-py of its time. What fails is tried once more: a signal that reaches a worker of Celery 5.2 in the
-middle of a fork is lost to it. `--keep` leaves the environments in a folder, for the next time; the output of the tests
-lies beside them. Exit status 1: something failed twice.
+Needs the network, redis-server, for some of it rabbitmq-server, and some three minutes a release; not part of
+`make test`. Each release runs with the Kombu and the redis-py of its time. What fails is tried once more: a signal that
+reaches a worker of Celery 5.2 in the middle of a fork is lost to it. `--keep` leaves the environments in a folder, for
+the next time; the output of the tests lies beside them. Exit status 1: something failed twice.
 """
 
 from __future__ import annotations
@@ -83,7 +83,20 @@ def main(arguments: "list[str]") -> int:
 
 def run(python: str, tests: "list[str]", output: str) -> "tuple[list[str], str]":
     """The tests that failed, and what pytest says in the end."""
-    command = [python, "-m", "pytest", "-q", "-n", "2", "-rfEs", "-p", "no:cacheprovider", *tests]
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "-rfEs",
+        "-m",
+        "compat or not compat",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     with open(output, "w", encoding="utf-8") as stream:
         stream.write(done.stdout + done.stderr)
