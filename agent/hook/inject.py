@@ -16,7 +16,7 @@ from types import CodeType
 from typing import NamedTuple
 
 from . import blocks, moved, tables, trampoline
-from .operations import BACKWARD, CACHES, EXTENDED, FORWARD, OPS, RETURN, RETURN_CONST, STORES, op
+from .operations import BACKWARD, CACHES, CELL_STORES, EXTENDED, FORWARD, OPS, RETURN, RETURN_CONST, STORES, op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +55,11 @@ def inject(
         suspends = depths
     if wanted or features.check:
         names = code.co_varnames
+        passed = features.check or ()
+        if not set(code.co_cellvars).isdisjoint([names[position] for position in passed]):
+            return None  # what is passed on is read from the place of a local variable, where the cell lies
         read = {names.index(name) for name in wanted if name in names}
-        read.update(features.check or ())
+        read.update(passed)
         if read and _changes(code, read):
             return None  # by then, the arguments would be gone
     if _IN_BLOCKS:
@@ -176,7 +179,8 @@ def _call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
 
 def _changes(code: CodeType, positions: "Collection[int]") -> bool:
     """Does the function, or one inside it, give a new value to one of these parameters?"""
-    if not set(code.co_cellvars).isdisjoint([code.co_varnames[position] for position in positions]):
+    shared = set(code.co_cellvars).intersection([code.co_varnames[position] for position in positions])
+    if any(_rebinds(code, name) for name in shared):
         return True
     data = code.co_code
     marks = data[::2].translate(STORES)
@@ -190,6 +194,22 @@ def _changes(code: CodeType, positions: "Collection[int]") -> bool:
             return True
         at = marks.find(1, at + 1)
     return any(position > 255 for position in positions)
+
+
+def _rebinds(code: CodeType, name: str) -> bool:
+    """Does the function, or one inside it, give a new value to this variable, which they share?"""
+    cells = code.co_cellvars + code.co_freevars
+    if not _IN_BLOCKS:  # from 3.11 on, cells are counted with the local variables, and parameters are both
+        cells = code.co_varnames + tuple(each for each in cells if each not in code.co_varnames)
+    number = cells.index(name) & 255  # of what is beyond 255 another one is taken for it now and then: so be it
+    data = code.co_code
+    marks = data[::2].translate(CELL_STORES)
+    at = marks.find(1)
+    while at >= 0:
+        if data[2 * at + 1] == number:
+            return True
+        at = marks.find(1, at + 1)
+    return any(_rebinds(each, name) for each in code.co_consts if type(each) is type(code) and name in each.co_freevars)
 
 
 def _assemble(

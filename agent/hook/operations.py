@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 #: A test compares them with the interpreter's own tables.
 TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
-    (3, 9): {**blocks.TABLE, "store": (125, 126), "store_two": ()},
-    (3, 10): {**blocks.TABLE, "store": (125, 126), "store_two": ()},
+    (3, 9): {**blocks.TABLE, "store": (125, 126), "store_two": (), "store_cell": (137, 138)},
+    (3, 10): {**blocks.TABLE, "store": (125, 126), "store_two": (), "store_cell": (137, 138)},
     (3, 11): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
         "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107,
@@ -19,7 +19,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_FORWARD_IF_FALSE": 114,
         "forward": (93, 110, 111, 112, 114, 115, 123, 128, 129), "backward": (134, 140, 173, 174, 175, 176),
         "caches": {25: 4, 60: 1, 92: 1, 95: 4, 106: 4, 107: 2, 116: 5, 122: 1, 160: 10, 166: 1, 171: 4},
-        "store": (125, 126), "store_two": (), "greater": 4, "null_first": True,
+        "store": (125, 126), "store_two": (), "store_cell": (138, 139), "greater": 4, "null_first": True,
         "YIELD_VALUE": 86, "SEND": 123, "RAISE_VARARGS": 130, "always": (110, 134, 140), "with_argument": 90,
     },
     (3, 12): {
@@ -29,7 +29,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "PUSH_EXC_INFO": 35, "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_IF_FALSE": 114,
         "forward": (93, 110, 114, 115, 123, 128, 129), "backward": (134, 140),
         "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
-        "store": (125, 126, 143), "store_two": (), "greater": 68, "null_first": True,
+        "store": (125, 126, 143), "store_two": (), "store_cell": (138, 139), "greater": 68, "null_first": True,
         "YIELD_VALUE": 150, "SEND": 123, "RAISE_VARARGS": 130, "always": (110, 134, 140), "with_argument": 90,
     },
     (3, 13): {
@@ -40,7 +40,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "forward": (72, 79, 97, 98, 99, 100, 104), "backward": (77, 78),
         "caches": {91: 4, 45: 1, 117: 1, 58: 1, 59: 1, 5: 1, 72: 1, 93: 1, 82: 9, 108: 4, 53: 3, 39: 1, 104: 1, 77: 1,
                    40: 3, 100: 1, 97: 1, 98: 1, 99: 1},
-        "store": (110, 65, 86), "store_two": (111, 112), "greater": 132, "null_first": False,
+        "store": (110, 65, 86), "store_two": (111, 112), "store_cell": (109, 64), "greater": 132, "null_first": False,
         "YIELD_VALUE": 118, "SEND": 104, "RAISE_VARARGS": 101, "always": (79, 77, 78), "with_argument": 45,
     },
 }  # fmt: skip
@@ -60,6 +60,7 @@ def _marks(*operations: int) -> bytes:
 
 JUMPS = _marks(*OPS.get("forward", _EMPTY), *OPS.get("backward", _EMPTY))
 STORES = _marks(*OPS.get("store", _EMPTY), *OPS.get("store_two", _EMPTY))
+CELL_STORES = _marks(*OPS.get("store_cell", _EMPTY))
 FORWARD = frozenset(OPS.get("forward", ()))
 BACKWARD = frozenset(OPS.get("backward", ()))
 CACHES: "dict[int, int]" = OPS.get("caches", {})

@@ -92,6 +92,7 @@ def test_the_tables_are_the_interpreters():
     stores = {n for n in opcode.opmap if n.startswith(("STORE_FAST", "DELETE_FAST")) or n == "LOAD_FAST_AND_CLEAR"}
     stores = {opcode.opmap[n] for n in stores if opcode.opmap[n] < 256 and "MAYBE_NULL" not in n and "__" not in n}
     assert {*table["store"], *table["store_two"]} == stores
+    assert set(table["store_cell"]) == {opcode.opmap["STORE_DEREF"], opcode.opmap["DELETE_DEREF"]}
     code = compile("a > b\na - b", "", "exec").co_code
     assert bytes((table["COMPARE_OP"], table["greater"])) in code
     assert bytes((table["BINARY_OP"], 10)) in code
@@ -542,17 +543,46 @@ def test_an_argument_that_is_rebound_or_shared_with_a_closure_is_not_read_too_la
     space = {}
     exec(
         "def rebound(a, b):\n b = 1\n return b\ndef deleted(a, b):\n del b\ndef shared(a, b):\n return lambda: b\n"
+        "def shared_and_rebound(a, b):\n b = 1\n return lambda: b\ndef shared_and_deleted(a, b):\n f = lambda: b\n del b\n"
+        "def rebound_below(a, b):\n def f():\n  def g():\n   nonlocal b\n   b = a\n  return g\n return f()()\n"
+        "def rebound_in_a_class(a, b):\n class C:\n  nonlocal b\n  b = 1\n return C\n"
+        "def another_rebound(a, b):\n c = 1\n def f():\n  nonlocal c\n  c = b\n return f()\n"
         "def looped(a, b):\n for b in a: pass\ndef unpacked(a, b):\n b, c = a\n return c\n"
         "def bound(a, b):\n with a as b: pass\ndef kept(a, b):\n a = b\n return a\n",
         space,
     )
     spy = Spy()
-    for name in ("rebound", "deleted", "shared", "looped", "unpacked", "bound"):
+    names = ["rebound", "deleted", "looped", "unpacked", "bound", "shared_and_rebound", "shared_and_deleted",
+             "rebound_below", "rebound_in_a_class"]  # fmt: skip
+    for name in names:
         code = space[name].__code__
         assert spy.inject(code, Features(threshold=True), wanted=["b"]) is None, name
         assert spy.inject(code, Features(check=(1,))) is None, name
         assert spy.inject(code, Features(threshold=True), wanted=["missing"]) is not None, name
     assert spy.inject(space["kept"].__code__, Features(check=(1,))) is not None
+    for name in ("shared", "another_rebound"):
+        assert spy.inject(space[name].__code__, Features(check=(1,))) is None, "a cell is not what it holds"
+        assert spy.inject(space[name].__code__, Features(threshold=True), wanted=["b"]) is not None
+
+
+def test_an_argument_that_is_shared_with_a_closure_is_read_when_the_call_has_ended():
+    def function(a, *rest, b=2, **more):
+        inner = lambda: (a, rest, b, more)
+        if a == "fails":
+            raise KeyError(a)
+        return inner
+
+    seen = []
+
+    class Reader(Spy):
+        def fail(self, start, error=None):
+            seen.append(dict(sys._getframe(1).f_locals))
+
+    Reader().on(function, Features(threshold=True), wanted=["a", "rest", "b", "more"])
+    assert function(1, 2, b=3, c=4)() == (1, (2,), 3, {"c": 4})
+    with pytest.raises(KeyError):
+        function("fails", b=5)
+    assert [[held[name] for name in ("a", "rest", "b", "more")] for held in seen] == [["fails", (), 5, {}]]
 
 
 def test_what_the_monitor_raises_leaves_the_exception_state_right():
