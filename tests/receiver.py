@@ -205,6 +205,11 @@ class Receiver:
         return self._payloads("event")
 
     @property
+    def kept(self) -> list[dict[str, Any]]:
+        """The events as Sentry keeps them: what a killed process was sending may come again under an id it has."""
+        return list({event["event_id"]: event for event in self.events}.values())
+
+    @property
     def transactions(self) -> list[dict[str, Any]]:
         return self._payloads("transaction")
 

@@ -38,14 +38,14 @@ def test_a_worker_loses_rabbitmq(shop):
             shop.run("send.py", "works", "fails", **extra)
             celery.wait_for("it works")
             rabbitmq.close()
-            celery.until(lambda: len(sentry.events) >= 4, what="what the worker tells")
+            celery.until(lambda: len(sentry.kept) >= 4, what="what the worker tells")
             assert shop.run("send.py", "works", check=False, **extra).returncode == 1
         deliver(shop, sentry)
         assert "agent:" not in celery.said
-        assert sorted(monitors(each for each in sentry.events if "exception" in each)) == [
+        assert sorted(monitors(each for each in sentry.kept if "exception" in each)) == [
             "celery.publish", "celery.task",
         ]  # fmt: skip
-        words = told(each for each in sentry.events if "exception" not in each)
+        words = told(each for each in sentry.kept if "exception" not in each)
     assert [each[:2] for each in words] == [
         ("celery.connection_lost", "warning"), ("celery.no_connection", "error"), ("celery.no_connection", "warning"),
     ]  # fmt: skip

@@ -105,14 +105,14 @@ def test_a_task_that_fails_for_good_is_told_once(shop, redis_server, sentry, poo
         assert celery.stop() == 0
     deliver(shop, sentry)
     assert "agent:" not in celery.said
-    assert sorted(map(told, sentry.events)) == sorted(TOLD + BY_THE_MAIN_PROCESS * (pool == "prefork"))
-    for event in sentry.events:
+    assert sorted(map(told, sentry.kept)) == sorted(TOLD + BY_THE_MAIN_PROCESS * (pool == "prefork"))
+    for event in sentry.kept:
         facts = event["contexts"]["celery"]
         assert (facts["task"], facts["queue"]) == (event["transaction"], extra["QUEUE"])
         assert facts["id"]
         of_main_process = told(event) in BY_THE_MAIN_PROCESS or pool != "prefork"
         assert (event["contexts"]["process"]["pid"] == celery.pid) == of_main_process
-    (failed,) = [event for event in sentry.events if event["transaction"] == "shop.fails"]
+    (failed,) = [event for event in sentry.kept if event["transaction"] == "shop.fails"]
     assert [crumb["message"] for crumb in failed["breadcrumbs"]["values"]] == ["about to fail"]
     assert failed["exception"]["values"][-1]["stacktrace"]["frames"][-1]["function"] == "fails"
     raw = b"".join(data for each in sentry.envelopes for _, data in each.items)
@@ -160,9 +160,9 @@ def test_a_client_of_the_hosts_own_is_given_what_it_cannot_see(shop, redis_serve
         extra = {"QUEUE": "own", "BROKER": redis_server.url(), "OWN_DSN": own.dsn}
         with Running(shop, *WORKER, "-c", "2", **extra) as celery:
             shop.run("send.py", repr([("fails", 1), ("hard",), ("killed",)]), agent=False, **extra)
-            celery.until(lambda: len(own.events) >= 3, what="three events")
+            celery.until(lambda: len(own.kept) >= 3, what="three events")
             assert celery.stop() == 0
-        kinds = sorted(event["exception"]["values"][-1]["type"] for event in own.events)
+        kinds = sorted(event["exception"]["values"][-1]["type"] for event in own.kept)
     assert kinds == ["TimeLimitExceeded", "ValueError", "WorkerLostError"]
 
 
@@ -173,6 +173,6 @@ def test_the_pack_tells_instead(shop, redis_server, sentry):
         shop.run("send.py", repr([("fails", 1), ("hard",), ("killed",)]), agent=False, **extra)
         assert celery.stop() == 0
     deliver(shop, sentry)
-    assert sorted(told(event)[0::3] for event in sentry.events) == [
+    assert sorted(told(event)[0::3] for event in sentry.kept) == [
         ("shop.fails", "celery.task"), ("shop.hard", "celery.time_limit"), ("shop.killed", "celery.worker_lost"),
     ]  # fmt: skip

@@ -105,7 +105,7 @@ def test_whatever_becomes_of_a_task_is_told_once(shop, redis_server, sentry, tmp
         assert celery.stop() == 0
     deliver(shop, sentry)
     assert "agent:" not in celery.said
-    events = sentry.events
+    events = sentry.kept
     assert sorted(map(told, events)) == sorted([
         ("ValueError", "fails", "shop.fails", "error"),
         ("KeyError", "expects", "shop.expects", "info"),  # as Celery logs what a task `throws`
@@ -142,7 +142,7 @@ def test_every_pool_reports_alike(shop, redis_server, sentry, pool):
         assert celery.stop() == 0
     deliver(shop, sentry)
     assert "agent:" not in celery.said
-    assert sorted(map(told, sentry.events)) == sorted([
+    assert sorted(map(told, sentry.kept)) == sorted([
         ("ValueError", "fails", "shop.fails", "error"), ("ValueError", "fails", "shop.fails", "error"),
         ("Busy", "connect", "shop.retries", "error"),
     ])  # fmt: skip
