@@ -284,7 +284,7 @@ def _transport(sentry: SentryData, keep: Callable[[Envelope], None]) -> Any:
 def _before_send(event: Any, hint: dict[str, Any]) -> Any:
     try:
         error = (hint.get("exc_info") or (None, None, None))[1]
-        if error is not None and (causes.reported_by_a_monitor(error) or unmonitored.was_told(error)):
+        if _is_told(error):
             _note_in_session(event)
             return None
         if _is_a_tasks(event):
@@ -299,6 +299,11 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
     except Exception:
         guard.swallow("looking at an event of the Sentry SDK")
         return None
+
+
+def _is_told(error: BaseException | None) -> bool:
+    """Has an event of ours said it, so that another one would say it again?"""
+    return error is not None and (causes.reported_by_a_monitor(error) or unmonitored.was_told(error))
 
 
 def _is_a_tasks(event: Any) -> bool:
@@ -405,7 +410,15 @@ def _without_verdict(event: Event) -> dict[str, Any]:
 
 
 def _once(event: Any, hint: dict[str, Any]) -> Any:
-    return event if event.get("type") == "transaction" or not hint.get("exc_info") else _before_send(event, hint)
+    """Whatever else its integrations report stays: nobody but them tells of it."""
+    try:
+        error = (hint.get("exc_info") or (None, None, None))[1]
+        if event.get("type") != "transaction" and _is_told(error):
+            _note_in_session(event)
+            return None
+    except Exception:
+        guard.swallow("looking at an event of the host's Sentry client")
+    return event
 
 
 def host_traces(in_app: tuple[str, ...] = ()) -> bool:

@@ -154,6 +154,16 @@ def test_a_client_of_the_hosts_own_tells_itself(shop, sentry):
     assert sentry.events == []
 
 
+def test_a_client_that_is_handed_events_loses_none_of_its_own(shop):
+    """Without a DSN of ours, what a monitor reports goes through the host's client, and what it sees itself stays."""
+    shop.write(eager__py=OWN + EAGER + "sentry_sdk.flush()\n")
+    with Receiver() as own:
+        extra = {"BROKER": "memory://", "BACKEND": "cache+memory://", "QUEUE": "eager", "OWN_DSN": own.dsn}
+        shop.run("eager.py", "keeps", repr([("monitored",), ("fails", 1)]), **extra)
+        kinds = sorted(event["exception"]["values"][-1]["type"] for event in own.events)
+    assert kinds == ["Busy", "ValueError"]
+
+
 def test_a_client_of_the_hosts_own_is_given_what_it_cannot_see(shop, redis_server):
     shop.write(shop__py=OWN + SHOP)
     with Receiver() as own:
