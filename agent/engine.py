@@ -246,8 +246,9 @@ class Engine:
         if self.integrates("logging"):
             self._integrations.follow_log()
 
-    def report(self, observation: "Observation") -> None:
-        self.sink().report(observation)
+    def report(self, observation: "Observation") -> "str | None":
+        """The id of the event; None where it was lost, which is counted."""
+        return self.sink().report(observation)
 
     def close(self) -> None:
         """At exit: what waits has a moment to leave, the counters are written."""

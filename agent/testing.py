@@ -158,7 +158,7 @@ class _Keeping:
             from .deliver.sink import Maker
 
             self._maker = Maker(self._engine.sentry, self._engine._packages())
-        made = cast("dict[str, Any]", self._maker.make(observation, facts))
+        made = cast("dict[str, Any]", self._maker.make(observation, facts)[0])
         self._reported.events.append(made)
         return str(made["event_id"])
 

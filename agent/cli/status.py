@@ -278,4 +278,4 @@ def _time(seconds: float | None) -> str:
 
 
 #: Reasons under which an event was captured and then not kept.
-LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit")
+LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")

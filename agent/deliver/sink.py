@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import guard
 from ..model import Envelope
-from ..observe import attempts, causes, context, event, providers, redact, release, work
+from ..observe import attempts, causes, context, event, providers, redact, release, reserve, work
 from ..version import __version__
 from . import wire
 from .spool import directory_of, open_in
@@ -43,8 +43,27 @@ class Maker:
             __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
         )
 
-    def make(self, observation: Observation, facts: dict[str, object] | None = None) -> Event:
-        """`facts` are sections of context that come before what the providers say."""
+    def make(self, observation: Observation, facts: dict[str, object] | None = None) -> tuple[Event, bytes]:
+        """The event and its JSON. `facts` are sections of context that come before what the providers say.
+
+        An event that cannot be made whole, because memory or the stack is exhausted or an object of the host's raises,
+        is made without any value of the host's, at last without its frames. Raises MemoryError or RecursionError where
+        there is no room for that either.
+        """
+        try:
+            return _with_json(self._whole(observation, facts))
+        except (MemoryError, RecursionError) as error:
+            why = type(error).__name__
+            reserve.release()
+        except Exception as error:
+            why = type(error).__name__
+            guard.swallow("making an event")
+        try:
+            return _with_json(self._reduced(observation, why, stack=True))
+        except (MemoryError, RecursionError):
+            return _with_json(self._reduced(observation, why, stack=False))
+
+    def _whole(self, observation: Observation, facts: dict[str, object] | None) -> Event:
         redact.configure(self.sentry.get("scrub"))
         known = context.collect()
         return event.build(
@@ -54,6 +73,15 @@ class Maker:
             own=causes.own_code,
             platform=self.platform,
         )
+
+    def _reduced(self, observation: Observation, why: str, *, stack: bool) -> Event:
+        return event.reduced(
+            observation, sentry=self.sentry, own=causes.own_code, platform=self.platform, why=why, stack=stack
+        )
+
+
+def _with_json(made: Event) -> tuple[Event, bytes]:
+    return made, event.encode(made)
 
 
 class Sink:
@@ -68,12 +96,22 @@ class Sink:
         self._together = not spool["directory"]  # spool and counters lie on one disk
         dsn = sentry["dsn"]
         self.sender = _sender(self.spool, dsn, health) if dsn else None
+        reserve.keep()
 
-    def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str:
-        """The id of the event. `facts`: see `Maker.make`."""
-        made = self._maker.make(observation, facts)
+    def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str | None:
+        """The id of the event; None where none could be made, which is counted. `facts`: see `Maker.make`."""
+        try:
+            return self._report(observation, facts)
+        except (MemoryError, RecursionError):
+            self._health.count("not-made", observation.monitor["name"])
+            return None
+        finally:
+            reserve.keep()
+
+    def _report(self, observation: Observation, facts: dict[str, object] | None) -> str:
+        made, data = self._maker.make(observation, facts)
         event_id = str(made["event_id"])
-        envelope = Envelope(event_id, "error", wire.encode(event_id, "event", event.encode(made)))
+        envelope = Envelope(event_id, "error", wire.encode(event_id, "event", data))
         attempt = attempts.current() if observation.report == "error" else None
         if attempt is not None:
             attempt.held[event_id] = observation.monitor["name"]

@@ -3,8 +3,8 @@
 `write` runs on the host's own threads, also inside a signal handler or a `__del__` that interrupted another `write`: it
 waits for no lock, for it could find it held by itself.
 
-Counted: too-large, too-many, memory-full, lost-at-exit, and what bounds.py counts (lost); kept-in-memory, quarantined
-(kept); slow-disk (held other threads of the process up).
+Counted: too-large, too-many, memory-full, lost-at-exit, not-kept, and what bounds.py counts (lost); kept-in-memory,
+quarantined (kept); slow-disk (held other threads of the process up).
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ class Spool:
         try:
             return self._write(envelope, slow, trying)
         except Exception:
+            self._count("not-kept", envelope.category, 1)
             guard.swallow("writing an event to the spool")
             return False
 

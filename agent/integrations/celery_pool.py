@@ -39,7 +39,7 @@ class Processes:
     def __init__(
         self,
         settings: CeleryData,
-        report: Callable[[Observation], None],
+        report: Callable[[Observation], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._steps = settings["pool_full"]

@@ -35,7 +35,7 @@ class Waits:
         self,
         signals: Any,
         settings: CeleryData,
-        report: Callable[[Observation], None],
+        report: Callable[[Observation], object],
         count: Callable[[str, str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:

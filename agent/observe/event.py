@@ -90,26 +90,9 @@ def build(
     """
     platform = platform or _here()
     budget = Budget(_MOST_VALUES)
-    monitor = observation.monitor
     captured = {name: _represented(value, budget) for name, value in observation.captured.values.items()}
     filling = _filling(observation, captured)
-    payload: dict[str, Any] = {
-        "event_id": event_id or os.urandom(16).hex(),
-        "timestamp": observation.ended,
-        "platform": "python",
-        "level": observation.severity if observation.severity in _LEVELS else "error",
-        "logger": "erp",
-        "sdk": {"name": "erp-sentry-agent", "version": platform.agent_version},
-    }
-    where = {
-        "environment": sentry["environment"],
-        "release": sentry["release"] or platform.release,
-        "server_name": platform.server_name,
-    }
-    payload.update((name, value) for name, value in where.items() if value)
-    place = context.get("transaction")
-    payload["transaction"] = place if type(place) is str and place else observation.operation
-    payload["tags"] = _tags(observation, sentry, context)
+    payload = _head(observation, sentry, context, platform, event_id)
     payload["contexts"] = _contexts(observation, context, captured, platform, budget)
     _add_user(payload, context, sentry, budget)
     _add_request(payload, context)
@@ -127,16 +110,65 @@ def build(
         if trace is not None:
             thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
             payload["threads"] = {"values": [thread]}
-    cause = _cause(observation, function)
-    template = monitor["fingerprint"]
-    filling["cause"] = cause
-    payload["fingerprint"] = (
-        [fill(part, filling)[:_LONGEST_MESSAGE] for part in template]
-        if template
-        else [monitor["name"], observation.report, cause]
-    )
+    payload["fingerprint"] = _fingerprint(observation, filling, function)
     configured = ["user." + _USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
     return scrub(payload, keep=_FROM_THE_PLAN.union(configured))
+
+
+def reduced(
+    observation: Observation,
+    *,
+    sentry: SentryData,
+    own: Callable[[CodeType], bool],
+    platform: Platform,
+    why: str,
+    stack: bool,
+) -> Event:
+    """What is left of an event that cannot be made whole: the plan's own words and the type of the exception.
+
+    With `stack`, the places that the exception passed as well. No text, value or line of source of the host's is
+    looked at. `why` is what the whole one failed with; it stands in the event.
+    """
+    payload = _head(observation, sentry, {}, platform, None)
+    erp = {**_words(observation), "reduced": why}
+    payload["contexts"] = {"erp": {name: value for name, value in erp.items() if value is not None}}
+    filling = _filling(observation, {})
+    function = ""
+    if observation.report == "error" and observation.exception is not None:
+        value, function = exceptions.reduced(observation, own, platform.in_app, stack=stack)
+        payload["exception"] = {"values": [value]}
+    else:
+        payload["logentry"] = _message(observation, filling)
+    payload["fingerprint"] = _fingerprint(observation, filling, function)
+    return scrub(payload, keep=_FROM_THE_PLAN)
+
+
+def _head(
+    observation: Observation,
+    sentry: SentryData,
+    context: Mapping[str, object],
+    platform: Platform,
+    event_id: str | None,
+) -> dict[str, Any]:
+    """What every event begins with, up to its tags."""
+    payload: dict[str, Any] = {
+        "event_id": event_id or os.urandom(16).hex(),
+        "timestamp": observation.ended,
+        "platform": "python",
+        "level": observation.severity if observation.severity in _LEVELS else "error",
+        "logger": "erp",
+        "sdk": {"name": "erp-sentry-agent", "version": platform.agent_version},
+    }
+    where = {
+        "environment": sentry["environment"],
+        "release": sentry["release"] or platform.release,
+        "server_name": platform.server_name,
+    }
+    payload.update((name, value) for name, value in where.items() if value)
+    place = context.get("transaction")
+    payload["transaction"] = place if type(place) is str and place else observation.operation
+    payload["tags"] = _tags(observation, sentry, context)
+    return payload
 
 
 _encoder: Callable[[object, int], Iterable[str]] | None = None
@@ -295,6 +327,16 @@ def _spoken(value: Json) -> str:
     return clip(str(scrub_json(value)), _LONGEST_FILLING)
 
 
+def _fingerprint(observation: Observation, filling: dict[str, str], function: str) -> list[str]:
+    """`function` is the innermost one of the ERP that an exception passed."""
+    cause = _cause(observation, function)
+    template = observation.monitor["fingerprint"]
+    if not template:
+        return [observation.monitor["name"], observation.report, cause]
+    filling["cause"] = cause
+    return [fill(part, filling)[:_LONGEST_MESSAGE] for part in template]
+
+
 def _cause(observation: Observation, function: str) -> str:
     if observation.report == "error" and observation.exception is not None:
         name = type_name(type(observation.exception))
@@ -347,15 +389,10 @@ def _tag(tags: dict[str, str], name: str, value: Json) -> None:
     tags[fitting[:_LONGEST_TAG_NAME]] = told if len(told) <= _LONGEST_TAG else told[: _LONGEST_TAG - 1] + "…"
 
 
-def _contexts(
-    observation: Observation,
-    context: Mapping[str, object],
-    captured: dict[str, Json],
-    platform: Platform,
-    budget: Budget,
-) -> dict[str, Any]:
+def _words(observation: Observation) -> dict[str, Any]:
+    """What the plan and the clock say of the call."""
     monitor = observation.monitor
-    erp: dict[str, Any] = {
+    return {
         "monitor": monitor["name"],
         "defined": monitor["where"],
         "operation": observation.operation,
@@ -365,10 +402,23 @@ def _contexts(
         "owner": monitor["owner"],
         "duration_ms": _milliseconds(observation.duration),
         "threshold_ms": _milliseconds(observation.threshold),
+        "suppressed": observation.suppressed or None,
+    }
+
+
+def _contexts(
+    observation: Observation,
+    context: Mapping[str, object],
+    captured: dict[str, Json],
+    platform: Platform,
+    budget: Budget,
+) -> dict[str, Any]:
+    monitor = observation.monitor
+    erp: dict[str, Any] = {
+        **_words(observation),
         "operations": list(observation.operations)[:50],
         "captured": captured,
         "capture_failed": list(observation.captured.failed)[:50],
-        "suppressed": observation.suppressed or None,
         "inside": [
             {"operation": operation, "times": times, "duration_ms": _milliseconds(seconds), "share": round(share, 3)}
             for operation, times, seconds, share in observation.inside

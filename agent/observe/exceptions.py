@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from .represent import exception_text, type_name
-from .stack import MOST_FRAMES, stacktrace
+from .stack import MOST_FRAMES, places, stacktrace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +53,8 @@ def values_of(
             else:
                 passed = observation.traceback
                 trace = stacktrace(passed, observation.frame, own=own, in_app=in_app, limit=limit)
-        kind = type(error)
-        module, _, name = type_name(kind).rpartition(".")
-        value: dict[str, Any] = {"type": _short_name(kind) or name, "value": exception_text(error) if says else ""}
-        if module:
-            value["module"] = type_name(kind)[: -len(value["type"]) - 1] or module
+        value = _kind(type(error))
+        value["value"] = exception_text(error) if says else ""
         value["mechanism"] = mechanism
         if trace is not None:
             frames -= len(trace["frames"])
@@ -71,6 +68,30 @@ def values_of(
     function = _innermost(values[0].get("stacktrace"))
     values.reverse()
     return values, function
+
+
+def reduced(
+    observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...], *, stack: bool
+) -> tuple[dict[str, Any], str]:
+    """As `values_of`, of the main exception alone, and with nothing that has to be asked of it or read from a file."""
+    value = _kind(type(cast("BaseException", observation.exception)))
+    value["mechanism"] = {"type": "erp-agent", "handled": observation.handled}
+    if not stack:
+        return value, ""
+    frames = places(observation.traceback, observation.frame, own=own, in_app=in_app)
+    if not frames:
+        return value, ""
+    value["stacktrace"] = {"frames": frames}
+    return value, _innermost(value["stacktrace"])
+
+
+def _kind(kind: type) -> dict[str, Any]:
+    """Sentry's `type` and `module`."""
+    module, _, name = type_name(kind).rpartition(".")
+    value: dict[str, Any] = {"type": _short_name(kind) or name}
+    if module:
+        value["module"] = type_name(kind)[: -len(value["type"]) - 1] or module
+    return value
 
 
 def _short_name(kind: type) -> str:

@@ -15,7 +15,7 @@ from .. import guard
 from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..model import SEVERITIES, Captured, Observation
-from . import arguments, causes, inside, tally
+from . import arguments, causes, inside, reserve, tally
 from .limits import Escalation
 from .represent import status_of, type_name
 from .terms import OWN_NAMES
@@ -222,6 +222,9 @@ class Probe:
         Hosts raise a thousand times what nobody has to know: that is found out first, with one look at the type, and
         without running anything of theirs.
         """
+        exhausted = issubclass(type(error), MemoryError)
+        if exhausted:
+            reserve.release()  # to decide takes room as well
         try:
             terms = self.terms
             verdict = self._verdicts.get(type(error))
@@ -255,6 +258,9 @@ class Probe:
                 _busy.now = False
         except Exception:
             guard.swallow("reporting an error in " + self.path)
+        finally:
+            if exhausted:
+                reserve.keep()
 
     def _consider(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
         """A failure of which the type alone does not say what becomes of it."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_FRAMES = 100
 
+_MANY, _FEW = 20, 5  # frames of an event that is reduced: of the traceback, of the callers
 _CONTEXT = 5
 _LONGEST_LINE = 200
 _DEEPEST = 5_000
@@ -47,47 +48,81 @@ def stacktrace(
     Both ends are kept where there are more than `limit` frames, and `frames_omitted` says which ones are missing.
     `in_app` names packages that count as the ERP's wherever they are installed. None where there is no frame.
     """
-    places = _callers(frame, own) + _passed(traceback, own)
-    if not places:
+    found = _callers(frame, own) + _passed(traceback, own)
+    if not found:
         return None
-    if len(places) <= limit:
-        return {"frames": [frame_of(place, line, in_app) for place, line in places]}
+    if len(found) <= limit:
+        return {"frames": [frame_of(place, line, in_app) for place, line in found]}
     head = limit // 2
-    tail = len(places) - (limit - head)
-    kept = places[:head] + places[tail:]
+    tail = len(found) - (limit - head)
+    kept = found[:head] + found[tail:]
     return {"frames": [frame_of(place, line, in_app) for place, line in kept], "frames_omitted": [head, tail]}
 
 
-def _callers(frame: FrameType | None, own: Callable[[CodeType], bool]) -> list[tuple[FrameType, int]]:
-    places: list[tuple[FrameType, int]] = []
+def places(
+    traceback: TracebackType | None,
+    frame: FrameType | None,
+    *,
+    own: Callable[[CodeType], bool],
+    in_app: tuple[str, ...],
+) -> list[dict[str, Any]]:
+    """The nearest frames of what `stacktrace` shows, without source: no file is read and nothing is remembered."""
+    nearest = [*_callers(frame, own, _FEW), *_passed(traceback, own)[-_MANY:]]
+    found = []
+    for place, line in nearest:
+        code = place.f_code
+        module = _module(place)
+        built: dict[str, Any] = {
+            "function": getattr(code, "co_qualname", code.co_name),
+            "lineno": line,
+            "filename": code.co_filename,
+            "in_app": looks_like_the_erp(code.co_filename) or _is_in_app(module, in_app),
+        }
+        if module is not None:
+            built["module"] = module
+        found.append(built)
+    return found
+
+
+def _module(frame: FrameType) -> str | None:
+    module = dict.get(frame.f_globals, "__name__") if issubclass(type(frame.f_globals), dict) else None
+    return module if type(module) is str else None
+
+
+def _is_in_app(module: str | None, in_app: tuple[str, ...]) -> bool:
+    return module is not None and any(module == each or module.startswith(each + ".") for each in in_app)
+
+
+def _callers(
+    frame: FrameType | None, own: Callable[[CodeType], bool], deepest: int = _DEEPEST
+) -> list[tuple[FrameType, int]]:
+    found: list[tuple[FrameType, int]] = []
     steps = 0
-    while frame is not None and steps < _DEEPEST:
+    while frame is not None and steps < deepest:
         if not own(frame.f_code):
-            places.append((frame, frame.f_lineno or 0))
+            found.append((frame, frame.f_lineno or 0))
         frame = frame.f_back
         steps += 1
-    places.reverse()
-    return places
+    found.reverse()
+    return found
 
 
 def _passed(traceback: TracebackType | None, own: Callable[[CodeType], bool]) -> list[tuple[FrameType, int]]:
-    places: list[tuple[FrameType, int]] = []
+    found: list[tuple[FrameType, int]] = []
     steps = 0
     while traceback is not None and steps < _DEEPEST:
         frame = traceback.tb_frame
         if not own(frame.f_code):
-            places.append((frame, traceback.tb_lineno or 0))
+            found.append((frame, traceback.tb_lineno or 0))
         traceback = traceback.tb_next
         steps += 1
-    return places
+    return found
 
 
 def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean:
     """Sentry's `frame` for one place in the code: shared between events, so never change it."""
     code = frame.f_code
-    module = dict.get(frame.f_globals, "__name__") if issubclass(type(frame.f_globals), dict) else None
-    if type(module) is not str:
-        module = None
+    module = _module(frame)
     name = cast("str", getattr(code, "co_qualname", code.co_name))
     key = (code.co_filename, line, name, module, in_app)
     known = _known.get(key)
@@ -122,7 +157,7 @@ def _build(
     frame = Clean(function=text(name), lineno=line, abs_path=absolute, filename=relative, in_app=ours)
     if module is not None:
         frame["module"] = text(module)
-        frame["in_app"] = ours or any(module == each or module.startswith(each + ".") for each in in_app)
+        frame["in_app"] = ours or _is_in_app(module, in_app)
     source = _source(path)
     if 0 < line <= len(source):
         first = max(0, line - 1 - _CONTEXT)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..model import ExpressionData, MonitorData, Observation, RuleData
     from .tally import Tallies
 
-    Report = Callable[[Observation], None]
+    Report = Callable[[Observation], object]
     Count = Callable[[str, str], None]
 
 #: Names in an expression that are not parameters.

@@ -1,0 +1,139 @@
+"""What becomes of a report that cannot be made whole: it is made smaller, at last from the plan's own words alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kit import Counts
+from observe.making import a_monitor, an_observation, sentry
+
+from agent.deliver import wire
+from agent.deliver.sink import Sink
+from agent.health import Health
+from agent.observe import context, event, reserve
+
+SPOOL = {
+    "directory": None, "max_size": 1 << 20, "max_age": 86400.0, "max_files": 100, "max_rate": 0.0, "durable": False,
+    "keep_interpreter": True, "host_client": False,
+}  # fmt: skip
+
+
+class Quiet(Health):
+    def flush(self, final=False, calls=None):
+        pass
+
+
+@pytest.fixture
+def sink(tmp_path):
+    return Sink(sentry(), SPOOL, str(tmp_path), Quiet("", ""))
+
+
+def fail(secret):
+    raise ValueError("no stock of " + secret)
+
+
+def observation(**changed):
+    try:
+        fail("planted")
+    except ValueError as error:
+        return an_observation(exception=error, captured={"article": "planted"}, **changed)
+
+
+def kept(sink):
+    found = []
+    for entry in sink.spool.entries():
+        found += [json.loads(item.payload) for item in wire.decode(sink.spool.read(entry).data).items]
+    return found
+
+
+def refuse(error):
+    def raising(*_, **__):
+        raise error
+
+    return raising
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep")])
+def test_without_room_for_the_whole_event_a_smaller_one_is_kept(sink, monkeypatch, error):
+    monkeypatch.setattr(event, "build", refuse(error))
+    event_id = sink.report(observation())
+    (made,) = kept(sink)
+    assert made["event_id"] == event_id
+    assert made["contexts"]["erp"]["reduced"] == type(error).__name__
+    assert (made["tags"]["erp.operation"], made["tags"]["erp.module"], made["level"]) == (
+        "create_order",
+        "sales",
+        "error",
+    )
+    (value,) = made["exception"]["values"]
+    assert (value["type"], value["stacktrace"]["frames"][-1]["function"]) == ("ValueError", "fail")
+    assert "planted" not in json.dumps(made), "no value of the host's is looked at"
+
+
+def test_the_smaller_event_is_grouped_with_the_whole_one(sink, monkeypatch):
+    seen = observation()
+    sink.report(seen)
+    monkeypatch.setattr(event, "build", refuse(MemoryError()))
+    sink.report(seen)
+    whole, smaller = kept(sink)
+    assert whole["fingerprint"] == smaller["fingerprint"]
+
+
+def test_a_template_for_the_fingerprint_counts_for_the_smaller_event_too(sink, monkeypatch):
+    monkeypatch.setattr(event, "build", refuse(MemoryError()))
+    sink.report(observation(monitor=a_monitor(fingerprint=["{operation}", "{cause}"])))
+    assert kept(sink)[0]["fingerprint"][0] == "create_order"
+
+
+def test_what_bites_while_the_event_is_made_costs_its_own_part_only(sink, monkeypatch):
+    """An object of the host's that raises where nobody expects it. In the tests that is loud; in a host it is not."""
+    monkeypatch.setattr("agent.guard.LOUD", False)
+    monkeypatch.setattr(event, "build", refuse(KeyError("odd")))
+    sink.report(observation())
+    assert kept(sink)[0]["contexts"]["erp"]["reduced"] == "KeyError"
+
+
+@pytest.mark.parametrize("report", ["slow", "rule", "audit"])
+def test_reports_without_an_exception_are_made_smaller_too(sink, monkeypatch, report):
+    monkeypatch.setattr(context, "collect", refuse(MemoryError()))
+    sink.report(an_observation(report=report, message="{article} is short", captured={"article": "planted"}))
+    (made,) = kept(sink)
+    assert made["logentry"]["formatted"]
+    assert made["tags"]["erp.report"] == report and "planted" not in json.dumps(made)
+
+
+def test_without_room_for_the_stack_the_type_is_kept(sink, monkeypatch):
+    monkeypatch.setattr(event, "build", refuse(MemoryError()))
+    monkeypatch.setattr("agent.observe.exceptions.places", refuse(MemoryError()))
+    sink.report(observation())
+    (value,) = kept(sink)[0]["exception"]["values"]
+    assert value["type"] == "ValueError" and "stacktrace" not in value
+
+
+def test_what_cannot_be_made_at_all_is_counted(sink, monkeypatch):
+    for name in ("build", "reduced"):
+        monkeypatch.setattr(event, name, refuse(MemoryError()))
+    assert sink.report(observation()) is None
+    assert kept(sink) == []
+    assert sink._health.counts == {("not-made", "create_order"): 1}
+
+
+def test_what_cannot_be_written_for_want_of_memory_is_counted(sink, monkeypatch):
+    monkeypatch.setattr("agent.guard.LOUD", False)
+    counts = Counts()
+    sink.spool._count = counts
+    monkeypatch.setattr(sink.spool._folders, "put", refuse(MemoryError()))
+    sink.report(observation())
+    assert counts.all == {("not-kept", "error"): 1}
+
+
+def test_memory_is_set_aside_and_given_back_for_the_report(sink, monkeypatch):
+    held = []
+    monkeypatch.setattr(event, "build", refuse(MemoryError()))
+    make = event.reduced
+    monkeypatch.setattr(event, "reduced", lambda *a, **k: held.append(reserve._held) or make(*a, **k))
+    assert reserve._held is not None
+    sink.report(observation())
+    assert held == [None]
+    assert reserve._held is not None
