@@ -5,6 +5,23 @@ import os
 import sys
 
 
+def _read(steps):
+    # The content of the last of these, each a file or folder in the one before it, unless somebody else may write one.
+    opened = []
+    try:
+        for name, flags, owners, rights in steps:
+            flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            opened.append(os.open(name, flags, dir_fd=opened[-1] if opened else None))
+            found = os.fstat(opened[-1])
+            if found.st_uid not in owners or found.st_mode & rights:
+                return b""
+        # At once, or not at all: then the import system does it.
+        return os.read(opened[-1], found.st_size) if found.st_size < 1 << 20 else b""
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
 def _load(package, name):
     # What the import system would do, at a third of its price: every Python of the machine pays it.
     import marshal
@@ -15,19 +32,20 @@ def _load(package, name):
     wanted = MAGIC_NUMBER + b"\0\0\0\0"
     for number in (int(status.st_mtime), status.st_size):
         wanted += (number & 0xFFFFFFFF).to_bytes(4, "little")
-    # Where no bytecode can be written beside the source, `inforce` keeps it in the user's own state folder.
+    file = "start.%s.pyc" % sys.implementation.cache_tag
+    me = os.geteuid()
+    # Where no bytecode can be written beside the source, `inforce` keeps it in the user's own state folder: nobody else
+    # may write there, or put another folder in its place.
     state = os.environ.get("AGENT_STATE_DIR") or os.environ.get("HOME", "") + "/.local/state/erp-sentry-agent"
-    for folder in (package + "/__pycache__", state + "/bytecode"):
+    link = os.O_NOFOLLOW
+    for steps in (
+        [(package + "/__pycache__/" + file, 0, (status.st_uid, me), 0)],
+        [(os.path.expanduser(state), link, (0, me), 0o22), ("bytecode", link, (me,), 0o77), (file, link, (me,), 0o77)],
+    ):
         try:
-            descriptor = os.open("%s/start.%s.pyc" % (folder, sys.implementation.cache_tag), os.O_RDONLY)
+            data = _read(steps)
         except OSError:
             continue
-        try:
-            found = os.fstat(descriptor)
-            # At once, or not at all: then the import system does it.
-            data = os.read(descriptor, found.st_size) if found.st_uid in (status.st_uid, os.geteuid()) else b""
-        finally:
-            os.close(descriptor)
         if data[:16] == wanted:
             module = type(sys)(name)
             module.__package__, module.__file__ = "_erp_agent", source

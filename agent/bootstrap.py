@@ -241,7 +241,14 @@ def _make(path: str, state: str) -> "Agent | None":
         index = inforce.renew(path, state, index)
     if index is None or _is_skipped(index.header):
         return None
+    index.remake = lambda: _remade(path, state)
     return Agent(index, state)
+
+
+def _remade(path: str, state: str) -> "cache.Index | None":
+    from . import inforce
+
+    return inforce.renew(path, state, None)
 
 
 def _is_skipped(header: "start.Header | None") -> bool:

@@ -4,7 +4,6 @@ On `sys.meta_path` a Lookout, which waits for a module that a monitor names. In 
 the one that is on PYTHONPATH: in it a host finds what is ours, and none of what lies beside it.
 """
 
-import marshal
 import os
 import sys
 
@@ -40,12 +39,7 @@ class Lookout:
         try:
             if sys.meta_path[0] is not self:
                 self._to_the_front()
-            packages = self.packages()
-            root = name.partition(".")[0]
-            if root in packages:
-                if name not in start.HOOKS and not self._names(name) and not _runs_files(name):
-                    return None
-            elif (root not in start.FRAMEWORKS or name not in start.HOOKS) and not _runs_files(name):
+            if not self._concerns(name):
                 return None
             finder = self.give_way()
         except Exception:
@@ -53,12 +47,17 @@ class Lookout:
             return None
         return finder.find_spec(name, path, target) if finder is not None else None
 
-    def packages(self) -> "dict[str, start.Place]":
-        """The top-level packages in which monitors name modules, and where the plan says which."""
+    def _concerns(self, name: str) -> bool:
         packages = self._packages
         if packages is None and self.head is not None:
-            packages = self._packages = marshal.loads(self.head[2])[0]  # noqa: S302  (the user's own file)
-        return packages or {}
+            try:
+                packages = self._packages = start.index_in(self.head[2])[0]
+            except ValueError:
+                return True  # damaged: the agent makes a new one
+        root = name.partition(".")[0]
+        if packages and root in packages:
+            return name in start.HOOKS or self._names(name) or _runs_files(name)
+        return (root in start.FRAMEWORKS and name in start.HOOKS) or _runs_files(name)
 
     def _names(self, name: str) -> bool:
         from . import plan
@@ -67,8 +66,8 @@ class Lookout:
             self._plan = plan.PlanFile(*self.head)
         try:
             return name in self._plan
-        except plan.Replaced:
-            return True  # begin again with that one
+        except plan.Unreadable:
+            return True  # begin again, with another one
 
     def _to_the_front(self) -> None:
         """Another finder has put itself in front: what it finds we would never see."""

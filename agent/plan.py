@@ -20,16 +20,20 @@ def open_plan(file: str, path: str) -> "PlanFile | None":
 
 
 class PlanFile:
-    """A plan file whose header has been read. What follows the header is read when it is asked for."""
+    """A plan of which the header has been read. What follows the header is read, and checked, when it is asked for."""
 
-    __slots__ = ("_at", "_identity", "_parts", "_raw", "_top", "file", "header")
+    __slots__ = ("_at", "_identity", "_parts", "_raw", "_rest", "_top", "file", "header")
 
-    def __init__(self, file: str, header: "start.Header", raw: bytes, at: int, identity: "tuple[int, ...]") -> None:
+    def __init__(
+        self, file: str, header: "start.Header", raw: bytes, at: int, identity: "tuple[int, ...]", rest: bytes = b""
+    ) -> None:
+        """`rest` is what follows the index, where that is in memory."""
         self.file = file
         self.header = header
         self._raw = raw
         self._at = at
         self._identity = identity
+        self._rest = rest
         self._top: "Any" = None
         self._parts: "dict[str, dict[str, Any]]" = {}
 
@@ -37,8 +41,10 @@ class PlanFile:
     def top(self) -> "tuple[dict[str, start.Place], frozenset[str], start.Place, start.Place]":
         """({top-level package: its part}, packages with patterns, the settings, the sizes of the monitors)"""
         if self._top is None:
-            self._top = marshal.loads(self._raw)  # noqa: S302  (the user's own file: the owner was checked)
-            self._raw = b""
+            try:
+                self._top = start.index_in(self._raw)
+            except ValueError:
+                raise Damaged from None
         top: "tuple[dict[str, start.Place], frozenset[str], start.Place, start.Place]" = self._top
         return top
 
@@ -58,22 +64,38 @@ class PlanFile:
         return name in part or "*" in part
 
     def load(self, place: "start.Place") -> "Any":
-        return marshal.loads(self.bytes_at(place))  # noqa: S302
+        """Raises Unreadable."""
+        at, size = place
+        piece = self._read(at, size + start.CHECKSUM)
+        data = piece[:size]
+        if start.checksum(self._raw[-start.CHECKSUM :], at, data) != piece[size:]:
+            raise Damaged
+        return marshal.loads(data)  # noqa: S302
 
-    def bytes_at(self, place: "start.Place") -> bytes:
-        """Raises Replaced where another process has written a newer plan since."""
-        opened = start.open_own(self.file)
-        if opened is None:
-            raise Replaced
-        descriptor, identity = opened
+    def hold(self, largest: int) -> None:
+        """Keep a plan of at most so many bytes in memory, whole: it then stays as it is. Raises Unreadable."""
+        if not self._rest and self._identity[1] <= largest:
+            self._rest = self._read(0, self._identity[1] - self._at)
+
+    def _read(self, at: int, size: int) -> bytes:
+        if self._rest:
+            return self._rest[at : at + size]
         try:
-            if identity != self._identity:
-                raise Replaced
-            os.lseek(descriptor, self._at + place[0], os.SEEK_SET)
-            return start.read(descriptor, place[1])
+            descriptor, status = start.open_own(self.file)
+        except OSError:
+            raise Unreadable from None
+        try:
+            if (status.st_ino, status.st_size, status.st_mtime_ns) != self._identity:
+                raise Unreadable
+            os.lseek(descriptor, self._at + at, os.SEEK_SET)
+            return start.read(descriptor, size)
         finally:
             os.close(descriptor)
 
 
-class Replaced(Exception):
-    """The plan file is not the one that was opened before."""
+class Unreadable(Exception):
+    """The plan file is gone, or another one than was opened before."""
+
+
+class Damaged(Unreadable):
+    """A piece of it is not as it was written."""

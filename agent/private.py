@@ -1,28 +1,53 @@
-"""Folders that belong to this user alone: the one place that makes and checks them."""
+"""Folders and files that belong to this user alone: how they are made. `start.open_own` is how they are read."""
 
 import os
+
+from . import start
+
+#: A new file: never one that is there already, which may be a pipe, or a link to somebody's file.
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def make(folder: str) -> None:
     """Make `folder`, and what is missing above it, with mode 0700. Raises OSError where it is not, or not our own."""
     _make(folder)
-    if check_own(folder).st_mode & 0o077:
+    if check_own(folder, others=0).st_mode & 0o077:
         os.chmod(folder, 0o700)
 
 
-def check_own(folder: str) -> os.stat_result:
-    """Raises OSError for what is missing, no folder, a link to one, or somebody else's."""
-    import errno
-    import stat
-
+def check_own(folder: str, others: int = 0o022) -> os.stat_result:
+    """Raises OSError for what is missing, no folder, a link to one, somebody else's, or gives `others` these rights."""
     facts = os.lstat(folder)
-    if stat.S_ISLNK(facts.st_mode):
+    if facts.st_mode & 0o170000 == 0o120000:
+        import errno
+
         raise OSError(errno.ELOOP, "is a symbolic link, which is not followed", folder)
-    if not stat.S_ISDIR(facts.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", folder)
-    if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, f"belongs to uid {facts.st_uid}, not to uid {os.geteuid()}", folder)
+    start.check_own(facts, start.FOLDER, folder, others)
     return facts
+
+
+def replace(file: str, data: bytes) -> None:
+    """Write it beside and rename it: whoever reads sees the old content or the new. Raises OSError."""
+    beside = "%s.%d" % (file, os.getpid())
+    try:
+        os.unlink(beside)
+    except OSError:
+        pass
+    descriptor = os.open(beside, NEW_FILE, 0o600)
+    try:
+        try:
+            rest = data
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)  # a full network disk may say so only here
+        os.replace(beside, file)
+    except OSError:
+        try:
+            os.unlink(beside)
+        except OSError:
+            pass
+        raise
 
 
 def _make(folder: str) -> None:

@@ -9,6 +9,7 @@ interpreter has not imported already.
 import marshal
 import os
 import sys
+from _imp import source_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,15 +17,25 @@ if TYPE_CHECKING:
     from typing import Any
 
     #: (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…], early, processes,
-    #: is `__main__` named)
+    #: is `__main__` named, what tells it from other plans)
     Header = tuple[Any, ...]
     #: Where something lies in a plan file: its offset after the index, its size.
     Place = tuple[int, int]
     #: (file, header, index as it was read, where what follows it begins, what tells the file from a later one)
     Head = tuple[str, Header, bytes, int, tuple[int, ...]]
 
-#: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of it all.
-FORMAT = b"erp-agent-plan-13"
+#: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of the rest.
+FORMAT = b"erp-agent-plan-14"
+
+#: A plan of more bytes is not read: a file of this name that large is no plan.
+LARGEST_PLAN = 256 << 20
+
+#: Bytes of the checksum behind each piece of a plan.
+CHECKSUM = 8
+
+#: To open what the agent has written: without following a link, and without waiting for who writes into a pipe.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+FOLDER, FILE = 0o040000, 0o100000  # as in st_mode
 
 _OFF = ("", "0", "false", "no", "off")
 
@@ -149,20 +160,43 @@ def listing(folder: str, suffix: str) -> "list[str]":
         return []
 
 
-def open_own(file: str) -> "tuple[int, tuple[int, ...]] | None":
-    """A descriptor of a file that belongs to this user, that nobody else may write, and that is no link; or None.
+def open_own(file: str) -> "tuple[int, os.stat_result]":
+    """A descriptor of a regular file of this user's, in a folder of this user's, and what it says of itself.
 
-    With it, what tells the file from a later one: its inode, size and time.
+    The one way in which anything is opened that the agent has written. Nobody else may write either, neither is a link,
+    and both are checked after they were opened: what they are cannot be exchanged in between. Raises OSError.
     """
+    folder, name = os.path.split(file)
+    if hasattr(os, "O_DIRECTORY"):
+        above = os.open(folder, _READ | os.O_DIRECTORY)
+        try:
+            check_own(os.fstat(above), FOLDER, folder)
+            descriptor = os.open(name, _READ, dir_fd=above)
+        finally:
+            os.close(above)
+    else:
+        descriptor = os.open(file, _READ)
     try:
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+        status = os.fstat(descriptor)
+        check_own(status, FILE, file)
     except OSError:
-        return None
-    status = os.fstat(descriptor)
-    if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
         os.close(descriptor)
-        return None
-    return descriptor, (status.st_ino, status.st_size, status.st_mtime_ns)
+        raise
+    return descriptor, status
+
+
+def check_own(status: os.stat_result, kind: int, path: str, others: int = 0o022) -> None:
+    """Raises OSError for what is no FOLDER (or FILE), is somebody else's, or gives `others` any of these rights."""
+    why = ""
+    if status.st_mode & 0o170000 != kind:
+        why = "is not a folder" if kind == FOLDER else "is not a regular file"
+    elif hasattr(os, "geteuid"):
+        if status.st_uid != os.geteuid():
+            why = "belongs to uid %d, not to uid %d" % (status.st_uid, os.geteuid())
+        elif status.st_mode & others:
+            why = "may be written by other users"
+    if why:
+        raise PermissionError(1, why, path)
 
 
 def read(descriptor: int, size: int) -> bytes:
@@ -175,33 +209,64 @@ def read(descriptor: int, size: int) -> bytes:
     return data
 
 
+def checksum(before: bytes, at: int, data: bytes) -> bytes:
+    """Of a piece of a plan that lies `at` so many bytes, after what has the checksum `before`.
+
+    So no piece is taken for another one, of the same plan or of an earlier one.
+    """
+    return source_hash(int.from_bytes(before[:7], "little") + at, data)
+
+
 def open_head(file: str, path: str) -> "Head | None":
     """The head of the plan in `file` for the configuration `path`, fresh or not.
 
-    None for one that is torn or of another making. `plan.PlanFile` reads what follows.
+    None for one that is damaged or of another making. `plan.PlanFile` reads what follows.
     """
-    opened = open_own(file)
-    if opened is None:
-        return None
-    descriptor, identity = opened
     try:
+        descriptor, status = open_own(file)
+    except OSError:
+        return None
+    try:
+        if status.st_size > LARGEST_PLAN:
+            return None
         data = os.read(descriptor, 16384)
-        line, _, rest = data.partition(b"\n")
-        words = line.split(b" ")
-        if len(words) != 5 or words[0] != FORMAT or words[1] != b"%d.%d" % sys.version_info[:2]:
-            return None
-        first, second = int(words[2]), int(words[3])
-        if len(rest) < first + second:  # many included files, or many packages
-            rest += read(descriptor, first + second - len(rest))
-        header = marshal.loads(rest[:first])  # noqa: S302
-        at = len(line) + 1 + first + second
-        if header[0] != path or identity[1] != at + int(words[4]):
-            return None
-        return (file, header, rest[first : first + second], at, identity)
-    except (ValueError, EOFError, TypeError, IndexError, OSError):
+        found = split(data, status.st_size, lambda more: read(descriptor, more))
+    except (ValueError, OSError):
         return None
     finally:
         os.close(descriptor)
+    if found is None or found[0][0] != path:
+        return None
+    return (file, *found, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+def split(data: bytes, size: int, read_on: "Any") -> "tuple[Header, bytes, int] | None":
+    """(header, index between two checksums, where the rest begins) of a plan of `size` bytes that begins with `data`.
+
+    `read_on` returns so many more bytes. None, or a ValueError, for what is no plan.
+    """
+    line = data[: data.find(b"\n") + 1]
+    words = line.split()
+    if len(words) != 5 or words[0] != FORMAT or words[1] != b"%d.%d" % sys.version_info[:2]:
+        return None
+    first, second, third = int(words[2]), int(words[3]), int(words[4])
+    header = len(line) + first
+    at = header + CHECKSUM + second + CHECKSUM
+    if min(first, second, third) < 0 or at + third != size:
+        return None
+    if len(data) < at:  # many included files, or many packages
+        data += read_on(at - len(data))
+    if checksum(b"", 0, data[:header]) != data[header : header + CHECKSUM]:
+        return None
+    return marshal.loads(data[len(line) : header]), data[header:at], at  # noqa: S302
+
+
+def index_in(raw: bytes) -> "Any":
+    """The index of a plan, as `split` leaves it. Raises ValueError for one that is damaged."""
+    index = raw[CHECKSUM:-CHECKSUM]
+    if checksum(raw[:CHECKSUM], 0, index) != raw[-CHECKSUM:]:
+        raise ValueError("the index of the plan is damaged")
+    return marshal.loads(index)  # noqa: S302  (the user's own file: the owner was checked)
 
 
 def program_names(file: str) -> "list[str]":
@@ -335,13 +400,16 @@ def _names_the_program(head: "Head") -> bool:
         return bool(head[1][6])
     if not names:
         return False
-    packages = marshal.loads(head[2])[0]  # noqa: S302  (the user's own file: the owner was checked)
-    if not any(name.partition(".")[0] in packages for name in names):
-        return False
-    from . import plan
+    try:
+        packages = index_in(head[2])[0]
+        if not any(name.partition(".")[0] in packages for name in names):
+            return False
+        from . import plan
 
-    found = plan.PlanFile(*head)
-    return any(name in found for name in names)
+        found = plan.PlanFile(*head)
+        return any(name in found for name in names)
+    except (ValueError, OSError):
+        return True  # damaged, or gone: that is seen to at once
 
 
 def step_aside(finder: "Any", where: str) -> None:

@@ -119,7 +119,7 @@ def test_the_hot_path_imports_next_to_nothing():
 
 
 def test_start_up_files_import_next_to_nothing():
-    assert {name for name, _, level, _ in imports(PACKAGE / "start.py") if level} <= {"os", "sys", "marshal"}
+    assert {name for name, _, level, _ in imports(PACKAGE / "start.py") if level} <= {"os", "sys", "marshal", "_imp"}
     for name in (
         "bootstrap.py",
         "guard.py",

@@ -1,29 +1,32 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `store` writes it.
 
-    erp-agent-plan-13 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-14 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
-               does it name modules that are there at start-up, which programs it is for, does it name `__main__`)
+               does it name modules that are there at start-up, which programs it is for, does it name `__main__`,
+               what tells it from other plans)
     index     ({top-level package: its part's place}, packages with patterns, the settings' place, the table's place)
     monitors  one after the other, in the order of the file
     parts     {module: places of its monitors}, for each top-level package
     settings  (sentry, spool, lines about Problems, the ERP's own packages); then the table: every monitor's size
 
-Each piece is marshalled by itself, and read when it is needed: the header by every process, the index by those that
-import something, a part with the first import from its package, and a monitor with the module that it names.
+Each piece is marshalled by itself, followed by a checksum, and read when it is needed: the header by every process, the
+index by those that import something, a part with the first import from its package, and a monitor with the module that
+it names. A plan in which a checksum is wrong is made again.
 A configuration that gives no plan is kept in the same form, with (Problems, since when, good until) for settings.
 """
 
-import marshal
-import os
-import sys
-
 from .. import start
-from ..plan import PlanFile, Replaced, open_plan
+from ..plan import PlanFile, Unreadable, open_plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from ..model import MonitorData, SentryData, SpoolData
     from ..start import Place
+
+    T = TypeVar("T")
 
 #: Plans of at most so many bytes are kept in memory whole once a module of theirs is imported.
 _SMALL = 256 * 1024
@@ -37,6 +40,7 @@ class Index:
         self.stale = ""
         self.stale_since = 0.0
         self.notes: "list[str]" = []  # about this process: what is wrong, but not with the configuration
+        self.remake: "Callable[[], Index | None] | None" = None  # where the file is damaged or gone
         self._plan = plan
         self._known: "dict[Place, MonitorData]" = {}
         self.sentry: "SentryData"
@@ -59,27 +63,24 @@ class Index:
 
     def __contains__(self, name: object) -> bool:
         """May a monitor's target lie in this module?"""
-        try:
-            return name in self._plan
-        except Replaced:
-            return self._reopen() and name in self._plan
+        return self._read(lambda: name in self._plan, False)
 
     def settings(self) -> "tuple[SentryData, SpoolData]":
         return self.sentry, self.spool
 
     def monitors_of(self, module: str) -> "list[MonitorData]":
         """The monitors whose targets may lie in `module`, in the order of the file."""
-        try:
-            return self._monitors_of(module)
-        except Replaced:
-            return self._monitors_of(module) if self._reopen() else []
+        return self._read(lambda: self._monitors_of(module), [])
 
     def all_monitors(self) -> "list[MonitorData]":
         """Decodes every one: for the command line."""
+        return self._read(self._all_monitors, [])
+
+    def _all_monitors(self) -> "list[MonitorData]":
         places, at = [], 0
         for size in self._plan.load(self._plan.top[3]):
             places.append((at, size))
-            at += size
+            at += size + start.CHECKSUM
         return [self._monitor(place) for place in places]
 
     def _monitors_of(self, module: str) -> "list[MonitorData]":
@@ -92,28 +93,26 @@ class Index:
             monitor = self._known[place] = self._plan.load(place)
         return monitor
 
-    def _reopen(self) -> bool:
-        """Another process has written a newer plan: it counts for the modules that this one imports from now on."""
-        plan = open_plan(self._plan.file, self.path)
-        if plan is None:
+    def _read(self, ask: "Callable[[], T]", otherwise: "T") -> "T":
+        """What `ask` reads from the plan; where that is gone or damaged, from a newer one, or from one made now."""
+        for another in (self._newer, self.remake):
+            try:
+                return ask()
+            except Unreadable:
+                index = another() if another is not None else None
+                if index is not None:
+                    self._plan = index._plan
+                    self._known.clear()
+        try:
+            return ask()
+        except Unreadable:
             self.notes.append("the compiled plan is gone: modules imported since are not monitored")
-            return False
-        self._plan = plan
-        self._known.clear()
-        return True
+            return otherwise
 
-
-class _Whole(PlanFile):
-    """A plan that is in memory, and stays as it was."""
-
-    __slots__ = ("_rest",)
-
-    def __init__(self, plan: PlanFile, rest: bytes) -> None:
-        super().__init__(plan.file, plan.header, plan._raw, 0, ())
-        self._rest = rest
-
-    def bytes_at(self, place: "Place") -> bytes:
-        return self._rest[place[0] : place[0] + place[1]]
+    def _newer(self) -> "Index | None":
+        """Another process has written one: it counts for the modules that this one imports from now on."""
+        plan = open_plan(self._plan.file, self.path)
+        return index_of(plan) if plan is not None else None
 
 
 class Bad:
@@ -139,14 +138,11 @@ def load(state: str, path: str) -> "Index | None":
 
 
 def index_of(plan: PlanFile) -> "Index | None":
+    """None for one that is damaged, as far as that is seen yet."""
     try:
-        if os.path.getsize(plan.file) <= _SMALL:
-            data = read(plan.file)
-            whole = decode(data, plan.header[0]) if data is not None else None
-            if isinstance(whole, Index) and whole.header == plan.header:
-                return whole
+        plan.hold(_SMALL)
         return Index(plan)
-    except (ValueError, EOFError, TypeError, IndexError, OSError, Replaced):
+    except (ValueError, EOFError, TypeError, IndexError, OSError, Unreadable):
         return None
 
 
@@ -154,32 +150,18 @@ def load_bad(state: str, path: str) -> "Bad | None":
     plan = open_plan(start.plan_file(state, "rejected"), path)
     try:
         return Bad(plan) if plan is not None else None
-    except (ValueError, EOFError, TypeError, IndexError, OSError, Replaced):
+    except (ValueError, EOFError, TypeError, IndexError, OSError, Unreadable):
         return None
 
 
 def decode(data: bytes, path: str) -> "Index | Bad | None":
     """What a process would find in a file of these bytes."""
-    line, _, rest = data.partition(b"\n")
-    words = line.split(b" ")
-    if len(words) != 5 or words[0] != start.FORMAT or words[1] != b"%d.%d" % sys.version_info[:2]:
-        return None
     try:
-        first, second, third = int(words[2]), int(words[3]), int(words[4])
-        header = marshal.loads(rest[:first])
-        if header[0] != path or len(rest) != first + second + third:
+        found = start.split(data, len(data), lambda _: b"")
+        if found is None or found[0][0] != path:
             return None
-        plan = PlanFile("", header, rest[first : first + second], 0, ())
-        whole = _Whole(plan, rest[first + second :])
-        return Bad(whole) if whole.top[3] is None else Index(whole)
-    except (ValueError, EOFError, TypeError, IndexError):
+        header, raw, at = found
+        plan = PlanFile("", header, raw, at, (), data[at:])
+        return Bad(plan) if plan.top[3] is None else Index(plan)
+    except (ValueError, EOFError, TypeError, IndexError, Unreadable):
         return None
-
-
-def read(file: str) -> "bytes | None":
-    """The content of a cache file, or None where there is none or it is not the user's own."""
-    opened = start.open_own(file)
-    if opened is None:
-        return None
-    with open(opened[0], "rb") as stream:
-        return stream.read()

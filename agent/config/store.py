@@ -41,15 +41,13 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
 
     `folders` holds (folder, end of the names) where a new file would be included.
     """
-    body = bytearray()
+    body = _Body()
     sizes: "list[int]" = []
     parts: "dict[str, dict[str, list[Place]]]" = {}
     patterns: "set[str]" = set()
     for monitor in plan["monitors"]:
-        data = marshal.dumps(_plain(monitor))
-        place = (len(body), len(data))
-        body += data
-        sizes.append(len(data))
+        place = body.append(_plain(monitor))
+        sizes.append(place[1])
         for target in monitor["targets"]:
             path = target["module"] or target["path"]
             root = path.partition(".")[0]
@@ -65,11 +63,11 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
                 places = parts.setdefault(root, {}).setdefault(name, [])
                 if not places or places[-1] != place:
                     places.append(place)
-    top = {root: _append(body, part) for root, part in parts.items()}
+    top = {root: body.append(part) for root, part in parts.items()}
     packages = _packages(plan)
     more: "Any" = plan.get("folders", ())
-    settings = _append(body, (_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages))
-    table = _append(body, sizes)
+    settings = body.append((_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages))
+    table = body.append(sizes)
     first = _first_modules()
     early = any(name in first for part in parts.values() for name in part) or not first.isdisjoint(patterns)
     header = (
@@ -81,7 +79,7 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
         _plain(plan.get("processes")),
         "__main__" in parts,
     )
-    return _join(header, (top, frozenset(patterns), settings, table), bytes(body))
+    return body.join(header, (top, frozenset(patterns), settings, table))
 
 
 def encode_bad(
@@ -101,25 +99,41 @@ def encode_bad(
 
 
 def bad_bytes(header: "start.Header", problems: "list[str]", since: float, until: "float | None" = None) -> bytes:
-    body = bytearray()
-    settings = _append(body, (problems, since, until))
-    return _join(header, ({}, frozenset(), settings, None), bytes(body))
+    body = _Body()
+    settings = body.append((problems, since, until))
+    return body.join(header, ({}, frozenset(), settings, None))
 
 
 def watch(folders: "Sequence[tuple[str, str]]") -> "list[tuple[str, Any, list[str], str]]":
     return [(name, start.stamp(name), start.listing(name, suffix), suffix) for name, suffix in folders]
 
 
-def _append(body: bytearray, value: "Any") -> "Place":
-    data = marshal.dumps(value)
-    body += data
-    return (len(body) - len(data), len(data))
+class _Body:
+    """The pieces that follow the index, each with room for a checksum that is known once the index is."""
 
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._places: "list[Place]" = []
 
-def _join(header: "tuple[Any, ...]", index: "Any", body: bytes) -> bytes:
-    first, second = marshal.dumps(header), marshal.dumps(index)
-    line = b"%s %d.%d %d %d %d\n" % (start.FORMAT, *sys.version_info[:2], len(first), len(second), len(body))
-    return line + first + second + body
+    def append(self, value: "Any") -> "Place":
+        data = marshal.dumps(value)
+        place = (len(self._data), len(data))
+        self._data += data + bytes(start.CHECKSUM)
+        self._places.append(place)
+        return place
+
+    def join(self, header: "tuple[Any, ...]", index: "Any") -> bytes:
+        # What tells it from an earlier plan of the same sizes: every checksum follows from it.
+        content = start.checksum(b"", 0, bytes(self._data))
+        first, second = marshal.dumps((*header[:7], content)), marshal.dumps(index)
+        sizes = (len(first), len(second), len(self._data))
+        head = b"%s %d.%d %d %d %d\n" % (start.FORMAT, *sys.version_info[:2], *sizes) + first
+        of_head = start.checksum(b"", 0, head)
+        of_index = start.checksum(of_head, 0, second)
+        for at, size in self._places:
+            end = at + size
+            self._data[end : end + start.CHECKSUM] = start.checksum(of_index, at, bytes(self._data[at:end]))
+        return head + of_head + second + of_index + bytes(self._data)
 
 
 def _packages(plan: "PlanData") -> "list[str]":
@@ -198,13 +212,4 @@ def _prune(state: str) -> None:
 def write(file: str, data: bytes) -> None:
     """Store `data` beside `file` and rename it there. Raises OSError."""
     private.make(os.path.dirname(file))
-    beside = f"{file}.{os.getpid()}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    descriptor = os.open(beside, flags, 0o600)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(data)
-        os.replace(beside, file)
-    except OSError:
-        os.unlink(beside)
-        raise
+    private.replace(file, data)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import AgentError
+from ..private import NEW_FILE, replace
+from ..start import open_own, read
+
+__all__ = ["replace"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
         def rename(self, old: str, new: str, /) -> None: ...
 
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 #: Without O_CREAT, and without waiting for whoever would read from a pipe that stands in its place.
 _SPARE = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_OLD_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+LARGEST = 16 << 20  # bytes of a file that is read, where nothing else is known of it
 
 
 class UnreadableError(AgentError):
@@ -42,7 +45,7 @@ class File(NamedTuple):
 
 def write_new(path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> None:
     """All of it or, after an OSError, nothing."""
-    descriptor = calls.open(path, _NEW_FILE, 0o600)
+    descriptor = calls.open(path, NEW_FILE, 0o600)
     try:
         try:
             rest = data
@@ -82,38 +85,22 @@ def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Ca
     return True
 
 
-def replace(path: str, data: bytes) -> None:
-    """Written beside and renamed: whoever reads sees the old content or the new. Raises OSError."""
-    beside = f"{path}.{os.getpid()}"
-    unlink(beside)
-    write_new(beside, data)
-    try:
-        os.replace(beside, path)
-    except OSError:
-        unlink(beside)
-        raise
-
-
-def read_own(path: str) -> bytes | None:
+def read_own(path: str, largest: int = LARGEST) -> bytes | None:
     """None where there is no such file. Raises UnreadableError for what is not a regular file of ours, and OSError."""
     try:
-        descriptor = os.open(path, _OLD_FILE)
+        descriptor, status = open_own(path)
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno == errno.EPERM:  # ours is the only reason
+            raise UnreadableError(error.strerror or "not a file of ours") from None
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link; a socket
-            raise UnreadableError("not a regular file") from None
+            raise UnreadableError("is not a regular file") from None
         raise
     try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise UnreadableError("not a regular file")
-        if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
-            raise UnreadableError(f"belongs to uid {facts.st_uid}, not to uid {os.geteuid()}")
-        parts = []
-        while part := os.read(descriptor, 1 << 20):
-            parts.append(part)
-        return b"".join(parts)
+        if status.st_size > largest:
+            raise UnreadableError(f"has {status.st_size} bytes, which no file of the agent has here")
+        return read(descriptor, status.st_size)
     finally:
         os.close(descriptor)
 

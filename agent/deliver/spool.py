@@ -273,7 +273,7 @@ class Spool:
         return self._read(self._folder(entry), entry)
 
     def _read(self, folder: str, entry: Entry) -> Envelope | None:
-        data = files.read_own(os.path.join(folder, entry.name))
+        data = files.read_own(os.path.join(folder, entry.name), self._max_size)
         if data is None:
             return None
         _check(data)

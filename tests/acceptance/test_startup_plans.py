@@ -1,10 +1,12 @@
 """The stored plan: when it counts, when it is made again, and what a configuration that gives none leaves in force."""
 
+import marshal
 import os
 import shutil
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 from acceptance.host import ROOT, Host, other_pythons
@@ -288,6 +290,41 @@ def test_a_folder_where_the_plan_should_be(shop):
     assert len(shop.events()) == 3
 
 
+def test_a_damaged_plan_is_made_again(shop):
+    """Wherever it is damaged: what has to be read of it is checked, and the process that sees it has a new one made."""
+    runs(shop)
+    (plan,) = stored(shop)
+    whole = plan.read_bytes()
+    line = whole.partition(b"\n")[0]
+    header, index, rest = map(int, line.split()[2:])
+    at = len(line) + 1
+    before = len(shop.events())
+    for place in (at + 5, at + header + 12, at + header + 16 + index + 40, len(whole) - 1):
+        plan.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        assert runs(shop) == ""
+        before += 1
+        assert len(shop.events()) == before, place
+        # What no process has to read may stay as it is.
+        assert plan.read_bytes() == whole or place > len(whole) - rest
+    plan.write_bytes(whole[:-100])
+    assert compiles(shop)
+
+
+@pytest.mark.parametrize("kind", ["plan", "rejected"])
+def test_a_pipe_in_the_place_of_a_plan_keeps_nobody_waiting(shop, kind):
+    runs(shop)
+    (plan,) = stored(shop)
+    file = plan.with_name(plan.name.replace("plan", kind, 1))
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    if kind == "rejected":
+        shop.config.write_text(GOOD + "# changed\n", encoding="utf-8")
+    assert runs(shop) == ""
+    assert len(shop.events()) == 2
+    (plan,) = stored(shop)
+    assert plan.is_file()
+
+
 # ------------------------------------------------------------------------------------------------------------- bytecode
 
 
@@ -311,6 +348,78 @@ def test_a_checkout_without_bytecode_is_compiled_once(shop, tmp_path):
     source = checkout / "agent" / "start.py"
     source.write_text(source.read_text() + "\nNEWER = 1\n")
     assert shop.run("-c", "import _erp_agent.start as s; print(s.NEWER)", **settings).stdout == "1\n"
+
+
+@pytest.fixture
+def bare(shop, tmp_path):
+    """A checkout without bytecode, and what to start a process with that keeps its own."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "agent", checkout / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "schema", checkout / "schema")
+    shutil.copy(ROOT / "sitecustomize.py", checkout)
+    settings = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    shop.run("-c", "pass", **settings)
+    (file,) = shop.state_base.glob("bytecode/*")
+    source = checkout / "agent" / "start.py"
+    code = compile("import os\nos._exit(77)\n", str(source), "exec", dont_inherit=True)
+    return types.SimpleNamespace(
+        file=file, folder=file.parent, base=shop.state_base, foreign=file.read_bytes()[:16] + marshal.dumps(code),
+        run=lambda **more: shop.run("-c", "pass", check=False, **{**settings, **more}),
+    )  # fmt: skip
+
+
+def _behind_a_link(bare):
+    bare.file.rename(bare.base / "upload")
+    bare.file.symlink_to(bare.base / "upload")
+
+
+def _in_a_linked_folder(bare):
+    bare.folder.rename(bare.base / "uploads")
+    bare.folder.symlink_to("uploads")
+
+
+def _below_a_link(bare):
+    bare.base.rename(bare.base.with_name("elsewhere"))
+    bare.base.symlink_to("elsewhere")
+
+
+#: Ways in which somebody else may have put there what is then run, and a pipe, which would keep everybody waiting.
+PLANTED = {
+    "a link": _behind_a_link,
+    "a link to the folder": _in_a_linked_folder,
+    "a link to the state folder": _below_a_link,
+    "a file that others may write": lambda bare: bare.file.chmod(0o666),
+    "a folder that others may read": lambda bare: bare.folder.chmod(0o755),
+    "a folder that others may write": lambda bare: bare.folder.chmod(0o777),
+    "a state folder that others may write": lambda bare: bare.base.chmod(0o777),
+    "a state folder that its group may write": lambda bare: bare.base.chmod(0o770),
+    "a pipe": lambda bare: (bare.file.unlink(), os.mkfifo(bare.file, 0o600)),
+    "a pipe for a folder": lambda bare: (shutil.rmtree(bare.folder), os.mkfifo(bare.folder, 0o700)),
+    "a folder for a file": lambda bare: (bare.file.unlink(), bare.file.mkdir(0o700)),
+    "somebody else's file": lambda bare: os.chown(bare.file, 65534, 65534),
+    "somebody else's folder": lambda bare: os.chown(bare.folder, 65534, 65534),
+    "somebody else's state folder": lambda bare: os.chown(bare.base, 65534, 65534),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_bytecode_that_somebody_else_may_have_put_there_is_not_run(bare, planted):
+    if "somebody" in planted and os.geteuid():
+        pytest.skip("only root gives files away")
+    bare.file.write_bytes(bare.foreign)
+    assert bare.run().returncode == 77  # it is run where it is the user's alone: the test can fail
+    PLANTED[planted](bare)
+    assert bare.run().returncode == 0
+
+
+def test_bytecode_below_the_current_folder_is_not_run(bare):
+    """A state folder that is named from the home folder, `~/…`, is not one of the current folder's."""
+    bare.file.write_bytes(bare.foreign)
+    literal = bare.base.parent / "~"
+    literal.mkdir()
+    bare.base.rename(literal / "state")
+    assert bare.run(AGENT_STATE_DIR="~/state", HOME=str(literal)).returncode == 77
+    assert bare.run(AGENT_STATE_DIR="~/state", HOME=str(bare.base)).returncode == 0
 
 
 def test_where_a_state_folder_lies(tmp_path):

@@ -92,10 +92,10 @@ def test_a_mark_that_cannot_be_written_is_tried_again_and_ages_go_on(kit, clock,
     spool.write(envelope())
     real = os.open
 
-    def full(path, flags, *arguments):
+    def full(path, flags, *arguments, **more):
         if flags & os.O_CREAT:
             raise OSError(28, "No space left on device")
-        return real(path, flags, *arguments)
+        return real(path, flags, *arguments, **more)
 
     monkeypatch.setattr(os, "open", full)
     clock.leap(YEAR)

@@ -51,11 +51,11 @@ def interrupt(monkeypatch, spool, name, do):
     real = getattr(calls, name)
     once = []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **more):
         if not once:
             once.append(None)
             do()
-        return real(*arguments)
+        return real(*arguments, **more)
 
     monkeypatch.setattr(calls, name, interrupted)
 
