@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_LONGEST_PID = 10  # digits
 _KEEP = 200  # files of processes that have ended
 _EVERY = 1.0  # seconds between two writings of the counters…
 _LOOK_EVERY = 5.0  # seconds between two looks at what was measured
@@ -120,8 +121,7 @@ class Health:
         if counts or self._rows:
             told = ("counts", now, counts, self._rows) if self._rows else ("counts", now, counts)
             counted = repr(told).encode("utf-8", "backslashreplace") + b"\n"
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-        descriptor = calls.open(self._file, flags, 0o600)
+        descriptor = calls.open(self._file, private.OLD_FILE | os.O_CREAT, 0o600)
         try:
             end = calls.lseek(descriptor, 0, os.SEEK_END)
             at, length = self._last
@@ -141,10 +141,18 @@ def _program() -> str:
     return " ".join([name, *words])
 
 
+def pid_in(text: str) -> int:
+    """The process that part of a file's name stands for; 0, which is none, for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_PID else 0
+
+
 def alive(pid: int) -> bool:
+    """Whether there is such a process. 0 and what is below stand for groups of them, and are none."""
+    if pid <= 0:
+        return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True
@@ -158,8 +166,7 @@ def prune(directory: str, keep: int) -> None:
         return
     names.sort(key=lambda name: name.rpartition("-")[2])
     for name in names[: len(names) - keep]:
-        pid = name.partition("-")[0]
-        if not pid.isdigit() or not alive(int(pid)):
+        if not alive(pid_in(name.partition("-")[0])):
             try:
                 os.unlink(os.path.join(directory, name))
             except OSError:

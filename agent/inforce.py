@@ -152,7 +152,7 @@ class _Turn:
             from .config.child import PATIENCE
 
             private.make(self._folder)
-            self._descriptor = os.open(self._folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             deadline = time.monotonic() + PATIENCE + 5
             waited = False
             while True:

@@ -6,6 +6,8 @@ from . import start
 
 #: A new file: never one that is there already, which may be a pipe, or a link to somebody's file.
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+#: One that is there, without waiting for whoever would read from a pipe that stands in its place.
+OLD_FILE = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def make(folder: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import start
 from ..config import cache
+from ..deliver.files import UnreadableError, read_own
 from ..errors import AgentError
 from ..health import alive
 from ..inforce import last_good_for
@@ -36,16 +37,16 @@ class Process:
         self.measured: dict[str, tuple[Any, ...]] = {}  # monitor → calls, failures, p50, p95, p99, longest (seconds)
         self.sdk = ""
         self.clients: list[str] = []  # what becomes of what Sentry clients of the host's own send
-        with open(file, encoding="utf-8", errors="replace") as stream:
-            for text in stream:
-                self._read(text)
+        for text in (read_own(file) or b"").decode("utf-8", "replace").split("\n"):
+            self._read(text)
 
     def _read(self, text: str) -> None:
         try:
             line = ast.literal_eval(text)
             what = line[0]
             if what == "process":
-                _, self.pid, self.started, self.program, self.python, self.config, self.note = line
+                _, pid, started, self.program, self.python, self.config, self.note = line
+                self.pid, self.started = int(pid), float(started)
             elif what in ("patched", "waiting", "failed"):
                 _, monitor, path, note = line
                 getattr(self, what)[monitor, path] = note
@@ -60,7 +61,7 @@ class Process:
                 self.sdk = line[1]
             elif what == "client" and line[1] not in self.clients:
                 self.clients.append(line[1])
-        except (ValueError, SyntaxError, TypeError, IndexError):
+        except (ValueError, SyntaxError, TypeError, IndexError, RecursionError, MemoryError):
             return  # a torn last line: the process was killed while it wrote
 
     @property
@@ -135,7 +136,7 @@ def read_processes(folder: str) -> list[Process]:
     for name in names:
         try:
             found.append(Process(os.path.join(folder, name)))
-        except OSError:
+        except (OSError, UnreadableError):
             continue
     return sorted(found, key=lambda process: process.started)
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import ast
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..model import ExpressionData
 from .nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST = 1000  # characters
 MOST_NODES = 200
@@ -60,8 +63,8 @@ class ExpressionError(ValueError):
         self.hint = hint
 
 
-def parse(text: str) -> ExpressionData:
-    """Raises ExpressionError."""
+def parse(text: str, doubt: Callable[[ExpressionError], None] | None = None) -> ExpressionData:
+    """Raises ExpressionError. `doubt` is called with what is allowed and cannot mean what was written."""
     flat = text.replace("\r", " ").replace("\n", " ")
     source = flat.strip()
     shift = len(flat) - len(flat.lstrip())
@@ -77,15 +80,16 @@ def parse(text: str) -> ExpressionData:
         raise ExpressionError(*_syntax(source, error, shift)) from None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise ExpressionError(f"the expression cannot be read: {error}", 1) from None
-    reader = _Reader(source, shift)
+    reader = _Reader(source, shift, doubt)
     tree = reader.read(body, 0)
     return {"text": source, "names": sorted(reader.names), "tree": tree}
 
 
 class _Reader:
-    def __init__(self, source: str, shift: int) -> None:
+    def __init__(self, source: str, shift: int, doubt: Callable[[ExpressionError], None] | None) -> None:
         self.source = source
         self.shift = shift
+        self.doubt = doubt
         self.names: set[str] = set()
         self.count = 0
 
@@ -124,6 +128,7 @@ class _Reader:
         if isinstance(node, ast.Call):
             return self.call(node, depth)
         if isinstance(node, ast.Compare):
+            self.identity(node)
             pairs = [
                 [_COMPARE[type(operator)], self.read(right, depth)]
                 for operator, right in zip(node.ops, node.comparators)
@@ -141,6 +146,19 @@ class _Reader:
             form = "tuple" if isinstance(node, ast.Tuple) else "list"
             return [form, [self.read(item, depth) for item in node.elts]]
         raise self.refuse(node, f"{_REFUSED.get(type(node), type(node).__name__)} is not allowed here", _ALLOWED)
+
+    def identity(self, node: ast.Compare) -> None:
+        """`is` compares identity: with what is written here, that is false or a matter of chance."""
+        operands = [node.left, *node.comparators]
+        for operator, left, right in zip(node.ops, operands, operands[1:]):
+            if not isinstance(operator, (ast.Is, ast.IsNot)):
+                continue
+            literal = next((each for each in (right, left) if _is_made_here(each)), None)
+            if literal is not None and self.doubt is not None:
+                name, other = ("is not", "!=") if isinstance(operator, ast.IsNot) else ("is", "==")
+                what = ast.get_source_segment(self.source, literal) or "a literal"
+                message = f"`{name} {what[:40]}` compares identity, which no value is sure to have"
+                self.doubt(self.refuse(literal, message, f"did you mean `{other} {what[:40]}`?"))
 
     def constant(self, node: ast.Constant) -> bool | int | float | str | None:
         value = node.value
@@ -217,6 +235,15 @@ class _Reader:
         if operator == "%" and left[0] == "const" and isinstance(left[1], str):
             raise self.refuse(node, "`%` does not format text here", "capture the values by themselves")
         return ["binary", operator, left, right]
+
+
+def _is_made_here(node: ast.expr) -> bool:
+    """Text, a number or a container that the expression itself writes down; None, True and False are one of a kind."""
+    if isinstance(node, ast.UnaryOp):
+        return _is_made_here(node.operand)
+    if isinstance(node, ast.Constant):
+        return node.value is not None and not isinstance(node.value, bool)
+    return isinstance(node, (ast.Tuple, ast.List))
 
 
 def _literal_sequence(*trees: list[Any]) -> bool:

@@ -198,17 +198,16 @@ class _Builder:
         document = self.document(path)
         if not isinstance(text, str) or self.findings.has(document, path):
             return None
+
+        def add(slug: str, error: expressions.ExpressionError, severity: str) -> None:
+            mark = place_within(document, path, error.column)
+            message = f"column {error.column}: {error}"
+            self.findings.add(document, path, slug, message, error.hint, severity=severity, mark=mark)
+
         try:
-            return expressions.parse(text)
+            return expressions.parse(text, lambda doubt: add("identity-comparison", doubt, "warning"))
         except expressions.ExpressionError as error:
-            self.findings.add(
-                document,
-                path,
-                "bad-expression",
-                f"column {error.column}: {error}",
-                error.hint,
-                mark=place_within(document, path, error.column),
-            )
+            add("bad-expression", error, "error")
             return None
 
     def rules(self, capture: dict[str, ExpressionData]) -> list[RuleData]:

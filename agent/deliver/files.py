@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import AgentError
-from ..private import NEW_FILE, replace
+from ..private import NEW_FILE, OLD_FILE, replace
 from ..start import open_own, read
 
 __all__ = ["replace"]
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
         def close(self, descriptor: int) -> None: ...
         def rename(self, old: str, new: str, /) -> None: ...
 
-
-#: Without O_CREAT, and without waiting for whoever would read from a pipe that stands in its place.
-_SPARE = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 LARGEST = 16 << 20  # bytes of a file that is read, where nothing else is known of it
 
@@ -67,7 +64,7 @@ def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Ca
     same place, and one of the two renames it.
     """
     try:
-        descriptor = calls.open(spare, _SPARE)
+        descriptor = calls.open(spare, OLD_FILE)
         try:
             if calls.lseek(descriptor, 0, os.SEEK_END):
                 return False  # somebody else's, by now
@@ -132,7 +129,7 @@ def scan(folder: str) -> Iterator[File]:
 def sync_folder(path: str) -> None:
     if os.name != "posix":
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from ..health import pid_in
+
 SUFFIX = ".envelope"
 SPARE = ".spare"  # of the empty files in tmp/, which are called PID-TOKEN-NUMBER
 _ID_LENGTH = 32
@@ -68,20 +70,19 @@ def parse_name(name: str) -> Entry | None:
     if not name.endswith(SUFFIX) or not name.isascii():
         return None
     parts = name[: -len(SUFFIX)].split("-")
-    if len(parts) != 5:
+    if len(parts) != 5 or not "".join(parts).replace(".", "").replace("_", "").isalnum():
         return None
     stamp, token, pid, _, event_id = parts
-    if len(stamp) != _STAMP_DIGITS or not stamp.isdigit() or not pid.isdigit() or len(event_id) != _ID_LENGTH:
+    owner = pid_in(pid)
+    if len(stamp) != _STAMP_DIGITS or not stamp.isdigit() or not owner or len(event_id) != _ID_LENGTH:
         return None
     category, *marks = token.split(".")
-    return Entry(name, int(stamp), category, "slow" in marks, int(pid), event_id, "trying" in marks)
+    return Entry(name, int(stamp), category, "slow" in marks, owner, event_id, "trying" in marks)
 
 
 def owner_of(spare: str) -> int | None:
     """The process that made it; None for a name that is not a spare's."""
-    pid = spare.partition("-")[0]
-    ours = spare.endswith(SPARE) and pid.isascii() and pid.isdigit() and len(pid) < 10
-    return int(pid) if ours else None
+    return (pid_in(spare.partition("-")[0]) or None) if spare.endswith(SPARE) else None
 
 
 def _plain(category: str) -> str:

@@ -132,6 +132,8 @@ class _Writer:
         return f"{self.write(then, depth)} if {self.write(condition, depth)} else {self.write(otherwise, depth)}"
 
     def _tuple(self, nodes: Any, depth: int) -> str:
+        if nodes == []:
+            return "_empty"  # `()` is a literal to Python, which warns of `is ()` on the host's stderr
         return "(" + self._items(nodes, depth) + ")"
 
     def _list(self, nodes: Any, depth: int) -> str:
@@ -219,6 +221,6 @@ _FUNCTIONS = frozenset(
 _HELPERS: dict[str, Any] = {
     "_len": len, "_abs": abs, "_min": _min, "_max": _max, "_sum": _sum, "_round": round, "_any": _any, "_all": _all,
     "_str": str, "_int": int, "_float": float, "_multiply": _multiply, "_remainder": _remainder, "_item": _item,
-    "_lasting": _lasting, "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
+    "_lasting": _lasting, "_empty": (), "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
     "_host": functions.host, "_statement": functions.statement,
 }  # fmt: skip

@@ -102,3 +102,26 @@ def test_no_expression_reaches_private_names_or_other_functions(text):
             assert not node[2].startswith("_")
         if len(node) == 3 and node[0] == "call" and isinstance(node[1], str):
             assert node[1] in expressions.FUNCTIONS
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "hint"),
+    [
+        ("result is []", 11, "did you mean `== []`?"),
+        ("result is not ()", 15, "did you mean `!= ()`?"),
+        ("'x' is kind", 1, "did you mean `== 'x'`?"),
+        ("a == 1 and (b is -1)", 18, "did you mean `== -1`?"),
+        ("len(a) > 1 or a is b is (a, 1)", 25, "did you mean `== (a, 1)`?"),
+    ],
+)
+def test_identity_with_a_literal_is_doubted(text, column, hint):
+    doubts = []
+    parse(text, doubts.append)
+    assert [(doubt.column, doubt.hint) for doubt in doubts] == [(column, hint)]
+
+
+@pytest.mark.parametrize("text", ["a is None", "a is not True", "False is a", "a is b", "a == []", "1 is None"])
+def test_identity_that_can_be_meant_is_not_doubted(text):
+    doubts = []
+    parse(text, doubts.append)
+    assert len(doubts) == (text == "1 is None")

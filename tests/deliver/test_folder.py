@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import pathlib
 import signal
 import stat
 import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from kit import ROOT, envelope, new_id
 
+from agent import health
+from agent.cli.status import read_processes
 from agent.deliver.names import parse_name
 from agent.deliver.spool import UnreadableError
 from agent.model import Envelope
@@ -450,8 +456,54 @@ def test_every_name_is_parsed_or_refused():
         good.replace("123", "x"),
         good.replace("a" * 32, "a"),
         "é" + good[1:],
+        good.replace("123", "9" * 23),
+        good.replace("123", "0"),
+        good.replace("123", "\N{SUPERSCRIPT TWO}"),
+        good.replace("error", "er\0ror"),
+        good.replace("error", "er/ror"),
+        good.replace("error", "er\x1b[31mror"),
+        good.replace("abcdef", "abc\ndef"),
     ):
         assert parse_name(bad) is None
+
+
+_PARTS = st.one_of(
+    st.sampled_from(
+        ["0" * 20, "9" * 20, "error", "error.trying", "transaction.slow", "1", "0", "9" * 10, "9" * 23, "a" * 32,
+         "\N{SUPERSCRIPT TWO}", "\udc80", "x000000", "", ".", "\x1b[2J"]
+    ),
+    st.text(st.characters(blacklist_characters="/\0"), max_size=12),
+)  # fmt: skip
+_NAMES = st.tuples(
+    st.lists(_PARTS, min_size=1, max_size=6), st.sampled_from([".envelope", ".spare", ".state", ""])
+).map(lambda drawn: "-".join(drawn[0])[:60] + drawn[1])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_NAMES, max_size=8))
+def test_files_of_any_name_disturb_nobody(kit, names):
+    """What an archive brought, another program left or a person has copied there: each sweep holds the bounds."""
+    spool = kit.spool()
+    mine = envelope()
+    spool.write(mine)
+    spool_folder = pathlib.Path(kit.directory)
+    run = spool_folder.with_name("run")
+    run.mkdir(exist_ok=True)
+    for folder in (run, *(spool_folder / name for name in ("new", "held", "tmp", "quarantine"))):
+        for name in names:
+            with contextlib.suppress(OSError, UnicodeError):  # of what no file can be called
+                folder.joinpath(name).write_bytes(b"x")
+    spool.sweep()
+    assert spool.degraded is None
+    for entry in spool.entries():
+        with contextlib.suppress(UnreadableError):
+            spool.read(entry)
+    assert [spool.read(entry) for entry in spool.entries() if entry.event_id == mine.event_id] == [mine]
+    health.prune(str(run), 0)
+    assert [path.name for path in run.glob("*.state") if not path.name.startswith("1-")] == []
+    read_processes(str(run))
+    for entry in spool.entries():
+        spool.remove(entry)
 
 
 # ------------------------------------------------------------------------------------------- captured without a DSN

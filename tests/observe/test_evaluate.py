@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections
 import marshal
+import warnings
 
 import pytest
 from hypothesis import given, settings
@@ -177,3 +178,24 @@ def test_any_tree_is_compiled_or_refused_with_a_value_error(tree):
         assert str(error)
     else:
         assert callable(compiled)
+
+
+_OPERANDS = ["a", "()", "((),)", "[]", "(a,)", "1", "'x'", "-1", "None", "(() if a else 1)", "len(())", "a[()]", "().x"]
+
+
+@pytest.mark.parametrize("operator", ["is", "is not", "==", "in", "not in", "<", "and", "or", "+", "if a else"])
+def test_nothing_that_is_compiled_warns_in_the_host(operator):
+    """Python warns of literals in some places, on a stderr that is the host's; with -W error it refuses them."""
+    texts = [f"{left} {operator} {right}" for left in _OPERANDS for right in _OPERANDS]
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        for text in [*texts, *(f"{text} is a" for text in texts)]:
+            compile_expression(parse(text))
+    assert raised == []
+
+
+def test_the_empty_tuple_is_what_it_is():
+    assert run("result == ()", result=())
+    assert not run("a in ()", a=1)
+    assert run("len(())") == 0
+    assert run("((), (a,), [()])", a=1) == ((), (1,), [()])
