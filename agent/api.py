@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import guard
+from .interrupts import ours
 from .model import Captured, Observation
 from .observe import causes, people, standin
 from .observe.limits import Limiter
@@ -55,7 +56,7 @@ def capture_erp_error(
         if event_id is not None:
             causes.note_reported(error)
         return event_id
-    except Exception:
+    except ours(BaseException):
         guard.swallow("reporting an error by hand")
         return None
 
@@ -76,7 +77,7 @@ def capture_business_logic_error(
             "rule", operation or _name_of(caller), module, severity, user, data, caller, key=(message, operation),
             kind="business", message=message,
         )  # fmt: skip
-    except Exception:
+    except ours(BaseException):
         guard.swallow("reporting a broken rule by hand")
         return None
 
@@ -96,7 +97,7 @@ def capture_performance_issue(
             "slow", operation, module, severity, None, extra_data, sys._getframe(1), key=operation,
             duration=float(duration), threshold=threshold,
         )  # fmt: skip
-    except Exception:
+    except ours(BaseException):
         guard.swallow("reporting slow work by hand")
         return None
 

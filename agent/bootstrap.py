@@ -9,6 +9,7 @@ import sys
 
 from . import guard, programs, start
 from .config import cache
+from .interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Agent:
                     if self.finder is not None:
                         self.finder.every_module = engine.follows_subclasses
                         self.finder.waits = engine.waits
-                except Exception:
+                except ours(Exception):
                     guard.swallow(doing)
         finally:
             del self._at_work[me]
@@ -187,7 +188,7 @@ class Agent:
                 holder, _, attribute = path.rpartition(".")
                 function = (module.__dict__[holder] if holder else module).__dict__[attribute]
                 layers.append(first_call.watch(function, self._wake))
-        except Exception:  # another version of the framework, or somebody has been there: then it is needed now
+        except ours(Exception):  # another version of the framework, or somebody has been there: then it is needed now
             for layer in layers:
                 layer.undo()
             return False
@@ -219,7 +220,7 @@ def begin(path: str, state: str, *, instead_of: "Lookout | None" = None) -> "Fin
             current = agent
             agent.install(instead_of)
         return current.finder
-    except Exception:
+    except ours(Exception):
         _step_aside(instead_of)
         guard.swallow("starting")
         return None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypedDict, TypeVar, Union, over
 from . import guard
 from .errors import CannotPatch
 from .hook import patch, resolve
+from .interrupts import ours
 from .running import engine
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _decorator(kind: str, first: _First, words: dict[str, Any], options: dict[st
             if running is not None:
                 declared.apply(running)
             _remember(declared)
-        except Exception:
+        except ours(Exception):
             guard.swallow("monitoring a decorated function")
         return function
 
@@ -181,7 +182,7 @@ class Declared:
                 raise CannotPatch(f"{path} has no Python code: name it in monitors.yaml")
             probe = running._bind(monitor, found, found.function)
             layer = patch.patch_function(found.function, probe)
-        except CannotPatch as reason:
+        except ours(CannotPatch) as reason:
             running.health.record("failed", monitor["name"], path, str(reason))
             return None
         running.health.record("patched", monitor["name"], path, "decorated in the source")
@@ -207,7 +208,7 @@ def _forget(_: object) -> None:
 def _can_be_dropped(function: object) -> bool:
     try:
         ref(function)
-    except TypeError:
+    except ours(TypeError):
         return False
     return isinstance(function, FunctionType)  # a staticmethod object goes as soon as its class is made
 

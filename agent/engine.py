@@ -11,6 +11,7 @@ from _thread import allocate_lock
 from . import guard
 from .health import Health
 from .hook.apply import Applier
+from .interrupts import ours
 from .start import HOOKS
 
 TYPE_CHECKING = False
@@ -149,7 +150,7 @@ class Engine:
             if self.sentry["dsn"] is not None:
                 self.sink().keep_metrics(self._tallies)
             self.health.flush()
-        except Exception:
+        except ours(Exception):
             guard.swallow("sending metrics")
         finally:
             self._telling.release()
@@ -179,7 +180,7 @@ class Engine:
             from .deliver import sentry
 
             outcome = sentry.set_up(framework, self.sentry, self.keep, self._packages())
-        except ImportError as error:
+        except ours(ImportError) as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self.health.record("sdk", outcome)
 
@@ -259,7 +260,7 @@ class Engine:
             if self._sink is not None:
                 self._sink.close()
             self.health.flush(final=True)
-        except Exception:
+        except ours(Exception):
             guard.swallow("ending")
 
     def undo(self) -> None:
@@ -317,7 +318,7 @@ class Engine:
                 self.sessions.after_fork()
             if self._sink is not None:
                 self._sink.after_fork()
-        except Exception:
+        except ours(Exception):
             guard.swallow("going on after a fork")
 
 
@@ -341,7 +342,7 @@ class _Integrations:
             __import__(__package__ + ".integrations." + integration)
             install = sys.modules[__package__ + ".integrations." + integration].install
             self._undo += install(name, module, self._engine)
-        except Exception:
+        except ours(Exception):
             guard.swallow("integrating with " + name)
 
     def follow_log(self) -> None:
@@ -349,7 +350,7 @@ class _Integrations:
             from .integrations import log_lines
 
             self._undo.append(log_lines.follow(sys.modules["logging"]))
-        except Exception:
+        except ours(Exception):
             guard.swallow("following what the host logs")
 
     def span_for(self, monitor: "MonitorData") -> "Any":

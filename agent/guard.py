@@ -1,14 +1,16 @@
 """The one place that decides what becomes of an internal error.
 
-Nothing of ours raises into the host, so every entry from the host into the agent ends in `swallow`. It counts the
-error, keeps its text for `status`, writes one stderr line for each distinct place, and in the agent's own tests
-(AGENT_TESTING=1) raises it again, so that no mistake hides behind the host's good behaviour.
+Nothing of ours raises into the host, so every entry from the host into the agent ends in `swallow`, in a clause
+`except ours(Exception)`: `interrupts` decides which exceptions are ours to deal with. It counts the error, keeps its
+text for `status`, writes one stderr line for each distinct place, and in the agent's own tests (AGENT_TESTING=1) raises
+it again, so that no mistake hides behind the host's good behaviour.
 """
 
 import os
 import sys
 import time
 
+from .interrupts import ours
 from .start import is_on
 
 #: With AGENT_TESTING=1 internal errors are raised instead of swallowed.
@@ -31,7 +33,7 @@ def say(line: str) -> None:
         stream = sys.stderr
         if stream is not None:
             stream.write("agent: " + line + "\n")
-    except Exception:
+    except ours(Exception):
         pass
 
 
@@ -41,10 +43,9 @@ def step(what: str) -> None:
 
 
 def swallow(where: str) -> None:
-    """Deal with the exception being handled: call from an `except Exception` block only.
+    """Deal with the exception being handled: call from an `except ours(Exception)` block only.
 
-    `where` names the agent's step in words. BaseExceptions that are not Exceptions (KeyboardInterrupt, a greenlet's
-    exit) are the host's and must not be caught by the caller in the first place.
+    `where` names the agent's step in words.
     """
     if LOUD:
         raise
@@ -57,5 +58,5 @@ def swallow(where: str) -> None:
         internal_errors[text] = internal_errors.get(text, 0) + 1
         if first:
             say("internal error while " + text + " (the host is not affected)")
-    except Exception:
+    except ours(Exception):
         pass

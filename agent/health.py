@@ -16,6 +16,7 @@ from _collections import _count_elements  # type: ignore[import-not-found]
 from _thread import allocate_lock
 
 from . import private, programs
+from .interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Health:
         if _ONE_STEP:
             try:
                 self.counts[key] += number
-            except KeyError:
+            except ours(KeyError):
                 self.counts.setdefault(key, 0)
                 self.counts[key] += number
         else:
@@ -84,9 +85,9 @@ class Health:
                 return
             self._written = now
             self._write(lines, dict(self.counts), now, calls)
-        except OSError as error:
+        except ours(OSError) as error:
             self.unwritable = str(error)
-        except Exception:
+        except ours(Exception):
             from . import guard
 
             guard.swallow("writing the state file")
@@ -152,9 +153,9 @@ def alive(pid: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
+    except ours(ProcessLookupError, OverflowError):
         return False
-    except OSError:
+    except ours(OSError):
         return True
     return True
 
@@ -169,5 +170,5 @@ def prune(directory: str, keep: int) -> None:
         if not alive(pid_in(name.partition("-")[0])):
             try:
                 os.unlink(os.path.join(directory, name))
-            except OSError:
+            except ours(OSError):
                 continue

@@ -10,6 +10,7 @@ import time
 
 from . import guard, start
 from .config import cache, store
+from .interrupts import ours
 
 #: Seconds for which the last good plan stays in force where AGENT_LAST_GOOD says nothing else.
 LAST_GOOD = 24 * 3600.0
@@ -55,7 +56,7 @@ def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index 
         try:
             store.store(state, decoded, answer)
             _keep_bytecode(state)
-        except OSError as error:
+        except ours(OSError) as error:
             decoded.notes.append(f"the compiled plan cannot be kept, each process makes it anew: {error}")
             guard.say(f"{state} cannot be written, so that events are kept in memory only: {error}")
         else:
@@ -77,7 +78,7 @@ def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index 
     assert isinstance(bad, cache.Bad)
     try:
         store.store(state, bad, data)
-    except OSError as error:
+    except ours(OSError) as error:
         bad.problems.append(f"{state} cannot be written, so that each process tries again: {error}")
     return bad
 
@@ -132,7 +133,7 @@ def last_good_for(text: "str | None") -> float:
         if text[-1] in _UNITS:
             return max(0.0, float(text[:-1]) * _UNITS[text[-1]])
         return max(0.0, float(text))
-    except ValueError:
+    except ours(ValueError):
         guard.say(f"AGENT_LAST_GOOD is {text[:40]!r}, which is no duration such as 24h: taken as 24h")
         return LAST_GOOD
 
@@ -159,12 +160,12 @@ class _Turn:
                 try:
                     flock(self._descriptor, LOCK_EX | LOCK_NB)
                     return waited
-                except BlockingIOError:
+                except ours(BlockingIOError):
                     waited = True
                     if time.monotonic() > deadline:
                         return True
                     time.sleep(0.01)
-        except (ImportError, OSError):
+        except ours(ImportError, OSError):
             return False  # each for itself
 
     def __exit__(self, *_: object) -> None:

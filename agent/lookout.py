@@ -42,7 +42,7 @@ class Lookout:
             if not self._concerns(name):
                 return None
             finder = self.give_way()
-        except Exception:
+        except start.ours(Exception):
             start.step_aside(self, "reading the plan")
             return None
         return finder.find_spec(name, path, target) if finder is not None else None
@@ -52,7 +52,7 @@ class Lookout:
         if packages is None and self.head is not None:
             try:
                 packages = self._packages = start.index_in(self.head[2])[0]
-            except ValueError:
+            except start.ours(ValueError):
                 return True  # damaged: the agent makes a new one
         root = name.partition(".")[0]
         if packages and root in packages:
@@ -66,7 +66,7 @@ class Lookout:
             self._plan = plan.PlanFile(*self.head)
         try:
             return name in self._plan
-        except plan.Unreadable:
+        except start.ours(plan.Unreadable):
             return True  # begin again, with another one
 
     def _to_the_front(self) -> None:
@@ -123,7 +123,7 @@ class Folder:
                 return spec is not None
             # A folder without an __init__.py is a package, too, if there is anything in it.
             return any(start.listing(folder, ".py") for folder in spec.submodule_search_locations or ())
-        except Exception:
+        except start.ours(Exception):
             return False
 
     def invalidate_caches(self) -> None:
@@ -134,7 +134,7 @@ class Folder:
 def _only_ours(folder: str) -> bool:
     try:
         names = os.listdir(folder)
-    except OSError:
+    except start.ours(OSError):
         return False
     for name in names:
         stem, dot, ending = name.partition(".")

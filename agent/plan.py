@@ -43,7 +43,7 @@ class PlanFile:
         if self._top is None:
             try:
                 self._top = start.index_in(self._raw)
-            except ValueError:
+            except start.ours(ValueError):
                 raise Damaged from None
         top: "tuple[dict[str, start.Place], frozenset[str], start.Place, start.Place]" = self._top
         return top
@@ -82,7 +82,7 @@ class PlanFile:
             return self._rest[at : at + size]
         try:
             descriptor, status = start.open_own(self.file)
-        except OSError:
+        except start.ours(OSError):
             raise Unreadable from None
         try:
             if (status.st_ino, status.st_size, status.st_mtime_ns) != self._identity:

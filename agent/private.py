@@ -33,7 +33,7 @@ def replace(file: str, data: bytes) -> None:
     beside = "%s.%d" % (file, os.getpid())
     try:
         os.unlink(beside)
-    except OSError:
+    except start.ours(OSError):
         pass
     descriptor = os.open(beside, NEW_FILE, 0o600)
     try:
@@ -47,7 +47,7 @@ def replace(file: str, data: bytes) -> None:
     except OSError:
         try:
             os.unlink(beside)
-        except OSError:
+        except start.ours(OSError):
             pass
         raise
 
@@ -55,14 +55,14 @@ def replace(file: str, data: bytes) -> None:
 def _make(folder: str) -> None:
     try:
         os.mkdir(folder, 0o700)
-    except FileExistsError:
+    except start.ours(FileExistsError):
         pass  # also where another process makes the same folders at this moment
-    except FileNotFoundError:
+    except start.ours(FileNotFoundError):
         above = os.path.dirname(folder)
         if above == folder or os.path.isdir(above):  # /proc, say: nothing can be made there
             raise
         _make(above)
         try:
             os.mkdir(folder, 0o700)
-        except FileExistsError:
+        except start.ours(FileExistsError):
             pass

@@ -7,6 +7,8 @@ processes never ask.
 import os
 import sys
 
+from .start import ours
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +36,7 @@ def arguments() -> "list[str]":
     try:
         with open("/proc/self/cmdline", "rb") as stream:
             return [os.fsdecode(word) for word in stream.read().split(b"\0")[:-1]]
-    except OSError:
+    except ours(OSError):
         return [sys.executable or "python", *getattr(sys, "argv", [])]
 
 

@@ -66,7 +66,7 @@ def state_folder(environ: "Mapping[str, str]", config: str) -> str:
     folder = os.path.join(base, "%s-%08x" % (name, _hash(config)))
     try:
         status = os.lstat(folder)
-    except OSError:
+    except ours(OSError):
         return folder
     if (status.st_uid != user and hasattr(os, "geteuid")) or status.st_mode & 0o170000 != 0o040000:
         folder += "-%d" % user  # another user's, or a link, which is not followed
@@ -84,7 +84,7 @@ def _base(environ: "Mapping[str, str]", user: int) -> str:
     base = "/var/tmp/erp-sentry-agent-%d" % user  # noqa: S108  (made 0700, owner checked)
     try:
         status = os.lstat(base)
-    except OSError:
+    except ours(OSError):
         return base
     if status.st_uid != user or status.st_mode & 0o170000 != 0o040000:
         return os.devnull + "/somebody-else-has-taken-" + os.path.basename(base)  # nothing can ever be written there
@@ -97,7 +97,7 @@ def _may_write(base: str, user: int) -> bool:
     while True:
         try:
             owner = os.stat(there).st_uid
-        except OSError:
+        except ours(OSError):
             if there == os.path.dirname(there):
                 return False
             there = os.path.dirname(there)
@@ -132,7 +132,7 @@ def stamp(name: str) -> "tuple[int, int, int] | None":
     """What changes when a file or folder does."""
     try:
         status = os.stat(name)
-    except OSError:
+    except ours(OSError):
         return None
     return (status.st_mtime_ns, status.st_size, status.st_ino)
 
@@ -156,7 +156,7 @@ def unchanged(header: "Header", environment: bool = True) -> bool:
 def listing(folder: str, suffix: str) -> "list[str]":
     try:
         return sorted([name for name in os.listdir(folder) if name.endswith(suffix)])
-    except OSError:
+    except ours(OSError):
         return []
 
 
@@ -224,14 +224,14 @@ def open_head(file: str, path: str) -> "Head | None":
     """
     try:
         descriptor, status = open_own(file)
-    except OSError:
+    except ours(OSError):
         return None
     try:
         if status.st_size > LARGEST_PLAN:
             return None
         data = os.read(descriptor, 16384)
         found = split(data, status.st_size, lambda more: read(descriptor, more))
-    except (ValueError, OSError):
+    except ours(ValueError, OSError):
         return None
     finally:
         os.close(descriptor)
@@ -314,6 +314,18 @@ HOOKS = {
 FRAMEWORKS = ("django", "celery", "sentry_sdk")
 
 
+def ours(*kinds: "Any") -> "Any":
+    """`interrupts.ours`, which is loaded only for what may be an interruption: not for a failed system call."""
+    error, trace = sys.exc_info()[1:]
+    if error is None or trace is None or (trace.tb_next is None and error.args):
+        return kinds
+    try:
+        from . import interrupts
+    except ours(ImportError):
+        return kinds  # our own files are gone
+    return interrupts.ours(*kinds)
+
+
 _started = False
 
 
@@ -334,7 +346,7 @@ def start(here: str = "") -> None:
             command.make_way()
         if not is_on("AGENT_DISABLED"):
             _start()
-    except Exception:
+    except ours(Exception):
         from . import guard
 
         guard.say("could not start: %s" % (sys.exc_info()[1],))
@@ -377,7 +389,7 @@ def look_out(path: str, state: str) -> bool:
             from . import lookout
 
             instead = lookout.take_over(waiting, state, fresh)
-        except Exception:
+        except ours(Exception):
             step_aside(waiting, "beginning to look out")
             return None
         return instead.find_spec(name, path, target) if instead is not None else None
@@ -408,7 +420,7 @@ def _names_the_program(head: "Head") -> bool:
 
         found = plan.PlanFile(*head)
         return any(name in found for name in names)
-    except (ValueError, OSError):
+    except ours(ValueError, OSError):
         return True  # damaged, or gone: that is seen to at once
 
 
@@ -418,7 +430,7 @@ def step_aside(finder: "Any", where: str) -> None:
         sys.meta_path.remove(finder)
     try:
         from . import guard
-    except ImportError:
+    except ours(ImportError):
         return
     guard.swallow(where)
 
@@ -440,7 +452,7 @@ def stand_back(here: str) -> None:
             from . import lookout
 
             finder = lookout.Folder(here, theirs)
-        except ImportError:
+        except ours(ImportError):
             pass  # our files are gone
         sys.path_importer_cache[here] = finder
         return finder.find_spec(name, target)

@@ -12,7 +12,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 #: Imports point one way: a part may import parts of its own rank or below, never above.
 RANK = {
-    "model": 0, "errors": 0,
+    "model": 0, "errors": 0, "interrupts": 0,
     "start": 0, "plan": 0, "lookout": 1, "version": 0, "private": 0, "wildcards": 0, "programs": 0, "old": 0,
     "command": 1, "guard": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
@@ -130,6 +130,7 @@ def test_start_up_files_import_next_to_nothing():
         "command.py",
         "inforce.py",
         "loud.py",
+        "interrupts.py",
         "config/cache.py",
         "config/store.py",
         "config/child.py",
@@ -151,7 +152,42 @@ def test_start_up_files_import_next_to_nothing():
             ".plan",
             ".inforce",
             ".bootstrap",
+            ".interrupts",
         }, (name, names)
+
+
+#: What runs in no process of the host's: commands, the compiler, and the clauses that `ours` itself is made of.
+NOT_IN_A_HOST = re.compile(
+    r"agent/(?:cli/|config/(?!cache|child)|old\.py|command\.py|integrations/erp_agent/management/)"
+)
+
+
+def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
+    """A time limit of the host's strikes anywhere: a clause that catches by type alone would swallow it."""
+    seen = 0
+    for path in FILES:
+        name = path.relative_to(ROOT).as_posix()
+        if NOT_IN_A_HOST.match(name):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        deciding = {
+            each
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef) and function.name == "ours"
+            for each in ast.walk(function)
+        }
+        assert not any(isinstance(node, ast.Name) and node.id == "suppress" for node in ast.walk(tree)), name
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ExceptHandler) or node in deciding:
+                continue
+            asks = isinstance(node.type, ast.Call) and ast.unparse(node.type.func) in ("ours", "start.ours")
+            last = node.body[-1]
+            leaves = (ast.Return, ast.Continue, ast.Break)
+            goes_on = isinstance(last, ast.Raise) and last.exc is None
+            goes_on = goes_on and not any(isinstance(each, leaves) for each in ast.walk(node))
+            assert asks or goes_on, f"{name}:{node.lineno}: write `except ours(…)`, from agent/interrupts.py"
+            seen += asks
+    assert seen > 150
 
 
 def test_files_stay_small():

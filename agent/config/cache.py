@@ -16,6 +16,7 @@ A configuration that gives no plan is kept in the same form, with (Problems, sin
 """
 
 from .. import start
+from ..interrupts import ours
 from ..plan import PlanFile, Unreadable, open_plan
 
 TYPE_CHECKING = False
@@ -98,14 +99,14 @@ class Index:
         for another in (self._newer, self.remake):
             try:
                 return ask()
-            except Unreadable:
+            except ours(Unreadable):
                 index = another() if another is not None else None
                 if index is not None:
                     self._plan = index._plan
                     self._known.clear()
         try:
             return ask()
-        except Unreadable:
+        except ours(Unreadable):
             self.notes.append("the compiled plan is gone: modules imported since are not monitored")
             return otherwise
 
@@ -142,7 +143,7 @@ def index_of(plan: PlanFile) -> "Index | None":
     try:
         plan.hold(_SMALL)
         return Index(plan)
-    except (ValueError, EOFError, TypeError, IndexError, OSError, Unreadable):
+    except ours(ValueError, EOFError, TypeError, IndexError, OSError, Unreadable):
         return None
 
 
@@ -150,7 +151,7 @@ def load_bad(state: str, path: str) -> "Bad | None":
     plan = open_plan(start.plan_file(state, "rejected"), path)
     try:
         return Bad(plan) if plan is not None else None
-    except (ValueError, EOFError, TypeError, IndexError, OSError, Unreadable):
+    except ours(ValueError, EOFError, TypeError, IndexError, OSError, Unreadable):
         return None
 
 
@@ -163,5 +164,5 @@ def decode(data: bytes, path: str) -> "Index | Bad | None":
         header, raw, at = found
         plan = PlanFile("", header, raw, at, (), data[at:])
         return Bad(plan) if plan.top[3] is None else Index(plan)
-    except (ValueError, EOFError, TypeError, IndexError, Unreadable):
+    except ours(ValueError, EOFError, TypeError, IndexError, Unreadable):
         return None

@@ -8,6 +8,8 @@ import os
 import sys
 import time
 
+from ..interrupts import ours
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -49,7 +51,7 @@ def run(path: str) -> "bytes | str":
         )
     try:
         reading, writing = os.pipe()
-    except OSError as error:
+    except ours(OSError) as error:
         return f"the configuration could not be read in another interpreter: {error}"
     try:
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -62,7 +64,7 @@ def run(path: str) -> "bytes | str":
         finally:
             os.close(writing)
         return _receive(reading, pid)
-    except OSError as error:
+    except ours(OSError) as error:
         return f"the configuration could not be read with {interpreter}: {error}"
     finally:
         os.close(reading)
@@ -87,7 +89,7 @@ def _receive(reading: int, pid: int) -> "bytes | str":
             if not chunk:
                 break
             data += chunk
-        except BlockingIOError:
+        except ours(BlockingIOError):
             if time.monotonic() > deadline:
                 _end(pid)
                 return "reading the configuration took more than %d s" % PATIENCE
@@ -106,7 +108,7 @@ def _receive(reading: int, pid: int) -> "bytes | str":
 def _end(pid: int) -> None:
     try:
         os.kill(pid, 9)
-    except OSError:
+    except ours(OSError):
         pass
     _wait(pid)
 
@@ -114,7 +116,7 @@ def _end(pid: int) -> None:
 def _wait(pid: int) -> int:
     try:
         return os.waitpid(pid, 0)[1]
-    except OSError:  # the host reaps every child
+    except ours(OSError):  # the host reaps every child
         return 0
 
 
@@ -150,9 +152,9 @@ def _answer(path: str) -> "bytes | str":
 
     try:
         loaded = examine(path, os.environ)
-    except ConfigError as error:  # a library is missing: until something is installed, no process need try again
+    except ours(ConfigError) as error:  # a library is missing: until something is installed, no process need try again
         return store.encode_bad(path, [path, *store.package_folders()], {}, [str(error)])
-    except Exception as error:
+    except ours(Exception) as error:
         return f"{path}: {type(error).__name__}: {error}"
     lines = [
         "%s:%d:%d: %s%s [%s]" % (p.file, p.line, p.column, p.path + ": " if p.path else "", p.message, p.slug)
@@ -181,7 +183,7 @@ def _include_folders(loaded: "Examined") -> "list[tuple[str, str]]":
             suffix = "" if glob.has_magic(os.path.splitext(name)[1]) else os.path.splitext(name)[1]
             try:
                 found = [entry for entry in glob.glob(above, recursive=True) if os.path.isdir(entry)]
-            except (ValueError, OSError, RecursionError):
+            except ours(ValueError, OSError, RecursionError):
                 found = []
             folders.update({(entry, suffix): None for entry in found})
             while glob.has_magic(above):  # folders in folders: another may appear

@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..interrupts import ours
 from . import files
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SweptMark:
         """Seconds since the last sweep, whichever way the clock went; None where there was none."""
         try:
             return abs(self._clock() - os.stat(self._path).st_mtime)
-        except OSError:
+        except ours(OSError):
             return None
 
     def set(self, max_age: float) -> Ages:
@@ -68,7 +69,7 @@ class SweptMark:
         try:
             files.replace(self._path, "".join(lines).encode("ascii"))
             os.utime(self._path, (now, now))
-        except OSError:
+        except ours(OSError):
             pass  # a full disk: then every sweep is due, and compares with the last one that was noted
         return ages
 
@@ -80,7 +81,7 @@ class SweptMark:
             last = eras.pop()
             if not all(map(math.isfinite, (before, uptime_before, *last))):
                 raise ValueError
-        except (OSError, ValueError, TypeError, IndexError, files.UnreadableError):
+        except ours(OSError, ValueError, TypeError, IndexError, files.UnreadableError):
             return [Era(0.0, now, now)]
         shown = now - before
         lived = uptime - uptime_before if uptime >= uptime_before else uptime + _UNSEEN

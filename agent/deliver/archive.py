@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import AgentError
+from ..interrupts import ours
 from .files import UnreadableError
 from .route import decode, found
 from .transport import DsnError, parse_dsn
@@ -48,9 +49,9 @@ def pack(spools: list[tuple[str, Spool]], path: str) -> list[tuple[Spool, Entry]
                     packed += [(spool, entry) for entry in _pack_one(archive, client, spool)]
             os.fsync(file.fileno())
         os.link(beside, path)  # unlike a rename it overwrites nothing
-    except FileExistsError:
+    except ours(FileExistsError):
         raise AgentError(f"{path} exists already; nothing was written") from None
-    except OSError as error:
+    except ours(OSError) as error:
         raise AgentError(f"{path} cannot be written: {error.strerror}") from None
     finally:
         if os.path.exists(beside):
@@ -67,7 +68,7 @@ def _pack_one(archive: tarfile.TarFile, client: str, spool: Spool) -> list[Entry
     for entry in spool.entries():
         try:
             envelope = spool.read(entry)
-        except (OSError, UnreadableError):
+        except ours(OSError, UnreadableError):
             continue  # a sender will set it aside and say why
         if envelope is None:
             continue
@@ -101,15 +102,15 @@ def unpack(own: Spool, spool_for: Callable[[Route], Spool], path: str) -> Import
                     # Any other folder stays in the name, and is refused with it.
                     spool, name = (clients[folder], name) if folder in clients else (own, member.name)
                     new = spool.adopt(name, data)
-                except UnreadableError as error:
+                except ours(UnreadableError) as error:
                     refused.append(f"{member.name}: {error}")
                     continue
                 taken += new
                 known += not new
                 for_clients += new and spool is not own
-    except tarfile.TarError as error:
+    except ours(tarfile.TarError) as error:
         raise AgentError(f"{path} is not an export of a spool, or is damaged ({error}); {taken} taken in") from None
-    except OSError as error:
+    except ours(OSError) as error:
         raise AgentError(f"{path} could not be taken in whole: {error}; {taken} taken in") from None
     return Imported(taken, known, for_clients, refused)
 
@@ -127,6 +128,6 @@ def _route(data: bytes) -> Route:
     try:
         route = decode(data)
         parse_dsn(route.dsn)
-    except (ValueError, DsnError) as error:
+    except ours(ValueError, DsnError) as error:
         raise UnreadableError(str(error)) from None
     return route.abroad()

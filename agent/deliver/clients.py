@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..interrupts import ours
 from . import route as routes
 from .sender import Sender
 from .spool import directory_of, open_in
@@ -36,7 +37,7 @@ class Destination:
             return False
         try:
             self._route.keep(self.spool.directory)  # first: without it nobody else could deliver what we leave
-        except OSError:
+        except ours(OSError):
             pass  # `write` meets the same trouble, keeps the envelope in memory and says so
         self.spool.write(envelope)
         self.sender.wake()
@@ -69,7 +70,7 @@ def find(settings: SpoolData, state: str, count: Count) -> list[Found]:
     folder = os.path.join(directory_of(settings, state), _FOLDER)
     try:
         names = sorted(os.listdir(folder))
-    except OSError:
+    except ours(OSError):
         return []
     found = []
     for name in names:

@@ -9,6 +9,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
+from ..interrupts import ours
 from . import transport
 from .lanes import Carrier, Lanes
 from .lock import FolderLock
@@ -96,7 +97,7 @@ class Delivery:
             if self._lanes is None:
                 self._lanes = Lanes(self._means.open_carrier(), self._means.open_another, self._means.tick)
             lanes = self._lanes
-        except transport.DsnError as error:
+        except ours(transport.DsnError) as error:
             self.trouble = str(error)
             return LONGEST_NAP
         self._spool.settle()
@@ -181,9 +182,9 @@ class Delivery:
     def _read(self, entry: Entry) -> Envelope | None:
         try:
             return self._spool.read(entry)
-        except UnreadableError as error:
+        except ours(UnreadableError) as error:
             self._set_aside(entry, f"cannot be read: {error}")
-        except OSError as error:
+        except ours(OSError) as error:
             self.trouble = f"cannot be read: {error}"
             self._fail(entry)
         return None
@@ -224,7 +225,7 @@ class Delivery:
     def _set_aside(self, entry: Entry, reason: str) -> None:
         try:
             self._spool.quarantine(entry, reason)
-        except OSError as error:
+        except ours(OSError) as error:
             self.trouble = f"cannot be set aside: {error}"
             self._fail(entry)
             return

@@ -20,6 +20,7 @@ from operator import methodcaller
 from time import monotonic
 from typing import Any, Callable
 
+from ..interrupts import ours
 from . import mounts
 
 _LARGEST = 256 << 10  # bytes of an envelope that is written this way
@@ -126,6 +127,6 @@ def load(folder: str) -> Direct | None:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
         ctypes.set_errno(ctypes.get_errno())  # a host's audit hook may forbid it: then better now
-    except (ImportError, OSError, AttributeError, MemoryError, RuntimeError):
+    except ours(ImportError, OSError, AttributeError, MemoryError, RuntimeError):
         return None  # a Python without it, or a system or a host that lets nobody use it
     return Direct(library, ctypes.get_errno, ctypes.set_errno)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import AgentError
+from ..interrupts import ours
 from ..private import NEW_FILE, OLD_FILE, replace
 from ..start import open_own, read
 
@@ -76,7 +77,7 @@ def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Ca
         finally:
             calls.close(descriptor)
         calls.rename(spare, path)
-    except OSError:
+    except ours(OSError):
         unlink(spare)
         return False
     return True
@@ -86,7 +87,7 @@ def read_own(path: str, largest: int = LARGEST) -> bytes | None:
     """None where there is no such file. Raises UnreadableError for what is not a regular file of ours, and OSError."""
     try:
         descriptor, status = open_own(path)
-    except FileNotFoundError:
+    except ours(FileNotFoundError):
         return None
     except OSError as error:
         if error.errno == errno.EPERM:  # ours is the only reason
@@ -108,20 +109,20 @@ def names_in(folder: str) -> Iterator[str]:
         with os.scandir(folder) as found:
             for each in found:
                 yield each.name
-    except OSError:
+    except ours(OSError):
         return
 
 
 def scan(folder: str) -> Iterator[File]:
     try:
         found = os.scandir(folder)
-    except OSError:
+    except ours(OSError):
         return
     with found:
         for each in found:
             try:
                 facts = each.stat(follow_symlinks=False)
-            except OSError:
+            except ours(OSError):
                 continue  # delivered meanwhile
             yield File(each.name, facts.st_size, facts.st_mtime)
 
@@ -140,7 +141,7 @@ def unlink(path: str) -> bool:
     """Whether it was there and is gone now."""
     try:
         os.unlink(path)
-    except OSError:
+    except ours(OSError):
         return False
     return True
 

@@ -15,6 +15,7 @@ from _thread import allocate_lock, get_native_id, start_new_thread
 from collections import deque
 from typing import TYPE_CHECKING, Callable, Protocol
 
+from ..interrupts import ours
 from . import transport
 from .transport import Outcome
 
@@ -95,7 +96,7 @@ class Lanes:
     def _start(self, carrier: Carrier, entry: Entry, data: bytes) -> bool:
         try:
             start_new_thread(self._carry_apart, (carrier, entry, data))
-        except RuntimeError:
+        except ours(RuntimeError):
             return False  # too many threads, or the process ends
         return True
 
@@ -107,12 +108,12 @@ class Lanes:
         began = self._tick()
         try:
             outcome = carrier.send(data)
-        except Exception as error:  # it never should, and whoever waits must hear of it
+        except ours(Exception) as error:  # it never should, and whoever waits must hear of it
             outcome = Outcome(transport.UNREACHABLE, detail=f"{type(error).__name__}: {error}")
         self._landed.append((entry, outcome, carrier, self._tick() - began))
         try:
             self._news.release()
-        except RuntimeError:
+        except ours(RuntimeError):
             pass  # open already
 
     def _wait(self) -> list[Landed]:

@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .. import private as own_folders
+from ..interrupts import ours
 from . import files
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Folders:
         try:
             if spare is None or not self._fill(spare, folder, name, data, calls):
                 self._put(folder, name, data, calls)
-        except FileNotFoundError:
+        except ours(FileNotFoundError):
             self._prepare()  # somebody cleared the state folder
             self._put(folder, name, data, calls)
 
@@ -74,7 +75,7 @@ class Folders:
             try:
                 own_folders.check_own(self.directory)
                 own_folders.check_own(self.new)
-            except FileNotFoundError:
+            except ours(FileNotFoundError):
                 return False
         return True
 
@@ -86,7 +87,7 @@ class Folders:
         self.explain(aside, reason)  # first: whoever finds the one finds the other
         try:
             os.rename(os.path.join(folder, name), os.path.join(self.quarantine, aside))
-        except OSError as error:
+        except ours(OSError) as error:
             files.unlink(os.path.join(self.quarantine, aside + ".txt"))
             if isinstance(error, FileNotFoundError):
                 return False
@@ -98,13 +99,13 @@ class Folders:
         try:
             files.unlink(path)
             files.write_new(path, reason.encode("utf-8", "replace") + b"\n")
-        except OSError:
+        except ours(OSError):
             pass  # the envelope itself is safe; only its explanation is not
 
     def explanation(self, name: str) -> str:
         try:
             text = files.read_own(os.path.join(self.quarantine, name + ".txt"))
-        except (OSError, files.UnreadableError):
+        except ours(OSError, files.UnreadableError):
             text = None
         return (text or b"").decode("utf-8", "replace").strip()
 

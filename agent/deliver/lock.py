@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ..interrupts import ours
+
 #: Descriptors of lock files. A forked child has copies of them, and a lock lives until its last copy is closed.
 _inheritable: set[int] = set()
 
@@ -17,20 +19,20 @@ class FolderLock:
         """True: held. False: another one holds it. None: the folder cannot be written to, so nothing can leave it."""
         try:
             import fcntl
-        except ImportError:
+        except ours(ImportError):
             return True
         try:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
             descriptor = os.open(self._path, flags, 0o600)
-        except OSError:
+        except ours(OSError):
             return None
         _inheritable.add(descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except ours(BlockingIOError):
             _close(descriptor)
             return False
-        except OSError:
+        except ours(OSError):
             _close(descriptor)
             return True  # a file system without locks: twice is better than never
         self._descriptor = descriptor
@@ -52,7 +54,7 @@ def _after_fork_in_child() -> None:
     for descriptor in list(_inheritable):
         try:
             os.close(descriptor)
-        except OSError:
+        except ours(OSError):
             pass
     _inheritable.clear()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ..interrupts import ours
+
 _LOCAL = frozenset(
     ("ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "f2fs", "jfs", "reiserfs", "zfs", "tmpfs", "ramfs", "rootfs",
      "overlay")
@@ -27,7 +29,7 @@ def _type_of(folder: str, proc: str) -> str:
         # "27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw": the optional fields end with a dash
         fields = next(line.split() for line in _lines(f"{proc}/mountinfo") if line.split()[:1] == [mount])
         return fields[fields.index("-") + 1]
-    except (OSError, StopIteration, ValueError, IndexError):
+    except ours(OSError, StopIteration, ValueError, IndexError):
         return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..interrupts import ours
 from . import files
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Pace:
             rows = [line.split() for line in lines if not line.startswith(_NOTE)]
             self._holds = {key: (float(until), float(granted)) for key, until, granted in rows}
             self.note = "".join(line[len(_NOTE) :] for line in lines if line.startswith(_NOTE))
-        except (OSError, ValueError, files.UnreadableError):
+        except ours(OSError, ValueError, files.UnreadableError):
             pass
 
     def save(self) -> None:
@@ -68,7 +69,7 @@ class Pace:
             rows.append(f"{_NOTE}{self.note}\n")
         try:
             files.replace(self._path, "".join(rows).encode("utf-8", "replace"))
-        except (OSError, ValueError):
+        except ours(OSError, ValueError):
             pass  # other processes will be told by Sentry themselves
 
     def _left(self, key: str) -> float:

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import private
+from ..interrupts import ours
 from . import files
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def found(folder: str) -> Route | None:
     """What `keep` wrote; None where there is nothing, or nothing of ours."""
     try:
         return decode(files.read_own(os.path.join(folder, _FILE)) or b"")
-    except (OSError, ValueError, files.UnreadableError):
+    except ours(OSError, ValueError, files.UnreadableError):
         return None
 
 
@@ -90,5 +91,5 @@ def decode(data: bytes) -> Route:
         raise ValueError("it does not say where to send")
     try:
         return Route(**held)
-    except TypeError:
+    except ours(TypeError):
         raise ValueError("another version of the agent wrote it") from None

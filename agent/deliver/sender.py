@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 from weakref import ref
 
 from .. import guard
+from ..interrupts import ours
 from . import transport
 from .delivery import LONGEST_NAP, Delivery, Means
 from .lanes import Carrier, await_end
@@ -101,7 +102,7 @@ class Sender:
             _open(state.gate)
             if state.alive.acquire(False):
                 self._start(state)
-        except Exception:
+        except ours(Exception):
             guard.swallow("starting the delivery of events")
 
     def close(self, timeout: float) -> None:
@@ -120,7 +121,7 @@ class Sender:
             _open(state.alarm)
             state.alive.acquire(True, max(timeout, 0.0))  # the thread's end, or as long as we may wait for it
             self._means.spool.abandon()
-        except Exception:
+        except ours(Exception):
             guard.swallow("ending the delivery of events")
 
     def drain(self, timeout: float, slow: Callable[[int], None] | None = None) -> float:
@@ -191,7 +192,7 @@ class Sender:
             start_new_thread(self._run, (state,))
             started = True
             self._trouble = ""
-        except RuntimeError as error:
+        except ours(RuntimeError) as error:
             # Too many threads, or the interpreter is ending: the next wake, or the next process, does it.
             self._trouble = f"no thread can be started: {error}"
         finally:
@@ -239,7 +240,7 @@ class Sender:
                     state.alive.release()
                 if state.stopping() or state.gate.locked() or not state.alive.acquire(False):
                     return
-        except Exception:
+        except ours(Exception):
             guard.swallow("delivering events")
 
     def _serve(self, state: _State) -> None:
@@ -381,7 +382,7 @@ def _guard_forks() -> None:
 def _open(gate: LockType) -> None:
     try:
         gate.release()
-    except RuntimeError:
+    except ours(RuntimeError):
         pass  # open already
 
 

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..interrupts import ours
 from ..model import Envelope
 from ..observe import causes, context, release, unmonitored
 from ..observe.represent import type_name
@@ -109,7 +110,7 @@ def _threads(sentry: SentryData) -> list[Any]:
     integration = getattr(sys.modules[module], attribute)
     try:
         return [integration(propagate_scope=True)]
-    except TypeError:  # before 2.0
+    except ours(TypeError):  # before 2.0
         return [integration(propagate_hub=True)]
 
 
@@ -203,7 +204,7 @@ def version() -> str | None:
     """The SDK's version, or None where it cannot be imported."""
     try:
         return str(_sdk().VERSION)
-    except ImportError:
+    except ours(ImportError):
         return None
 
 
@@ -270,7 +271,7 @@ def _transport(sentry: SentryData, keep: Callable[[Envelope], None]) -> Any:
                     event_id = envelope.headers.get("event_id") or os.urandom(16).hex()
                     category = wire.category_of(item.type for item in envelope.items)
                     keep(Envelope(str(event_id).replace("-", ""), category, data))
-            except Exception:
+            except ours(Exception):
                 guard.swallow("keeping an envelope of the Sentry SDK")
 
         def capture_event(self, event: Any) -> None:
@@ -296,7 +297,7 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
             if isinstance(known, dict):
                 event["user"] = _user(known)
         return event
-    except Exception:
+    except ours(Exception):
         guard.swallow("looking at an event of the Sentry SDK")
         return None
 
@@ -348,7 +349,7 @@ def _before_breadcrumb(crumb: Any, hint: dict[str, Any]) -> Any:
         if written is not None:
             crumb["message"] = written if type(written) is str else type_name(type(written))
         return crumb
-    except Exception:
+    except ours(Exception):
         guard.swallow("looking at a breadcrumb of the Sentry SDK")
         return None
 
@@ -372,7 +373,7 @@ def count_error() -> None:
             session = _session(sentry_sdk)
             if session is not None:
                 session.update(errors=session.errors + 1)
-    except Exception:
+    except ours(Exception):
         guard.swallow("counting an error in its session")
 
 
@@ -416,7 +417,7 @@ def _once(event: Any, hint: dict[str, Any]) -> Any:
         if event.get("type") != "transaction" and _is_told(error):
             _note_in_session(event)
             return None
-    except Exception:
+    except ours(Exception):
         guard.swallow("looking at an event of the host's Sentry client")
     return event
 

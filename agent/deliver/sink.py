@@ -7,6 +7,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from .. import guard
+from ..interrupts import ours
 from ..model import Envelope
 from ..observe import attempts, causes, context, event, providers, redact, release, reserve, work
 from ..version import __version__
@@ -52,15 +53,15 @@ class Maker:
         """
         try:
             return _with_json(self._whole(observation, facts))
-        except (MemoryError, RecursionError) as error:
+        except ours(MemoryError, RecursionError) as error:
             why = type(error).__name__
             reserve.release()
-        except Exception as error:
+        except ours(Exception) as error:
             why = type(error).__name__
             guard.swallow("making an event")
         try:
             return _with_json(self._reduced(observation, why, stack=True))
-        except (MemoryError, RecursionError):
+        except ours(MemoryError, RecursionError):
             return _with_json(self._reduced(observation, why, stack=False))
 
     def _whole(self, observation: Observation, facts: dict[str, object] | None) -> Event:
@@ -102,7 +103,7 @@ class Sink:
         """The id of the event; None where none could be made, which is counted. `facts`: see `Maker.make`."""
         try:
             return self._report(observation, facts)
-        except (MemoryError, RecursionError):
+        except ours(MemoryError, RecursionError):
             self._health.count("not-made", observation.monitor["name"])
             return None
         finally:
@@ -162,7 +163,7 @@ class Sink:
         try:
             if sentry.hand_over(made):
                 self._health.count("handed-over", observation.monitor["name"])
-        except Exception:
+        except ours(Exception):
             guard.swallow("handing an event to the host's Sentry client")
 
     def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:

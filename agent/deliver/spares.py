@@ -14,6 +14,7 @@ import os
 from collections import deque
 from itertools import count as numbers
 
+from ..interrupts import ours
 from . import files
 from .names import SPARE
 
@@ -39,7 +40,7 @@ class Spares:
         """The path of one that nobody else has; None where there is none."""
         try:
             spare = self._ready.popleft()
-        except IndexError:
+        except ours(IndexError):
             return None
         # A child forked by a handler that interrupted us, just before this, holds a copy of its parent's list.
         return spare if os.getpid() == self._pid else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Callable
 
 from .. import guard
 from ..health import alive
+from ..interrupts import ours
 from ..model import Envelope
 from . import age, files, hurry
 from .bounds import Bounds, Count
@@ -122,7 +123,7 @@ class Spool:
         """
         try:
             return self._write(envelope, slow, trying)
-        except Exception:
+        except ours(Exception):
             self._count("not-kept", envelope.category, 1)
             guard.swallow("writing an event to the spool")
             return False
@@ -157,7 +158,7 @@ class Spool:
         spare = process.spares.take() if process.spares is not None else None
         try:
             self.quickly(size, lambda calls: self._folders.put(folder, name, data, spare=spare, calls=calls))
-        except OSError as error:
+        except ours(OSError) as error:
             self._degraded = files.reason(error)
             self._remember(process, name, data, held=held)
             return False
@@ -262,7 +263,7 @@ class Spool:
         """Whether the folder is there and our own; if it is somebody else's, `degraded` says so."""
         try:
             return self._folders.exist()
-        except OSError as error:
+        except ours(OSError) as error:
             self._degraded = files.reason(error)
             return False
 
@@ -314,7 +315,7 @@ class Spool:
         """Bytes on disk; 0 where somebody has taken it."""
         try:
             return os.lstat(os.path.join(self._folder(entry), entry.name)).st_size
-        except OSError:
+        except ours(OSError):
             return len(entry.data or b"")
 
     def settle(self, limit: int | None = None) -> int:
@@ -330,7 +331,7 @@ class Spool:
                     elif entry.held and not taken.held:
                         self.release(entry)  # let go meanwhile
                 self._degraded = None
-            except OSError as error:
+            except ours(OSError) as error:
                 self._degraded = files.reason(error)
             finally:
                 process.settling.release()
@@ -365,7 +366,7 @@ class Spool:
         if spares is not None and self._degraded is None:
             try:
                 spares.refill()
-            except OSError:
+            except ours(OSError):
                 pass  # a write that meets the same trouble says so
 
     def sweep_if_due(self) -> None:
@@ -381,7 +382,7 @@ class Spool:
             process.unswept_bytes = process.unswept_files = 0
             self._bounds.sweep()
             self._reclaim()
-        except OSError as error:
+        except ours(OSError) as error:
             self._degraded = files.reason(error)
         finally:
             process.sweeping.release()
@@ -428,7 +429,7 @@ class Spool:
     def _move(self, folder: str, entry: Entry) -> bool:
         try:
             os.rename(os.path.join(folder, entry.name), os.path.join(self._folders.new, entry.name))
-        except FileNotFoundError:
+        except ours(FileNotFoundError):
             return False
         return True
 
@@ -438,7 +439,7 @@ def _check(data: bytes) -> None:
 
     try:
         parsed = wire.decode(data)
-    except wire.EnvelopeError as error:
+    except ours(wire.EnvelopeError) as error:
         raise UnreadableError(str(error)) from None
     if not parsed.items:
         raise UnreadableError("the envelope has no items")

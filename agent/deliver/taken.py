@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from ..interrupts import ours
 from . import files
 
 
@@ -33,7 +34,7 @@ class Taken:
         if self._names or os.path.exists(self._path):
             try:
                 self._names.update((files.read_own(self._path) or b"").decode("utf-8", "replace").splitlines())
-            except (OSError, files.UnreadableError):
+            except ours(OSError, files.UnreadableError):
                 pass
 
     def save(self) -> None:
@@ -46,5 +47,5 @@ class Taken:
                 files.replace(self._path, "".join(name + "\n" for name in sorted(self._names)).encode("utf-8"))
             else:
                 files.unlink(self._path)
-        except OSError:
+        except ours(OSError):
             self._changed = True

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import guard
 from ..errors import AgentError
+from ..interrupts import ours
 from . import wire
 from .deadline import Deadline, bounded
 from .route import Route
@@ -131,7 +132,7 @@ def parse_limits(header: str) -> dict[str, float]:
 def _seconds(text: str) -> float | None:
     try:
         seconds = float(text)
-    except ValueError:
+    except ours(ValueError):
         return None
     return min(seconds, _LONGEST_LIMIT) if seconds >= 0 else None
 
@@ -144,7 +145,7 @@ def _retry_after(value: str) -> float:
 
     try:
         return min(max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0), _LONGEST_LIMIT)
-    except (TypeError, ValueError, OverflowError):
+    except ours(TypeError, ValueError, OverflowError):
         return _DEFAULT_LIMIT
 
 
@@ -172,13 +173,13 @@ class Transport:
         """Never raises: whatever goes wrong on the way is an UNREACHABLE with its reason."""
         try:
             pool = self._open()
-        except ImportError as error:
+        except ours(ImportError) as error:
             return Outcome(UNREACHABLE, detail=f"urllib3 cannot be imported ({error}); install it beside the agent")
-        except Exception as error:
+        except ours(Exception) as error:
             return Outcome(UNREACHABLE, detail=f"no connection can be set up: {_words(error)}")
         try:
             return self._post(pool, data)
-        except Exception as error:
+        except ours(Exception) as error:
             return Outcome(UNREACHABLE, detail=_words(error))
 
     def close(self) -> None:
@@ -187,7 +188,7 @@ class Transport:
         if pool is not None and self._pid == os.getpid():
             try:
                 pool.clear()
-            except Exception:
+            except ours(Exception):
                 guard.swallow("closing the connection to Sentry")
 
     def _open(self) -> Any:
@@ -242,7 +243,7 @@ class Transport:
         try:
             body = response.read(_SNIPPET, decode_content=True)
             whole = len(body) < _SNIPPET
-        except Exception as error:
+        except ours(Exception) as error:
             # The status has been said, and that is the answer; the rest only explains it.
             body = f"[{type(error).__name__}]".encode()
         finally:
@@ -283,7 +284,7 @@ def _certificates() -> str | None:
         return named
     try:
         import certifi
-    except ImportError:
+    except ours(ImportError):
         return None
     return certifi.where()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import AgentError
+from ..interrupts import ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -134,7 +135,7 @@ def _object(line: bytes, what: str) -> dict[str, Any]:
 
     try:
         value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except ours(ValueError, RecursionError) as error:
         raise EnvelopeError(f"{what} is not JSON ({type(error).__name__})") from None
     if not isinstance(value, dict):
         raise EnvelopeError(f"{what} is not a JSON object")

@@ -9,6 +9,7 @@ import sys
 from types import FunctionType, ModuleType
 
 from ..errors import CannotPatch
+from ..interrupts import ours
 from ..wildcards import matches, segment_match
 from . import patch, registries, resolve
 from .paths import attribute_in, pattern_in
@@ -88,7 +89,7 @@ class Applier:
                 adapted: "MonitorData" = {**monitor, "errors": {**known, **monitor["errors"]}} if known else monitor
                 try:
                     self._patch(adapted, found, sweeping=True)
-                except Exception as error:
+                except ours(Exception) as error:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
     def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None") -> None:
@@ -153,16 +154,16 @@ class Applier:
             if name == "__main__" and not resolve.is_defined_in(found, module):
                 raise resolve.NotThere("this program does not itself define it")
             self._patch(monitor, found, sweeping=False)
-        except resolve.InSubmodule:
+        except ours(resolve.InSubmodule):
             return
-        except resolve.NotThere as missing:
+        except ours(resolve.NotThere) as missing:
             if key not in self._pending:
                 self._wait(key, head, monitor, target)
                 self._record("waiting", monitor["name"], target["path"], str(missing))
             return
-        except CannotPatch as reason:
+        except ours(CannotPatch) as reason:
             self._fail(monitor, target["path"], str(reason))
-        except Exception as error:  # one target's trouble stays its own
+        except ours(Exception) as error:  # one target's trouble stays its own
             self._fail(monitor, target["path"], f"{type(error).__name__}: {error}")
         self._wait_no_more(key)
 
@@ -185,11 +186,11 @@ class Applier:
             try:
                 found = resolve.resolve(module, attribute, name)
                 self._patch(monitor, found, sweeping=True)
-            except (resolve.NotThere, resolve.InSubmodule):
+            except ours(resolve.NotThere, resolve.InSubmodule):
                 continue
-            except CannotPatch as reason:
+            except ours(CannotPatch) as reason:
                 self._fail(monitor, path, str(reason))
-            except Exception as error:
+            except ours(Exception) as error:
                 self._fail(monitor, path, f"{type(error).__name__}: {error}")
 
     def _patch(self, monitor: "MonitorData", found: "resolve.Found", *, sweeping: bool) -> None:
@@ -259,7 +260,7 @@ class Applier:
                 override = resolve.found_in(path, cls, found.name, raw)
                 if override.function is not None:
                     self._patch_override(monitor, override)
-            except CannotPatch as reason:
+            except ours(CannotPatch) as reason:
                 self._fail(monitor, path, str(reason))
 
     def _patch_override(self, monitor: "MonitorData", found: "resolve.Found") -> None:

@@ -11,6 +11,8 @@ import sys
 from _thread import allocate_lock, get_ident
 from types import CodeType, FunctionType
 
+from ..interrupts import ours
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -40,7 +42,7 @@ def _while_collecting(function: FunctionType, code: CodeType) -> bool:
         if phase == "start" and not done and get_ident() == me:
             try:
                 function.__code__ = code
-            except ValueError as error:  # what is raised here would be printed, and not raised there
+            except ours(ValueError) as error:  # what is raised here would be printed, and not raised there
                 done.append(error)
             else:
                 done.append(None)

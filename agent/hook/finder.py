@@ -8,6 +8,8 @@ had.
 
 import sys
 
+from ..interrupts import ours
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -73,7 +75,7 @@ class Finder:
                     if spec.loader is not None:
                         self._watch(spec, wanted)
                     return spec
-        except Exception:
+        except ours(Exception):
             # A finder of the host's that raises will be asked again by the import system, and raise there.
             if not isinstance(sys.exc_info()[1], ImportError):
                 self._swallow("looking for the module " + name)
@@ -130,7 +132,7 @@ class Finder:
         try:
             # A module may put something else in its own place; that is what importers get.
             self._on_import(name, sys.modules.get(name, module))
-        except Exception:
+        except ours(Exception):
             self._swallow("applying monitors to " + name)
 
     def runs(self, code: "CodeType") -> None:
@@ -138,7 +140,7 @@ class Finder:
         try:
             if self.on_code is not None:
                 self.on_code(code)
-        except Exception:
+        except ours(Exception):
             self._swallow("following what runpy runs")
 
 
@@ -242,7 +244,7 @@ def _replace_methods(loader: "Any", methods: "dict[str, Any]") -> bool:
     try:
         _set_class(loader, twin)
         _replaced[id(loader)] = (ref(loader, forget), methods)
-    except TypeError:
+    except ours(TypeError):
         return False
     return True
 
@@ -301,7 +303,7 @@ class _Loader(_StandIn):
         if getattr(module, "__loader__", None) is self:
             try:
                 module.__loader__ = self._loader
-            except AttributeError:
+            except ours(AttributeError):
                 pass
 
 

@@ -15,6 +15,7 @@ import sys
 from types import CodeType
 from typing import NamedTuple
 
+from ..interrupts import ours
 from . import blocks, moved, tables, trampoline
 from .operations import BACKWARD, CACHES, CELL_STORES, EXTENDED, FORWARD, OPS, RETURN, RETURN_CONST, STORES, op
 
@@ -285,7 +286,7 @@ def _moved(
     if not suspends:
         try:
             return moved.Quick(body, ops, begin, prologue, epilogue, lines)
-        except (moved.Unusual, tables.NotAlone):
+        except ours(moved.Unusual, tables.NotAlone):
             pass
     turns = {unit: _turn(reading, depth + below) for unit, depth in suspends.items()}
     return moved.Moved(body, ops, begin, prologue, epilogue, lines, turns)

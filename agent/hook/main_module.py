@@ -14,6 +14,7 @@ import sys
 from types import ModuleType
 
 from .. import start
+from ..interrupts import ours
 from .paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
@@ -206,7 +207,7 @@ class FileReader:
             file = os.fsdecode(arguments[-1])
             if any(name in self._wanted for name in ["__main__", *start.program_names(file)]):
                 self._follow(answer[0] if type(answer) is tuple else answer)  # with the file's name, before 3.12
-        except Exception:
+        except ours(Exception):
             self._swallow("following what runpy runs")
         return answer
 
@@ -285,7 +286,7 @@ class _Tracing:
         try:
             if self._follower.begins(frame):
                 return self._line
-        except Exception:
+        except ours(Exception):
             self._follower.failed()
         return None
 
@@ -296,7 +297,7 @@ class _Tracing:
             elif event == "return":
                 frame.f_trace = None
                 self._follower.ended(frame)
-        except Exception:
+        except ours(Exception):
             self._follower.failed()
         return frame.f_trace
 
@@ -352,7 +353,7 @@ class _Monitoring:
             frame = sys._getframe(1)
             if code.co_name == "<module>" and self._follower.begins(frame):
                 self._watch(code, self._monitoring.events.LINE)
-        except Exception:
+        except ours(Exception):
             self._follower.failed()
         return self._monitoring.DISABLE
 
@@ -361,6 +362,6 @@ class _Monitoring:
             frame = sys._getframe(1)
             if frame.f_code is code:
                 self._follower.line(frame)
-        except Exception:
+        except ours(Exception):
             self._follower.failed()
         return None

@@ -9,6 +9,7 @@ import sys
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
 from ..errors import CannotPatch
+from ..interrupts import ours
 from . import trampoline
 
 TYPE_CHECKING = False
@@ -121,7 +122,7 @@ def _text(cls: type, name: str) -> str:
 def _dictionary(value: object) -> "dict[str, Any]":
     try:
         attributes = object.__getattribute__(value, "__dict__")
-    except Exception:
+    except ours(Exception):
         return {}
     return attributes if type(attributes) is dict else {}
 
@@ -251,7 +252,7 @@ def _inside(item: object, get_referents: "Any") -> "Iterator[object]":
         for cell in item.__closure__ or ():
             try:
                 yield cell.cell_contents
-            except ValueError:  # a cell that is still empty
+            except ours(ValueError):  # a cell that is still empty
                 continue
         yield from _dictionary(item).values()
         return

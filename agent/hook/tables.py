@@ -6,6 +6,8 @@ code units, and `positions` says where those have come to.
 
 from itertools import accumulate, compress
 
+from ..interrupts import ours
+
 
 def nowhere(units: int) -> bytes:
     """Entries of the location table that give `units` code units no line at all (CPython, Objects/locations.md)."""
@@ -42,7 +44,7 @@ class Stretched:
     def _ending(self, unit: int, after: int) -> int:
         try:
             return self._ends.index(unit, after)
-        except ValueError:
+        except ours(ValueError):
             raise NotAlone from None
 
     def stretch(self, end: int, units: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..hook import patch
+from ..interrupts import ours
 from ..observe import work
 from ..observe.attempts import Attempt
 
@@ -53,7 +54,7 @@ class Watch:
             attempt = Attempt() if may_try_again(task) else None
             entered = work.enter(None) if work.current() is None else None
             _running.set((*_running.get(), (attempt, entered)))
-        except Exception:
+        except ours(Exception):
             guard.swallow("beginning a task")
 
     def _end(self, state: Any = None, **_: Any) -> None:
@@ -69,7 +70,7 @@ class Watch:
             finally:
                 if entered is not None:
                     work.leave(entered)
-        except Exception:
+        except ours(Exception):
             guard.swallow("ending a task")
 
 

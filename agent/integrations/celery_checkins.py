@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..deliver import wire
+from ..interrupts import ours
 from ..model import Envelope
 from ..wildcards import segment_match
 from . import celery_failures, celery_messages
@@ -78,7 +79,7 @@ class CheckIns:
             check_in = CheckIn(slug_of(name), os.urandom(16).hex(), self._clock())
             self._say(check_in, "in_progress", monitor_config=self._config(entry.schedule, schedule))
             return check_in
-        except Exception:
+        except ours(Exception):
             guard.swallow("beginning a scheduled task")
             return None
 
@@ -113,7 +114,7 @@ class CheckIns:
             told = celery_messages.of_main_process(request)
             if told is not None and told.check_in is not None:
                 self.end(told.check_in, "error")
-        except Exception:
+        except ours(Exception):
             guard.swallow("giving a scheduled task up")
 
     def timed_out(self, original: Callable[..., Any], request: Any, soft: Any, *rest: Any, **options: Any) -> Any:
@@ -127,14 +128,14 @@ class CheckIns:
         try:
             if celery_failures.is_lost(exc_info) and not celery_failures.runs_again(request):
                 self.lost(request)
-        except Exception:
+        except ours(Exception):
             guard.swallow("losing a process")
         return original(request, exc_info, *rest, **options)
 
     def end(self, check_in: CheckIn, status: str) -> None:
         try:
             self._say(check_in, status, duration=round(max(0.0, self._clock() - check_in.began), 3))
-        except Exception:
+        except ours(Exception):
             guard.swallow("ending a scheduled task")
 
     def _say(self, check_in: CheckIn, status: str, **more: object) -> None:
@@ -161,7 +162,7 @@ class Ends:
     def _ran(self, task: Any = None, state: Any = None, **_: Any) -> None:
         try:
             self._check_ins.ended(task, state)
-        except Exception:
+        except ours(Exception):
             guard.swallow("ending a task")
 
     def _revoked(self, request: Any = None, **_: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..hook import patch
+from ..interrupts import ours
 from . import celery_context, celery_tasks
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Failures:
         try:
             if celery_context.about() is None:
                 tell(self._failed, sender, sys.exc_info()[1] or exception)
-        except Exception:
+        except ours(Exception):
             guard.swallow("reporting a task that failed")
 
 
@@ -57,7 +58,7 @@ class Losses:
                 limit = rest[0] if rest else options.get("timeout")
                 error = sys.modules["billiard.exceptions"].TimeLimitExceeded(limit)
                 tell(self._failed, request.task, error, raised=False)
-        except Exception:
+        except ours(Exception):
             guard.swallow("reporting a task that took too long")
         return original(request, soft, *rest, **options)
 
@@ -69,7 +70,7 @@ class Losses:
                 if not isinstance(error, Exception):  # it ended by SystemExit
                     error = sys.modules["billiard.exceptions"].WorkerLostError(str(error)[:100])
                 tell(self._failed, request.task, error, raised=False)
-        except Exception:
+        except ours(Exception):
             guard.swallow("reporting a process that was lost")
         return original(request, exc_info, *rest, **options)
 

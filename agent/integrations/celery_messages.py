@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import guard
+from ..interrupts import ours
 from ..observe.represent import instance_dict
 from . import celery_context
 
@@ -58,7 +59,7 @@ class Labels:
                 return
             check_in = publishing.get() or _of_the_first_try(headers)
             headers[HEADER] = compose(_eta(headers.get("eta")) or self._clock(), check_in)
-        except Exception:
+        except ours(Exception):
             guard.swallow("publishing a task")
 
 
@@ -98,7 +99,7 @@ def parse(text: object) -> Told | None:
             return Told(float(words[0]), None)
         due, slug, identity, began = words
         return Told(float(due), CheckIn(slug, identity, float(began)))
-    except ValueError:
+    except ours(ValueError):
         return None
 
 
@@ -110,6 +111,6 @@ def _eta(text: object) -> float | None:
 
     try:
         when = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+    except ours(ValueError):
         return None
     return (when if when.tzinfo is not None else when.replace(tzinfo=timezone.utc)).timestamp()

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..interrupts import ours
 from ..model import Captured, Observation
 from ..observe import standin
 from ..observe.limits import Escalation
@@ -56,7 +57,7 @@ class Processes:
         try:
             self._look_back()
             self._look_at(pool)
-        except Exception:
+        except ours(Exception):
             guard.swallow("looking at a pool")
         return answer
 
@@ -64,7 +65,7 @@ class Processes:
         statuses = original(pool, *rest, **options)
         try:
             self._count(pool, statuses)
-        except Exception:
+        except ours(Exception):
             guard.swallow("looking at processes that ended")
         return statuses
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..interrupts import ours
 from ..model import Captured, Observation
 from ..observe import standin
 from ..observe.limits import Limiter
@@ -63,7 +64,7 @@ class Waits:
                 passed = [step for step in steps if now - told.due > step[0]]
                 if passed:
                     self._waited(str(task.name), queue, now - told.due, passed[-1], now)
-        except Exception:
+        except ours(Exception):
             guard.swallow("looking at how long a task waited")
 
     def _waited(self, task: str, queue: str, seconds: float, step: tuple[float, str], now: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..interrupts import ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,5 +28,5 @@ class Start:
     def _receive(self, **_: Any) -> None:
         try:
             self._begin()
-        except Exception:
+        except ours(Exception):
             guard.swallow("beginning to run tasks")

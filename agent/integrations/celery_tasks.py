@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..hook import resolve
+from ..interrupts import ours
 from ..observe.represent import type_name
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def tracing(applier: Applier) -> Callable[..., Any]:
             found = _run_of(task)
             if found is not None:
                 applier.adopt(found, "celery.app.task", "Task.run", dict.fromkeys(expected(task), EXPECTED))
-        except Exception:
+        except ours(Exception):
             guard.swallow("looking at a task")
         return original(name, task, *rest, **options)
 

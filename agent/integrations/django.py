@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..interrupts import ours
 from ..observe import context, work
 from . import django_context, django_failures, wrapping
 
@@ -52,7 +53,7 @@ def _with_settings(engine: Engine) -> Callable[..., Any]:
         before = type(handler).load_middleware
         try:
             engine.serve("django")
-        except Exception:
+        except ours(Exception):
             guard.swallow("beginning to serve")
         now = type(handler).load_middleware
         if now is not before:  # the SDK's, which has just come, and which calls this one again
@@ -89,13 +90,13 @@ def _leave(engine: Engine, entered: work.Entered) -> None:
     if sdk is not None:
         try:
             sdk.note_user(django_context.user)
-        except Exception:
+        except ours(Exception):
             guard.swallow("telling a transaction's user")
     work.leave(entered)
     if engine.sessions is not None:
         try:
             engine.sessions.add(entered[0].outcome)
-        except Exception:
+        except ours(Exception):
             guard.swallow("counting a request")
 
 

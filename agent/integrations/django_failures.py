@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..interrupts import ours
 from ..observe import work
 from . import django_context, wrapping
 
@@ -55,7 +56,7 @@ class Failures:
         try:
             operation, function = django_context.operation()
             self._failed("request", error, operation=operation, function=function)
-        except Exception:
+        except ours(Exception):
             guard.swallow("reporting a request that failed")
 
     def _tell_of_stream(self, error: BaseException, response: Any) -> None:

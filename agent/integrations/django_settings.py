@@ -9,6 +9,7 @@ import sys
 from typing import NamedTuple
 
 from ..deliver import transport
+from ..interrupts import ours
 from ..observe.represent import instance_dict
 
 _MISSING = object()
@@ -36,7 +37,7 @@ def read() -> Said | None:
     if type(dsn) is str and dsn.strip():
         try:
             transport.parse_dsn(dsn)
-        except transport.DsnError as error:
+        except ours(transport.DsnError) as error:
             dsn, problem = None, f"SENTRY_DSN in Django's settings is not used: {error}"
     enabled = _value(wrapped, "ENABLE_SENTRY")
     return Said(

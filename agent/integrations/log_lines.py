@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..interrupts import ours
 from ..observe import context, crumbs
 from . import wrapping
 
@@ -23,6 +24,6 @@ def follow(logging: ModuleType) -> patch.Layer:
 def _note(original: FunctionType, logger: Any, record: Any) -> Any:
     try:
         crumbs.note(record)
-    except Exception:
+    except ours(Exception):
         guard.swallow("noting what the host logs")
     return original(logger, record)

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from .. import guard
 from ..deliver import wire
 from ..deliver.transport import DsnError, parse_dsn
+from ..interrupts import ours
 from ..model import Envelope
 from . import wrapping
 
@@ -61,7 +62,7 @@ class _Clients:
         try:
             if self._keep(transport, envelope):
                 return None
-        except Exception:
+        except ours(Exception):
             guard.swallow("keeping an envelope of the host's Sentry client")
         return original(transport, envelope)
 
@@ -71,7 +72,7 @@ class _Clients:
             envelope.add_event(event)
             if self._keep(transport, envelope):
                 return None
-        except Exception:
+        except ours(Exception):
             guard.swallow("keeping an event of the host's Sentry client")
         return original(transport, event)
 
@@ -84,7 +85,7 @@ class _Clients:
                 if not transport._worker.is_alive:
                     return None  # it never had anything to send
                 timeout = timeout or min(whole, 0.1)
-        except Exception:
+        except ours(Exception):
             guard.swallow("waiting for what the host's Sentry client sends")
         return original(transport, timeout, callback)
 
@@ -105,7 +106,7 @@ class _Clients:
         """What the SDK itself sampled or filtered away, which it tells Sentry now and then, when it sends."""
         try:
             transport._flush_client_reports(force=force)
-        except Exception:
+        except ours(Exception):
             guard.swallow("asking the host's Sentry client for what it filtered")
 
     def _drain(self, destination: Destination, timeout: float, callback: Any) -> float:
@@ -115,12 +116,12 @@ class _Clients:
     def _destination_of(self, transport: Any) -> Destination | None:
         try:
             return self._destinations[transport]
-        except KeyError:
+        except ours(KeyError):
             pass
         try:
             destination: Destination | None = self._open(transport)
             said = "what it sends goes through the spool"
-        except (_CannotKeepError, DsnError) as error:
+        except ours(_CannotKeepError, DsnError) as error:
             destination, said = None, f"it sends for itself: {error}"
         self._destinations[transport] = destination
         self._engine.health.record("client", said)

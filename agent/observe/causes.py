@@ -14,6 +14,7 @@ from _thread import _local
 from typing import TYPE_CHECKING, Any
 
 from ..hook import patch
+from ..interrupts import ours
 from ..model import SEVERITIES
 from .represent import type_name
 
@@ -64,7 +65,7 @@ class Severities:
         kind = type(error)
         try:
             return self._known[kind]
-        except KeyError:
+        except ours(KeyError):
             pass
         if _group is None or not issubclass(kind, _group):
             return self._remember(kind)

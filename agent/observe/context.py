@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from .. import programs
 from ..guard import swallow
+from ..interrupts import ours
 from .represent import instance_dict
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def collect() -> dict[str, object]:
     for name, provider in list(_providers.items()):
         try:
             _add(facts, provider())
-        except Exception:
+        except ours(BaseException):
             swallow(f"asking {name} for context")
     _add(facts, {"process": _process()})
     return facts

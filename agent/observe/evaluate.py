@@ -10,6 +10,7 @@ from __future__ import annotations
 import keyword
 from typing import TYPE_CHECKING, Any
 
+from ..interrupts import ours
 from . import functions
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def compile_expression(data: ExpressionData) -> Callable[..., object]:
     try:
         # Not `compile`, which first makes the types of syntax trees: see `hook.trampoline`.
         made = eval(source, writer.globals)  # noqa: S307
-    except (SyntaxError, RecursionError, MemoryError) as error:
+    except ours(SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"the expression cannot be compiled: {error}") from None
     return made  # type: ignore[no-any-return]
 

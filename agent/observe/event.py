@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..guard import swallow
+from ..interrupts import ours
 from ..version import __version__
 from . import exceptions
 from .redact import SCRUBBED, clip, is_secret
@@ -59,7 +60,7 @@ def platform_here(agent_version: str, *, release: str | None = None, in_app: tup
     """The facts of this process. Call it once."""
     try:
         name: str | None = os.uname().nodename
-    except (AttributeError, OSError):  # Windows
+    except ours(AttributeError, OSError):  # Windows
         name = os.environ.get("COMPUTERNAME")
     return Platform(agent_version, name, release, in_app)
 
@@ -446,7 +447,7 @@ def _represented(value: object, budget: Budget) -> Json:
     """One value that cannot be represented must not cost the event."""
     try:
         return represent(value, budget=budget)
-    except Exception:
+    except ours(Exception):
         swallow("representing a value")
         return "<not representable>"
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import guard
 from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
+from ..interrupts import ours
 from ..model import SEVERITIES, Captured, Observation
 from . import arguments, causes, inside, reserve, tally
 from .limits import Escalation
@@ -159,7 +160,7 @@ class Probe:
         """The trampoline for `original`. Raises CannotPatch where the interpreter refuses it."""
         try:
             return trampoline.build(original, self._features, self._values_for(Probe.fail))
-        except (ValueError, TypeError, SyntaxError) as error:
+        except ours(ValueError, TypeError, SyntaxError) as error:
             raise CannotPatch(f"{self.path}: the interpreter refuses its trampoline: {error}") from None
 
     def inject(self, code: CodeType) -> CodeType | None:
@@ -256,7 +257,7 @@ class Probe:
                 )  # fmt: skip
             finally:
                 _busy.now = False
-        except Exception:
+        except ours(BaseException):
             guard.swallow("reporting an error in " + self.path)
         finally:
             if exhausted:
@@ -306,7 +307,7 @@ class Probe:
                 frame, "slow", severity, duration=duration, threshold=threshold, values=values, suppressed=suppressed,
                 within=within, result=result,
             )  # fmt: skip
-        except Exception:
+        except ours(BaseException):
             guard.swallow("reporting a slow call of " + self.path)
         finally:
             _busy.now = False
@@ -328,7 +329,7 @@ class Probe:
                 self._look_at_status(frame, result, duration)
             if monitor["audit"] and self._for_us(frame) and not self._is_left(frame, result, None, duration):
                 self._admit_and_emit(frame, _AUDIT, None, monitor["severity"], result, duration)
-        except Exception:
+        except ours(BaseException):
             guard.swallow("checking the rules of " + self.path)
         finally:
             _busy.now = False
@@ -433,7 +434,7 @@ class Probe:
                 continue
             try:
                 hit = rule.test(*[values[name] for name in rule.names])
-            except Exception:
+            except ours(BaseException):
                 rule.failed += 1
                 if rule.failed == 1:
                     self.terms.count("rule-raised", self.name)
@@ -518,7 +519,7 @@ class Probe:
         for capture in self._captures:
             try:
                 found[capture.name] = capture.evaluate(*[values[name] for name in capture.names])
-            except Exception:
+            except ours(BaseException):
                 failed.append(capture.name)
         return Captured(found, failed)
 

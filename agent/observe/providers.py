@@ -10,6 +10,7 @@ import sys
 from _thread import _local
 from typing import TYPE_CHECKING, Any
 
+from ..interrupts import ours
 from . import context
 from .evaluate import compile_expression
 
@@ -52,7 +53,7 @@ class _Provider:
             sections = {self._name: self._read, "tags": self._tags, "user": self._user}
             found = {name: _values(readers, result) for name, readers in sections.items()}
             return {name: values for name, values in found.items() if values}
-        except Exception:
+        except ours(BaseException):
             return {}
         finally:
             _asking.now = False
@@ -67,7 +68,7 @@ def _values(readers: dict[str, tuple[bool, Callable[..., object]]], result: obje
     for name, (reads, evaluate) in readers.items():
         try:
             value = evaluate(result) if reads else evaluate()
-        except Exception:  # the expression loses its own value
+        except ours(BaseException):  # the expression loses its own value
             value = None
         if value is not None:
             values[name] = value
@@ -84,7 +85,7 @@ def _function(path: str) -> Callable[[], Any] | None:
         try:
             for part in parts[end:]:
                 found = getattr(found, part)
-        except Exception:
+        except ours(BaseException):
             return None
         return found if callable(found) else None
     return None

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..interrupts import ours
+
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Sequence
@@ -301,7 +303,7 @@ def number(value: int) -> str | None:
 def encodable(value: str) -> str:
     try:
         value.encode("utf-8")
-    except UnicodeEncodeError:
+    except ours(UnicodeEncodeError):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     return value
 

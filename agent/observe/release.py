@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+from ..interrupts import ours
+
 _HIGHEST = 12  # folders to climb
 
 
@@ -16,7 +18,7 @@ def of_checkout() -> str | None:
     program = (getattr(sys, "argv", None) or [""])[0]
     try:
         folders = [os.path.dirname(os.path.abspath(program)) if program else "", os.getcwd()]
-    except OSError:  # the current folder was removed
+    except ours(OSError):  # the current folder was removed
         folders = []
     for folder in folders:
         commit = _commit(folder) if folder else None
@@ -31,7 +33,7 @@ def _commit(folder: str) -> str | None:
         if os.path.exists(git):
             try:
                 return _head(git)
-            except (OSError, ValueError):
+            except ours(OSError, ValueError):
                 return None
         parent = os.path.dirname(folder)
         if parent == folder:

@@ -12,6 +12,7 @@ import sys
 from types import FunctionType, GetSetDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from ..interrupts import ours
 from .redact import clip
 from .scrub import scrub_json
 
@@ -55,7 +56,7 @@ def type_name(kind: type) -> str:
     name = _type_name(kind)
     try:
         module = _type_module(kind)
-    except AttributeError:
+    except ours(AttributeError):
         module = None
     if type(module) is not str or module == "builtins":
         return cast("str", name)[:200]
@@ -153,7 +154,7 @@ def _extend(items: list[Json], source: Iterable[object], depth: int, budget: Bud
             if len(items) >= MOST_ITEMS or budget.left <= 0:
                 return True
             items.append(_represent(item, depth - 1, budget))
-    except RuntimeError:  # another thread changed it meanwhile
+    except ours(RuntimeError):  # another thread changed it meanwhile
         return True
     return False
 
@@ -170,7 +171,7 @@ def _mapping(value: Any, size: int, depth: int, budget: Budget) -> Json:
             while name in result:
                 name += "'"
             result[name] = _represent(item, depth - 1, budget)
-    except RuntimeError:  # another thread changed it meanwhile
+    except ours(RuntimeError):  # another thread changed it meanwhile
         pass
     if count < size:
         result["…"] = f"{size - count:,} more"
@@ -361,7 +362,7 @@ def exception_text(error: BaseException) -> str:
         text = method(error)
         if issubclass(type(text), str):
             return _own_text(text, LONGEST_EXCEPTION)
-    except Exception:  # noqa: S110  (the host's __str__; the arguments are what is left)
+    except ours(BaseException):  # the host's __str__; the arguments are what is left
         pass
     return _from_arguments(error)
 

@@ -5,6 +5,8 @@ Only addresses are taken. The pages behind them are never touched, so that they 
 
 from __future__ import annotations
 
+from ..interrupts import ours
+
 _SIZE = 4 << 20  # bytes; Python takes memory for small objects a megabyte at a time
 
 _held: bytes | None = None
@@ -16,7 +18,7 @@ def keep() -> None:
     if _held is None:
         try:
             _held = bytes(_SIZE)
-        except MemoryError:
+        except ours(MemoryError):
             pass
 
 

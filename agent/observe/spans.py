@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import guard
+from ..interrupts import ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ def enter(probe: Probe) -> object:
             if begin is None:
                 return None
         return begin(probe)
-    except Exception:
+    except ours(Exception):
         guard.swallow("beginning a span")
         return None
 
@@ -46,5 +47,5 @@ def leave(span: object, failed: bool) -> None:
         return
     try:
         finish(span, failed)
-    except Exception:
+    except ours(Exception):
         guard.swallow("finishing a span")

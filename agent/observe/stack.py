@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
+from ..interrupts import ours
 from .redact import forgetful, lines, text
 from .scrub import Clean
 
@@ -187,7 +188,7 @@ def _file(path: str) -> tuple[str, str, bool]:
 def _absolute(path: str) -> str:
     try:
         return os.path.abspath(path)
-    except (OSError, ValueError):  # a relative path, and the current directory is gone
+    except ours(OSError, ValueError):  # a relative path, and the current directory is gone
         return path
 
 
@@ -208,5 +209,5 @@ def _source(path: str) -> list[str]:
             if status.st_mode & _FORMAT != _REGULAR or status.st_size > _LARGEST_SOURCE:
                 return []
         return linecache.getlines(path)
-    except Exception:  # gone, unreadable, in an encoding that nobody knows: the frame does without
+    except ours(Exception):  # gone, unreadable, in an encoding that nobody knows: the frame does without
         return []

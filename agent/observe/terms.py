@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from ..interrupts import ours
 from . import causes
 from .evaluate import compile_expression
 from .limits import Escalation, Limiter
@@ -57,7 +58,7 @@ class Exemption:
         """False where it cannot be told: then the call is reported."""
         try:
             return bool(self.evaluate(*[values[name] for name in self.names]))
-        except Exception:
+        except ours(BaseException):
             return False
 
 

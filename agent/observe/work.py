@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from ..interrupts import ours
+
 if TYPE_CHECKING:
     from collections import deque
     from contextvars import Token
@@ -53,7 +55,7 @@ def leave(entered: Entered) -> None:
     work.about = None
     try:
         _current.reset(token)
-    except ValueError:  # left in another context than entered: an ASGI handler may do so
+    except ours(ValueError):  # left in another context than entered: an ASGI handler may do so
         _current.set(None)
 
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ..... import bootstrap
 from .....cli import send_test
 from .....errors import AgentError
+from .....interrupts import ours
 
 
 class Command(BaseCommand):  # type: ignore[misc]
@@ -27,7 +28,7 @@ class Command(BaseCommand):  # type: ignore[misc]
             engine = agent.engine()
             engine.follow_settings()
             status = send_test.send(engine.sentry, send_test.chosen(options))
-        except AgentError as error:
+        except ours(AgentError) as error:
             raise CommandError(str(error)) from None
         if status:
             sys.exit(status)
