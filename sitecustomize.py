@@ -54,6 +54,10 @@ def _load(package, name):
             return
 
 
+def _is_on(variable):
+    return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
 def _begin():
     if "_erp_agent.start" in sys.modules:  # another sitecustomize, which ours has run, runs ours as the next one
         return sys.modules["_erp_agent.start"]
@@ -90,5 +94,8 @@ except Exception:
     _begun = None
     if sys.stderr is not None:
         sys.stderr.write("agent: could not start: %s\n" % (sys.exc_info()[1],))
+        sys.stderr.flush()
+    if _is_on("AGENT_STRICT") and not _is_on("AGENT_DISABLED"):
+        os._exit(2)
 if _begun is not None:
     _begun.run_shadowed(__file__)

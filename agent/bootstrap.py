@@ -69,7 +69,7 @@ class Agent:
         return self._engine
 
     def _catch_up(self, engine: "Engine") -> None:
-        if self.index.stale:
+        if self.index.stale and not self.index.said:
             guard.say(
                 f"{self.index.path} is not in force, the last good plan is: {self.index.stale}; "
                 "see: python -m agent validate"

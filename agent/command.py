@@ -29,6 +29,20 @@ def make_way() -> None:
         sys.meta_path.insert(0, _Command())
 
 
+def is_ours() -> bool:
+    """Is the program of this process a command of ours, and not one of a host's `agent`?"""
+    module = programs.module_of(programs.arguments())
+    if module != "agent":
+        return module == "_erp_agent"
+    from _frozen_importlib_external import PathFinder
+
+    path = sys.path if getattr(sys.flags, "safe_path", False) else [os.getcwd(), *sys.path]
+    spec = PathFinder.find_spec(module, path)
+    if spec is None or spec.origin == os.path.join(_PACKAGE, "__init__.py"):
+        return True
+    return PathFinder.find_spec("agent.__main__", spec.submodule_search_locations) is None
+
+
 class _Command:
     """Answers for `agent` in a process that runs it, which asks more than once."""
 

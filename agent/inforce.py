@@ -25,19 +25,20 @@ reasons: "list[str]" = []
 def renew(path: str, state: str, index: "cache.Index | None") -> "cache.Index | None":
     """A new plan, or the last good one, which is `index`, or None."""
     bad = cache.load_bad(state, path)
+    known = bad
     if bad is None or not _still_holds(bad):
         with _Turn(state) as waited:
             if waited:  # another process has just done it
                 index = cache.load(state, path)
                 if index is not None and start.unchanged(index.header):
                     return index
-                bad = cache.load_bad(state, path)
+                bad = known = cache.load_bad(state, path)
             if bad is None or not waited or not _still_holds(bad):
                 made = _compile(path, state, bad)
                 if isinstance(made, cache.Index):
                     return made
                 bad = made
-    return _last_good(index, bad, path, state)
+    return _last_good(index, bad, path, state, said=bad is known and bad.lacking)
 
 
 def _still_holds(bad: "cache.Bad") -> bool:
@@ -69,7 +70,7 @@ def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index 
     # Since when nothing newer than the last good plan could be had: the first failure counts, not the last.
     since = before.since if before is not None else time.time()
     if isinstance(decoded, cache.Bad):
-        data = store.bad_bytes(decoded.header, decoded.problems, since)
+        data = store.bad_bytes(decoded.header, decoded.problems, since, lacking=decoded.lacking)
     else:
         why = answer if isinstance(answer, str) else "the compiler's answer could not be read"
         chosen = {"AGENT_PYTHON": os.environ.get("AGENT_PYTHON")}  # another interpreter is another try
@@ -101,16 +102,21 @@ def _keep_bytecode(state: str) -> None:
     store.write(os.path.join(os.path.dirname(state), "bytecode", name), data + dumps(code))
 
 
-def _last_good(index: "cache.Index | None", bad: "cache.Bad", path: str, state: str) -> "cache.Index | None":
+def _last_good(
+    index: "cache.Index | None", bad: "cache.Bad", path: str, state: str, *, said: bool
+) -> "cache.Index | None":
+    """`said`: a Python without the libraries is no mistake of the configuration's, and saying so once is enough."""
     first = bad.problems[0] if bad.problems else "unknown reason"
     more = " (and %d more)" % (len(bad.problems) - 1) if len(bad.problems) > 1 else ""
     reasons[:] = bad.problems or [first]
     if index is not None:
         allowed = last_good_for(os.environ.get("AGENT_LAST_GOOD"))
         if time.time() - bad.since < allowed:
-            index.stale, index.stale_since = first + more, bad.since
+            index.stale, index.stale_since, index.said = first + more, bad.since, said
             return index
         reasons.append("the last good plan is no longer in force: AGENT_LAST_GOOD is %d s" % allowed)
+    if said:
+        return None
     guard.say(f"nothing is monitored: {first}{more}; see: python -m agent validate")
     from .health import Health
 

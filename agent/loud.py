@@ -11,15 +11,21 @@ def begin(path: str, state: str) -> None:
     if guard.DEBUG:
         guard.step("configuration %s, state %s" % (path, state))
         guard.step("program %s, python %s" % (programs.names(programs.arguments())[0], sys.version.split()[0]))
+    nowhere = ""
     if not os.environ.get("AGENT_CONFIG") and not os.path.exists(path):
+        why = "is empty" if "AGENT_CONFIG" in os.environ else "is not set"
+        nowhere = "AGENT_CONFIG %s, and there is no %s: name the configuration in AGENT_CONFIG" % (why, path)
         if guard.DEBUG:
-            guard.step("nothing to do: there is no such file, and AGENT_CONFIG names none")
-        return
-    if start.is_on("AGENT_STRICT"):
-        bootstrap.begin(path, state)
-        problems = _problems(path, state)
+            guard.step("nothing to do: " + nowhere)
+    if start.is_on("AGENT_STRICT") and not _is_a_command():
+        if not nowhere:
+            bootstrap.begin(path, state)
+        problems = _problems(path, state, nowhere)
         if problems:
-            _stop(problems)
+            nothing = nowhere or (bootstrap.current is not None and not bootstrap.current.index.watches_anything)
+            _stop(problems, "nothing would be watched" if nothing else "the configuration is wrong")
+        return
+    if nowhere:
         return
     fresh = start.look_out(path, state)
     if not fresh:
@@ -31,24 +37,31 @@ def begin(path: str, state: str) -> None:
         guard.step("waiting for the modules of %s" % _what(path, state) if waits else "nothing is monitored")
 
 
-def _problems(path: str, state: str) -> "list[str]":
+def _is_a_command() -> bool:
+    """Of ours: those show what is wrong."""
+    from . import command
+
+    return command.is_ours()
+
+
+def _problems(path: str, state: str, nowhere: str) -> "list[str]":
+    """Why this process would not be watched, or not as the configuration says."""
     if bootstrap.current is not None:
-        stale = bootstrap.current.index.stale
-        return inforce.reasons if stale else bootstrap.current.index.problems
+        index = bootstrap.current.index
+        if not index.stale and not index.problems and not index.watches_anything:
+            return ["%s: it has no monitor that applies here" % path]
+        return inforce.reasons if index.stale else index.problems
     head = start.open_head(start.plan_file(state), path)
     if programs.why_not(head[1][5] if head is not None else None):
         return []
-    return inforce.reasons or ["the agent could not be started"]
+    return [nowhere] if nowhere else inforce.reasons or ["the agent could not be started"]
 
 
-def _stop(problems: "list[str]") -> None:
-    """AGENT_STRICT: before the program has run a line of its own, which makes `os._exit` the clean way."""
+def _stop(problems: "list[str]", why: str) -> None:
     try:
         for problem in problems:
             guard.say(problem)
-        guard.say("AGENT_STRICT stops this process: the configuration is wrong")
-        if sys.stderr is not None:
-            sys.stderr.flush()
+        start.stop(why)
     finally:
         os._exit(2)
 

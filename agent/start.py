@@ -350,8 +350,22 @@ def start(here: str = "") -> None:
         from . import guard
 
         guard.say("could not start: %s" % (sys.exc_info()[1],))
+        if is_on("AGENT_STRICT") and not is_on("AGENT_DISABLED"):
+            stop("the agent could not start")
         if guard.LOUD:
             raise
+
+
+def stop(why: str) -> None:
+    """AGENT_STRICT: before the program has run a line of its own, which makes `os._exit` the clean way."""
+    try:
+        from . import guard
+
+        guard.say("AGENT_STRICT stops this process: " + why)
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    finally:
+        os._exit(2)
 
 
 def _start() -> None:

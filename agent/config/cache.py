@@ -12,7 +12,8 @@
 Each piece is marshalled by itself, followed by a checksum, and read when it is needed: the header by every process, the
 index by those that import something, a part with the first import from its package, and a monitor with the module that
 it names. A plan in which a checksum is wrong is made again.
-A configuration that gives no plan is kept in the same form, with (Problems, since when, good until) for settings.
+A configuration that gives no plan is kept in the same form, with (Problems, since when, good until, is it this
+environment that lacks something) for settings.
 """
 
 from .. import start
@@ -40,6 +41,7 @@ class Index:
         self.path: str = plan.header[0]
         self.stale = ""
         self.stale_since = 0.0
+        self.said = False  # another process has said already why
         self.notes: "list[str]" = []  # about this process: what is wrong, but not with the configuration
         self.remake: "Callable[[], Index | None] | None" = None  # where the file is damaged or gone
         self._plan = plan
@@ -65,6 +67,11 @@ class Index:
     def __contains__(self, name: object) -> bool:
         """May a monitor's target lie in this module?"""
         return self._read(lambda: name in self._plan, False)
+
+    @property
+    def watches_anything(self) -> bool:
+        """Is there a monitor, or a framework whose unseen failures would be sent?"""
+        return bool(self.top_packages) or (self.sentry["dsn"] is not None and self.sentry["integrations"] != [])
 
     def settings(self) -> "tuple[SentryData, SpoolData]":
         return self.sentry, self.spool
@@ -124,7 +131,8 @@ class Bad:
         self.problems: "list[str]"
         self.since: float
         self.until: "float | None"  # None: until the configuration changes
-        self.problems, self.since, self.until = plan.load(plan.top[2])
+        self.lacking: bool  # the configuration may be right: this environment lacks what reads it
+        self.problems, self.since, self.until, self.lacking = plan.load(plan.top[2])
 
 
 def load(state: str, path: str) -> "Index | None":

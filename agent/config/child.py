@@ -153,7 +153,7 @@ def _answer(path: str) -> "bytes | str":
     try:
         loaded = examine(path, os.environ)
     except ours(ConfigError) as error:  # a library is missing: until something is installed, no process need try again
-        return store.encode_bad(path, [path, *store.package_folders()], {}, [str(error)])
+        return store.encode_bad(path, [path, *store.package_folders()], {}, [str(error)], lacking=True)
     except ours(Exception) as error:
         return f"{path}: {type(error).__name__}: {error}"
     lines = [

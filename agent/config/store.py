@@ -90,17 +90,19 @@ def encode_bad(
     folders: "Sequence[tuple[str, str]]" = (),
     since: float = 0.0,
     until: "float | None" = None,
+    lacking: bool = False,
 ) -> bytes:
     """The bytes to store for a configuration that gives no plan, so that no process tries it again until it changes."""
     watched = [(name, start.stamp(name)) for name in files]
-    return bad_bytes(
-        (path, watched, list(environment.items()), watch(folders), False, None, False), problems, since, until
-    )
+    header = (path, watched, list(environment.items()), watch(folders), False, None, False)
+    return bad_bytes(header, problems, since, until, lacking)
 
 
-def bad_bytes(header: "start.Header", problems: "list[str]", since: float, until: "float | None" = None) -> bytes:
+def bad_bytes(
+    header: "start.Header", problems: "list[str]", since: float, until: "float | None" = None, lacking: bool = False
+) -> bytes:
     body = _Body()
-    settings = body.append((problems, since, until))
+    settings = body.append((problems, since, until, lacking))
     return body.join(header, ({}, frozenset(), settings, None))
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+from acceptance.host import ROOT
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
 MAIN = "import shop\ntry: shop.f(9)\nexcept ValueError: print('as always')\n"
@@ -100,11 +101,27 @@ def test_a_dependency_that_is_missing(shop, tmp_path, missing):
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / f"{missing}.py").write_text("raise ImportError('not installed', name=%r)\n" % missing)
-    from acceptance.host import ROOT
-
-    said = runs(shop, PYTHONPATH=os.pathsep.join([str(ROOT), str(blocked)]))
+    path = os.pathsep.join([str(ROOT), str(blocked)])
+    said = runs(shop, PYTHONPATH=path)
     assert missing in said and "pip install" in said
+    # Said once for this configuration and environment: the machine may have many Pythons without it.
+    assert [runs(shop, PYTHONPATH=path) for _ in range(2)] == ["", ""]
+    assert missing in shop.agent("status", PYTHONPATH=path, AGENT_DISABLED="1").stdout
     assert shop.events() == []
+    shop.config.write_text(GOOD + "# changed\n", encoding="utf-8")
+    assert missing in runs(shop, PYTHONPATH=path)
+
+
+def test_a_dependency_that_goes_leaves_the_last_good_plan_in_force_and_that_is_said_once(shop, tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "yaml.py").write_text("raise ImportError('not installed', name='yaml')\n")
+    path = os.pathsep.join([str(ROOT), str(blocked)])
+    assert runs(shop) == ""
+    shop.config.write_text(GOOD + "# changed\n", encoding="utf-8")
+    assert "the last good plan is" in runs(shop, PYTHONPATH=path)
+    assert runs(shop, PYTHONPATH=path) == ""
+    assert len(shop.events()) == 3
 
 
 def test_a_state_folder_that_cannot_be_written(shop, tmp_path):

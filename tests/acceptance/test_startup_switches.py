@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 
 import pytest
@@ -63,6 +64,65 @@ def test_strict_stops_the_process_with_the_problems(shop, text, before):
         assert done.stderr.splitlines()[-1] == "agent: AGENT_STRICT stops this process: the configuration is wrong"
     # A tool that would not be monitored is not stopped either.
     assert shop.run("-m", "pip", "--version", AGENT_STRICT="1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "text", "word"),
+    [
+        (None, GOOD, "AGENT_CONFIG is not set"),
+        ("", GOOD, "AGENT_CONFIG is empty"),
+        ("here", "version: 1\n", "has no monitor"),
+        ("here", "version: 1\nmonitors: []\n", "has no monitor"),
+        ("here", GOOD.replace("op}", "op, enabled: false}"), "has no monitor"),
+        ("here", GOOD.replace("op}", "op, requires: 'nobody-has-this>1'}"), "has no monitor"),
+    ],
+)
+def test_strict_stops_where_nothing_would_be_watched(shop, tmp_path, config, text, word):
+    """Also without the file that lies beside sitecustomize.py in this checkout, which a checkout elsewhere may not have."""
+    checkout = tmp_path / "checkout"
+    for name in ("agent", "schema"):
+        shutil.copytree(ROOT / name, checkout / name)
+    shutil.copy(ROOT / "sitecustomize.py", checkout)
+    shop.config.write_text(text, encoding="utf-8")
+    settings = {"AGENT_STRICT": "1", "PYTHONPATH": str(checkout)}
+    if config != "here":
+        settings["AGENT_CONFIG"] = config
+    for _ in range(2):
+        done = shop.run("main.py", check=False, **settings)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert word in done.stderr.splitlines()[-2]
+        assert done.stderr.splitlines()[-1] == "agent: AGENT_STRICT stops this process: nothing would be watched"
+    assert shop.run("-m", "pip", "--version", **settings).returncode == 0
+    assert shop.run("main.py", **settings, AGENT_DISABLED="1").stdout == "as always\n"
+
+
+def test_strict_stops_where_the_agent_is_broken(shop, tmp_path):
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "agent", checkout / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "sitecustomize.py", checkout)
+    for text in ("def start(", "def start(here): raise OSError('x')\n", None):
+        file = checkout / "agent" / "start.py"
+        file.write_text(text, encoding="utf-8") if text else file.unlink()
+        done = shop.run("main.py", check=False, PYTHONPATH=str(checkout), AGENT_STRICT="1")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("agent: could not start: ")
+        assert shop.run("main.py", PYTHONPATH=str(checkout)).stdout == "as always\n"
+
+
+def test_strict_lets_our_own_commands_look_at_what_is_wrong(shop):
+    shop.config.write_text(WRONG, encoding="utf-8")
+    done = shop.agent("validate", AGENT_STRICT="1")
+    assert done.returncode == 1
+    assert "5parsecs" in done.stdout
+    assert "AGENT_STRICT stops" not in done.stderr
+    # A host's own program of that name is no command of ours.
+    theirs = shop.folder / "agent"
+    theirs.mkdir()
+    (theirs / "__init__.py").touch()
+    (theirs / "__main__.py").write_text("print('the host')\n", encoding="utf-8")
+    assert shop.run("-m", "agent").stdout == "the host\n"
+    done = shop.run("-m", "agent", check=False, AGENT_STRICT="1")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_run(shop):
