@@ -10,6 +10,7 @@ import sys
 from . import guard, programs, start
 from .config import cache
 from .interrupts import ours
+from .lookout import listen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,8 +93,10 @@ class Agent:
         wanted = _Wanted(self.index)
         self.finder = finder.Finder(wanted, self.index.roots, self._imported, guard.swallow)
         self.finder.on_wait, self.finder.on_code = self._look_again, self._follow
+        self.finder.packages = self.index.top_packages
         if instead_of is not None and instead_of in sys.meta_path:
             sys.meta_path[sys.meta_path.index(instead_of)] = self.finder
+            listen(self.finder)
         else:
             finder.install(self.finder)
         for name, module in list(sys.modules.items()):
@@ -115,7 +118,7 @@ class Agent:
         while self._undo:
             self._undo.pop().undo()
 
-    def _imported(self, name: str, module: "ModuleType") -> None:
+    def _imported(self, name: str, module: "ModuleType", code: "CodeType | None" = None) -> None:
         if name == "runpy":
             self._read_files(module)
             return
@@ -123,7 +126,7 @@ class Agent:
             if guard.DEBUG:
                 guard.step("%s waits until it is used" % name)
             return
-        self._work("applying monitors to " + name, lambda engine: engine.imported(name, module))
+        self._work("applying monitors to " + name, lambda engine: engine.imported(name, module, code))
         if guard.DEBUG:
             guard.step("monitors of %s applied" % name)
 

@@ -16,7 +16,7 @@ from .start import HOOKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FunctionType, ModuleType
+    from types import CodeType, FunctionType, ModuleType
     from typing import Any
 
     from .config.cache import Index
@@ -66,9 +66,9 @@ class Engine:
     def waits(self) -> bool:
         return self.applier.waits
 
-    def imported(self, name: str, module: "ModuleType") -> None:
-        """A module that a monitor or an integration names has just been run."""
-        self.applier.imported(name, module)
+    def imported(self, name: str, module: "ModuleType", code: "CodeType | None" = None) -> None:
+        """A module that a monitor or an integration names has just been run; `code` is its own, where it is known."""
+        self.applier.imported(name, module, code)
         self._terms = None  # by the next import, the host may trace
         self._integrations.imported(name, module)
         self._follow_log()

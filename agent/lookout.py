@@ -1,7 +1,8 @@
 """What stands in the import system once something is imported, in a process that imports nothing that is monitored.
 
-On `sys.meta_path` a Lookout, which waits for a module that a monitor names. In `sys.path_importer_cache` a Folder, for
-the one that is on PYTHONPATH: in it a host finds what is ours, and none of what lies beside it.
+On `sys.meta_path` a Lookout, which waits for a module that a monitor names, and a word in importlib's loader for those
+that are loaded without asking there. In `sys.path_importer_cache` a Folder, for the one that is on PYTHONPATH: in it a
+host finds what is ours, and none of what lies beside it.
 """
 
 import os
@@ -11,7 +12,10 @@ from . import start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Any
+
+    _bootstrap: Any  # of importlib's own module, in which the copy of its function runs
 
 
 def take_over(waiting: "Any", state: str, head: "start.Head") -> "Lookout | None":
@@ -20,6 +24,7 @@ def take_over(waiting: "Any", state: str, head: "start.Head") -> "Lookout | None
     if waiting not in finders:
         return None
     made = finders[finders.index(waiting)] = Lookout(state, head)
+    listen(made)
     return made
 
 
@@ -46,6 +51,20 @@ class Lookout:
             start.step_aside(self, "reading the plan")
             return None
         return finder.find_spec(name, path, target) if finder is not None else None
+
+    def ran(self, module: "Any", code: "Any") -> None:
+        """A module has run. If a monitor names it, it was loaded by hand: `find_spec` has not heard of it."""
+        if self.head is None:
+            return
+        try:
+            if not self._concerns(module.__name__) and not any(map(self._names, on_path(code, self._packages or ()))):
+                return
+            finder = self.give_way()
+        except start.ours(Exception):
+            start.step_aside(self, "reading the plan")
+            return
+        if finder is not None:
+            finder.ran(module, code)
 
     def _concerns(self, name: str) -> bool:
         packages = self._packages
@@ -83,12 +102,82 @@ class Lookout:
             return None
         from . import bootstrap
 
-        return bootstrap.begin(head[1][0], self.state, instead_of=self)
+        finder = bootstrap.begin(head[1][0], self.state, instead_of=self)
+        if finder is None:
+            listen(None)
+        return finder
 
 
 def _runs_files(name: str) -> bool:
     """Is runpy imported to run files later on, as multiprocessing does, and not by Python itself to run the program?"""
     return name == "runpy" and ("__file__" in sys.modules["__main__"].__dict__ or sys.argv[:1] == ["-c"])
+
+
+# What is loaded by hand (`SourceFileLoader(…).load_module()`, `spec_from_file_location`, the plug-in loaders of ERPs)
+# asks nothing on `sys.meta_path`, but ends where imports end: in one function of importlib's. Its body is exchanged for
+# the same body, which then calls `_ran`. No frame is added to any traceback, and nothing is there to be seen.
+
+#: Whose `ran(module, code)` is called when importlib's own loaders have run a module: a Lookout, or the Finder.
+_listener: "Any" = None
+#: Our code, while it stands in its place, and importlib's.
+_exchanged: "tuple[Any, Any] | None" = None
+
+
+def listen(listener: "Any") -> None:
+    """Have `listener.ran` called from now on; with None, importlib is what it was."""
+    global _listener, _exchanged
+    from _frozen_importlib_external import _LoaderBasics
+
+    _listener = listener
+    function: "Any" = _LoaderBasics.exec_module
+    code = function.__code__
+    if listener is None:
+        if _exchanged is not None and code is _exchanged[0]:
+            function.__code__ = _exchanged[1]
+        _exchanged = None
+    elif _exchanged is None and {*code.co_names, "format"} == {*_COPY.co_names, "format"}:
+        if sys.version_info < (3, 11) and len(sys._current_frames()) > 1:
+            return  # a thread may be half-way into calling it: see hook.exchange
+        ours = _COPY.replace(
+            co_consts=tuple([_ran if each == "ran" else each for each in _COPY.co_consts]),
+            co_filename=code.co_filename,
+            co_firstlineno=code.co_firstlineno,
+        )
+        _exchanged = ours, code
+        function.__code__ = ours
+
+
+def _ran(module: "Any", code: "Any") -> None:
+    if _listener is not None:
+        _listener.ran(module, code)
+
+
+def _exec_module(self: "Any", module: "Any") -> None:  # each line where importlib has it, for tracebacks
+    """Execute the module."""
+    code = self.get_code(module.__name__)
+    if code is None:
+        raise ImportError(f"cannot load module {module.__name__!r} when get_code() returns None")
+
+    _bootstrap._call_with_frames_removed(exec, code, module.__dict__)  # noqa: F821  (of importlib's own globals)
+    ran: "Any" = "ran"  # exchanged
+    ran(module, code)
+
+
+_COPY = _exec_module.__code__.replace(co_name="exec_module")
+if sys.version_info >= (3, 11):
+    _COPY = _COPY.replace(co_qualname="_LoaderBasics.exec_module")
+
+
+def on_path(code: "Any", packages: "Container[str]") -> "list[str]":
+    """What imports would call the file that `code` was read from, as far as it lies in one of these packages."""
+    parts = code.co_filename.rpartition(".")[0].split(os.sep)
+    names = []
+    for number, part in enumerate(parts):
+        if part in packages:
+            folder = os.sep.join(parts[:number]) or os.sep
+            if folder in sys.path or ("" in sys.path and folder == os.getcwd()):
+                names.append(".".join(parts[number:-1] if parts[-1] == "__init__" else parts[number:]))
+    return names
 
 
 #: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.

@@ -152,6 +152,7 @@ def test_start_up_files_import_next_to_nothing():
             ".plan",
             ".inforce",
             ".bootstrap",
+            ".lookout",
             ".interrupts",
         }, (name, names)
 

@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from ..errors import CannotPatch
 from ..interrupts import ours
 from ..wildcards import matches, segment_match
-from . import patch, registries, resolve
+from . import defined, patch, registries, resolve
 from .paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
@@ -55,9 +55,9 @@ class Applier:
     def follows_subclasses(self) -> bool:
         return bool(self._families)
 
-    def imported(self, name: str, module: ModuleType) -> None:
-        """`module` has just been run under `name`."""
-        self._apply_all(name, module, None)
+    def imported(self, name: str, module: ModuleType, code: "CodeType | None" = None) -> None:
+        """`module` has just been run under `name`; `code` is its own, where it is known."""
+        self._apply_all(name, module, None, code)
         self.retry(name)
         self._follow()
 
@@ -92,17 +92,22 @@ class Applier:
                 except ours(Exception) as error:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
-    def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None") -> None:
+    def _apply_all(
+        self, name: str, module: ModuleType, names: "set[str] | None", code: "CodeType | None" = None
+    ) -> None:
         monitors = list(self._monitors_of(name))
         for monitor in monitors:
             for target in monitor["targets"]:
                 if not target["pattern"]:
                     self._apply(name, module, monitor, target, names)
         # What a person named one by one comes before what a pattern sweeps up.
+        contents: "_Contents | None" = None
         for monitor in monitors:
             for target in monitor["targets"]:
-                if target["pattern"]:
-                    self._apply_pattern(name, module, monitor, target, names)
+                rest = pattern_in(name, target) if target["pattern"] else None
+                if rest is not None:
+                    contents = contents or _Contents(module, name, code)
+                    self._apply_pattern(contents, rest, monitor, names)
 
     def undo(self) -> None:
         for change in reversed(self._undo):
@@ -174,20 +179,16 @@ class Applier:
             self._record("failed", monitor["name"], path, reason)
 
     def _apply_pattern(
-        self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData", names: "set[str] | None"
+        self, contents: "_Contents", rest: "list[str]", monitor: "MonitorData", names: "set[str] | None"
     ) -> None:
-        rest = pattern_in(name, target)
-        if rest is None:
-            return
-        for attribute in _expand(module, rest, names):
-            path = name + "." + attribute
+        for attribute in contents.expand(rest, names):
+            path = contents.name + "." + attribute
             if any(matches(pattern, path) for pattern in monitor["exclude"]):
                 continue
             try:
-                found = resolve.resolve(module, attribute, name)
-                self._patch(monitor, found, sweeping=True)
-            except ours(resolve.NotThere, resolve.InSubmodule):
-                continue
+                found = contents.found(attribute)
+                if found is not None:
+                    self._patch(monitor, found, sweeping=True)
             except ours(CannotPatch) as reason:
                 self._fail(monitor, path, str(reason))
             except ours(Exception) as error:
@@ -299,16 +300,55 @@ def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType,
                 yield module, attribute
 
 
-def _expand(parent: "Any", segments: "list[str]", names: "set[str] | None" = None) -> "Iterator[str]":
-    """The attribute paths below `parent` that match, of what `parent` itself defines; of `names`, if given."""
-    first, rest = segments[0], segments[1:]
-    public_only = not first.startswith("_")
-    for name, raw in resolve.members(parent, public_only):
-        if (names is not None and name not in names) or not segment_match(first, name):
-            continue
-        if rest:
-            if isinstance(raw, type):
-                for below in _expand(raw, rest):
-                    yield name + "." + below
-        elif not isinstance(raw, type):
-            yield name
+class _Contents:
+    """What one module defines, looked up once for all the patterns that match it."""
+
+    def __init__(self, module: ModuleType, name: str, code: "CodeType | None") -> None:
+        self.name = name
+        self._module = module
+        self._code = code
+        self._members: "dict[int, list[tuple[str, Any]]]" = {}  # by id of the class or module, which `_module` holds
+        self._found: "dict[str, resolve.Found | CannotPatch | None]" = {}
+
+    def expand(self, segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
+        """The paths of functions in the module that match; of `names`, if given, what begins with one."""
+        return self._expand(self._module, self._code, segments, names)
+
+    def _expand(
+        self, parent: "Any", code: "CodeType | None", segments: "list[str]", names: "set[str] | None"
+    ) -> "Iterator[str]":
+        first, rest = segments[0], segments[1:]
+        for name, raw in self._members_of(parent, code):
+            if (names is not None and name not in names) or not segment_match(first, name):
+                continue
+            if name.startswith("_") and not first.startswith("_"):
+                continue
+            if rest:
+                if isinstance(raw, type):
+                    for below in self._expand(raw, defined.names(code).get(name), rest, None):
+                        yield name + "." + below
+            elif not isinstance(raw, type):
+                yield name
+
+    def _members_of(self, parent: "Any", code: "CodeType | None") -> "list[tuple[str, Any]]":
+        known = self._members.get(id(parent))
+        if known is None:
+            own = defined.names(code)
+            known = self._members[id(parent)] = list(resolve.members(parent, own))
+            there = {name for name, _ in known}
+            known += [(name, None) for name in own if name not in there and resolve.is_lost(parent, name)]
+        return known
+
+    def found(self, attribute: str) -> "resolve.Found | None":
+        """What the module has there; None if that is nothing. Raises CannotPatch with the reason in words."""
+        if attribute not in self._found:
+            try:
+                self._found[attribute] = resolve.resolve(self._module, attribute, self.name)
+            except ours(resolve.NotThere, resolve.InSubmodule):
+                self._found[attribute] = None
+            except ours(CannotPatch) as reason:
+                self._found[attribute] = reason
+        found = self._found[attribute]
+        if isinstance(found, CannotPatch):
+            raise found
+        return found

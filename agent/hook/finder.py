@@ -2,13 +2,14 @@
 
 The finder stands first on `sys.meta_path`. For a module that no monitor names it answers None after one dictionary
 look-up. For one that is named it asks the other finders for the spec, and lets the spec's own loader run the module;
-when the module has run, `on_import(name, module)` is told. The module keeps the spec and the loader that it would have
-had.
+when the module has run, `on_import(name, module, code)` is called, with the module's own code where that is known. The
+module keeps the spec and the loader that it would have had. What is loaded by hand comes through `ran`.
 """
 
 import sys
 
 from ..interrupts import ours
+from ..lookout import listen, on_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class Finder:
         self,
         wanted: "Container[str]",
         roots: "Container[str]",
-        on_import: "Callable[[str, ModuleType], None]",
+        on_import: "Callable[[str, ModuleType, CodeType | None], None]",
         swallow: "Swallow",
     ) -> None:
         self.wanted = wanted
         self.roots = roots
+        self.packages: "Container[str]" = ()  # those of `wanted`
         self.every_module = False  # set when classes defined anywhere matter (`subclasses: true`)
         self.waits = False  # set when targets were not there when their module had run
         self.on_wait: "Callable[[], None] | None" = None
@@ -47,6 +49,7 @@ class Finder:
         self._swallow = swallow
         self._seen: "set[str]" = set()  # modules that were wanted and came past us
         self._late: "set[str]" = set()  # modules that did not, and are still being run
+        self.running: "dict[int, CodeType | None]" = {}  # modules that are being imported → their code, once known
 
     def find_spec(self, name: str, path: "Any" = None, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         try:
@@ -127,13 +130,37 @@ class Finder:
     def may_be_run(self) -> bool:
         return self.on_code is not None and "runpy" in sys.modules
 
-    def loaded(self, name: str, module: "ModuleType") -> None:
+    def loaded(self, name: str, module: "ModuleType", code: "CodeType | None" = None) -> None:
+        # A module may put something else in its own place; that is what importers get.
+        self._apply(name, sys.modules.get(name, module), code)
+
+    def _apply(self, name: str, module: "ModuleType", code: "CodeType | None") -> None:
         self._seen.add(name)
         try:
-            # A module may put something else in its own place; that is what importers get.
-            self._on_import(name, sys.modules.get(name, module))
+            self._on_import(name, module, code)
         except ours(Exception):
             self._swallow("applying monitors to " + name)
+
+    def ran(self, module: "ModuleType", code: "CodeType") -> None:
+        """Importlib's own loaders have run a module.
+
+        One that was loaded by hand is monitored under the name that it was loaded as, or else under the one that an
+        import would give to its file.
+        """
+        if id(module) in self.running:
+            self.running[id(module)] = code
+            return
+        try:
+            name = module.__name__
+            if name not in self.wanted and name.partition(".")[0] not in self.roots:
+                names = [each for each in on_path(code, self.packages) if each in self.wanted]
+                if not names and not self.every_module:
+                    return
+                name = names[0] if names else name
+        except ours(Exception):
+            self._swallow("looking at a module that was loaded by hand")
+            return
+        self._apply(name, module, code)
 
     def runs(self, code: "CodeType") -> None:
         """Module runpy is about to run `code`."""
@@ -162,6 +189,8 @@ class _Exec:
     def __call__(self, module: "ModuleType") -> None:
         _restore_methods(self._loader)
         paused = self._follower is not None and self._follower.pause()
+        running = self._finder.running
+        running[id(module)] = None
         try:
             self._loader.exec_module(module)
         except BaseException as error:
@@ -170,10 +199,11 @@ class _Exec:
                 error.__traceback__ = error.__traceback__.tb_next
             raise
         finally:
+            code = running.pop(id(module), None)
             if paused and self._follower is not None:
                 self._follower.resume()
         if self._wanted:
-            self._finder.loaded(module.__name__, module)
+            self._finder.loaded(module.__name__, module, code)
 
 
 class _GetCode:
@@ -288,13 +318,17 @@ class _Loader(_StandIn):
 
     def exec_module(self, module: "ModuleType") -> None:
         self._restore(module)
+        running = self._finder.running
+        running[id(module)] = None
         try:
             self._loader.exec_module(module)
         except BaseException as error:
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next
             raise
-        self._finder.loaded(module.__name__, module)
+        finally:
+            code = running.pop(id(module), None)
+        self._finder.loaded(module.__name__, module, code)
 
     def _restore(self, module: "ModuleType") -> None:
         spec = getattr(module, "__spec__", None)
@@ -332,8 +366,10 @@ for _function in (_Exec.__call__, _GetCode.__call__, _Loader.exec_module, _Legac
 
 def install(finder: Finder) -> None:
     sys.meta_path.insert(0, finder)
+    listen(finder)
 
 
 def uninstall(finder: Finder) -> None:
+    listen(None)
     if finder in sys.meta_path:
         sys.meta_path.remove(finder)

@@ -15,6 +15,7 @@ from types import ModuleType
 
 from .. import start
 from ..interrupts import ours
+from . import defined
 from .paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
@@ -233,7 +234,7 @@ def _expected(name: str, monitors: "Iterable[MonitorData]") -> "tuple[set[str], 
 
 def _last_store(code: "CodeType", heads: "set[str] | None") -> int:
     """Where the body of a module last gives one of `heads` (None: what it makes) a value; -1: nowhere."""
-    wanted = heads if heads is not None else _made(code)
+    wanted = heads if heads is not None else defined.names(code)
     at, extended = -1, 0
     body = code.co_code
     for offset in range(0, len(body), 2):
@@ -242,15 +243,6 @@ def _last_store(code: "CodeType", heads: "set[str] | None") -> int:
         if body[offset] in _STORES and code.co_names[argument] in wanted:
             at = offset
     return at
-
-
-def _made(code: "CodeType") -> "set[str]":
-    """The names of the functions and classes that a body defines."""
-    names: "set[str]" = set()
-    for const in code.co_consts:
-        if isinstance(const, type(code)):
-            names |= _made(const) if const.co_name.startswith("<generic") else {const.co_name}
-    return names
 
 
 class _Tracing:
@@ -319,6 +311,7 @@ class _Monitoring:
         monitoring.use_tool_id(self._tool, "erp-sentry-agent")
         monitoring.register_callback(self._tool, events.PY_START, self._start)
         monitoring.register_callback(self._tool, events.LINE, self._line)
+        monitoring.register_callback(self._tool, events.PY_RETURN, self._return)
         if code is None:
             monitoring.set_events(self._tool, events.PY_START)
         else:
@@ -335,8 +328,8 @@ class _Monitoring:
         if self._code is not None:
             monitoring.set_local_events(self._tool, self._code, 0)
         monitoring.set_events(self._tool, 0)
-        monitoring.register_callback(self._tool, events.PY_START, None)
-        monitoring.register_callback(self._tool, events.LINE, None)
+        for event in (events.PY_START, events.LINE, events.PY_RETURN):
+            monitoring.register_callback(self._tool, event, None)
         monitoring.free_tool_id(self._tool)
 
     def is_displaced(self) -> bool:
@@ -352,7 +345,7 @@ class _Monitoring:
         try:
             frame = sys._getframe(1)
             if code.co_name == "<module>" and self._follower.begins(frame):
-                self._watch(code, self._monitoring.events.LINE)
+                self._watch(code, self._monitoring.events.LINE | self._monitoring.events.PY_RETURN)
         except ours(Exception):
             self._follower.failed()
         return self._monitoring.DISABLE
@@ -362,6 +355,16 @@ class _Monitoring:
             frame = sys._getframe(1)
             if frame.f_code is code:
                 self._follower.line(frame)
+        except ours(Exception):
+            self._follower.failed()
+        return None
+
+    def _return(self, code: "CodeType", _: int, __: object) -> object:
+        """What its last line defines, whoever has run it (`runpy.run_path`) may call."""
+        try:
+            frame = sys._getframe(1)
+            if frame.f_code is code:
+                self._follower.ended(frame)
         except ours(Exception):
             self._follower.failed()
         return None

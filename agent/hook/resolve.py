@@ -29,9 +29,10 @@ class Found:
     `function` is patched in place. Where it is None, `raw` is replaced under `name` in `parent`.
     `receiver` limits the monitor to calls whose first argument is an instance of it, a subclass of it, or it itself:
     a method found in a base class is shared with classes that the target does not name.
+    `inner` is what was defined under `name`, where `function` is a decorator's own and does not say what it wraps.
     """
 
-    __slots__ = ("function", "name", "note", "parent", "path", "raw", "receiver")
+    __slots__ = ("function", "inner", "name", "note", "parent", "path", "raw", "receiver")
 
     def __init__(self, path: str, parent: "Any", name: str, raw: object) -> None:
         self.path = path
@@ -39,6 +40,7 @@ class Found:
         self.name = name
         self.raw = raw
         self.function: "FunctionType | None" = None
+        self.inner: "FunctionType | None" = None
         self.receiver: object = None
         self.note = ""
 
@@ -134,6 +136,8 @@ def _choose(found: Found, module: str) -> None:
         raise CannotPatch(f"{found.path} is a class: name one of its methods, such as {found.path}.__init__")
     function = _function_in(raw, found)
     if function is not None:
+        if function.__name__ != found.name:
+            found.inner = _definition(function, found.name, module)
         found.function = _where_it_runs(function, found)
         return
     if is_compiled(raw):
@@ -194,7 +198,7 @@ def _where_it_runs(function: FunctionType, found: Found) -> FunctionType:
         return function
     inner: "Any" = function
     for _ in range(20):
-        inner = _dictionary(inner).get("__wrapped__", _MISSING)
+        inner = _dictionary(inner).get("__wrapped__", found.inner if inner is function else _MISSING)
         if type(inner) is not FunctionType:
             return function
         kind = trampoline.kind_of(inner.__code__)
@@ -275,30 +279,47 @@ def _limit_receiver(found: Found) -> None:
             )
 
 
-def members(parent: object, public_only: bool = True) -> "Iterator[tuple[str, Any]]":
-    """The callables that a module or class itself defines, as (name, raw), for patterns."""
+def members(parent: object, own: "Mapping[str, CodeType]") -> "Iterator[tuple[str, Any]]":
+    """What a module or class itself defines that a pattern may mean, as (name, raw): classes and callables.
+
+    `own` is what its text defines (`defined.names`), empty where that is not known.
+    """
     module = namespace(parent).get("__module__" if is_a(parent, type) else "__name__")
     for name, raw in list(namespace(parent).items()):
-        if public_only and name.startswith("_"):
-            continue
         if is_a(raw, type):
             if namespace(raw).get("__module__") == module:
                 yield name, raw
             continue
         function = raw.__func__ if type(raw) in (staticmethod, classmethod) else raw
-        if type(function) is FunctionType:
-            if _defined_in(function) == module:
-                yield name, raw
-        elif not is_a(raw, (ModuleType, str, bytes, int, float, tuple, list, dict, set, frozenset)) and (
-            _definition(raw, name, module or "") is not None
-        ):
+        defined = type(function) is FunctionType and _defined_in(function) == module
+        if not defined and (not own or name in own) and _may_hold_one(function):
+            defined = _definition(raw, name, module or "") is not None
+        if defined:
             yield name, raw
+
+
+def _may_hold_one(raw: "Any") -> bool:
+    """May a decorator have made this of a function? If so, that is looked for, which takes some time."""
+    if type(raw) is FunctionType:
+        return bool(raw.__closure__ or _dictionary(raw))
+    return not is_a(raw, (ModuleType, str, bytes, int, float, tuple, list, dict, set, frozenset)) and any(
+        _raw_attribute(type(raw), each) is not _MISSING for each in ("__call__", "__get__")
+    )
+
+
+def is_lost(parent: object, name: str) -> bool:
+    """Has what was defined as `name` been exchanged for something that does not lead to it any more?
+
+    An import in its place is what the text wants.
+    """
+    raw = namespace(parent).get(name, _MISSING)
+    return raw is not _MISSING and not is_a(raw, type) and getattr(raw, "__name__", None) != name
 
 
 def is_defined_in(found: Found, module: ModuleType) -> bool:
     """Does the source of `module` itself define what was found?"""
     if found.function is not None:
-        return _defined_in(found.function) == module.__name__
+        return _defined_in(found.inner or found.function) == module.__name__
     return getattr(found.raw, "__module__", module.__name__) == module.__name__
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import guard
 from ..hook import resolve
 from ..interrupts import ours
+from ..observe import arguments
 from ..observe.represent import type_name
 
 if TYPE_CHECKING:
@@ -55,5 +56,8 @@ def _run_of(task: Any) -> resolve.Found | None:
             found = resolve.found_in(f"{cls.__module__}.{cls.__qualname__}", cls, "run", raw)
             # What the class holds may be shared with other tasks, each of which is watched.
             found.receiver = None
-            return found if found.function is not None else None
+            if found.function is None:
+                return None
+            found.name = arguments.definition(found.function).__name__  # and not `run`, which all of them are
+            return found
     return None

@@ -18,6 +18,7 @@ from ..interrupts import ours
 from ..model import SEVERITIES, Captured, Observation
 from . import arguments, causes, inside, reserve, tally
 from .limits import Escalation
+from .naming import Naming
 from .represent import status_of, type_name
 from .terms import OWN_NAMES
 
@@ -65,17 +66,18 @@ def _features(*flags: Any) -> trampoline.Features:
 class Probe:
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    __slots__ = ("_captures", "_code", "_escalation", "_exemption", "_features", "_passed", "_rules", "_tally",
-                 "_verdicts", "_written", "disabled", "operation", "path", "receiver", "terms")  # fmt: skip
+    __slots__ = ("_captures", "_code", "_escalation", "_exemption", "_features", "_naming", "_passed", "_rules",
+                 "_tally", "_verdicts", "_written", "disabled", "operation", "path", "receiver", "terms")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         monitor = terms.monitor
         self.terms = terms
         self.receiver = found.receiver
         self.path = found.path
-        self.operation = _operation(monitor["operation"], function)
+        written = arguments.definition(found.inner or function)
+        self._naming = Naming(found, written)
+        self.operation = self._naming.of(monitor["operation"])
         self._code = patch.original_code(function)
-        written = arguments.definition(function)
         self._written = written if written is not function else None
         self._captures: Sequence[Capture] = terms.captures
         self._rules: Sequence[Rule] = terms.rules
@@ -576,16 +578,3 @@ class Probe:
 def busy() -> bool:
     """Is this thread inside the agent?"""
     return _busy.now
-
-
-def _operation(template: str, function: FunctionType) -> str:
-    if "{" not in template:
-        return template
-    written = arguments.definition(function)
-    for name, value in (
-        ("{name}", written.__name__),
-        ("{qualname}", written.__qualname__),
-        ("{module}", written.__module__ or ""),
-    ):
-        template = template.replace(name, value)
-    return template

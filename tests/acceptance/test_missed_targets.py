@@ -137,3 +137,38 @@ def test_celery_tasks_behind_their_proxies(host):
     """)  # fmt: skip
     assert out == "FAILURE\n" * 3 + "shop.plain\n"
     assert [event["exception"]["values"][-1]["value"] for event in host.events()] == ["0", "1", "2"]
+
+
+def test_modules_that_a_host_loads_by_hand(host):
+    """No import ever names them, nor anything of their package."""
+    host.write(
+        monitors__yaml=HEAD + one("price", "addons.price.compute", "plain_name.compute") + one("all", "'addons.tax.*'"),
+        addons___price__py="def compute(): raise ValueError('price')\n",
+        addons___tax__py="def compute(): raise ValueError('tax')\n",
+        elsewhere___plain_name__py="def compute(): raise ValueError('plain')\n",
+    )
+    (host.folder / "addons/__init__.py").touch()
+    out = run(host, "main.py", main__py="""
+        import importlib.machinery, importlib.util, os, runpy, sys, warnings
+        warnings.simplefilter("ignore")
+        def load(name, file):
+            spec = importlib.util.spec_from_file_location(name, os.path.abspath(file))
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+        def attempt(call):
+            try: call()
+            except ValueError as error: print(error)
+        attempt(load("plain_name", "elsewhere/plain_name.py").compute)
+        attempt(load("plugin_1", "addons/price.py").compute)
+        attempt(importlib.machinery.SourceFileLoader("addons.tax", "addons/tax.py").load_module().compute)
+        attempt(runpy.run_path("addons/tax.py", run_name="addons.tax")["compute"])
+        attempt(load("stranger", "elsewhere/plain_name.py").compute)
+    """)  # fmt: skip
+    assert out == "plain\nprice\ntax\ntax\nplain\n"
+    assert sorted(event["exception"]["values"][-1]["value"] for event in host.events()) == [
+        "plain",
+        "price",
+        "tax",
+        "tax",
+    ]

@@ -422,3 +422,107 @@ def test_what_a_framework_makes_at_run_time_is_watched_by_the_monitor_of_what_it
     with pytest.raises(ValueError):
         shop.job()
     assert len(watch.observed) == 2
+
+
+#: What ERPs' own decorators make of functions without saying what they wrap.
+NO_WRAPS = """
+def login_required(f):
+    def wrapped_view(request, *args, **kwargs): return f(request, *args, **kwargs)
+    return wrapped_view
+def twice(f):
+    def once_more(*args, **kwargs): return f(*args, **kwargs)
+    return login_required(once_more)
+def with_default(f):
+    def wrapped(request, *, called=f): return called(request)
+    return wrapped
+class Guard:
+    def __init__(self, f): self.f = f
+    def __call__(self, *args): return self.f(*args)
+    def __get__(self, instance, owner): return self if instance is None else lambda *a: self.f(instance, *a)
+def gone(f): return f.__name__
+def stub(f): return nothing
+def nothing(*args): raise ValueError("stub")
+"""
+
+VIEWS = """
+from shop_deco import *
+def plain(request): raise ValueError("plain")
+@login_required
+def show(request): raise ValueError("show")
+@twice
+def edit(request, number=1): raise ValueError("edit")
+@Guard
+def guarded(request): raise ValueError("guarded")
+@gone
+def registered(request): raise ValueError("registered")
+@login_required
+async def stream(request): raise ValueError("stream")
+class Page:
+    @login_required
+    def method(self): raise ValueError("method")
+    @staticmethod
+    @login_required
+    def static(request): raise ValueError("static")
+"""
+
+
+def _views(watch, *, known):
+    module(NO_WRAPS, name="shop_deco")
+    views = module(VIEWS, name="shop_views")
+    watch.applier.imported("shop_views", views, compile(VIEWS, "views.py", "exec") if known else None)
+    return views
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_pattern_takes_what_is_decorated_without_wraps(known):
+    watch = Watch(monitor("shop_views.*", "shop_views.Page.*", operation="{module}.{qualname}"))
+    views = _views(watch, known=known)
+    for view in (views.plain, views.show, views.edit, views.guarded):
+        fails(view, None)
+    fails(views.Page().method)
+    fails(views.Page.static, None)
+    fails(lambda: asyncio.run(views.stream(None)))
+    names = ["plain", "show", "edit", "guarded", "Page.method", "Page.static", "stream"]
+    assert [item.operation for item in watch.observed] == ["shop_views." + name for name in names]
+    patched = {path for what, _, path, _ in watch.records if what == "patched"}
+    assert patched == {"shop_views." + name for name in names}
+
+
+def test_what_a_pattern_finds_in_the_text_and_not_in_the_module_is_recorded():
+    watch = Watch(monitor("shop_views.*"))
+    _views(watch, known=True)
+    failed = [(path, note) for what, _, path, note in watch.records if what == "failed"]
+    assert failed == [("shop_views.registered", "shop_views.registered is a str, which is not callable")]
+
+
+def test_an_import_that_takes_the_place_of_a_definition_is_what_the_text_wants():
+    module("def fast(): pass\n", name="shop_lib")
+    text = "def fast(): pass\ntry:\n from shop_lib import fast\nexcept ImportError: pass\n"
+    watch = Watch(monitor("shop.*"))
+    watch.applier.imported("shop", module(text), compile(text, "shop.py", "exec"))
+    assert watch.records == []
+
+
+def test_one_by_one_the_targets_own_name_counts():
+    watch = Watch(monitor("shop_views.show", "shop_views.edit", "shop_views.Page.method", "shop_views.shown"))
+    module(NO_WRAPS, name="shop_deco")
+    views = module(VIEWS + "shown = plain\n", name="shop_views")
+    watch.apply(views)
+    for call in (views.show, views.edit, views.shown):
+        fails(call, None)
+    fails(views.Page().method)
+    assert [item.operation for item in watch.observed] == ["show", "edit", "shown", "method"]
+
+
+def test_a_module_is_searched_once_for_all_patterns(monkeypatch):
+    searched = []
+    real = resolve._definition
+    monkeypatch.setattr(resolve, "_definition", lambda *rest: searched.append(rest[1]) or real(*rest))
+    module(NO_WRAPS, name="shop_deco")
+    views = module(VIEWS, name="shop_views")
+    patterns = [monitor("shop_views.*", "shop_views.*.*", name=str(number)) for number in range(20)]
+    once = Watch(*patterns[:1]).apply(views)
+    number = len(searched)
+    once.applier.undo()
+    Watch(*patterns).apply(views)
+    assert len(searched) == 2 * number

@@ -5,6 +5,8 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import pkgutil
+import py_compile
 import sys
 import threading
 import traceback
@@ -17,7 +19,7 @@ from agent.hook import finder
 
 
 class Seen(list):
-    def __call__(self, name, module):
+    def __call__(self, name, module, code=None):
         self.append((name, getattr(module, "VALUE", None)))
 
 
@@ -29,13 +31,14 @@ def shop(tmp_path, monkeypatch):
     before = set(sys.modules)
     order = list(sys.meta_path)
 
-    def watch(*wanted, roots=()):
+    def watch(*wanted, roots=(), packages=()):
         seen = Seen()
 
         def swallow(where):
             raise  # noqa: PLE0704
 
         made = finder.Finder(dict.fromkeys(wanted), dict.fromkeys(roots), seen, swallow)
+        made.packages = packages
         finder.install(made)
         installed.append(made)
         return seen
@@ -48,10 +51,14 @@ def shop(tmp_path, monkeypatch):
         return file
 
     watch.write = write
-    watch.folder = tmp_path
+
+    def stop():
+        while installed:
+            finder.uninstall(installed.pop())
+
+    watch.folder, watch.stop = tmp_path, stop
     yield watch
-    for each in installed:
-        finder.uninstall(each)
+    stop()
     sys.meta_path[:] = order
     for name in set(sys.modules) - before:
         if name.startswith("shop"):
@@ -296,3 +303,108 @@ def test_a_warning_in_a_modules_body_finds_its_importer(shop):
         warnings.simplefilter("always")
         import shop_old  # noqa: F401
     assert [warning.filename for warning in caught if str(warning.message) == "old"] == [__file__]
+
+
+def _by_spec(name, file):
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _by_load_module(name, file):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.machinery.SourceFileLoader(name, str(file)).load_module()
+
+
+def _by_lazy_loader(name, file):
+    spec = importlib.util.spec_from_file_location(name, file)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.VALUE
+    return module
+
+
+def _by_walking(name, file):
+    (found,) = [each for each in pkgutil.iter_modules([str(file.parent)]) if each.name == file.stem]
+    spec = found.module_finder.find_spec(file.stem)
+    spec.name = spec.loader.name = name
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _by_a_loader_of_its_own(name, file):
+    class Loader(importlib.machinery.SourceFileLoader):
+        def exec_module(self, module):
+            super().exec_module(module)
+            module.more = 1
+
+    return _by_loader(name, Loader(name, str(file)))
+
+
+def _without_source(name, file):
+    compiled = py_compile.compile(str(file), str(file) + "c")
+    return _by_loader(name, importlib.machinery.SourcelessFileLoader(name, compiled))
+
+
+def _by_loader(name, loader):
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+BY_HAND = [_by_spec, _by_load_module, _by_lazy_loader, _by_walking, _by_a_loader_of_its_own, _without_source]
+
+
+@pytest.mark.parametrize("load", BY_HAND)
+def test_a_module_that_is_loaded_by_hand_is_noticed_once(shop, load):
+    file = shop.write("addons/price.py", "VALUE = 7\n")
+    seen = shop("shop_price")
+    loaded = load("shop_price", file)
+    assert seen == [("shop_price", 7)]
+    assert type(loaded.__spec__.loader).__module__ != finder.__name__
+    load("shop_stranger", file)
+    assert seen == [("shop_price", 7)]
+
+
+def test_a_file_that_is_loaded_under_another_name_is_what_imports_would_call_it(shop):
+    file = shop.write("shop_addons/price.py", "VALUE = 7\n")
+    shop.write("elsewhere/shop_addons/price.py", "VALUE = 8\n")
+    init = shop.write("shop_addons/sub/__init__.py", "VALUE = 9\n")
+    seen = shop("shop_addons.price", "shop_addons.sub", packages=["shop_addons"])
+    _by_spec("plugin_17", file)
+    _by_spec("plugin_18", shop.folder / "elsewhere/shop_addons/price.py")  # which no import would find
+    _by_spec("plugin_19", init)
+    assert seen == [("shop_addons.price", 7), ("shop_addons.sub", 9)]
+
+
+def test_what_is_loaded_by_hand_fails_as_it_would_and_importlib_is_itself_again(shop):
+    file = shop.write("shop_broken.py", "1 / 0\n")
+    function = importlib.abc.InspectLoader.exec_module
+    before = function.__code__
+
+    def lines():
+        with pytest.raises(ZeroDivisionError) as caught:
+            _by_spec("shop_broken", file)
+        return traceback.format_tb(caught.value.__traceback__)
+
+    expected = lines()
+    seen = shop("shop_broken")
+    assert function.__code__ is not before
+    assert lines() == expected
+    assert seen == []
+    shop.stop()
+    assert function.__code__ is before
+
+
+def test_importlibs_own_refusal_is_the_same(shop):
+    class NoCode(importlib.machinery.SourceFileLoader):
+        def get_code(self, name):
+            return None
+
+    shop("shop_none")
+    with pytest.raises(ImportError, match=r"cannot load module 'shop_none' when get_code\(\) returns None"):
+        _by_loader("shop_none", NoCode("shop_none", "/nowhere.py"))

@@ -88,3 +88,19 @@ def test_what_a_program_is_called(tmp_path):
     assert names("erp/__main__.py") == ["erp.__main__"]
     assert names("bin") == names("bin/close") == names("shadowed.py") == []
     assert start.program_names("") == start.program_names("-c") == start.program_names("-m") == []
+
+
+def test_what_the_last_line_of_a_followed_program_defines(tmp_path):
+    """Whoever runs it, runpy for one, may call that afterwards."""
+    file = tmp_path / "close.py"
+    code = compile("def helper(): raise ValueError(1)\n", str(file), "exec")
+    looked = []
+    follower = main_module.Follower(
+        lambda name: [monitor("close.helper")] if name == "close" else [], lambda *each: looked.append(each), print
+    )
+    follower.follow(code)
+    space = {"__name__": "run", "__file__": str(file)}
+    exec(code, space)
+    follower.stop()
+    assert any(name == "close" and "helper" in there for name, there, _ in looked)
+    assert looked[-1] == ("close", space, None)
