@@ -32,7 +32,9 @@ def say(line: str) -> None:
     try:
         stream = sys.stderr
         if stream is not None:
-            stream.write("agent: " + line + "\n")
+            # What the host's errors say of themselves may hold what a terminal obeys.
+            text = line if line.isprintable() else "".join([each if each.isprintable() else "?" for each in line])
+            stream.write("agent: " + text + "\n")
     except ours(Exception):
         pass
 

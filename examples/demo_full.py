@@ -21,9 +21,6 @@ from full.stack import ROOT, Stack
 #: A day of the ERP's schedule lasts so many seconds here: invoicing comes once in it, replenishment four times.
 DAY = 10
 
-#: Where `events show` goes on with the whole event, as JSON.
-WIRE = "As it goes over the wire"
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -94,8 +91,8 @@ def _what_was_caught(stack: Stack, home: str) -> None:
         one = ["events", "show", "last", "--operation", operation]
         shown = subprocess.run([*command, *one], env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
         if shown.returncode == 0:
-            screen.say("One event; what would have left this machine follows there:   python -m agent " + " ".join(one))
-            print(shown.stdout.partition(WIRE)[0].rstrip(), flush=True)
+            screen.say("One event (with --json, as it would have left this machine):   python -m agent " + " ".join(one))
+            print(shown.stdout.rstrip(), flush=True)
             break
     screen.say("What was caught, grouped as Sentry would group it:   python -m agent events")
     subprocess.run([*command, "events"], env=environment, cwd=ROOT, check=False)

@@ -217,3 +217,18 @@ def test_nothing_of_the_project_names_a_machine():
         text = path.read_text(encoding="utf-8", errors="replace")
         assert str(ROOT) not in text, path
         assert not home.search(text), (path, home.search(text))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.joinpath("cli").glob("*.py")), ids=lambda path: path.name)
+def test_commands_print_through_the_terminal_alone(path):
+    """Which escapes what a terminal would obey: nothing may be printed beside it."""
+    if path.name == "terminal.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            beside = called in ("print", "os.write", "Console") or (
+                re.match(r"sys\.(__)?std(out|err)(__)?\.", called) and called.endswith(("write", "writelines"))
+            )
+            assert not beside, f"{path.name}:{node.lineno}: {called}"
+        assert not (isinstance(node, ast.keyword) and node.arg == "file"), f"{path.name}: print(…, file=…)"

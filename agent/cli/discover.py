@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ..config.discover import Proposal, discover, module_lines, monitor_lines
@@ -10,7 +9,7 @@ from ..config.paths import schema_path
 from ..errors import ConfigError
 from .environment import add_environment, lookup_of
 from .output import write_new
-from .terminal import fail
+from .terminal import err, fail, out
 
 if TYPE_CHECKING:
     import argparse
@@ -40,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
         if args.only:
             proposals = [proposal for proposal in proposals if proposal.role in args.only]
         if not proposals:
-            sys.stderr.write(f"nothing in `{args.package}` looks like a service, task, view, command or manager\n")
+            err(f"nothing in `{args.package}` looks like a service, task, view, command or manager")
             return 1
         text = render(args.package, proposals)
         if args.output:
             write_new(args.output, text)
         else:
-            sys.stdout.write(text)
+            out(text, end="")
     except ConfigError as error:
         return fail(error)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +16,7 @@ from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
 from ..wildcards import matches
 from .environment import add_environment, lookup_of
-from .terminal import console, fail, show_table, shown_path, styled, table
+from .terminal import console, fail, json_text, out, show_table, shown_path, styled, table
 from .validate import target_line
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         sightings, _ = check(examined._replace(built=chosen), lookup_of(args))
         explained = [_explain(entry, monitor, examined, sightings) for entry, monitor in chosen]
         if args.format == "json":
-            print(json.dumps([_as_json(one) for one in explained], indent=2, ensure_ascii=False))
+            out(json_text([_as_json(one) for one in explained], indent=2))
         else:
             for one in explained:
                 _show(one)

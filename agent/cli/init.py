@@ -11,7 +11,7 @@ from ..config.paths import schema_path
 from ..config.project import Project, survey
 from ..errors import ConfigError
 from .output import write_new
-from .terminal import fail
+from .terminal import fail, out
 
 if TYPE_CHECKING:
     import argparse
@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     except ConfigError as error:
         return fail(error)
     roots = " ".join(f"--path {root}" for root in project.roots)
-    print(f"wrote {output}: {_told(project)}")
-    print(f"next: python -m agent validate {output} {roots}")
+    out(f"wrote {output}: {_told(project)}")
+    out(f"next: python -m agent validate {output} {roots}")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from ..config.paths import default_config_path
 from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
 from ..model import KINDS
-from .terminal import console, fail, is_terminal, show_table, shown_path, styled, table
+from .terminal import console, fail, is_terminal, json_text, out, show_table, shown_path, styled, table
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             if args.module in (None, monitor["module"]) and args.kind in (None, monitor["kind"])
         ]
         if args.format == "json":
-            print(json.dumps(monitors, indent=2, ensure_ascii=False))
+            out(json_text(monitors, indent=2))
         else:
             _show(monitors)
         if plan["disabled"]:

@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import AgentError
 from ..version import __version__
+from .terminal import clean, fail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,15 @@ environment: AGENT_CONFIG the configuration, AGENT_STATE_DIR where the agent wri
              NO_COLOR no colours"""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Repeats what was typed, cleaned like all that is printed."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        super().exit(status, clean(message) if message else message)
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m agent",
         description="Monitors a Python ERP from monitors.yaml, without touching its source.",
         epilog=_EPILOG,
@@ -65,8 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         status: int = parsed.run(parsed)
         sys.stdout.flush()
     except AgentError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        return fail(error)
     except BrokenPipeError:
         # Whoever read our output has had enough (`… | head`). Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import AgentError
+from .terminal import out
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    print(folder())
+    out(folder())
     return 0
 
 

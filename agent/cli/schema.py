@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ..config.paths import schema_path
 from ..errors import ConfigError
-from .terminal import fail
+from .terminal import fail, out
 
 if TYPE_CHECKING:
     import argparse
@@ -25,14 +24,14 @@ def run(args: argparse.Namespace) -> int:
     path = schema_path()
     try:
         if args.path:
-            print(path)
+            out(path)
         elif args.markdown:
             from ..config.reference import markdown
 
-            sys.stdout.write(markdown())
+            out(markdown(), end="")
         else:
             with open(path, encoding="utf-8") as stream:
-                sys.stdout.write(stream.read())
+                out(stream.read(), end="")
     except (OSError, ConfigError) as error:
         return fail(error)
     return 0

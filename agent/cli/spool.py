@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from . import here, spool_move, spool_show
 from .spool_progress import Progress
 from .spools import ASIDE, HELD, WAITING, Place, places
 from .status import LOSSES, read_processes
-from .terminal import console, styled
+from .terminal import console, json_text, moment, out, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +82,7 @@ def _status(arguments: argparse.Namespace) -> int:
     own, *clients = map(_facts, places(where))
     lost = _lost(where)
     if arguments.format == "json":
-        print(json.dumps({**own, "lost": lost, "clients": clients}, indent=2))
+        out(json_text({**own, "lost": lost, "clients": clients}, indent=2))
     else:
         _print(own, lost)
         for facts in clients:
@@ -151,7 +150,7 @@ def _reasons(reasons: dict[str, int]) -> list[str]:
 
 def _summary(part: dict[str, Any]) -> str:
     kinds = ", ".join(f"{number} {category}" for category, number in part["categories"].items())
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(part["since"]))
+    since = moment(part["since"])
     return f"{kinds}; {_bytes(part['bytes'])}, the oldest since {since}"
 
 

@@ -11,7 +11,7 @@ from ..errors import AgentError
 from ..health import Health
 from . import here
 from .spools import ASIDE, HELD, WAITING, Lying, lying, places
-from .terminal import console
+from .terminal import console, err, one_line, out
 
 if TYPE_CHECKING:
     import argparse
@@ -51,7 +51,7 @@ def _choose(found: list[Lying], ids: list[str]) -> tuple[list[Lying], list[str]]
 
 def _say_missing(missing: list[str], what: str) -> int:
     for each in missing:
-        sys.stderr.write(f"nothing that is {what} has an id that begins with {each!r}\n")
+        err(f"nothing that is {what} has an id that begins with {each!r}")
     return int(bool(missing))
 
 
@@ -82,7 +82,7 @@ def take_in(arguments: argparse.Namespace) -> int:
     note = f" {done.for_clients} of them for the Sentries of the host's own clients." if done.for_clients else ""
     console().print(f"{done.taken} taken in, {state}; {done.known} lay here already.{note}")
     for line in done.refused:
-        sys.stderr.write(f"refused {line}\n")
+        err("refused " + one_line(line))
     return int(bool(done.refused))
 
 
@@ -104,6 +104,6 @@ def purge(arguments: argparse.Namespace) -> int:
 def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
         raise AgentError(f"{question} There is nobody to ask here: add --yes")
-    sys.stdout.write(question + " [y/N] ")
+    out(question + " [y/N] ", end="")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

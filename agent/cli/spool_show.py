@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 from ..deliver import wire
@@ -11,7 +10,7 @@ from ..deliver.spool import UnreadableError
 from ..errors import AgentError
 from . import here
 from .spools import Lying, lying, places
-from .terminal import console, is_terminal, show_table, styled, table
+from .terminal import console, is_terminal, json_text, moment, out, show_table, styled, table
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +44,7 @@ def _list(everything: list[Lying], *, clients: bool) -> None:
     rows = table("CAPTURED", "CATEGORY", "STATE", "ID", *(["CLIENT OF"] if clients else []), "REASON", folding="REASON")
     short = is_terminal()  # the beginning of an id is enough to ask for one; through a pipe they are whole
     for place, state, entry in everything:
-        captured = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.stamp / 1e9))
+        captured = moment(entry.stamp / 1e9)
         cells = [
             captured,
             entry.category,
@@ -80,15 +79,15 @@ def _print_envelope(each: Lying, envelope: Envelope) -> None:
     client = f", of a client of the host's own for {each.place.where}" if each.place.name else ""
     facts = f"  {each.state}, {each.entry.category}, {len(envelope.data)} bytes{client}"
     target.print(styled((each.entry.event_id, "bold"), facts))
-    target.print(json.dumps(parsed.headers, ensure_ascii=False))
+    out(json_text(parsed.headers))
     for item in parsed.items:
-        target.print(json.dumps(item.headers, ensure_ascii=False))
-        target.print(_readable(item.payload))
+        out(json_text(item.headers))
+        out(_readable(item.payload))
 
 
 def _readable(payload: bytes) -> str:
     try:
-        return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
+        return json_text(json.loads(payload), indent=2)
     except ValueError:
         text = payload[:2000].decode("utf-8", "backslashreplace")
         return text + (f" … {len(payload)} bytes" if len(payload) > 2000 else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from ..errors import AgentError
 from ..health import alive
 from ..inforce import last_good_for
 from . import here
-from .terminal import console, show_table, shown_path, styled, table
+from .terminal import console, json_text, out, show_table, shown_path, styled, table
 
 if TYPE_CHECKING:
     import argparse
@@ -104,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     bad = bool(problems) or any(process.failed or process.problems for process in shown)
     if arguments.format == "json":
         answer = {"config": path, "state": state, "problems": problems, "processes": [item.as_json() for item in shown]}
-        print(json.dumps(answer, indent=2))
+        out(json_text(answer, indent=2))
         return int(bad)
     target = console()
     target.print(styled(("configuration ", "dim"), shown_path(path)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Callable
 
@@ -11,7 +10,7 @@ from ..config.paths import default_config_path
 from ..errors import ConfigError
 from .environment import add_environment, check_all, lookup_of
 from .report import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
-from .terminal import STYLES, console, fail, shown_path, styled, width_of
+from .terminal import STYLES, console, fail, json_text, out, shown_path, styled, width_of
 
 if TYPE_CHECKING:
     import argparse
@@ -29,9 +28,9 @@ _OUTCOMES = {"found": "green", "found elsewhere": "green", "not found": "bold re
 _WIDEST = 160  # of a source line, before it is cut around the caret
 
 _MACHINES: dict[str, Callable[[list[Examined], list[Sighting]], str]] = {
-    "json": lambda results, seen: json.dumps(as_json(results, seen), indent=2, ensure_ascii=False),
+    "json": lambda results, seen: json_text(as_json(results, seen), indent=2),
     "github": lambda results, _: as_github(results),
-    "sarif": lambda results, _: json.dumps(as_sarif(results), indent=2, ensure_ascii=False),
+    "sarif": lambda results, _: json_text(as_sarif(results), indent=2),
 }
 
 
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             output = _MACHINES[args.format](results, seen)
             if output:
-                print(output)
+                out(output)
     except ConfigError as error:
         return fail(error)
     return max(map(_status, results))

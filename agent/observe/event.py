@@ -35,7 +35,6 @@ _LONGEST_TAG = 200
 _LONGEST_TAG_NAME = 32
 _LONGEST_MESSAGE = 1_000
 _LONGEST_FILLING = 200
-_LONGEST_HEADLINE = 200
 
 _LEVELS = frozenset(("debug", "info", "warning", "error", "fatal"))
 #: What monitors.yaml says itself. `reset_password: …` in such a place is a name and not a password.
@@ -231,22 +230,6 @@ def _json(value: object) -> str:
         else:  # what JSONEncoder makes anew for each call
             _encoder = make(None, settings.default, encoder.encode_basestring, None, ":", ",", False, False, False)
     return "".join(_encoder(value, 0))
-
-
-def headline(event: Event) -> str:
-    """One line that says what happened, for a terminal: `error sales create_order: ValueError: no customer`."""
-    held = cast("dict[str, Any]", event)
-    tags = held.get("tags") or {}
-    values = (held.get("exception") or {}).get("values")
-    if values:
-        last = values[-1]
-        said = f"{last.get('type')}: {last.get('value')}" if last.get("value") else str(last.get("type"))
-        said = f"{tags.get('erp.operation', '')}: {said}"
-    else:
-        said = str((held.get("logentry") or {}).get("formatted", ""))
-    line = " ".join(f"{held.get('level', '')} {tags.get('erp.module', '')} {said}".split())
-    line = "".join(each if each.isprintable() else "?" for each in line[: _LONGEST_HEADLINE + 1])
-    return line if len(line) <= _LONGEST_HEADLINE else line[: _LONGEST_HEADLINE - 1] + "…"
 
 
 # ----------------------------------------------------------------------------------------------------------- words

@@ -53,3 +53,47 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
     )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+#: Every command, as it is usually given.
+COMMANDS = {
+    "validate": [[], ["--format", "json"]], "list": [[], ["--format", "json"]], "explain": [["create"]],
+    "init": [["{new}"]], "discover": [["services", "--path", "{new}"]], "schema": [[], ["--path"], ["--markdown"]], "path": [[]],
+    "events": [[], ["--json"], ["last"]], "status": [[], ["--format", "json"]], "test": [["--error"]],
+    "spool": [["status"], ["status", "--format", "json"], ["show"], ["flush"], ["release"], ["replay"],
+              ["export", "{new}/export.tar"], ["import", "{new}/nothing.tar"], ["purge", "--yes"]],
+    "run": [["--", "true"]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_without_rich_works_or_ends_with_a_sentence(tmp_path, command, capsys, monkeypatch):
+    from agent.cli import terminal
+
+    assert set(COMMANDS) == set(main.COMMANDS)
+    config = tmp_path / "monitors.yaml"
+    config.write_text("version: 1\nmonitors: [{target: json.dumps, name: create}]\n")
+    monkeypatch.setenv("AGENT_CONFIG", str(config))
+    monkeypatch.setenv("AGENT_STATE_DIR", str(tmp_path / "state"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setattr("os.execve", lambda *_: sys.exit(0))
+    terminal.console_class.cache_clear()
+    for number, arguments in enumerate(COMMANDS[command]):
+        new = tmp_path / f"new{number}"
+        new.mkdir()
+        new.joinpath("services.py").write_text("def create_order(number): ...\n")
+        try:
+            status = main.main([command, *(word.format(new=new) for word in arguments)])
+        except SystemExit as stop:
+            status = stop.code
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert status in (0, 2), (arguments, status, err)
+        if status == 2:
+            assert len(err.splitlines()) == 1, err
+            assert "rich" in err or "json" not in arguments, err
+        else:
+            assert out or command in ("run", "events")
+    terminal.console_class.cache_clear()

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ..... import bootstrap
 from .....cli import send_test
+from .....cli.terminal import clean
 from .....errors import AgentError
 from .....interrupts import ours
 
@@ -29,6 +30,6 @@ class Command(BaseCommand):  # type: ignore[misc]
             engine.follow_settings()
             status = send_test.send(engine.sentry, send_test.chosen(options))
         except ours(AgentError) as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(clean(str(error))) from None
         if status:
             sys.exit(status)

@@ -1,0 +1,177 @@
+"""One event as a person on call reads it: what happened, to whom, where in the code, and what came before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .terminal import STYLES, console, moment, one_line, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.text import Text
+
+_SHORT_RUN = 2  # library frames that are shown one by one
+_MOST_FRAMES = 60
+_MOST_LINES = 20  # of what an exception says of itself
+
+
+def show(event: dict[str, Any], fate: str) -> None:
+    """Print it. `fate` is what becomes of the event."""
+    target = console()
+    level = str(event.get("level", "info"))
+    target.print(styled((one_line(level.upper()), STYLES.get(level, "")), "  ", (one_line(title(event)), "bold")))
+    for name, value in [*_facts(event), ("now", fate)]:
+        target.print(styled(("  %-12s " % name, "dim"), one_line(value)))
+    for heading, lines in (
+        ("captured", _pairs(section(event, "contexts", "erp").get("captured"))),
+        ("not captured", _pairs(section(event, "contexts", "erp").get("capture_failed"))),
+        ("context that failed", _pairs(section(event, "contexts", "erp").get("context_failed"))),
+        *((name, _pairs(values)) for name, values in _own_contexts(event)),
+        ("most of the time went into", list(_inside(event))),
+        ("logged before", list(_breadcrumbs(event))),
+    ):
+        if lines:
+            target.print(styled(("\n  " + one_line(heading), "bold")))
+        for line in lines:
+            target.print(styled("    " + one_line(line)))
+    for exception in _values(event, "exception"):
+        said = str(exception.get("value") or "").split("\n")
+        target.print(styled("\n  ", (one_line(f"{exception.get('type')}: "), "bold"), one_line(said[0])))
+        for line in said[1:_MOST_LINES]:
+            target.print(styled("    ", one_line(line)))
+        for line_ in _stack(exception):
+            target.print(line_)
+    for thread in _values(event, "threads"):
+        target.print(styled(("\n  called from", "bold")))
+        for line_ in _stack(thread):
+            target.print(line_)
+
+
+def what(event: dict[str, Any]) -> str:
+    """What happened, in its own words."""
+    values = _values(event, "exception")
+    if values:
+        said = values[-1].get("value")
+        return f"{values[-1].get('type')}: {said}" if said else str(values[-1].get("type"))
+    text = section(event, "logentry").get("formatted") or event.get("message")
+    return str(text) if text else str(event.get("type") or "event")
+
+
+def title(event: dict[str, Any]) -> str:
+    tags = section(event, "tags")
+    where = " ".join(str(tags[name]) for name in ("erp.module", "erp.operation") if tags.get(name))
+    return f"{where}: {what(event)}" if where else what(event)
+
+
+def section(event: dict[str, Any], *path: str) -> dict[str, Any]:
+    """A mapping inside the event; empty where something else stands there."""
+    found: Any = event
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _values(event: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    values = section(event, name).get("values")
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+
+
+def _pairs(values: Any) -> list[str]:
+    if isinstance(values, list):
+        return [str(each) for each in values]
+    return [f"{name} = {value}" for name, value in values.items()] if isinstance(values, dict) else []
+
+
+def _facts(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    erp = section(event, "contexts", "erp")
+    yield "event", event.get("event_id")
+    yield "when", moment(event.get("timestamp"))
+    if erp.get("monitor"):
+        yield "monitor", f"{erp['monitor']} ({erp.get('kind') or 'function'}, {erp.get('defined') or 'decorated'})"
+    if erp.get("function"):
+        yield "function", erp["function"]
+    if isinstance(erp.get("operations"), list) and len(erp["operations"]) > 1:
+        yield "operations", " › ".join(map(str, erp["operations"]))
+    if erp.get("owner"):
+        yield "owner", erp["owner"]
+    if erp.get("duration_ms") is not None:
+        slow = section(event, "tags").get("erp.report") == "slow" and erp.get("threshold_ms")
+        yield "duration", f"{erp['duration_ms']} ms" + (f" (limit {erp['threshold_ms']} ms)" if slow else "")
+    if erp.get("suppressed"):
+        yield "held back", f"{erp['suppressed']} equal ones before it, by limits"
+    for name in ("user", "request", "task"):
+        yield from _who(event, name)
+    if event.get("transaction"):
+        yield "transaction", event["transaction"]
+    for name, label in (("environment", "environment"), ("release", "release"), ("server_name", "server")):
+        if event.get(name):
+            yield label, event[name]
+    process = section(event, "contexts", "process")
+    if process:
+        yield "process", ", ".join(f"{name} {value}" for name, value in process.items())
+
+
+def _who(event: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
+    if name == "request":
+        request = section(event, "request")
+        if request:
+            status = section(event, "contexts", "response").get("status_code")
+            said = f"{request.get('method') or ''} {request.get('url') or ''}".strip()
+            yield name, f"{said} → {status}" if status else said
+        return
+    values = section(event, "user") if name == "user" else section(event, "contexts", name)
+    if values:
+        yield name, ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _own_contexts(event: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the ERP's own providers added."""
+    known = ("erp", "runtime", "process", "request", "response", "task", "trace")
+    for name, values in section(event, "contexts").items():
+        if name not in known and isinstance(values, dict):
+            yield name, values
+
+
+def _inside(event: dict[str, Any]) -> Iterator[str]:
+    inside = section(event, "contexts", "erp").get("inside")
+    for part in inside if isinstance(inside, list) else ():
+        if isinstance(part, dict):
+            share = part.get("share")
+            percent = f", {share:.0%}" if isinstance(share, (int, float)) else ""
+            yield f"{part.get('operation')}: {part.get('times')} ×, {part.get('duration_ms')} ms{percent}"
+
+
+def _breadcrumbs(event: dict[str, Any]) -> Iterator[str]:
+    for crumb in _values(event, "breadcrumbs"):
+        level, category, said = (crumb.get(name) or "" for name in ("level", "category", "message"))
+        yield f"{moment(crumb.get('timestamp'), '%H:%M:%S')} {level} {category}: {said}"
+
+
+def _stack(holder: dict[str, Any]) -> Iterator[Text]:
+    """The frames, innermost last: the ERP's own with their line, runs of library frames in one."""
+    frames = section(holder, "stacktrace").get("frames")
+    frames = [frame for frame in frames if isinstance(frame, dict)] if isinstance(frames, list) else []
+    if len(frames) > _MOST_FRAMES:
+        yield styled((f"    … {len(frames) - _MOST_FRAMES} frames further out", "dim"))
+        frames = frames[-_MOST_FRAMES:]
+    strangers: list[dict[str, Any]] = []
+    for frame in [*frames, None]:
+        if frame is not None and not frame.get("in_app"):
+            strangers.append(frame)
+            continue
+        if len(strangers) > _SHORT_RUN:
+            packages = dict.fromkeys(str(item.get("module")).partition(".")[0] for item in strangers)
+            yield styled((one_line(f"    … {len(strangers)} frames of {', '.join(packages)}"), "dim"))
+        else:
+            for item in strangers:
+                yield styled(("    " + one_line(_place(item)), "dim"))
+        strangers = []
+        if frame is not None:
+            yield styled(("  ▸ ", "bold"), one_line(_place(frame)))
+            if frame.get("context_line"):
+                yield styled(("        " + one_line(str(frame["context_line"]).strip()), "dim"))
+
+
+def _place(frame: dict[str, Any]) -> str:
+    return f"{frame.get('filename')}:{frame.get('lineno')} in {frame.get('function')}"
