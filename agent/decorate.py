@@ -226,7 +226,8 @@ def _monitor(
     given = options.get("threshold")
     seconds = units.duration(given) if given is not None else _THRESHOLDS.get(kind)
     slow = min("warning", severity, key=units.rank)
-    operation = words.get("operation") or options.get("operation") or next(iter(detail.values()), "{name}")
+    operation = words.get("operation") or options.get("operation")
+    operation = operation or next((detail[name] for name in detail if name != "model"), "{name}")
     return {
         "name": path, "where": where, "targets": [], "exclude": [], "kind": kind,
         "module": words.get("module") or options.get("module"), "operation": operation, "detail": detail,

@@ -122,8 +122,8 @@ class ScrubData(TypedDict):
 
 class SentryData(TypedDict):
     dsn: Optional[str]
-    environment: Optional[str]
-    release: Optional[str]
+    environment: str
+    release: Optional[str]  # None: the commit that is checked out, if there is one
     sample_rate: float
     traces_sample_rate: float
     profiles_sample_rate: float

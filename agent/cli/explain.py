@@ -118,7 +118,7 @@ def _why_off(entry: Entry, monitor: MonitorData, plan: PlanData | None) -> str:
     reason = unmet_requirements(entry.value.get("requires"))
     if reason:
         return f"it requires {reason}"
-    here = plan["sentry"]["environment"] or "production"
+    here = plan["sentry"]["environment"]
     return f"this environment is `{here}`, and it is meant for {', '.join(entry.value.get('environments') or ())}"
 
 
@@ -175,7 +175,7 @@ def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]
             end = f" (result of {provider['target']['path']}())"
             by = {"tags": provider["tags"], "user": provider["user"], f"contexts.{provider['name']}": provider["read"]}
             found += [(f"{where}.{name}", e["text"] + end) for where, made in by.items() for name, e in made.items()]
-        found.append(("environment", sentry["environment"] or "production"))
+        found.append(("environment", sentry["environment"]))
         found.append(("user", ", ".join(sentry["user"]) or "nothing"))
     return found
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from .context import providers
+from .distribution import release_of
 from .duplicates import check_duplicates, explicit_targets, overridden
 from .merge import entries, merge
 from .monitor import build
@@ -14,7 +15,7 @@ from .nearest import did_you_mean
 from .packs import changed
 from .requirements import unmet_requirements
 from .schema import check, make_validator
-from .sections import DEFAULT_ENVIRONMENT, check_sections, is_usable, processes_data, sentry_data, spool_data
+from .sections import check_sections, is_usable, processes_data, sentry_data, spool_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +64,11 @@ def compile_plan(
     if not usable:
         return Compiled(None, checked, chosen, settings, wrong)
     sentry = sentry_data(settings, context, environ, sources.read, main, findings)
-    here = environment or sentry["environment"] or DEFAULT_ENVIRONMENT
+    here = environment or sentry["environment"]
     noted: set[tuple[str, str]] = set()
     monitors = [monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, findings, noted)]
+    if sentry["release"] is None:
+        sentry["release"] = release_of(monitors)
     plan: PlanData = {
         "path": os.path.abspath(main.file),
         "files": [os.path.abspath(document.file) for document in (*sources.documents, *sources.packs)],

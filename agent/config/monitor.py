@@ -94,7 +94,7 @@ class _Builder:
             "exclude": exclude,
             "kind": kind,
             "module": value.get("module"),
-            "operation": value.get("operation") or next(iter(detail.values()), "{name}"),
+            "operation": value.get("operation") or next((detail[key] for key in detail if key != "model"), "{name}"),
             "detail": detail,
             "severity": inherited.severity,
             "thresholds": inherited.thresholds,

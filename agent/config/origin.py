@@ -36,7 +36,7 @@ def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[
             origin = _own(entry, key)
         elif key == "tags" and monitor["module"]:
             origin = f"module {monitor['module']}"
-        elif key == "operation" and monitor["detail"]:
+        elif key == "operation" and monitor["detail"] and monitor["kind"] != "database":
             origin = f"from `{next(iter(monitor['detail']))}`, " + _own(entry, next(iter(monitor["detail"])))
         elif key == "name":
             origin = "from the operation or target"

@@ -39,7 +39,7 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
 
     `path` holds the folders of another environment than the running one; only the metadata that lies there is read.
     """
-    metadata = _metadata()
+    metadata = installed()
     try:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             return f"the condition `{requirement.marker}` does not hold here"
@@ -70,7 +70,7 @@ def unmet_requirements(requires: object, path: Sequence[str] | None = None) -> s
     return ", or ".join(reasons)
 
 
-def _metadata() -> Any:
+def installed() -> Any:
     """The back-port where it is installed: it reads what the standard library's of Python 3.9 stumbles over."""
     try:
         import importlib_metadata
@@ -82,7 +82,7 @@ def _metadata() -> Any:
 
 
 def _version_in(name: str, path: Sequence[str]) -> str:
-    metadata = _metadata()
+    metadata = installed()
     for distribution in metadata.distributions(name=name, path=list(path)):
         return str(distribution.version)
     raise metadata.PackageNotFoundError(name)

@@ -119,7 +119,7 @@ def sentry_data(
         debug = (variables["SENTRY_DEBUG"] or "").strip().lower() in _TRUE
     return {
         "dsn": dsn,
-        "environment": text("environment", "SENTRY_ENVIRONMENT"),
+        "environment": text("environment", "SENTRY_ENVIRONMENT") or DEFAULT_ENVIRONMENT,
         "release": text("release", "SENTRY_RELEASE"),
         "sample_rate": float(given.get("sample_rate", 1.0)),
         "traces_sample_rate": float(given.get("traces_sample_rate", 0.0)),

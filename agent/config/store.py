@@ -41,6 +41,8 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
 
     `folders` holds (folder, end of the names) where a new file would be included.
     """
+    from .distribution import own_packages
+
     body = _Body()
     sizes: "list[int]" = []
     parts: "dict[str, dict[str, list[Place]]]" = {}
@@ -64,7 +66,7 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
                 if not places or places[-1] != place:
                     places.append(place)
     top = {root: body.append(part) for root, part in parts.items()}
-    packages = _packages(plan)
+    packages = sorted(own_packages(plan["monitors"]))
     more: "Any" = plan.get("folders", ())
     settings = body.append((_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages))
     table = body.append(sizes)
@@ -136,20 +138,6 @@ class _Body:
             end = at + size
             self._data[end : end + start.CHECKSUM] = start.checksum(of_index, at, bytes(self._data[at:end]))
         return head + of_head + second + of_index + bytes(self._data)
-
-
-def _packages(plan: "PlanData") -> "list[str]":
-    """The top-level packages that the user's own monitors name: the ERP's, wherever they are installed.
-
-    A framework is not the ERP, also where a monitor of the user's watches a function of it.
-    """
-    own = {
-        target["path"].partition(".")[0]
-        for monitor in plan["monitors"]
-        if not monitor["where"].startswith("packs/")
-        for target in monitor["targets"]
-    }
-    return sorted(own - {name.partition(".")[0] for name in start.HOOKS})
 
 
 def _first_modules() -> "set[str]":
