@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import guard
 from .interrupts import ours
 from .model import Captured, Observation
-from .observe import causes, people, standin
+from .observe import callers, people, standin, told
 from .observe.limits import Limiter
 from .running import engine
 
@@ -45,16 +45,16 @@ def capture_erp_error(
     try:
         traceback = error.__traceback__
         # Its first frame is the one that has caught it: that one has not failed yet.
-        if traceback is not None and causes.reported_inside(error, traceback.tb_next, None):
+        if traceback is not None and told.inside(error, traceback):
             return None
         caller = sys._getframe(1)
         frame = traceback.tb_frame.f_back if traceback is not None else caller
         event_id = _report(
             "error", operation or _name_of(caller), module, severity, user, extra_data, frame,
-            key=(type(error), causes.place(traceback)), error=error, traceback=traceback,
+            key=(type(error), told.place(traceback)), error=error, traceback=traceback,
         )  # fmt: skip
         if event_id is not None:
-            causes.note_reported(error)
+            told.note(error, traceback)
         return event_id
     except ours(BaseException):
         guard.swallow("reporting an error by hand")
@@ -122,12 +122,14 @@ def _report(
     if limiter is None:
         limiter = _limits[report] = Limiter(_RATE, running.sentry["sample_rate"])
     monitor = _monitor(report, kind, module, operation, severity)
+    error: BaseException | None = facts.get("error")
+    traceback: TracebackType | None = facts.get("traceback")
     suppressed = limiter.admit((report, module, key))
     if suppressed is None:
         running.health.count("rate", monitor["name"])
+        if error is not None:
+            told.note(error, traceback)
         return None
-    error: BaseException | None = facts.get("error")
-    traceback: TracebackType | None = facts.get("traceback")
     observation = Observation(
         monitor=monitor,
         operation=operation,
@@ -140,7 +142,7 @@ def _report(
         frame=frame,
         duration=facts.get("duration"),
         threshold=facts.get("threshold"),
-        operations=[*causes.enclosing(frame), operation],
+        operations=[*callers.enclosing(frame), operation],
         captured=Captured(dict(data or {}), ()),
         suppressed=suppressed,
         ended=time.time(),

@@ -76,10 +76,14 @@ class Watch:
         terms = self._terms.get(id(data))
         if terms is None:
             terms = self._terms[id(data)] = Terms(
-                data, report=self.observed.append, count=self._count, ignore=self.ignore, clock=self.clock,
+                data, report=self._report, count=self._count, ignore=self.ignore, clock=self.clock,
                 tallies=self.tallies,
             )  # fmt: skip
         return Probe(terms, found, function)
+
+    def _report(self, observation):
+        self.observed.append(observation)
+        return "id"
 
     def _count(self, reason, what):
         self.counted[reason, what] = self.counted.get((reason, what), 0) + 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..deliver import sentry, transport, wire
 from ..errors import ConfigError
 from ..model import Captured, Envelope, Observation
-from ..observe import causes, context, event
+from ..observe import callers, context, event
 from ..version import __version__
 from . import here
 from .terminal import console, styled
@@ -87,7 +87,7 @@ def send(settings: SentryData, kinds: list[str]) -> int:
 def _envelope(kind: str, settings: SentryData) -> Envelope:
     if kind == "performance":
         return sentry.performance_envelope(settings)
-    made = event.build(_observation(kind), sentry=settings, context=context.collect(), own=causes.own_code)
+    made = event.build(_observation(kind), sentry=settings, context=context.collect(), own=callers.own_code)
     event_id = str(made["event_id"])
     return Envelope(event_id, "error", wire.encode(event_id, "event", event.encode(made)))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .. import guard
 from ..interrupts import ours
 from ..model import Envelope
-from ..observe import causes, context, release, unmonitored
+from ..observe import context, release, told, unmonitored
 from ..observe.represent import type_name
 from . import private, tracing, unsampled, wire
 from .absent import Absent
@@ -304,7 +304,7 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
 
 def _is_told(error: BaseException | None) -> bool:
     """Has an event of ours said it, so that another one would say it again?"""
-    return error is not None and (causes.reported_by_a_monitor(error) or unmonitored.was_told(error))
+    return error is not None and (told.reported(error) or unmonitored.was_told(error))
 
 
 def _is_a_tasks(event: Any) -> bool:

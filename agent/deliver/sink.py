@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .. import guard
 from ..interrupts import ours
 from ..model import Envelope
-from ..observe import attempts, causes, context, event, providers, redact, release, reserve, work
+from ..observe import attempts, callers, context, event, providers, redact, release, reserve, work
 from ..version import __version__
 from . import wire
 from .spool import directory_of, open_in
@@ -71,13 +71,13 @@ class Maker:
             observation,
             sentry=self.sentry,
             context={**known, **facts} if facts else known,
-            own=causes.own_code,
+            own=callers.own_code,
             platform=self.platform,
         )
 
     def _reduced(self, observation: Observation, why: str, *, stack: bool) -> Event:
         return event.reduced(
-            observation, sentry=self.sentry, own=causes.own_code, platform=self.platform, why=why, stack=stack
+            observation, sentry=self.sentry, own=callers.own_code, platform=self.platform, why=why, stack=stack
         )
 
 

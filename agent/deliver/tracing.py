@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..observe import causes, spans, stack
+from ..observe import callers, spans, stack
 from . import unsampled
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ def _start_streamed(sentry_sdk: Any, probe: Probe, client: Any) -> Any:
 def _add_source(span: Any, in_app: tuple[str, ...]) -> None:
     """Where a slow statement was called from: the first frame that is neither ours nor a library's."""
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and causes.in_package(frame.f_code):
+    while frame is not None and callers.in_package(frame.f_code):
         frame = frame.f_back
     frame = frame.f_back if frame is not None else None  # that one is the monitored call itself
     while frame is not None:
-        shown = None if causes.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0, in_app)
+        shown = None if callers.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0, in_app)
         if shown is not None and shown["in_app"]:
             break
         frame = frame.f_back

@@ -26,24 +26,24 @@ class Line(NamedTuple):
     text: object
 
 
-#: Of a context that does no piece of work that we know of: a script, a thread of the host's.
-_elsewhere: ContextVar[deque[Line] | None] = ContextVar("erp_agent_crumbs", default=None)
+#: Of a context that does no piece of work that we know of: a script, a thread of the host's. What a task was given at
+#: its beginning is never changed: each goes on with lines of its own.
+_elsewhere: ContextVar[tuple[Line, ...]] = ContextVar("erp_agent_crumbs", default=())
 
 
 def note(record: LogRecord) -> None:
     """A line is logged. Costs a microsecond, and keeps nothing of the host's alive but the text."""
     if record.levelno < _INFO or record.name.startswith("urllib3"):
         return
-    doing = work.current()
-    lines = doing.crumbs if doing is not None else _elsewhere.get()
-    if lines is None:
-        lines = deque(maxlen=_MOST)
-        if doing is not None:
-            doing.crumbs = lines
-        else:
-            _elsewhere.set(lines)
     text = record.msg if type(record.msg) is str else type_name(type(record.msg))
-    lines.append(Line(record.created, record.levelname, record.name, text))
+    line = Line(record.created, record.levelname, record.name, text)
+    doing = work.current()
+    if doing is None:
+        _elsewhere.set((*_elsewhere.get()[1 - _MOST :], line))
+        return
+    if doing.crumbs is None:
+        doing.crumbs = deque(maxlen=_MOST)
+    doing.crumbs.append(line)
 
 
 def provide() -> dict[str, object]:

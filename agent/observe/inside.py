@@ -1,18 +1,24 @@
 """Where the time of a slow call went: the slow monitored calls inside it and their share.
 
 Only slow calls write here, so that fast ones pay nothing: what was inside is told as far as it was slow itself. One
-short list a thread; a call belongs to another where its path of operations goes on from the other's.
+short list a thread, for all of its tasks and greenlets: a call belongs to another if it was called by that very one.
+
+A call is known by the address of its frame. That is enough: of what has begun since a call began, only what is inside
+it can name its frame, which has been there for all that time.
 """
 
 from _thread import _local
-from collections.abc import Sequence
+from types import FrameType
 from typing import NamedTuple, Optional
 
-_MOST = 200
+from . import callers
+
+_MOST = 500
 
 
 class Slow(NamedTuple):  # annotated with types, not with text: see model.py
-    path: tuple[str, ...]
+    calls: tuple[int, ...]  # its own and those that it was inside, outermost first
+    path: tuple[str, ...]  # their operations
     start: float  # in seconds of the probe's clock
     duration: float
 
@@ -31,28 +37,30 @@ class _Seen(_local):
 _seen = _Seen()
 
 
-def note(path: Sequence[str], start: float, duration: float) -> list[Share]:
-    """Remember a slow call that has just ended; answers what was directly inside it, the longest first."""
+def note(frame: FrameType, operation: str, start: float, duration: float) -> list[Share]:
+    """Remember a slow call that has just ended in `frame`; answers what was directly inside it, the longest first."""
     calls = _seen.calls
     if calls is None:
         calls = _seen.calls = []
-    own = tuple(path)
+    around = [(id(each), owner.operation) for each, owner in callers.calls(frame.f_back) if hasattr(owner, "operation")]
+    own = (*[each for each, _ in reversed(around)], id(frame))
+    path = (*[each for _, each in reversed(around)], operation)
     depth = len(own)
-    inner = [each for each in calls if each.start >= start and len(each.path) > depth and each.path[:depth] == own]
+    inner = [each for each in calls if each.start >= start and len(each.calls) > depth and each.calls[:depth] == own]
     if len(calls) >= _MOST:
         del calls[: _MOST // 2]
     if inner:
         # What is nested deeper is part of the time of what it is nested in.
         calls[:] = [each for each in calls if each not in inner]
-    calls.append(Slow(own, start, duration))
+    calls.append(Slow(own, path, start, duration))
     shares: dict[str, Share] = {}
     for each in inner:
-        operation = each.path[len(own)]
-        if len(each.path) > len(own) + 1 and any(
-            other.path == each.path[: len(own) + 1] and other.start <= each.start for other in inner
+        below = each.path[depth]
+        if len(each.calls) > depth + 1 and any(
+            other.calls == each.calls[: depth + 1] and other.start <= each.start for other in inner
         ):
             continue
-        known = shares.get(operation, Share(operation, 0, 0.0, 0.0))
+        known = shares.get(below, Share(below, 0, 0.0, 0.0))
         seconds = known.seconds + each.duration
-        shares[operation] = Share(operation, known.times + 1, seconds, seconds / duration if duration else 0.0)
+        shares[below] = Share(below, known.times + 1, seconds, seconds / duration if duration else 0.0)
     return sorted(shares.values(), key=lambda share: -share.seconds)[:10]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from _thread import _local
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
@@ -16,10 +15,11 @@ from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..interrupts import ours
 from ..model import SEVERITIES, Captured, Observation
-from . import arguments, causes, inside, reserve, tally
+from . import answered, arguments, callers, inside, nested, reserve, tally, told
 from .limits import Escalation
 from .naming import Naming
 from .represent import status_of, type_name
+from .severity import is_control_flow
 from .terms import OWN_NAMES
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from .terms import Capture, Exemption, Rule, Terms
 
 
-class _Busy(_local):
-    """Set while this thread is inside the agent: what a report itself calls is not monitored."""
+#: Reports that are under way: what a report itself calls is not monitored.
+_busy = nested.UnderWay()
 
-    now = False
-
-
-_busy = _Busy()
+#: Calls that a report needs below the one that fails: where fewer are left of the stack, it is left to one further out.
+_ROOM = 100
 
 _ERROR, _RULE, _AUDIT = "error", "rule", "audit"
 
@@ -230,8 +228,10 @@ class Probe:
             reserve.release()  # to decide takes room as well
         try:
             terms = self.terms
+            if answered.around:
+                answered.ended(sys._getframe(depth))
             verdict = self._verdicts.get(type(error))
-            if verdict is None or traceback is None or _busy.now:
+            if verdict is None or traceback is None or _busy.number:
                 self._consider(start, error, traceback, sys._getframe(depth))
                 return
             severity, word = verdict
@@ -240,17 +240,15 @@ class Probe:
             if severity is None:
                 terms.count(word, terms.name)
                 return
-            origin = causes.untold_origin(error, traceback, self)
-            if origin is None:
+            frame = sys._getframe(depth)
+            if told.inside(error, traceback, self) or _lacks_room(error, traceback, frame):
                 return
-            where = (_ERROR, self.path, word, origin.tb_frame.f_code.co_filename, origin.tb_lineno)
-            suppressed = terms.limits.admit(where)
+            suppressed = terms.limits.admit((_ERROR, self.path, word, *told.place(traceback)))
             if suppressed is None:
-                terms.count("rate", terms.name)
+                self._hold_back(error, traceback)
                 return
             duration = terms.clock() - start if start else None
-            frame = sys._getframe(depth)
-            _busy.now = True
+            _busy.number += 1
             try:
                 values = self._values(frame, None, error, duration)
                 self._emit(
@@ -258,7 +256,9 @@ class Probe:
                     suppressed=suppressed,
                 )  # fmt: skip
             finally:
-                _busy.now = False
+                _busy.number -= 1
+        except ours(RecursionError):
+            pass  # nothing was reported, and so a call further out does, which has more of the stack
         except ours(BaseException):
             guard.swallow("reporting an error in " + self.path)
         finally:
@@ -271,17 +271,17 @@ class Probe:
         if not isinstance(error, Exception):
             terms.count("control-flow", terms.name)
             self._ended(start, failed=False)
-        elif _busy.now:
+        elif _is_busy(frame):
             terms.count("inside-a-report", terms.name)  # what the agent itself, or the host's __str__, called
             self._ended(start, failed=terms.severities.of_error(error) is not None)
         else:
-            _busy.now = True
+            _busy.number += 1
             try:
                 if self._tally is not None and self._for_us(frame):
                     self._ended(start, failed=terms.severities.of_error(error) is not None)
                 self._failed(error, traceback, frame, terms.clock() - start if start else None)
             finally:
-                _busy.now = False
+                _busy.number -= 1
 
     def _ended(self, start: float, *, failed: bool) -> None:
         if self._tally is not None:
@@ -290,16 +290,16 @@ class Probe:
     def slow(self, start: float, result: object) -> None:
         """The call took longer than the lowest threshold."""
         duration = self.terms.clock() - start
-        if _busy.now:
+        frame = sys._getframe(1)
+        if _is_busy(frame):
             return
-        _busy.now = True
+        _busy.number += 1
         try:
-            frame = sys._getframe(1)
             if not self._for_us(frame) or self._is_left(frame, result, None, duration):
                 return
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
             threshold, severity = passed[-1]
-            within = inside.note([*causes.enclosing(frame.f_back), self.operation], start, duration)
+            within = inside.note(frame, self.operation, start, duration)
             suppressed = self.terms.limits.admit(("slow", self.path, severity))
             if suppressed is None:
                 self.terms.count("rate", self.name)
@@ -312,16 +312,16 @@ class Probe:
         except ours(BaseException):
             guard.swallow("reporting a slow call of " + self.path)
         finally:
-            _busy.now = False
+            _busy.number -= 1
 
     def check(self, result: object, start: float, *passed: object) -> None:
         """The call succeeded, and something must be looked at each time: rules, an audit, a response's status."""
-        if _busy.now:
+        frame = sys._getframe(1)
+        if _is_busy(frame):
             return
-        _busy.now = True
+        _busy.number += 1
         try:
             duration = self.terms.clock() - start
-            frame = sys._getframe(1)
             if self._rules:
                 self._apply_rules(frame, self._known(frame, result, duration, passed), duration)
             if self._tally is not None and not self._features.tally and self._for_us(frame):
@@ -334,7 +334,7 @@ class Probe:
         except ours(BaseException):
             guard.swallow("checking the rules of " + self.path)
         finally:
-            _busy.now = False
+            _busy.number -= 1
 
     def _known(
         self, frame: FrameType, result: object, duration: float, passed: Sequence[object]
@@ -348,25 +348,13 @@ class Probe:
 
     # Deciding.
 
-    def would_report(self, error: BaseException, frame: FrameType | None) -> bool:
-        """Is this exception a failure to this monitor, or part of the business? `frame` is the trampoline's."""
-        if not isinstance(error, Exception) or self.terms.severities.of_error(error) is None:
-            return False
-        return frame is None or (self._for_us(frame) and not self._is_exempt(frame, None, error, None))
-
-    def is_quiet(self, frame: FrameType | None, passed: Sequence[str] = ()) -> bool:
-        """Does an enclosing monitor speak for this call? `passed` names some that are known to enclose it, `frame` is
-        one that they and all others called.
-        """
-        if not self.quiet:
-            return False
-        if not self.quiet.isdisjoint(passed):
-            return True
-        return any(monitor["name"] in self.quiet for monitor in causes.enclosing_monitors(frame))
+    def _is_quiet(self, frame: FrameType | None) -> bool:
+        """Does an enclosing monitor speak for this call?"""
+        return bool(self.quiet) and any(each["name"] in self.quiet for each in callers.enclosing_monitors(frame))
 
     def _is_left(self, frame: FrameType, result: object, error: BaseException | None, duration: float | None) -> bool:
         """Is what happened told by another monitor, or not to be told at all? Counted, if so."""
-        if self.is_quiet(frame.f_back):
+        if self._is_quiet(frame.f_back):
             self.terms.count("left-to-another", self.name)
         elif self._is_exempt(frame, result, error, duration):
             self.terms.count("exempt", self.name)
@@ -388,17 +376,15 @@ class Probe:
             return
         if self._is_left(frame, None, error, duration):
             return
-        origin = causes.untold_origin(error, traceback, self) if traceback is not None else None
-        if traceback is not None and origin is None:
+        if told.inside(error, traceback, self) or _lacks_room(error, traceback, frame):
             return
         values: Mapping[str, object] | None = None
         if any(rule.on_error for rule in self._rules):
             values = self._values(frame, None, error, duration)
             self._apply_rules(frame, values, duration, error)
-        file, line = causes.place(origin)
-        suppressed = self.terms.limits.admit((_ERROR, self.path, type_name(type(error)), file, line))
+        suppressed = self.terms.limits.admit((_ERROR, self.path, type_name(type(error)), *told.place(traceback)))
         if suppressed is None:
-            self.terms.count("rate", self.name)
+            self._hold_back(error, traceback)
             return
         if values is None:
             values = self._values(frame, None, error, duration)
@@ -407,11 +393,16 @@ class Probe:
             suppressed=suppressed,
         )  # fmt: skip
 
+    def _hold_back(self, error: BaseException, traceback: TracebackType | None) -> None:
+        """There were too many of them: counted, and none for those further out either."""
+        self.terms.count("rate", self.name)
+        told.note(error, traceback, self)
+
     def _expected(
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
     ) -> None:
         """Part of the business; but not so often, where the monitor says how often."""
-        reason = "control-flow" if causes.is_control_flow(type(error)) else "expected"
+        reason = "control-flow" if is_control_flow(type(error)) else "expected"
         self.terms.count(reason, self.name)
         if reason == "control-flow":
             return
@@ -419,7 +410,7 @@ class Probe:
             self._apply_rules(frame, self._values(frame, None, error, duration), duration, error)
         if self._escalation is None or not self._escalation.passes(type(error).__qualname__):
             return
-        if causes.reported_inside(error, traceback, self):
+        if told.inside(error, traceback, self):
             return
         many, seconds = self._escalation.rate
         message = "%s is expected, but came more than %g times in %g s" % (type(error).__name__, many, seconds)
@@ -460,10 +451,11 @@ class Probe:
     def _look_at_status(self, frame: FrameType, response: object, duration: float) -> None:
         """A server error that raised nothing. The innermost endpoint reports it; what encloses it passes it on."""
         status = getattr(response, "status_code", None)
-        if type(status) is int and status >= 500 and self._for_us(frame) and not causes.answered_inside(frame):
+        passed_on = answered.is_passed_on(frame, response)
+        if type(status) is int and status >= 500 and self._for_us(frame) and not passed_on:
             if self._is_left(frame, response, None, duration):
                 return
-            causes.mark_answered(frame)
+            answered.note(frame, response)
             message = "%s answered %d" % (self.monitor["detail"].get("endpoint") or self.operation, status)
             self._admit_and_emit(frame, _RULE, message, self.monitor["severity"], response, duration)
 
@@ -541,7 +533,7 @@ class Probe:
         within: Sequence[tuple[str, int, float, float]] = (),
         result: object = None,
     ) -> None:
-        self.terms.report(
+        reported = self.terms.report(
             Observation(
                 monitor=self._placed(frame.f_back),
                 operation=self.operation,
@@ -556,7 +548,7 @@ class Probe:
                 threshold=threshold
                 if threshold is not None
                 else (self.terms.thresholds[0][0] if self.terms.thresholds else None),
-                operations=[*causes.enclosing(frame.f_back), self.operation],
+                operations=[*callers.enclosing(frame.f_back), self.operation],
                 captured=self._captured(values),
                 suppressed=suppressed,
                 ended=time.time(),
@@ -564,17 +556,38 @@ class Probe:
                 status=status_of(result),
             )
         )
+        if exception is not None and reported is not None:
+            told.note(exception, traceback, self)
 
     def _placed(self, frame: FrameType | None) -> MonitorData:
         """The monitor, in the module of the nearest enclosing one that has a module, where it has none of its own."""
         if self.monitor["module"] is not None:
             return self.monitor
-        for around in causes.enclosing_monitors(frame):
+        for around in callers.enclosing_monitors(frame):
             if around["module"] is not None:
                 return {**self.monitor, "module": around["module"], "owner": around["owner"]}
         return self.monitor
 
 
-def busy() -> bool:
-    """Is this thread inside the agent?"""
-    return _busy.now
+def _is_busy(frame: FrameType) -> bool:
+    """Is `frame` called by a report, in this greenlet or task?"""
+    return _busy.number > 0 and nested.is_within(frame.f_back, globals())
+
+
+def _lacks_room(error: BaseException, traceback: TracebackType | None, frame: FrameType) -> bool:
+    """Is the stack exhausted so near to this call that a report is better made further out, and is there who makes it?
+
+    As much is left of it here as was used from here on, which the traceback shows.
+    """
+    if not issubclass(type(error), RecursionError):
+        return False
+    for _ in range(_ROOM):
+        if traceback is None:
+            break
+        traceback = traceback.tb_next
+    if traceback is not None:
+        return False
+    for _, owner in callers.calls(frame.f_back):
+        if isinstance(owner, Probe) and owner.terms.severities.of_error(error) is not None:
+            return True
+    return False

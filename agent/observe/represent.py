@@ -97,7 +97,9 @@ def _other(value: Any, kind: type, depth: int, budget: Budget) -> Json:
         if issubclass(kind, base):
             return _container(value, base, depth, budget)
     if issubclass(kind, BaseException):
-        return f"{type_name(kind)}: {_from_arguments(value)}"[:LONGEST_TEXT]
+        if depth <= 0 or budget.left <= 0:
+            return f"<{type_name(kind)}>"
+        return f"{type_name(kind)}: {_from_arguments(value, depth - 1, budget)}"[:LONGEST_TEXT]
     if issubclass(kind, type):
         return f"<class '{type_name(value)}'>"
     if kind is FunctionType:
@@ -399,20 +401,28 @@ def _plain(value: Any) -> bool:
     return kind in _PLAIN or (kind is bytes and len(value) <= LONGEST_EXCEPTION)
 
 
-def _from_arguments(error: BaseException) -> str:
+def _from_arguments(error: BaseException, depth: int = 3, budget: Budget | None = None) -> str:
+    """What `str` makes of the arguments. An exception may be among its own, at any depth."""
     arguments = _arguments_of(error)
     if not arguments:
         return ""
-    budget = Budget(60)
+    if budget is None:
+        budget = Budget(60)
     if len(arguments) == 1:
         only = arguments[0]
         if type(only) is str:
             return clip(only, LONGEST_EXCEPTION)
-        return clip(_printed(_represent(only, 3, budget), only, quote=False), LONGEST_EXCEPTION)
-    shown = [_printed(_represent(each, 3, budget), each, quote=True) for each in arguments[:MOST_ITEMS]]
+        return clip(_argument(only, error, depth, budget, quote=False), LONGEST_EXCEPTION)
+    shown = [_argument(each, error, depth, budget, quote=True) for each in arguments[:MOST_ITEMS]]
     if len(arguments) > MOST_ITEMS:
         shown.append(f"… {len(arguments) - MOST_ITEMS:,} more")
     return clip("(" + ", ".join(shown) + ")", LONGEST_EXCEPTION)
+
+
+def _argument(value: object, error: BaseException, depth: int, budget: Budget, *, quote: bool) -> str:
+    if value is error:
+        return f"<{type_name(type(error))}>"
+    return _printed(_represent(value, depth, budget), value, quote=quote)
 
 
 def _printed(form: Json, original: object, *, quote: bool) -> str:

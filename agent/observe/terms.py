@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 from ..interrupts import ours
-from . import causes
 from .evaluate import compile_expression
 from .limits import Escalation, Limiter
+from .severity import Severities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..model import ExpressionData, MonitorData, Observation, RuleData
     from .tally import Tallies
 
-    Report = Callable[[Observation], object]
+    Report = Callable[[Observation], object]  # None: nothing was written
     Count = Callable[[str, str], None]
 
 #: Names in an expression that are not parameters.
@@ -119,5 +119,5 @@ class Terms:
         #: What these say of a failure is asked each time; all else is known by its type.
         self.asks = bool(monitor["escalate"] or self.quiet or self.exemption or any(r.on_error for r in self.rules))
         self.thresholds = sorted(monitor["thresholds"])
-        self.severities = causes.Severities(monitor, ignore)
+        self.severities = Severities(monitor, ignore)
         self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)

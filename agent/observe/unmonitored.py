@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from ..model import Captured, Observation
-from . import causes, standin, work
+from . import callers, standin, told, work
 from .limits import Limiter
 from .represent import type_name
+from .severity import Severities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,10 +48,10 @@ class Unmonitored:
         if self._is_none(monitor, error):
             return False
         work.note(work.CRASHED)
-        if causes.reported_by_a_monitor(error) or was_told(error):
+        if told.reported(error) or was_told(error):
             return False
         traceback = error.__traceback__
-        suppressed = self._limits.admit((operation, type_name(type(error)), *causes.place(traceback)))
+        suppressed = self._limits.admit((operation, type_name(type(error)), *told.place(traceback)))
         if suppressed is None:
             self._count("rate", monitor["name"])
             return False
@@ -68,7 +69,7 @@ class Unmonitored:
                 frame=frame,
                 duration=None,
                 threshold=None,
-                operations=[*causes.enclosing(frame), operation],
+                operations=[*callers.enclosing(frame), operation],
                 captured=Captured({}, ()),
                 suppressed=suppressed,
                 ended=time.time(),
@@ -76,15 +77,15 @@ class Unmonitored:
         )
         doing = work.current()
         if doing is not None:
-            doing.told = causes.identity(error)
+            doing.told = told.Told(error, traceback)
         return True
 
     def _is_none(self, monitor: MonitorData, error: BaseException) -> bool:
         """Is it a way to leave, or one of the exceptions that are ignored everywhere?"""
-        return not isinstance(error, Exception) or causes.Severities(monitor, self._ignore).of_error(error) is None
+        return not isinstance(error, Exception) or Severities(monitor, self._ignore).of_error(error) is None
 
 
 def was_told(error: BaseException) -> bool:
     """Was it reported that this piece of work ended in this exception? What asks is the SDK, which need not then."""
     doing = work.current()
-    return doing is not None and doing.told is not None and doing.told == causes.identity(error)
+    return doing is not None and doing.told is not None and doing.told.is_of(error)

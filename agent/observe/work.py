@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from .crumbs import Line
+    from .told import Told
 
 #: How a piece of work ends: well, though something in it was reported, or with an exception that nobody dealt with.
 WELL, ERRORED, CRASHED = 0, 1, 2
@@ -24,13 +25,14 @@ WELL, ERRORED, CRASHED = 0, 1, 2
 class Work:
     """Emptied by `leave`: a context that was copied into a background task does not keep the request alive."""
 
-    __slots__ = ("about", "crumbs", "outcome", "told", "trace")
+    __slots__ = ("about", "answer", "crumbs", "outcome", "told", "trace")
 
     def __init__(self, about: object) -> None:
         self.about: object = about  # the request; None for a task
         self.crumbs: deque[Line] | None = None
         self.outcome = WELL
-        self.told: tuple[object, ...] | None = None  # the exception that it ended in, if that was reported as such
+        self.answer: object = None  # the last response that was reported as a server error
+        self.told: Told | None = None  # the exception that it ended in, if that was reported as such
         self.trace: dict[str, str] | None = None  # see `traces`
 
 
@@ -52,7 +54,7 @@ def enter(about: object) -> Entered:
 
 def leave(entered: Entered) -> None:
     work, token = entered
-    work.about = None
+    work.about = work.answer = None
     try:
         _current.reset(token)
     except ours(ValueError):  # left in another context than entered: an ASGI handler may do so

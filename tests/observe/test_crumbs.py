@@ -19,7 +19,7 @@ def told():
 @pytest.fixture(autouse=True)
 def apart():
     """Each test in a context of its own, as a thread has one."""
-    token = crumbs._elsewhere.set(None)
+    token = crumbs._elsewhere.set(())
     yield
     crumbs._elsewhere.reset(token)
 

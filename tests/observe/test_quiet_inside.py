@@ -3,7 +3,7 @@
 from observe.making import sentry
 from support import Watch, module, monitor
 
-from agent.observe.causes import own_code
+from agent.observe.callers import own_code
 from agent.observe.event import build
 
 SHOP = """

@@ -1,0 +1,138 @@
+"""How severe an exception is to a monitor, and whether it is a failure at all."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..model import SEVERITIES
+from .represent import type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..model import MonitorData
+
+_MOST_TYPES = 500  # of exceptions that are remembered: a host may make classes at run time
+_MOST_MEMBERS = 100  # of a group, that are looked at
+
+#: Control flow that is spelt as exceptions: counted, not reported, unless a monitor's `errors` names it.
+_CONTROL_FLOW = (
+    "StopIteration",
+    "StopAsyncIteration",
+    "celery.exceptions.TaskPredicate",  # Retry, Ignore, Reject
+    "concurrent.futures._base.CancelledError",
+    "click.exceptions.Exit",
+    "tornado.gen.Return",
+)
+
+
+class Severities:
+    """Exception type → severity, or None where it is part of the business. Answers are remembered by type."""
+
+    def __init__(self, monitor: MonitorData, ignore: Sequence[str]) -> None:
+        self._default = monitor["severity"]
+        self._errors = monitor["errors"]
+        self._expected = monitor["expect"]
+        self._ignored = ignore
+        self._known: dict[type, str | None] = {}
+        #: Of an Exception that is no group, by its type: (severity, its dotted name), or (None, the reason to count it
+        #: under) where it is part of the business.
+        self.verdicts: dict[type, tuple[str | None, str]] = {}
+
+    def of_error(self, error: BaseException) -> str | None:
+        """A group is as severe as the worst of its members, and expected only if all of them are."""
+        kind = type(error)
+        if kind in self._known:
+            return self._known[kind]
+        if _group is None or not issubclass(kind, _group):
+            return self._remember(kind)
+        found = []
+        waiting = [error]
+        seen: set[int] = set()
+        while waiting and len(seen) < _MOST_MEMBERS:
+            each = waiting.pop()
+            if id(each) in seen:
+                continue
+            seen.add(id(each))
+            kind = type(each)
+            if not issubclass(kind, _group):
+                found.append(self._known[kind] if kind in self._known else self._remember(kind))
+            elif self._decide(kind) is not None:
+                waiting += members_of(each)[:_MOST_MEMBERS]
+        return max(filter(None, found), key=SEVERITIES.index, default=None)
+
+    def expects(self, kind: type[BaseException]) -> bool:
+        """Is it the monitor's own `expect` that makes this exception part of the business?"""
+        if is_control_flow(kind):
+            return False
+        return any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._expected)
+
+    def _remember(self, kind: type[BaseException]) -> str | None:
+        if len(self._known) >= _MOST_TYPES:
+            self._known.clear()
+            self.verdicts.clear()
+        severity = self._known[kind] = self._decide(kind)
+        if issubclass(kind, Exception):
+            word = type_name(kind) if severity else "control-flow" if is_control_flow(kind) else "expected"
+            self.verdicts[kind] = (severity, word)
+        return severity
+
+    def _decide(self, kind: type[BaseException]) -> str | None:
+        # The nearest class that anything is said about decides; the monitor's own words come before the global ones.
+        for cls in kind.__mro__:
+            for dotted, severity in self._errors.items():
+                if _is_named(cls, dotted):
+                    return severity
+            if any(_is_named(cls, dotted) for dotted in self._expected):
+                return None
+        if any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._ignored):
+            return None
+        return None if is_control_flow(kind) else self._default
+
+
+def is_control_flow(kind: type[BaseException]) -> bool:
+    """Not a failure but a way to leave: StopIteration, Celery's Retry, a cancelled future, SystemExit …"""
+    if not issubclass(kind, Exception):
+        return True
+    return any(_is_named(cls, dotted) for cls in kind.__mro__[:-3] for dotted in _CONTROL_FLOW)
+
+
+def members_of(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions in a group; none for any other exception. The class is not asked, which may be the host's."""
+    if _group is None or not issubclass(type(error), _group):
+        return ()
+    members = _group.__dict__["exceptions"].__get__(error)
+    return members if type(members) is tuple else ()
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """What is in a group, and in the groups in it, each once: a group may hold another one a million times over."""
+    found: list[BaseException] = []
+    waiting = list(members_of(error)[:_MOST_MEMBERS])
+    seen: set[int] = set()
+    while waiting and len(seen) < _MOST_MEMBERS:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        inner = members_of(each)
+        waiting += inner[:_MOST_MEMBERS]
+        if not inner:
+            found.append(each)
+    return found
+
+
+_group: Any = getattr(builtins, "BaseExceptionGroup", None)
+
+
+def _is_named(cls: type, dotted: str) -> bool:
+    """Is `cls` what `dotted` names, where it is defined or where it is re-exported? Imports nothing."""
+    if f"{cls.__module__}.{cls.__qualname__}" == dotted:
+        return True
+    module, _, name = dotted.rpartition(".")
+    if not module:
+        return cls.__module__ == "builtins" and cls.__name__ == name
+    holder = sys.modules.get(module)
+    return holder is not None and getattr(holder, "__dict__", {}).get(name) is cls
