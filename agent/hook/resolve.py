@@ -14,7 +14,8 @@ from . import trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
     from typing import Any
 
 _MISSING = object()
@@ -29,10 +30,11 @@ class Found:
     `function` is patched in place. Where it is None, `raw` is replaced under `name` in `parent`.
     `receiver` limits the monitor to calls whose first argument is an instance of it, a subclass of it, or it itself:
     a method found in a base class is shared with classes that the target does not name.
+    `left(frame)`, where there is one, says of a call that whoever made it deals with its failures.
     `inner` is what was defined under `name`, where `function` is a decorator's own and does not say what it wraps.
     """
 
-    __slots__ = ("function", "inner", "name", "note", "parent", "path", "raw", "receiver")
+    __slots__ = ("function", "inner", "left", "name", "note", "parent", "path", "raw", "receiver")
 
     def __init__(self, path: str, parent: "Any", name: str, raw: object) -> None:
         self.path = path
@@ -42,6 +44,7 @@ class Found:
         self.function: "FunctionType | None" = None
         self.inner: "FunctionType | None" = None
         self.receiver: object = None
+        self.left: "Callable[[FrameType], bool] | None" = None
         self.note = ""
 
 

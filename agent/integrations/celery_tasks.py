@@ -12,10 +12,12 @@ from .. import guard
 from ..hook import resolve
 from ..interrupts import ours
 from ..observe import arguments
-from ..observe.represent import type_name
+from ..observe.represent import instance_dict, type_name
+from . import celery_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from ..hook.apply import Applier
 
@@ -56,8 +58,38 @@ def _run_of(task: Any) -> resolve.Found | None:
             found = resolve.found_in(f"{cls.__module__}.{cls.__qualname__}", cls, "run", raw)
             # What the class holds may be shared with other tasks, each of which is watched.
             found.receiver = None
+            found.left = is_no_task
             if found.function is None:
                 return None
             found.name = arguments.definition(found.function).__name__  # and not `run`, which all of them are
             return found
     return None
+
+
+def is_no_task(frame: FrameType) -> bool:
+    """Was a task's function called like any other, or a task with `throw`, so that its caller gets what it raises?
+
+    Celery counts neither as a task that has failed. Who lets it pass fails with it, and is told of.
+    """
+    _, request = celery_context.running()
+    held = instance_dict(request) or {}
+    if held.get("called_directly", True):  # set to False in the request of what is run as a task
+        return request is not None
+    return bool(held.get("is_eager")) and _propagates(frame)
+
+
+def _propagates(frame: FrameType) -> bool:
+    """Does the call of Celery's that runs this task let through what it raises?
+
+    Between that and the task's function stand a few wrappers. It knows by what it was built with.
+    """
+    back = frame.f_back
+    for _ in range(20):
+        if back is None:
+            break
+        if back.f_code.co_name == "trace_task" and back.f_globals.get("__name__") == "celery.app.trace":
+            fails = back.f_locals.get("on_error")
+            cells = dict(zip(fails.__code__.co_freevars, fails.__closure__ or ())) if fails is not None else {}
+            return "propagate" in cells and cells["propagate"].cell_contents is True
+        back = back.f_back
+    return False

@@ -64,13 +64,15 @@ def _features(*flags: Any) -> trampoline.Features:
 class Probe:
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    __slots__ = ("_captures", "_code", "_escalation", "_exemption", "_features", "_naming", "_passed", "_rules",
-                 "_tally", "_verdicts", "_written", "disabled", "operation", "path", "receiver", "terms")  # fmt: skip
+    __slots__ = ("_captures", "_code", "_escalation", "_exemption", "_features", "_left", "_naming", "_passed",
+                 "_rules", "_tally", "_verdicts", "_written", "disabled", "operation", "path", "receiver",
+                 "terms")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         monitor = terms.monitor
         self.terms = terms
         self.receiver = found.receiver
+        self._left = found.left
         self.path = found.path
         written = arguments.definition(found.inner or function)
         self._naming = Naming(found, written)
@@ -86,7 +88,8 @@ class Probe:
             self._leave_out_what_names_no_parameter()
         rate = monitor["escalate"]
         self._escalation = Escalation(rate[0], rate[1]) if rate else None
-        self._verdicts = _NONE if terms.asks or found.receiver is not None else terms.severities.verdicts
+        asks = terms.asks or found.receiver is not None or found.left is not None
+        self._verdicts = _NONE if asks else terms.severities.verdicts
         self._tally = terms.tallies.of(monitor, self.operation) if terms.tallies is not None else None
         self._passed: tuple[str, ...] = ()
         self._features = self._decide()
@@ -354,7 +357,7 @@ class Probe:
 
     def _is_left(self, frame: FrameType, result: object, error: BaseException | None, duration: float | None) -> bool:
         """Is what happened told by another monitor, or not to be told at all? Counted, if so."""
-        if self._is_quiet(frame.f_back):
+        if self._is_quiet(frame.f_back) or (self._left is not None and self._left(frame)):
             self.terms.count("left-to-another", self.name)
         elif self._is_exempt(frame, result, error, duration):
             self.terms.count("exempt", self.name)

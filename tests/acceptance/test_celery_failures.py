@@ -186,3 +186,25 @@ def test_the_pack_tells_instead(shop, redis_server, sentry):
     assert sorted(told(event)[0::3] for event in sentry.kept) == [
         ("shop.fails", "celery.task"), ("shop.hard", "celery.time_limit"), ("shop.killed", "celery.worker_lost"),
     ]  # fmt: skip
+
+
+CALLED = """
+import shop
+shop.app.conf.update(task_always_eager=True, task_eager_propagates=False)
+@shop.app.task
+def deals():
+    for call in (lambda: shop.fails("called"), lambda: shop.fails.apply(["thrown"], throw=True)):
+        try: call()
+        except ValueError: pass
+@shop.app.task
+def passes_on(): shop.fails("passed on")
+for task in (deals, passes_on, shop.fails.s("eager")): task.delay()
+try: shop.fails("called by nobody's task")
+except ValueError: pass
+"""
+
+
+def test_a_task_that_is_called_like_a_function_is_its_callers_to_deal_with(shop):
+    shop.write(called__py=CALLED, monitors__yaml="version: 1\npacks: [celery]\ndefaults: {rate_limit: off}\n")
+    shop.run("called.py", BROKER="memory://", BACKEND="cache+memory://", QUEUE="called")
+    assert sorted(event["tags"]["erp.operation"] for event in shop.events()) == ["fails", "passes_on"]
