@@ -67,3 +67,18 @@ def test_a_piece_of_work_has_lines_of_its_own():
 def test_a_thread_has_lines_of_its_own():
     logged("here")
     assert contextvars.Context().run(told) == []
+
+
+def test_tasks_of_a_script_go_on_with_lines_of_their_own():
+    import asyncio
+
+    async def one(number):
+        logged(f"task {number}")
+        await asyncio.sleep(0)
+        return [crumb["message"] for crumb in crumbs.provide()["breadcrumbs"]]
+
+    async def main():
+        logged("begins")
+        return await asyncio.gather(one(1), one(2))
+
+    assert asyncio.run(main()) == [["begins", "task 1"], ["begins", "task 2"]]

@@ -41,3 +41,29 @@ def test_what_was_before_is_not_inside(watch):
     watch.shop.query()
     watch.shop.order()
     assert [each.times for each in slow(watch, "order").inside] == [2]
+
+
+TASKS = """
+import asyncio
+async def inner(n):
+    await asyncio.sleep(0)
+    work(2.0)
+async def outer(n):
+    await inner(n)
+    await asyncio.sleep(0)
+    work(1.0)
+async def many(): await asyncio.gather(*[outer(n) for n in range(10)])
+"""
+
+
+def test_tasks_that_take_turns_are_not_inside_one_another():
+    import asyncio
+
+    shop = module(TASKS)
+    watch = Watch(*(monitor(f"shop.{name}", thresholds=[(1.5, "warning")]) for name in ("outer", "inner"))).apply(shop)
+    shop.work = watch.clock.work
+    asyncio.run(shop.many())
+    outers = [item for item in watch.observed if item.operation == "outer"]
+    assert len(outers) == 10
+    assert [[(each.operation, each.times) for each in item.inside] for item in outers] == [[("inner", 1)]] * 10
+    assert all(each.share <= 1 for item in outers for each in item.inside)

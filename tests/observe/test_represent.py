@@ -380,3 +380,23 @@ def test_the_status_of_a_response_is_read_where_it_lies(django):
 
     found = [HttpResponse(status=503), HttpResponse(), HttpResponseForbidden(), Enumerated(), Odd(), None, 7, "200"]
     assert [status_of(each) for each in found] == [503, 200, 403, 502, None, None, None, None]
+
+
+def test_an_exception_that_is_among_its_own_arguments():
+    class Refused(Exception):
+        def __init__(self, message):
+            super().__init__(self, message)
+
+    name = f"{__name__}.{Refused.__qualname__}"
+    assert exception_text(Refused("no credit")) == f"(<{name}>, 'no credit')"
+    only = ValueError()
+    only.args = (only,)
+    assert exception_text(only) == "<ValueError>"
+    first, second = ValueError("a"), KeyError("b")
+    first.args, second.args = ("a", second), ("b", [first])
+    assert exception_text(first).startswith("('a', KeyError: ('b', [ValueError: ('a', <KeyError>)])")
+    assert len(exception_text(first)) < 200
+    deep = ValueError("x")
+    for _ in range(5_000):
+        deep = ValueError(deep)
+    assert exception_text(deep) == "ValueError: ValueError: ValueError: <ValueError>"
