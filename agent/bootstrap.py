@@ -44,6 +44,7 @@ _NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
     "django.core.handlers.wsgi": (),
     "django.core.handlers.asgi": (),
     "django.core.management": ("ManagementUtility.execute", "call_command"),
+    "rest_framework.views": ("APIView.dispatch",),
 }
 
 

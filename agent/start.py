@@ -304,6 +304,7 @@ HOOKS = {
     "django.core.handlers.wsgi": "django",
     "django.core.handlers.asgi": "django",
     "django.core.management": "django",
+    "rest_framework.views": "django",
     "celery.app.amqp": "celery",
     "celery.app.trace": "celery",
     "celery.beat": "celery",
@@ -311,7 +312,7 @@ HOOKS = {
     "celery.worker.request": "celery",
     "sentry_sdk.transport": "sentry_client",
 }
-FRAMEWORKS = ("django", "celery", "sentry_sdk")
+FRAMEWORKS = ("django", "rest_framework", "celery", "sentry_sdk")
 
 
 def ours(*kinds: "Any") -> "Any":

@@ -28,6 +28,9 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     if name == "django.core.management":
         commands = module.get_commands
         return [wrapping.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
+    if name == "rest_framework.views":
+        handle = module.APIView.__dict__["handle_exception"]
+        return [_failures(engine).answers(handle, "exc")] if engine.integrates("django") else []
     if name != "django.core.handlers.base":
         # Now, and not with the base: the SDK's integration patches the handler that has just been defined.
         engine.serve("django")
@@ -40,10 +43,15 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     if "get_response_async" in handler:
         changes.append(wrapping.wrap(handler["get_response_async"], _with_request_async(engine)))
     if engine.integrates("django"):
-        failures = django_failures.Failures(engine.failed)
+        failures = _failures(engine)
+        changes.append(failures.answers(handler["process_exception_by_middleware"], "exception"))
         changes.append(failures.listen(sys.modules["django.core.signals"]))
         changes += failures.watch(sys.modules["django.http.response"].StreamingHttpResponse)
     return changes
+
+
+def _failures(engine: Engine) -> django_failures.Failures:
+    return django_failures.Failures(engine.failed)
 
 
 def _with_settings(engine: Engine) -> Callable[..., Any]:

@@ -1,7 +1,8 @@
-"""Requests of Django that fail with an exception which nobody has dealt with.
+"""Requests of Django that fail with an exception which nobody has dealt with, or of which a server error was made.
 
-Django's own signal tells of those that fail before there is an answer. One that fails in the middle of a streamed
-answer fails in the server, which asks for one part after the other.
+Django's own signal tells of those that fail before there is an answer. A middleware, or the exception handler of
+Django REST framework, may answer itself. One that fails in the middle of a streamed answer fails in the server, which
+asks for one part after the other.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard
 from ..interrupts import ours
-from ..observe import work
+from ..observe import told, unmonitored, work
 from . import django_context, wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from types import FunctionType, ModuleType
+    from collections.abc import Callable, Iterator
+    from types import FrameType, FunctionType, ModuleType
 
     from ..hook import patch
 
@@ -43,9 +44,27 @@ class Failures:
     def watch(self, response: type) -> Iterator[patch.Layer]:
         """The parts of streamed answers of this class. Undo through what is answered."""
         methods = response.__dict__
-        yield wrapping.wrap(methods["__iter__"], self._iterate)
+        yield wrapping.wrap(methods["__iter__"], self._iterate, warns=True)
         if "__aiter__" in methods:
-            yield wrapping.wrap(methods["__aiter__"], self._iterate_async)
+            yield wrapping.watch(methods["__aiter__"], failed=self._break_off)
+
+    def answers(self, function: FunctionType, name: str) -> patch.Layer:
+        """`function` makes an answer of the exception that is its parameter `name`: a middleware, or a handler of a
+        framework's. If that is a server error, the exception is what has failed.
+        """
+        return wrapping.watch(function, returned=self._answer, passed=[name])
+
+    def _answer(self, response: Any, error: object) -> None:
+        status = getattr(response, "status_code", None)
+        if type(status) is int and status >= 500 and isinstance(error, Exception):
+            self._tell(error)
+            doing = work.current()
+            if doing is not None and (told.reported(error) or unmonitored.was_told(error)):
+                doing.answer = response  # which no endpoint has to report once more
+
+    def _break_off(self, error: BaseException, frame: FrameType) -> None:
+        if isinstance(error, Exception):
+            self._tell_of_stream(error, frame.f_locals.get("self"))
 
     def _receive(self, **_: Any) -> None:
         error = sys.exc_info()[1]
@@ -67,24 +86,21 @@ class Failures:
         finally:
             work.leave(entered)
 
+    @wrapping.passed_over
     def _iterate(self, original: FunctionType, response: Any) -> Iterator[Any]:
-        return self._parts(iter(original(response)), response)
+        try:
+            parts = original(response)  # an asynchronous iterator is read to its end here
+        except ours(Exception) as error:
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next  # without our frame
+            self._tell_of_stream(error, response)
+            raise
+        return self._parts(iter(parts), response)
 
     def _parts(self, parts: Iterator[Any], response: Any) -> Iterator[Any]:
         try:
             yield from parts
-        except Exception as error:
-            self._tell_of_stream(error, response)
-            raise
-
-    def _iterate_async(self, original: FunctionType, response: Any) -> AsyncIterator[Any]:
-        return self._parts_async(original(response), response)
-
-    async def _parts_async(self, parts: AsyncIterator[Any], response: Any) -> AsyncIterator[Any]:
-        try:
-            async for part in parts:
-                yield part
-        except Exception as error:
+        except ours(Exception) as error:
             self._tell_of_stream(error, response)
             raise
 

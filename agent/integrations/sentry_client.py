@@ -10,9 +10,9 @@ import os
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from .. import ending, guard
+from .. import guard
 from ..deliver import wire
-from ..dsn import DsnError, parse_dsn
+from ..deliver.transport import DsnError, parse_dsn
 from ..interrupts import ours
 from ..model import Envelope
 from . import wrapping
@@ -38,8 +38,10 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer 
     ]
     if "capture_event" in transport.__dict__:  # before version 2
         changes.append(wrapping.wrap(transport.capture_event, clients.capture_event))
+    import atexit
+
     # Now, before the SDK's own: functions run in reverse order, and what it sends at its end must still find us.
-    ending.at_exit(clients.close)
+    atexit.register(clients.close)
     return changes
 
 

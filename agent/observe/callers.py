@@ -52,10 +52,14 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _WRAPPERS = os.sep + os.path.join("sentry_sdk", "")
 
 
+#: The import system's own frames, and those of ours that pass for them: `warnings.warn(stacklevel=2)` passes them over.
+PASSED_OVER = "<frozen importlib._bootstrap>"
+
+
 def own_code(code: CodeType) -> bool:
     """Is this code of ours, or of the SDK's around the ERP's, to be left out of what is reported?"""
     path = code.co_filename
-    return id(code) in patch.trampoline_ids or path.startswith(_PACKAGE) or _WRAPPERS in path
+    return id(code) in patch.trampoline_ids or path.startswith(_PACKAGE) or _WRAPPERS in path or path == PASSED_OVER
 
 
 def in_package(code: CodeType) -> bool:

@@ -51,6 +51,9 @@ class Unmonitored:
         if told.reported(error) or was_told(error):
             return False
         traceback = error.__traceback__
+        doing = work.current()
+        if doing is not None:
+            doing.told = told.Told(error, traceback)
         suppressed = self._limits.admit((operation, type_name(type(error)), *told.place(traceback)))
         if suppressed is None:
             self._count("rate", monitor["name"])
@@ -75,9 +78,6 @@ class Unmonitored:
                 ended=time.time(),
             )
         )
-        doing = work.current()
-        if doing is not None:
-            doing.told = told.Told(error, traceback)
         return True
 
     def _is_none(self, monitor: MonitorData, error: BaseException) -> bool:
