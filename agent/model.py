@@ -28,6 +28,10 @@ KINDS = ("function", "database", "business", "transaction", "api", "security")
 REPORTS = ("error", "slow", "rule", "audit")
 
 
+#: In an expression's names, this stands before a parameter that is itself called `result`, `error` or `duration`.
+SHADOWED = "argument."
+
+
 class ExpressionData(TypedDict):
     """A checked expression of `when` or `capture`.
 

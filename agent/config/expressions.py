@@ -12,7 +12,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..model import ExpressionData
+from ..model import SHADOWED, ExpressionData
 from .nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LARGEST_FACTOR = 1_000_000  # of a `*`: what a text can be multiplied by
 FUNCTIONS: dict[str, tuple[int, int]] = {
     "len": (1, 1), "abs": (1, 1), "min": (1, 20), "max": (1, 20), "sum": (1, 1), "round": (1, 2), "any": (1, 1),
     "all": (1, 1), "str": (1, 1), "int": (1, 1), "float": (1, 1), "keys": (1, 1), "type": (1, 1),
-    "verb": (1, 1), "host": (1, 1), "statement": (1, 1),
+    "verb": (1, 1), "host": (1, 1), "statement": (1, 1), "given": (1, 1), "argument": (1, 1),
 }  # fmt: skip
 
 #: The names that every expression knows besides the call's parameters.
@@ -200,7 +200,18 @@ class _Reader:
         if not fewest <= len(node.args) <= most:
             wanted = str(fewest) if fewest == most else f"{fewest} to {most}"
             raise self.refuse(node, f"`{name}` takes {wanted} argument{'s' * (most > 1)}, not {len(node.args)}")
+        if name == "argument":
+            return ["name", self.argument(node.args[0])]
         return ["call", name, [self.read(argument, depth) for argument in node.args]]
+
+    def argument(self, node: ast.expr) -> str:
+        """The parameter that is named in quotes: what our own words hide under its plain name can be had so."""
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or not node.value.isidentifier():
+            raise self.refuse(node, '`argument` takes the name of a parameter in quotes: argument("error")')
+        self.public(node, node.value)
+        name = SHADOWED + node.value if node.value in SPECIAL else node.value
+        self.names.add(name)
+        return name
 
     def unary(self, node: ast.UnaryOp, depth: int) -> list[Any]:
         if isinstance(node.op, ast.Not):

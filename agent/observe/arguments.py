@@ -48,17 +48,26 @@ def of_frame(frame: FrameType, code: CodeType, written: FunctionType | None) -> 
     if code.co_flags & _VARARGS:
         positional += found.get(code.co_varnames[number], ())
         number += 1
-    if code.co_flags & _VARKEYWORDS:
-        named.update(found.get(code.co_varnames[number], {}))
-    return {**found, **_bind(written, patch.original_code(written), positional, named)}
+    more = found.get(code.co_varnames[number], {}) if code.co_flags & _VARKEYWORDS else {}
+    return {**found, **_bind(written, patch.original_code(written), positional, named, more)}
 
 
-def _bind(function: FunctionType, code: CodeType, positional: Sequence[Any], named: dict[str, Any]) -> dict[str, Any]:
+def _bind(
+    function: FunctionType, code: CodeType, positional: Sequence[Any], named: dict[str, Any], more: dict[str, Any]
+) -> dict[str, Any]:
+    """The parameters of `function` by name. `named` may hold what is `positional` too; `more` came as **kwargs."""
     names = code.co_varnames[: code.co_argcount]
     bound: dict[str, Any] = {}
     defaults = function.__defaults__ or ()
     bound.update(zip(names[len(names) - len(defaults) :], defaults))
     bound.update(function.__kwdefaults__ or {})
-    bound.update({name: value for name, value in named.items() if name in parameters(code)})
+    number = code.co_argcount + code.co_kwonlyargcount
+    known = code.co_varnames[:number]
+    bound.update({name: value for name, value in {**named, **more}.items() if name in known})
     bound.update(zip(names, positional))
+    if code.co_flags & _VARARGS:
+        bound[code.co_varnames[number]] = tuple(positional[len(names) :])
+        number += 1
+    if code.co_flags & _VARKEYWORDS:
+        bound[code.co_varnames[number]] = {name: value for name, value in more.items() if name not in known}
     return bound

@@ -11,6 +11,7 @@ import keyword
 from typing import TYPE_CHECKING, Any
 
 from ..interrupts import ours
+from ..model import SHADOWED
 from . import functions
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def compile_expression(data: ExpressionData) -> Callable[..., object]:
     if type(names) is not list or len(set(names)) != len(names):
         raise ValueError("the names of an expression must be a list of different names")
     for name in names:
-        _identifier(name)
+        _identifier(name[len(SHADOWED) :] if type(name) is str and name.startswith(SHADOWED) else name)
     writer = _Writer({name: f"n{number}" for number, name in enumerate(names)})
     body = writer.write(data["tree"], 0)
     parameters = ", ".join(writer.names.values())
@@ -216,12 +217,12 @@ def _max(*values: Any) -> Any:
 
 _FUNCTIONS = frozenset(
     ("len", "abs", "min", "max", "sum", "round", "any", "all", "str", "int", "float", "keys", "type", "verb", "host",
-     "statement")
+     "statement", "given")
 )  # fmt: skip
 
 _HELPERS: dict[str, Any] = {
     "_len": len, "_abs": abs, "_min": _min, "_max": _max, "_sum": _sum, "_round": round, "_any": _any, "_all": _all,
     "_str": str, "_int": int, "_float": float, "_multiply": _multiply, "_remainder": _remainder, "_item": _item,
     "_lasting": _lasting, "_empty": (), "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
-    "_host": functions.host, "_statement": functions.statement,
+    "_host": functions.host, "_statement": functions.statement, "_given": functions.given,
 }  # fmt: skip

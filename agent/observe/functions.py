@@ -38,6 +38,13 @@ def keys(values: Any) -> list[str]:
     return sorted(found)[:_MOST]
 
 
+def given(values: Any) -> int:
+    """How many values of a mapping say something: are neither None nor an empty text. TypeError: it is no mapping."""
+    if not issubclass(type(values), dict):
+        raise TypeError("given() takes a mapping")
+    return sum(value is not None and not (issubclass(type(value), str) and not value) for value in dict.values(values))
+
+
 def kind_of(value: Any) -> str:
     """The dotted name of the value's class."""
     return type_name(type(value))

@@ -20,7 +20,7 @@ from .limits import Escalation
 from .naming import Naming
 from .represent import status_of, type_name
 from .severity import is_control_flow
-from .terms import OWN_NAMES
+from .terms import OWN_NAMES, SHADOWED_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -110,9 +110,10 @@ class Probe:
 
     def _leave_out_what_names_no_parameter(self) -> None:
         names = arguments.parameters(self._code)
-        known = {*names, *OWN_NAMES}
+        known = set(names)
         if self._written is not None:
             known.update(arguments.parameters(patch.original_code(self._written)))
+        known.update([called for called, name in SHADOWED_NAMES.items() if name in known], OWN_NAMES)
         disabled = []
         for item in self._expressions():
             missing = [name for name in item.names if name not in known]
@@ -191,7 +192,7 @@ class Probe:
         """Parameters that are read when the call has ended."""
         names: set[str] = set()
         if self.terms.expressions:
-            names = self._all_names().difference(OWN_NAMES)
+            names = {SHADOWED_NAMES.get(name, name) for name in self._all_names().difference(OWN_NAMES)}
             if names and self._written is not None:
                 return self._names
         if self.receiver is not None:
@@ -508,7 +509,8 @@ class Probe:
         if not self._captures and not self._rules and self._exemption is None:
             return {}
         values: dict[str, object] = arguments.of_frame(frame, self._code, self._written)
-        return {**values, "result": result, "error": error, "duration": duration}
+        hidden = {called: values[name] for called, name in SHADOWED_NAMES.items() if name in values}
+        return {**values, **hidden, "result": result, "error": error, "duration": duration}
 
     def _captured(self, values: Mapping[str, object]) -> Captured:
         found: dict[str, object] = {}

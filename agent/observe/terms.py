@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..interrupts import ours
+from ..model import SHADOWED
 from .evaluate import compile_expression
 from .limits import Escalation, Limiter
 from .severity import Severities
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Names in an expression that are not parameters.
 OWN_NAMES = ("result", "error", "duration")
+#: What expressions call parameters of these names → their own names.
+SHADOWED_NAMES = {SHADOWED + name: name for name in OWN_NAMES}
 
 
 class Capture:

@@ -134,6 +134,7 @@ User = get_user_model()
 anna = User.objects.create_superuser("anna", MAIL, WORD)
 client = Client(raise_request_exception=False)
 assert authenticate(username="anna", password=CARD) is None
+assert authenticate() is authenticate(request=None) is authenticate(None, username=None, token="") is None  # who is there?
 assert client.login(username="anna", password=WORD)
 assert client.get("/page/").status_code == 200
 assert client.get("/nowhere/").status_code == 404
@@ -296,7 +297,10 @@ from rest_framework.test import APIClient
 client = APIClient(raise_request_exception=False)
 headers = {"HTTP_AUTHORIZATION": "Token " + CARD}
 assert client.get("/private/", **headers).status_code in (401, 403)
-assert client.get("/private/").status_code in (401, 403)
+assert client.get("/private/").status_code in (401, 403)  # nobody yet: no refusal
+assert client.get("/staff/").status_code == 403
+assert b"GET" in client.get("/browse/", HTTP_ACCEPT="text/html").content  # asks whether it may show a form for POST
+assert client.options("/browse/").status_code == 200
 assert client.post("/orders/", {"number": CARD, "email": WORD}, format="json").status_code == 400
 assert client.post("/many/", [{"number": "SO-1", "email": WORD}, {}], format="json").status_code == 400
 assert client.post("/orders/", {"number": "SO-1", "email": MAIL}, format="json").status_code == 200
@@ -307,7 +311,7 @@ assert client.get("/crash/").status_code == 500
 
 API_URLS = """
 from django.urls import path
-from rest_framework import authentication, exceptions, permissions, serializers, throttling
+from rest_framework import authentication, exceptions, generics, permissions, serializers, throttling
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from shop.models import Order
@@ -325,6 +329,20 @@ class Private(APIView):
     authentication_classes = [Tokens]
     permission_classes = [permissions.IsAuthenticated]
     def get(self, request): return Response({})
+class Anna(authentication.BaseAuthentication):
+    def authenticate(self, request):
+        from django.contrib.auth.models import User
+        return User(username="anna"), None
+class Staff(APIView):
+    authentication_classes = [Anna]
+    permission_classes = [permissions.IsAdminUser]
+    def get(self, request): return Response({})
+class ReadOnly(permissions.BasePermission):
+    def has_permission(self, request, view): return request.method in permissions.SAFE_METHODS
+class Browse(generics.ListCreateAPIView):
+    authentication_classes = [Anna]
+    permission_classes = [ReadOnly]
+    queryset, serializer_class = Order.objects.none(), OrderSerializer
 class Orders(APIView):
     authentication_classes = []
     def post(self, request):
@@ -343,7 +361,8 @@ class Often(APIView):
 class Crash(APIView):
     authentication_classes = []
     def get(self, request): raise ValueError("no")
-urlpatterns = [path("private/", Private.as_view()), path("orders/", Orders.as_view()), path("many/", Many.as_view()),
+urlpatterns = [path("private/", Private.as_view()), path("staff/", Staff.as_view()), path("browse/", Browse.as_view()),
+               path("orders/", Orders.as_view()), path("many/", Many.as_view()),
                path("often/", Often.as_view()), path("crash/", Crash.as_view())]
 """
 
@@ -364,7 +383,7 @@ def test_rest_framework(host):
     assert captured(single) == {"serializer": "urls.OrderSerializer", "fields": ["email", "number"]}
     assert captured(many) == {"serializer": "rest_framework.serializers.ListSerializer", "fields": ["email", "number"]}
     (refused,) = named(events, "drf.permission_denied")
-    assert captured(refused)["view"] == "urls.Private"
+    assert captured(refused) == {"view": "urls.Staff", "refusal": "rest_framework.exceptions.PermissionDenied"}
     assert captured(named(events, "drf.throttled")[0])["view"] == "urls.Often"
 
 

@@ -35,6 +35,21 @@ def test_names_are_what_the_expression_reads():
     assert parse("len(items) > limit and result.len")["names"] == ["items", "limit", "result"]
 
 
+def test_a_parameter_whose_name_is_one_of_our_words_is_named_in_quotes():
+    assert parse('argument("error") is error')["names"] == ["argument.error", "error"]
+    assert parse('argument("customer").id')["tree"] == ["attr", ["name", "customer"], "id"]
+    for text in (
+        "argument(error)",
+        'argument("_x")',
+        'argument("a.b")',
+        "argument(1)",
+        'argument("a", "b")',
+        "argument()",
+    ):
+        with pytest.raises(ExpressionError):
+            parse(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

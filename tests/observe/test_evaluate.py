@@ -199,3 +199,20 @@ def test_the_empty_tuple_is_what_it_is():
     assert not run("a in ()", a=1)
     assert run("len(())") == 0
     assert run("((), (a,), [()])", a=1) == ((), (1,), [()])
+
+
+def test_how_many_values_are_given():
+    assert run("given(a)", a={}) == 0
+    assert run("given(a)", a={"user": None, "word": "", "flag": False, "n": 0, "raw": b"x"}) == 3
+    with pytest.raises(TypeError):
+        run("given(a)", a=["x"])
+
+
+def test_a_parameter_that_our_own_words_hide():
+    data = parse('argument("error").code if error is None else argument("other")')
+    assert data["names"] == ["argument.error", "error", "other"]
+    assert compile_expression(marshal.loads(marshal.dumps(data)))(Thing, 1, 7) == 7
+    assert run('argument("error") is None', **{"argument.error": None}) is True
+    for name in ("argument.", "argument._x", "argument.a.b", "argument.class", 7):
+        with pytest.raises(ValueError):
+            compile_expression({"text": "", "names": [name], "tree": ["name", name]})

@@ -302,6 +302,35 @@ def test_limits_suppress_repeats_and_say_how_many():
     assert watch.counted["rate", "shop.f"] == 50 - len(watch.observed)
 
 
+def test_a_parameter_that_has_the_name_of_one_of_our_words():
+    shop = module("def show(error, result=3):\n if error: raise ValueError(error)\n return 'x'\n")
+    capture = {"mine": "error", "theirs": 'argument("error")', "out": "result", "given": 'argument("result")'}
+    rules = [('argument("error") == 0 and error is None', "{theirs}", "info")]
+    watch = Watch(monitor("shop.show", capture=capture, rules=rules)).apply(shop)
+    shop.show(0)
+    quiet(lambda: shop.show(5, result=4))
+    assert watch.observed[0].captured.values == {"mine": None, "theirs": 0, "out": "x", "given": 3}
+    failed = watch.observed[1].captured.values
+    assert (type(failed.pop("mine")), failed) == (ValueError, {"theirs": 5, "out": None, "given": 4})
+
+
+def test_parameters_below_a_decorator_that_does_not_say_what_it_wraps():
+    shop = module(
+        "def bare(f):\n def wrapped(*args, **kwargs): return f(*args, **kwargs)\n return wrapped\n"
+        "@bare\ndef pay(payment, *more, token=None, **rest): raise ValueError('gateway')\n"
+    )
+    capture = {"payment": "payment", "more": "more", "token": "token", "rest": "rest"}
+    watch = Watch(monitor("shop.pay", capture=capture)).apply(shop)
+    quiet(lambda: shop.pay(7, 8, 9, token="t", currency="SEK"))
+    assert watch.observed[0].operation == "pay"
+    assert watch.observed[0].captured.values == {
+        "payment": 7,
+        "more": (8, 9),
+        "token": "t",
+        "rest": {"currency": "SEK"},
+    }
+
+
 def test_operation_names_come_from_the_function():
     shop = module("class A:\n def run(self): raise ValueError\n")
     watch = Watch(monitor("shop.A.run", operation="report.{name}/{qualname}/{module}")).apply(shop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...model import SHADOWED
 from ..document import place_within, position
 from ..duplicates import can_meet, explicit_targets
 from ..expressions import SPECIAL
@@ -55,7 +56,6 @@ class _Check:
         self.lookup = lookup
         self.findings = Findings()
         self.absent: dict[str, int] = {}
-        self.first_absent: Document | None = None
         self.swept: dict[str, Sighting] = {}
         self.met: dict[str, bool] = {}
 
@@ -72,7 +72,7 @@ class _Check:
             if tick is not None:
                 tick(number + 1, total)
         self.ignored()
-        self.tell_absent()
+        self.tell_absent(sightings)
         return sightings, self.findings.ordered() if self.findings.problems else []
 
     def wrong_ones(self) -> None:
@@ -81,11 +81,10 @@ class _Check:
             if not isinstance(entry.value, dict) or entry.value.get("enabled") is False or not self.is_met(entry):
                 continue
             for path, dotted in explicit_targets(entry):
-                given: Any = entry.value
-                for key in path[len(entry.path) :]:
-                    given = given[key]
-                outcome = self.lookup.outcome(dotted, given.partition(":")[0] if ":" in given else None)
-                self.tell(Sighting(entry, None, path, given, False, outcome, []))
+                given = entry.value.get(path[-1]) if path[-1] == "target" else entry.value["targets"][path[-1]]
+                module = given.partition(":")[0] if isinstance(given, str) and ":" in given else None
+                outcome = self.lookup.outcome(dotted, module)
+                self.tell(Sighting(entry, None, path, str(given), False, outcome, []))
 
     def is_met(self, entry: Entry) -> bool:
         """Whether the environment that is looked at, which need not be the running one, meets `requires`."""
@@ -119,7 +118,6 @@ class _Check:
         if outcome.absent:
             top = seen.text.replace(":", ".").partition(".")[0]
             self.absent[top] = self.absent.get(top, 0) + 1
-            self.first_absent = self.first_absent or seen.entry.document
         elif outcome.status == MISSING:
             slug, severity = "target-not-found", "error"
             if outcome.kind == "class":
@@ -164,15 +162,30 @@ class _Check:
             return
         complete = all(sighting.outcome.found for sighting in seen)
         for (document, path), expression in _expressions(entry, monitor):
-            for name in expression["names"]:
-                if name in SPECIAL:
+            for word in expression["names"]:
+                if word in SPECIAL:
+                    self.shadowed(document, path, expression, word, functions)
                     continue
+                name = word.removeprefix(SHADOWED)
                 lacking = [item for item in functions if item[2].parameters and name not in item[2].parameters.names]
                 if len(lacking) < len(functions) and all(item[0].pattern for item in lacking):
                     continue
                 if lacking:
                     sure = complete and len(lacking) == len(functions)
                     self.tell_parameter(document, path, expression, name, lacking, sure=sure)
+
+    def shadowed(
+        self, document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str, functions: Any
+    ) -> None:
+        """A parameter has the name of one of our own words: which of the two is meant?"""
+        having = [target for _, target, found in functions if found.parameters and name in found.parameters.names]
+        if having:
+            self.findings.add(
+                document, path, "shadowed-parameter",
+                f"`{having[0]}` has a parameter `{name}`; here `{name}` is {_MEANING[name]} of the call",
+                f'write argument("{name}") for the parameter', severity="warning",
+                mark=_mark(document, path, expression, name),
+            )  # fmt: skip
 
     def tell_parameter(
         self,
@@ -191,13 +204,12 @@ class _Check:
         message = f"`{target}` has no parameter `{name}`{others}"
         if not certain:
             message += ", unless a decorator adds it"
-        found = re.search(rf"(?<![\w.]){re.escape(name)}\b", expression["text"])
         otherwise = f"it has {listed(known)}" if known else "it has none"
         self.findings.add(
             document, path, "unknown-parameter", message,
             did_you_mean(name, [*known, *SPECIAL], f"{otherwise}; and there are {listed(SPECIAL)}"),
             severity="error" if sure and certain else "warning",
-            mark=place_within(document, path, (found.start() if found else 0) + 1),
+            mark=_mark(document, path, expression, name),
         )  # fmt: skip
 
     # Exceptions
@@ -229,20 +241,30 @@ class _Check:
 
     # What is not here at all
 
-    def tell_absent(self) -> None:
+    def tell_absent(self, sightings: list[Sighting]) -> None:
         """One line for all: where the ERP is not installed, every target would say the same."""
-        if self.first_absent is None:
+        if not self.absent:
             return
         number = sum(self.absent.values())
+        first = next(sighting for sighting in sightings if sighting.outcome.absent)
         names = listed(sorted(self.absent, key=lambda name: -self.absent[name]), 6)
         one = len(self.absent) == 1
         self.findings.add(
-            self.first_absent, (), "target-not-installed",
+            first.entry.document, (), "target-not-installed",
             f"{number} target{'s' * (number > 1)} cannot be checked here: the package{'s' * (not one)} {names} "
             f"{'is' if one else 'are'} not on the path of {self.lookup.search.executable}",
             "name the ERP's folder, or a script's, with --path, or its interpreter with --python",
             severity="warning", mark=NOWHERE,
         )  # fmt: skip
+
+
+#: What our own words stand for in an expression.
+_MEANING = {"result": "what is returned", "error": "the exception", "duration": "the time"}
+
+
+def _mark(document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str) -> Any:
+    found = re.search(rf"(?<![\w.]){re.escape(name)}\b", expression["text"])
+    return place_within(document, path, (found.start() if found else 0) + 1)
 
 
 def counts(sightings: list[Sighting]) -> dict[str, int]:

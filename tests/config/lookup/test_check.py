@@ -171,3 +171,23 @@ def test_what_is_no_mapping_counts_as_checked(tmp_path):
     path = tmp_path / "monitors.yaml"
     path.write_text("version: 1\nmonitors: [{target: a.b.c}, text, 5]\n")
     assert examine(str(path), {}).monitors == 3
+
+
+def test_a_parameter_that_has_the_name_of_one_of_our_words(told):
+    problems = told(
+        """monitors:
+  - target: texts.show
+    capture: {what: error, kind: type(error), r: 'argument("result")', none: 'argument("duration")'}
+    rules: [{when: 'argument("error") is None', message: m}]
+""",
+        texts="def show(error, result=3): ...\n",
+    )
+    assert brief(problems) == [
+        ("shadowed-parameter", "warning"),
+        ("shadowed-parameter", "warning"),
+        ("unknown-parameter", "error"),
+    ]
+    first, _, last = problems
+    assert first.message == "`texts.show` has a parameter `error`; here `error` is the exception of the call"
+    assert first.hint == 'write argument("error") for the parameter'
+    assert "no parameter `duration`" in last.message
