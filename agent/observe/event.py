@@ -110,7 +110,7 @@ def build(
         if trace is not None:
             thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
             payload["threads"] = {"values": [thread]}
-    payload["fingerprint"] = _fingerprint(observation, filling, function)
+    payload["fingerprint"] = _fingerprint(observation, filling, function or payload["transaction"])
     configured = ["user." + _USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
     return scrub(payload, keep=_FROM_THE_PLAN.union(configured))
 
@@ -139,7 +139,7 @@ def reduced(
         payload["exception"] = {"values": [value]}
     else:
         payload["logentry"] = _message(observation, filling)
-    payload["fingerprint"] = _fingerprint(observation, filling, function)
+    payload["fingerprint"] = _fingerprint(observation, filling, function or payload["transaction"])
     return scrub(payload, keep=_FROM_THE_PLAN)
 
 
@@ -312,11 +312,11 @@ def _spoken(value: Json) -> str:
 
 
 def _fingerprint(observation: Observation, filling: dict[str, str], function: str) -> list[str]:
-    """`function` is the innermost one of the ERP that an exception passed."""
+    """`function` is the innermost one of the ERP that an exception passed; if it passed none, what was being served."""
     cause = _cause(observation, function)
     template = observation.monitor["fingerprint"]
     if not template:
-        return [observation.monitor["name"], observation.report, cause]
+        return [observation.monitor["name"], observation.report, observation.operation, cause]
     filling["cause"] = cause
     return [fill(part, filling)[:_LONGEST_MESSAGE] for part in template]
 
@@ -324,7 +324,7 @@ def _fingerprint(observation: Observation, filling: dict[str, str], function: st
 def _cause(observation: Observation, function: str) -> str:
     if observation.report == "error" and observation.exception is not None:
         name = type_name(type(observation.exception))
-        return f"{name} in {function}" if function else name
+        return f"{name} in {function}"
     if observation.report == "slow":
         return observation.severity
     return observation.message or observation.monitor["detail"].get("event_type") or observation.operation

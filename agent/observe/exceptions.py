@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from .represent import exception_text, type_name
-from .stack import MOST_FRAMES, places, stacktrace
+from .stack import MOST_FRAMES, passed_frames, places, stacktrace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import CodeType
 
     from ..model import Observation
@@ -65,7 +65,7 @@ def values_of(
             mechanism["is_exception_group"] = True
         waiting += [(member, f"exceptions[{place}]", number) for place, member in enumerate(members)]
         waiting[:0] = _behind(error, number)
-    function = _innermost(values[0].get("stacktrace"))
+    function = _innermost(passed_frames(observation.traceback, own=own, in_app=in_app))
     values.reverse()
     return values, function
 
@@ -78,11 +78,11 @@ def reduced(
     value["mechanism"] = {"type": "erp-agent", "handled": observation.handled}
     if not stack:
         return value, ""
-    frames = places(observation.traceback, observation.frame, own=own, in_app=in_app)
-    if not frames:
-        return value, ""
-    value["stacktrace"] = {"frames": frames}
-    return value, _innermost(value["stacktrace"])
+    passed = places(observation.traceback, None, own=own, in_app=in_app)
+    frames = places(None, observation.frame, own=own, in_app=in_app) + passed
+    if frames:
+        value["stacktrace"] = {"frames": frames}
+    return value, _innermost(passed)
 
 
 def _kind(kind: type) -> dict[str, Any]:
@@ -117,9 +117,9 @@ def _members(error: BaseException) -> tuple[BaseException, ...]:
     return members[:_MOST_EXCEPTIONS] if type(members) is tuple else ()
 
 
-def _innermost(trace: dict[str, Any] | None) -> str:
-    frames = trace["frames"] if trace else []
-    for frame in reversed(frames):
+def _innermost(passed: Sequence[dict[str, Any]]) -> str:
+    """Of the ERP's functions that an exception passed; none of those that called what it left, a middleware say."""
+    for frame in reversed(passed):
         if frame["in_app"]:
             return f"{frame.get('module', frame['filename'])}.{frame['function']}"
-    return f"{frames[-1].get('module', '')}.{frames[-1]['function']}" if frames else ""
+    return ""

@@ -60,6 +60,13 @@ def stacktrace(
     return {"frames": [frame_of(place, line, in_app) for place, line in kept], "frames_omitted": [head, tail]}
 
 
+def passed_frames(
+    traceback: TracebackType | None, *, own: Callable[[CodeType], bool], in_app: tuple[str, ...] = ()
+) -> list[Clean]:
+    """The nearest frames of what `traceback` passed through, oldest first."""
+    return [frame_of(place, line, in_app) for place, line in _passed(traceback, own)[-MOST_FRAMES:]]
+
+
 def places(
     traceback: TracebackType | None,
     frame: FrameType | None,

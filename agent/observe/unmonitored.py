@@ -43,7 +43,12 @@ class Unmonitored:
         `what` has failed: `request` or `task`; `function` is the dotted path of what it ran.
         """
         monitor = standin.monitor(
-            "unmonitored." + what, "no monitor has seen it", operation=operation, severity=severity, rate_limit=_RATE
+            "unmonitored." + what,
+            "no monitor has seen it",
+            operation=operation,
+            severity=severity,
+            rate_limit=_RATE,
+            fingerprint=["{monitor}", "error", "{cause}"],
         )
         if self._is_none(monitor, error):
             return False

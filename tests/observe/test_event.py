@@ -85,8 +85,8 @@ def test_an_error_in_the_erps_words():
     (value,) = made["exception"]["values"]
     assert (value["type"], value["value"]) == ("ValueError", "no customer")
     assert value["mechanism"] == {"type": "erp-agent", "handled": False, "exception_id": 0}
-    assert made["fingerprint"] == ["create_order", "error", made["fingerprint"][2]]
-    assert made["fingerprint"][2].startswith("ValueError in test_event.")
+    assert made["fingerprint"][:-1] == ["create_order", "error", "create_order"]
+    assert made["fingerprint"][-1].startswith("ValueError in test_event.")
     assert "logentry" not in made
 
 
@@ -94,7 +94,7 @@ def test_a_slow_call_says_so_and_where_it_came_from():
     made = built(an_observation(report="slow", severity="warning", frame=sys._getframe()))
     assert made["logentry"]["formatted"] == "create_order took 3.2 s (limit 2 s)"
     assert made["level"] == "warning"
-    assert made["fingerprint"] == ["create_order", "slow", "warning"]
+    assert made["fingerprint"] == ["create_order", "slow", "create_order", "warning"]
     frames = made["threads"]["values"][0]["stacktrace"]["frames"]
     assert frames[-1]["function"] == "test_a_slow_call_says_so_and_where_it_came_from"
 
@@ -110,7 +110,7 @@ def test_a_rule_speaks_with_what_was_captured():
         "Order 12 of {order_id} {unknown} {{x}} {order_id.real} {order_id!r} [Filtered] {0}"
     )
     assert made["logentry"]["message"] == message
-    assert made["fingerprint"] == ["create_order", "rule", message]
+    assert made["fingerprint"] == ["create_order", "rule", "create_order", message]
 
 
 def test_an_observation_without_a_clock_or_a_frame():
@@ -462,3 +462,22 @@ def test_what_the_platform_says():
     assert here.server_name
     assert PLATFORM.python == sys.version.split()[0]
     assert Captured({}, []).values == {}
+
+
+def test_what_passed_nothing_of_the_erps_is_grouped_by_what_was_served_and_not_by_who_called():
+    """Views that return None fail in Django's code, below the same middleware of the ERP's."""
+    with pytest.raises(ValueError) as caught:
+        json.loads("no json")
+    error = caught.value.with_traceback(caught.value.__traceback__.tb_next)
+    seen = {}
+    for route in ("/orders/", "/customers/", None):
+        observation = an_observation(exception=error, frame=sys._getframe(), operation="request")
+        seen[route] = built(observation, context={"transaction": route} if route else {})["fingerprint"]
+    assert [each[-1] for each in seen.values()] == [
+        f"json.decoder.JSONDecodeError in {place}" for place in ("/orders/", "/customers/", "request")
+    ]
+
+
+def test_functions_of_one_monitor_are_groups_of_their_own():
+    slow = [built(an_observation(report="slow", operation=name))["fingerprint"] for name in ("one", "two")]
+    assert slow == [["create_order", "slow", name, "error"] for name in ("one", "two")]
