@@ -100,10 +100,10 @@ def sentry_api_monitor(endpoint: _First = None, **options: Any) -> Any:
 def sentry_security_monitor(event_type: Function, /) -> Function: ...
 @overload
 def sentry_security_monitor(
-    event_type: str | None = None, severity: str = "warning", *, audit: bool = False, **options: Any
+    event_type: str | None = None, severity: str = "warning", *, audit: bool | str = False, **options: Any
 ) -> Callable[[Function], Function]: ...
 def sentry_security_monitor(
-    event_type: _First = None, severity: str = "warning", *, audit: bool = False, **options: Any
+    event_type: _First = None, severity: str = "warning", *, audit: bool | str = False, **options: Any
 ) -> Any:
     """Sign-in, permissions: failures always, every call with `audit`."""
     words = {"event_type": event_type, "severity": severity, "module": options.pop("module", "security")}
@@ -131,7 +131,9 @@ monitor_production_operation = Preset("production")
 monitor_quality_operation = Preset("quality")
 
 
-def _decorator(kind: str, first: _First, words: dict[str, Any], options: dict[str, Any], *, audit: bool = False) -> Any:
+def _decorator(
+    kind: str, first: _First, words: dict[str, Any], options: dict[str, Any], *, audit: bool | str = False
+) -> Any:
     bare = first is not None and not isinstance(first, str)
     if bare:
         words = {name: None if value is first else value for name, value in words.items()}
@@ -153,7 +155,9 @@ def _decorator(kind: str, first: _First, words: dict[str, Any], options: dict[st
 class Declared:
     """What one decorator says. `apply` monitors the function, on whichever engine."""
 
-    def __init__(self, function: Any, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool) -> None:
+    def __init__(
+        self, function: Any, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool | str
+    ) -> None:
         inner: Any = function
         while not isinstance(inner, FunctionType) and hasattr(inner, "__func__"):
             inner = inner.__func__
@@ -214,7 +218,7 @@ def _can_be_dropped(function: object) -> bool:
 
 
 def _monitor(
-    path: str, where: str, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool
+    path: str, where: str, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool | str
 ) -> MonitorData:
     from .config import units
 
@@ -234,7 +238,7 @@ def _monitor(
         "severity": severity, "thresholds": [(seconds, slow)] if seconds is not None else [], "errors": {},
         "expect": [each if isinstance(each, str) else f"{each.__module__}.{each.__qualname__}"
                    for each in options.get("expect", ())],
-        "escalate": None, "capture": _capture(options.get("capture", {})), "rules": [], "audit": audit,
+        "escalate": None, "capture": _capture(options.get("capture", {})), "rules": [], "audit": units.audit(audit),
         "tags": dict(options.get("tags", {})), "fingerprint": None, "sample": 1.0, "rate_limit": _RATE,
         "span": "auto", "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None,

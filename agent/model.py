@@ -80,7 +80,7 @@ class MonitorData(TypedDict):
     escalate: Optional[tuple[float, float]]  # of these, more than so many per so many seconds become one event
     capture: dict[str, ExpressionData]
     rules: list[RuleData]
-    audit: bool
+    audit: str  # the severity of what reports each call that succeeds; "" for none
     tags: dict[str, str]
     fingerprint: Optional[list[str]]
     sample: float

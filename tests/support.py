@@ -11,7 +11,7 @@ from agent.observe.terms import Terms
 DEFAULTS = {
     "name": "m", "where": "test:1", "targets": [], "exclude": [], "kind": "function", "module": None, "operation": "{name}",
     "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
-    "audit": False, "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": None, "span": "auto",
+    "audit": "", "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": None, "span": "auto",
     "subclasses": False, "owner": None, "exception_text": True, "quiet_inside": [], "unless": None,
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from ..config.paths import default_config_path
 from ..config.requirements import unmet_requirements
 from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
+from ..observe.limits import HANDFUL
 from ..wildcards import matches
 from .environment import add_environment, lookup_of
 from .terminal import console, fail, json_text, out, show_table, shown_path, styled, table
@@ -123,7 +124,7 @@ def _why_off(entry: Entry, monitor: MonitorData, plan: PlanData | None) -> str:
 
 
 def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:
-    found = [("never", f"{name}: expected, counted only") for name in monitor["expect"]]
+    found = [("never", f"{name}: expected, counted only{_within(name, monitor)}") for name in monitor["expect"]]
     if monitor["escalate"]:
         often = format_rate(monitor["escalate"])
         found.append((monitor["severity"], f"when one kind of expected error comes more often than {often}: one event"))
@@ -145,11 +146,28 @@ def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str
         often = f", more often than {format_rate(rule['escalate'])}" if rule["escalate"] else ""
         found.append((rule["severity"], f'when {rule["when"]["text"]}{often}: "{rule["message"]}"'))
     if monitor["audit"]:
-        found.append((monitor["severity"], "every call (audit)"))
-    limit = format_rate(monitor["rate_limit"]) if monitor["rate_limit"] else "no limit"
-    share = f", {monitor['sample']:.0%} of them kept" if monitor["sample"] != 1 else ""
-    found.append(("limit", f"{limit} of equal reports{share}"))
+        found.append((monitor["audit"], "every call that succeeds (audit)"))
+    found.append(("limit", _limit(monitor)))
     return found
+
+
+def _within(name: str, monitor: MonitorData) -> str:
+    """Whether the monitored calls inside this one expect the exception too: `Probe._is_expected_around`."""
+    own_alone = name in ("Exception", "BaseException") or monitor["where"].startswith("packs/")
+    return "" if own_alone else ", by the monitored calls inside this one as well"
+
+
+def _limit(monitor: MonitorData) -> str:
+    share = f"{monitor['sample']:.0%} of what repeats itself is kept; " if monitor["sample"] != 1 else ""
+    if not monitor["rate_limit"]:
+        return share + "no limit"
+    events, seconds = monitor["rate_limit"]
+    at_once = int(max(1, min(HANDFUL, events)))
+    every = format_duration(round(seconds / events, 3) or 0.001)
+    return (
+        f"{share}of equal reports {at_once} at once, then one every {every}; of all together "
+        f"{format_rate(monitor['rate_limit'])}, and the first of each kind; the rest is counted"
+    )
 
 
 def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:

@@ -103,7 +103,7 @@ def _also(monitor: MonitorData) -> str:
         f"escalates over {format_rate(monitor['escalate'])}" if monitor["escalate"] else "",
         f"grades {len(monitor['errors'])}" if monitor["errors"] else "",
         f"unless {monitor['unless']['text']}" if monitor["unless"] else "",
-        "audit" if monitor["audit"] else "",
+        f"audits ({monitor['audit']})" if monitor["audit"] else "",
         f"sample {monitor['sample']:g}" if monitor["sample"] != 1 else "",
         f"span {monitor['span']}" if monitor["span"] != "auto" else "",
         "" if monitor["exception_text"] else "withholds exception texts",

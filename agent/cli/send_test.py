@@ -125,7 +125,7 @@ def _observation(kind: str) -> Observation:
 _MONITOR: MonitorData = {
     "name": "agent.test", "where": "", "targets": [], "exclude": [], "kind": "function", "module": "agent",
     "operation": "test", "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [],
-    "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {"agent.version": __version__},
+    "escalate": None, "capture": {}, "rules": [], "audit": "", "tags": {"agent.version": __version__},
     "fingerprint": ["agent", "test", "{cause}"], "sample": 1.0, "rate_limit": None, "span": "never",
     "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None,

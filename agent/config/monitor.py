@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import expressions
+from . import expressions, units
 from .checks import check_unit
 from .document import place_within, written
 from .inherit import inherit
@@ -103,7 +103,7 @@ class _Builder:
             "escalate": inherited.escalate,
             "capture": capture,
             "rules": rules,
-            "audit": value.get("audit", False),
+            "audit": units.audit(value.get("audit", False)),
             "tags": {**module.get("tags", {}), **value.get("tags", {})},
             "fingerprint": list(value["fingerprint"]) if "fingerprint" in value else None,
             "sample": inherited.sample,

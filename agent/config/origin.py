@@ -64,7 +64,7 @@ def _values(monitor: MonitorData) -> dict[str, str]:
         "unless": monitor["unless"]["text"] if monitor["unless"] else "",
         "capture": ", ".join(f"{name}: {expression['text']}" for name, expression in monitor["capture"].items()),
         "rules": ", ".join(rule["when"]["text"] for rule in monitor["rules"]),
-        "audit": "true" if monitor["audit"] else "",
+        "audit": monitor["audit"],
         "exclude": ", ".join(monitor["exclude"]),
         "exception_text": "" if monitor["exception_text"] else "false",
         "quiet_inside": ", ".join(monitor["quiet_inside"]),

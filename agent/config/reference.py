@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .paths import schema_path
 from .schema import definition
+from .tree import resolve_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,8 @@ def _type(whole: dict[str, Any], definitions: dict[str, Any]) -> str:
         return {"integrations": "`auto` or a list of texts", "flag": "true or false"}.get(
             title, f"{'an' if title == 'expression' else 'a'} {title}"
         )
+    if title == "audit":
+        return "true, false or a severity"
     if title == "duration, ladder or off":
         return "a duration, a ladder or off"
     if title in ("flag", "fraction", "count"):
@@ -183,6 +186,7 @@ def _flow(value: Any, *, nested: bool = False) -> str:
             or value != value.strip()
             or any(mark in value for mark in "{}[],&*#?|<>=!%@`\"'")
             or ": " in value
+            or resolve_scalar(value) != value
         )
         return json.dumps(value, ensure_ascii=False) if risky and (nested or not value.startswith("${")) else value
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"

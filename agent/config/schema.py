@@ -26,6 +26,7 @@ _UNITS: dict[str, tuple[Callable[[object], object], str]] = {
     "size": (units.size, "bad-size"),
     "rate or off": (units.rate, "bad-rate"),
     "severity": (units.severity, "bad-severity"),
+    "audit": (units.audit, "wrong-type"),
 }
 
 #: Rates of which not the monitor's own is meant.
@@ -45,8 +46,6 @@ _NAMING = {
     "fact name": "is not a value's name: letters, digits and `_`, first a letter",
     "user field": "is nothing that is said of a user: there are id, username, email, permissions and ip",
 }  # fmt: skip
-
-_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
 #: What explains a schema and constrains nothing.
@@ -244,7 +243,7 @@ class _Translation:
         hint = ""
         text = written(self.document, self.path)
         if "boolean" in wanted and isinstance(self.instance, str):
-            meant = _BOOLEANS.get(self.instance.lower())
+            meant = units.BOOLEANS.get(self.instance.lower())
             hint = f"did you mean `{meant}`?" if meant else ""
         elif "string" in wanted and text and not isinstance(self.instance, str):
             hint = f'quote it: "{text}"'

@@ -29,6 +29,7 @@ _SEVERITY_ALIASES = {"warn": "warning", "err": "error", "crit": "fatal", "notice
 DEFAULT_RATE_LIMIT = (30.0, 60.0)
 
 LONGEST = 366 * 86400.0
+BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-zµ]*)", re.ASCII)
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(?:/|per)\s*([A-Za-z]+)", re.ASCII)
 
@@ -144,6 +145,18 @@ def severity(value: object) -> str:
     folded = value.strip().lower()
     meant = _SEVERITY_ALIASES.get(folded)
     raise UnitError(expected, f"did you mean `{meant}`?" if meant else did_you_mean(folded, (*SEVERITIES, "critical")))
+
+
+def audit(value: object) -> str:
+    """The severity of an audit: a success is no failure, and so `info` where only `true` is said. "" for none."""
+    if isinstance(value, bool):
+        return "info" if value else ""
+    try:
+        return severity(value)
+    except UnitError as error:
+        meant = BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+        expected = "expected `true` (reports of severity `info`), `false`, or the severity of these reports"
+        raise UnitError(expected, f"did you mean `{meant}`?" if meant else error.hint) from None
 
 
 def rank(name: str) -> int:

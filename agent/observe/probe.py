@@ -19,7 +19,7 @@ from . import answered, arguments, callers, inside, nested, reserve, tally, told
 from .limits import Escalation
 from .naming import Naming
 from .represent import status_of, type_name
-from .severity import is_control_flow
+from .severity import is_control_flow, is_expected_anywhere
 from .terms import OWN_NAMES, SHADOWED_NAMES
 
 if TYPE_CHECKING:
@@ -239,6 +239,8 @@ class Probe:
                 self._consider(start, error, traceback, sys._getframe(depth))
                 return
             severity, word = verdict
+            if severity is not None and self._is_expected_around(error, sys._getframe(depth)):
+                severity, word = None, "expected"
             if self._tally is not None:
                 self._tally.ended(terms.clock() - start, failed=severity is not None)
             if severity is None:
@@ -282,7 +284,7 @@ class Probe:
             _busy.number += 1
             try:
                 if self._tally is not None and self._for_us(frame):
-                    self._ended(start, failed=terms.severities.of_error(error) is not None)
+                    self._ended(start, failed=self._severity(error, frame) is not None)
                 self._failed(error, traceback, frame, terms.clock() - start if start else None)
             finally:
                 _busy.number -= 1
@@ -334,7 +336,7 @@ class Probe:
             if monitor["kind"] == "api":
                 self._look_at_status(frame, result, duration)
             if monitor["audit"] and self._for_us(frame) and not self._is_left(frame, result, None, duration):
-                self._admit_and_emit(frame, _AUDIT, None, monitor["severity"], result, duration)
+                self._admit_and_emit(frame, _AUDIT, None, monitor["audit"], result, duration)
         except ours(BaseException):
             guard.swallow("checking the rules of " + self.path)
         finally:
@@ -374,7 +376,7 @@ class Probe:
     ) -> None:
         if self.receiver is not None and not self._for_us(frame):
             return
-        severity = self.terms.severities.of_error(error)
+        severity = self._severity(error, frame)
         if severity is None:
             self._expected(error, traceback, frame, duration)
             return
@@ -396,6 +398,25 @@ class Probe:
             frame, _ERROR, severity, exception=error, traceback=traceback, duration=duration, values=values,
             suppressed=suppressed,
         )  # fmt: skip
+
+    def _severity(self, error: Exception, frame: FrameType) -> str | None:
+        severity = self.terms.severities.of_error(error)
+        return None if severity is not None and self._is_expected_around(error, frame) else severity
+
+    def _is_expected_around(self, error: BaseException, frame: FrameType) -> bool:
+        """Is this business as usual to the operation that the call is a part of?
+
+        Of the monitors around, the nearest that names the exception decides; this one's own word comes before theirs.
+        """
+        kind = type(error)
+        if not is_expected_anywhere(kind) or self.terms.severities.word_on(kind) is not None:
+            return False
+        for around, owner in callers.calls(frame.f_back):
+            if isinstance(owner, Probe) and owner._for_us(around):
+                word = owner.terms.severities.word_on(kind)
+                if word is not None:
+                    return word == "expected"
+        return False
 
     def _hold_back(self, error: BaseException, traceback: TracebackType | None) -> None:
         """There were too many of them: counted, and none for those further out either."""

@@ -28,6 +28,31 @@ _CONTROL_FLOW = (
 )
 
 
+#: How `where` of a pack's monitor begins. What a pack expects, nobody has said of the ERP's own operations.
+_PACK = "packs/"
+
+#: What monitors of this process expect, by name; and of exception types, whether one of those names means them.
+_expected_anywhere: set[str] = set()
+_means_them: dict[type, bool] = {}
+
+
+def is_expected_anywhere(kind: type[BaseException]) -> bool:
+    """Does any monitor here name this exception, or a class of it, in `expect`? Mostly not, and then nobody looks."""
+    if not _expected_anywhere:
+        return False
+    known = _means_them.get(kind)
+    if known is None:
+        if len(_means_them) >= _MOST_TYPES:
+            _means_them.clear()
+        known = _means_them[kind] = any(_is_named(cls, each) for cls in _specific(kind) for each in _expected_anywhere)
+    return known
+
+
+def _specific(kind: type[BaseException]) -> tuple[type, ...]:
+    """The class and its bases, but those that mean any exception."""
+    return tuple([cls for cls in kind.__mro__ if cls not in (Exception, BaseException, object)])
+
+
 class Severities:
     """Exception type → severity, or None where it is part of the business. Answers are remembered by type."""
 
@@ -36,6 +61,10 @@ class Severities:
         self._errors = monitor["errors"]
         self._expected = monitor["expect"]
         self._ignored = ignore
+        self._speaks = not monitor["where"].startswith(_PACK)
+        if self._speaks and not _expected_anywhere.issuperset(monitor["expect"]):
+            _expected_anywhere.update(monitor["expect"])
+            _means_them.clear()
         self._known: dict[type, str | None] = {}
         #: Of an Exception that is no group, by its type: (severity, its dotted name), or (None, the reason to count it
         #: under) where it is part of the business.
@@ -68,6 +97,19 @@ class Severities:
         if is_control_flow(kind):
             return False
         return any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._expected)
+
+    def word_on(self, kind: type[BaseException]) -> str | None:
+        """What the monitor's own lists say of a type by name: "graded", "expected", or None where they say nothing.
+
+        `Exception` in a list is about the monitor's own calls alone.
+        """
+        if self._speaks:
+            for cls in _specific(kind):
+                if any(_is_named(cls, dotted) for dotted in self._errors):
+                    return "graded"
+                if any(_is_named(cls, dotted) for dotted in self._expected):
+                    return "expected"
+        return None
 
     def _remember(self, kind: type[BaseException]) -> str | None:
         if len(self._known) >= _MOST_TYPES:

@@ -23,7 +23,7 @@ def monitor(
     return {
         "name": name, "where": where, "targets": [], "exclude": [], "kind": kind, "module": module,
         "operation": operation, "detail": {}, "severity": severity, "thresholds": [], "errors": {}, "expect": [],
-        "escalate": None, "capture": {}, "rules": [], "audit": False, "tags": {}, "fingerprint": fingerprint,
+        "escalate": None, "capture": {}, "rules": [], "audit": "", "tags": {}, "fingerprint": fingerprint,
         "sample": 1.0, "rate_limit": rate_limit, "span": "never", "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None,
     }  # fmt: skip

@@ -118,7 +118,7 @@ class Terms:
         self.quiet = frozenset(monitor["quiet_inside"])
         self.expressions = [*self.captures, *self.rules, *([self.exemption] if self.exemption is not None else ())]
         #: Is there something to look at after each success?
-        self.looks = bool(self.rules) or monitor["audit"] or monitor["kind"] == "api"
+        self.looks = bool(self.rules or monitor["audit"]) or monitor["kind"] == "api"
         #: What these say of a failure is asked each time; all else is known by its type.
         self.asks = bool(monitor["escalate"] or self.quiet or self.exemption or any(r.on_error for r in self.rules))
         self.thresholds = sorted(monitor["thresholds"])

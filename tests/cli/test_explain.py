@@ -121,3 +121,24 @@ def test_a_file_that_cannot_be_read(tmp_path, capsys):
     parser = argparse.ArgumentParser()
     explain.configure(parser)
     assert explain.run(parser.parse_args(["x", "--config", str(tmp_path / "none.yaml")])) == 2
+
+
+def test_what_is_held_back_expected_and_audited(tmp_path, capsys):
+    file = tmp_path / "monitors.yaml"
+    parser = argparse.ArgumentParser()
+    explain.configure(parser)
+
+    def reports(keys):
+        file.write_text(f"version: 1\nmonitors: [{{target: json.dumps, {keys}}}]\n", encoding="utf-8")
+        assert explain.run(parser.parse_args(["dumps", "--config", str(file), "--format", "json"])) == 0
+        return [(one["as"], one["when"]) for one in json.loads(capsys.readouterr().out)[0]["reports"]]
+
+    limit = "of equal reports 5 at once, then one every 2s; of all together 30/min, and the first of each kind; "
+    assert reports("kind: function")[-1] == ("limit", limit + "the rest is counted")
+    assert "of equal reports 2 at once, then one every 30m;" in reports("rate_limit: 2/h")[-1][1]
+    assert reports("rate_limit: off")[-1] == ("limit", "no limit")
+    assert ("info", "every call that succeeds (audit)") in reports("severity: fatal, audit: true")
+    assert ("warning", "every call that succeeds (audit)") in reports("audit: warning")
+    expected = dict(map(reversed, reports("expect: [KeyError, Exception]")))
+    assert "KeyError: expected, counted only, by the monitored calls inside this one as well" in expected
+    assert "Exception: expected, counted only" in expected

@@ -40,7 +40,7 @@ def test_built_in_defaults(look):
         "name": "c", "where": "monitors.yaml:2",
         "targets": [{"path": "a.b.c", "module": None, "attribute": None, "pattern": False}],
         "exclude": [], "kind": "function", "module": None, "operation": "{name}", "detail": {}, "severity": "error",
-        "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": False,
+        "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": "",
         "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto",
         "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None,
@@ -432,5 +432,5 @@ def test_documents_of_the_schemas_words_compile_or_give_problems(tmp_path_factor
         for monitor in result.plan["monitors"]:
             assert [step for step, _ in monitor["thresholds"]] == sorted({step for step, _ in monitor["thresholds"]})
             assert all(isinstance(value, str) for value in (*monitor["detail"].values(), *monitor["tags"].values()))
-            assert isinstance(monitor["audit"], bool)
+            assert monitor["audit"] in ("", "info")
             assert isinstance(monitor["subclasses"], bool)

@@ -106,3 +106,11 @@ def test_severities():
         with pytest.raises(units.UnitError) as caught:
             units.severity(written)
         assert hint in caught.value.hint
+
+
+def test_an_audit_is_an_information_unless_it_is_said_otherwise():
+    assert [units.audit(value) for value in (True, False, "warning", "critical")] == ["info", "", "warning", "fatal"]
+    for value, hint in (("yes", "did you mean `true`?"), ("warn", "did you mean `warning`?"), (1, "")):
+        with pytest.raises(units.UnitError, match="`true`") as raised:
+            units.audit(value)
+        assert raised.value.hint == hint

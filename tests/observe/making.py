@@ -13,7 +13,7 @@ def a_monitor(**changed: Any) -> MonitorData:
         "name": "create_order", "where": "monitors.yaml:35", "targets": [], "exclude": [], "kind": "function",
         "module": "sales", "operation": "create_order", "detail": {}, "severity": "error",
         "thresholds": [(2.0, "warning")], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
-        "audit": False, "tags": {"tier": "1"}, "fingerprint": None, "sample": 1.0, "rate_limit": (30, 60), "span": "auto",
+        "audit": "", "tags": {"tier": "1"}, "fingerprint": None, "sample": 1.0, "rate_limit": (30, 60), "span": "auto",
         "subclasses": False, "owner": "sales-team", "exception_text": True, "quiet_inside": [], "unless": None,
     }  # fmt: skip
     monitor.update(changed)

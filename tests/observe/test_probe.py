@@ -253,9 +253,9 @@ def test_an_expression_over_an_unknown_name_disables_itself_alone():
 
 def test_an_audit_reports_every_call():
     shop = module("def login(user): return user")
-    watch = Watch(monitor("shop.login", kind="security", severity="info", audit=True, capture={"user": "user"})).apply(
-        shop
-    )
+    watch = Watch(
+        monitor("shop.login", kind="security", severity="info", audit="info", capture={"user": "user"})
+    ).apply(shop)
     shop.login("anna")
     assert watch.reports() == [("audit", "login", "info")]
 

@@ -1,0 +1,126 @@
+"""`expect` names what is business as usual for an operation as a whole: for the monitored calls inside it as well."""
+
+import pytest
+from support import Watch, module, monitor
+
+from agent.observe import severity
+
+SHOP = """
+class Stock(Exception): pass
+class Empty(Stock): pass
+def reserve(x): raise Empty(x)
+def other(x): raise KeyError(x)
+def order(x): return reserve(x)
+def order_other(x): return other(x)
+def night(x): return order(x)
+def careful(x):
+    try: return reserve(x)
+    except Stock: return None
+async def areserve(x): raise Empty(x)
+async def aorder(x): return await areserve(x)
+class Base:
+    def take(self, x): return reserve(x)
+class One(Base): pass
+class Two(Base): pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_expected(monkeypatch):
+    monkeypatch.setattr(severity, "_expected_anywhere", set())
+    monkeypatch.setattr(severity, "_means_them", {})
+
+
+def watch(*monitors, **options):
+    seen = Watch(*monitors, **options)
+    seen.shop = module(SHOP, "expect_shop")
+    return seen.apply(seen.shop)
+
+
+def named(name, **settings):
+    return monitor(f"expect_shop.{name}", name=name, **settings)
+
+
+def call(function, *arguments):
+    with pytest.raises(Exception):
+        function(*arguments)
+
+
+def test_what_an_operation_expects_its_parts_do_not_report():
+    seen = watch(named("order", expect=["expect_shop.Stock"]), named("reserve"))
+    call(seen.shop.order, 1)
+    assert seen.reports() == []
+    assert seen.counted["expected", "reserve"] == 1
+    assert seen.counted["expected", "order"] == 1
+    call(seen.shop.reserve, 1)  # by itself, or in another operation, it is a failure
+    assert seen.reports() == [("error", "reserve", "error")]
+
+
+def test_so_it_is_where_the_operation_deals_with_it():
+    seen = watch(named("careful", expect=["expect_shop.Stock"]), named("reserve"))
+    assert seen.shop.careful(1) is None
+    assert seen.reports() == []
+
+
+def test_what_the_part_itself_names_counts():
+    seen = watch(
+        named("order", expect=["expect_shop.Stock"]), named("reserve", errors={"expect_shop.Empty": "warning"})
+    )
+    call(seen.shop.order, 1)
+    assert seen.reports() == [("error", "reserve", "warning")]
+
+
+def test_the_nearest_that_names_it_decides():
+    seen = watch(
+        named("night", expect=["expect_shop.Empty"]), named("order", errors={"expect_shop.Stock": "fatal"}),
+        named("reserve"),
+    )  # fmt: skip
+    call(seen.shop.night, 1)
+    assert seen.reports() == [("error", "reserve", "error")]
+
+
+def test_one_further_out_that_does_not_expect_it_reports_it():
+    seen = watch(named("night"), named("order", expect=["expect_shop.Empty"]), named("reserve"))
+    call(seen.shop.night, 1)
+    assert seen.reports() == [("error", "night", "error")]
+
+
+def test_other_failures_are_reported():
+    seen = watch(named("order_other", expect=["expect_shop.Stock"]), named("other"))
+    call(seen.shop.order_other, 1)
+    assert seen.reports() == [("error", "other", "error")]
+
+
+@pytest.mark.parametrize("everything", ["Exception", "BaseException"])
+def test_an_operation_that_reports_no_failure_of_its_own_hides_none(everything):
+    seen = watch(named("order", expect=[everything]), named("reserve"))
+    call(seen.shop.order, 1)
+    assert seen.reports() == [("error", "reserve", "error")]
+
+
+def test_a_pack_speaks_for_its_own_targets_alone():
+    seen = watch(named("order", expect=["expect_shop.Stock"], where="packs/django.yaml:3"), named("reserve"))
+    call(seen.shop.order, 1)
+    assert seen.reports() == [("error", "reserve", "error")]
+
+
+def test_a_method_of_another_class_is_not_around():
+    seen = watch(named("One.take", expect=["expect_shop.Stock"]), named("reserve"))
+    call(seen.shop.Two().take, 1)
+    assert seen.reports() == [("error", "reserve", "error")]
+    call(seen.shop.One().take, 1)
+    assert len(seen.reports()) == 1
+
+
+def test_in_coroutines():
+    seen = watch(named("aorder", expect=["expect_shop.Stock"]), named("areserve"))
+    with pytest.raises(seen.shop.Empty):
+        seen.shop.aorder(1).send(None)
+    assert seen.reports() == []
+
+
+def test_where_nobody_expects_it_nobody_looks(monkeypatch):
+    seen = watch(named("order", expect=["expect_shop.Missing"]), named("reserve"))
+    monkeypatch.setattr("agent.observe.callers.calls", None)
+    kind = seen.shop.Empty
+    assert severity.is_expected_anywhere(kind) is False
