@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         chosen = [pair for pair in examined.built if _is_meant(pair, args.what)]
         if not chosen:
             return _unknown(examined, args.what)
-        sightings, _ = check(examined._replace(built=chosen), lookup_of(args))
+        sightings, _ = check(examined._replace(built=chosen, wrong=[]), lookup_of(args))
         explained = [_explain(entry, monitor, examined, sightings) for entry, monitor in chosen]
         if args.format == "json":
             out(json_text([_as_json(one) for one in explained], indent=2))

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..deliver import sentry, transport, wire
+from ..dsn import parse_dsn
 from ..errors import ConfigError
 from ..model import Captured, Envelope, Observation
 from ..observe import callers, context, event
@@ -56,7 +57,7 @@ def send(settings: SentryData, kinds: list[str]) -> int:
             "no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml; without one, events stay in the spool "
             "(python -m agent events)"
         )
-    dsn = transport.parse_dsn(settings["dsn"])
+    dsn = parse_dsn(settings["dsn"])
     carrier = transport.Transport(dsn)
     target.print(f"Sentry at {dsn.address}")
     accepted = True

@@ -9,10 +9,10 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from ..deliver import transport
 from ..deliver.lock import FolderLock
 from ..deliver.pace import ALL, BACKOFF, Pace
 from ..deliver.sender import Sender
+from ..dsn import parse_dsn
 from ..errors import AgentError, ConfigError
 from ..health import Health
 from . import here, spool_move, spool_show
@@ -200,7 +200,7 @@ def _flush(arguments: argparse.Namespace) -> int:
     if own.route is None and not clients:
         raise ConfigError("no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml; until then everything stays here")
     if own.route is not None:
-        transport.parse_dsn(own.route.dsn)
+        parse_dsn(own.route.dsn)
     full = [place for place in (own, *clients) if place.route is not None and place.spool.number_waiting()]
     target = console()
     if not full:

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..dsn import DsnError, parse_dsn
 from . import celery, units
 from .checks import check_ladder_at, check_unit
 from .document import written
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DEFAULT_ENVIRONMENT = "production"
 _IGNORED = ["django.http.Http404", "django.core.exceptions.PermissionDenied"]
-_DSN = re.compile(r"https?://[^\s:@/]+(?::[^\s@/]*)?@[^\s@/]+(?:/[^\s@?#]*)?/[^\s@/?#]+")
 _VERSION = re.compile(r"\[0-9\.\]$")  # at the end of a pattern of `processes`
 _TRUE = ("1", "true", "yes", "on", "y", "t")
 
@@ -102,13 +102,14 @@ def sentry_data(
         return (variables[variable] or "").strip() or None
 
     dsn = text("dsn", "SENTRY_DSN")
-    if dsn is not None and not _DSN.fullmatch(dsn):
+    wrong = _wrong_dsn(dsn)
+    if wrong:
         if "dsn" not in settings.sentry or variables.get("SENTRY_DSN") == dsn:
             findings.add(
                 main,
                 ("sentry", "dsn"),
                 "bad-dsn",
-                "SENTRY_DSN in the environment is not a Sentry DSN",
+                f"SENTRY_DSN in the environment is not a Sentry DSN: {wrong}",
                 "it looks like https://public_key@host/project",
                 severity="warning",
             )
@@ -199,17 +200,28 @@ def _check_defaults(document: Document, path: tuple[Key, ...], value: object, fi
         check_inheritable(document, path, value, findings)
 
 
+def _wrong_dsn(dsn: str | None) -> str:
+    """What is wrong with it; "" where nothing is, or where there is none."""
+    try:
+        if dsn is not None:
+            parse_dsn(dsn)
+    except DsnError as error:
+        return str(error).partition("; ")[0]
+    return ""
+
+
 def _check_sentry(document: Document, sentry: object, findings: Findings) -> None:
     if not isinstance(sentry, dict):
         return
     dsn = sentry.get("dsn")
     path: tuple[Key, ...] = ("sentry", "dsn")
-    if isinstance(dsn, str) and dsn.strip() and not findings.has(document, path) and not _DSN.fullmatch(dsn.strip()):
+    wrong = _wrong_dsn(dsn) if isinstance(dsn, str) and dsn.strip() else ""
+    if wrong and not findings.has(document, path):
         findings.add(
             document,
             path,
             "bad-dsn",
-            "this is not a Sentry DSN",
+            f"this is not a Sentry DSN: {wrong}",
             "it looks like https://public_key@host/project; leave it empty to send nothing",
         )
     ignored = sentry.get("ignore_errors")

@@ -7,11 +7,11 @@ import tarfile
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..dsn import DsnError, parse_dsn
 from ..errors import AgentError
 from ..interrupts import ours
 from .files import UnreadableError
 from .route import decode, found
-from .transport import DsnError, parse_dsn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
+from ..dsn import DsnError
 from ..interrupts import ours
 from . import transport
 from .lanes import Carrier, Lanes
@@ -97,7 +98,7 @@ class Delivery:
             if self._lanes is None:
                 self._lanes = Lanes(self._means.open_carrier(), self._means.open_another, self._means.tick)
             lanes = self._lanes
-        except ours(transport.DsnError) as error:
+        except ours(DsnError) as error:
             self.trouble = str(error)
             return LONGEST_NAP
         self._spool.settle()

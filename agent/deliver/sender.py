@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 from weakref import ref
 
 from .. import guard
+from ..dsn import parse_dsn
 from ..interrupts import ours
 from . import transport
 from .delivery import LONGEST_NAP, Delivery, Means
@@ -302,14 +303,14 @@ class Sender:
         """`patience`: seconds that it may take to connect, and to be answered; None for the usual ones."""
         if self._carrier is not None:
             return self._carrier
-        dsn = transport.parse_dsn(self._dsn)
+        dsn = parse_dsn(self._dsn)
         if patience is not None:
             return transport.Transport(dsn, route=self._route, connect_timeout=patience, read_timeout=patience)
         self._carrier = transport.Transport(dsn, route=self._route)
         return self._carrier
 
     def _open_another(self) -> Carrier:
-        return transport.Transport(transport.parse_dsn(self._dsn), route=self._route)
+        return transport.Transport(parse_dsn(self._dsn), route=self._route)
 
 
 class _State:

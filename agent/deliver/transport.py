@@ -13,7 +13,6 @@ from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import guard
-from ..errors import AgentError
 from ..interrupts import ours
 from . import wire
 from .deadline import Deadline, bounded
@@ -21,6 +20,8 @@ from .route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ..dsn import Dsn
 
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds, for each answer of the socket
@@ -45,71 +46,11 @@ _PASSING_STATUSES = frozenset((408, 425))
 importing = allocate_lock()
 
 
-class DsnError(AgentError):
-    """The text says what is wrong with it and never repeats it, for it may hold a secret."""
-
-
-class Dsn(NamedTuple):
-    scheme: str
-    public_key: str
-    host: str
-    port: int
-    path: str  # "" or "/prefix"
-    project: str
-
-    @property
-    def address(self) -> str:
-        """host, and the port where it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-    @property
-    def envelope_url(self) -> str:
-        return f"{self.scheme}://{self.address}{self.path}/api/{self.project}/envelope/"
-
-
 class Outcome(NamedTuple):
     kind: str
     status: int = 0
     detail: str = ""
     limits: Mapping[str, float] = {}  # category → seconds from now; "" stands for all of them
-
-
-_PORTS = {"http": 80, "https": 443}
-
-
-def parse_dsn(dsn: str) -> Dsn:
-    """`https://key@host[:port][/prefix]/project`. Raises DsnError."""
-    scheme, separator, rest = dsn.strip().partition("://")
-    scheme = scheme.lower()
-    if not separator or scheme not in _PORTS:
-        raise DsnError("the DSN does not begin with http:// or https://; copy it from the project's Client Keys page")
-    rest = rest.partition("?")[0].partition("#")[0]
-    authority, _, path = rest.partition("/")
-    user, separator, address = authority.rpartition("@")
-    public_key = user.partition(":")[0]
-    if not separator or not public_key:
-        raise DsnError("the DSN has no key before the @; copy it from the project's Client Keys page")
-    host, port = _host_and_port(address, _PORTS[scheme])
-    prefix, _, project = path.rstrip("/").rpartition("/")
-    if not project or not all(c.isascii() and (c.isalnum() or c in "_-") for c in project):
-        raise DsnError("the DSN does not end in a project number; copy it from the project's Client Keys page")
-    if any(c.isspace() or not c.isprintable() for c in public_key + host + prefix):
-        raise DsnError("the DSN has blanks or control characters in it")
-    return Dsn(scheme, public_key, host, port, "/" + prefix.strip("/") if prefix.strip("/") else "", project)
-
-
-def _host_and_port(address: str, default: int) -> tuple[str, int]:
-    if address.startswith("["):
-        host, _, after = address[1:].partition("]")
-        port = after[1:] if after.startswith(":") else ""
-    else:
-        host, _, port = address.partition(":")
-    if not host:
-        raise DsnError("the DSN has no host after the @")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise DsnError("the port in the DSN is not a number between 1 and 65535")
-    return host, int(port) if port else default
 
 
 def parse_limits(header: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-from ..deliver import transport
+from ..dsn import DsnError, parse_dsn
 from ..interrupts import ours
 from ..observe.represent import instance_dict
 
@@ -36,8 +36,8 @@ def read() -> Said | None:
     dsn, problem = _value(wrapped, "SENTRY_DSN"), None
     if type(dsn) is str and dsn.strip():
         try:
-            transport.parse_dsn(dsn)
-        except ours(transport.DsnError) as error:
+            parse_dsn(dsn)
+        except ours(DsnError) as error:
             dsn, problem = None, f"SENTRY_DSN in Django's settings is not used: {error}"
     enabled = _value(wrapped, "ENABLE_SENTRY")
     return Said(

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from .. import guard
 from ..deliver import wire
-from ..deliver.transport import DsnError, parse_dsn
+from ..dsn import DsnError, parse_dsn
 from ..interrupts import ours
 from ..model import Envelope
 from . import wrapping

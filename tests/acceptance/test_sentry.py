@@ -116,10 +116,11 @@ def test_the_receiver_reads_brotli_too(sentry):
     brotli = pytest.importorskip("brotli")
     import urllib.request
 
-    from agent.deliver import transport, wire
+    from agent.deliver import wire
+    from agent.dsn import parse_dsn
 
     data = wire.encode("a" * 32, "event", json.dumps({"event_id": "a" * 32}).encode())
-    url = transport.parse_dsn(sentry.dsn).envelope_url
+    url = parse_dsn(sentry.dsn).envelope_url
     request = urllib.request.Request(
         url, brotli.compress(data), {"Content-Encoding": "br", "X-Sentry-Auth": "Sentry sentry_key=k"}
     )

@@ -308,7 +308,8 @@ def test_the_receiver_runs_as_a_script(tmp_path):
             while not port_file.exists():
                 assert process.poll() is None
                 os.sched_yield()
-            from agent.deliver.transport import Transport, parse_dsn
+            from agent.deliver.transport import Transport
+            from agent.dsn import parse_dsn
 
             one = envelope()
             carrier = Transport(parse_dsn(f"http://k@127.0.0.1:{port_file.read_text()}/1"))

@@ -11,7 +11,8 @@ from receiver import HANG, Receiver
 
 from agent.deliver import clients, sender
 from agent.deliver.route import Route, decode, found
-from agent.deliver.transport import Transport, parse_dsn
+from agent.deliver.transport import Transport
+from agent.dsn import parse_dsn
 
 SETTINGS = {
     "directory": None, "max_size": 1 << 20, "max_age": 1e6, "max_files": 100, "max_rate": 0.0, "durable": False,

@@ -56,6 +56,7 @@ class _Check:
         self.lookup = lookup
         self.findings = Findings()
         self.absent: dict[str, int] = {}
+        self.first_absent: Document | None = None
         self.swept: dict[str, Sighting] = {}
         self.met: dict[str, bool] = {}
 
@@ -72,7 +73,7 @@ class _Check:
             if tick is not None:
                 tick(number + 1, total)
         self.ignored()
-        self.tell_absent(sightings)
+        self.tell_absent()
         return sightings, self.findings.ordered() if self.findings.problems else []
 
     def wrong_ones(self) -> None:
@@ -81,10 +82,11 @@ class _Check:
             if not isinstance(entry.value, dict) or entry.value.get("enabled") is False or not self.is_met(entry):
                 continue
             for path, dotted in explicit_targets(entry):
-                given = entry.value.get(path[-1]) if path[-1] == "target" else entry.value["targets"][path[-1]]
-                module = given.partition(":")[0] if isinstance(given, str) and ":" in given else None
-                outcome = self.lookup.outcome(dotted, module)
-                self.tell(Sighting(entry, None, path, str(given), False, outcome, []))
+                given: Any = entry.value
+                for key in path[len(entry.path) :]:
+                    given = given[key]
+                outcome = self.lookup.outcome(dotted, given.partition(":")[0] if ":" in given else None)
+                self.tell(Sighting(entry, None, path, given, False, outcome, []))
 
     def is_met(self, entry: Entry) -> bool:
         """Whether the environment that is looked at, which need not be the running one, meets `requires`."""
@@ -118,6 +120,7 @@ class _Check:
         if outcome.absent:
             top = seen.text.replace(":", ".").partition(".")[0]
             self.absent[top] = self.absent.get(top, 0) + 1
+            self.first_absent = self.first_absent or seen.entry.document
         elif outcome.status == MISSING:
             slug, severity = "target-not-found", "error"
             if outcome.kind == "class":
@@ -241,16 +244,15 @@ class _Check:
 
     # What is not here at all
 
-    def tell_absent(self, sightings: list[Sighting]) -> None:
+    def tell_absent(self) -> None:
         """One line for all: where the ERP is not installed, every target would say the same."""
-        if not self.absent:
+        if self.first_absent is None:
             return
         number = sum(self.absent.values())
-        first = next(sighting for sighting in sightings if sighting.outcome.absent)
         names = listed(sorted(self.absent, key=lambda name: -self.absent[name]), 6)
         one = len(self.absent) == 1
         self.findings.add(
-            first.entry.document, (), "target-not-installed",
+            self.first_absent, (), "target-not-installed",
             f"{number} target{'s' * (number > 1)} cannot be checked here: the package{'s' * (not one)} {names} "
             f"{'is' if one else 'are'} not on the path of {self.lookup.search.executable}",
             "name the ERP's folder, or a script's, with --path, or its interpreter with --python",
