@@ -10,6 +10,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ..interrupts import ours
+from . import descriptors
+
 
 class Deadline:
     def __init__(self) -> None:
@@ -26,10 +29,14 @@ class Deadline:
         return left if timeout is None else min(timeout, left)
 
 
-def bounded(deadline: Deadline, *pools: Any) -> list[Any]:
-    """The same classes of urllib3's connection pools, with connections that keep the deadline."""
+def bounded(deadline: Deadline, urllib3: Any, plain: Any) -> dict[str, Any]:
+    """By scheme, urllib3's connection pools with connections that keep the deadline.
+
+    `plain` is the class of their sockets, from `descriptors`; None for Python's own.
+    """
     import io
     import socket
+    import sys
     from http.client import HTTPResponse
 
     class Reader(socket.SocketIO):
@@ -62,6 +69,20 @@ def bounded(deadline: Deadline, *pools: Any) -> list[Any]:
         response_class = Response
         sock: Any
 
+        def _new_conn(self) -> Any:
+            if plain is None:
+                return super()._new_conn()  # type: ignore[misc]
+            host, port = self._dns_host, self.port  # type: ignore[attr-defined]
+            try:
+                made = descriptors.connect(plain, (host, port), self.timeout, self.socket_options)  # type: ignore[attr-defined]
+            except ours(TimeoutError, socket.timeout) as error:
+                raise urllib3.exceptions.ConnectTimeoutError(self, f"Connection to {host} timed out") from error
+            except ours(OSError, UnicodeError) as error:
+                text = f"Failed to establish a new connection: {error}"
+                raise urllib3.exceptions.NewConnectionError(self, text) from error
+            sys.audit("http.client.connect", self, host, port)
+            return made
+
         def send(self, data: Any) -> Any:
             if self.sock is not None:
                 self.sock.settimeout(deadline.cap(self.sock.gettimeout()))
@@ -71,4 +92,4 @@ def bounded(deadline: Deadline, *pools: Any) -> list[Any]:
         connection = type("Connection", (Bounded, pool.ConnectionCls), {})
         return type("Pool", (pool,), {"ConnectionCls": connection})
 
-    return [pool_class(pool) for pool in pools]
+    return {"http": pool_class(urllib3.HTTPConnectionPool), "https": pool_class(urllib3.HTTPSConnectionPool)}

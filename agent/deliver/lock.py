@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 
 from ..interrupts import ours
+from .descriptors import Known, known
 
-#: Descriptors of lock files. A forked child has copies of them, and a lock lives until its last copy is closed.
-_inheritable: set[int] = set()
+#: Lock files that are open. A forked child has copies of them, and a lock lives until its last copy is closed.
+_open: set[Known] = set()
 
 
 class FolderLock:
     def __init__(self, path: str) -> None:
         self._path = path
-        self._descriptor = -1
+        self._held: Known | None = None
 
     def take(self) -> bool | None:
         """True: held. False: another one holds it. None: the folder cannot be written to, so nothing can leave it."""
@@ -21,42 +22,42 @@ class FolderLock:
             import fcntl
         except ours(ImportError):
             return True
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-            descriptor = os.open(self._path, flags, 0o600)
+            opened = known(os.open(self._path, flags, 0o600))
         except ours(OSError):
             return None
-        _inheritable.add(descriptor)
+        _open.add(opened)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except ours(BlockingIOError):
-            _close(descriptor)
+            _close(opened)
             return False
         except ours(OSError):
-            _close(descriptor)
+            _close(opened)
             return True  # a file system without locks: twice is better than never
-        self._descriptor = descriptor
+        self._held = opened
         return True
 
     def release(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            _close(descriptor)
+        held, self._held = self._held, None
+        if held is not None:
+            _close(held)
 
 
-def _close(descriptor: int) -> None:
-    if descriptor in _inheritable:
-        _inheritable.discard(descriptor)
-        os.close(descriptor)
+def _close(opened: Known) -> None:
+    if opened in _open:
+        _open.discard(opened)
+        opened.close()
 
 
 def _after_fork_in_child() -> None:
-    for descriptor in list(_inheritable):
+    for opened in list(_open):
         try:
-            os.close(descriptor)
+            opened.close()
         except ours(OSError):
             pass
-    _inheritable.clear()
+    _open.clear()
 
 
 if hasattr(os, "register_at_fork"):

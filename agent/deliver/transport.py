@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import guard
 from ..interrupts import ours
-from . import wire
+from . import descriptors, wire
 from .deadline import Deadline, bounded
 from .route import Route
 
@@ -142,9 +142,9 @@ class Transport:
 
                 import urllib3
 
-                self._pool = _pool(self.dsn, self._route)
-                pools = bounded(self._deadline, urllib3.HTTPConnectionPool, urllib3.HTTPSConnectionPool)
-                self._pool.pool_classes_by_scheme = dict(zip(("http", "https"), pools))
+                plain, tls = descriptors.sockets() or (None, None)
+                self._pool = _pool(self.dsn, self._route, tls)
+                self._pool.pool_classes_by_scheme = bounded(self._deadline, urllib3, plain)
             self._pid = os.getpid()
         return self._pool
 
@@ -230,7 +230,8 @@ def _certificates() -> str | None:
     return certifi.where()
 
 
-def _pool(dsn: Dsn, route: Route) -> Any:
+def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
+    """`tls` is the class of sockets, None for Python's own."""
     import urllib3
 
     proxy = _proxy(dsn, route)
@@ -242,6 +243,11 @@ def _pool(dsn: Dsn, route: Route) -> Any:
         certificates = route.ca_certs or _certificates()
         if certificates:
             options["ca_certs"] = certificates
+        if tls is not None:
+            context = options["ssl_context"] = urllib3.util.ssl_.create_urllib3_context(cert_reqs=2)  # CERT_REQUIRED
+            context.sslsocket_class = tls
+            if not certificates:
+                context.load_default_certs()
         if route.cert_file:
             options.update(cert_file=route.cert_file, key_file=route.key_file)
     if not proxy:

@@ -629,7 +629,7 @@ def test_a_fork_waits_only_a_moment_for_a_request_that_hangs(kit, receiver):
     out = run(
         "import time, warnings; warnings.simplefilter('ignore')\n"
         "event(); sys.stdin = None\n"
-        "while not sender._delivery or not sender._delivery._lock._descriptor >= 0: time.sleep(0.01)\n"
+        "while not sender._delivery or not sender._delivery._lock._held: time.sleep(0.01)\n"
         "time.sleep(0.3)\n"
         "began = time.monotonic()\n"
         "if not (child := os.fork()): os._exit(0)\n"

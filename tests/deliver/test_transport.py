@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -192,6 +193,33 @@ def test_tls_that_nobody_vouches_for_is_unreachable_and_gets_no_data(authority, 
         carrier = Transport(parse_dsn(secure.dsn.replace("localhost", "127.0.0.1")))  # not what it was issued for
         assert carrier.send(envelope().data).kind == transport.UNREACHABLE
         assert secure.requests == []
+
+
+def test_a_connection_with_tls_whose_number_the_host_has_given_away_writes_and_closes_nothing(
+    authority, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    with Receiver(certificate=str(authority / "server.pem")) as secure:
+        carrier = Transport(parse_dsn(secure.dsn))
+        assert carrier.send(envelope().data).kind == transport.ACCEPTED
+        (number,) = [int(name) for name in os.listdir("/proc/self/fd") if leads_to(int(name), secure.port)]
+        theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+        os.dup2(theirs, number)  # as a host does that closes all descriptors and opens its own files
+        try:
+            assert carrier.send(envelope().data).kind == transport.ACCEPTED  # over another one
+            carrier.close()
+            assert os.fstat(number).st_size == 0
+        finally:
+            os.close(number)
+            os.close(theirs)
+
+
+def leads_to(number: int, port: int) -> bool:
+    try:
+        with socket.socket(fileno=os.dup(number)) as copy:
+            return copy.getpeername()[1] == port
+    except OSError:
+        return False
 
 
 def test_tls_through_a_proxy_and_around_it(authority, monkeypatch):
