@@ -8,7 +8,7 @@ import sys
 import time
 from _thread import allocate_lock
 
-from . import guard
+from . import ending, guard
 from .health import Health
 from .hook.apply import Applier
 from .interrupts import ours
@@ -127,10 +127,8 @@ class Engine:
 
     def _close_at_exit(self) -> None:
         if not self._closes:
-            import atexit
-
             self._closes = True
-            atexit.register(self.close)
+            ending.at_exit(self.close)
 
     def _tally(self) -> "Tallies | None":
         """Where calls are counted; None, and nothing of it is in any function, where nobody asked for metrics."""

@@ -14,7 +14,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 RANK = {
     "model": 0, "errors": 0, "dsn": 0, "interrupts": 0,
     "start": 0, "plan": 0, "lookout": 1, "version": 0, "private": 0, "wildcards": 0, "programs": 0, "old": 0,
-    "command": 1, "guard": 1, "health": 1,
+    "command": 1, "guard": 1, "ending": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
     "integrations": 5, "engine": 6, "inforce": 6, "bootstrap": 7, "loud": 8,
     "running": 8, "api": 9, "decorate": 9, "testing": 9,

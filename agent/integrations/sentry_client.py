@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from .. import guard
+from .. import ending, guard
 from ..deliver import wire
 from ..dsn import DsnError, parse_dsn
 from ..interrupts import ours
@@ -38,10 +38,8 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer 
     ]
     if "capture_event" in transport.__dict__:  # before version 2
         changes.append(wrapping.wrap(transport.capture_event, clients.capture_event))
-    import atexit
-
     # Now, before the SDK's own: functions run in reverse order, and what it sends at its end must still find us.
-    atexit.register(clients.close)
+    ending.at_exit(clients.close)
     return changes
 
 
