@@ -143,7 +143,7 @@ def _report(
         duration=facts.get("duration"),
         threshold=facts.get("threshold"),
         operations=[*callers.enclosing(frame), operation],
-        captured=Captured(dict(data or {}), ()),
+        captured=Captured(dict(data or {}), {}),
         suppressed=suppressed,
         ended=time.time(),
         handled=error is not None,

@@ -36,7 +36,9 @@ class Engine:
         self.sentry, self.spool = index.sentry, index.spool
         self.state = state
         self._index = index
-        self.health = Health(os.path.join(state, "run"), index.path, index.stale)
+        self.health = Health(os.path.join(state, "run"), index.path, index.stale, plan=index.identity)
+        self._undone = False
+        ending.at_exit(self.close)
         self._said = 0  # of index.notes
         for problem in index.problems:
             self.health.record("problem", problem)
@@ -44,7 +46,6 @@ class Engine:
             since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
             self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
         self._sink: "Sink | None" = None
-        self._closes = False
         self._tallies: "Tallies | None" = None
         self._telling = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
@@ -122,22 +123,15 @@ class Engine:
             from .deliver.sink import Sink
 
             self._sink = Sink(self.sentry, self.spool, self.state, self.health, self._packages())
-            self._close_at_exit()
         return self._sink
-
-    def _close_at_exit(self) -> None:
-        if not self._closes:
-            self._closes = True
-            ending.at_exit(self.close)
 
     def _tally(self) -> "Tallies | None":
         """Where calls are counted; None, and nothing of it is in any function, where nobody asked for metrics."""
         if self._tallies is None and self.sentry["metrics"]:
             from .observe.tally import Tallies
 
-            self._tallies = Tallies(self._tell_metrics)
+            self._tallies = Tallies(self._tell_metrics, note=self._note_metrics)
             self.health.measured = self._tallies.by_monitor
-            self._close_at_exit()
         return self._tallies
 
     def _tell_metrics(self) -> None:
@@ -152,6 +146,11 @@ class Engine:
             guard.swallow("sending metrics")
         finally:
             self._telling.release()
+
+    def _note_metrics(self) -> float:
+        """A call was counted: what `status` reads is brought up to date. Returns in how many seconds again."""
+        self.health.flush()
+        return self.health.due()
 
     def _packages(self) -> "tuple[str, ...]":
         return tuple(self._index.packages)
@@ -196,7 +195,6 @@ class Engine:
             version = self.sentry["release"] or release.of_checkout()
             if version:
                 self.sessions = Sessions(self.keep, release=version, environment=self.sentry["environment"])
-                self._close_at_exit()
 
     def _sdk_reports(self, framework: str) -> bool:
         """Does the SDK see to what ends a request or a task: in a client of the host's, or integrated by us?"""
@@ -251,6 +249,8 @@ class Engine:
 
     def close(self) -> None:
         """At exit: what waits has a moment to leave, the counters are written."""
+        if self._undone:
+            return
         try:
             self._tell_metrics()
             if self.sessions is not None:
@@ -262,6 +262,7 @@ class Engine:
             guard.swallow("ending")
 
     def undo(self) -> None:
+        self._undone = True
         self.applier.undo()
         self._integrations.undo()
 
@@ -283,6 +284,7 @@ class Engine:
                 monitor,
                 report=self.report,
                 count=self.health.count,
+                failed=self.health.failed,
                 ignore=self.sentry["ignore_errors"],
                 limiter=self._limiter(monitor),
                 span=self._integrations.span_for(monitor),

@@ -180,10 +180,10 @@ class Problem(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """What the capture expressions gave: raw values by name, and the names whose expression raised."""
+    """What the capture expressions gave: raw values by name, and why others gave none (`observe.failing`)."""
 
     values: Mapping[str, object]
-    failed: Sequence[str]
+    failed: Mapping[str, str]
 
 
 class Observation(NamedTuple):

@@ -27,6 +27,9 @@ _SWITCHES = "bBdEhiIOPqRsStuvVx?"
 
 _CHILD_OF_MULTIPROCESSING = "--multiprocessing-fork"
 
+#: Processes of Python's own (multiprocessing, billiard, loky) that clean up after others, and run nothing of the host.
+_TRACKERS = ("resource_tracker", "semaphore_tracker")
+
 
 def arguments() -> "list[str]":
     """The command line as it was given, the interpreter's own options included where that can be known."""
@@ -108,11 +111,40 @@ def _is_python(word: str) -> bool:
     return os.path.basename(word).lower().startswith(("python", "pypy"))
 
 
+def is_child(words: "Sequence[str]") -> bool:
+    """Did multiprocessing start it, in an interpreter of its own?"""
+    return _CHILD_OF_MULTIPROCESSING in words
+
+
+def is_tracker(words: "Sequence[str]") -> bool:
+    option, rest = _program(words) if words else ("", [])
+    if option == "m":
+        return bool(rest) and rest[0].rpartition(".")[2] in _TRACKERS
+    return (
+        option == "c"
+        and bool(rest)
+        and rest[0].startswith("from ")
+        and any(tracker + " import main" in rest[0] for tracker in _TRACKERS)
+    )
+
+
+def born(pid: int) -> str:
+    """What tells a process from others that had, or will have, its number; "" where the system does not say."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as stream:
+            fields = stream.read().rpartition(b")")[2].split()
+        return fields[19].decode() if fields[0] not in (b"Z", b"X") else "ended"
+    except ours(OSError, IndexError, ValueError):
+        return ""
+
+
 def why_not(processes: "Mapping[str, Sequence[str]] | None", words: "Sequence[str] | None" = None) -> str:
     """Why this process is not one to monitor; "" where it is."""
     words = arguments() if words is None else words
-    if _CHILD_OF_MULTIPROCESSING in words:
+    if is_child(words):
         return ""  # of a process that was asked
+    if is_tracker(words):
+        return "it tracks the resources of multiprocessing"
     called = names(words)
     only = (processes or {}).get("only") or ()
     skip = (processes or {}).get("skip")

@@ -327,7 +327,8 @@ def ours(*kinds: "Any") -> "Any":
     return interrupts.ours(*kinds)
 
 
-_started = False
+#: The process that the agent was started in; forked children have it from there.
+started_in = 0
 
 
 def start(here: str = "") -> None:
@@ -335,11 +336,11 @@ def start(here: str = "") -> None:
 
     `here` is the folder on the path that sitecustomize.py lies in.
     """
-    global _started
+    global started_in
     try:
-        if _started:
+        if started_in:
             return
-        _started = True
+        started_in = os.getpid()
         stand_back(here)
         if sys.argv[:1] == ["-m"]:  # `python -m agent`, perhaps
             from . import command

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..deliver import wire
 from ..errors import AgentError
 from . import here, story
-from .spools import fate
+from .spools import fate, fate_of
 from .terminal import STYLES, console, cut, err, json_text, out, show_table, styled, table
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _show(spool: Spool, entries: list[Entry], wanted: str, arguments: argparse.N
     if arguments.format == "json":
         out(json_text(seen.event, indent=2))
         return 0
-    story.show(seen.event, *fate([seen.entry]))
+    story.show(seen.event, fate_of(seen.entry))
     size = f"\nAs it goes over the wire ({seen.size} bytes, scrubbed when it was captured): "
     console().print(styled((size, "dim"), f"python -m agent events {seen.entry.event_id[:_SHORT]} --json"))
     return 0

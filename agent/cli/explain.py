@@ -10,12 +10,12 @@ from ..config.load import examine
 from ..config.lookup.check import check
 from ..config.nearest import did_you_mean
 from ..config.origin import Setting, settings_of
-from ..config.paths import default_config_path
 from ..config.requirements import unmet_requirements
 from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
 from ..observe.limits import HANDFUL
 from ..wildcards import matches
+from . import here
 from .environment import add_environment, lookup_of
 from .terminal import console, fail, json_text, out, show_table, shown_path, styled, table
 from .validate import target_line
@@ -51,8 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: explained, 1: there is no such monitor, or the file is wrong as a whole, 2: could not run."""
-    path = args.config or default_config_path(os.environ)
     try:
+        path = args.config or here.config_of(None)
         examined = examine(path, os.environ)
         if not examined.documents:
             return fail(f"{shown_path(path)}: {examined.problems[0].message}")
@@ -119,8 +119,10 @@ def _why_off(entry: Entry, monitor: MonitorData, plan: PlanData | None) -> str:
     reason = unmet_requirements(entry.value.get("requires"))
     if reason:
         return f"it requires {reason}"
-    here = plan["sentry"]["environment"]
-    return f"this environment is `{here}`, and it is meant for {', '.join(entry.value.get('environments') or ())}"
+    environment = plan["sentry"]["environment"]
+    return (
+        f"this environment is `{environment}`, and it is meant for {', '.join(entry.value.get('environments') or ())}"
+    )
 
 
 def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:

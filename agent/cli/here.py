@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import start
 from ..config import cache
 from ..errors import ConfigError
 from ..health import Health
+from .terminal import err
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +28,11 @@ class Here(NamedTuple):
     def spool(self) -> Spool:
         from ..deliver.sink import open_spool
 
-        return open_spool(self.spool_settings, self.state, Health(os.path.join(self.state, "run"), self.config))
+        return open_spool(self.spool_settings, self.state, self.health("spool"))
+
+    def health(self, command: str) -> Health:
+        """Where a command counts: apart from the processes of the ERP."""
+        return Health(os.path.join(self.state, "run"), self.config, command=command)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +41,35 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def config_of(given: str | None) -> str:
+    """The configuration that is meant. Raises ConfigError where none is named and none lies in the usual place.
+
+    One in the current folder is never used unasked: it is named.
+    """
+    if given:
+        return os.path.abspath(os.path.expanduser(given))
+    path = start.config_path(os.environ)
+    if os.environ.get("AGENT_CONFIG"):
+        return path
+    local = os.path.abspath("monitors.yaml")
+    there = os.path.exists(path)
+    hint = f"there is one in this folder: export AGENT_CONFIG={shlex.quote(local)}, or give --config monitors.yaml"
+    if not os.path.exists(local):
+        hint = "name yours in AGENT_CONFIG or with --config, or write one: python -m agent init"
+    if not there:
+        raise ConfigError(f"no configuration: AGENT_CONFIG is not set, and there is no {path}; {hint}")
+    if os.path.exists(local) and not os.path.samefile(local, path):
+        err(f"note: AGENT_CONFIG is not set, so this is about {path}; {hint}")
+    return path
+
+
 def look(arguments: argparse.Namespace) -> Here:
     """The settings in force. Raises ConfigError where there are none: the file gives no plan, and never did."""
-    path = os.path.abspath(arguments.config) if arguments.config else start.config_path(os.environ)
+    return settings(config_of(arguments.config))
+
+
+def settings(path: str) -> Here:
+    """As `look`, for this configuration."""
     state = start.state_folder(os.environ, path)
     from ..config.load import load
 

@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from ..config.load import load
-from ..config.paths import default_config_path
 from ..config.units import format_duration, format_rate
 from ..errors import ConfigError
 from ..model import KINDS
+from . import here
 from .terminal import console, fail, is_terminal, json_text, out, show_table, shown_path, styled, table
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: listed, 1: the file is wrong as a whole, 2: could not run."""
-    path = args.config or default_config_path(os.environ)
     try:
+        path = args.config or here.config_of(None)
         plan, problems = load(path, os.environ)
         if plan is None:
             return _refuse(path, problems)

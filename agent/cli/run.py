@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 
-from .. import start
 from ..errors import AgentError
+from . import here
 from .path import folder
 
 HELP = "run a command with the agent in it: python -m agent run [--config FILE] [--strict] -- COMMAND"
@@ -30,9 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
         raise AgentError("there is no command to run: python -m agent run -- python manage.py runserver")
-    config = (
-        os.path.abspath(os.path.expanduser(arguments.config)) if arguments.config else start.config_path(os.environ)
-    )
+    config = here.config_of(arguments.config)
     if arguments.config and not os.path.exists(config):
         raise AgentError(f"{config}: no such file")
     program = shutil.which(words[0])
@@ -51,9 +49,9 @@ def make_environment(
 ) -> dict[str, str]:
     """`environ` with the agent switched on in every Python that inherits it, in front of all others."""
     made = {name: value for name, value in environ.items() if name != "AGENT_DISABLED"}
-    here = folder()
-    rest = [entry for entry in made.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != here]
-    made["PYTHONPATH"] = os.pathsep.join([here, *rest])
+    first = folder()
+    rest = [entry for entry in made.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != first]
+    made["PYTHONPATH"] = os.pathsep.join([first, *rest])
     made["AGENT_CONFIG"] = config
     if strict:
         made["AGENT_STRICT"] = "1"

@@ -117,7 +117,7 @@ def _observation(kind: str) -> Observation:
         duration=None,
         threshold=None,
         operations=["test"],
-        captured=Captured({}, ()),
+        captured=Captured({}, {}),
         suppressed=0,
         ended=time.time(),
     )

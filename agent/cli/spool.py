@@ -16,9 +16,9 @@ from ..dsn import parse_dsn
 from ..errors import AgentError, ConfigError
 from ..health import Health
 from . import here, spool_move, spool_show
+from .processes import LOSSES, read
 from .spool_progress import Progress
 from .spools import ASIDE, HELD, WAITING, Place, places
-from .status import LOSSES, read_processes
 from .terminal import console, json_text, moment, out, styled
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _why(place: Place) -> list[str]:
 def _lost(where: here.Here) -> dict[str, int]:
     """By reason, as counted by the processes whose state files are there still."""
     lost: Counter[str] = Counter()
-    for process in read_processes(os.path.join(where.state, "run")):
+    for process in read(os.path.join(where.state, "run")):
         for (reason, _), number in process.counts.items():
             if reason in LOSSES or reason == "too-many":
                 lost[reason] += number
@@ -195,7 +195,7 @@ def _lost(where: here.Here) -> dict[str, int]:
 
 def _flush(arguments: argparse.Namespace) -> int:
     where = here.look(arguments)
-    health = Health(os.path.join(where.state, "run"), where.config, "spool flush")
+    health = where.health("spool flush")
     own, *clients = places(where, health)
     if own.route is None and not clients:
         raise ConfigError("no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml; until then everything stays here")

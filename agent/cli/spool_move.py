@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import AgentError
-from ..health import Health
 from . import here
 from .spools import ASIDE, HELD, WAITING, Lying, lying, places
 from .terminal import console, err, one_line, out
@@ -73,7 +71,7 @@ def take_in(arguments: argparse.Namespace) -> int:
     from ..deliver.sink import open_spool
 
     where = here.look(arguments)
-    health = Health(os.path.join(where.state, "run"), where.config)
+    health = where.health("spool import")
     own = open_spool(where.spool_settings, where.state, health, held=not where.sentry["dsn"])
     done = archive.unpack(
         own, lambda route: clients.spool_for(route, where.spool_settings, where.state, health.count), arguments.file

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..deliver import clients
 from ..deliver.route import Route
-from ..health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..deliver.spool import Entry, Spool
+    from ..health import Health
     from ..model import Envelope
     from .here import Here
 
@@ -54,7 +53,7 @@ class Lying(NamedTuple):
 
 def places(where: Here, health: Health | None = None) -> list[Place]:
     """The agent's own first."""
-    count = (health or Health(os.path.join(where.state, "run"), where.config)).count
+    count = (health or where.health("spool")).count
     dsn = where.sentry["dsn"]
     return [
         Place(where.spool(), Route(dsn) if dsn else None),
@@ -92,15 +91,18 @@ def counted(entries: Iterable[Entry]) -> str:
     return ", ".join(f"{number} {one if number == 1 else many}" for (one, many), number in numbers.most_common())
 
 
-def fate(entries: list[Entry]) -> list[str]:
-    """What becomes of them. Where they lie decides that, not the DSN of whoever asks."""
-    held = [entry for entry in entries if entry.held]
-    parts = (
-        ([entry for entry in entries if not entry.held], "to be delivered (python -m agent spool status)"),
-        ([entry for entry in held if not entry.trying],
-         "captured without a DSN and kept here (to send: python -m agent spool release)"),
-        ([entry for entry in held if entry.trying], "of an attempt that may be repeated, until it has ended"),
-    )  # fmt: skip
-    if len(entries) == 1:
-        return [words for some, words in parts if some]
-    return [f"{counted(some)} {words}" for some, words in parts if some]
+def fate(entries: Iterable[Entry]) -> list[str]:
+    """What becomes of them: 3 events to be delivered (…)."""
+    parts: dict[str, list[Entry]] = {}
+    for entry in entries:
+        parts.setdefault(fate_of(entry), []).append(entry)
+    return [f"{counted(some)} {words}" for words, some in parts.items()]
+
+
+def fate_of(entry: Entry) -> str:
+    """Where it lies decides that, not the DSN of whoever asks."""
+    if not entry.held:
+        return "to be delivered (python -m agent spool status)"
+    if entry.trying:
+        return "of an attempt that may be repeated: kept until it has ended"
+    return "captured without a DSN and kept here (to send: python -m agent spool release)"

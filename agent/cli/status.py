@@ -2,256 +2,198 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import start
 from ..config import cache
-from ..deliver.files import UnreadableError, read_own
 from ..errors import AgentError
-from ..health import alive
 from ..inforce import last_good_for
-from . import here
-from .terminal import console, json_text, out, show_table, shown_path, styled, table
+from . import elsewhere, here, processes
+from .plans import Plans
+from .spools import fate
+from .terminal import console, json_text, moment, one_line, out, show_table, shown_path, styled, table
 
 if TYPE_CHECKING:
     import argparse
 
+    from rich.text import Text
+
+    from .processes import Process
+
 HELP = "show what the configuration did in running processes: patched, waiting for import, failed and why"
 
-
-class Process:
-    """One state file, read back."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.pid, self.started, self.program, self.python, self.config, self.note = 0, 0.0, "?", "?", "", ""
-        self.patched: dict[tuple[str, str], str] = {}
-        self.waiting: dict[tuple[str, str], str] = {}
-        self.failed: dict[tuple[str, str], str] = {}
-        self.problems: list[str] = []
-        self.counts: dict[tuple[str, str], int] = {}
-        self.measured: dict[str, tuple[Any, ...]] = {}  # monitor → calls, failures, p50, p95, p99, longest (seconds)
-        self.sdk = ""
-        self.clients: list[str] = []  # what becomes of what Sentry clients of the host's own send
-        for text in (read_own(file) or b"").decode("utf-8", "replace").split("\n"):
-            self._read(text)
-
-    def _read(self, text: str) -> None:
-        try:
-            line = ast.literal_eval(text)
-            what = line[0]
-            if what == "process":
-                _, pid, started, self.program, self.python, self.config, self.note = line
-                self.pid, self.started = int(pid), float(started)
-            elif what in ("patched", "waiting", "failed"):
-                _, monitor, path, note = line
-                getattr(self, what)[monitor, path] = note
-                if what == "patched":
-                    self.waiting.pop((monitor, path), None)
-            elif what == "problem":
-                self.problems.append(line[1])
-            elif what == "counts":
-                self.counts = line[2]
-                self.measured = line[3] if len(line) > 3 else {}
-            elif what == "sdk":
-                self.sdk = line[1]
-            elif what == "client" and line[1] not in self.clients:
-                self.clients.append(line[1])
-        except (ValueError, SyntaxError, TypeError, IndexError, RecursionError, MemoryError):
-            return  # a torn last line: the process was killed while it wrote
-
-    @property
-    def alive(self) -> bool:
-        return bool(self.pid) and alive(self.pid)
-
-    def count(self, *reasons: str) -> int:
-        return sum(number for (reason, _), number in self.counts.items() if reason in reasons)
-
-    def as_json(self) -> dict[str, Any]:
-        def rows(table_: dict[tuple[str, str], str]) -> list[dict[str, str]]:
-            return [{"monitor": monitor, "target": path, "note": note} for (monitor, path), note in table_.items()]
-
-        return {
-            "pid": self.pid, "alive": self.alive, "started": self.started, "program": self.program,
-            "python": self.python, "note": self.note, "sdk": self.sdk, "clients": self.clients,
-            "problems": self.problems,
-            "patched": rows(self.patched), "waiting": rows(self.waiting), "failed": rows(self.failed),
-            "measured": [
-                {"monitor": name, **dict(zip(("calls", "failures", "p50", "p95", "p99", "max"), numbers))}
-                for name, numbers in sorted(self.measured.items())
-            ],
-            "counts": [{"reason": r, "what": w, "number": n} for (r, w), n in sorted(self.counts.items())],
-        }  # fmt: skip
+_NOT_IMPORTED = "its module has not been imported"
+_STYLES = {"failed": "bold red", "waiting": "yellow", "patched": "green"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     here.add_config(parser)
     parser.add_argument("--all", action="store_true", help="also processes that have ended (default: the last of them)")
+    parser.add_argument("--functions", action="store_true", help="every function, and not a line for each monitor")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0: all that ran did what the configuration says, 1: something failed or is not in force."""
-    path = os.path.abspath(arguments.config) if arguments.config else start.config_path(os.environ)
+    path = here.config_of(arguments.config)
     state = start.state_folder(os.environ, path)
-    processes = read_processes(os.path.join(state, "run"))
-    shown = processes if arguments.all else _interesting(processes)
-    problems = _problems(state, path)
-    bad = bool(problems) or any(process.failed or process.problems for process in shown)
+    shown = processes.of_the_host(processes.read(os.path.join(state, "run")), all_=arguments.all)
+    plans = Plans(state, path)
+    older = {process.pid for process in shown if plans.is_older(process)}
+    index = plans.of(shown)
+    problems = list(index.problems) if index is not None else []
+    wrong = problems or any(process.failed or process.problems for process in shown)
+    status = int(bool(wrong or any(process.alive for process in shown if process.pid in older)))
     if arguments.format == "json":
-        answer = {"config": path, "state": state, "problems": problems, "processes": [item.as_json() for item in shown]}
-        out(json_text(answer, indent=2))
-        return int(bad)
+        rows = [{**process.as_json(), "restart_needed": process.pid in older} for process in shown]
+        out(json_text({"config": path, "state": state, "problems": problems, "processes": rows}, indent=2))
+        return status
     target = console()
-    target.print(styled(("configuration ", "dim"), shown_path(path)))
-    target.print(styled(("state         ", "dim"), state))
-    _show_plan(state, path)
-    _show_spool(arguments)
+    target.print(styled(("configuration ", "dim"), one_line(shown_path(path))))
+    target.print(styled(("state         ", "dim"), one_line(state)))
+    _show_plan(state, path, plans, index)
+    _show_spool(path)
     for problem in problems:
-        target.print(styled(("problem: ", "bold red"), problem))
-    if not shown:
-        target.print("\nNo process has said anything yet: none has imported a module that a monitor names.")
-        if os.environ.get("AGENT_DISABLED"):
-            target.print("AGENT_DISABLED is set here.")
-        return 0
-    plan = _plan(state, path)
+        target.print(styled(("problem: ", "bold red"), one_line(problem)))
     for process in shown:
-        _show_process(process, plan, problems)
-    return int(bad)
+        _show_process(process, plans, problems, older=process.pid in older, functions=arguments.functions)
+    if not shown:
+        out("\nNo process has reported in: none has imported a module that a monitor names.")
+        for clue in elsewhere.clues(path, state):
+            out(f"  {one_line(clue)}")
+    return status
 
 
-def read_processes(folder: str) -> list[Process]:
-    """Every process that left a state file, oldest first."""
-    try:
-        names = [name for name in os.listdir(folder) if name.endswith(".state")]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise AgentError(f"{folder} cannot be read: {error}") from None
-    found = []
-    for name in names:
-        try:
-            found.append(Process(os.path.join(folder, name)))
-        except (OSError, UnreadableError):
-            continue
-    return sorted(found, key=lambda process: process.started)
+# --------------------------------------------------------------------------------------------------------- what holds
 
 
-def _interesting(processes: list[Process]) -> list[Process]:
-    living = [process for process in processes if process.alive]
-    return living or processes[-1:]
-
-
-def _problems(state: str, path: str) -> list[str]:
-    """What the compiled plan says of the configuration: monitors that disable themselves, keys that mean nothing."""
-    index = cache.load(state, path)
-    return list(index.problems) if index is not None else []
-
-
-def _plan(state: str, path: str) -> list[tuple[str, str]]:
-    """(monitor, target) of the plan in force."""
-    index = cache.load(state, path)
-    if index is None:
-        return []
-    return [(monitor["name"], target["path"]) for monitor in index.all_monitors() for target in monitor["targets"]]
-
-
-def _not_imported(process: Process, plan: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What the process has said nothing of: no module that could hold it has been imported there."""
-    heard = {*process.patched, *process.waiting, *process.failed}
-    heard_patterns = {monitor for monitor, _ in heard}
-    return [
-        (monitor, path)
-        for monitor, path in plan
-        if (monitor, path) not in heard and not ("*" in path and monitor in heard_patterns)
-    ]
-
-
-def _show_plan(state: str, path: str) -> None:
-    index = cache.load(state, path)
+def _show_plan(state: str, path: str, plans: Plans, index: cache.Index | None) -> None:
     bad = cache.load_bad(state, path)
+    if bad is not None and not start.unchanged(bad.header, environment=False):
+        bad = None  # it has been corrected since
     target = console()
     if index is None:
         words = "none compiled yet for this Python and environment: the first process makes it"
         if bad is not None:
             words = "none: " + (bad.problems[0] if bad.problems else "the configuration gives no plan")
-        target.print(styled(("plan          ", "dim"), words))
+        target.print(styled(("plan          ", "dim"), one_line(words)))
         return
     number = len(index.all_monitors())
-    fresh = "up to date" if start.unchanged(index.header) else "older than the configuration or its environment"
-    target.print(styled(("plan          ", "dim"), "%d monitor%s, %s" % (number, "s" * (number != 1), fresh)))
+    words = "%d monitor%s, %s" % (number, "s" * (number != 1), plans.age(index))
+    target.print(styled(("plan          ", "dim"), one_line(words)))
     if bad is not None:
         allowed = last_good_for(os.environ.get("AGENT_LAST_GOOD"))
-        since, until = (time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) for at in (bad.since, bad.since + allowed))
+        since, until = (moment(at, "%Y-%m-%d %H:%M") for at in (bad.since, bad.since + allowed))
         words = f"the last good plan is in force since {since}, until {until} (AGENT_LAST_GOOD)"
         if time.time() > bad.since + allowed:
             words = f"nothing is monitored: the last good plan was in force until {until} (AGENT_LAST_GOOD)"
         target.print(styled(("problem: ", "bold red"), words))
 
 
-def _show_spool(arguments: argparse.Namespace) -> None:
+def _show_spool(path: str) -> None:
     target = console()
     try:
-        where = here.look(arguments)
+        spool = here.settings(path).spool()
     except AgentError as error:
-        target.print(styled(("spool         ", "dim"), str(error)))
+        target.print(styled(("spool         ", "dim"), one_line(error)))
         return
-    spool = where.spool()
-    entries = spool.entries()
     aside = spool.quarantined()
-    words = "%d event%s waiting" % (len(entries), "s" * (len(entries) != 1)) if entries else "empty"
-    if entries and not where.sentry["dsn"]:
-        words = "%d event%s kept (no DSN)" % (len(entries), "s" * (len(entries) != 1))
+    lines = fate(spool.entries()) or ["empty"]
     if aside:
-        words += ", %d set aside (last: %s)" % (len(aside), aside[-1][1] or "no reason kept")
+        lines.append("%d set aside (last: %s)" % (len(aside), aside[-1][1] or "no reason kept"))
     if spool.degraded:
-        words += f", in trouble: {spool.degraded}"
-    target.print(styled(("spool         ", "dim"), words + " in " + spool.directory))
-    if entries and where.sentry["dsn"]:
-        target.print(styled(("              ", "dim"), "why they wait: python -m agent spool status"))
+        lines.append(f"in trouble: {spool.degraded}")
+    for number, line in enumerate([*lines, "in " + spool.directory]):
+        target.print(styled(("" if number else "spool", "dim"), " " * (14 if number else 9), one_line(line)))
 
 
-def _show_process(process: Process, plan: list[tuple[str, str]], told: list[str]) -> None:
+# -------------------------------------------------------------------------------------------------------- one process
+
+
+def _show_process(process: Process, plans: Plans, told: list[str], *, older: bool, functions: bool) -> None:
     target = console()
-    state = "running" if process.alive else "ended"
-    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process.started))
     target.print(
-        styled("\n", (f"{process.program} ", "bold"), "(pid %d, %s, Python %s, since %s)" % (
-            process.pid, state, process.python, began))
+        styled("\n", (one_line(process.program) + " ", "bold"), "(pid %d, %s, Python %s, since %s)" % (
+            process.pid, "running" if process.alive else "ended", one_line(process.python), moment(process.started)))
     )  # fmt: skip
+    if older:
+        what = "the configuration has changed since it started"
+        target.print(styled(("  older plan: ", "bold yellow"), what + (": restart needed" if process.alive else "")))
     for problem in dict.fromkeys(item for item in process.problems if item not in told):
-        target.print(styled(("  problem: ", "bold red"), problem))
+        target.print(styled(("  problem: ", "bold red"), one_line(problem)))
     if process.sdk:
-        target.print(styled(("  Sentry SDK: ", "dim"), process.sdk))
+        target.print(styled(("  Sentry SDK: ", "dim"), one_line(process.sdk)))
     for said in process.clients:
-        target.print(styled(("  the host's own Sentry client: ", "dim"), said))
-    unheard = dict.fromkeys(_not_imported(process, plan), "its module has not been imported")
-    waiting = {**process.waiting, **unheard}
+        target.print(styled(("  the host's own Sentry client: ", "dim"), one_line(said)))
+    rows = {"failed": process.failed, "waiting": dict(process.waiting), "patched": process.patched}
+    rows["waiting"].update(dict.fromkeys(plans.not_imported(process), _NOT_IMPORTED))
+    _show_counts(process, rows)
+    _show_measured(process)
+    _show_functions(rows) if functions else _show_monitors(rows)
+
+
+def _show_counts(process: Process, rows: dict[str, dict[tuple[str, str], str]]) -> None:
+    target = console()
     again = process.count("tried-again")  # errors of attempts that a task framework repeated
+    least = "at least " if process.behind else ""
     target.print(
-        f"  {len(process.patched)} patched, {len(waiting)} waiting, {len(process.failed)} failed; "
+        f"  {len(rows['patched'])} patched, {len(rows['waiting'])} waiting, {len(rows['failed'])} failed; {least}"
         f"{process.count('captured')} reported, {process.count('expected')} expected, "
         f"{process.count('rate')} held back by limits" + (f", {again} tried again" if again else "")
     )
-    lost = {reason: process.count(reason) for reason, _ in process.counts if reason in LOSSES}
+    if process.behind:
+        left = (
+            "the next call that is counted writes the rest"
+            if process.alive
+            else "it was killed with the rest unwritten"
+        )
+        target.print(styled(("  counts: ", "yellow"), f"of a burst, not all are written: {left}"))
+    lost = process.lost()
     if lost:
-        words = ", ".join("%d %s" % (number, reason) for reason, number in sorted(lost.items()))
-        target.print(styled(("  lost: ", "bold red"), words))
+        words = ", ".join("%d %s" % (number, reason) for reason, number in lost.items())
+        target.print(styled(("  lost: ", "bold red"), one_line(words)))
+    for (monitor, which), (number, why) in sorted(process.expressions.items()):
+        times = "%d time%s, last: " % (number, "s" * (number != 1))
+        target.print(styled(("  expression failed: ", "bold red"), one_line(f"{monitor}, {which}: {times}{why}")))
     slow = process.count("slow-disk")
     if slow:
         words = "%d time%s it held up other threads while events were written" % (slow, "s" * (slow != 1))
         target.print(styled(("  slow disk: ", "yellow"), words + " (delivery.spool.keep_interpreter)"))
-    _show_measured(process)
-    rows = table("STATE", "MONITOR", "TARGET", "NOTE")
-    for name, items in (("failed", process.failed), ("waiting", waiting), ("patched", process.patched)):
-        style = {"failed": "bold red", "waiting": "yellow"}.get(name, "green")
+
+
+def _show_monitors(rows: dict[str, dict[tuple[str, str], str]]) -> None:
+    """A line for each monitor and state: a pattern has a thousand functions."""
+    made = table("STATE", "MONITOR", "TARGET", "NOTE")
+    for state, items in rows.items():
+        monitors: dict[str, list[tuple[str, str]]] = {}
         for (monitor, path), note in items.items():
-            rows.add_row(styled((name, style)), styled(monitor), styled(path), styled(note))
-    if process.patched or waiting or process.failed:
-        show_table(rows)
+            monitors.setdefault(monitor, []).append((path, note))
+        for monitor, found in monitors.items():
+            path, note = found[0]
+            if len(found) > 1:
+                notes = dict.fromkeys(note for _, note in found if note)
+                path = f"{len(found)} functions"
+                note = next(iter(notes), "")
+                if len(notes) > 1:
+                    note += f" (and {len(notes) - 1} other notes: --functions)"
+            made.add_row(*_cells(state, monitor, path, note))
+    if made.row_count:
+        show_table(made)
+
+
+def _show_functions(rows: dict[str, dict[tuple[str, str], str]]) -> None:
+    made = table("STATE", "MONITOR", "TARGET", "NOTE")
+    for state, items in rows.items():
+        for (monitor, path), note in items.items():
+            made.add_row(*_cells(state, monitor, path, note))
+    if made.row_count:
+        show_table(made)
+
+
+def _cells(state: str, *rest: str) -> list[Text]:
+    return [styled((state, _STYLES[state])), *(styled(one_line(each)) for each in rest)]
 
 
 def _show_measured(process: Process) -> None:
@@ -264,7 +206,7 @@ def _show_measured(process: Process) -> None:
         process.measured.items(), key=lambda item: -item[1][0] * (item[1][2] or 0.0)
     ):
         times = [_time(seconds) for seconds in (p50, p95, longest)]
-        rows.add_row(styled(name), *map(styled, (f"{calls:,}", f"{failures:,}", *times)))
+        rows.add_row(styled(one_line(name)), *map(styled, (f"{calls:,}", f"{failures:,}", *times)))
     show_table(rows)
 
 
@@ -275,7 +217,3 @@ def _time(seconds: float | None) -> str:
     seconds = float(f"{seconds:.2g}")
     size, unit = next((each for each in ((1.0, "s"), (1e-3, "ms")) if seconds >= each[0]), (1e-6, "µs"))
     return f"{float(f'{seconds / size:.2g}'):,g} {unit}"
-
-
-#: Reasons under which an event was captured and then not kept.
-LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Callable
 
 from ..config.load import Examined, examine
-from ..config.paths import default_config_path
 from ..errors import ConfigError
+from . import here
 from .environment import add_environment, check_all, lookup_of
 from .report import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
 from .terminal import STYLES, console, fail, json_text, out, shown_path, styled, width_of
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: clean (warnings and notes are allowed), 1: problems, 2: could not run."""
     try:
-        results = [examine(file, os.environ) for file in args.files or [default_config_path(os.environ)]]
+        results = [examine(file, os.environ) for file in args.files or [here.config_of(None)]]
         seen: list[Sighting] = []
         if not args.no_targets:
             results, seen = check_all(results, lookup_of(args))

@@ -55,6 +55,11 @@ class Index:
         return self._plan.header
 
     @property
+    def identity(self) -> str:
+        """The same for plans of the same monitors and settings, whenever they were compiled."""
+        return self.header[7].hex() if len(self.header) > 7 else ""
+
+    @property
     def top_packages(self) -> "dict[str, Place]":
         """Of all modules that monitors name."""
         return self._plan.top[0]

@@ -139,13 +139,14 @@ def _interpreter() -> "str | None":
 
 def main(path: str, descriptor: int) -> None:
     """Compile `path` and send the result: byte 1 and what `cache` decodes, or byte 0 and a line of text."""
-    answer = _answer(path)
+    answer = compiled(path)
     data = b"\x01" + answer if isinstance(answer, bytes) else b"\x00" + answer.encode("utf-8", "replace")
     with open(descriptor, "wb") as stream:
         stream.write(data)
 
 
-def _answer(path: str) -> "bytes | str":
+def compiled(path: str) -> "bytes | str":
+    """The bytes of the plan, or of the Problems; a text where neither could be made."""
     from ..errors import ConfigError
     from . import store
     from .load import examine

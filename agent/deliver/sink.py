@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING
 
 from .. import guard
@@ -17,11 +17,10 @@ from .spool import directory_of, open_in
 if TYPE_CHECKING:
     from ..health import Health
     from ..model import Event, Observation, SentryData, SpoolData
+    from ..observe.failing import Failed
     from ..observe.tally import Tallies
     from .sender import Sender
     from .spool import Spool
-
-_AT_ONCE = 20
 
 #: Is loaded where there is a client of ours.
 _SDKS = __package__ + ".sentry"
@@ -36,9 +35,9 @@ GRACE = 2.0
 class Maker:
     """Makes the events of a process. `in_app` names the packages that count as the ERP's wherever they are."""
 
-    def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = ()) -> None:
+    def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = (), failed: Failed | None = None) -> None:
         self.sentry = sentry
-        providers.register(sentry.get("context", ()))
+        providers.register(sentry.get("context", ()), failed)
         redact.configure(sentry.get("scrub"))
         self.platform = event.platform_here(
             __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
@@ -89,10 +88,8 @@ class Sink:
     def __init__(
         self, sentry: SentryData, spool: SpoolData, state: str, health: Health, in_app: tuple[str, ...] = ()
     ) -> None:
-        self._maker = Maker(sentry, in_app)
+        self._maker = Maker(sentry, in_app, health.failed)
         self._health = health
-        self._flushes = 0
-        self._flushed = 0.0
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self._together = not spool["directory"]  # spool and counters lie on one disk
         dsn = sentry["dsn"]
@@ -126,7 +123,7 @@ class Sink:
                 work.note(work.ERRORED)
                 if _SDKS in sys.modules:
                     sys.modules[_SDKS].count_error()
-        self._health.count("captured", observation.monitor["name"])
+        self._health.add("captured", observation.monitor["name"])
         self._flush_counts()
         return event_id
 
@@ -146,15 +143,12 @@ class Sink:
             self.keep_envelope(envelope)
 
     def _flush_counts(self) -> None:
-        """Of the first reports each, so that `status` knows at once; of a stream of them, once a second."""
-        now = monotonic()
-        if self._flushes < _AT_ONCE or now - self._flushed > 1.0:
-            self._flushes += 1
-            self._flushed = now
-            if self._together:
-                self.spool.quickly(0, lambda calls: self._health.flush(calls=calls))
-            else:
-                self._health.flush()
+        if self._health.due():
+            return
+        if self._together:
+            self.spool.quickly(0, lambda calls: self._health.flush(calls=calls))
+        else:
+            self._health.flush()
 
     def _hand_over(self, made: Event, observation: Observation) -> None:
         """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""

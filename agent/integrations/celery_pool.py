@@ -122,7 +122,7 @@ class Processes:
             Observation(
                 monitor=monitor, operation=name, function="billiard.pool.Pool", report=report, severity=severity,
                 message=message, exception=None, traceback=None, frame=None, duration=duration, threshold=threshold,
-                operations=(name,), captured=Captured(values, ()), suppressed=0, ended=time.time(),
+                operations=(name,), captured=Captured(values, {}), suppressed=0, ended=time.time(),
             )
         )  # fmt: skip
 

@@ -78,7 +78,7 @@ class Waits:
                 monitor=_MONITOR, operation=_OPERATION, function=task, report="slow", severity=severity,
                 message="{task} waited {duration} in the queue {queue}", exception=None, traceback=None, frame=None,
                 duration=seconds, threshold=limit, operations=(_OPERATION,),
-                captured=Captured({"task": task, "queue": queue}, ()), suppressed=suppressed, ended=now,
+                captured=Captured({"task": task, "queue": queue}, {}), suppressed=suppressed, ended=now,
             )
         )  # fmt: skip
 

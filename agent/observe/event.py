@@ -402,7 +402,8 @@ def _contexts(
         **_words(observation),
         "operations": list(observation.operations)[:50],
         "captured": captured,
-        "capture_failed": list(observation.captured.failed)[:50],
+        "capture_failed": dict(list(observation.captured.failed.items())[:50]),
+        "context_failed": context.get("context_failed"),
         "inside": [
             {"operation": operation, "times": times, "duration_ms": _milliseconds(seconds), "share": round(share, 3)}
             for operation, times, seconds, share in observation.inside
@@ -414,7 +415,7 @@ def _contexts(
     }
     contexts["erp"].update((name, value) for name, value in monitor["detail"].items() if name not in contexts["erp"])
     for name, section in context.items():
-        if name in ("transaction", "tags", "user", "breadcrumbs", "erp", "runtime"):
+        if name in ("transaction", "tags", "user", "breadcrumbs", "erp", "runtime", "context_failed"):
             continue
         form = _represented(section, budget)
         if type(form) is dict and form:

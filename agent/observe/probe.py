@@ -15,7 +15,7 @@ from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..interrupts import ours
 from ..model import SEVERITIES, Captured, Observation
-from . import answered, arguments, callers, inside, nested, reserve, tally, told
+from . import answered, arguments, callers, failing, inside, nested, reserve, tally, told
 from .limits import Escalation
 from .naming import Naming
 from .represent import status_of, type_name
@@ -452,10 +452,8 @@ class Probe:
                 continue
             try:
                 hit = rule.test(*[values[name] for name in rule.names])
-            except ours(BaseException):
-                rule.failed += 1
-                if rule.failed == 1:
-                    self.terms.count("rule-raised", self.name)
+            except ours(BaseException) as raised:
+                self.terms.failed("rule-raised", f"when {rule.text}", raised)
                 continue
             if hit and self._for_us(frame):
                 result = values.get("result")
@@ -535,12 +533,13 @@ class Probe:
 
     def _captured(self, values: Mapping[str, object]) -> Captured:
         found: dict[str, object] = {}
-        failed: list[str] = []
+        failed: dict[str, str] = {}
         for capture in self._captures:
             try:
                 found[capture.name] = capture.evaluate(*[values[name] for name in capture.names])
-            except ours(BaseException):
-                failed.append(capture.name)
+            except ours(BaseException) as error:
+                failed[capture.name] = failing.why(error, capture.text)
+                self.terms.failed("capture-raised", f"{capture}: {capture.text}", error)
         return Captured(found, failed)
 
     def _emit(

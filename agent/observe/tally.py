@@ -46,14 +46,14 @@ _NONE = [0] * (BUCKETS + 1)
 class Tally:
     """What is counted of one operation under one monitor, by all of its functions. `counts` is what those add to."""
 
-    __slots__ = ("_tallies", "counts", "monitor", "operation", "read", "since")
+    __slots__ = ("_tallies", "counts", "monitor", "noted", "operation", "read", "since")
 
     def __init__(self, tallies: Tallies, monitor: MonitorData, operation: str) -> None:
         self._tallies = tallies
         self.monitor = monitor
         self.operation = operation
         self.counts: Any = [0] * (BUCKETS + 1) if ONE_STEP else {}
-        self.since = self.read = _NONE
+        self.since = self.read = self.noted = _NONE
 
     def ended(self, duration: float, *, failed: bool) -> None:
         """A call that was seen to end by something else than the code in the function: it raised, as a rule."""
@@ -79,17 +79,26 @@ class Tally:
 class Tallies:
     """All tallies of this process. `due` holds the time at which the next call that ends has `look` called.
 
-    `flush` is called then, at most once in `interval` seconds; `clock` is that of the probes.
+    `flush` is called then, at most once in `interval` seconds, and `note`, which returns in how many it is to be called
+    again; `clock` is that of the probes.
     """
 
     def __init__(
-        self, flush: Callable[[], None], *, interval: float = 60.0, clock: Callable[[], float] = time.perf_counter
+        self,
+        flush: Callable[[], None],
+        *,
+        note: Callable[[], float] | None = None,
+        interval: float = 60.0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._flush = flush
+        self._note = note
         self._interval = interval
         self._clock = clock
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self.due = [clock() + interval]
+        self._measured: dict[str, Measured] = {}
+        self._flush_at = clock() + interval
+        self.due = [self._flush_at if note is None else 0.0]
 
     def of(self, monitor: MonitorData, operation: str) -> Tally:
         key = (monitor["name"], operation)
@@ -101,9 +110,13 @@ class Tallies:
     def look(self) -> None:
         """Called from the host's calls: is it time to tell what was counted?"""
         now = self._clock()
-        if now > self.due[0]:
-            self.due[0] = now + self._interval
+        if now > self._flush_at:
+            self._flush_at = self.due[0] = now + self._interval
             self._flush()
+        elif now > self.due[0]:
+            self.due[0] = self._flush_at  # meanwhile, in other threads
+            if self._note is not None:
+                self.due[0] = min(self._flush_at, now + self._note())
 
     def taken(self) -> Iterator[tuple[Tally, Measured]]:
         """What was counted since this was asked last. One thread at a time."""
@@ -114,19 +127,29 @@ class Tallies:
                 tally.read = now
 
     def by_monitor(self) -> dict[str, Measured]:
-        """What this process has counted, by the monitors' names."""
-        sums: dict[str, list[int]] = {}
+        """What this process has counted, by the monitors' names. What has not changed is not reckoned again."""
+        changed: dict[str, list[list[int]]] = {}
         for tally in list(self._tallies.values()):
-            here = [one - before for one, before in zip(tally.now(), tally.since)]
-            name = tally.monitor["name"]
-            sums[name] = [a + b for a, b in zip(sums[name], here)] if name in sums else here
-        return {name: measure(counts) for name, counts in sums.items() if any(counts)}
+            now = tally.now()
+            if now != tally.noted:
+                tally.noted = now
+                changed[tally.monitor["name"]] = []
+        for tally in list(self._tallies.values()) if changed else ():
+            if tally.monitor["name"] in changed and tally.noted != tally.since:
+                here = [one - before for one, before in zip(tally.noted, tally.since)]
+                changed[tally.monitor["name"]].append(here)
+        for name, parts in changed.items():
+            if parts:
+                self._measured[name] = measure([sum(numbers) for numbers in zip(*parts)])
+        return dict(self._measured)
 
     def after_fork(self) -> None:
         """In a forked child: what the parent counted is the parent's to tell."""
         for tally in self._tallies.values():
-            tally.since = tally.read = tally.now()
-        self.due[0] = self._clock() + self._interval
+            tally.since = tally.read = tally.noted = tally.now()
+        self._measured = {}
+        self._flush_at = self._clock() + self._interval
+        self.due[0] = self._flush_at if self._note is None else 0.0
 
 
 def measure(counts: Sequence[int]) -> Measured:

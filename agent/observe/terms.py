@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..interrupts import ours
 from ..model import SHADOWED
+from . import failing
 from .evaluate import compile_expression
 from .limits import Escalation, Limiter
 from .severity import Severities
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..model import ExpressionData, MonitorData, Observation, RuleData
+    from .failing import Failed
     from .tally import Tallies
 
     Report = Callable[[Observation], object]  # None: nothing was written
@@ -34,10 +36,11 @@ SHADOWED_NAMES = {SHADOWED + name: name for name in OWN_NAMES}
 class Capture:
     """A value that is read when there is something to report."""
 
-    __slots__ = ("evaluate", "name", "names")
+    __slots__ = ("evaluate", "name", "names", "text")
 
     def __init__(self, name: str, expression: ExpressionData) -> None:
         self.name = name
+        self.text = expression["text"]
         self.names: Sequence[str] = expression["names"]
         self.evaluate = compile_expression(expression)
 
@@ -48,9 +51,11 @@ class Capture:
 class Exemption:
     """Which calls are not reported."""
 
-    __slots__ = ("evaluate", "names")
+    __slots__ = ("evaluate", "failed", "names", "text")
 
-    def __init__(self, expression: ExpressionData) -> None:
+    def __init__(self, expression: ExpressionData, failed: Callable[[str, str, BaseException], None]) -> None:
+        self.failed = failed
+        self.text = expression["text"]
         self.names: Sequence[str] = expression["names"]
         self.evaluate = compile_expression(expression)
 
@@ -61,31 +66,33 @@ class Exemption:
         """False where it cannot be told: then the call is reported."""
         try:
             return bool(self.evaluate(*[values[name] for name in self.names]))
-        except ours(BaseException):
+        except ours(BaseException) as error:
+            self.failed("exemption-raised", f"unless {self.text}", error)
             return False
 
 
 class Rule:
-    """`failed` counts how often its condition itself raised. With `escalation`, a rule may hold now and then."""
+    """With `escalation`, a rule may hold now and then."""
 
-    __slots__ = ("escalation", "failed", "message", "names", "on_error", "severity", "test")
+    __slots__ = ("escalation", "message", "names", "on_error", "severity", "test", "text")
 
     def __init__(self, rule: RuleData) -> None:
         when, rate = rule["when"], rule["escalate"]
         self.names: Sequence[str] = when["names"]
+        self.text = when["text"]
         self.test = compile_expression(when)
         self.on_error = "error" in when["names"]
         self.message = rule["message"]
         self.severity = rule["severity"]
         self.escalation = Escalation(rate[0], rate[1]) if rate else None
-        self.failed = 0
 
     def __str__(self) -> str:
         return "a rule"
 
 
 class Terms:
-    """`report` takes an Observation; `count(reason, monitor)` counts what was not reported.
+    """`report` takes an Observation; `count(reason, monitor)` counts what was not reported; `failed` is given the
+    expressions that raised.
 
     `limiter` and `span` come from elsewhere where they are shared more widely: the rate is the monitor's, also where
     its functions lie in many modules. `sample_rate` is multiplied into the monitor's own. With `tallies`, every call
@@ -98,6 +105,7 @@ class Terms:
         *,
         report: Report,
         count: Count,
+        failed: Failed | None = None,
         ignore: Sequence[str] = (),
         sample_rate: float = 1.0,
         limiter: Limiter | None = None,
@@ -109,12 +117,13 @@ class Terms:
         self.name = monitor["name"]
         self.report = report
         self.count = count
+        self._failed = failed
         self.clock = clock
         self.tallies = tallies
         self.span = span
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
         self.rules = [Rule(rule) for rule in monitor["rules"]]
-        self.exemption = Exemption(monitor["unless"]) if monitor["unless"] is not None else None
+        self.exemption = Exemption(monitor["unless"], self.failed) if monitor["unless"] is not None else None
         self.quiet = frozenset(monitor["quiet_inside"])
         self.expressions = [*self.captures, *self.rules, *([self.exemption] if self.exemption is not None else ())]
         #: Is there something to look at after each success?
@@ -124,3 +133,10 @@ class Terms:
         self.thresholds = sorted(monitor["thresholds"])
         self.severities = Severities(monitor, ignore)
         self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
+
+    def failed(self, reason: str, expression: str, error: BaseException) -> None:
+        """An expression of this monitor raised: it loses its own value, and is counted under `reason`."""
+        if self._failed is not None:
+            self._failed(reason, self.name, expression, failing.why(error, expression))
+        else:
+            self.count(reason, self.name)

@@ -78,7 +78,7 @@ class Unmonitored:
                 duration=None,
                 threshold=None,
                 operations=[*callers.enclosing(frame), operation],
-                captured=Captured({}, ()),
+                captured=Captured({}, {}),
                 suppressed=suppressed,
                 ended=time.time(),
             )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kit import ROOT, envelope, new_id
 
 from agent import health
-from agent.cli.status import read_processes
+from agent.cli.processes import read
 from agent.deliver.names import parse_name
 from agent.deliver.spool import UnreadableError
 from agent.model import Envelope
@@ -501,7 +501,7 @@ def test_files_of_any_name_disturb_nobody(kit, names):
     assert [spool.read(entry) for entry in spool.entries() if entry.event_id == mine.event_id] == [mine]
     health.prune(str(run), 0)
     assert [path.name for path in run.glob("*.state") if not path.name.startswith("1-")] == []
-    read_processes(str(run))
+    read(str(run))
     for entry in spool.entries():
         spool.remove(entry)
 

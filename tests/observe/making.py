@@ -30,13 +30,13 @@ def sentry(**changed: Any) -> SentryData:
     return data  # type: ignore[return-value]
 
 
-def an_observation(*, captured: dict[str, object] | None = None, failed: Any = (), **changed: Any) -> Observation:
+def an_observation(*, captured: dict[str, object] | None = None, failed: Any = None, **changed: Any) -> Observation:
     error = changed.get("exception")
     values: dict[str, Any] = {
         "monitor": a_monitor(), "operation": "create_order", "function": "sales.services.create_order",
         "report": "error", "severity": "error", "message": None, "exception": None,
         "traceback": error.__traceback__ if error is not None else None, "frame": None, "duration": 3.2,
-        "threshold": 2.0, "operations": ["create_order"], "captured": Captured(captured or {}, failed),
+        "threshold": 2.0, "operations": ["create_order"], "captured": Captured(captured or {}, failed or {}),
         "suppressed": 0, "ended": 1_700_000_000.25,
     }  # fmt: skip
     values.update(changed)

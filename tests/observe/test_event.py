@@ -41,7 +41,7 @@ def test_an_error_in_the_erps_words():
         an_observation(
             exception=error,
             captured={"order_id": 12},
-            failed=["lines"],
+            failed={"lines": "TypeError"},
             suppressed=3,
             operations=["checkout", "create_order"],
         ),
@@ -78,7 +78,7 @@ def test_an_error_in_the_erps_words():
         "threshold_ms": 2000.0,
         "operations": ["checkout", "create_order"],
         "captured": {"order_id": 12},
-        "capture_failed": ["lines"],
+        "capture_failed": {"lines": "TypeError"},
         "suppressed": 3,
     }
     assert made["contexts"]["celery"] == {"task": "x"}
@@ -412,7 +412,7 @@ def planted(draw):
         message=f"{{v}} {text} {{w}}",
         frame=sys._getframe(),
         captured={"v": value, "w": text, name: hidden, other: 1},
-        failed=[text],
+        failed={text: text},
         monitor=a_monitor(tags={"t": text, name: hidden}, fingerprint=draw(st.sampled_from([None, ["{v}", "{w}"]]))),
     )
     context = {
