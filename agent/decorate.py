@@ -15,7 +15,8 @@ from _weakref import ref
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Callable, TypedDict, TypeVar, Union, overload
 
-from . import guard
+from . import bootstrap, guard
+from . import running as here
 from .errors import CannotPatch
 from .hook import patch, resolve
 from .interrupts import ours
@@ -144,12 +145,24 @@ def _decorator(
             running = engine()
             if running is not None:
                 declared.apply(running)
+                _show(declared, running)
             _remember(declared)
         except ours(Exception):
             guard.swallow("monitoring a decorated function")
         return function
 
     return decorate(first) if bare else decorate
+
+
+def _show(declared: Declared, running: Engine) -> None:
+    """Have `status` show what became of it, together with all that its module decorates."""
+    agent = bootstrap.current
+    if agent is None or here.instead is not None:
+        return  # `testing` watches
+    if agent.finder is None or declared.module == "__main__":  # nobody notices when that has run
+        running.health.flush()
+    else:
+        agent.finder.after = running.health.flush
 
 
 class Declared:

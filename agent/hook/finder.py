@@ -45,6 +45,7 @@ class Finder:
         self.on_wait: "Callable[[], None] | None" = None
         self.on_code: "Callable[[CodeType], None] | None" = None  # told of what runpy is about to run
         self.follower: "Follower | None" = None  # pauses while an import runs
+        self.after: "Callable[[], None] | None" = None  # called once, when the next module has run
         self._on_import = on_import
         self._swallow = swallow
         self._seen: "set[str]" = set()  # modules that were wanted and came past us
@@ -147,6 +148,9 @@ class Finder:
         One that was loaded by hand is monitored under the name that it was loaded as, or else under the one that an
         import would give to its file.
         """
+        after, self.after = self.after, None
+        if after is not None:
+            after()
         if id(module) in self.running:
             self.running[id(module)] = code
             return

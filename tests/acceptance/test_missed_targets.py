@@ -1,5 +1,6 @@
 """Targets that are easily missed, or dangerous to touch, in real processes."""
 
+import json
 import textwrap
 
 import pytest
@@ -172,3 +173,30 @@ def test_modules_that_a_host_loads_by_hand(host):
         "tax",
         "tax",
     ]
+
+
+def test_what_is_decorated_in_the_source_is_in_status(host):
+    """Of a process that reports nothing, and whose monitors.yaml names nothing that it imports."""
+    shop = """
+        from agent import monitor_sales_operation, sentry_monitor
+        @sentry_monitor("m", "create")
+        def create(): return 1
+        class Order:
+            @monitor_sales_operation
+            def post(self): return 2
+        @sentry_monitor
+        class Wrong: pass
+    """
+    main = """
+        import subprocess, sys
+        import shop
+        from agent import sentry_monitor
+        @sentry_monitor
+        def here(): pass
+        subprocess.run([sys.executable, "-m", "agent", "status", "--all", "--format", "json"])
+    """
+    host.write(monitors__yaml="version: 1\n")
+    out = run(host, "main.py", main__py=main, shop__py=shop)
+    (process,) = json.loads(out)["processes"]
+    assert sorted(each["target"] for each in process["patched"]) == ["__main__.here", "shop.Order.post", "shop.create"]
+    assert [each["target"] for each in process["failed"]] == ["shop.Wrong"]
