@@ -71,8 +71,8 @@ class MonitorData(TypedDict):
     exclude: list[str]
     kind: str
     module: Optional[str]
-    operation: str  # may hold {name}, {qualname} and {module} of the function it lands on
-    detail: dict[str, str]  # the kind's own keys: model, process, name, endpoint, event_type
+    operation: str  # may hold {name}, {qualname}, {module} and {class} of the function it lands on
+    detail: dict[str, str]  # the kind's own keys, which may hold the same: model, process, name, endpoint, event_type
     severity: str
     thresholds: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never slow
     errors: dict[str, str]  # dotted exception → severity

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .merge import Entry, Settings
     from .node import Key
 
-_OPERATION_NAMES = ("name", "qualname", "module")
+_OPERATION_NAMES = ("name", "qualname", "module", "class")
 
 
 def build(entry: Entry, settings: Settings, findings: Findings) -> MonitorData | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from ..observe.naming import Called
     from ..observe.probe import Probe
 
 _OPERATIONS = {
@@ -51,7 +52,7 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[st
         if client is None:
             return None
         start = _start_streamed if streams(client) else _start_static
-        span = start(sentry_sdk, probe, client)
+        span = start(sentry_sdk, probe.called(sys._getframe(2)), client)
         return None if span is None else _Begun(span, probe.monitor["kind"], time.perf_counter())
 
     def finish(begun: Any, failed: bool) -> None:
@@ -93,31 +94,31 @@ def _end(span: Any, failed: bool) -> None:
         span.__exit__(None, None, None)
 
 
-def _words(probe: Probe) -> tuple[str, str, dict[str, str]]:
-    monitor = probe.monitor
+def _words(called: Called) -> tuple[str, str, dict[str, str]]:
+    monitor = called.monitor
     detail = monitor["detail"]
-    operation = _OPERATIONS.get(monitor["kind"]) or "db." + probe.operation
-    name = detail.get("name") or probe.operation
-    data = {"erp.operation": probe.operation, "erp.monitor": monitor["name"], "code.function": probe.path}
+    operation = _OPERATIONS.get(monitor["kind"]) or "db." + called.operation
+    name = detail.get("name") or called.operation
+    data = {"erp.operation": called.operation, "erp.monitor": monitor["name"], "code.function": called.path}
     if monitor["module"]:
         data["erp.module"] = monitor["module"]
     if monitor["kind"] == "database":
-        name = f"{detail.get('model', '')} {probe.operation}".strip()
-        data["db.operation"] = probe.operation
+        name = f"{detail.get('model', '')} {called.operation}".strip()
+        data["db.operation"] = called.operation
     return operation, name, data
 
 
-def _start_static(sentry_sdk: Any, probe: Probe, client: Any) -> Any:
+def _start_static(sentry_sdk: Any, called: Called, client: Any) -> Any:
     parent = current_span(sentry_sdk, client)
     if parent is None:
-        if probe.monitor["kind"] != "transaction":
+        if called.monitor["kind"] != "transaction":
             return None
-        operation, name, data = _words(probe)
+        operation, name, data = _words(called)
         span = sentry_sdk.start_transaction(op=operation, name=name, source="custom")
     elif not parent.sampled:
         return None
     else:
-        operation, name, data = _words(probe)
+        operation, name, data = _words(called)
         span = parent.start_child(op=operation, description=name)
     for key, value in data.items():
         span.set_data(key, value)
@@ -127,13 +128,13 @@ def _start_static(sentry_sdk: Any, probe: Probe, client: Any) -> Any:
     return span
 
 
-def _start_streamed(sentry_sdk: Any, probe: Probe, client: Any) -> Any:
+def _start_streamed(sentry_sdk: Any, called: Called, client: Any) -> Any:
     parent = current_span(sentry_sdk, client)
-    if parent is None and probe.monitor["kind"] != "transaction":
+    if parent is None and called.monitor["kind"] != "transaction":
         return None
     if parent is not None and not parent.sampled:
         return None
-    operation, name, data = _words(probe)
+    operation, name, data = _words(called)
     return sys.modules["sentry_sdk.traces"].start_span(name=name, attributes={"sentry.op": operation, **data})
 
 

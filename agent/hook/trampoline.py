@@ -47,6 +47,18 @@ class Features(NamedTuple):  # annotated with types, not with text: see model.py
         return self.threshold or self.timed or self.tally or self.check is not None
 
 
+_shared: "dict[tuple[object, ...], Features]" = {}
+
+
+def shared_features(*given: "Any") -> Features:
+    """`threshold, check, span, timed, tally`: one object for all functions that want the same."""
+    known = _shared.get(given)
+    if known is None:
+        threshold, check, span, timed, tally = given
+        known = _shared[given] = Features(threshold, check, span, wrap=False, timed=timed, tally=tally)
+    return known
+
+
 CO_VARARGS = 0x04
 CO_VARKEYWORDS = 0x08
 CO_NESTED = 0x10

@@ -32,6 +32,24 @@ def definition(function: FunctionType) -> FunctionType:
     return inner  # type: ignore[no-any-return]
 
 
+def first(frame: FrameType, code: CodeType) -> object:
+    """The first argument of a call of the function with this `code`: a method's own object or class."""
+    name = code.co_varnames[0] if parameters(code) else ""
+    found = frame.f_locals.get(name)
+    if code.co_argcount == 0:  # a decorator's (*args, **kwargs)
+        return found[0] if isinstance(found, tuple) and found else None
+    return found
+
+
+def is_received_by(receiver: object, found: object) -> bool:
+    """Is this argument the receiver, or an object or subclass of it?"""
+    if found is receiver:
+        return True
+    if not isinstance(receiver, type):
+        return False
+    return issubclass(found if isinstance(found, type) else type(found), receiver)
+
+
 def of_frame(frame: FrameType, code: CodeType, written: FunctionType | None) -> dict[str, Any]:
     """The arguments in `frame`, a trampoline's, by name.
 

@@ -33,8 +33,7 @@ def calls(frame: FrameType | None) -> Iterator[tuple[FrameType, Any]]:
 
 def enclosing(frame: FrameType | None) -> list[str]:
     """The operations of the monitored calls that `frame` and its callers are in, outermost first."""
-    operations = [getattr(owner, "operation", None) for _, owner in calls(frame)]
-    return [each for each in reversed(operations) if each is not None]
+    return [owner.called(each).operation for each, owner in calls(frame) if hasattr(owner, "called")][::-1]
 
 
 def enclosing_monitors(frame: FrameType | None) -> Iterator[MonitorData]:

@@ -42,7 +42,8 @@ def note(frame: FrameType, operation: str, start: float, duration: float) -> lis
     calls = _seen.calls
     if calls is None:
         calls = _seen.calls = []
-    around = [(id(each), owner.operation) for each, owner in callers.calls(frame.f_back) if hasattr(owner, "operation")]
+    calling = callers.calls(frame.f_back)
+    around = [(id(each), owner.called(each).operation) for each, owner in calling if hasattr(owner, "called")]
     own = (*[each for each, _ in reversed(around)], id(frame))
     path = (*[each for _, each in reversed(around)], operation)
     depth = len(own)

@@ -17,7 +17,7 @@ from ..interrupts import ours
 from ..model import SEVERITIES, Captured, Observation
 from . import answered, arguments, callers, failing, inside, nested, reserve, tally, told
 from .limits import Escalation
-from .naming import Naming
+from .naming import words
 from .represent import status_of, type_name
 from .severity import is_control_flow, is_expected_anywhere
 from .terms import OWN_NAMES, SHADOWED_NAMES
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..hook.resolve import Found
     from ..model import MonitorData
+    from .naming import Called
     from .terms import Capture, Exemption, Rule, Terms
 
 
@@ -47,25 +48,12 @@ _OWN = frozenset(OWN_NAMES)
 #: For probes that must look at each failure; never written to.
 _NONE: dict[type, tuple[str | None, str]] = {}
 
-_every_features: dict[tuple[Any, ...], trampoline.Features] = {}
-
-
-def _features(*flags: Any) -> trampoline.Features:
-    """One object for all functions that want the same."""
-    known = _every_features.get(flags)
-    if known is None:
-        threshold, check, span, timed, counted = flags
-        known = _every_features[flags] = trampoline.Features(
-            threshold, check, span, wrap=False, timed=timed, tally=counted
-        )
-    return known
-
 
 class Probe:
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    __slots__ = ("_captures", "_code", "_escalation", "_exemption", "_features", "_left", "_naming", "_passed",
-                 "_rules", "_tally", "_verdicts", "_written", "disabled", "operation", "path", "receiver",
+    __slots__ = ("_by_class", "_captures", "_code", "_escalation", "_exemption", "_features", "_left", "_passed",
+                 "_rules", "_tally", "_verdicts", "_words", "_written", "disabled", "path", "receiver",
                  "terms")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
@@ -75,8 +63,7 @@ class Probe:
         self._left = found.left
         self.path = found.path
         written = arguments.definition(found.inner or function)
-        self._naming = Naming(found, written)
-        self.operation = self._naming.of(monitor["operation"])
+        self._words, self._by_class = words(monitor, found, written)
         self._code = patch.original_code(function)
         self._written = written if written is not function else None
         self._captures: Sequence[Capture] = terms.captures
@@ -89,6 +76,7 @@ class Probe:
         rate = monitor["escalate"]
         self._escalation = Escalation(rate[0], rate[1]) if rate else None
         asks = terms.asks or found.receiver is not None or found.left is not None
+        asks = asks or (self._by_class is not None and terms.tallies is not None)
         self._verdicts = _NONE if asks else terms.severities.verdicts
         self._tally = terms.tallies.of(monitor, self.operation) if terms.tallies is not None else None
         self._passed: tuple[str, ...] = ()
@@ -102,6 +90,16 @@ class Probe:
     @property
     def monitor(self) -> MonitorData:
         return self.terms.monitor
+
+    def called(self, frame: FrameType) -> Called:
+        """The call in `frame` as it is spoken of: the monitor's words may name the class that it is called on."""
+        by_class = self._by_class
+        return (by_class.of(arguments.first(frame, self._code)) if by_class is not None else None) or self._words
+
+    @property
+    def operation(self) -> str:
+        """That of a call which shows no class."""
+        return self._words.operation
 
     @property
     def quiet(self) -> frozenset[str]:
@@ -132,7 +130,7 @@ class Probe:
         terms = self.terms
         check: tuple[int, ...] | None = None
         # Whose method it is that several classes share, only a look at the argument tells: `check` counts it then.
-        shared = self._tally is not None and self.receiver is not None
+        shared = self._tally is not None and (self.receiver is not None or self._by_class is not None)
         if terms.looks or shared:
             wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
             # A decorator's wrapper has other names than the function below it: those are read from the frame.
@@ -140,12 +138,12 @@ class Probe:
             self._passed = tuple(sorted(wanted)) if wanted.issubset(names) else ()
             check = tuple([names.index(name) for name in self._passed])
         kind = trampoline.kind_of(self._code)
-        return _features(
+        return trampoline.shared_features(
             bool(terms.thresholds),
             check,
             terms.span is not None and kind in (trampoline.FUNCTION, trampoline.COROUTINE),
             bool(terms.expressions) and "duration" in self._all_names(),
-            self._tally is not None and self.receiver is None,
+            self._tally is not None and not shared,
         )
 
     @property
@@ -195,7 +193,7 @@ class Probe:
             names = {SHADOWED_NAMES.get(name, name) for name in self._all_names().difference(OWN_NAMES)}
             if names and self._written is not None:
                 return self._names
-        if self.receiver is not None:
+        if self.receiver is not None or self._by_class is not None:
             names.update(self._names[:1])
         return names
 
@@ -249,7 +247,7 @@ class Probe:
             frame = sys._getframe(depth)
             if told.inside(error, traceback, self) or _lacks_room(error, traceback, frame):
                 return
-            suppressed = terms.limits.admit((_ERROR, self.path, word, *told.place(traceback)))
+            suppressed = terms.limits.admit((_ERROR, *self._place(frame), word, *told.place(traceback)))
             if suppressed is None:
                 self._hold_back(error, traceback)
                 return
@@ -276,22 +274,28 @@ class Probe:
         terms = self.terms
         if not isinstance(error, Exception):
             terms.count("control-flow", terms.name)
-            self._ended(start, failed=False)
+            self._ended(frame, start, failed=False)
         elif _is_busy(frame):
             terms.count("inside-a-report", terms.name)  # what the agent itself, or the host's __str__, called
-            self._ended(start, failed=terms.severities.of_error(error) is not None)
+            self._ended(frame, start, failed=terms.severities.of_error(error) is not None)
         else:
             _busy.number += 1
             try:
                 if self._tally is not None and self._for_us(frame):
-                    self._ended(start, failed=self._severity(error, frame) is not None)
+                    self._ended(frame, start, failed=self._severity(error, frame) is not None)
                 self._failed(error, traceback, frame, terms.clock() - start if start else None)
             finally:
                 _busy.number -= 1
 
-    def _ended(self, start: float, *, failed: bool) -> None:
+    def _ended(self, frame: FrameType, start: float, *, failed: bool) -> None:
         if self._tally is not None:
-            self._tally.ended(self.terms.clock() - start, failed=failed)
+            self._tally_of(frame).ended(self.terms.clock() - start, failed=failed)
+
+    def _tally_of(self, frame: FrameType) -> Any:
+        tallies = self.terms.tallies
+        if tallies is None or self._by_class is None:
+            return self._tally
+        return tallies.of(self.monitor, self.called(frame).operation)
 
     def slow(self, start: float, result: object) -> None:
         """The call took longer than the lowest threshold."""
@@ -305,8 +309,8 @@ class Probe:
                 return
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
             threshold, severity = passed[-1]
-            within = inside.note(frame, self.operation, start, duration)
-            suppressed = self.terms.limits.admit(("slow", self.path, severity))
+            within = inside.note(frame, self.called(frame).operation, start, duration)
+            suppressed = self.terms.limits.admit(("slow", *self._place(frame), severity))
             if suppressed is None:
                 self.terms.count("rate", self.name)
                 return
@@ -331,7 +335,7 @@ class Probe:
             if self._rules:
                 self._apply_rules(frame, self._known(frame, result, duration, passed), duration)
             if self._tally is not None and not self._features.tally and self._for_us(frame):
-                self._tally.ended(duration, failed=False)
+                self._tally_of(frame).ended(duration, failed=False)
             monitor = self.terms.monitor
             if monitor["kind"] == "api":
                 self._look_at_status(frame, result, duration)
@@ -388,7 +392,9 @@ class Probe:
         if any(rule.on_error for rule in self._rules):
             values = self._values(frame, None, error, duration)
             self._apply_rules(frame, values, duration, error)
-        suppressed = self.terms.limits.admit((_ERROR, self.path, type_name(type(error)), *told.place(traceback)))
+        suppressed = self.terms.limits.admit(
+            (_ERROR, *self._place(frame), type_name(type(error)), *told.place(traceback))
+        )
         if suppressed is None:
             self._hold_back(error, traceback)
             return
@@ -417,6 +423,10 @@ class Probe:
                 if word is not None:
                     return word == "expected"
         return False
+
+    def _place(self, frame: FrameType) -> tuple[str, str]:
+        """What limits tell apart, besides what happened."""
+        return self.path, self.called(frame).operation
 
     def _hold_back(self, error: BaseException, traceback: TracebackType | None) -> None:
         """There were too many of them: counted, and none for those further out either."""
@@ -479,7 +489,8 @@ class Probe:
             if self._is_left(frame, response, None, duration):
                 return
             answered.note(frame, response)
-            message = "%s answered %d" % (self.monitor["detail"].get("endpoint") or self.operation, status)
+            called = self.called(frame)
+            message = "%s answered %d" % (called.monitor["detail"].get("endpoint") or called.operation, status)
             self._admit_and_emit(frame, _RULE, message, self.monitor["severity"], response, duration)
 
     def _admit_and_emit(
@@ -492,7 +503,7 @@ class Probe:
         duration: float | None,
         error: Exception | None = None,
     ) -> None:
-        suppressed = self.terms.limits.admit((report, self.path, message))
+        suppressed = self.terms.limits.admit((report, *self._place(frame), message))
         if suppressed is None:
             self.terms.count("rate", self.name)
             return
@@ -508,19 +519,7 @@ class Probe:
     def _for_us(self, frame: FrameType) -> bool:
         """A method that several classes share is monitored only where the target's class is the receiver."""
         receiver = self.receiver
-        if receiver is None:
-            return True
-        first = frame.f_locals.get(self._names[0]) if self._names else None
-        if self._names and first is None and self._code.co_argcount == 0:
-            variable = frame.f_locals.get(self._names[0])
-            first = variable[0] if isinstance(variable, tuple) and variable else None
-        if first is receiver:
-            return True
-        if not isinstance(receiver, type):
-            return False
-        if isinstance(first, type):
-            return issubclass(first, receiver)
-        return issubclass(type(first), receiver)
+        return receiver is None or arguments.is_received_by(receiver, arguments.first(frame, self._code))
 
     def _values(
         self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
@@ -558,10 +557,11 @@ class Probe:
         within: Sequence[tuple[str, int, float, float]] = (),
         result: object = None,
     ) -> None:
+        called = self.called(frame)
         reported = self.terms.report(
             Observation(
-                monitor=self._placed(frame.f_back),
-                operation=self.operation,
+                monitor=self._placed(called.monitor, frame.f_back),
+                operation=called.operation,
                 function=self.path,
                 report=report,
                 severity=severity if severity in SEVERITIES else "error",
@@ -573,7 +573,7 @@ class Probe:
                 threshold=threshold
                 if threshold is not None
                 else (self.terms.thresholds[0][0] if self.terms.thresholds else None),
-                operations=[*callers.enclosing(frame.f_back), self.operation],
+                operations=[*callers.enclosing(frame.f_back), called.operation],
                 captured=self._captured(values),
                 suppressed=suppressed,
                 ended=time.time(),
@@ -584,14 +584,14 @@ class Probe:
         if exception is not None and reported is not None:
             told.note(exception, traceback, self)
 
-    def _placed(self, frame: FrameType | None) -> MonitorData:
+    def _placed(self, monitor: MonitorData, frame: FrameType | None) -> MonitorData:
         """The monitor, in the module of the nearest enclosing one that has a module, where it has none of its own."""
-        if self.monitor["module"] is not None:
-            return self.monitor
+        if monitor["module"] is not None:
+            return monitor
         for around in callers.enclosing_monitors(frame):
             if around["module"] is not None:
-                return {**self.monitor, "module": around["module"], "owner": around["owner"]}
-        return self.monitor
+                return {**monitor, "module": around["module"], "owner": around["owner"]}
+        return monitor
 
 
 def _is_busy(frame: FrameType) -> bool:
