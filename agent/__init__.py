@@ -64,7 +64,9 @@ def __getattr__(name: str) -> object:
 
     running = "_erp_agent" if "_erp_agent" in sys.modules else __name__
     part = running + (".api" if name.startswith("capture_") else ".decorate")
-    __import__(part)
+    __import__(running + ".imports")
+    with sys.modules[running + ".imports"].Guarded():
+        __import__(part)
     value: object = getattr(sys.modules[part], name)
     globals()[name] = value
     return value

@@ -171,3 +171,9 @@ def _place(frame: FrameType | None) -> str:
     module = frame.f_globals.get("__name__")
     name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
     return f"{module}.{name}" if type(module) is str else str(name)
+
+
+# Whoever imports this wants to report: what that takes is there before it is needed.
+_running = engine()
+if _running is not None:
+    _running.make_ready()

@@ -7,7 +7,7 @@ monitor names.
 
 import sys
 
-from . import guard, programs, start
+from . import guard, imports, programs, start
 from .config import cache
 from .interrupts import ours
 from .lookout import listen
@@ -62,12 +62,13 @@ class Agent:
 
     def engine(self) -> "Engine":
         if self._engine is None:
-            from .engine import Engine
+            with imports.Guarded():
+                from .engine import Engine
 
-            made = Engine(self.index, self.state)
-            if self._engine is None:  # another thread may have been faster
-                self._engine = made
-                self._catch_up(made)
+                made = Engine(self.index, self.state)
+                if self._engine is None:  # another thread may have been faster
+                    self._engine = made
+                    self._catch_up(made)
         return self._engine
 
     def _catch_up(self, engine: "Engine") -> None:
@@ -149,15 +150,16 @@ class Agent:
             return
         tasks = self._at_work[me] = [(what, task)]
         try:
-            for doing, each in tasks:  # it grows meanwhile
-                try:
-                    engine = self.engine()
-                    each(engine)
-                    if self.finder is not None:
-                        self.finder.every_module = engine.follows_subclasses
-                        self.finder.waits = engine.waits
-                except ours(Exception):
-                    guard.swallow(doing)
+            with imports.Guarded():
+                for doing, each in tasks:  # it grows meanwhile
+                    try:
+                        engine = self.engine()
+                        each(engine)
+                        if self.finder is not None:
+                            self.finder.every_module = engine.follows_subclasses
+                            self.finder.waits = engine.waits
+                    except ours(Exception):
+                        guard.swallow(doing)
         finally:
             del self._at_work[me]
 

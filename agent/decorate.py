@@ -203,6 +203,7 @@ class Declared:
             running.health.record("failed", monitor["name"], path, str(reason))
             return None
         running.health.record("patched", monitor["name"], path, "decorated in the source")
+        running.make_ready()
         return layer
 
 

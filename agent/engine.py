@@ -8,7 +8,7 @@ import sys
 import time
 from _thread import allocate_lock
 
-from . import ending, guard
+from . import ending, guard, imports
 from .health import Health
 from .hook.apply import Applier
 from .interrupts import ours
@@ -46,6 +46,7 @@ class Engine:
             since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
             self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
         self._sink: "Sink | None" = None
+        self._bound = False  # a function to a monitor
         self._tallies: "Tallies | None" = None
         self._telling = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
@@ -73,6 +74,7 @@ class Engine:
         self._terms = None  # by the next import, the host may trace
         self._integrations.imported(name, module)
         self._follow_log()
+        self._make_ready()
         for note in self._index.notes[self._said :]:
             self.health.record("problem", note)
         self._said = len(self._index.notes)
@@ -83,11 +85,13 @@ class Engine:
         from .hook.main_module import module_in
 
         self.applier.defined(name, module_in(namespace), names)
+        self._make_ready()
         self.health.flush()
 
     def look_again(self) -> None:
         """For what was not there when its module had run."""
         if self.applier.retry():
+            self._make_ready()
             self.health.flush()
 
     def follow_settings(self) -> bool:
@@ -111,19 +115,36 @@ class Engine:
             sink.close()
         return dsn is not None
 
+    def _make_ready(self) -> None:
+        if self._bound:
+            self.make_ready()
+
+    def make_ready(self) -> None:
+        """Once something can be reported: all that the first report needs is there before it is needed.
+
+        By then there may be no descriptor left to read a module with, no memory, no such file any more, another root
+        folder or another user; and a child must not be forked in the middle of an import.
+        """
+        try:
+            self.sink()
+        except ours(Exception):
+            guard.swallow("making ready to report")
+
     def keep(self, envelope: "Envelope") -> None:
         """An envelope that is none of ours, on disk when this returns."""
         self.sink().keep_envelope(envelope)
 
     def sink(self) -> "Sink":
-        """Where reports go; made with the first one."""
+        """Where reports go; made once something can be reported."""
         if not self._settled:
             self.follow_settings()
-        if self._sink is None:
-            from .deliver.sink import Sink
+        sink = self._sink
+        if sink is None:
+            with imports.Guarded():
+                from .deliver.sink import Sink
 
-            self._sink = Sink(self.sentry, self.spool, self.state, self.health, self._packages())
-        return self._sink
+                sink = self._sink = Sink(self.sentry, self.spool, self.state, self.health, self._packages())
+        return sink
 
     def _tally(self) -> "Tallies | None":
         """Where calls are counted; None, and nothing of it is in any function, where nobody asked for metrics."""
@@ -174,9 +195,10 @@ class Engine:
             self.health.record("sdk", "not needed: nothing is traced")
             return
         try:
-            from .deliver import sentry
+            with imports.Guarded(patient=False):
+                from .deliver import sentry
 
-            outcome = sentry.set_up(framework, self.sentry, self.keep, self._packages())
+                outcome = sentry.set_up(framework, self.sentry, self.keep, self._packages())
         except ours(ImportError) as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self.health.record("sdk", outcome)
@@ -269,6 +291,7 @@ class Engine:
     def _bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
         from .observe.probe import Probe
 
+        self._bound = True
         probe = Probe(self._terms_of(monitor), found, function)
         for reason in probe.disabled:
             self.health.record("failed", monitor["name"], found.path, reason)
@@ -342,6 +365,9 @@ class _Integrations:
             __import__(__package__ + ".integrations." + integration)
             install = sys.modules[__package__ + ".integrations." + integration].install
             self._undo += install(name, module, self._engine)
+            from .observe import unmonitored  # noqa: F401  (what it fails in may be reported by no monitor)
+
+            self._engine.make_ready()
         except ours(Exception):
             guard.swallow("integrating with " + name)
 

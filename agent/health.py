@@ -96,11 +96,14 @@ class Health:
         """Seconds until counters may be written again; 0 if they may now."""
         return max(0.0, self._not_before - monotonic())
 
-    def flush(self, final: bool = False, calls: "Any" = os) -> None:
-        """Write what is remembered. Raises nothing. `calls`: `os`, or what stands in for it where a file is written."""
+    def flush(self, final: bool = False, calls: "Any" = os) -> bool:
+        """Write what is remembered; whether nothing of it is left to write. Raises nothing.
+
+        `calls`: `os`, or what stands in for it where a file is written.
+        """
         # A lock is never waited for: a signal handler may have interrupted its holder in this very thread.
         if not self._writing.acquire(final, 0.1 if final else -1):
-            return  # another thread is at it; what it has not seen is written with the next report, or at exit
+            return False  # another thread is at it; what it has not seen is written with the next report, or at exit
         try:
             began = monotonic()
             lines, self._lines = self._lines, []
@@ -108,12 +111,13 @@ class Health:
             if due and self.measured is not None:
                 self._rows = {name: tuple(measured) for name, measured in self.measured().items()}
             if not lines and not (due and (self.counts or self._rows)):
-                return
+                return due
             pause = self._pause(began) if due and not final else 0.0
             self._write(lines, dict(self.counts), time.time(), calls, behind=pause > 0)
             now = monotonic()
             self._left -= max(1.0, (now - began) / _USUAL)
             self._not_before = now + pause
+            return due
         except ours(OSError) as error:
             self.unwritable = str(error)
             self._not_before = monotonic() + 1.0
@@ -123,6 +127,7 @@ class Health:
             guard.swallow("writing the state file")
         finally:
             self._writing.release()
+        return False
 
     def _pause(self, now: float) -> float:
         """Seconds after the next writing of the counters. In a burst, so many as it has lasted until now, at most."""

@@ -7,6 +7,7 @@ host finds what is ours, and none of what lies beside it.
 
 import os
 import sys
+from _thread import get_ident
 
 from . import start
 
@@ -100,12 +101,32 @@ class Lookout:
         head, self.head = self.head, None
         if head is None:
             return None
-        from . import bootstrap
+        with _guarded():
+            from . import bootstrap
 
-        finder = bootstrap.begin(head[1][0], self.state, instead_of=self)
+            finder = bootstrap.begin(head[1][0], self.state, instead_of=self)
         if finder is None:
             listen(None)
         return finder
+
+
+def _guarded() -> "Any":
+    """`imports.Guarded()`, whose own import is seen to here."""
+    name = __package__ + ".imports"
+    if name not in sys.modules and hasattr(os, "register_at_fork"):
+        me = get_ident()
+
+        def after_in_child() -> None:
+            # A child of another thread's, forked before that module was whole: it must not wait for this thread.
+            made = sys.modules.get(name)
+            if get_ident() != me and not hasattr(made, "Guarded"):
+                sys.modules["_frozen_importlib"]._module_locks.pop(name, None)
+                sys.modules.pop(name, None)
+
+        os.register_at_fork(after_in_child=after_in_child)
+    from . import imports
+
+    return imports.Guarded()
 
 
 def _runs_files(name: str) -> bool:

@@ -9,6 +9,7 @@ Annotations are types here and not text (no `|`, no quotes): `typing` compiles t
 is monitored three milliseconds.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, NewType, Optional, TypedDict, Union
@@ -207,6 +208,16 @@ class Observation(NamedTuple):
     inside: Sequence[tuple[str, int, float, float]] = ()  # of a slow call: operation, times, seconds, share
     status: Optional[int] = None  # of the HTTP response that the call returned, where it returned one
     handled: bool = False  # the ERP has dealt with the exception, and reports it itself
+
+
+class Platform(NamedTuple):
+    """What is the same for every event of a process."""
+
+    agent_version: str = "0"
+    server_name: Optional[str] = None
+    release: Optional[str] = None
+    in_app: tuple[str, ...] = ()  # packages that count as the ERP's wherever they are installed
+    python: str = sys.version.split(" ", 1)[0]
 
 
 class Measured(NamedTuple):

@@ -5,18 +5,12 @@ the machine booted: each sweep notes both clocks in a file of the folder, and wh
 than the other one, a new era of it begins. An era maps the clock of the day to time that was lived through.
 """
 
-from __future__ import annotations
-
-import math
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Callable, NamedTuple
 
 from ..interrupts import ours
 from . import files
-
-if TYPE_CHECKING:
-    from typing import Callable
 
 _TOLERANCE = 120.0  # seconds that the two clocks may drift apart between two sweeps
 _UNSEEN = 86400.0  # seconds before a boot that count at most: nobody can tell a machine that was off from a wrong clock
@@ -52,7 +46,7 @@ class SweptMark:
         self._clock = clock
         self._uptime = uptime
 
-    def age(self) -> float | None:
+    def age(self) -> "float | None":
         """Seconds since the last sweep, whichever way the clock went; None where there was none."""
         try:
             return abs(self._clock() - os.stat(self._path).st_mtime)
@@ -79,7 +73,7 @@ class SweptMark:
             before, uptime_before = map(float, head.split())
             eras = [Era(*map(float, row.split())) for row in rows]
             last = eras.pop()
-            if not all(map(math.isfinite, (before, uptime_before, *last))):
+            if any(each - each != 0 for each in (before, uptime_before, *last)):  # infinite, or no number
                 raise ValueError
         except ours(OSError, ValueError, TypeError, IndexError, files.UnreadableError):
             return [Era(0.0, now, now)]

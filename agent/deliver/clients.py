@@ -30,6 +30,7 @@ class Destination:
         self._route = route
         self.spool = open_in(os.path.join(directory_of(settings, state), _FOLDER, route.name()), settings, count)
         self.sender = Sender(self.spool, route.dsn, count=count, route=route)
+        self.spool.sweeper = self.sender.wake
 
     def keep(self, envelope: Envelope) -> bool:
         """On disk when this returns, or in memory where no disk takes it; False for what the client is left to send."""
@@ -84,5 +85,5 @@ def find(settings: SpoolData, state: str, count: Count) -> list[Found]:
 def adopt(settings: SpoolData, state: str, count: Count, *, but: str) -> None:
     """Deliver what was left for other destinations than the one called `but`: their clients may be gone for good."""
     for name, route, spool in find(settings, state, count):
-        if name != but and spool.number_waiting():
+        if name != but and spool.is_anything_waiting():
             Sender(spool, route.dsn, count=count, route=route).wake()

@@ -3,11 +3,8 @@
 Counted: sent (kept); what the spool drops or sets aside, the spool counts.
 """
 
-from __future__ import annotations
-
-import math
 import os
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from ..dsn import DsnError
 from ..interrupts import ours
@@ -15,12 +12,12 @@ from . import transport
 from .lanes import Carrier, Lanes
 from .lock import FolderLock
 from .pace import ALL, BACKOFF, Pace
-from .spool import UnreadableError
+from .spool import Count, Spool, UnreadableError
 from .taken import Taken
 
 if TYPE_CHECKING:
     from ..model import Envelope
-    from .spool import Count, Entry, Spool
+    from .spool import Entry
     from .transport import Outcome
 
 LONGEST_NAP = 30.0  # seconds after which even a long wait looks at the clock again
@@ -37,7 +34,7 @@ class Means(NamedTuple):
 
     spool: Spool
     open_carrier: Callable[[], Carrier]  # raises DsnError
-    open_another: Callable[[], Carrier] | None  # more of them, for a Sentry that is slow to answer
+    open_another: Optional[Callable[[], Carrier]]  # more of them, for a Sentry that is slow to answer
     counted: Count
     clock: Callable[[], float]
     tick: Callable[[], float]
@@ -52,12 +49,12 @@ class Delivery:
 
     def __init__(
         self,
-        means: Means,
+        means: "Means",
         taken: Taken,
         *,
         ends: Callable[[], bool],
         eager: bool = False,
-        progress: Callable[[int, int], None] | None = None,
+        progress: "Callable[[int, int], None] | None" = None,
     ) -> None:
         """`ends` is asked before each envelope. An `eager` one forgets earlier backoff and waits for its turn."""
         self._means = means
@@ -74,6 +71,8 @@ class Delivery:
         self._failed: dict[str, tuple[int, float]] = {}  # name → times, not to be tried again before (in ticks)
         self._failing: set[str] = set()  # names that failed since something was last taken
         self._failures = 0  # how often they did
+        self._pid = os.getpid()
+        self.own_waiting = 0  # of this process's envelopes, as the last look found them, and since then
         self.had_its_turn = False  # in the last `run`: no other process was delivering
         self.delivered = 0
         self.quarantined = 0
@@ -85,12 +84,12 @@ class Delivery:
         if lanes is not None:
             lanes.close()
 
-    def run(self) -> float | None:
+    def run(self) -> "float | None":
         """Deliver what can be delivered now. Seconds until it makes sense to look again; None when nothing waits."""
         usable = self._spool.usable()
         self.had_its_turn = True
         if usable:
-            self._spool.sweep_if_due()  # also while nothing can be sent
+            self._spool.sweep_if_due(self._ends)  # also while nothing can be sent
         wait = self._pace.wait("")
         if wait and not self._eager:
             return wait
@@ -119,31 +118,31 @@ class Delivery:
                 self._taken.save()
             self._lock.release()
 
-    def _yield_to_other(self, lanes: Lanes) -> float | None:
+    def _yield_to_other(self, lanes: Lanes) -> "float | None":
         """Another process delivers: stay only while something of ours might be left to us."""
         self.had_its_turn = False
         self.trouble = "another process is delivering"
         wait = self._deliver(lanes, memory_only=True)
-        pid = os.getpid()
-        if not self._waits_for_turn and wait is None and not self._spool.waiting(1, lambda entry: entry.pid == pid):
+        if not self._waits_for_turn and wait is None and not self.own_waiting:
             return None
         first = self._lock_wait
         self._lock_wait = min(first * 2, _LOCK_RETRY[1])
         return first * (0.5 + self._means.random())
 
-    def _deliver(self, lanes: Lanes, *, memory_only: bool) -> float | None:
+    def _deliver(self, lanes: Lanes, *, memory_only: bool) -> "float | None":
         while True:
             look = _Look(self, memory_only=memory_only)
             batch = self._spool.waiting(_BATCH, look.wanted)
+            self.own_waiting = look.own
             self._failed = {name: self._failed[name] for name in look.failed}
             if not batch:
                 return self._on_hold(look.soonest)
             wait = self._one_by_one(lanes, batch, look.ready)
             if wait is not None:
                 return wait
-            self._spool.sweep_if_due()
+            self._spool.sweep_if_due(self._ends)
 
-    def _one_by_one(self, lanes: Lanes, batch: list[Entry], ready: int) -> float | None:
+    def _one_by_one(self, lanes: Lanes, batch: "list[Entry]", ready: int) -> "float | None":
         """Seconds to wait with all that is left of the batch, or None. Nothing is on the way when this returns."""
         try:
             for index, entry in enumerate(batch):
@@ -167,20 +166,20 @@ class Delivery:
             self._judge(lanes.land())
         return self._long_wait()
 
-    def _long_wait(self) -> float | None:
+    def _long_wait(self) -> "float | None":
         wait = self._pace.wait("")
         return wait if wait > _BRIEF else None
 
-    def _on_hold(self, seconds: float | None) -> float | None:
+    def _on_hold(self, seconds: "float | None") -> "float | None":
         if seconds and not self.trouble:
-            self.trouble = f"an earlier answer, or the lack of one, asks for {math.ceil(seconds)} s more of patience"
+            self.trouble = f"an earlier answer, or the lack of one, asks for {int(-(-seconds // 1))} s more of patience"
         return seconds
 
-    def _wait(self, entry: Entry) -> float:
+    def _wait(self, entry: "Entry") -> float:
         _, not_before = self._failed.get(entry.name, (0, 0.0))
         return max(self._pace.wait(entry.category), not_before - self._means.tick(), 0.0)
 
-    def _read(self, entry: Entry) -> Envelope | None:
+    def _read(self, entry: "Entry") -> "Envelope | None":
         try:
             return self._spool.read(entry)
         except ours(UnreadableError) as error:
@@ -190,11 +189,11 @@ class Delivery:
             self._fail(entry)
         return None
 
-    def _judge(self, landed: list[tuple[Entry, Outcome]]) -> None:
+    def _judge(self, landed: "list[tuple[Entry, Outcome]]") -> None:
         for entry, outcome in landed:
             self._judge_one(entry, outcome)
 
-    def _judge_one(self, entry: Entry, outcome: Outcome) -> None:
+    def _judge_one(self, entry: "Entry", outcome: "Outcome") -> None:
         for category, seconds in outcome.limits.items():
             self._pace.hold(category or ALL, seconds)
         if outcome.kind == transport.ACCEPTED:
@@ -212,10 +211,11 @@ class Delivery:
             self._pace.explain(outcome.detail)
             self._pace.save()
 
-    def _succeed(self, entry: Entry) -> None:
+    def _succeed(self, entry: "Entry") -> None:
         if not self._spool.remove(entry):
             self._taken.add(entry.name)  # the folder is read-only now, or somebody else removed it
         self.delivered += 1
+        self.own_waiting -= entry.pid == self._pid
         self._failing.clear()
         self._failures = 0
         self.trouble = ""
@@ -223,7 +223,7 @@ class Delivery:
         self._pace.save()
         self._means.counted("sent", entry.category, 1)
 
-    def _set_aside(self, entry: Entry, reason: str) -> None:
+    def _set_aside(self, entry: "Entry", reason: str) -> None:
         try:
             self._spool.quarantine(entry, reason)
         except ours(OSError) as error:
@@ -231,8 +231,9 @@ class Delivery:
             self._fail(entry)
             return
         self.quarantined += 1
+        self.own_waiting -= entry.pid == self._pid
 
-    def _fail(self, entry: Entry) -> None:
+    def _fail(self, entry: "Entry") -> None:
         """Wait with this envelope the longer the oftener it failed, and with all of them once a second one fails too.
 
         So one that Sentry chokes on holds up no other, a Sentry that fails now and then is still worth its while, and
@@ -253,15 +254,17 @@ class Delivery:
 class _Look:
     """One look at the folder: what may go now, and when the soonest of the others may."""
 
-    def __init__(self, delivery: Delivery, *, memory_only: bool) -> None:
+    def __init__(self, delivery: "Delivery", *, memory_only: bool) -> None:
         self._delivery = delivery
         self._memory_only = memory_only
+        self.own = 0  # of this process
         self.ready = 0
         self.soonest: float | None = None
         self.failed: list[str] = []
 
-    def wanted(self, entry: Entry) -> bool:
+    def wanted(self, entry: "Entry") -> bool:
         delivery = self._delivery
+        self.own += entry.pid == delivery._pid
         if entry.name in delivery._failed:
             self.failed.append(entry.name)
         if self._memory_only and entry.data is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import AgentError
 from ..interrupts import ours
@@ -28,17 +28,12 @@ if TYPE_CHECKING:
         def rename(self, old: str, new: str, /) -> None: ...
 
 
+_LOG_FILE = OLD_FILE | os.O_APPEND | os.O_CREAT
 LARGEST = 16 << 20  # bytes of a file that is read, where nothing else is known of it
 
 
 class UnreadableError(AgentError):
     """A file of the spool is torn or not one of ours; the text is the reason for its quarantine."""
-
-
-class File(NamedTuple):
-    name: str
-    size: int
-    mtime: float
 
 
 def write_new(path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> None:
@@ -53,9 +48,19 @@ def write_new(path: str, data: bytes, *, durable: bool = False, calls: Calls = o
                 os.fsync(descriptor)
         finally:
             calls.close(descriptor)  # a full network disk may say so only here
-    except OSError:
+    except ours(OSError):
         unlink(path)
         raise
+
+
+def append(path: str, data: bytes) -> int:
+    """Make a file longer, which is made if need be; its length then. Raises OSError."""
+    descriptor = os.open(path, _LOG_FILE, 0o600)
+    try:
+        os.write(descriptor, data)
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
 
 
 def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> bool:
@@ -89,7 +94,7 @@ def read_own(path: str, largest: int = LARGEST) -> bytes | None:
         descriptor, status = open_own(path)
     except ours(FileNotFoundError):
         return None
-    except OSError as error:
+    except ours(OSError) as error:
         if error.errno == errno.EPERM:  # ours is the only reason
             raise UnreadableError(error.strerror or "not a file of ours") from None
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link; a socket
@@ -113,7 +118,8 @@ def names_in(folder: str) -> Iterator[str]:
         return
 
 
-def scan(folder: str) -> Iterator[File]:
+def scan(folder: str) -> Iterator[tuple[str, int, float]]:
+    """Name, size and time of each, one at a time. What cannot be listed is empty."""
     try:
         found = os.scandir(folder)
     except ours(OSError):
@@ -124,7 +130,7 @@ def scan(folder: str) -> Iterator[File]:
                 facts = each.stat(follow_symlinks=False)
             except ours(OSError):
                 continue  # delivered meanwhile
-            yield File(each.name, facts.st_size, facts.st_mtime)
+            yield each.name, facts.st_size, facts.st_mtime
 
 
 def sync_folder(path: str) -> None:

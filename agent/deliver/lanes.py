@@ -8,8 +8,6 @@ that calls here: the others only carry.
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from _thread import allocate_lock, get_native_id, start_new_thread
 from collections import deque
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Callable, Protocol
 from ..interrupts import ours
 from . import transport
 from .transport import Outcome
+from .worker import await_end
 
 if TYPE_CHECKING:
     from .names import Entry
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 MOST = 8  # requests on the way at a time
 _WANTED = 0.01  # seconds for each envelope, that more lanes are opened to come near to
 _WEIGHT = 0.2  # of the last answer, in what is known of how long an answer takes
-_FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)  # beside a thread, even one that is just about to end
-_THREAD_END = 0.05  # seconds that the system may take to end a thread that has nothing more to do
 
 
 class Carrier(Protocol):
@@ -134,12 +131,3 @@ class Lanes:
                 self._takes += (took - self._takes) * (_WEIGHT if self._takes else 1.0)
             found.append((entry, outcome))
         return found
-
-
-def await_end(thread: int) -> None:
-    """Python gives a lock back a moment before the system's thread is gone, and a fork from 3.12 on counts those."""
-    if not thread or not _FORKS_ARE_WARNED_OF:
-        return
-    deadline = time.monotonic() + _THREAD_END
-    while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < deadline:
-        time.sleep(0.0002)

@@ -5,6 +5,7 @@ held/        envelopes captured without a DSN: they wait until somebody says tha
 tmp/         envelopes being written, and empty files for the next ones; a rename out of it makes them whole
 quarantine/  what cannot be delivered, each with its reason in a .txt beside it
 swept        when the bounds were last held, and what is known of the clock
+unswept      how full the spool is, as far as processes without a DSN know: in thousandths, by its length
 lock         held by whoever delivers; pace and taken are what the next one has to know
 """
 

@@ -19,7 +19,7 @@ from . import wire
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..model import Json, Measured, SentryData
+    from ..model import Json, Measured, Platform, SentryData
     from ..observe.tally import Tally
 
 _CONTENT = "application/vnd.sentry.items.trace-metric+json"
@@ -27,7 +27,7 @@ _MOST = 1000  # items in one envelope
 
 
 def envelopes(
-    taken: Iterable[tuple[Tally, Measured]], sentry: SentryData, platform: event.Platform, now: float
+    taken: Iterable[tuple[Tally, Measured]], sentry: SentryData, platform: Platform, now: float
 ) -> Iterator[Envelope]:
     """`now` in seconds since the epoch: the metrics stand for the time until then."""
     trace = os.urandom(16).hex()  # the format wants one; what was added up belongs to none of the host's
@@ -57,7 +57,7 @@ def _numbers(measured: Measured) -> Iterator[tuple[str, str, float, str]]:
             yield "erp.duration." + ("max" if name == "longest" else name), "gauge", seconds * 1000, "millisecond"
 
 
-def _attributes(tally: Tally, sentry: SentryData, platform: event.Platform) -> Json:
+def _attributes(tally: Tally, sentry: SentryData, platform: Platform) -> Json:
     monitor = tally.monitor
     words = {
         "erp.module": monitor["module"], "erp.operation": tally.operation, "erp.monitor": monitor["name"],

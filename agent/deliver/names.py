@@ -6,10 +6,8 @@ So nothing is read to sort a folder, to decide what goes first when it is full, 
 alphabetical order are in order of capture.
 """
 
-from __future__ import annotations
-
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ..health import pid_in
 
@@ -39,7 +37,7 @@ class Entry(NamedTuple):
     event_id: str
     trying: bool = False  # of an attempt that may be followed by another: its process decides, while it lives
     held: bool = False  # lies apart: not to be sent before somebody says so
-    data: bytes | None = None
+    data: Optional[bytes] = None
 
     @property
     def rank(self) -> int:
@@ -65,7 +63,7 @@ def make_name(stamp: int, category: str, event_id: str, token: str, *, slow: boo
     return f"{stamp:020d}-{category}{marks}-{os.getpid()}-{token}-{event_id}{SUFFIX}"
 
 
-def parse_name(name: str) -> Entry | None:
+def parse_name(name: str) -> "Entry | None":
     """None for a name that this spool did not give."""
     if not name.endswith(SUFFIX) or not name.isascii():
         return None
@@ -80,7 +78,7 @@ def parse_name(name: str) -> Entry | None:
     return Entry(name, int(stamp), category, "slow" in marks, owner, event_id, "trying" in marks)
 
 
-def owner_of(spare: str) -> int | None:
+def owner_of(spare: str) -> "int | None":
     """The process that made it; None for a name that is not a spare's."""
     return (pid_in(spare.partition("-")[0]) or None) if spare.endswith(SPARE) else None
 

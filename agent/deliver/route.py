@@ -3,17 +3,13 @@
 Kept as a file in the folder of what goes there, so that any process, and `spool flush`, can deliver what another left.
 """
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Optional
 
 from .. import private
 from ..interrupts import ours
 from . import files
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _FILE = "route"
 
@@ -23,13 +19,13 @@ class Route(NamedTuple):
 
     dsn: str
     client: str = ""  # who says that it sends, as `sentry.python/2.75.0`; "" for the agent itself
-    http_proxy: str | None = None  # None: as the environment says; "": none at all
-    https_proxy: str | None = None
-    proxy_headers: Mapping[str, str] | None = None
-    ca_certs: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-    socket_options: list[list[int]] | None = None
+    http_proxy: Optional[str] = None  # None: as the environment says; "": none at all
+    https_proxy: Optional[str] = None
+    proxy_headers: Optional[Mapping[str, str]] = None
+    ca_certs: Optional[str] = None
+    cert_file: Optional[str] = None
+    key_file: Optional[str] = None
+    socket_options: Optional[list[list[int]]] = None
 
     @property
     def secret(self) -> str:
@@ -38,7 +34,7 @@ class Route(NamedTuple):
             return ""
         return self.dsn.partition("://")[2].rpartition("@")[0].partition(":")[2]
 
-    def proxy(self, scheme: str, environment: Mapping[str, str], *, bypass: bool) -> str | None:
+    def proxy(self, scheme: str, environment: "Mapping[str, str]", *, bypass: bool) -> "str | None":
         """Which proxy to take. `environment` is what the *_PROXY variables name, and `bypass` what NO_PROXY says."""
         if not self.client:
             proxy = None if bypass else environment.get(scheme) or environment.get("all")
@@ -57,7 +53,7 @@ class Route(NamedTuple):
 
         return sha256(self.encode()).hexdigest()[:16]
 
-    def abroad(self) -> Route:
+    def abroad(self) -> "Route":
         """For another machine, whose proxies and certificates are its own."""
         return Route(self.dsn, self.client)
 
@@ -74,7 +70,7 @@ class Route(NamedTuple):
         return json.dumps(self._asdict(), sort_keys=True).encode("ascii")
 
 
-def found(folder: str) -> Route | None:
+def found(folder: str) -> "Route | None":
     """What `keep` wrote; None where there is nothing, or nothing of ours."""
     try:
         return decode(files.read_own(os.path.join(folder, _FILE)) or b"")
@@ -82,7 +78,7 @@ def found(folder: str) -> Route | None:
         return None
 
 
-def decode(data: bytes) -> Route:
+def decode(data: bytes) -> "Route":
     """What `encode` made. Raises ValueError for anything else."""
     import json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from .. import guard
 from ..interrupts import ours
@@ -12,6 +12,7 @@ from ..model import Envelope
 from ..observe import attempts, callers, context, event, providers, redact, release, reserve, work
 from ..version import __version__
 from . import wire
+from .keeper import Keeper
 from .spool import directory_of, open_in
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..observe.tally import Tallies
     from .sender import Sender
     from .spool import Spool
+    from .worker import Worker
 
 #: Is loaded where there is a client of ours.
 _SDKS = __package__ + ".sentry"
@@ -90,10 +92,15 @@ class Sink:
     ) -> None:
         self._maker = Maker(sentry, in_app, health.failed)
         self._health = health
+        self._counted = 0  # in all, when a thread of ours last wrote it down
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self._together = not spool["directory"]  # spool and counters lie on one disk
         dsn = sentry["dsn"]
-        self.sender = _sender(self.spool, dsn, health) if dsn else None
+        self.sender = _sender(self.spool, dsn, health, self._write_counts) if dsn else None
+        self._worker: Worker = self.sender or Keeper(self.spool, self._write_counts)
+        self.spool.sweeper = self._worker.wake
+        if sentry["metrics"] and dsn:
+            from . import metrics  # noqa: F401  (for `keep_metrics`)
         reserve.keep()
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str | None:
@@ -112,9 +119,11 @@ class Sink:
         envelope = Envelope(event_id, "error", wire.encode(event_id, "event", data))
         attempt = attempts.current() if observation.report == "error" else None
         if attempt is not None:
-            attempt.held[event_id] = observation.monitor["name"]
+            held, monitor = attempt.held, observation.monitor["name"]
             # Should the process die before the attempt ends, nobody else may know that there was one: then it is sent.
-            self.spool.write(envelope, trying=self.sender is not None)
+            self.spool.write(
+                envelope, trying=self.sender is not None, named=lambda entry: held.setdefault(entry, monitor)
+            )
         else:
             self.keep_envelope(envelope, slow=observation.report == "slow")
             if self.sender is None and "sentry_sdk" in sys.modules:
@@ -150,6 +159,12 @@ class Sink:
         else:
             self._health.flush()
 
+    def _write_counts(self) -> None:
+        """For a thread of ours: what it has counted is in `status` before the next report, which may never come."""
+        counted = sum(self._health.counts.values())
+        if counted != self._counted and self._health.flush():
+            self._counted = counted
+
     def _hand_over(self, made: Event, observation: Observation) -> None:
         """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""
         from . import sentry
@@ -162,32 +177,28 @@ class Sink:
 
     def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:
         """An attempt has ended: if another follows, its errors are dropped and counted, else they may be sent."""
-        spool = self.spool
-        for entry in spool.entries():
-            if entry.held and entry.event_id in attempt.held:
-                if not again:
-                    if self.sender is not None:
-                        spool.release(entry)
-                elif spool.remove(entry):
-                    self._health.count("tried-again", attempt.held[entry.event_id])
+        for entry, monitor in attempt.held.items():
+            if again:
+                if self.spool.remove(entry):
+                    self._health.count("tried-again", monitor)
+            elif self.sender is not None:
+                self.spool.release(entry)
         if self.sender is not None and not again:
             self.sender.wake()
 
     def close(self) -> None:
-        if self.sender is not None:
-            self.sender.close(LAST_MOMENT)
+        self._worker.close(LAST_MOMENT)
 
     def after_fork(self) -> None:
         """In a forked child: nothing of the parent's goes on here."""
         self.spool.after_fork()
-        if self.sender is not None:
-            self.sender.after_fork()
+        self._worker.after_fork()
 
 
-def _sender(spool: Spool, dsn: str, health: Health) -> Sender:
+def _sender(spool: Spool, dsn: str, health: Health, counted: Callable[[], None]) -> Sender:
     from .sender import Sender  # a third of what a first report costs, and nothing to a process that sends nothing
 
-    return Sender(spool, dsn, count=health.count, grace=GRACE)
+    return Sender(spool, dsn, count=health.count, counted=counted, grace=GRACE)
 
 
 def open_spool(settings: SpoolData, state: str, health: Health, *, held: bool = False) -> Spool:

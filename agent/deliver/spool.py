@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import time
 from _thread import allocate_lock
-from heapq import nsmallest
 from itertools import count as numbers
 from typing import TYPE_CHECKING, Callable
 
@@ -21,8 +20,8 @@ from ..health import alive
 from ..interrupts import ours
 from ..model import Envelope
 from . import age, files, hurry
-from .bounds import Bounds, Count
 from .files import UnreadableError
+from .fill import Fill
 from .layout import Folders
 from .memory import Memory
 from .names import Entry, make_name, parse_name, rank
@@ -31,13 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..model import SpoolData
+    from .bounds import Bounds
     from .direct import Direct
     from .files import Calls
     from .spares import Spares
 
+Count = Callable[[str, str, int], None]
+
 __all__ = ["Count", "Entry", "Spool", "UnreadableError", "directory_of", "open_in"]
 
 _LOOK_EVERY = 64  # writes after which a process asks whether a sweep is due
+_SWEEP_EVERY = 60.0  # seconds in which at most one process of the fleet looks at the whole folder
+_UNSEEN_SHARE = 8  # of its bounds, that a process may fill before it looks for the first time how full they are
 
 _LONGEST_ATTEMPT = 86400.0  # seconds after which nobody is waited for any more
 _SET_BACK = 60 * 10**9  # nanoseconds by which a clock is corrected without the order of events being touched
@@ -49,7 +53,7 @@ _RATE_SHARE = (0.5, 0.75, 1.0)
 class _Process:
     """What belongs to one process and must not survive a fork."""
 
-    def __init__(self, pid: int, memory: Memory) -> None:
+    def __init__(self, pid: int, memory: Memory, fill: Fill, room: tuple[int, int]) -> None:
         self.pid = pid
         self.token = os.urandom(3).hex()  # two containers may share a folder and have the same pid
         self.numbers = numbers()
@@ -58,8 +62,10 @@ class _Process:
         self.settling = allocate_lock()
         self.last_stamp = 0
         self.writes = 0
-        self.unswept_files = 0
+        self.unswept_files = 0  # written since the last sweep…
         self.unswept_bytes = 0
+        self.room = room  # …which left room for so many files, and bytes
+        self.fill = fill  # used without a DSN
         self.second = 0
         self.in_second = 0
         self.spares: Spares | None = None  # once there is a thread that makes them
@@ -100,29 +106,32 @@ class Spool:
         self._max_kept = max_kept
         self._count = count
         self._clock = clock
-        self._bounds = Bounds(
-            self._folders,
-            max_size=max_size,
-            max_age=max_age,
-            max_files=max_files,
-            count=count,
-            clock=clock,
-            uptime=uptime,
-        )
+        self._max_age = max_age
+        self._mark = age.SweptMark(os.path.join(self.directory, "swept"), clock, uptime)
+        self._bounds: Bounds | None = None
+        #: Has the bounds held, by a thread of ours. Without one, the thread that writes holds them.
+        self.sweeper: Callable[[], None] | None = None
         self._degraded: str | None = None
         self._direct: Direct | None = None
         self._here = self._process_of(os.getpid())
 
     # ------------------------------------------------------------------------------------------ on the host's threads
 
-    def write(self, envelope: Envelope, *, slow: bool = False, trying: bool = False) -> bool:
+    def write(
+        self,
+        envelope: Envelope,
+        *,
+        slow: bool = False,
+        trying: bool = False,
+        named: Callable[[Entry], object] | None = None,
+    ) -> bool:
         """Whether the envelope is on disk now. If not, it is in memory or was counted as lost. Never raises.
 
         What is written `trying` is held back until this process decides to `release` or `remove` it: once the process
-        is dead, or after a day, a sweep releases it.
+        is dead, or after a day, a sweep releases it. `named` gets what these two want, whatever becomes of the rest.
         """
         try:
-            return self._write(envelope, slow, trying)
+            return self._write(envelope, slow, trying, named)
         except ours(Exception):
             self._count("not-kept", envelope.category, 1)
             guard.swallow("writing an event to the spool")
@@ -141,7 +150,7 @@ class Spool:
         """For the owner's fork hook: the child forgets what its parent keeps in memory. Otherwise done at first use."""
         self._process()
 
-    def _write(self, envelope: Envelope, slow: bool, trying: bool) -> bool:
+    def _write(self, envelope: Envelope, slow: bool, trying: bool, named: Callable[[Entry], object] | None) -> bool:
         process = self._process()
         size = len(envelope.data)
         if self.is_too_large(envelope):
@@ -154,6 +163,8 @@ class Spool:
         name = self._name(process, envelope, now, slow=slow, trying=trying)
         data = envelope.data
         held = self._held or trying
+        if named is not None and (entry := parse_name(name)) is not None:
+            named(entry._replace(held=held))
         folder = self._folders.held if held else self._folders.new
         spare = process.spares.take() if process.spares is not None else None
         try:
@@ -169,10 +180,10 @@ class Spool:
         process.writes += 1
         process.unswept_files += 1
         process.unswept_bytes += size
-        self._sweep_if_due(process)
+        self._sweep_if_due(process, size)
         return True
 
-    def quickly(self, size: int, do: Callable[[Calls], None]) -> None:
+    def quickly(self, size: int, do: Callable[[Calls], object]) -> None:
         """Do what writes so many bytes into this file system, without a wait for the interpreter as far as that goes.
 
         `do` is given the calls to do it with.
@@ -200,7 +211,15 @@ class Spool:
         return process
 
     def _process_of(self, pid: int) -> _Process:
-        return _Process(pid, Memory(self._max_kept, self._max_memory))
+        fill = Fill(
+            self.directory,
+            self._mark,
+            max_files=self._max_files,
+            max_size=self._max_size,
+            max_age=self._max_age,
+        )
+        room = (self._max_files // _UNSEEN_SHARE, self._max_size // _UNSEEN_SHARE)
+        return _Process(pid, Memory(self._max_kept, self._max_memory), fill, room)
 
     def _too_many(self, process: _Process, now: float, rank_: int) -> bool:
         if process.second != int(now):
@@ -228,11 +247,14 @@ class Spool:
         for gone in process.memory.keep(entry._replace(data=data, held=held)):
             self._count("memory-full", gone.category, 1)
 
-    def _sweep_if_due(self, process: _Process) -> None:
-        if process.unswept_bytes * 8 > self._max_size or process.unswept_files * 8 > self._max_files:
-            self.sweep()
-        elif process.spares is None and process.writes % _LOOK_EVERY == 1:
-            self.sweep_if_due()  # with spares there is a thread that delivers, which looks oftener
+    def _sweep_if_due(self, process: _Process, size: int) -> None:
+        if self._held:
+            due = process.fill.add(size)
+        else:  # with spares there is a thread that delivers, which looks oftener whether a sweep is due
+            asks = process.spares is None and process.writes % _LOOK_EVERY == 1
+            due = self.is_over() or (asks and self.is_sweep_due())
+        if due:
+            (self.sweeper or self.sweep)()
 
     # ------------------------------------------------------------------------------------- for senders and commands
 
@@ -245,11 +267,16 @@ class Spool:
 
     def waiting(self, limit: int, wanted: Callable[[Entry], bool]) -> list[Entry]:
         """The oldest of what may be sent and is `wanted`. However many files there are, memory holds `limit`."""
+        from heapq import nsmallest  # for whoever delivers: no thread of the host's comes here
+
         return nsmallest(limit, filter(wanted, self._waiting()))
 
     def number_waiting(self) -> int:
         """How many envelopes may be sent."""
         return sum(1 for _ in self._waiting())
+
+    def is_anything_waiting(self) -> bool:
+        return next(self._waiting(), None) is not None
 
     def _waiting(self) -> Iterator[Entry]:
         yield from self._on_disk(self._folders.new)
@@ -369,23 +396,55 @@ class Spool:
             except ours(OSError):
                 pass  # a write that meets the same trouble says so
 
-    def sweep_if_due(self) -> None:
-        if self._bounds.due():
-            self.sweep()
+    def is_over(self) -> bool:
+        """Has this process written more than there was room for, as far as it knows?"""
+        process = self._process()
+        if self._held:
+            return process.fill.over
+        return process.unswept_files > process.room[0] or process.unswept_bytes > process.room[1]
 
-    def sweep(self) -> None:
-        """Hold the bounds. A thread that comes while another one sweeps goes on."""
+    def is_sweep_due(self) -> bool:
+        """Has nobody swept for a while?"""
+        since = self._mark.age()
+        return since is None or since >= _SWEEP_EVERY
+
+    def sweep_if_due(self, ends: Callable[[], bool] = lambda: False) -> None:
+        if self.is_over() or self.is_sweep_due():
+            self.sweep(ends)
+
+    def sweep(self, ends: Callable[[], bool] = lambda: False) -> None:
+        """Hold the bounds: lists the folder. A thread that comes while another one sweeps goes on.
+
+        `ends` is asked often, and cuts it short.
+        """
         process = self._process()
         if not process.sweeping.acquire(False):
             return
         try:
             process.unswept_bytes = process.unswept_files = 0
-            self._bounds.sweep()
-            self._reclaim()
+            process.room = room = self._hold_bounds().sweep(ends)
+            if not ends():
+                process.fill.measured(room)
+                self._reclaim()
         except ours(OSError) as error:
             self._degraded = files.reason(error)
         finally:
             process.sweeping.release()
+
+    def _hold_bounds(self) -> Bounds:
+        if self._bounds is None:
+            from .bounds import Bounds  # of use to whoever sweeps, which a thread of the host's does not
+
+            self._bounds = Bounds(
+                self._folders,
+                self._mark,
+                max_size=self._max_size,
+                max_age=self._max_age,
+                max_files=self._max_files,
+                count=self._count,
+                clock=self._clock,
+            )
+        return self._bounds
 
     def _reclaim(self) -> None:
         """Release what was held back by processes that can no longer decide about it."""

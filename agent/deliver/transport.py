@@ -4,24 +4,17 @@ Only the sender's thread and the command line come here: `urllib3`, and through 
 `send`, never by importing this file.
 """
 
-from __future__ import annotations
-
 import os
 import time
-import zlib
-from _thread import allocate_lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from .. import guard
+from .. import guard, imports
+from ..dsn import Dsn
 from ..interrupts import ours
 from . import descriptors, wire
 from .deadline import Deadline, bounded
 from .route import Route
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..dsn import Dsn
 
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds, for each answer of the socket
@@ -41,9 +34,6 @@ UNREACHABLE = "unreachable"  # try again
 
 _REFUSED_STATUSES = frozenset((401, 403, 404, 405, 407))
 _PASSING_STATUSES = frozenset((408, 425))
-
-#: Held while urllib3 and ssl are being imported, so that a fork can wait for that (sender.py says why).
-importing = allocate_lock()
 
 
 class Outcome(NamedTuple):
@@ -70,7 +60,7 @@ def parse_limits(header: str) -> dict[str, float]:
     return limits
 
 
-def _seconds(text: str) -> float | None:
+def _seconds(text: str) -> "float | None":
     try:
         seconds = float(text)
     except ours(ValueError):
@@ -95,9 +85,9 @@ class Transport:
 
     def __init__(
         self,
-        dsn: Dsn,
+        dsn: "Dsn",
         *,
-        route: Route | None = None,
+        route: "Route | None" = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
@@ -110,7 +100,7 @@ class Transport:
         self._pool: Any = None
         self._pid = 0
 
-    def send(self, data: bytes) -> Outcome:
+    def send(self, data: bytes) -> "Outcome":
         """Never raises: whatever goes wrong on the way is an UNREACHABLE with its reason."""
         try:
             pool = self._open()
@@ -134,11 +124,12 @@ class Transport:
 
     def _open(self) -> Any:
         if self._pool is None or self._pid != os.getpid():
-            with importing:
+            with imports.Guarded():
                 # all that a delivery imports sooner or later; `encodings.idna` at the first look-up of a host name
                 import email.utils  # noqa: F401
                 import encodings.idna  # noqa: F401
                 import json  # noqa: F401
+                import zlib  # noqa: F401
 
                 import urllib3
 
@@ -148,7 +139,7 @@ class Transport:
             self._pid = os.getpid()
         return self._pool
 
-    def _post(self, pool: Any, data: bytes) -> Outcome:
+    def _post(self, pool: Any, data: bytes) -> "Outcome":
         import urllib3
 
         body = wire.with_sent_at(data, time.time())
@@ -161,6 +152,8 @@ class Transport:
             "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client={client}, sentry_key={key}{secret}",
         }
         if len(body) >= _COMPRESS_FROM:
+            import zlib
+
             packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with the gzip header
             body = packer.compress(body) + packer.flush()
             headers["Content-Encoding"] = "gzip"
@@ -195,7 +188,7 @@ class Transport:
         return body.decode("utf-8", "replace").strip()
 
 
-def _outcome(status: int, headers: Mapping[str, str], answer: str) -> Outcome:
+def _outcome(status: int, headers: Mapping[str, str], answer: str) -> "Outcome":
     limits = parse_limits(headers.get("X-Sentry-Rate-Limits") or "")
     detail = f"HTTP {status}" + (f": {answer}" if answer else "")
     if 200 <= status < 300:
@@ -209,7 +202,7 @@ def _outcome(status: int, headers: Mapping[str, str], answer: str) -> Outcome:
     return Outcome(UNREACHABLE, status, detail, limits)
 
 
-def _proxy(dsn: Dsn, route: Route) -> str | None:
+def _proxy(dsn: "Dsn", route: Route) -> "str | None":
     # typeshed does not list the second
     from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -218,7 +211,7 @@ def _proxy(dsn: Dsn, route: Route) -> str | None:
     return route.proxy(dsn.scheme, proxies, bypass=bypass)
 
 
-def _certificates() -> str | None:
+def _certificates() -> "str | None":
     """None leaves it to the system's own store."""
     named = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
     if named:

@@ -1,15 +1,14 @@
 """Bytes of an envelope, made and taken apart: one JSON line of headers, then for each item a JSON line and a payload.
 
-https://develop.sentry.dev/sdk/data-model/envelopes/ describes the format. `json` is imported when there is something
-to encode, never before.
+https://develop.sentry.dev/sdk/data-model/envelopes/ describes the format. Only what takes envelopes apart imports
+`json`: no thread of the host's does.
 """
-
-from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import AgentError
 from ..interrupts import ours
+from ..observe.event import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,8 +60,8 @@ def encode(
     event_id: str,
     item_type: str,
     payload: bytes,
-    headers: Mapping[str, Json] | None = None,
-    item_headers: Mapping[str, Json] | None = None,
+    headers: "Mapping[str, Json] | None" = None,
+    item_headers: "Mapping[str, Json] | None" = None,
 ) -> bytes:
     """Bytes of an envelope with one item; `headers` go on the envelope, `item_headers` on the item."""
     if not headers and not item_headers and _is_plain(event_id) and _is_plain(item_type):
@@ -70,7 +69,7 @@ def encode(
         return b'{"event_id":"%s"}\n{"type":"%s","length":%d}\n%s\n' % plain  # the usual one, in half the time
     first = {"event_id": event_id, **(headers or {})}
     second = {"type": item_type, **(item_headers or {}), "length": len(payload)}
-    return b"%s\n%s\n%s\n" % (_line(first), _line(second), payload)
+    return b"%s\n%s\n%s\n" % (_encoded(first), _encoded(second), payload)
 
 
 def decode(data: bytes) -> Parsed:
@@ -91,7 +90,7 @@ def decode(data: bytes) -> Parsed:
     return Parsed(headers, items)
 
 
-def category_of(item_types: Iterable[str]) -> str:
+def category_of(item_types: "Iterable[str]") -> str:
     """Sentry's data category for an envelope with items of these types, by which limits and losses are counted."""
     categories = [_CATEGORIES.get(kind, kind) for kind in item_types]
     for category in _FOREMOST:
@@ -119,7 +118,11 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and text.isalnum()
 
 
-def _line(value: Mapping[str, Any]) -> bytes:
+def _encoded(value: "Mapping[str, Any]") -> bytes:
+    return to_json(value, ascii_only=True).encode("ascii")
+
+
+def _line(value: "Mapping[str, Any]") -> bytes:
     import json
 
     return json.dumps(value, separators=(",", ":")).encode("ascii")

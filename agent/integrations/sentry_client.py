@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer | Any]:
     """Called when the SDK's transports have been imported. Answers what undoes it."""
+    _load()
     if not engine.spool["host_client"]:
         return []
     clients = _Clients(engine, module)
@@ -41,6 +42,11 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer 
     # Now, before the SDK's own: functions run in reverse order, and what it sends at its end must still find us.
     ending.at_exit(clients.close)
     return changes
+
+
+def _load() -> None:
+    """Now, and not when the first event is to be kept, or to be handed to the host's client."""
+    from ..deliver import clients, sentry  # noqa: F401
 
 
 class _CannotKeepError(Exception):

@@ -6,19 +6,19 @@ all events are, but held back; `deliver.sink` lets them go, or drops and counts 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Attempt:
-    """One attempt that may be followed by another. `held` are the ids of its events, with the monitor's name."""
+    """One attempt that may be followed by another. `held` are the monitors of its events, by where these are kept."""
 
     __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self.held: dict[str, str] = {}
+        self.held: dict[Any, str] = {}
 
 
 def _none() -> Attempt | None:

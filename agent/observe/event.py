@@ -10,11 +10,11 @@ with it cannot be known when the event is made.
 from __future__ import annotations
 
 import os
-import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..guard import swallow
 from ..interrupts import ours
+from ..model import Platform
 from ..version import __version__
 from . import exceptions
 from .redact import SCRUBBED, clip, is_secret
@@ -43,16 +43,6 @@ _FROM_THE_PLAN = frozenset(
      "tags.erp.monitor", "tags.erp.operation")
 )  # fmt: skip
 _USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
-
-
-class Platform(NamedTuple):
-    """What is the same for every event of a process."""
-
-    agent_version: str = "0"
-    server_name: str | None = None
-    release: str | None = None
-    in_app: tuple[str, ...] = ()  # packages that count as the ERP's wherever they are installed
-    python: str = sys.version.split(" ", 1)[0]
 
 
 def platform_here(agent_version: str, *, release: str | None = None, in_app: tuple[str, ...] = ()) -> Platform:
@@ -171,8 +161,6 @@ def _head(
     return payload
 
 
-_encoder: Callable[[object, int], Iterable[str]] | None = None
-
 #: id of a frame that events share → that frame and its JSON.
 _frames: dict[int, tuple[Clean, str]] = {}
 _MOST_FRAMES_KNOWN = 2_000
@@ -188,13 +176,13 @@ def encode(event: Event) -> bytes:
         section: dict[str, Any] = held.get(holder) or {}
         if type(section.get("values")) is list:
             shallow[holder] = {**section, "values": [_shallow(each, told) for each in section["values"]]}
-    whole = _json(shallow)
+    whole = to_json(shallow)
     if told:
         first, *rest = whole.split('"\\u0000"')
         if len(rest) == len(told):
             whole = first + "".join([frames + after for frames, after in zip(told, rest)])
         else:  # a text of the host's spells our placeholder
-            whole = _json(held)
+            whole = to_json(held)
     return whole.encode("utf-8", "replace")
 
 
@@ -209,27 +197,41 @@ def _shallow(value: Any, told: list[str]) -> Any:
 
 def _frame(frame: Any) -> str:
     if type(frame) is not Clean:
-        return _json(frame)
+        return to_json(frame)
     known = _frames.get(id(frame))
     if known is None or known[0] is not frame:
         if len(_frames) >= _MOST_FRAMES_KNOWN:
             _frames.clear()
-        known = _frames[id(frame)] = (frame, _json(frame))
+        known = _frames[id(frame)] = (frame, to_json(frame))
     return known[1]
 
 
-def _json(value: object) -> str:
-    global _encoder
-    if _encoder is None:
-        from json import JSONEncoder, encoder
+def to_json(value: object, *, ascii_only: bool = False) -> str:
+    """Compact, of exact JSON types."""
+    return "".join((_ascii_encoder if ascii_only else _encoder)(value, 0))
 
-        settings = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
-        make = getattr(encoder, "c_make_encoder", None)
-        if make is None:
-            _encoder = lambda value, _: [settings.encode(value)]  # noqa: E731
-        else:  # what JSONEncoder makes anew for each call
-            _encoder = make(None, settings.default, encoder.encode_basestring, None, ":", ",", False, False, False)
-    return "".join(_encoder(value, 0))
+
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _make_encoder(*, ascii_only: bool) -> Callable[[object, int], Iterable[str]]:
+    """The encoder that `json` makes anew for each call, without `json` itself, which brings a decoder with it."""
+    try:
+        from _json import encode_basestring, encode_basestring_ascii, make_encoder
+    except ours(ImportError):  # a Python without its accelerator
+        from json import JSONEncoder
+
+        settings = JSONEncoder(ensure_ascii=ascii_only, check_circular=False, allow_nan=False, separators=(",", ":"))
+        return lambda value, _: [settings.encode(value)]
+    text_ = encode_basestring_ascii if ascii_only else encode_basestring
+    made: Callable[[object, int], Iterable[str]] = make_encoder(
+        None, _refuse, text_, None, ":", ",", False, False, False
+    )
+    return made
+
+
+_encoder, _ascii_encoder = _make_encoder(ascii_only=False), _make_encoder(ascii_only=True)
 
 
 # ----------------------------------------------------------------------------------------------------------- words

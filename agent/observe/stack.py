@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from ..interrupts import ours
+from . import source
 from .redact import forgetful, lines, text
 from .scrub import Clean
 
@@ -24,8 +25,6 @@ _MANY, _FEW = 20, 5  # frames of an event that is reduced: of the traceback, of 
 _CONTEXT = 5
 _LONGEST_LINE = 200
 _DEEPEST = 5_000
-_LARGEST_SOURCE = 5_000_000  # bytes
-_FORMAT, _REGULAR = 0o170000, 0o100000  # of a file's mode
 
 _known: dict[tuple[Any, ...], Clean] = {}
 _MOST_KNOWN = 2_000
@@ -140,6 +139,10 @@ def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean
         if module is not None and name.startswith(module + "."):
             name = name[len(module) + 1 :]
         known = _build(code.co_filename, line, name, module, in_app, installed)
+        try:
+            _add_source(known, code.co_filename, line)
+        except ours(OSError, MemoryError):
+            return known  # not to be remembered: another time there is more of it
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[key] = known
@@ -166,13 +169,14 @@ def _build(
     if module is not None:
         frame["module"] = text(module)
         frame["in_app"] = ours or _is_in_app(module, in_app)
-    source = _source(path)
-    if 0 < line <= len(source):
-        first = max(0, line - 1 - _CONTEXT)
-        shown = lines(source[first : line + _CONTEXT], _LONGEST_LINE)
-        at = line - 1 - first
-        frame["pre_context"], frame["context_line"], frame["post_context"] = shown[:at], shown[at], shown[at + 1 :]
     return frame
+
+
+def _add_source(frame: Clean, path: str, line: int) -> None:
+    found = source.around(path, line, _CONTEXT)
+    if found is not None:
+        shown, at = lines(found[0], _LONGEST_LINE), found[1]
+        frame["pre_context"], frame["context_line"], frame["post_context"] = shown[:at], shown[at], shown[at + 1 :]
 
 
 def _file(path: str) -> tuple[str, str, bool]:
@@ -204,17 +208,3 @@ def looks_like_the_erp(path: str) -> bool:
         return False
     slashed = path.replace(os.sep, "/")
     return not ("/site-packages/" in slashed or "/dist-packages/" in slashed or path.startswith(_LIBRARY + os.sep))
-
-
-def _source(path: str) -> list[str]:
-    """The file's lines, none if it is not an ordinary file of an ordinary size: a pipe would block the host."""
-    try:
-        import linecache
-
-        if len(linecache.cache.get(path, ())) < 2:  # not read yet: a single item promises what a loader would say
-            status = os.stat(path)
-            if status.st_mode & _FORMAT != _REGULAR or status.st_size > _LARGEST_SOURCE:
-                return []
-        return linecache.getlines(path)
-    except ours(Exception):  # gone, unreadable, in an encoding that nobody knows: the frame does without
-        return []

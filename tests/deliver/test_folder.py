@@ -213,11 +213,10 @@ def test_a_full_spool_gives_up_transactions_then_slow_calls_then_errors_oldest_f
         waiting = set(kit.ids())
         return {kind: [n for n, i in enumerate(ids[kind]) if i in waiting] for kind in ids}
 
-    # each time down to nine tenths of the bound
-    assert left(8) == {"error": [0, 1, 2], "slow": [0, 1, 2], "transaction": [], "session": [2]}
-    assert left(5) == {"error": [0, 1, 2], "slow": [2], "transaction": [], "session": []}
-    assert left(2) == {"error": [2], "slow": [], "transaction": [], "session": []}
-    assert kit.counts.of("spool-full") == 11
+    assert left(8) == {"error": [0, 1, 2], "slow": [0, 1, 2], "transaction": [2], "session": [2]}
+    assert left(5) == {"error": [0, 1, 2], "slow": [1, 2], "transaction": [], "session": []}
+    assert left(2) == {"error": [1, 2], "slow": [], "transaction": [], "session": []}
+    assert kit.counts.of("spool-full") == 10
     assert kit.counts.all["spool-full", "session"] == 3
 
 
@@ -226,7 +225,7 @@ def test_the_size_is_held_while_writing_without_any_sender(kit):
     for _ in range(400):
         spool.write(envelope(size=5000))
     size = sum(os.path.getsize(f"{kit.directory}/new/{name}") for name in kit.files())
-    assert 100_000 < size < 240_000
+    assert 195_000 < size <= 200_000
     assert kit.counts.of("spool-full") == 400 - len(kit.files())
 
 
@@ -536,11 +535,11 @@ def test_what_is_held_back_counts_within_the_same_bounds(kit, clock):
         clock.now += 1
     kit.spool(max_files=2).sweep()
     assert len(kit.files("held")) == 1
-    assert kit.files() == []
-    assert kit.counts.of("spool-full") == 2
+    assert len(kit.files()) == 1
+    assert kit.counts.of("spool-full") == 1
     clock.now += 8 * 86400
     kit.spool().sweep()
-    assert kit.files("held") == []
+    assert kit.files("held") == kit.files() == []
 
 
 def test_what_is_held_back_in_memory_goes_to_its_own_folder(kit):

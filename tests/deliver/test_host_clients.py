@@ -9,7 +9,7 @@ import pytest
 from kit import Script, envelope
 from receiver import HANG, Receiver
 
-from agent.deliver import clients, sender
+from agent.deliver import clients
 from agent.deliver.route import Route, decode, found
 from agent.deliver.transport import Transport
 from agent.dsn import parse_dsn
@@ -143,7 +143,7 @@ def test_where_no_thread_can_be_started_any_more_the_one_that_waits_delivers(ope
     def refuse(*_):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(sender, "start_new_thread", refuse)
+    monkeypatch.setattr("agent.deliver.worker.start_new_thread", refuse)
     kept = open_one(route(receiver.dsn))
     one = envelope()
     kept.keep(one)

@@ -10,7 +10,6 @@ import pytest
 from kit import ROOT, Script, envelope, python
 from receiver import HANG, Answer
 
-from agent.deliver import sender as sender_module
 from agent.deliver import transport
 from agent.deliver.lock import FolderLock
 from agent.deliver.pace import Pace
@@ -460,7 +459,7 @@ def test_no_more_threads_is_no_error(live, kit, monkeypatch):
     def fail(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(sender_module, "start_new_thread", fail)
+    monkeypatch.setattr("agent.deliver.worker.start_new_thread", fail)
     fill(spool, "error")
     sender.wake()
     assert "no thread can be started" in sender.trouble
@@ -732,3 +731,26 @@ def test_a_child_does_not_keep_the_lock_of_its_parent(kit):
     finally:
         os.write(down[1], b"x")
         os.waitpid(child, 0)
+
+
+def test_to_wait_for_a_delivery_lists_no_folder_in_the_thread_that_waits(live, receiver, kit, monkeypatch):
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda *given: listed.append(threading.get_ident()) or scandir(*given))
+    spool, sender = live()
+    spool.sweeper = sender.wake
+    for _ in range(3):
+        spool.write(envelope())
+    assert sender.drain(10) > 0
+    receiver.wait_for(3)
+    assert listed and threading.get_ident() not in listed
+
+
+def test_what_is_counted_is_written_down_by_the_thread_that_counts_it(live, receiver, kit):
+    """The last of a row of events, too: no report may follow for hours."""
+    seen = []
+    spool, sender = live(counted=lambda: seen.append(kit.counts.of("sent")))
+    for _ in range(3):
+        spool.write(envelope())
+    assert sender.drain(10) > 0
+    sender.close(10)
+    assert seen[-1] == 3

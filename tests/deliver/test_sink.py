@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from kit import Counts
@@ -11,7 +12,7 @@ from observe.making import a_monitor, an_observation, sentry
 from agent.deliver import wire
 from agent.deliver.sink import Sink
 from agent.health import Health
-from agent.observe import context, event, reserve
+from agent.observe import attempts, context, event, reserve
 
 SPOOL = {
     "directory": None, "max_size": 1 << 20, "max_age": 86400.0, "max_files": 100, "max_rate": 0.0, "durable": False,
@@ -137,3 +138,33 @@ def test_memory_is_set_aside_and_given_back_for_the_report(sink, monkeypatch):
     sink.report(observation())
     assert held == [None]
     assert reserve._held is not None
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_an_attempt_that_ends_finds_its_events_without_a_look_at_the_spool(sink, monkeypatch, again):
+    """Beside a backlog of 50,000 a look takes half a second, of each task that is tried again."""
+    attempt = attempts.Attempt()
+    monkeypatch.setattr(attempts, "current", lambda: attempt)
+    sink.report(observation())
+    sink.report(observation())
+    monkeypatch.setattr(attempts, "current", lambda: None)
+    sink.report(observation())
+    (*_, other) = sink.spool.entries()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse(AssertionError("a folder is listed")))
+        patched.setattr(os, "listdir", refuse(AssertionError("a folder is listed")))
+        sink.settle(attempt, again=again)
+    left = sink.spool.entries()
+    assert other in left and len(left) == (1 if again else 3)
+    assert sink._health.counts.get(("tried-again", "create_order"), 0) == (2 if again else 0)
+
+
+def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path, monkeypatch):
+    monkeypatch.setattr("agent.deliver.worker.start_new_thread", refuse(RuntimeError("no thread is wanted here")))
+    sink = Sink(sentry(dsn="http://key@127.0.0.1:9/1"), SPOOL, str(tmp_path), Quiet("", ""))
+    attempt = attempts.Attempt()
+    monkeypatch.setattr(attempts, "current", lambda: attempt)
+    sink.report(observation())
+    assert [entry.held for entry in sink.spool.entries()] == [True]
+    sink.settle(attempt, again=False)
+    assert [(entry.held, entry.trying) for entry in sink.spool.entries()] == [(False, True)]

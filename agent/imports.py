@@ -1,0 +1,142 @@
+"""What the agent imports on a thread of the host's, and a fork of another thread's meanwhile.
+
+The child has the locks of the modules that were being imported, and not the thread that would give them back: it would
+hang at its own first import of one of them. So a fork waits for such imports to end, for a moment; and what had not
+ended, its child forgets, so as to import it afresh. What the host itself imports is the host's affair.
+"""
+
+import _thread
+import os
+import sys
+from time import monotonic
+
+from .start import ours
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Seconds that a fork waits. The thread that imports may itself be waiting for the one that forks.
+PATIENCE = 2.0
+
+#: Thread → a lock that is free once it has imported what it wanted, and what it was importing for the host before.
+_under_way: "dict[int, tuple[_thread.LockType, set[str]]]" = {}
+
+
+class Guarded:
+    """While entered, what this thread imports is the agent's doing.
+
+    `patient`: a fork may wait for it. Not for modules that want to know of forks themselves, as `logging` does: one
+    that is loaded in the middle of a fork hears of its end and not of its beginning.
+    """
+
+    __slots__ = ("_patient", "_thread")
+
+    def __init__(self, *, patient: bool = True) -> None:
+        self._patient = patient
+
+    def __enter__(self) -> None:
+        me = _thread.get_ident()
+        self._thread = 0
+        known = _under_way.get(me)
+        if known is None:
+            done = _thread.allocate_lock()
+            done.acquire()
+            known = _under_way[me] = (done, {name for name, lock in _locks() if _owner(lock) == me})
+            self._thread = me
+        if not self._patient:
+            _open(known[0])
+
+    def __exit__(self, *_: object) -> None:
+        # In a child that a signal handler has forked in between, it is no more there.
+        known = _under_way.pop(self._thread, None)
+        if known is not None:
+            _open(known[0])
+
+
+def _open(done: "_thread.LockType") -> None:
+    try:
+        done.release()
+    except ours(RuntimeError):
+        pass  # open already
+
+
+def _locks() -> "list[tuple[str, Any]]":
+    """The modules that are being imported, with the lock that the import holds: CPython's, the same since 3.3."""
+    found = [(name, reference()) for name, reference in list(_references().items())]
+    return [(name, lock) for name, lock in found if lock is not None]
+
+
+def _references() -> "dict[str, Any]":
+    found: "dict[str, Any]" = getattr(sys.modules["_frozen_importlib"], "_module_locks", {})
+    return found
+
+
+def _owner(lock: "Any") -> "int | None":
+    owner: "int | None" = getattr(lock, "owner", None)
+    return owner
+
+
+def _is_stuck(lock: "Any") -> bool:
+    """Was a thread that is gone just taking it, or giving it back?"""
+    inner = getattr(lock, "lock", None)
+    if inner is None or not inner.acquire(False):
+        return inner is not None
+    inner.release()
+    return False
+
+
+def wait_for_others() -> None:
+    """Until no other thread imports for the agent, or for as long as a fork may take."""
+    until = monotonic() + PATIENCE
+    me = _thread.get_ident()
+    for thread, (done, _) in list(_under_way.items()):
+        if thread != me and done.acquire(True, max(until - monotonic(), 0.0)):
+            done.release()
+
+
+#: Thread that forks → whether `logging` had asked to hear of forks when this one began.
+_heard: "dict[int, bool]" = {}
+
+
+def fork_begins() -> None:
+    """For every hook of ours that runs before a fork."""
+    _heard.setdefault(_thread.get_ident(), _hears())
+
+
+def _before_fork() -> None:
+    """Registered before any other of ours, it runs as the last one."""
+    fork_begins()
+    wait_for_others()
+    if not _heard.pop(_thread.get_ident(), True) and _hears():
+        # Loaded meanwhile by another thread, `logging` will hear of the end, where it gives its lock back.
+        logging: "Any" = sys.modules["logging"]
+        getattr(logging, "_prepareFork" if sys.version_info >= (3, 13) else "_acquireLock")()
+
+
+def _hears() -> bool:
+    return hasattr(sys.modules.get("logging"), "LogRecord")  # the class that comes after it has asked
+
+
+def _after_fork_in_child() -> None:
+    me = _thread.get_ident()
+    _heard.clear()
+    gone = {thread: earlier for thread, (_, earlier) in list(_under_way.items()) if thread != me}
+    for thread in gone:
+        del _under_way[thread]
+    for name, lock in _locks() if gone else ():
+        owner = _owner(lock)
+        if _is_stuck(lock) or (owner in gone and name not in gone[owner]):
+            forget(name)
+
+
+def forget(name: str) -> None:
+    """Let a module be imported as if nobody had begun to."""
+    _references().pop(name, None)
+    module = sys.modules.get(name)
+    if getattr(getattr(module, "__spec__", None), "_initializing", False):
+        del sys.modules[name]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
