@@ -45,7 +45,7 @@ class Finder:
         self.on_wait: "Callable[[], None] | None" = None
         self.on_code: "Callable[[CodeType], None] | None" = None  # told of what runpy is about to run
         self.follower: "Follower | None" = None  # pauses while an import runs
-        self.after: "Callable[[], None] | None" = None  # called once, when the next module has run
+        self.after: "Callable[[], object] | None" = None  # called once, when the next module has run
         self._on_import = on_import
         self._swallow = swallow
         self._seen: "set[str]" = set()  # modules that were wanted and came past us

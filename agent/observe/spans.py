@@ -17,7 +17,7 @@ begin: Callable[[Probe], object] | None = None
 finish: Callable[[object, bool], None] | None = None
 
 #: Sets the SDK up for a `kind: transaction` in a process in which no framework did.
-start: Callable[[], object] | None = None
+start: Callable[[], None] | None = None
 
 
 def enter(probe: Probe) -> object:
