@@ -13,7 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..model import SHADOWED, ExpressionData
-from .nearest import did_you_mean
+from . import hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,10 @@ class _Reader:
         if isinstance(node, (ast.Tuple, ast.List)):
             form = "tuple" if isinstance(node, ast.Tuple) else "list"
             return [form, [self.read(item, depth) for item in node.elts]]
-        raise self.refuse(node, f"{_REFUSED.get(type(node), type(node).__name__)} is not allowed here", _ALLOWED)
+        hint = hints.for_expression(self.source) if isinstance(node, (ast.Set, ast.Dict)) else ""
+        raise self.refuse(
+            node, f"{_REFUSED.get(type(node), type(node).__name__)} is not allowed here", hint or _ALLOWED
+        )
 
     def identity(self, node: ast.Compare) -> None:
         """`is` compares identity: with what is written here, that is false or a matter of chance."""
@@ -189,11 +192,15 @@ class _Reader:
     def call(self, node: ast.Call, depth: int) -> list[Any]:
         allowed = ", ".join(FUNCTIONS)
         if not isinstance(node.func, ast.Name):
-            what = f"`.{node.func.attr}()`" if isinstance(node.func, ast.Attribute) else "this"
-            raise self.refuse(node, f"{what} cannot be called: methods run code; only {allowed} can be called")
+            if not isinstance(node.func, ast.Attribute):
+                raise self.refuse(node, f"this cannot be called: only {allowed} can be called")
+            hint = hints.for_method(node.func.attr, ast.unparse(node.func.value))
+            raise self.refuse(node, f"`.{node.func.attr}()` cannot be called: methods run the ERP's code", hint)
         name = node.func.id
         if name not in FUNCTIONS:
-            raise self.refuse(node, f"`{name}` cannot be called: only {allowed} can be", did_you_mean(name, FUNCTIONS))
+            raise self.refuse(
+                node, f"`{name}` cannot be called: only {allowed} can be", hints.for_function(name, FUNCTIONS)
+            )
         if node.keywords:
             raise self.refuse(node, f"`{name}` takes arguments by position only")
         fewest, most = FUNCTIONS[name]
@@ -290,11 +297,4 @@ def _factor(tree: object) -> float:
 def _syntax(source: str, error: SyntaxError, shift: int) -> tuple[str, int, str]:
     column = max(1, min(error.offset or 1, len(source) + 1)) + shift
     reason = str(error.msg or "invalid syntax").split("(<unknown>")[0].strip()
-    hint = ""
-    if "=" in source and not any(symbol in source for symbol in ("==", "!=", "<=", ">=", ":=")):
-        hint = "did you mean `==`?"
-    elif "&&" in source or "||" in source:
-        hint = "did you mean `and` or `or`?"
-    elif source.startswith("!") or " !" in source.replace("!=", ""):
-        hint = "did you mean `not`?"
-    return f"the expression is not valid Python: {reason}", column, hint
+    return f"the expression is not valid Python: {reason}", column, hints.for_expression(source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import expressions, units
+from . import expressions, hints, units
 from .checks import check_unit
 from .document import place_within, written
 from .inherit import inherit
@@ -42,6 +42,14 @@ def build(entry: Entry, settings: Settings, findings: Findings) -> MonitorData |
     monitors = entry.document.value["monitors"]
     value = {**monitors[entry.number], **{key: placed.value for key, placed in right.items()}}
     return build(entry._replace(value=value, changes=right), settings, findings)
+
+
+def captures(given: Any) -> list[tuple[str, Key, Any]]:
+    """(name, key or place, expression) of each: `[a, b.c]` is short for `{a: a, b_c: b.c}`."""
+    if isinstance(given, dict):
+        return [(name, name, text) for name, text in given.items()]
+    listed = enumerate(given) if isinstance(given, list) else ()
+    return [(text.replace(".", "_"), index, text) for index, text in listed if isinstance(text, str)]
 
 
 class _Builder:
@@ -150,7 +158,7 @@ class _Builder:
                 try:
                     target = parse_target(text)
                 except TargetError as error:
-                    self.add(path, "bad-target", f"{self.shown(path)}: {error}", error.hint)
+                    self.add(path, "bad-target", f"{self.shown(path)}: {error}", self.meant(path, text) or error.hint)
                     continue
                 if any(target["path"] == other["path"] for other in found):
                     self.add(path, "duplicate-target", f"{self.shown(path)} is in this list twice", "keep one of them")
@@ -161,7 +169,7 @@ class _Builder:
         try:
             return parse_exclude(text)
         except TargetError as error:
-            self.add(path, "bad-target", f"{self.shown(path)}: {error}", error.hint)
+            self.add(path, "bad-target", f"{self.shown(path)}: {error}", self.meant(path, text) or error.hint)
             return None
 
     def is_dotted(self, path: tuple[Key, ...], text: str, *, of_key: bool = False) -> bool:
@@ -190,9 +198,14 @@ class _Builder:
         return found
 
     def captured(self) -> Iterator[tuple[str, ExpressionData | None]]:
-        given = self.value.get("capture")
-        for name, text in given.items() if isinstance(given, dict) else ():
-            yield name, self.expression(self.at("capture", name), text)
+        names: set[str] = set()
+        for name, key, text in captures(self.value.get("capture")):
+            path = self.at("capture", key)
+            if name in names:
+                self.add(path, "bad-value", f"{self.shown(path)} would be captured as `{name}`, as another one is",
+                         f"give each a name: `{{{name}: {text}, …}}`")  # fmt: skip
+            names.add(name)
+            yield name, self.expression(path, text)
 
     def expression(self, path: tuple[Key, ...], text: object) -> ExpressionData | None:
         document = self.document(path)
@@ -236,7 +249,7 @@ class _Builder:
         return None if is_off(given) or self.findings.has(document, path) else escalation_rate(given)
 
     def check_message(self, path: tuple[Key, ...], message: str, capture: dict[str, ExpressionData]) -> None:
-        known = {**capture, **dict.fromkeys(self.mapping("capture"))}
+        known = {*capture, *(name for name, _, _ in captures(self.value.get("capture")))}
         try:
             names = placeholders(message)
         except PlaceholderError as error:
@@ -286,6 +299,10 @@ class _Builder:
                 message = f"{self.shown(path)} is not a requirement: {error}"
                 self.add(path, "bad-requirement", message, "write it as in `Django>=4.2` or `celery>=5.2,<6`")
 
+    def meant(self, path: tuple[Key, ...], text: str) -> str:
+        """A hint repeats nothing that came from the environment."""
+        return hints.for_target(text) if written(self.document(path), path) == text else ""
+
     def shown(self, path: tuple[Key, ...]) -> str:
         text = written(self.document(path), path)
         return f"`{(text or '')[:100]}`"
@@ -293,10 +310,6 @@ class _Builder:
     def listed(self, key: str) -> list[Any]:
         given = self.value.get(key)
         return given if isinstance(given, list) else []
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        given = self.value.get(key)
-        return given if isinstance(given, dict) else {}
 
     def module(self) -> dict[str, Any]:
         """What is said of the monitor's module, the nearest word for each key and tag."""

@@ -138,6 +138,8 @@ def _type(whole: dict[str, Any], definitions: dict[str, Any]) -> str:
         return {"integrations": "`auto` or a list of texts", "flag": "true or false"}.get(
             title, f"{'an' if title == 'expression' else 'a'} {title}"
         )
+    if title == "capture":
+        return "a mapping of name → expression, or a list of names"
     if title == "audit":
         return "true, false or a severity"
     if title == "duration, ladder or off":

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, Callable
 
 from ..errors import ConfigError
-from . import units
+from ..model import SEVERITIES
+from . import hints, units
 from .document import find, written
 from .nearest import did_you_mean, listed
 from .paths import schema_path
@@ -140,15 +141,17 @@ class _Translation:
             path = (*self.path, key)
             if key in known or (not self.path and key.startswith("x-")) or self.findings.has(self.document, path):
                 continue
-            hint = did_you_mean(key, known, f"the keys here are {listed(sorted(known), 40)}")
+            hint, _ = hints.for_key(key, known, self.path, self.title)
             self.findings.add(self.document, path, "unknown-key", f"`{key[:100]}` is not a key here", hint, of_key=True)
 
     def missing_key(self) -> None:
         known = self.schema.get("properties") or {"target": None, "targets": None, "name": None, "tags": None}
         for key in self.error.validator_value:
-            mistyped = any(did_you_mean(given, [key]) for given in self.instance if given not in known)
+            title = self.title or ("monitor" if self.path[:1] == ("monitors",) else "")
+            strangers = [given for given in self.instance if given not in known]
+            mistyped = any(hints.for_key(given, [key], self.path, title)[1] == key for given in strangers)
             if key not in self.instance and not mistyped:
-                hints = {
+                advice = {
                     "version": "write `version: 1` at the top",
                     "target": "write `target: package.module.function`",
                     "name": "write `name: tenant`, or whatever its section in events shall be called",
@@ -156,7 +159,7 @@ class _Translation:
                 what = {"monitor": "the monitor", "rule": "the rule", "context": "the provider"}.get(self.title, "")
                 what = what or ("the file" if not self.path else "the monitor" if key == "target" else "this")
                 slug = "wrong-version" if key == "version" else "missing-key"
-                self.findings.add(self.document, self.path, slug, f"{what} has no `{key}`", hints.get(key, ""))
+                self.findings.add(self.document, self.path, slug, f"{what} has no `{key}`", advice.get(key, ""))
 
     def describe(self, keyword: str) -> tuple[str, str, str]:
         """Slug, message and hint."""
@@ -166,16 +169,15 @@ class _Translation:
             parse, slug = _UNITS[self.title]
             return self.unit(_RATES.get(self.name(), parse), slug)
         if keyword == "const" and self.path == ("version",):
-            return "wrong-version", f"expected `version: 1`, the only one there is, not {self.given()}", ""
+            hint = "write it without quotes" if self.instance == "1" else ""
+            return "wrong-version", f"expected `version: 1`, the only one there is, not {self.given()}", hint
         if self.of_key:
             return "bad-name", self.bad_name(), ""
         if keyword in ("enum", "const"):
             allowed = [str(value) for value in self.error.validator_value]
-            return (
-                "bad-value",
-                f"expected {listed(allowed)}, not {self.given()}",
-                did_you_mean(str(self.instance), allowed),
-            )
+            hint = hints.for_kind(str(self.instance)) if self.name() == "kind" else ""
+            hint = hint or did_you_mean(str(self.instance), allowed)
+            return "bad-value", f"expected one of {listed(allowed)}, not {self.given()}", hint
         if self.title == "context name" and keyword != "type":
             return "bad-name", f"{self.given()} {_NAMING[self.title]}", ""
         if keyword == "type" or self.title in ("fraction", "flag", "count"):
@@ -188,7 +190,13 @@ class _Translation:
         if keyword in limits:
             return "bad-value", f"`{self.name()}` {limits[keyword]}", ""
         if keyword == "pattern" and self.title == "target":
-            return "bad-target", f"{self.given()} is not a dotted path", "write `package.module.function`"
+            text = written(self.document, self.path)
+            hint = hints.for_target(text) if text and text == self.instance else ""
+            hint = hint or "write `package.module.function`"
+            return "bad-target", f"{self.given()} is not a dotted path", hint
+        if self.title == "captured name":
+            hint = 'give it a name: `{name: "expression"}` in place of the list'
+            return "bad-value", f"{self.given()} is no name of a value: a list holds names such as `order.id`", hint
         if keyword == "pattern" and self.title == "integrations":
             return (
                 "bad-value",
@@ -228,13 +236,18 @@ class _Translation:
                 hint = "write `off` to switch an inherited one off"
                 if self.path[0] == "delivery":
                     hint = "write `off` for none"
+            if self.path[-2:-1] == ("errors",) and self.path[-1] in SEVERITIES:
+                hint = f"the exception comes first: `{{package.Error: {self.path[-1]}}}`"
+            if isinstance(value, dict) and self.name() == "threshold":
+                hint = "a duration for each severity stands under `thresholds`"
             message = str(error)
             return slug, f"{message}, not {self.given()}" if message.startswith("expected") else message, hint
         return slug, f"{self.given()} is not allowed here", ""
 
     def wrong_type(self) -> tuple[str, str, str]:
         if self.title == "fraction":
-            return "bad-value", f"expected a number from 0 to 1, not {self.given()}", ""
+            hint = hints.for_fraction(written(self.document, self.path))
+            return "bad-value", f"expected a number from 0 to 1, not {self.given()}", hint
         if self.title == "count":
             return "bad-value", f"expected a whole number from 1 on, not {self.given()}", ""
         wanted = self.schema.get("type", self.error.validator_value)
@@ -245,10 +258,15 @@ class _Translation:
         if "boolean" in wanted and isinstance(self.instance, str):
             meant = units.BOOLEANS.get(self.instance.lower())
             hint = f"did you mean `{meant}`?" if meant else ""
+            if self.instance.lower() in ("true", "false"):
+                hint = "write it without quotes"
         elif "string" in wanted and text and not isinstance(self.instance, str):
             hint = f'quote it: "{text}"'
         elif "array" in wanted and isinstance(self.instance, str):
             hint = f"did you mean `[{text}]`?"
+        node = find(self.document, self.path)
+        items = [child.text for child in node.children] if node and isinstance(node.children, list) else []
+        hint = hint or hints.for_shape(self.name(), wanted, self.instance, text, items)
         return "wrong-type", f"expected {expected}, not {self.given()}", hint
 
     def bad_name(self) -> str:

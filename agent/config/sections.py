@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dsn import DsnError, parse_dsn
 from . import celery, units
-from .checks import check_ladder_at, check_unit
+from .checks import check_bare, check_ladder_at, check_unit
 from .document import written
 from .targets import TargetError, parse_dotted
 
@@ -79,6 +79,7 @@ def check_sections(document: Document, findings: Findings) -> None:
 def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:
     """The keys that a monitor and `defaults` share."""
     check_unit(document, (*path, "threshold"), mapping, units.duration, "bad-duration", findings, switch=True)
+    check_bare(document, (*path, "threshold"), mapping.get("threshold"), findings)
     check_unit(document, (*path, "rate_limit"), mapping, units.rate, "bad-rate", findings, switch=True)
     check_unit(document, (*path, "escalate"), mapping, units.escalation_rate, "bad-rate", findings, switch=True)
     check_ladder_at(document, (*path, "thresholds"), mapping, findings)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..model import Json
+from . import hints
 from .node import NOWHERE, Defect, Key, Mark, Node, Unreadable
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST_NODES = 500_000  # 10,000 monitors of 50 values each
 DEEPEST = 40
+
+#: What the parser calls keys that are not indented alike.
+_UNEVEN = ("expected key", "expected <block end>", "'-' indicator")
 
 _CORE = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
@@ -272,10 +276,14 @@ def _syntax(text: str, mark: Mark, problem: str) -> Unreadable:
         hint = "quote a text that holds `: `, and indent keys of one mapping alike"
     elif "cannot start any token" in problem and line[mark.column - 1 : mark.column] in "@`%":
         hint = "quote a text that begins with this character"
-    elif "did not find expected key" in problem or "expected <block end>" in problem or ("\t" in before[:1]):
+    elif "\t" in before[:1] or any(
+        what in problem for what in ("expected key", "expected <block end>", "'-' indicator")
+    ):
         hint = "keys of one mapping are indented alike, with spaces"
     elif "undefined tag handle" in problem or "alias" in problem:
         hint = "quote a text that begins with `!`, `&` or `*`"
+    if "did not find expected" in problem:
+        hint = hints.for_yaml(line, mark.column) or hint
     return Unreadable("yaml-syntax", f"this is not valid YAML: {problem}", hint, mark)
 
 

@@ -10,6 +10,7 @@ import math
 import re
 
 from ..model import SEVERITIES
+from . import hints
 from .nearest import did_you_mean
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -48,7 +49,7 @@ def duration(value: object) -> float:
     if isinstance(value, str):
         match = _QUANTITY.fullmatch(value.strip())
         if match is None:
-            raise UnitError(expected, _duration_hint(value))
+            raise UnitError(expected, _duration_hint(value) or hints.for_duration(value))
         number, unit = match.groups()
         if not unit:
             raise UnitError(expected, f"did you mean `{number}s` or `{number}ms`?")
@@ -80,7 +81,12 @@ def size(value: object) -> int:
         if unit not in _BYTES:
             folded = {name.lower(): name for name in _BYTES}
             folded.update({name.lower()[0]: name for name in ("kB", "MB", "GB", "TB")})
-            meant = folded.get(unit.lower(), "" if unit else "MB")
+            word = (
+                unit.lower()
+                if unit.lower() in folded or not unit.lower().endswith(("byte", "bytes"))
+                else unit[0].lower()
+            )
+            meant = folded.get(word, "" if unit else "MB")
             raise UnitError(expected, f"did you mean `{number}{meant}`?" if meant else f"`{unit}` is no unit of size")
         amount = float(number) * _BYTES[unit]
     else:

@@ -10,6 +10,7 @@ from ..document import place_within, position
 from ..duplicates import can_meet, explicit_targets
 from ..expressions import SPECIAL
 from ..findings import Findings
+from ..monitor import captures
 from ..nearest import did_you_mean, listed
 from ..node import NOWHERE, Mark
 from ..requirements import RequirementError, unmet_requirements
@@ -280,8 +281,9 @@ def counts(sightings: list[Sighting]) -> dict[str, int]:
 def _expressions(
     entry: Entry, monitor: MonitorData
 ) -> Iterator[tuple[tuple[Document, tuple[Key, ...]], ExpressionData]]:
-    for name, expression in monitor["capture"].items():
-        yield entry.at("capture", name), expression
+    for name, key, _ in captures(entry.value.get("capture")):
+        if name in monitor["capture"]:
+            yield entry.at("capture", key), monitor["capture"][name]
     if monitor["unless"] is not None:
         yield entry.at("unless"), monitor["unless"]
     for index, rule in enumerate(monitor["rules"]):
