@@ -5,6 +5,7 @@ plan, `inforce` says which one counts. The engine that patches and reports is im
 monitor names.
 """
 
+import os
 import sys
 
 from . import guard, imports, programs, start
@@ -219,7 +220,7 @@ def begin(path: str, state: str, *, instead_of: "Lookout | None" = None) -> "Fin
     global current
     try:
         if current is None:
-            agent = _make(path, state)
+            agent = _make(path, _state_now(path, state), instead_of.plan if instead_of is not None else None)
             if agent is None:
                 _step_aside(instead_of)
                 return None
@@ -237,11 +238,14 @@ def _step_aside(lookout: "Lookout | None") -> None:
         sys.meta_path.remove(lookout)
 
 
-def _make(path: str, state: str) -> "Agent | None":
+def _make(path: str, state: str, known: "Any") -> "Agent | None":
+    """`known` is the plan that a Lookout had, which another user may not be able to read again."""
     head = start.open_head(start.plan_file(state), path)
     if _is_skipped(head[1] if head is not None else None):
         return None
     index = cache.load(state, path)
+    if index is None and known is not None:
+        index = cache.index_of(known)
     if index is None or not start.unchanged(index.header):
         from . import inforce
 
@@ -255,7 +259,16 @@ def _make(path: str, state: str) -> "Agent | None":
 def _remade(path: str, state: str) -> "cache.Index | None":
     from . import inforce
 
-    return inforce.renew(path, state, None)
+    return inforce.renew(path, _state_now(path, state), None)
+
+
+def _state_now(path: str, state: str) -> str:
+    """`state`, or another folder where the process has changed its user since it started."""
+    if not hasattr(os, "geteuid") or os.geteuid() == start.user:
+        return state
+    from . import users
+
+    return users.state_folder(path, state)
 
 
 def _is_skipped(header: "start.Header | None") -> bool:

@@ -12,7 +12,7 @@ from . import ending, guard, imports
 from .health import Health
 from .hook.apply import Applier
 from .interrupts import ours
-from .start import HOOKS
+from .start import HOOKS, user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,12 +39,15 @@ class Engine:
         self.health = Health(os.path.join(state, "run"), index.path, index.stale, plan=index.identity)
         self._undone = False
         ending.at_exit(self.close)
+        self.health.follow = self.follow_user
         self._said = 0  # of index.notes
         for problem in index.problems:
             self.health.record("problem", problem)
         if index.stale:
             since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
             self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
+        self._user = user  # that the process had when it started
+        self._of_others: "dict[int, tuple[str, Sink | None]]" = {}  # what it wrote to as another user
         self._sink: "Sink | None" = None
         self._bound = False  # a function to a monitor
         self._tallies: "Tallies | None" = None
@@ -94,6 +97,22 @@ class Engine:
             self._make_ready()
             self.health.flush()
 
+    def follow_user(self) -> str:
+        """Where this process writes. It may have changed its user: a server that root starts, its workers."""
+        user = _user()
+        if user != self._user:
+            from . import users
+
+            before, self._user = self._user, user
+            self._of_others[before] = (self.state, self._sink)
+            self.state, self._sink = self._of_others.get(user) or (
+                users.state_folder(self._index.path, self.state),
+                None,
+            )
+            self.spool = {**self._index.spool, "directory": users.spool_folder(self._index.spool["directory"])}
+            self.health.move(os.path.join(self.state, "run"))
+        return self.state
+
     def follow_settings(self) -> bool:
         """Once Django has read its settings: what they say of Sentry counts. Answers whether they bring a DSN."""
         if self._settled or "django.conf" not in sys.modules:
@@ -136,6 +155,7 @@ class Engine:
 
     def sink(self) -> "Sink":
         """Where reports go; made once something can be reported."""
+        self.follow_user()
         if not self._settled:
             self.follow_settings()
         sink = self._sink
@@ -144,6 +164,9 @@ class Engine:
                 from .deliver.sink import Sink
 
                 sink = self._sink = Sink(self.sentry, self.spool, self.state, self.health, self._packages())
+                for _, other in self._of_others.values():
+                    if other is not None:
+                        sink.spool.take_over(other.spool)
         return sink
 
     def _tally(self) -> "Tallies | None":
@@ -343,6 +366,10 @@ class Engine:
                 self._sink.after_fork()
         except ours(Exception):
             guard.swallow("going on after a fork")
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def _sdk_is_loaded() -> bool:

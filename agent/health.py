@@ -55,6 +55,9 @@ class Health:
         self._asked = self._calm = monotonic()  # when that was reckoned, and when it began to fall
         self._not_before = 0.0  # the next one
         self._last = (-1, 0)  # where the line of counters lies that ends the file, and its length
+        self._told: "dict[tuple[str, str], int]" = {}  # the counters in it
+        self._files: "dict[str, tuple[str, tuple[int, int], dict[tuple[str, str], int]]]" = {}  # other folders' of it
+        self.follow: "Callable[[], object] | None" = None  # asked before each writing: may `move` this
         self._writing = allocate_lock()
         self.counts: "dict[tuple[str, str], int]" = {}
         self.unwritable = ""
@@ -105,6 +108,8 @@ class Health:
         if not self._writing.acquire(final, 0.1 if final else -1):
             return False  # another thread is at it; what it has not seen is written with the next report, or at exit
         try:
+            if self.follow is not None:
+                self.follow()
             began = monotonic()
             lines, self._lines = self._lines, []
             due = final or began >= self._not_before
@@ -142,10 +147,24 @@ class Health:
         self._writing = allocate_lock()
         self.counts = {}
         self.expressions = {}
+        self._told = {}
+        self._files = {}
         self._lines = []
         self._left = _AT_ONCE
         self._not_before = 0.0
         self._rows = {}
+
+    def move(self, directory: str) -> None:
+        """Write to another folder: the process is another user's now. What was counted and not written goes along."""
+        counts, told = self.counts, self._told
+        self._files[self.directory] = (self._file, self._last, told)
+        self.directory = directory
+        self._file, self._last, self._told = self._files.pop(directory, ("", (-1, 0), {}))
+        self.counts = dict(self._told)
+        for (reason, what), number in counts.items():
+            more = number - told.get((reason, what), 0)
+            if more:
+                self.add(reason, what, more)
 
     def _write(
         self,
@@ -157,10 +176,11 @@ class Health:
         behind: bool,
     ) -> None:
         pid = os.getpid()
-        if pid != self._pid:
-            if self._pid:  # a fork: the child says for itself what it inherited
+        if pid != self._pid or not self._file:
+            if self._pid:  # a fork, or another folder: what was said before is said again
                 lines = self._memory + [line for line in lines if line not in self._memory]
             self._pid = pid
+            self._file = ""
             self._last = (-1, 0)
             private.make(self.directory)
             self._file = os.path.join(self.directory, "%d-%d.state" % (pid, now * 1000))
@@ -189,6 +209,7 @@ class Health:
                 end, counted = at, counted[:-1].ljust(length - 1) + b"\n"
             calls.write(descriptor, said + counted)
             self._last = (end + len(said), len(counted))
+            self._told = counts
         finally:
             calls.close(descriptor)
 

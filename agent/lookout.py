@@ -79,13 +79,19 @@ class Lookout:
             return name in start.HOOKS or self._names(name) or _runs_files(name)
         return (root in start.FRAMEWORKS and name in start.HOOKS) or _runs_files(name)
 
-    def _names(self, name: str) -> bool:
+    @property
+    def plan(self) -> "Any":
         from . import plan
 
         if self._plan is None and self.head is not None:
             self._plan = plan.PlanFile(*self.head)
+        return self._plan
+
+    def _names(self, name: str) -> bool:
+        from . import plan
+
         try:
-            return name in self._plan
+            return name in self.plan
         except start.ours(plan.Unreadable):
             return True  # begin again, with another one
 

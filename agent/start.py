@@ -30,6 +30,12 @@ FORMAT = b"erp-agent-plan-14"
 #: A plan of more bytes is not read: a file of this name that large is no plan.
 LARGEST_PLAN = 256 << 20
 
+#: Followed by the number of a user, the folder of one without a home.
+SHARED = "/var/tmp/erp-sentry-agent-"  # noqa: S108  (made 0700, owner checked)
+
+#: Plans of at most so many bytes are kept in memory whole once a module of theirs is imported.
+SMALL_PLAN = 256 << 10
+
 #: Bytes of the checksum behind each piece of a plan.
 CHECKSUM = 8
 
@@ -62,8 +68,7 @@ def state_folder(environ: "Mapping[str, str]", config: str) -> str:
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     named = environ.get("AGENT_STATE_DIR")
     base = os.path.abspath(os.path.expanduser(named)) if named else _base(environ, user)
-    name = os.path.basename(os.path.dirname(config)) or "root"
-    folder = os.path.join(base, "%s-%08x" % (name, _hash(config)))
+    folder = os.path.join(base, folder_name(config))
     try:
         status = os.lstat(folder)
     except ours(OSError):
@@ -71,6 +76,10 @@ def state_folder(environ: "Mapping[str, str]", config: str) -> str:
     if (status.st_uid != user and hasattr(os, "geteuid")) or status.st_mode & 0o170000 != 0o040000:
         folder += "-%d" % user  # another user's, or a link, which is not followed
     return folder
+
+
+def folder_name(config: str) -> str:
+    return "%s-%08x" % (os.path.basename(os.path.dirname(config)) or "root", _hash(config))
 
 
 def _base(environ: "Mapping[str, str]", user: int) -> str:
@@ -81,7 +90,12 @@ def _base(environ: "Mapping[str, str]", user: int) -> str:
         base = os.path.join(home, "erp-sentry-agent")
         if _may_write(base, user):
             return base
-    base = "/var/tmp/erp-sentry-agent-%d" % user  # noqa: S108  (made 0700, owner checked)
+    return shared_base(user)
+
+
+def shared_base(user: int) -> str:
+    """Where the state folders of a user lie who has no home folder to write to."""
+    base = SHARED + "%d" % user
     try:
         status = os.lstat(base)
     except ours(OSError):
@@ -330,6 +344,9 @@ def ours(*kinds: "Any") -> "Any":
 #: The process that the agent was started in; forked children have it from there.
 started_in = 0
 
+#: Whom this process belonged to when it started. A server that root starts may give its workers to another user.
+user = os.geteuid() if hasattr(os, "geteuid") else 0
+
 
 def start(here: str = "") -> None:
     """Start the agent, if it is wanted here. What goes wrong is said on one line of stderr at most.
@@ -384,6 +401,20 @@ def _start() -> None:
         from . import bootstrap
 
         bootstrap.begin(path, state)
+        if user == 0:
+            _prepare_for_another_user(path, state)
+
+
+def _prepare_for_another_user(path: str, state: str) -> None:
+    """A server that root starts forks its workers, and they become somebody who can read less than root."""
+
+    def before_fork() -> None:
+        from . import users
+
+        users.before_fork(path, state)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=before_fork)
 
 
 def look_out(path: str, state: str) -> bool:
@@ -412,6 +443,8 @@ def look_out(path: str, state: str) -> bool:
 
     waiting = _until_the_first_import(find_spec=find_spec)
     sys.meta_path.insert(0, waiting)
+    if user == 0:
+        _prepare_for_another_user(path, state)
     # A module that is imported before the agent, or by it, is named; or the program, which no import tells of.
     if head[1][4] or _names_the_program(head):
         from . import lookout

@@ -13,7 +13,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 #: Imports point one way: a part may import parts of its own rank or below, never above.
 RANK = {
     "model": 0, "errors": 0, "dsn": 0, "interrupts": 0,
-    "start": 0, "plan": 0, "lookout": 1, "version": 0, "private": 0, "wildcards": 0, "programs": 0, "old": 0,
+    "start": 0, "plan": 0, "lookout": 1, "version": 0, "private": 0, "users": 1, "wildcards": 0, "programs": 0, "old": 0,
     "imports": 0, "command": 1, "guard": 1, "ending": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
     "integrations": 5, "engine": 6, "inforce": 6, "bootstrap": 7, "loud": 8,
@@ -28,6 +28,8 @@ EXCEPTIONS = {
     ("start", "loud"): "the same",
     ("start", "command"): "the same",
     ("start", "lookout"): "the same",
+    ("start", "users"): "the same",
+    ("users", "bootstrap"): "before a fork of root's, what a child could not read",
     ("lookout", "bootstrap"): "the same",
     ("integrations", "engine"): "for its type only",
     ("integrations", "bootstrap"): "sentry_test asks for the agent of this process",

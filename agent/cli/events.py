@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..deliver import wire
 from ..errors import AgentError
-from . import here, story
+from . import here, other_users, story
 from .spools import fate, fate_of
 from .terminal import STYLES, console, cut, err, json_text, out, show_table, styled, table
 
@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise AgentError(f"one event at a time: python -m agent events {words[-1]}")
     if arguments.what == ["show"]:
         raise AgentError("which event? python -m agent events ID (the last column of `python -m agent events`)")
-    spool = here.look(arguments).spool()
+    where = here.look(arguments)
+    spool = where.spool()
     entries = [entry for entry in spool.entries() if entry.category in _EVENTS]
     if words:
         return _show(spool, entries, words[0], arguments)
@@ -82,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         out("Nothing went wrong, or it has been delivered, or nothing is monitored; see: python -m agent status")
     if entries and not wanted.hits:
         err(wanted.missed())
+    for other in other_users.look(where.config, where.state):
+        err(other.line("events"))
     return 0
 
 

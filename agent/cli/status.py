@@ -10,7 +10,7 @@ from .. import start
 from ..config import cache
 from ..errors import AgentError
 from ..inforce import last_good_for
-from . import elsewhere, here, processes
+from . import elsewhere, here, other_users, processes
 from .plans import Plans
 from .spools import fate
 from .terminal import console, json_text, moment, one_line, out, show_table, shown_path, styled, table
@@ -46,15 +46,19 @@ def run(arguments: argparse.Namespace) -> int:
     problems = list(index.problems) if index is not None else []
     wrong = problems or any(process.failed or process.problems for process in shown)
     status = int(bool(wrong or any(process.alive for process in shown if process.pid in older)))
+    others = other_users.look(path, state)
     if arguments.format == "json":
         rows = [{**process.as_json(), "restart_needed": process.pid in older} for process in shown]
-        out(json_text({"config": path, "state": state, "problems": problems, "processes": rows}, indent=2))
+        answer = {"config": path, "state": state, "problems": problems, "processes": rows}
+        out(json_text({**answer, "elsewhere": [other._asdict() for other in others]}, indent=2))
         return status
     target = console()
     target.print(styled(("configuration ", "dim"), one_line(shown_path(path))))
     target.print(styled(("state         ", "dim"), one_line(state)))
     _show_plan(state, path, plans, index)
     _show_spool(path)
+    for other in others:
+        target.print(styled(("elsewhere     ", "dim"), one_line(other.line("status"))))
     for problem in problems:
         target.print(styled(("problem: ", "bold red"), one_line(problem)))
     for process in shown:

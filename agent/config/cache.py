@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: Plans of at most so many bytes are kept in memory whole once a module of theirs is imported.
-_SMALL = 256 * 1024
-
 
 class Index:
     """A plan as a process uses it. `stale` is why a plan older than the configuration is in force, or empty."""
@@ -154,7 +151,7 @@ def load(state: str, path: str) -> "Index | None":
 def index_of(plan: PlanFile) -> "Index | None":
     """None for one that is damaged, as far as that is seen yet."""
     try:
-        plan.hold(_SMALL)
+        plan.hold(start.SMALL_PLAN)
         return Index(plan)
     except ours(ValueError, EOFError, TypeError, IndexError, OSError, Unreadable):
         return None

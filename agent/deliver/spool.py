@@ -364,6 +364,15 @@ class Spool:
                 process.settling.release()
         return len(process.memory)
 
+    def take_over(self, other: Spool) -> None:
+        """What another one of this process keeps in memory: it may not write to its own folder any more."""
+        theirs, mine = other._process().memory, self._process().memory
+        for entry in theirs.entries():
+            taken = theirs.take(entry.name)
+            for gone in mine.keep(taken) if taken is not None else ():
+                self._count("memory-full", gone.category, 1)
+        self.settle()
+
     def abandon(self) -> None:
         """The process ends: what memory holds goes to disk, or is counted as lost."""
         process = self._process()

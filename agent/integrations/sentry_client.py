@@ -59,6 +59,7 @@ class _Clients:
         self._module = module
         self._destinations: WeakKeyDictionary[Any, Destination | None] = WeakKeyDictionary()
         self._by_name: dict[str, Destination] = {}
+        self._state = engine.state
 
     # ------------------------------------------------------------------------- in place of the transport's own methods
 
@@ -118,6 +119,11 @@ class _Clients:
         return destination.sender.drain(timeout, slow)
 
     def _destination_of(self, transport: Any) -> Destination | None:
+        state = self._engine.follow_user()
+        if state != self._state:
+            self._state = state
+            self._destinations.clear()
+            self._by_name.clear()
         try:
             return self._destinations[transport]
         except ours(KeyError):

@@ -109,7 +109,7 @@ def test_a_large_plan_is_read_piece_by_piece_and_each_piece_is_checked(tmp_path)
     tmp_path.chmod(0o700)
     file = tmp_path / "plan.bin"
     data = bytearray(store.encode(plan_of(700), []))
-    assert len(data) > cache._SMALL
+    assert len(data) > start.SMALL_PLAN
     generator = random.Random(4)
     file.write_bytes(data)
     whole = cache.index_of(open_plan(str(file), PATH))

@@ -1,0 +1,187 @@
+"""Processes that change their user: what root starts, and what becomes of it as somebody else. Root's to try."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+
+import pytest
+from acceptance.running import Running, get
+
+from agent import start
+
+USER = 54321
+SHARED = f"{start.SHARED}{USER}"
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
+GOOD = "version: 1\nmodules: {m: {description: M}}\nmonitors:\n  - {target: shop.f, module: m, operation: op}\n"
+CALL = "try: shop.f(9)\nexcept ValueError: pass\n"
+BECOME = f"import os\nos.setgroups([])\nos.setgid({USER})\nos.setuid({USER})\n"
+FORKS = f"""
+import os, sys, json, collections
+child = os.fork()
+if not child:
+    os.setgroups([]); os.setgid({USER}); os.setuid({USER})
+    import shop
+    for _ in range(3):
+        try: shop.f(9)
+        except ValueError: pass
+    sys.exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.fixture
+def shop(host, tmp_path):
+    """In a folder that others may read, as an installation is; what the other user leaves behind is removed."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to("/tmp") and folder != type(folder)("/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    host.write(shop__py=SHOP, monitors__yaml=GOOD)
+    shutil.rmtree(SHARED, ignore_errors=True)
+    yield host
+    if os.path.isdir(SHARED):
+        shutil.rmtree(SHARED)
+    elif os.path.exists(SHARED):
+        os.unlink(SHARED)
+
+
+def left_by(user, *bases):
+    """The envelopes and state files of a user."""
+    found = {"envelope": 0, "state": 0}
+    for base in (SHARED, *bases):
+        for folder, _, names in os.walk(base):
+            for name in names:
+                kind = name.rpartition(".")[2]
+                if os.stat(os.path.join(folder, name)).st_uid == user and kind in found:
+                    found[kind] += 1
+    return found
+
+
+def test_a_daemon_that_becomes_another_user_after_a_fork(shop):
+    """First without a plan, then with one that only root may read."""
+    shop.write(main__py=FORKS)
+    for times in (1, 2):
+        done = shop.run("main.py")
+        assert (done.stdout, done.stderr) == ("", "")
+        assert left_by(USER) == {"envelope": 3 * times, "state": times}
+    assert left_by(0, shop.state_base)["envelope"] == 0
+
+
+def test_a_process_that_becomes_another_user_reports_as_both(shop):
+    shop.write(main__py="import shop\n" + CALL + BECOME + CALL + CALL)
+    done = shop.run("main.py")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert left_by(0, shop.state_base) == {"envelope": 1, "state": 1}
+    assert left_by(USER, shop.state_base) == {"envelope": 2, "state": 1}
+    (process,) = shop.status()
+    assert [each["number"] for each in process["counts"] if each["reason"] == "captured"] == [1]
+    (other,) = json_of(shop)["elsewhere"]
+    assert (other["user"], other["processes"], other["events"]) == (USER, 1, 2)
+
+
+def json_of(shop):
+    import json
+
+    return json.loads(shop.agent("status", "--format", "json").stdout)
+
+
+def test_status_and_events_point_to_what_lies_elsewhere(shop):
+    shop.write(main__py=FORKS)
+    shop.run("main.py")
+    where = (
+        f"3 events and 1 process of #{USER} in {SHARED}/{shop.state.name}; to look: AGENT_STATE_DIR={SHARED} runuser"
+    )
+    flat = lambda text: " ".join(text.split())
+    assert where in flat(shop.agent("status", COLUMNS="300").stdout)
+    assert where in flat(shop.agent("events", COLUMNS="300").stderr)
+    # With that variable, and as that user, one sees them.
+    folder = start.state_folder({"AGENT_STATE_DIR": SHARED}, str(shop.config))
+    assert os.path.dirname(folder) == SHARED
+
+
+def test_a_user_that_is_changed_for_a_time_has_its_events_apart(shop):
+    shop.write(
+        main__py=f"import shop, os\n{CALL}"
+        f"for _ in range(2):\n    os.seteuid({USER})\n    try: shop.f(9)\n    except ValueError: pass\n"
+        "    os.seteuid(0)\n    try: shop.f(9)\n    except ValueError: pass\n"
+    )
+    done = shop.run("main.py")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert left_by(0, shop.state_base) == {"envelope": 3, "state": 1}
+    assert left_by(USER, shop.state_base) == {"envelope": 2, "state": 1}
+    (process,) = shop.status()
+    assert [each["number"] for each in process["counts"] if each["reason"] == "captured"] == [3]
+
+
+def test_a_state_folder_that_the_user_may_write_to_is_theirs_too(shop):
+    shop.state_base.mkdir()
+    os.chown(shop.state_base, USER, USER)
+    shop.write(main__py=FORKS)
+    shop.run("main.py")
+    folder = shop.state_base / f"{start.folder_name(str(shop.config))}-{USER}"
+    assert len(list(folder.glob("spool/held/*"))) == 3
+    assert not os.path.exists(SHARED)
+    assert f"of #{USER} in {folder}" in " ".join(shop.agent("status", COLUMNS="300").stdout.split())
+
+
+def test_a_user_who_can_write_nowhere_is_said_once_and_what_is_lost_is_counted(shop):
+    with open(SHARED, "w", encoding="utf-8"):
+        pass  # somebody else's
+    shop.write(
+        main__py="import shop\n" + CALL + BECOME + CALL * 2
+        + "from _erp_agent import bootstrap\nengine = bootstrap.current.engine()\nengine.sink().spool.abandon()\n"
+        + "print(sorted(engine.health.counts.items()))\n"
+    )  # fmt: skip
+    done = shop.run("main.py")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(
+        f"agent: this process is uid {USER} now and can write nowhere, so that events are kept in memory only"
+    )
+    assert "(('lost-at-exit', 'error'), 2)" in done.stdout
+
+
+def test_gunicorn_whose_workers_are_another_user(shop):
+    pytest.importorskip("gunicorn")
+    shop.write(
+        web__py="import shop\ndef app(environ, start):\n    try: shop.f(9)\n    except ValueError: pass\n"
+        "    start('200 OK', [])\n    import os\n    return [b'%d' % os.getuid()]\n"
+    )
+    served(shop, lambda port: ("-m", "gunicorn", f"-b127.0.0.1:{port}", "-w1", f"--user={USER}", f"--group={USER}",
+                               "--worker-tmp-dir=/dev/shm", "web:app"))  # fmt: skip
+
+
+def test_uwsgi_whose_workers_are_another_user(shop):
+    uwsgi = os.environ.get("AGENT_TEST_UWSGI") or shutil.which("uwsgi")
+    if uwsgi is None:
+        pytest.skip("no uwsgi here: AGENT_TEST_UWSGI names one")
+    shop.write(
+        web__py="import shop\ndef app(environ, start):\n    try: shop.f(9)\n    except ValueError: pass\n"
+        "    start('200 OK', [])\n    import os\n    return [b'%d' % os.getuid()]\n"
+    )
+    served(shop, lambda port: ("--http-socket", f"127.0.0.1:{port}", "--wsgi-file=web.py", "--callable=app", "--master",
+                               f"--uid={USER}", f"--gid={USER}", "--virtualenv", sys.prefix), uwsgi)  # fmt: skip
+
+
+def served(shop, command, program=sys.executable):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def answered():
+        try:
+            assert get(port) == (200, str(USER))
+        except OSError:
+            return False
+        return True
+
+    with Running(shop, *command(port), python=program) as server:
+        server.until(answered)
+        assert get(port) == (200, str(USER))
+        server.stop(signal.SIGTERM)
+    assert "agent:" not in server.said
+    assert left_by(USER, shop.state_base)["envelope"] == 2
+    assert f"2 events and 1 process of #{USER}" in " ".join(shop.agent("status", COLUMNS="300").stdout.split())
