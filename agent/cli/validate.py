@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=("text", *_MACHINES), default="text", help="default: text")
     add_environment(parser)
+    parser.add_argument("--strict", action="store_true", help="warnings count too: exit status 1 where there is one")
     parser.add_argument("--no-targets", action="store_true", help="check the files alone, not the code they name")
     parser.add_argument(
         "-v", "--targets", dest="verbose", action="store_true", help="list every target with what was found"
@@ -47,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: clean (warnings and notes are allowed), 1: problems, 2: could not run."""
+    """0: clean (warnings and notes are allowed, with --strict only notes), 1: problems, 2: could not run."""
     try:
         results = [examine(file, os.environ) for file in args.files or [here.config_of(None)]]
         seen: list[Sighting] = []
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
                 out(output)
     except ConfigError as error:
         return fail(error)
-    return max(map(_status, results))
+    return max(_status(result, strict=args.strict) for result in results)
 
 
 def show_targets(seen: list[Sighting]) -> None:
@@ -94,11 +95,12 @@ def target_line(one: Sighting) -> Text:
     )
 
 
-def _status(result: Examined) -> int:
+def _status(result: Examined, *, strict: bool) -> int:
     errors = [problem for problem in result.problems if problem.severity == "error"]
     if any(problem.slug in _COULD_NOT_RUN and problem.file == result.files[0] for problem in errors):
         return 2
-    return 1 if errors else 0
+    warned = strict and any(problem.severity == "warning" for problem in result.problems)
+    return 1 if errors or warned else 0
 
 
 def _show_problems(results: list[Examined], target: Console) -> None:

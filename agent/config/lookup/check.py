@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...model import SHADOWED
-from ..document import place_within, position
+from ..document import place_within, position, written
 from ..duplicates import can_meet, explicit_targets
 from ..expressions import SPECIAL
 from ..findings import Findings
@@ -14,13 +15,15 @@ from ..monitor import captures
 from ..nearest import did_you_mean, listed
 from ..node import NOWHERE, Mark
 from ..requirements import RequirementError, unmet_requirements
+from ..targets import TargetError, parse_target
+from .attributes import Bodies, Refuted, refuted
 from .outcome import FOUND, MISSING, UNCHECKED, Outcome
 from .patterns import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ...model import ExpressionData, MonitorData, Problem
+    from ...model import ExpressionData, MonitorData, Problem, TargetData
     from ..document import Document
     from ..load import Examined
     from ..merge import Entry
@@ -56,6 +59,7 @@ class _Check:
         self.examined = examined
         self.lookup = lookup
         self.findings = Findings()
+        self.bodies = Bodies()
         self.absent: dict[str, int] = {}
         self.first_absent: Document | None = None
         self.swept: dict[str, Sighting] = {}
@@ -74,6 +78,7 @@ class _Check:
             if tick is not None:
                 tick(number + 1, total)
         self.ignored()
+        self.providers()
         self.tell_absent()
         return sightings, self.findings.ordered() if self.findings.problems else []
 
@@ -88,6 +93,7 @@ class _Check:
                     given = given[key]
                 outcome = self.lookup.outcome(dotted, given.partition(":")[0] if ":" in given else None)
                 self.tell(Sighting(entry, None, path, given, False, outcome, []))
+            self.exceptions(entry)
 
     def is_met(self, entry: Entry) -> bool:
         """Whether the environment that is looked at, which need not be the running one, meets `requires`."""
@@ -97,7 +103,7 @@ class _Check:
             try:
                 self.met[key] = not unmet_requirements(requires, self.lookup.search.entries)
             except RequirementError:
-                self.met[key] = False
+                self.met[key] = True  # what else is wrong with the monitor is found in the same go
         return self.met[key]
 
     def monitor(self, entry: Entry, monitor: MonitorData) -> Iterator[Sighting]:
@@ -119,9 +125,7 @@ class _Check:
     def tell(self, seen: Sighting) -> None:
         outcome = seen.outcome
         if outcome.absent:
-            top = seen.text.replace(":", ".").partition(".")[0]
-            self.absent[top] = self.absent.get(top, 0) + 1
-            self.first_absent = self.first_absent or seen.entry.document
+            self.add_absent(seen.entry.document, seen.text.replace(":", "."))
         elif outcome.status == MISSING:
             slug, severity = "target-not-found", "error"
             if outcome.kind == "class":
@@ -166,6 +170,7 @@ class _Check:
             return
         complete = all(sighting.outcome.found for sighting in seen)
         for (document, path), expression in _expressions(entry, monitor):
+            self.attributes(document, path, expression, seen)
             for word in expression["names"]:
                 if word in SPECIAL:
                     self.shadowed(document, path, expression, word, functions)
@@ -190,6 +195,31 @@ class _Check:
                 f'write argument("{name}") for the parameter', severity="warning",
                 mark=_mark(document, path, expression, name),
             )  # fmt: skip
+
+    def attributes(
+        self, document: Document, path: tuple[Key, ...], expression: ExpressionData, seen: list[Sighting]
+    ) -> None:
+        """Only where all functions are named one by one, and the source refutes it for each."""
+        if not seen or any(sighting.pattern or not sighting.functions for sighting in seen):
+            return
+        found: list[Refuted] = []
+        for sighting in seen:
+            module = sighting.text.partition(":")[0] if ":" in sighting.text else None
+            one = next(refuted(self.lookup, self.bodies, sighting.functions[0][0], module, expression["tree"]), None)
+            if one is None:
+                return
+            found.append(one)
+        first = found[0]
+        made = "returns" if first.name == "result" else f"takes as `{first.name}`"
+        message = (
+            f"`{first.name}.{first.attribute}`: the {first.cls} that `{seen[0].text}` {made} has no `{first.attribute}`"
+        )
+        at = expression["text"].find(f"{first.name}.{first.attribute}")
+        self.findings.add(
+            document, path, "unknown-attribute", message, first.hint,
+            severity="error" if all(one.certain for one in found) else "warning",
+            mark=place_within(document, path, max(at, 0) + 1),
+        )  # fmt: skip
 
     def tell_parameter(
         self,
@@ -219,31 +249,70 @@ class _Check:
     # Exceptions
 
     def exceptions(self, entry: Entry) -> None:
+        severity = "warning" if entry.pack else "error"
         expect = entry.value.get("expect")
         for index, name in enumerate(expect if isinstance(expect, list) else ()):
-            self.exception(*entry.at("expect", index), name)
+            self.exception(*entry.at("expect", index), name, severity=severity)
         errors = entry.value.get("errors")
         for name in errors if isinstance(errors, dict) else ():
-            self.exception(*entry.at("errors", name), name, of_key=True)
+            self.exception(*entry.at("errors", name), name, severity=severity, of_key=True)
 
     def ignored(self) -> None:
         for document in self.examined.documents:
             sentry = document.value.get("sentry")
             names = sentry.get("ignore_errors") if isinstance(sentry, dict) else None
             for index, name in enumerate(names if isinstance(names, list) else ()):
-                self.exception(document, ("sentry", "ignore_errors", index), name)
+                self.exception(document, ("sentry", "ignore_errors", index), name, severity="error")
 
-    def exception(self, document: Document, path: tuple[Key, ...], name: object, *, of_key: bool = False) -> None:
-        if not isinstance(name, str) or not name:
+    def exception(
+        self, document: Document, path: tuple[Key, ...], name: object, *, severity: str, of_key: bool = False
+    ) -> None:
+        if not isinstance(name, str) or not name or any(not part.isidentifier() for part in name.split(".")):
             return
         outcome = self.lookup.exception(name)
         if outcome.status == MISSING and not outcome.absent:
             self.findings.add(
                 document, path, "exception-not-found", f"`{name}`: {outcome.reason}", outcome.hint,
-                severity="warning", of_key=of_key,
+                severity=severity, of_key=of_key,
             )  # fmt: skip
 
+    # Providers of context
+
+    def providers(self) -> None:
+        """A provider is called without arguments: one that is not there, or wants some, never says anything."""
+        for document in self.examined.documents:
+            given = document.value.get("context")
+            for index, value in enumerate(given if isinstance(given, list) else ()):
+                path: tuple[Key, ...] = ("context", index, "target")
+                text = value.get("target") if isinstance(value, dict) else None
+                try:
+                    target = parse_target(text) if isinstance(text, str) else None
+                except TargetError:
+                    continue
+                if target is not None and not target["pattern"]:
+                    self.provider(document, path, target)
+
+    def provider(self, document: Document, path: tuple[Key, ...], target: TargetData) -> None:
+        outcome = self.lookup.outcome(target["path"], target["module"])
+        shown = f"`{(written(document, path) or '')[:100]}`"
+        if outcome.absent:
+            self.add_absent(document, target["path"])
+        elif outcome.status == MISSING and outcome.kind != "class":
+            message = f"{shown}: {outcome.reason}"
+            self.findings.add(document, path, "target-not-found", message, outcome.hint, severity="error")
+        elif outcome.parameters is not None and outcome.parameters.certain:
+            wanted = required(outcome.parameters.text)
+            if wanted:
+                message = f"{shown} is called without arguments, and needs {listed(wanted)}"
+                hint = "name a function that finds out by itself, or give the parameters defaults"
+                self.findings.add(document, path, "provider-parameters", message, hint, severity="error")
+
     # What is not here at all
+
+    def add_absent(self, document: Document, path: str) -> None:
+        top = path.partition(".")[0]
+        self.absent[top] = self.absent.get(top, 0) + 1
+        self.first_absent = self.first_absent or document
 
     def tell_absent(self) -> None:
         """One line for all: where the ERP is not installed, every target would say the same."""
@@ -268,6 +337,19 @@ _MEANING = {"result": "what is returned", "error": "the exception", "duration": 
 def _mark(document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str) -> Any:
     found = re.search(rf"(?<![\w.]){re.escape(name)}\b", expression["text"])
     return place_within(document, path, (found.start() if found else 0) + 1)
+
+
+def required(parameters: str) -> list[str]:
+    """The names without a default in `(order, *, urgent=False)`; those of a method's own object or class left out."""
+    try:
+        given = ast.parse(f"def f{parameters}: pass").body[0]
+    except SyntaxError:
+        return []  # it is too long to be shown as a whole
+    assert isinstance(given, ast.FunctionDef)
+    positional = [*given.args.posonlyargs, *given.args.args]
+    names = [each.arg for each in positional[: len(positional) - len(given.args.defaults)]]
+    names += [each.arg for each, default in zip(given.args.kwonlyargs, given.args.kw_defaults) if default is None]
+    return [name for number, name in enumerate(names) if number or name not in ("self", "cls")]
 
 
 def counts(sightings: list[Sighting]) -> dict[str, int]:
