@@ -10,7 +10,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from .. import guard
 from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..interrupts import ours
@@ -264,7 +263,7 @@ class Probe:
         except ours(RecursionError):
             pass  # nothing was reported, and so a call further out does, which has more of the stack
         except ours(BaseException):
-            guard.swallow("reporting an error in " + self.path)
+            self.terms.lost("reporting an error in ", self.path)
         finally:
             if exhausted:
                 reserve.keep()
@@ -320,7 +319,7 @@ class Probe:
                 within=within, result=result,
             )  # fmt: skip
         except ours(BaseException):
-            guard.swallow("reporting a slow call of " + self.path)
+            self.terms.lost("reporting a slow call of ", self.path)
         finally:
             _busy.number -= 1
 
@@ -342,7 +341,7 @@ class Probe:
             if monitor["audit"] and self._for_us(frame) and not self._is_left(frame, result, None, duration):
                 self._admit_and_emit(frame, _AUDIT, None, monitor["audit"], result, duration)
         except ours(BaseException):
-            guard.swallow("checking the rules of " + self.path)
+            self.terms.lost("checking the rules of ", self.path)
         finally:
             _busy.number -= 1
 

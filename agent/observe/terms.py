@@ -6,12 +6,14 @@ here, and a probe holds only what differs from function to function.
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
+from .. import guard
 from ..interrupts import ours
 from ..model import SHADOWED
-from . import failing
+from . import failing, reserve
 from .evaluate import compile_expression
 from .limits import Escalation, Limiter
 from .severity import Severities
@@ -133,6 +135,15 @@ class Terms:
         self.thresholds = sorted(monitor["thresholds"])
         self.severities = Severities(monitor, ignore)
         self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
+
+    def lost(self, doing: str, path: str) -> None:
+        """Call from an `except ours(BaseException)` block only: what happened to the function at `path` is not told."""
+        if isinstance(sys.exc_info()[1], MemoryError):
+            reserve.release()
+            self.count("not-made", self.name)
+            reserve.keep()
+        else:
+            guard.swallow(doing + path)
 
     def failed(self, reason: str, expression: str, error: BaseException) -> None:
         """An expression of this monitor raised: it loses its own value, and is counted under `reason`."""
