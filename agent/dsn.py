@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .errors import AgentError
+from .interrupts import ours
 
 _PORTS = {"http": 80, "https": 443}
 _COPY = "copy it from the project's Client Keys page"
 _PLACEHOLDERS = frozenset("<>{}\"'`\\")  # what a key never holds, and what stands for one in examples
+
+#: What `status` shows where a client of the host's sends to the project that we send to.
+SHARED = (
+    "WARNING: the ERP's own Sentry client sends to the project of sentry.dsn as well, so that a failure which both see "
+    "is there twice; give sentry.dsn another project, or leave it out, and events go through the ERP's client"
+)
 
 
 class DsnError(AgentError):
@@ -61,6 +68,15 @@ def parse_dsn(dsn: str) -> Dsn:
         raise DsnError(f"the DSN's key holds characters that no key has; {_COPY}")
     host, port = _host_and_port(address, _PORTS[scheme])
     return Dsn(scheme, public_key, host, port, "/" + prefix.strip("/") if prefix.strip("/") else "", project)
+
+
+def same_project(one: object, other: object) -> bool:
+    """Do both lead to one project of one Sentry? By whichever key; not where either is no DSN."""
+    try:
+        first, second = (parse_dsn(each) if type(each) is str else None for each in (one, other))
+    except ours(DsnError):
+        return False
+    return first is not None and second is not None and first.envelope_url == second.envelope_url
 
 
 def _host_and_port(address: str, default: int) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.config.load import examine
-from agent.dsn import Dsn, DsnError, parse_dsn
+from agent.dsn import Dsn, DsnError, parse_dsn, same_project
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,17 @@ def test_validate_and_the_sender_agree(text, tmp_path):
         assert result.plan["sentry"]["dsn"] == (text if good else None)
         assert {problem.slug for problem in result.problems} == (set() if good else {"bad-dsn"})
         assert all(text not in problem.message for problem in result.problems)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://a@sentry.io/1", "https://b@sentry.io:443/1?x=1", True),
+        ("https://a@sentry.io/1", "https://a@sentry.io/2", False),
+        ("https://a@sentry.io/1", "https://a@other.io/1", False),
+        ("https://a@sentry.io/1", None, False),
+        ("nothing", "nothing", False),
+    ],
+)
+def test_whether_two_lead_to_one_project(one, other, same):
+    assert same_project(one, other) is same

@@ -11,7 +11,7 @@ from ..config.paths import schema_path
 from ..config.project import Project, survey
 from ..errors import ConfigError
 from .output import write_new
-from .terminal import fail, out
+from .terminal import fail, out, shown_path
 
 if TYPE_CHECKING:
     import argparse
@@ -39,6 +39,12 @@ def run(args: argparse.Namespace) -> int:
         return fail(error)
     roots = " ".join(f"--path {root}" for root in project.roots)
     out(f"wrote {output}: {_told(project)}")
+    if project.client is not None:
+        out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own. With the same project in")
+        out(
+            "      sentry.dsn, a failure that both see is there twice: give it another one, or leave it out, and events"
+        )
+        out("      go through the ERP's client.")
     out(f"next: python -m agent validate {output} {roots}")
     return 0
 

@@ -24,12 +24,16 @@ _NO_PACKAGES = frozenset(("tests", "test", "docs", "node_modules", "venv", "env"
 _EVERYWHERE = frozenset(("urllib3",))
 
 
+_MOST_FILES, _LARGEST = 5_000, 500_000  # that are looked through for a Sentry client, in files and in bytes
+
+
 class Project(NamedTuple):
     roots: list[str]  # folders that are to be on the interpreter's path
     packages: list[str]
     apps: list[str]  # Django apps, dotted
     packs: list[str]
     proposals: list[Proposal]
+    client: str | None = None  # the file that sets up a Sentry client of the ERP's own
 
 
 def survey(folder: str, search: SearchPath) -> Project:
@@ -39,7 +43,25 @@ def survey(folder: str, search: SearchPath) -> Project:
     packages = list(dict.fromkeys(name for root in roots for name in _packages(root)))
     apps = [app for name in packages for app in _apps(lookup, name)]
     proposals = [proposal for name in packages for proposal in discover(lookup, name)]
-    return Project(roots, packages, apps, _packs(lookup), proposals)
+    return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots))
+
+
+def _client(roots: list[str]) -> str | None:
+    left = _MOST_FILES
+    for folder, folders, names in (each for root in roots for each in os.walk(root)):
+        folders[:] = sorted(each for each in folders if each not in _NO_PACKAGES and not each.startswith("."))
+        for name in sorted(each for each in names if each.endswith(".py")):
+            left -= 1
+            if left < 0:
+                return None
+            path = os.path.join(folder, name)
+            try:
+                with open(path, "rb") as file:
+                    if b"sentry_sdk.init(" in file.read(_LARGEST):
+                        return path
+            except OSError:
+                continue
+    return None
 
 
 def _packages(root: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import guard
+from ..dsn import SHARED, same_project
 from ..interrupts import ours
 from ..model import Envelope
 from ..observe import context, release, told, unmonitored
@@ -58,7 +59,8 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
     active = _client(sentry_sdk)
     if active is not None and active is not _own:
         _trace(sentry_sdk, sentry, in_app)
-        return "the host's own Sentry client is left as it is"
+        shared = same_project(sentry["dsn"], active.options.get("dsn"))
+        return SHARED if shared else "the host's own Sentry client is left as it is"
     if framework in _under_way or (_set_up is not None and framework in {*_set_up, ""}):
         return _in_words()
     integrations = dict(_set_up or {})

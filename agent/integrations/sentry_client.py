@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from .. import ending, guard
 from ..deliver import wire
-from ..dsn import DsnError, parse_dsn
+from ..dsn import SHARED, DsnError, parse_dsn, same_project
 from ..interrupts import ours
 from ..model import Envelope
 from . import wrapping
@@ -133,6 +133,8 @@ class _Clients:
             said = "what it sends goes through the spool"
         except ours(_CannotKeepError, DsnError) as error:
             destination, said = None, f"it sends for itself: {error}"
+        if same_project(self._engine.sentry["dsn"], transport.options.get("dsn")):
+            said = f"{said}. {SHARED}"
         self._destinations[transport] = destination
         self._engine.health.record("client", said)
         self._engine.health.flush()

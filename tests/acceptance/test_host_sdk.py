@@ -97,6 +97,13 @@ def test_without_a_dsn_of_ours_its_client_is_used_and_one_failure_is_one_event(s
     assert len(shop.events()) == 2, "kept on disk as well"
 
 
+def test_status_warns_of_two_clients_for_one_project(shop):
+    for theirs, warned in (("http://b@127.0.0.1:9/1", True), ("http://a@127.0.0.1:9/2", False)):
+        shop.run("main.py", "before", SENTRY_DSN="http://a@127.0.0.1:9/1", HOST_DSN=theirs)
+        said = " ".join(shop.agent("status", SENTRY_DSN="http://a@127.0.0.1:9/1").stdout.split())
+        assert ("sends to the project of sentry.dsn as well" in said) == warned, said
+
+
 def test_a_hosts_client_without_a_dsn_is_left_alone(shop):
     shop.write(main__py="import sentry_sdk, shop\nsentry_sdk.init()\ntry: shop.f()\nexcept ValueError: pass\n")
     shop.run("main.py")

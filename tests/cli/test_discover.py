@@ -124,3 +124,16 @@ def test_nothing_of_the_project_runs(tmp_path, capsys):
 def test_texts_are_the_same_texts_in_yaml(text):
     root, _ = parse(f"key: {scalar(text)}\n")
     assert root.children["key"].value == text
+
+
+def test_init_tells_of_a_sentry_client_of_the_erps_own(tmp_path, capsys):
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    assert run(init, str(tmp_path)) == 0
+    assert "Sentry client" not in capsys.readouterr().out
+    (package / "settings.py").write_text("import sentry_sdk\nsentry_sdk.init(dsn='https://k@sentry.io/1')\n")
+    assert run(init, str(tmp_path), "--output", str(tmp_path / "other.yaml")) == 0
+    said = capsys.readouterr().out
+    assert "settings.py sets up a Sentry client of the ERP's own" in said
+    assert "leave it out" in said
