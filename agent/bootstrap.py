@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .engine import Engine
+    from .hook.defined import Names
     from .hook.finder import Finder
     from .hook.patch import Layer
     from .lookout import Lookout
@@ -121,7 +122,7 @@ class Agent:
         while self._undo:
             self._undo.pop().undo()
 
-    def _imported(self, name: str, module: "ModuleType", code: "CodeType | None" = None) -> None:
+    def _imported(self, name: str, module: "ModuleType", own: "Names") -> None:
         if name == "runpy":
             self._read_files(module)
             return
@@ -129,7 +130,7 @@ class Agent:
             if guard.DEBUG:
                 guard.step("%s waits until it is used" % name)
             return
-        self._work("applying monitors to " + name, lambda engine: engine.imported(name, module, code))
+        self._work("applying monitors to " + name, lambda engine: engine.imported(name, module, own))
         if guard.DEBUG:
             guard.step("monitors of %s applied" % name)
 

@@ -16,12 +16,13 @@ from .start import HOOKS, user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, FunctionType, ModuleType
+    from types import FunctionType, ModuleType
     from typing import Any
 
     from .config.cache import Index
     from .deliver.sessions import Sessions
     from .deliver.sink import Sink
+    from .hook.defined import Names
     from .hook.resolve import Found
     from .model import Envelope, MonitorData, Observation
     from .observe.limits import Limiter
@@ -71,9 +72,9 @@ class Engine:
     def waits(self) -> bool:
         return self.applier.waits
 
-    def imported(self, name: str, module: "ModuleType", code: "CodeType | None" = None) -> None:
-        """A module that a monitor or an integration names has just been run; `code` is its own, where it is known."""
-        self.applier.imported(name, module, code)
+    def imported(self, name: str, module: "ModuleType", own: "Names | None" = None) -> None:
+        """A module that a monitor or an integration names has just been run; `own` is what it defines, where known."""
+        self.applier.imported(name, module, own or {})
         self._terms = None  # by the next import, the host may trace
         self._integrations.imported(name, module)
         self._follow_log()

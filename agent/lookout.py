@@ -53,19 +53,18 @@ class Lookout:
             return None
         return finder.find_spec(name, path, target) if finder is not None else None
 
-    def ran(self, module: "Any", code: "Any") -> None:
+    def ran(self, module: "Any", code: "Any") -> "Any":
         """A module has run. If a monitor names it, it was loaded by hand: `find_spec` has not heard of it."""
         if self.head is None:
-            return
+            return None
         try:
             if not self._concerns(module.__name__) and not any(map(self._names, on_path(code, self._packages or ()))):
-                return
+                return None
             finder = self.give_way()
         except start.ours(Exception):
             start.step_aside(self, "reading the plan")
-            return
-        if finder is not None:
-            finder.ran(module, code)
+            return None
+        return finder.ran(module, code) if finder is not None else None
 
     def _concerns(self, name: str) -> bool:
         packages = self._packages
@@ -144,7 +143,8 @@ def _runs_files(name: str) -> bool:
 # asks nothing on `sys.meta_path`, but ends where imports end: in one function of importlib's. Its body is exchanged for
 # the same body, which then calls `_ran`. No frame is added to any traceback, and nothing is there to be seen.
 
-#: Whose `ran(module, code)` is called when importlib's own loaders have run a module: a Lookout, or the Finder.
+#: Whose `ran(module, code)` is called when importlib's own loaders have run a module: a Lookout, or the Finder. What it
+#: answers is called when nothing holds that code any more.
 _listener: "Any" = None
 #: Our code, while it stands in its place, and importlib's.
 _exchanged: "tuple[Any, Any] | None" = None
@@ -174,9 +174,8 @@ def listen(listener: "Any") -> None:
         function.__code__ = ours
 
 
-def _ran(module: "Any", code: "Any") -> None:
-    if _listener is not None:
-        _listener.ran(module, code)
+def _ran(module: "Any", code: "Any") -> "Any":
+    return _listener.ran(module, code) if _listener is not None else None
 
 
 def _exec_module(self: "Any", module: "Any") -> None:  # each line where importlib has it, for tracebacks
@@ -187,7 +186,10 @@ def _exec_module(self: "Any", module: "Any") -> None:  # each line where importl
 
     _bootstrap._call_with_frames_removed(exec, code, module.__dict__)  # noqa: F821  (of importlib's own globals)
     ran: "Any" = "ran"  # exchanged
-    ran(module, code)
+    ran = ran(module, code)
+    if ran is not None:
+        del code
+        ran()
 
 
 _COPY = _exec_module.__code__.replace(co_name="exec_module")

@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from ..errors import CannotPatch
 from ..interrupts import ours
 from ..wildcards import matches, segment_match
-from . import defined, patch, registries, resolve
+from . import patch, registries, resolve
 from .paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ..model import MonitorData, TargetData
+    from .defined import Names
 
     class Owner(patch.Owner, Protocol):
         """What is bound to one patched function: a probe."""
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     Bind = Callable[[MonitorData, resolve.Found, FunctionType], Owner]
     #: (what happened: patched | failed | waiting, monitor's name, dotted path, note)
     Record = Callable[[str, str, str, str], None]
+
+
+_NOTHING: "Names" = {}
 
 
 class Applier:
@@ -55,9 +59,9 @@ class Applier:
     def follows_subclasses(self) -> bool:
         return bool(self._families)
 
-    def imported(self, name: str, module: ModuleType, code: "CodeType | None" = None) -> None:
-        """`module` has just been run under `name`; `code` is its own, where it is known."""
-        self._apply_all(name, module, None, code)
+    def imported(self, name: str, module: ModuleType, own: "Names" = _NOTHING) -> None:
+        """`module` has just been run under `name`; `own` is what it defines, where that is known."""
+        self._apply_all(name, module, None, own)
         self.retry(name)
         self._follow()
 
@@ -92,9 +96,7 @@ class Applier:
                 except ours(Exception) as error:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
-    def _apply_all(
-        self, name: str, module: ModuleType, names: "set[str] | None", code: "CodeType | None" = None
-    ) -> None:
+    def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = _NOTHING) -> None:
         monitors = list(self._monitors_of(name))
         for monitor in monitors:
             for target in monitor["targets"]:
@@ -106,7 +108,7 @@ class Applier:
             for target in monitor["targets"]:
                 rest = pattern_in(name, target) if target["pattern"] else None
                 if rest is not None:
-                    contents = contents or _Contents(module, name, code)
+                    contents = contents or _Contents(module, name, own)
                     self._apply_pattern(contents, rest, monitor, names)
 
     def undo(self) -> None:
@@ -303,37 +305,34 @@ def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType,
 class _Contents:
     """What one module defines, looked up once for all the patterns that match it."""
 
-    def __init__(self, module: ModuleType, name: str, code: "CodeType | None") -> None:
+    def __init__(self, module: ModuleType, name: str, own: "Names") -> None:
         self.name = name
         self._module = module
-        self._code = code
+        self._own = own
         self._members: "dict[int, list[tuple[str, Any]]]" = {}  # by id of the class or module, which `_module` holds
         self._found: "dict[str, resolve.Found | CannotPatch | None]" = {}
 
     def expand(self, segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
         """The paths of functions in the module that match; of `names`, if given, what begins with one."""
-        return self._expand(self._module, self._code, segments, names)
+        return self._expand(self._module, self._own, segments, names)
 
-    def _expand(
-        self, parent: "Any", code: "CodeType | None", segments: "list[str]", names: "set[str] | None"
-    ) -> "Iterator[str]":
+    def _expand(self, parent: "Any", own: "Names", segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
         first, rest = segments[0], segments[1:]
-        for name, raw in self._members_of(parent, code):
+        for name, raw in self._members_of(parent, own):
             if (names is not None and name not in names) or not segment_match(first, name):
                 continue
             if name.startswith("_") and not first.startswith("_"):
                 continue
             if rest:
                 if isinstance(raw, type):
-                    for below in self._expand(raw, defined.names(code).get(name), rest, None):
+                    for below in self._expand(raw, own.get(name) or _NOTHING, rest, None):
                         yield name + "." + below
             elif not isinstance(raw, type):
                 yield name
 
-    def _members_of(self, parent: "Any", code: "CodeType | None") -> "list[tuple[str, Any]]":
+    def _members_of(self, parent: "Any", own: "Names") -> "list[tuple[str, Any]]":
         known = self._members.get(id(parent))
         if known is None:
-            own = defined.names(code)
             known = self._members[id(parent)] = list(resolve.members(parent, own))
             there = {name for name, _ in known}
             known += [(name, None) for name in own if name not in there and resolve.is_lost(parent, name)]

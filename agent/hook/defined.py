@@ -1,6 +1,7 @@
-"""What the text of a module or class defines, read from its compiled body: no source is read for it.
+"""What the text of a module defines, read from its compiled body: no source is read for it.
 
 A decorator may put anything in the place of what it is given. The body still holds the code of each `def` and `class`.
+That code is not kept: who holds the code of a function is looked for (`registries`), and it must not be us.
 """
 
 from types import CodeType
@@ -8,19 +9,21 @@ from types import CodeType
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
-_NONE: "dict[str, CodeType]" = {}
+    #: Name of each function and class → what that class defines in the same way; nothing for a function.
+    Names = Mapping[str, Any]
+
+_FUNCTION = 0x01  # CO_OPTIMIZED, which the bodies of modules and classes are not
 
 
-def names(body: "CodeType | None") -> "Mapping[str, CodeType]":
-    """Each function and class that `body` defines, by name; of several of one name, the last. Nothing for None."""
-    if body is None:
-        return _NONE
-    found: "dict[str, CodeType]" = {}
+def names(body: CodeType) -> "Names":
+    """Of several definitions of one name, the last counts."""
+    found: "dict[str, Any]" = {}
     for constant in body.co_consts:
         if type(constant) is CodeType:
             if constant.co_name.startswith("<generic parameters"):  # Python 3.12: def f[T]()
                 found.update(names(constant))
             elif constant.co_name.isidentifier():  # not a lambda or comprehension
-                found[constant.co_name] = constant
+                found[constant.co_name] = {} if constant.co_flags & _FUNCTION else names(constant)
     return found

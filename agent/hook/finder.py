@@ -2,14 +2,15 @@
 
 The finder stands first on `sys.meta_path`. For a module that no monitor names it answers None after one dictionary
 look-up. For one that is named it asks the other finders for the spec, and lets the spec's own loader run the module;
-when the module has run, `on_import(name, module, code)` is called, with the module's own code where that is known. The
-module keeps the spec and the loader that it would have had. What is loaded by hand comes through `ran`.
+when the module has run, `on_import(name, module, own)` is called, with what it defines where that is known. The module
+keeps the spec and the loader that it would have had. What is loaded by hand comes through `ran`.
 """
 
 import sys
 
 from ..interrupts import ours
 from ..lookout import listen, on_path
+from . import defined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from types import CodeType, FunctionType, ModuleType
     from typing import Any
 
+    from .defined import Names
     from .main_module import Follower
 
     Swallow = Callable[[str], None]
+
+
+_NOTHING: "Names" = {}
 
 
 class Finder:
@@ -34,7 +39,7 @@ class Finder:
         self,
         wanted: "Container[str]",
         roots: "Container[str]",
-        on_import: "Callable[[str, ModuleType, CodeType | None], None]",
+        on_import: "Callable[[str, ModuleType, Names], None]",
         swallow: "Swallow",
     ) -> None:
         self.wanted = wanted
@@ -50,7 +55,7 @@ class Finder:
         self._swallow = swallow
         self._seen: "set[str]" = set()  # modules that were wanted and came past us
         self._late: "set[str]" = set()  # modules that did not, and are still being run
-        self.running: "dict[int, CodeType | None]" = {}  # modules that are being imported → their code, once known
+        self.running: "dict[int, Names]" = {}  # modules that are being imported → what they define, once known
 
     def find_spec(self, name: str, path: "Any" = None, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         try:
@@ -131,19 +136,19 @@ class Finder:
     def may_be_run(self) -> bool:
         return self.on_code is not None and "runpy" in sys.modules
 
-    def loaded(self, name: str, module: "ModuleType", code: "CodeType | None" = None) -> None:
+    def loaded(self, name: str, module: "ModuleType", own: "Names" = _NOTHING) -> None:
         # A module may put something else in its own place; that is what importers get.
-        self._apply(name, sys.modules.get(name, module), code)
+        self._apply(name, sys.modules.get(name, module), own)
 
-    def _apply(self, name: str, module: "ModuleType", code: "CodeType | None") -> None:
+    def _apply(self, name: str, module: "ModuleType", own: "Names") -> None:
         self._seen.add(name)
         try:
-            self._on_import(name, module, code)
+            self._on_import(name, module, own)
         except ours(Exception):
             self._swallow("applying monitors to " + name)
 
-    def ran(self, module: "ModuleType", code: "CodeType") -> None:
-        """Importlib's own loaders have run a module.
+    def ran(self, module: "ModuleType", code: "CodeType") -> "Callable[[], None] | None":
+        """Importlib's own loaders have run a module. Answers what is to be done when its code has been let go.
 
         One that was loaded by hand is monitored under the name that it was loaded as, or else under the one that an
         import would give to its file.
@@ -152,19 +157,20 @@ class Finder:
         if after is not None:
             after()
         if id(module) in self.running:
-            self.running[id(module)] = code
-            return
+            self.running[id(module)] = defined.names(code)
+            return None
         try:
             name = module.__name__
             if name not in self.wanted and name.partition(".")[0] not in self.roots:
                 names = [each for each in on_path(code, self.packages) if each in self.wanted]
                 if not names and not self.every_module:
-                    return
+                    return None
                 name = names[0] if names else name
         except ours(Exception):
             self._swallow("looking at a module that was loaded by hand")
-            return
-        self._apply(name, module, code)
+            return None
+        own = defined.names(code)
+        return lambda: self._apply(name, module, own)
 
     def runs(self, code: "CodeType") -> None:
         """Module runpy is about to run `code`."""
@@ -194,7 +200,7 @@ class _Exec:
         _restore_methods(self._loader)
         paused = self._follower is not None and self._follower.pause()
         running = self._finder.running
-        running[id(module)] = None
+        running[id(module)] = _NOTHING
         try:
             self._loader.exec_module(module)
         except BaseException as error:
@@ -203,11 +209,11 @@ class _Exec:
                 error.__traceback__ = error.__traceback__.tb_next
             raise
         finally:
-            code = running.pop(id(module), None)
+            own = running.pop(id(module), _NOTHING)
             if paused and self._follower is not None:
                 self._follower.resume()
         if self._wanted:
-            self._finder.loaded(module.__name__, module, code)
+            self._finder.loaded(module.__name__, module, own)
 
 
 class _GetCode:
@@ -323,7 +329,7 @@ class _Loader(_StandIn):
     def exec_module(self, module: "ModuleType") -> None:
         self._restore(module)
         running = self._finder.running
-        running[id(module)] = None
+        running[id(module)] = _NOTHING
         try:
             self._loader.exec_module(module)
         except BaseException as error:
@@ -331,8 +337,8 @@ class _Loader(_StandIn):
                 error.__traceback__ = error.__traceback__.tb_next
             raise
         finally:
-            code = running.pop(id(module), None)
-        self._finder.loaded(module.__name__, module, code)
+            own = running.pop(id(module), _NOTHING)
+        self._finder.loaded(module.__name__, module, own)
 
     def _restore(self, module: "ModuleType") -> None:
         spec = getattr(module, "__spec__", None)

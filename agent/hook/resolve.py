@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+    from .defined import Names
+
 _MISSING = object()
 
 #: How far the search for a definition inside a wrapper object goes.
@@ -282,7 +284,7 @@ def _limit_receiver(found: Found) -> None:
             )
 
 
-def members(parent: object, own: "Mapping[str, CodeType]") -> "Iterator[tuple[str, Any]]":
+def members(parent: object, own: "Names") -> "Iterator[tuple[str, Any]]":
     """What a module or class itself defines that a pattern may mean, as (name, raw): classes and callables.
 
     `own` is what its text defines (`defined.names`), empty where that is not known.

@@ -9,7 +9,7 @@ import pytest
 from support import Watch, found, module, monitor, target
 
 from agent.errors import CannotPatch
-from agent.hook import apply, patch, resolve
+from agent.hook import apply, defined, patch, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -469,7 +469,7 @@ class Page:
 def _views(watch, *, known):
     module(NO_WRAPS, name="shop_deco")
     views = module(VIEWS, name="shop_views")
-    watch.applier.imported("shop_views", views, compile(VIEWS, "views.py", "exec") if known else None)
+    watch.applier.imported("shop_views", views, defined.names(compile(VIEWS, "views.py", "exec")) if known else {})
     return views
 
 
@@ -499,7 +499,7 @@ def test_an_import_that_takes_the_place_of_a_definition_is_what_the_text_wants()
     module("def fast(): pass\n", name="shop_lib")
     text = "def fast(): pass\ntry:\n from shop_lib import fast\nexcept ImportError: pass\n"
     watch = Watch(monitor("shop.*"))
-    watch.applier.imported("shop", module(text), compile(text, "shop.py", "exec"))
+    watch.applier.imported("shop", module(text), defined.names(compile(text, "shop.py", "exec")))
     assert watch.records == []
 
 

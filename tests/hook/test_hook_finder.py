@@ -15,11 +15,11 @@ import zipfile
 
 import pytest
 
-from agent.hook import finder
+from agent.hook import finder, registries
 
 
 class Seen(list):
-    def __call__(self, name, module, code=None):
+    def __call__(self, name, module, own=None):
         self.append((name, getattr(module, "VALUE", None)))
 
 
@@ -408,3 +408,25 @@ def test_importlibs_own_refusal_is_the_same(shop):
     shop("shop_none")
     with pytest.raises(ImportError, match=r"cannot load module 'shop_none' when get_code\(\) returns None"):
         _by_loader("shop_none", NoCode("shop_none", "/nowhere.py"))
+
+
+@pytest.mark.parametrize("load", [_by_spec, lambda name, _: importlib.import_module(name)])
+def test_nothing_of_ours_holds_the_code_of_functions_while_monitors_are_applied(shop, load):
+    """Whoever holds it is looked for through the whole heap (`registries`)."""
+    file = shop.write("shop_code.py", "VALUE = 1\ndef f(): pass\nclass C:\n def m(self): pass\n")
+    held, own = [], []
+    seen = shop("shop_code")
+    seen.append = lambda _: held.extend(registries.kept(each) for each in (module["f"], vars(module["C"])["m"]))
+    module = {}
+    real = type(seen).__call__
+
+    class Looks(type(seen)):
+        def __call__(self, name, loaded, names=None):
+            module.update(vars(loaded))
+            own.append(names)
+            real(self, name, loaded)
+
+    seen.__class__ = Looks
+    load("shop_code", file)
+    assert held == [None, None]
+    assert own == [{"f": {}, "C": {"m": {}}}]
