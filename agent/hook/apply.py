@@ -49,7 +49,7 @@ class Applier:
         self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData]]" = {}
         self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
         self._failed: "set[tuple[str, str, str]]" = set()
-        self._families: "list[tuple[MonitorData, resolve.Found]]" = []
+        self._families: "dict[int, tuple[type, list[tuple[MonitorData, str]]]]" = {}  # by a class → methods of it
         self._placed: "set[tuple[str, int]]" = set()
         self._registries = registries.Registries()
         self._kept: "list[tuple[CodeType, FunctionType]]" = []  # patched just now, and known by their code elsewhere
@@ -73,8 +73,8 @@ class Applier:
 
     def _follow(self) -> None:
         """What patched functions bring with them: overriding methods, and who knows them by their code."""
-        for monitor, found in list(self._families):
-            self._visit_subclasses(monitor, found)
+        for parent, methods in list(self._families.values()):
+            self._visit_subclasses(parent, methods)
         if self._kept:
             kept, self._kept = self._kept, []
             self._registries.follow(kept)
@@ -214,8 +214,9 @@ class Applier:
         self._install(monitor, found, function)
         self._record("patched", monitor["name"], found.path, found.note)
         if monitor["subclasses"] and isinstance(found.parent, type):
-            self._families.append((monitor, found))
-            self._visit_subclasses(monitor, found)
+            methods = self._families.setdefault(id(found.parent), (found.parent, []))[1]
+            methods.append((monitor, found.name))
+            self._visit_subclasses(found.parent, methods[-1:])
 
     def _install(self, monitor: "MonitorData", found: "resolve.Found", function: FunctionType) -> None:
         kept = registries.kept(function)
@@ -250,28 +251,38 @@ class Applier:
                 note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in aliases])
         self._record("patched", monitor["name"], found.path, note)
 
-    def _visit_subclasses(self, monitor: "MonitorData", found: "resolve.Found") -> None:
-        pending = list(type.__subclasses__(found.parent))
+    def _visit_subclasses(self, parent: type, methods: "list[tuple[MonitorData, str]]") -> None:
+        """With every import: classes are walked once for all methods of `parent`; what is watched is passed over."""
+        pending: "list[type]" = list(type.__subclasses__(parent))
+        seen: "set[int]" = set()
         while pending:
             cls = pending.pop()
-            pending += type.__subclasses__(cls)
-            raw = resolve.namespace(cls).get(found.name)
-            if raw is None:
+            if id(cls) in seen:
                 continue
-            path = f"{cls.__module__}.{cls.__qualname__}.{found.name}"
-            try:
-                override = resolve.found_in(path, cls, found.name, raw)
-                if override.function is not None:
-                    self._patch_override(monitor, override)
-            except ours(CannotPatch) as reason:
-                self._fail(monitor, path, str(reason))
+            seen.add(id(cls))
+            pending += type.__subclasses__(cls)
+            attributes = resolve.namespace(cls)
+            for monitor, name in methods:
+                raw = attributes.get(name)
+                if raw is not None and not _is_watched(raw, monitor):
+                    self._override(monitor, cls, name, raw)
 
-    def _patch_override(self, monitor: "MonitorData", found: "resolve.Found") -> None:
-        assert found.function is not None
-        if any(layer.owner.name == monitor["name"] for layer in patch.layers_of(found.function)):  # type: ignore[attr-defined]
-            return
-        self._install(monitor, found, found.function)
-        self._record("patched", monitor["name"], found.path, "overrides the target")
+    def _override(self, monitor: "MonitorData", cls: type, name: str, raw: object) -> None:
+        path = f"{cls.__module__}.{cls.__qualname__}.{name}"
+        try:
+            found = resolve.found_in(path, cls, name, raw)
+            if found.function is not None and not _is_watched(found.function, monitor):
+                self._install(monitor, found, found.function)
+                self._record("patched", monitor["name"], path, "overrides the target")
+        except ours(CannotPatch) as reason:
+            self._fail(monitor, path, str(reason))
+
+
+def _is_watched(raw: "Any", monitor: "MonitorData") -> bool:
+    function = raw.__func__ if type(raw) in (staticmethod, classmethod) else raw
+    return type(function) is FunctionType and any(
+        getattr(layer.owner, "name", None) == monitor["name"] for layer in patch.layers_of(function)
+    )
 
 
 class _Partial:

@@ -526,3 +526,21 @@ def test_a_module_is_searched_once_for_all_patterns(monkeypatch):
     once.applier.undo()
     Watch(*patterns).apply(views)
     assert len(searched) == 2 * number
+
+
+def test_subclasses_are_walked_once_for_all_methods_and_overrides_resolved_once(monkeypatch):
+    resolved = []
+    real = resolve.found_in
+    monkeypatch.setattr(resolve, "found_in", lambda path, *rest: resolved.append(path) or real(path, *rest))
+    text = "class Doc:\n def post(self): pass\n def save(self): pass\n"
+    text += "".join(
+        f"class D{n}(Doc):\n def post(self): pass\n def save(self): raise ValueError({n})\n" for n in range(9)
+    )
+    shop = module(text + "class Both(D1, D2):\n @classmethod\n def post(cls): pass\n")
+    watch = Watch(*[monitor(f"shop.Doc.{name}", subclasses=True) for name in ("post", "save")]).apply(shop)
+    assert len(resolved) == 2 + 2 * 9 + 1
+    for number in range(5):
+        watch.apply(module("x = 1\n", name=f"shop_{number}"))
+    assert len([path for path in resolved if not path.startswith("shop.Doc")]) == 2 * 9 + 1
+    fails(shop.D3().save)
+    assert len(watch.observed) == 1
