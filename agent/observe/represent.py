@@ -13,7 +13,7 @@ from types import FunctionType, GetSetDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from ..interrupts import ours
-from .redact import clip
+from .redact import clip, text
 from .scrub import scrub_json
 
 if TYPE_CHECKING:
@@ -428,7 +428,7 @@ def _argument(value: object, error: BaseException, depth: int, budget: Budget, *
 def _printed(form: Json, original: object, *, quote: bool) -> str:
     """A represented value as Python would print it; what is under a secret name goes while the name is still known."""
     if type(form) is str:
-        return _quoted(form, original) if quote else form
+        return _quoted(text(form), original) if quote else form
     return _spelt(scrub_json(form), original)
 
 

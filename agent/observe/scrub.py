@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .redact import (
-    LONGEST_NAME,
-    MOST_NAMES,
-    SCRUBBED,
-    clean_texts,
-    encodable,
-    forgetful,
-    is_secret,
-    number,
-    text,
-)
+from .names import LONGEST as LONGEST_NAME
+from .names import MOST as MOST_NAMES
+from .names import SCRUBBED, forgetful, is_secret
+from .redact import clean_texts, encodable, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

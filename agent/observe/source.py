@@ -1,4 +1,4 @@
-"""The lines of source around a place in the code, read without importing anything.
+"""The lines of source of a file, read without importing anything.
 
 `linecache` would do, and brings the tokenizer with it. Where the host has loaded it, what it knows counts: a cell of a
 notebook, a doctest, a template. All else is read from its file.
@@ -16,16 +16,13 @@ _LARGEST = 5_000_000  # bytes
 _FORMAT, _REGULAR = 0o170000, 0o100000  # of a file's mode
 
 
-def around(path: str, line: int, context: int) -> tuple[list[str], int] | None:
-    """The lines from `context` before to `context` after `line`, and which of them that one is.
+def lines(path: str, last: int) -> list[str]:
+    """The lines of the file, up to line `last` and perhaps more; none where it has no source.
 
-    None where there is no such line. Raises OSError or MemoryError where there may be one at a better moment.
+    Raises OSError or MemoryError where there may be some at a better moment.
     """
-    first = max(0, line - 1 - context)
-    lines = _known(path)
-    shown = lines[first : line + context] if lines is not None else _read(path, first, line + context)
-    at = line - 1 - first
-    return (shown, at) if 0 <= at < len(shown) else None
+    known = _known(path)
+    return known if known is not None else _read(path, last)
 
 
 def _known(path: str) -> list[str] | None:
@@ -40,7 +37,7 @@ def _known(path: str) -> list[str] | None:
     return found if type(found) is list else None
 
 
-def _read(path: str, first: int, after: int) -> list[str]:
+def _read(path: str, last: int) -> list[str]:
     """Nothing if it is not an ordinary file of an ordinary size: a pipe would block the host."""
     try:
         status = os.stat(path)
@@ -48,7 +45,7 @@ def _read(path: str, first: int, after: int) -> list[str]:
             return []
         # In UTF-8, whatever a first line says: another codec would have to be imported.
         with open(path, encoding="utf-8", errors="replace") as file:
-            return [text.lstrip("\ufeff") for number, text in enumerate(file) if first <= number < after]
+            return [text.lstrip("\ufeff") for text, _ in zip(file, range(last))]
     except ours(OSError) as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise

@@ -1,18 +1,34 @@
-"""SQL without the values in it. Imported when the first statement is to be told: it compiles patterns."""
+"""SQL without the values in it."""
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
 
-_literal = re.compile(
-    r"'(?:[^'\\]|''|\\.)*'?|\$(\w{0,20})\$.*?(?:\$\1\$|\Z)|\b0x[0-9A-Fa-f]+\b"
-    r"|(?<![\w$%.])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b",
-    re.DOTALL,
-)
-_quoted = re.compile(r'"([^"]*)"?')
-_identifier = re.compile(r"[A-Za-z_][\w$]{0,62}\Z")
-_comment = re.compile(r"/\*.*?(?:\*/|\Z)|(?:--|#)[^\n]*", re.DOTALL)
+if TYPE_CHECKING:
+    import re
+
 _LITERAL = "%s"
+
+
+class _Patterns:
+    __slots__ = ("escaped", "identifier", "part")
+
+    def __init__(self) -> None:
+        import re
+
+        #: Whatever comes first decides: a quote in a comment opens nothing, nor does a dash in a literal.
+        self.part = re.compile(
+            r"(?P<comment>/\*.*?(?:\*/|\Z)|--[^\n]*|#(?![>-])[^\n]*)"
+            r"|(?P<name>\"[^\"]*\"?)"
+            r"|\b[nN]?[qQ]'(?:\[.*?\]'|\{.*?\}'|\(.*?\)'|<.*?>')|'(?:[^'\\]|''|\\.)*'?|\$(?P<tag>\w{0,20})\$.*?(?:\$(?P=tag)\$|\Z)"
+            r"|\b0x[0-9A-Fa-f]+\b|(?<![\w$%.])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b",
+            re.DOTALL,
+        )
+        self.escaped = re.compile(r"'.*'", re.DOTALL)
+        self.identifier = re.compile(r"\"[A-Za-z_][\w$]{0,62}\"\Z")
+
+
+_patterns: _Patterns | None = None
 
 
 def without_values(sql: str, *, comments: bool = True) -> str:
@@ -40,7 +56,19 @@ _LONGEST_KNOWN = 2_000  # characters
 
 
 def _without_values(sql: str, comments: bool) -> str:
-    quoting = "`" in sql
-    sql = _quoted.sub(lambda found: _LITERAL if quoting or not _identifier.match(found[1]) else found.group(), sql)
-    sql = _literal.sub(_LITERAL, sql)
-    return sql if comments else " ".join(_comment.sub(" ", sql).split())
+    global _patterns
+    if _patterns is None:
+        _patterns = _Patterns()
+    patterns, quoting = _patterns, "`" in sql
+
+    def shown(found: re.Match[str]) -> str:
+        said = found["comment"]
+        if said is not None:
+            return said[:2] + patterns.part.sub(_LITERAL, said[2:]) if comments else " "
+        named = found["name"]
+        return named if named is not None and not quoting and patterns.identifier.match(named) else _LITERAL
+
+    if "\\'" in sql:  # the end of a literal in one dialect, and a quote in it in another
+        sql = patterns.escaped.sub(_LITERAL, sql)
+    sql = patterns.part.sub(shown, sql)
+    return sql if comments else " ".join(sql.split())

@@ -11,8 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from ..interrupts import ours
-from . import source
-from .redact import forgetful, lines, text
+from . import literals, source
+from .names import forgetful
+from .redact import text
 from .scrub import Clean
 
 if TYPE_CHECKING:
@@ -173,9 +174,11 @@ def _build(
 
 
 def _add_source(frame: Clean, path: str, line: int) -> None:
-    found = source.around(path, line, _CONTEXT)
-    if found is not None:
-        shown, at = lines(found[0], _LONGEST_LINE), found[1]
+    lines = source.lines(path, line + _CONTEXT)
+    if 0 < line <= len(lines):
+        first = max(0, line - 1 - _CONTEXT)
+        shown = literals.shown(lines, first, line + _CONTEXT, _LONGEST_LINE)
+        at = line - 1 - first
         frame["pre_context"], frame["context_line"], frame["post_context"] = shown[:at], shown[at], shown[at + 1 :]
 
 

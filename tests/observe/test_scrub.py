@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.observe import redact, scrub
+from agent.observe import literals, redact, scrub
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -302,17 +302,17 @@ def test_a_private_key_that_spans_source_lines_goes_whole():
         'KEY = """-----BEGIN RSA PRIVATE KEY-----',
         "MIIEpAIBAAKCAQEA",
         "hunter2",
-        "-----END RSA PRIVATE KEY-----",
+        '-----END RSA PRIVATE KEY-----"""',
         "y",
     ]
-    assert redact.lines(body, 200) == ["x = 1", *["[key]"] * 4, "y"]
-    assert redact.lines(body[2:], 200) == [*["[key]"] * 3, "y"]
-    assert redact.lines(body[:3], 200) == ["x = 1", "[key]", "[key]"]
+    assert literals.shown(body, 0, 6, 200) == ["x = 1", *["[key]"] * 4, "y"]
+    assert literals.shown(body[2:], 0, 4, 200) == [*["[key]"] * 3, "y"]
+    assert literals.shown(body[:3], 0, 3, 200) == ["x = 1", "[key]", "[key]"]
 
 
 def test_source_lines_stay_readable():
-    source = ["user = authenticate(username=name, password=password)", "password = 'hunter2'", "token: str = get()"]
-    assert redact.lines(source, 200) == [source[0], "password = [Filtered]", source[2]]
+    lines = ["user = authenticate(username=name, password=password)", "password = 'hunter2'", "token: str = get()"]
+    assert literals.shown(lines, 0, 3, 200) == [lines[0], "password = [Filtered]", lines[2]]
 
 
 @pytest.fixture

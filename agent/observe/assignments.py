@@ -1,0 +1,209 @@
+"""`password=…`, `token: …`, `'api_key': …` in running text: where the value begins and ends that a name makes private.
+
+Found from the sign between them: what stands before it is the name, in whatever quotes, brackets and blanks; what
+stands behind it the value, on the next line too. Some forms need no sign: `--password X`, `PASSWORD 'X'`,
+`<password>X</…>`, `('password', 'X')`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .names import SCRUBBED, is_class, is_phrase, is_secret, value_goes_on
+from .quoting import quoted_end, value_end
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
+
+#: How far before a sign its name is looked for.
+_BEFORE = 320
+_PLACED = frozenset(("token", "iban", "email", "card", "phone", "key", "id"))
+_VALUE = frozenset(("value", "content", "val", "default", "data"))
+
+
+class _Patterns:
+    __slots__ = (
+        "after_semicolon", "block", "gap", "group", "kept", "name", "next_name", "option", "pair", "quoted",
+        "sections", "sign", "tag",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        import re
+
+        self.sign = re.compile(r"=>|->|[:!]?={1,3}|:(?!//)|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]")
+        # Read backwards: closing signs, the name, what it is an index of, up to three words before.
+        self.name = re.compile(
+            r"((?:[\s\\\"'`)\]}>*?!”’»]|;touq&|;sopa&|;93#&|;43#&|22%|72%|02%|[dD]5%|[nrt]\\){0,120})"
+            r"([\w-]{1,200})(?:[\"'bB]{0,3}[\[(]\s{0,2}[\])\"']{0,3}([\w-]{1,60}))?((?:[ \t]{1,2}[\w-]{1,30}){0,3})"
+        )
+        self.gap = re.compile(r"(?:[ \t\r\n\u00a0]|\\[nrt]|%20|\+(?=\S)){0,200}")
+        self.next_name = re.compile(r"[\"']?[\w.-]{1,60}[\"']?[ \t]{0,3}[=:]")
+        self.kept = re.compile(r"(?:None|null|NULL|nil|True|False|true|false|YES|NO|%s|%r|%d|\{\})(?![^\s,;.)\]}&\"'])")
+        self.after_semicolon = re.compile(r";[ ]{0,2}(?:[\w .]{1,40}=|\Z|\n)")
+        self.group = re.compile(r"[0-9]+(?:[ \u00a0-][0-9]+)+(?=[\s,;.)]|\Z)")
+        self.block = re.compile(r"[|>][+-]?[0-9]?[ \t]*\n(?:[ \t][^\n]*(?:\n|\Z))+")
+        self.sections = {"\n": re.compile(r"[^\n]+"), "\n,;|": re.compile(r"(?:[^\n,;|]|[,;|](?=\S))+")}
+        self.option = re.compile(r"(?<![\w-])--([A-Za-z][\w-]{1,60})(?:['\"],[ ]?|[ \t]{1,3})(?=[^\s\-,])")
+        self.quoted = re.compile(
+            r"\b(?:password|passwort|passwd|passphrase|pwd|passcode|identified by)[ \t]{1,3}(?=[\"'“`])", re.IGNORECASE
+        )
+        self.pair = re.compile(r"[(\[]\s{0,2}[bu]?[\"']([\w-]{1,80})[\"'],\s{0,2}(?=[bu]?[\"'0-9])")
+        self.tag = re.compile(r"<(?:[\w.-]{1,40}:)?([\w-]{1,80})(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?=[^<\s])")
+
+
+_patterns: _Patterns | None = None
+
+
+def without_values(text: str) -> str:
+    """The text with `[Filtered]` in the place of what private names stand for."""
+    pieces: list[str] = []
+    done = 0
+    for start, end in _values(text):
+        if start >= done:
+            pieces += (text[done:start], SCRUBBED)
+        done = max(done, end)
+    if not pieces:
+        return text
+    pieces.append(text[done:])
+    return "".join(pieces)
+
+
+def _values(text: str) -> list[tuple[int, int]]:
+    global _patterns
+    if _patterns is None:
+        _patterns = _Patterns()
+    found = list(_assigned(text, _patterns))
+    if "--" in text:
+        found += _options(text, _patterns)
+    if "'" in text or '"' in text or "“" in text or "`" in text:
+        found += [(each.end(), quoted_end(text, each.end())) for each in _patterns.quoted.finditer(text)]
+        found += _pairs(text, _patterns)
+    if "<" in text:
+        found += _elements(text, _patterns)
+    return sorted(found)
+
+
+def _assigned(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+    position = 0
+    while True:
+        sign = patterns.sign.search(text, position)
+        if sign is None:
+            return
+        position = sign.end()
+        name = _name_before(text, sign.start(), patterns)
+        if name:
+            start, end = _value(text, position, name, patterns)
+            if end > start:
+                yield start, end
+                position = end
+
+
+def _name_before(text: str, at: int, patterns: _Patterns) -> str:
+    """The private name that ends here, "" where none does."""
+    found = patterns.name.match(text[max(0, at - _BEFORE) : at][::-1])
+    if found is None:
+        return ""
+    closing, name, base, before = (each[::-1] if each else "" for each in found.groups())
+    start = at - found.end(2)
+    if name in _PLACED and text[start - 1 : start] == "[" and closing[:1] == "]":
+        return ""  # one of our own placeholders
+    lead = text[start - 1 : start]
+    if lead == "%" and len(name) > 2:
+        name = name[2:]  # of an encoded character
+    elif lead == "\\" and name[:1] in "nrt":
+        name = name[1:]
+    if is_secret(name):
+        return "" if is_class(name) else name
+    if base and ("]" in closing or ")" in closing) and is_secret(base):
+        return base
+    words = before.split()
+    if words and is_phrase(words, name):
+        return "".join((*words, name))
+    if name.lower() in _VALUE:  # name="password" value="…"
+        named = _last_word(text[max(0, start - 100) : start].rstrip("\"' ,;\t\n"))
+        if is_secret(named):
+            return named
+    return ""
+
+
+def _last_word(text: str) -> str:
+    at = len(text)
+    while at and (text[at - 1].isalnum() or text[at - 1] in "_-"):
+        at -= 1
+    return text[at:]
+
+
+def _value(text: str, position: int, name: str, patterns: _Patterns) -> tuple[int, int]:
+    """Where the value begins and ends that stands behind the sign; (0, 0) where there is none."""
+    gap = patterns.gap.match(text, position)
+    start = gap.end() if gap is not None else position
+    if start >= len(text) or text[start] in ",;)]}>" or patterns.kept.match(text, start) is not None:
+        return 0, 0
+    between = text[position:start]
+    if "\n" in between or "\\n" in between:
+        if text[start - 1] not in " \t" and patterns.next_name.match(text, start) is not None:
+            return 0, 0  # PASSWORD= and nothing, and the next name below it
+        if text[start] not in "[({" and not quoted_end(text, start):
+            return start, _block_end(text, start)
+    if text[start] in "|>":
+        block = patterns.block.match(text, start)
+        if block is not None:
+            return start, block.end()
+    if text[start] in "[({" or quoted_end(text, start):
+        return start, value_end(text, start)
+    further = value_goes_on(name)
+    if further:
+        return start, _end_of(patterns.sections[further], text, start)
+    semicolon = text.find(";", start, start + 300)
+    if semicolon > start and "\n" not in text[start:semicolon] and patterns.after_semicolon.match(text, semicolon):
+        return start, semicolon
+    group = patterns.group.match(text, start)
+    end = group.end() if group is not None else value_end(text, start)
+    while end > start and text[end - 1] in ",;)]}>\"'":
+        end -= 1
+    return start, end
+
+
+def _block_end(text: str, start: int) -> int:
+    """The end of this line, and of those below it that are not less indented: a list, or a mapping."""
+    indent = start - text.rfind("\n", 0, start) - 1
+    end = text.find("\n", start)
+    while (
+        end >= 0
+        and indent
+        and text[end + 1 : end + 1 + indent].isspace()
+        and "\n" not in text[end + 1 : end + 1 + indent]
+    ):
+        end = text.find("\n", end + 1)
+    return len(text) if end < 0 else end
+
+
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return found.end() if found is not None else start
+
+
+def _options(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+    """`--password X`, and `'--password', 'X'` of a command line that was printed as a list."""
+    for found in patterns.option.finditer(text):
+        if is_secret(found.group(1)):
+            yield found.end(), value_end(text, found.end())
+
+
+def _pairs(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+    """`('password', 'X')`: two texts in brackets, of which the first is a name."""
+    for found in patterns.pair.finditer(text):
+        if is_secret(found.group(1)):
+            end = value_end(text, found.end())
+            if text[end : end + 1] in (")", "]", "\n", ""):
+                yield found.end(), end
+
+
+def _elements(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+    """`<password>X</password>`"""
+    for found in patterns.tag.finditer(text):
+        if is_secret(found.group(1)):
+            limit = min(len(text), found.end() + 4_000)
+            end = text.find("</", found.end(), limit)
+            yield found.end(), limit if end < 0 else end

@@ -1,0 +1,135 @@
+"""Which names are private: what stands under `password`, `apiKey` or `card-holder` must not leave.
+
+A name is judged by its words, however they are put together. `is_secret` judges keys and variables; `is_phrase` the
+words in front of a colon in running text, where `social security number` is one name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Sequence
+
+#: Sentry's own word for it: what says so is not looked at again by a server.
+SCRUBBED = "[Filtered]"
+
+_WORDS = frozenset((
+    "password", "passwords", "passwd", "passwort", "pwd", "pwds", "passphrase", "passcode", "secret", "secrets",
+    "token", "tokens", "authorization", "authorisation", "cookie", "cookies", "csrf", "xsrf", "credential",
+    "credentials", "creds", "iban", "ibans", "cvv", "cvc", "cvn", "ccv", "ssn", "ssns", "pin", "pins", "otp", "otps",
+    "totp", "jwt", "jwts", "bearer", "apikey", "sessionid", "senha",
+))  # fmt: skip
+_ALONE = frozenset(("auth", "session", "sid", "pass", "psw", "pw", "ccnum", "ccno", "dbpw"))
+
+#: Names of two words, which text may write apart.
+_COMPOUNDS = frozenset((
+    "password", "passphrase", "passcode", "apikey", "accesskey", "privatekey", "privkey", "secretkey", "signingkey",
+    "encryptionkey", "masterkey", "accountkey", "sessionid", "sessionkey", "sessiondata", "creditcard", "debitcard",
+    "cardnumber", "cardno", "cardnum", "cardnr", "cardholder", "securitycode", "socialsecurity", "socialinsurance",
+    "bankaccount", "bankacct", "connectionstring", "connstring", "connstr", "pincode", "ccnumber",
+))  # fmt: skip
+_PARTS = _COMPOUNDS | frozenset((
+    "passwd", "authorization", "credential", "cookie", "csrf", "xsrf", "sessid", "ibannumber", "passwort", "kennwort",
+    "motdepasse", "contraseña", "contrasena", "wachtwoord", "lösenord", "passord", "adgangskode", "salasana", "hasło",
+    "dbpass", "userpass", "smtppass", "mailpass", "ftppass", "rootpass", "adminpass", "mysqlpass", "pgpass",
+)) - {"pincode", "cardno", "cardnum", "cardnr"}  # fmt: skip
+_ENDS = ("token", "tokens", "pwd", "secret", "secrets", "cardno", "cardnum", "cardnr", "cardnos")
+
+#: What a compound may be followed by and is still that name: card number, session id, bank account no.
+_TAILS = ("numbers", "number", "nos", "no", "nr", "num", "code", "id", "name", "value", "s")
+
+#: The value of such a name is often more than one word: it goes on to the end of the line.
+_WHOLE_LINE = ("passphrase", "connectionstring", "connstring", "connstr", "cookie", "authorization", "authorisation")
+#: …or to the next comma, semicolon or bar.
+_PHRASES = ("cardholder", "bankaccount", "bankacct", "socialsecurity", "cardnumber", "creditcard", "iban")
+
+#: `TokenError: the link is too old` names a class.
+_CLASSES = ("Error", "Exception", "Warning")
+
+#: What the configuration adds: parts of names that are private.
+_more: tuple[str, ...] = ()
+
+_known: dict[str, bool] = {}
+MOST = 4_000
+LONGEST = 200
+
+
+def configure(more: Sequence[str]) -> None:
+    """`sentry.scrub.names` of the configuration. What was judged before is forgotten."""
+    global _more
+    _more = tuple("".join(_words(name)) for name in more)
+    for forget in forgetful:
+        forget()
+
+
+#: Called by `configure`: whoever remembers what was clean.
+forgetful: list[Callable[[], object]] = [_known.clear]
+
+
+def is_secret(name: str) -> bool:
+    """Whether what stands under this key is private by its name: snake_case, camelCase, kebab-case, any of them."""
+    known = _known.get(name)
+    if known is None:
+        known = _judge(name[:LONGEST])
+        if len(name) <= LONGEST:
+            if len(_known) >= MOST:
+                _known.clear()
+            _known[name] = known
+    return known
+
+
+def _judge(name: str) -> bool:
+    words = _words(name)
+    joined = "".join(words)
+    return (
+        any(part in joined for part in _more)
+        or not _WORDS.isdisjoint(words)
+        or not _WORDS.isdisjoint([word.rstrip("0123456789") for word in words])
+        or joined in _ALONE
+        or (len(words) > 1 and words[-1] in ("pass", "pw"))
+        or joined.endswith(_ENDS)
+        or any(part in joined for part in _PARTS)
+        or ("secret" in joined and "secretar" not in joined)
+    )
+
+
+def is_phrase(before: Sequence[str], name: str) -> bool:
+    """Whether the words end in a name that is written apart: `Card holder`, `social security no`."""
+    joined = name.lower()
+    for word in reversed(before):
+        joined = word.lower() + joined
+        for tail in ("", *_TAILS):
+            if joined.endswith(tail) and joined[: len(joined) - len(tail)] in _COMPOUNDS:
+                return True
+    return bool(_more) and "".join(_words(" ".join((*before[-1:], name)))) in _more
+
+
+def is_class(name: str) -> bool:
+    return name.endswith(_CLASSES) and name[:1].isupper()
+
+
+def is_plain_word(name: str) -> bool:
+    """Private as a key; in code more often the name of something harmless: `session.execute`, `auth.views`."""
+    return "".join(_words(name)) in _ALONE
+
+
+def value_goes_on(name: str) -> str:
+    """Up to which characters the value of this name reaches in running text, "" where it is one word."""
+    joined = "".join(_words(name))
+    if any(part in joined for part in _WHOLE_LINE):
+        return "\n"
+    return "\n,;|" if any(part in joined for part in _PHRASES) else ""
+
+
+_pattern: re.Pattern[str] | None = None
+
+
+def _words(name: str) -> list[str]:
+    global _pattern
+    if _pattern is None:
+        import re
+
+        _pattern = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+[0-9]?(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z0-9]+")
+    return [word.lower() for word in _pattern.findall(name)]

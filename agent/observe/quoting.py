@@ -1,0 +1,112 @@
+"""Where a value ends that begins at a place in a text: in quotes of any kind, in brackets, or as one word.
+
+A value is never taken for shorter than it can be. Each function looks at a bounded piece, and what it returns lies
+beyond what it looked at or at the end of a line, so that whoever goes on from there stays linear.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+_FAR = 4_000  # characters; no text that leaves is much longer
+_CLOSING = {"“": "”", "„": "“", "‘": "’", "‚": "‘", "«": "»", "»": "«"}
+
+
+class _Patterns:
+    __slots__ = ("bracket", "opening", "slashes", "word")
+
+    def __init__(self) -> None:
+        import re
+
+        self.opening = re.compile(
+            r"(?:[bBrRuUfFN]{1,2}|@)?(\\{0,16})(\"\"\"|'''|[\"'`“„‘‚«]|&(?:quot|apos|#0?39|#34|#x27|#x22);|%2[27])"
+        )
+        self.slashes = re.compile(r"\\+")
+        self.bracket = re.compile(r"[\[\](){}]|\\{0,16}[\"']")
+        self.word = re.compile(r"(?:[^\s&]|&(?![\w.\-\[\]%]{1,60}=))+")
+
+
+_patterns: _Patterns | None = None
+
+
+def _compiled() -> _Patterns:
+    global _patterns
+    if _patterns is None:
+        _patterns = _Patterns()
+    return _patterns
+
+
+def value_end(text: str, start: int) -> int:
+    """The end of the value that begins at `start`: quoted, in brackets, or everything up to the next blank."""
+    if text[start] in "[({":
+        end = bracket_end(text, start)
+    else:
+        end = quoted_end(text, start)
+        if end:
+            return end
+        end = start
+    word = _compiled().word.match(text, end)
+    if word is None:
+        return end
+    if end > start and text[end] in ",;:.)]}>\"'\\":
+        return end  # what follows the bracket does not belong to it
+    return word.end()
+
+
+def quoted_end(text: str, start: int) -> int:
+    """Behind the quote that ends what begins here, 0 where no quote begins.
+
+    A quote that is escaped, doubled or inside a word does not end it. Where none does, the end of the line does.
+    """
+    opening = _compiled().opening.match(text, start)
+    if opening is None:
+        return 0
+    slashes, quote = opening.groups()
+    closing = _CLOSING.get(quote, quote)
+    size = len(closing)
+    at = opening.end()
+    limit = min(len(text), at + _FAR)
+    while True:
+        at = text.find(closing, at, limit)
+        if at < 0:
+            break
+        before = 0
+        while before <= len(slashes) and text[at - before - 1] == "\\":
+            before += 1
+        after = text[at + size : at + size + 1]
+        if before < len(slashes):
+            return at - before  # the text around it ends here
+        if before > len(slashes):
+            at += size
+        elif after == closing and size == 1 and at > opening.end() and not slashes:
+            at += 2
+        elif after.isalnum() or after == "_":
+            at += size
+        else:
+            return at + size
+    line = text.find("\n", opening.end(), limit)
+    return limit if line < 0 else line
+
+
+def bracket_end(text: str, start: int) -> int:
+    """Behind the bracket that closes the one at `start`, whatever stands in between."""
+    search = _compiled().bracket.search
+    limit = min(len(text), start + _FAR)
+    depth, at = 0, start
+    while True:
+        found = search(text, at, limit)
+        if found is None:
+            return limit
+        at = found.end()
+        what = found.group()
+        if what in "[({":
+            depth += 1
+        elif what in "])}":
+            depth -= 1
+            if depth == 0:
+                return at
+        elif not text[found.start() - 1].isalnum() or text[found.start() - 2 : found.start() - 1] in tuple(" ,([{:="):
+            at = max(at, min(limit, quoted_end(text, found.start())))
