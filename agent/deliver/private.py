@@ -11,6 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..observe.crumbs import as_written
 from ..observe.event import encode
 from ..observe.redact import text
 from ..observe.scrub import scrub
@@ -44,6 +45,9 @@ _SAID_OF = (
     "messaging.destination.", "process.runtime.", "erp.", "rpc.",
 )  # fmt: skip
 _NEVER = ("sentry.message.parameter",)  # what was filled into a log line
+
+#: Under which name of its data a breadcrumb has the place where it was logged: file, line, without arguments.
+LINE = "erp.line"
 _CONTEXTS = frozenset(("trace", "runtime", "os", "device", "app", "profile", "monitor", "flags", "otel", "erp"))
 #: What an event may be made of. What the next release of the SDK adds waits until somebody has looked at it.
 _PARTS = frozenset((
@@ -124,7 +128,7 @@ def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
     if isinstance(contexts, dict):
         event["contexts"] = {name: _context(name, each) for name, each in contexts.items() if name in _CONTEXTS}
     if isinstance(event.get("logentry"), dict):
-        event["logentry"] = {name: value for name, value in event["logentry"].items() if name != "params"}
+        event["logentry"] = {name: value for name, value in event["logentry"].items() if name == "message"}
     for holder in ("exception", "threads"):
         for value in _values(event.get(holder)):
             for frame in _values(value.get("stacktrace"), "frames"):
@@ -222,14 +226,24 @@ def _part(item: dict[str, Any]) -> dict[str, Any]:
     """One span, log or metric of the newer protocol."""
     attributes = item.get("attributes")
     held = {**item, "attributes": _data(attributes)}
-    operation = (attributes or {}).get("sentry.op")
-    operation = operation.get("value") if isinstance(operation, dict) else operation
+    operation = _plain((attributes or {}).get("sentry.op"))
     if isinstance(item.get("name"), str):
         held["name"] = _described({"description": item["name"], "op": operation})
-    template = (attributes or {}).get("sentry.message.template")
-    if isinstance(template, dict) and "body" in item:
-        held["body"] = template.get("value")  # without what was filled into it
+    if "body" in item:
+        held["body"] = _logged(item["body"], {name: _plain(each) for name, each in (attributes or {}).items()})
     return held
+
+
+def _plain(attribute: Any) -> Any:
+    return attribute.get("value") if isinstance(attribute, dict) else attribute
+
+
+def _logged(body: Any, attributes: dict[str, Any]) -> str:
+    """A log line without what was filled into it."""
+    template = attributes.get("sentry.message.template")
+    parameters = any(name.startswith(_NEVER) for name in attributes)
+    place = attributes.get("code.file.path"), attributes.get("code.line.number")
+    return as_written(str(body if template is None else template), *place, filled=template is None or not parameters)
 
 
 def crumb(raw: dict[str, Any]) -> dict[str, Any]:
@@ -237,5 +251,10 @@ def crumb(raw: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {name: raw[name] for name in ("timestamp", "type", "category", "level") if name in raw}
     message = raw.get("message")
     if isinstance(message, str):
-        kept["message"] = without_values(message) if raw.get("category") == "query" else message
+        place = raw["data"].get(LINE) if isinstance(raw.get("data"), dict) else None
+        if raw.get("category") == "query":
+            message = without_values(message)
+        elif isinstance(place, list) and len(place) == 3:
+            message = as_written(message, place[0], place[1], filled=bool(place[2]))
+        kept["message"] = message
     return kept

@@ -345,11 +345,16 @@ def _user(known: Any) -> dict[str, object]:
 
 
 def _before_breadcrumb(crumb: Any, hint: dict[str, Any]) -> Any:
-    """Of a log line the text as it is written in the source, not what was filled into it."""
+    """Of a log line the text as it came and where, for `private`, which finds what of it is written in the source."""
     try:
-        written = getattr(hint.get("log_record"), "msg", None)
+        record: Any = hint.get("log_record")
+        written = getattr(record, "msg", None)
         if written is not None:
-            crumb["message"] = written if type(written) is str else type_name(type(written))
+            if type(written) is str:
+                crumb["message"] = written
+                crumb["data"] = {private.LINE: [record.pathname, record.lineno, not record.args]}
+            else:
+                crumb["message"] = type_name(type(written))
         return crumb
     except ours(Exception):
         guard.swallow("looking at a breadcrumb of the Sentry SDK")

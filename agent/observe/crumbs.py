@@ -1,6 +1,6 @@
 """What the host logged before something was reported: the last lines of the same piece of work, as breadcrumbs.
 
-A line is kept as it is written in the source, without the values that fill it.
+A line leaves as it is written in the source, without the values that fill it; `log_templates` finds out how that is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import work
+from . import log_templates, work
 from .represent import type_name
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ class Line(NamedTuple):
     moment: float  # seconds since the epoch
     level: str
     logger: str
-    text: object
+    text: str
+    path: str
+    number: int  # of the line of source
+    filled: bool  # there are no arguments: a plain text, or one that was put together before it was logged
+
+
+#: In place of a text of which nobody knows what in it is a value.
+LEFT_OUT = "(text put together before it was logged, {}:{})"
 
 
 #: Of a context that does no piece of work that we know of: a script, a thread of the host's. What a task was given at
@@ -35,8 +42,11 @@ def note(record: LogRecord) -> None:
     """A line is logged. Costs a microsecond, and keeps nothing of the host's alive but the text."""
     if record.levelno < _INFO or record.name.startswith("urllib3"):
         return
-    text = record.msg if type(record.msg) is str else type_name(type(record.msg))
-    line = Line(record.created, record.levelname, record.name, text)
+    text = record.msg
+    filled = not record.args
+    if type(text) is not str:
+        text, filled = type_name(type(text)), False
+    line = Line(record.created, record.levelname, record.name, text, record.pathname, record.lineno, filled)
     doing = work.current()
     if doing is None:
         _elsewhere.set((*_elsewhere.get()[1 - _MOST :], line))
@@ -59,6 +69,14 @@ def _crumb(line: Line) -> dict[str, object]:
         "type": "log",
         "category": line.logger,
         "level": "fatal" if level == "critical" else level,
-        "message": line.text,
+        "message": as_written(line.text, line.path, line.number, filled=line.filled),
         "timestamp": line.moment,
     }
+
+
+def as_written(text: str, path: object, number: object, *, filled: bool) -> str:
+    """The text without what fills it, or a few words on where it was logged."""
+    if type(path) is not str or type(number) is not int:
+        return LEFT_OUT.format("?", "?") if filled else text
+    found = log_templates.template(text, path, number, filled=filled)
+    return found if found is not None else LEFT_OUT.format(path.replace("\\", "/").rpartition("/")[2], number)

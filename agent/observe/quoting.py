@@ -77,6 +77,8 @@ def quoted_end(text: str, start: int) -> int:
         while before <= len(slashes) and text[at - before - 1] == "\\":
             before += 1
         after = text[at + size : at + size + 1]
+        if closing[0] == "%" and text[at - 3 : at] in ("%5C", "%5c"):
+            before += 1
         if before < len(slashes):
             return at - before  # the text around it ends here
         if before > len(slashes):

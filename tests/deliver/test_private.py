@@ -176,3 +176,28 @@ def test_no_secret_passes_wherever_it_stands(secret, place):
     assert PLANTED not in said
     for each in ("anna.svensson@", "4111 1111", "0583 9825", "123 45 67", "ghp_16C7", "eyJzdWIi", "planted.bearer"):
         assert each not in said
+
+
+def test_a_log_line_that_was_put_together_passes_as_it_is_written(tmp_path):
+    path = tmp_path / "sales.py"
+    path.write_text('log.info(f"customer {name} is late")\n')
+    filled = {"type": "log", "category": "erp", "message": "customer planted9 is late"}
+    crumbs = [
+        {**filled, "data": {private.LINE: [str(path), 1, True]}},
+        {**filled, "data": {private.LINE: [str(path), 7, True]}},
+        {**filled, "message": "customer %s", "data": {private.LINE: [str(path), 7, False]}},
+    ]
+    left = passed("event", {"breadcrumbs": {"values": crumbs}, "logentry": {"message": "a %s", "formatted": PLANTED}})
+    assert [each["message"] for each in left["breadcrumbs"]["values"]] == [
+        "customer {name} is late", "(text put together before it was logged, sales.py:7)", "customer %s",
+    ]  # fmt: skip
+    assert left["logentry"] == {"message": "a %s"}
+    place = {"code.file.path": str(path), "code.line.number": 1}
+    items = [
+        {"body": filled["message"], "attributes": wrapped(place)},
+        {"body": filled["message"], "attributes": wrapped({"sentry.message.template": filled["message"], **place})},
+        {"body": filled["message"], "attributes": {}},
+    ]
+    assert [each["body"] for each in passed("log", {"items": items})["items"]] == [
+        "customer {name} is late", "customer {name} is late", "(text put together before it was logged, ?:?)",
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ from agent.observe import crumbs, work
 
 
 def logged(text, *values, level=logging.INFO, name="sales"):
-    crumbs.note(logging.LogRecord(name, level, "sales.py", 1, text, values, None))
+    crumbs.note(logging.LogRecord(name, level, "sales.py", 1, text, values or ("a value",), None))
 
 
 def told():
