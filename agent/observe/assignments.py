@@ -24,14 +24,14 @@ _VALUE = frozenset(("value", "content", "val", "default", "data"))
 
 class _Patterns:
     __slots__ = (
-        "after_semicolon", "block", "gap", "group", "kept", "name", "next_name", "option", "pair", "quoted",
-        "sections", "sign", "tag",
+        "after_semicolon", "block", "gap", "group", "kept", "name", "next_name", "option", "pair", "parameter",
+        "quoted", "sections", "sign", "tag",
     )  # fmt: skip
 
     def __init__(self) -> None:
         import re
 
-        self.sign = re.compile(r"=>|->|[:!]?={1,3}|:(?!//)|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]")
+        self.sign = re.compile(r"=>|->|[:!]?={1,3}|:|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]")
         # Read backwards: closing signs, the name, what it is an index of, up to three words before.
         self.name = re.compile(
             r"((?:[\s\\\"'`)\]}>*?!”’»]|;touq&|;sopa&|;93#&|;43#&|22%|72%|02%|[dD]5%|[nrt]\\){0,120})"
@@ -44,6 +44,7 @@ class _Patterns:
         self.group = re.compile(r"[0-9]+(?:[ \u00a0-][0-9]+)+(?=[\s,;.)]|\Z)")
         self.block = re.compile(r"[|>][+-]?[0-9]?[ \t]*\n(?:[ \t][^\n]*(?:\n|\Z))+")
         self.sections = {"\n": re.compile(r"[^\n]+"), "\n,;|": re.compile(r"(?:[^\n,;|]|[,;|](?=\S))+")}
+        self.parameter = re.compile(r"[^\s&]+")
         self.option = re.compile(r"(?<![\w-])--([A-Za-z][\w-]{1,60})(?:['\"],[ ]?|[ \t]{1,3})(?=[^\s\-,])")
         self.quoted = re.compile(
             r"\b(?:password|passwort|passwd|passphrase|pwd|passcode|identified by)[ \t]{1,3}(?=[\"'“`])", re.IGNORECASE
@@ -150,6 +151,8 @@ def _value(text: str, position: int, name: str, patterns: _Patterns) -> tuple[in
         block = patterns.block.match(text, start)
         if block is not None:
             return start, block.end()
+    if text[start] == "%" and text[start - 1] == "=":  # of a query, where encoded quotes are part of the value
+        return start, _end_of(patterns.parameter, text, start)
     if text[start] in "[({" or quoted_end(text, start):
         return start, value_end(text, start)
     further = value_goes_on(name)

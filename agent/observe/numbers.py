@@ -113,7 +113,7 @@ _DATE_DIGITS = (4, 2, 2)
 #: How many groups of digits may make a card: any few, or many that are alike.
 _FEW_GROUPS, _MOST_GROUPS = 6, LONGEST_CARD
 _USUAL = (14, 15, 16, 19)
-#: Between groups of these alone a comma or a line may stand; elsewhere it parts one number from the next.
+#: Between groups of these alone a dot, a comma or a line may stand; elsewhere it parts one number from the next.
 _SHAPES = frozenset(((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)))
 
 
@@ -153,7 +153,7 @@ def _card_end(run: str, spans: list[tuple[int, int]], match: re.Match[str]) -> i
     for number, (begin, stop) in enumerate(spans):
         if number and not strange:
             between = run[spans[number - 1][1] : begin]
-            strange = between == "%20" or not _ORDINARY.issuperset(between)
+            strange = not _ORDINARY.issuperset(between) or between != run[spans[0][1] : spans[1][0]]
         digits += run[begin:stop]
         sizes.append(stop - begin)
         if len(digits) > LONGEST_CARD or (number >= _FEW_GROUPS and max(sizes) > 3):
@@ -168,7 +168,7 @@ def _card_end(run: str, spans: list[tuple[int, int]], match: re.Match[str]) -> i
     return end
 
 
-_ORDINARY = frozenset(" -.\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014")
+_ORDINARY = frozenset(" -\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014")
 
 
 def _part_of_an_id(text: str, first: int, last: int, digits: str) -> bool:

@@ -29,6 +29,10 @@ class _Patterns:
         self.word = re.compile(r"(?:[^\s&]|&(?![\w.\-\[\]%]{1,60}=))+")
 
 
+#: What follows a value and does not belong to it; anything else that is glued to it does.
+_BEHIND = ("", *" \t\r\n\u00a0,;:)]}>&\"'\\|/<`")
+_QUOTES = ("%22", "%27")
+
 _patterns: _Patterns | None = None
 
 
@@ -41,19 +45,11 @@ def _compiled() -> _Patterns:
 
 def value_end(text: str, start: int) -> int:
     """The end of the value that begins at `start`: quoted, in brackets, or everything up to the next blank."""
-    if text[start] in "[({":
-        end = bracket_end(text, start)
-    else:
-        end = quoted_end(text, start)
-        if end:
-            return end
-        end = start
-    word = _compiled().word.match(text, end)
-    if word is None:
+    end = bracket_end(text, start) if text[start] in "[({" else quoted_end(text, start)
+    if end and (text[end : end + 1] in _BEHIND or (text[end] == "%" and text[end : end + 3] not in _QUOTES)):
         return end
-    if end > start and text[end] in ",;:.)]}>\"'\\":
-        return end  # what follows the bracket does not belong to it
-    return word.end()
+    word = _compiled().word.match(text, end or start)
+    return word.end() if word is not None else end or start
 
 
 def quoted_end(text: str, start: int) -> int:
