@@ -5,13 +5,17 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+from acceptance.host import Host
 from acceptance.running import Running, get
 
 from agent import start
 
-USER = 54321
+#: Tests that run side by side have users of their own; nobody has to know them.
+USER = 54321 + int("0" + os.environ.get("PYTEST_XDIST_WORKER", "").strip("gw"))
 SHARED = f"{start.SHARED}{USER}"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -35,11 +39,11 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.fixture
-def shop(host, tmp_path):
+def shop():
     """In a folder that others may read, as an installation is; what the other user leaves behind is removed."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.is_relative_to("/tmp") and folder != type(folder)("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+    folder = Path(tempfile.mkdtemp())  # pytest's own is root's alone
+    folder.chmod(0o755)
+    host = Host(folder)
     host.write(shop__py=SHOP, monitors__yaml=GOOD)
     shutil.rmtree(SHARED, ignore_errors=True)
     yield host
@@ -47,6 +51,7 @@ def shop(host, tmp_path):
         shutil.rmtree(SHARED)
     elif os.path.exists(SHARED):
         os.unlink(SHARED)
+    shutil.rmtree(folder)
 
 
 def left_by(user, *bases):
