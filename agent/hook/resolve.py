@@ -317,8 +317,10 @@ def is_lost(parent: object, name: str) -> bool:
 
     An import in its place is what the text wants.
     """
-    raw = namespace(parent).get(name, _MISSING)
-    return raw is not _MISSING and not is_a(raw, type) and getattr(raw, "__name__", None) != name
+    raw: "Any" = namespace(parent).get(name, _MISSING)
+    if raw is _MISSING or is_a(raw, type):
+        return False
+    return type(raw) not in (FunctionType, BuiltinFunctionType) or raw.__name__ != name
 
 
 def is_defined_in(found: Found, module: ModuleType) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MOST = 1_000  # classes of one method whose words are remembered
 
 _name_of = type.__dict__["__name__"].__get__  # whatever a metaclass makes of it
+_qualname_of = type.__dict__["__qualname__"].__get__
 _ancestors_of = type.__dict__["__mro__"].__get__
 
 
@@ -55,10 +56,10 @@ def words(monitor: "MonitorData", found: "Found", written: "FunctionType") -> "t
 
     `written` is the function that a person wrote, as far as it was found.
     """
-    parent = found.parent if isinstance(found.parent, type) else None
+    parent = found.parent if issubclass(type(found.parent), type) else None
     qualname, module = written.__qualname__, written.__module__ or ""
     if written.__name__ != found.name:
-        qualname = f"{parent.__qualname__}.{found.name}" if parent is not None else found.name
+        qualname = f"{_qualname_of(parent)}.{found.name}" if parent is not None else found.name
     names = {"{name}": found.name, "{qualname}": qualname, "{module}": module}
     template = Called(monitor["operation"], found.path, monitor)
     within = _name_of(parent) if parent is not None else module.rpartition(".")[2]

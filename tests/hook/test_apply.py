@@ -440,6 +440,9 @@ class Guard:
     def __call__(self, *args): return self.f(*args)
     def __get__(self, instance, owner): return self if instance is None else lambda *a: self.f(instance, *a)
 def gone(f): return f.__name__
+class Asleep:
+    def __init__(self, f): pass
+    def __getattribute__(self, name): raise RuntimeError("woken up")
 def stub(f): return nothing
 def nothing(*args): raise ValueError("stub")
 """
@@ -455,6 +458,8 @@ def edit(request, number=1): raise ValueError("edit")
 def guarded(request): raise ValueError("guarded")
 @gone
 def registered(request): raise ValueError("registered")
+@Asleep
+def asleep(request): pass
 @login_required
 async def stream(request): raise ValueError("stream")
 class Page:
@@ -492,7 +497,10 @@ def test_what_a_pattern_finds_in_the_text_and_not_in_the_module_is_recorded():
     watch = Watch(monitor("shop_views.*"))
     _views(watch, known=True)
     failed = [(path, note) for what, _, path, note in watch.records if what == "failed"]
-    assert failed == [("shop_views.registered", "shop_views.registered is a str, which is not callable")]
+    assert failed == [
+        ("shop_views.registered", "shop_views.registered is a str, which is not callable"),
+        ("shop_views.asleep", "shop_views.asleep is a Asleep, which is not callable"),
+    ]
 
 
 def test_an_import_that_takes_the_place_of_a_definition_is_what_the_text_wants():

@@ -169,11 +169,14 @@ class _Check:
         if not functions:
             return
         complete = all(sighting.outcome.found for sighting in seen)
+        ours: set[str] = set()  # of which it has been said, once a monitor
         for (document, path), expression in _expressions(entry, monitor):
             self.attributes(document, path, expression, seen)
             for word in expression["names"]:
                 if word in SPECIAL:
-                    self.shadowed(document, path, expression, word, functions)
+                    if word not in ours:
+                        ours.add(word)
+                        self.shadowed(document, path, expression, word, functions)
                     continue
                 name = word.removeprefix(SHADOWED)
                 lacking = [item for item in functions if item[2].parameters and name not in item[2].parameters.names]
@@ -191,7 +194,7 @@ class _Check:
         if having:
             self.findings.add(
                 document, path, "shadowed-parameter",
-                f"`{having[0]}` has a parameter `{name}`; here `{name}` is {_MEANING[name]} of the call",
+                f"`{having[0]}` has a parameter `{name}`; here `{name}` is {_MEANING[name]}",
                 f'write argument("{name}") for the parameter', severity="warning",
                 mark=_mark(document, path, expression, name),
             )  # fmt: skip
@@ -331,7 +334,11 @@ class _Check:
 
 
 #: What our own words stand for in an expression.
-_MEANING = {"result": "what is returned", "error": "the exception", "duration": "the time"}
+_MEANING = {
+    "result": "what the call returned",
+    "error": "the exception that the call raised",
+    "duration": "the seconds that the call took",
+}
 
 
 def _mark(document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str) -> Any:
