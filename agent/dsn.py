@@ -1,7 +1,5 @@
 """A Sentry DSN, read by one parser: what `validate` accepts is what the sender can use."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from .errors import AgentError
@@ -41,7 +39,7 @@ class Dsn(NamedTuple):
         return f"{self.scheme}://{self.address}{self.path}/api/{self.project}/envelope/"
 
 
-def parse_dsn(dsn: str) -> Dsn:
+def parse_dsn(dsn: str) -> "Dsn":
     """`https://key[:secret]@host[:port][/prefix]/project[?options]`. Raises DsnError.
 
     What follows a `?` or `#` (options of older clients) means nothing, here as in Sentry's SDK.

@@ -5,8 +5,6 @@ What we then wrote would land there, and our `close` would close the host's file
 whoever delivers and the connection to Sentry, notes which file it is, and is let go of where the number is another's.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any, NamedTuple
 
@@ -31,7 +29,7 @@ class Known(NamedTuple):
             os.close(self.number)
 
 
-def known(number: int) -> Known:
+def known(number: int) -> "Known":
     """Raises OSError."""
     return Known(number, _file(number))
 
@@ -45,7 +43,7 @@ class LostError(ConnectionError):
     """The host has closed our connection; its number may be another's by now."""
 
 
-def sockets() -> tuple[Any, Any] | None:
+def sockets() -> "tuple[Any, Any] | None":
     """Classes of sockets, without and with TLS, that look before they use or close their descriptor.
 
     None where the host has put sockets of its own in place of Python's (gevent, eventlet).

@@ -3,10 +3,8 @@
 They are never imported by us, and never read before the host has read them.
 """
 
-from __future__ import annotations
-
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ..dsn import DsnError, parse_dsn
 from ..interrupts import ours
@@ -17,16 +15,16 @@ _LAYERS = 20  # of `override_settings` inside each other
 
 
 class Said(NamedTuple):
-    dsn: str | None
+    dsn: Optional[str]
     enabled: bool
-    problem: str | None
+    problem: Optional[str]
 
-    def dsn_for(self, configured: str | None) -> str | None:
+    def dsn_for(self, configured: "str | None") -> "str | None":
         """Where events go; `configured` is what monitors.yaml or the environment says, which comes first."""
         return (configured or self.dsn) if self.enabled else None
 
 
-def read() -> Said | None:
+def read() -> "Said | None":
     """None until Django has settings."""
     module = sys.modules.get("django.conf")
     lazy = getattr(module, "__dict__", {}).get("settings")

@@ -236,8 +236,10 @@ def test_what_a_monitored_process_has_the_interpreter_compile(host):
     )  # fmt: skip
     host.run("-c", "import shop", PYTHONDONTWRITEBYTECODE=None)  # bytecode
     host.run("main.py", PYTHONDONTWRITEBYTECODE=None)
-    done = host.run("main.py", PYTHONDONTWRITEBYTECODE=None)
-    assert done.stdout == "[]\n"
+    for dsn in (None, "http://key@127.0.0.1:9/1"):  # with which more is made ready
+        host.run("-c", "import shop", PYTHONDONTWRITEBYTECODE=None, SENTRY_DSN=dsn)
+        done = host.run("main.py", PYTHONDONTWRITEBYTECODE=None, SENTRY_DSN=dsn)
+        assert done.stdout == "[]\n"
 
 
 def test_what_reporting_without_a_dsn_imports(host):
