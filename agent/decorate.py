@@ -135,6 +135,7 @@ monitor_quality_operation = Preset("quality")
 def _decorator(
     kind: str, first: _First, words: dict[str, Any], options: dict[str, Any], *, audit: bool | str = False
 ) -> Any:
+    options = _known(options)
     bare = first is not None and not isinstance(first, str)
     if bare:
         words = {name: None if value is first else value for name, value in words.items()}
@@ -163,6 +164,30 @@ def _show(declared: Declared, running: Engine) -> None:
         running.health.flush()
     else:
         agent.finder.after = running.health.flush
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that decorators have. Another one is misspelt: an error in tests, and a line where the agent runs."""
+    allowed = (*Options.__annotations__, "module", "operation")
+    unknown = [name for name in options if name not in allowed]
+    if not unknown:
+        return options
+    caller = sys._getframe(3)
+    what = f"{caller.f_code.co_filename}:{caller.f_lineno}: no decorator has the option `{unknown[0]}`"
+    if guard.LOUD or __package__ + ".testing" in sys.modules:
+        raise TypeError(f"{what}; {_nearest(unknown[0], allowed)}")
+    try:
+        if engine() is not None:
+            guard.say(f"{what}, the function is monitored without it; {_nearest(unknown[0], allowed)}")
+    except ours(Exception):
+        guard.swallow("looking at the options of a decorator")
+    return {name: value for name, value in options.items() if name in allowed}
+
+
+def _nearest(name: str, allowed: Iterable[str]) -> str:
+    from .config.nearest import did_you_mean, listed
+
+    return did_you_mean(name, allowed, f"there are {listed(allowed)}")
 
 
 class Declared:
@@ -236,9 +261,6 @@ def _monitor(
 ) -> MonitorData:
     from .config import units
 
-    unknown = set(options) - set(Options.__annotations__) - {"module", "operation"}
-    if unknown:
-        raise TypeError(f"no decorator takes {min(unknown)!r}")
     detail = {name: words[name] for name in ("model", "process", "name", "endpoint", "event_type") if words.get(name)}
     severity = units.severity(options.get("severity") or words.get("severity") or "error")
     given = options.get("threshold")

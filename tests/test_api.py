@@ -4,11 +4,13 @@ import asyncio
 import functools
 import inspect
 import pickle
+import sys
 
 import pytest
 from acceptance.host import Host
 
 import agent
+from agent import guard
 from agent.errors import ConfigError
 from agent.testing import reporting
 
@@ -355,3 +357,38 @@ def test_disabled_or_not_configured(tmp_path, extra):
     done = host.run("main.py", **extra)
     assert done.stdout == "None\nFalse\n"
     assert host.events() == []
+
+
+def test_a_misspelt_option_is_an_error_in_tests():
+    with pytest.raises(
+        TypeError, match=r"test_api.py:\d+: no decorator has the option `treshold`; did you mean `threshold`"
+    ):
+        agent.sentry_monitor("sales", "x", treshold="2s")
+    with pytest.raises(TypeError, match="there are `threshold`"):
+        agent.monitor_sales_operation("x", zzz=1)
+
+
+def test_a_misspelt_option_is_one_line_elsewhere(monkeypatch, capfd):
+    with reporting() as reported:
+        monkeypatch.setattr(guard, "LOUD", False)
+        monkeypatch.delitem(sys.modules, "agent.testing", raising=False)
+
+        @agent.sentry_api_monitor("orders", treshold="2s")
+        def work():
+            raise ValueError("x")
+
+        assert isinstance(quiet(work), ValueError)
+        assert len(reported.errors) == 1
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert (
+        "no decorator has the option `treshold`, the function is monitored without it; did you mean `threshold`?"
+        in said
+    )
+
+
+def test_a_misspelt_option_is_nobodys_business_where_the_agent_is_off(monkeypatch, capfd):
+    monkeypatch.setattr(guard, "LOUD", False)
+    monkeypatch.delitem(sys.modules, "agent.testing", raising=False)
+    assert agent.sentry_monitor("sales", "x", treshold="2s")(len) is len
+    assert capfd.readouterr() == ("", "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..config.discover import Proposal, discover, module_lines, monitor_lines
-from ..config.paths import schema_path
 from ..errors import ConfigError
 from .environment import add_environment, lookup_of
 from .output import write_new
@@ -53,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
 
 def render(package: str, proposals: list[Proposal]) -> str:
     lines = [
-        f"# yaml-language-server: $schema={schema_path()}",
-        "#",
         f"# Proposed for `{package}` by reading its source: keep what matters, drop the rest.",
         "version: 1",
         "",

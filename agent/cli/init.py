@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from ..config.discover import module_lines, monitor_lines
 from ..config.lookup import search
-from ..config.paths import schema_path
 from ..config.project import Project, survey
 from ..errors import ConfigError
 from .output import write_new
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         write_new(output, render(project))
     except ConfigError as error:
         return fail(error)
-    roots = " ".join(f"--path {root}" for root in project.roots)
+    words = ["validate", output, *(word for root in project.roots for word in ("--path", root))]
     out(f"wrote {output}: {_told(project)}")
     if project.client is not None:
         out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own. With the same project in")
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             "      sentry.dsn, a failure that both see is there twice: give it another one, or leave it out, and events"
         )
         out("      go through the ERP's client.")
-    out(f"next: python -m agent validate {output} {roots}")
+    out(f"next: python -m agent {shlex.join(words)}")
     return 0
 
 
@@ -60,8 +60,6 @@ def render(project: Project) -> str:
     chosen = [proposal for proposal in project.proposals if proposal.role in _FIRST]
     names = [proposal.module for proposal in chosen] + [app.rpartition(".")[2] for app in project.apps]
     lines = [
-        f"# yaml-language-server: $schema={schema_path()}",
-        "#",
         "# What is monitored here. Written by `python -m agent init` from the source, which it read and did not run.",
         "# After a change: python -m agent validate",
         "version: 1",
@@ -76,8 +74,9 @@ def render(project: Project) -> str:
         "  release: ${SENTRY_RELEASE:-}",
         "  user: [id]                        # never the name or the e-mail address, unless they are listed here",
         "",
-        "# For every monitor that does not say otherwise.",
-        "defaults: {severity: error, threshold: 5s, rate_limit: 30/min}",
+        "# For every monitor that does not say otherwise. A `severity` here counts for security as well (otherwise",
+        "# warning), a `threshold` for api (otherwise 5s) and database (1s).",
+        "defaults: {rate_limit: 30/min}",
         "",
         "# The parts of the system. Give each an `owner`, and `defaults` of its own.",
         "modules:" if names else "modules: {}",
@@ -101,5 +100,5 @@ def render(project: Project) -> str:
         )
     lines.append("monitors:")
     for proposal in chosen:
-        lines += monitor_lines(proposal)
+        lines += monitor_lines(proposal, "5s" if proposal.role == "service" else "")
     return "\n".join(lines) + "\n"

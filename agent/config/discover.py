@@ -7,7 +7,9 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from .lookup.attributes import Bodies
 from .lookup.index import last_name
+from .lookup.resolve import Thing
 from .tree import resolve_scalar
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _SECURITY = re.compile(
     r"reset_password|change_password)(?:_|$)"
 )
 _SKIPPED = frozenset(("tests", "test", "testing", "migrations", "conftest", "settings", "fixtures", "locale"))
+_NO_PACKAGES = frozenset(("docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
 _ROLES = (
     _SERVICES | _VIEWS | {"tasks", "managers", "models", "querysets", "management", "commands", "receivers", "signals"}
 )
@@ -53,34 +56,57 @@ def modules_below(lookup: Lookup, name: str) -> Iterator[ModuleFile]:
             yield from modules_below(lookup, f"{name}.{tail}")
 
 
+def applications(lookup: Lookup, name: str) -> Iterator[str]:
+    """The Django apps in a package, dotted; the package itself, where it is one."""
+    module = lookup.module(name)
+    if module is None:
+        return
+    below = lookup.finder.submodules(module) if module.locations else []
+    if "apps" in below or ("models" in below and "migrations" in below):
+        yield name
+    for tail in below:
+        if tail not in _SKIPPED and tail not in _NO_PACKAGES:
+            yield from applications(lookup, f"{name}.{tail}")
+
+
 def discover(lookup: Lookup, package: str) -> list[Proposal]:
+    apps = set(applications(lookup, package.partition(".")[0]))
+    bodies = Bodies()
     found: list[Proposal] = []
     for module in modules_below(lookup, package):
         if module.kind == "source":
-            found += _of_module(lookup.index(module))
+            found += _of_module(lookup.index(module), _application(lookup, module, apps), bodies)
     return found
 
 
-def _of_module(index: Index) -> Iterator[Proposal]:
+def _application(lookup: Lookup, module: ModuleFile, apps: set[str]) -> str:
+    """What part of the ERP a module of code belongs to: its Django app; else the package right below the outermost."""
+    parts = module.name.split(".")
+    for length in range(len(parts), 0, -1):
+        if ".".join(parts[:length]) in apps:
+            return parts[length - 1]
+    second = lookup.module(".".join(parts[:2]))
+    divided = second is not None and len(parts) > 1 and bool(second.locations) and parts[1] not in _ROLES
+    return parts[1] if divided else parts[0]
+
+
+def _of_module(index: Index, erp_module: str, bodies: Bodies) -> Iterator[Proposal]:
     parts = index.name.split(".")
     role = parts[-1]
-    erp_module = next((part for part in reversed(parts) if part not in _ROLES), parts[0])
-    if "commands" in parts[:-1]:
-        erp_module = next((part for part in reversed(parts[:-1]) if part not in _ROLES), parts[0])
     within = set(parts)
     for name, bindings in index.names.items():
         node = bindings[0].node
         if name.startswith("_"):
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            proposal = _of_function(index, node, role, within, erp_module)
-            if proposal is not None:
+            proposal = _of_function(index, node, within, erp_module)
+            if proposal is not None and not bodies.returns_a_function(Thing(index, bindings[0])):
                 yield proposal
         elif isinstance(node, ast.ClassDef):
             yield from _of_class(index, node, role, within, erp_module)
 
 
-def _of_function(index: Index, node: Function, role: str, within: set[str], module: str) -> Proposal | None:
+def _of_function(index: Index, node: Function, within: set[str], module: str) -> Proposal | None:
     target = f"{index.name}:{node.name}" if "." not in index.name else f"{index.name}.{node.name}"
     decorators = [last_name(decorator) for decorator in node.decorator_list]
     task = next((name for name in decorators if name in _TASKS), "")
@@ -99,7 +125,6 @@ def _of_function(index: Index, node: Function, role: str, within: set[str], modu
         return Proposal(target, "api", module, node.name, {"endpoint": f"{module}.{node.name}"}, reason, "view")
     if within & _SERVICES:
         return Proposal(target, "function", module, node.name, {}, f"a public function of `{index.name}`", "service")
-    del role
     return None
 
 
@@ -141,13 +166,15 @@ def module_lines(names: Iterable[str]) -> list[str]:
     return [f"  {scalar(name)}: {{}}" for name in dict.fromkeys(names)]
 
 
-def monitor_lines(proposal: Proposal) -> list[str]:
+def monitor_lines(proposal: Proposal, threshold: str = "") -> list[str]:
     """One monitor of the list under `monitors:`, its reason as a comment."""
     given = {"target": proposal.target, "module": proposal.module}
     if proposal.kind != "function":
         given["kind"] = proposal.kind
     given.update(proposal.detail)
     given["operation"] = proposal.operation
+    if threshold:
+        given["threshold"] = threshold
     keys = [f"{key}: {scalar(value)}" for key, value in given.items()]
     return [f"  # {proposal.reason}", f"  - {keys[0]}", *(f"    {key}" for key in keys[1:])]
 

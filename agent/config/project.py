@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from .discover import Proposal, discover
+from .discover import Proposal, applications, discover
 from .lookup.resolve import Lookup
 from .lookup.search import SearchPath
 from .paths import pack_names, pack_path
@@ -41,7 +41,7 @@ def survey(folder: str, search: SearchPath) -> Project:
     roots = [root for root in (folder, os.path.join(folder, "src")) if os.path.isdir(root)]
     lookup = Lookup(search._replace(entries=tuple(dict.fromkeys([*map(os.path.abspath, roots), *search.entries]))))
     packages = list(dict.fromkeys(name for root in roots for name in _packages(root)))
-    apps = [app for name in packages for app in _apps(lookup, name)]
+    apps = [app for name in packages for app in applications(lookup, name)]
     proposals = [proposal for name in packages for proposal in discover(lookup, name)]
     return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots))
 
@@ -69,18 +69,6 @@ def _packages(root: str) -> Iterator[str]:
         path = os.path.join(root, name)
         if name.isidentifier() and name not in _NO_PACKAGES and os.path.isfile(os.path.join(path, "__init__.py")):
             yield name
-
-
-def _apps(lookup: Lookup, name: str) -> Iterator[str]:
-    module = lookup.module(name)
-    if module is None:
-        return
-    below = lookup.finder.submodules(module) if module.locations else []
-    if "apps" in below or ("models" in below and "migrations" in below):
-        yield name
-    for tail in below:
-        if tail not in _NO_PACKAGES and tail != "migrations":
-            yield from _apps(lookup, f"{name}.{tail}")
 
 
 def _packs(lookup: Lookup) -> list[str]:

@@ -137,3 +137,58 @@ def test_init_tells_of_a_sentry_client_of_the_erps_own(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "settings.py sets up a Sentry client of the ERP's own" in said
     assert "leave it out" in said
+
+
+def project(folder, **files):
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for above in path.relative_to(folder).parents:
+            if str(above) != ".":
+                (folder / above / "__init__.py").touch()
+        path.with_suffix(".py").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+LOGINS = """
+from functools import wraps
+def login_required(function):
+    @wraps(function)
+    def inner(request): return function(request)
+    return inner
+def sign_in_allowed(role):
+    def decorate(function): return lambda request: function(request)
+    return decorate
+def login(request): return request
+"""
+
+
+def test_modules_are_the_applications(tmp_path, capsys):
+    folder = project(
+        tmp_path / "big erp", shop__sales__apps="", shop__sales__services__orders="def create(): ...",
+        shop__stock__services="def reserve(): ...", shop__graphql__stock__services="def look(): ...",
+        plain__services="def work(): ...", shop__accounts__auth=LOGINS,
+    )  # fmt: skip
+    assert run(init, folder) == 0
+    said = capsys.readouterr().out
+    assert f"next: python -m agent validate '{folder}/monitors.yaml' --path '{folder}'" in said
+    text = Path(folder, "monitors.yaml").read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    assert "site-packages" not in text
+    assert "$schema=/" not in text
+    every = checked(f"{folder}/monitors.yaml", folder, capsys)
+    monitors = {one["targets"][0]["path"]: one for one in every if not one["where"].startswith("packs/")}
+    assert {path: one["module"] for path, one in monitors.items()} == {
+        "shop.sales.services.orders.create": "sales", "shop.stock.services.reserve": "stock",
+        "shop.graphql.stock.services.look": "graphql", "plain.services.work": "plain", "shop.accounts.auth.login": "accounts",
+    }  # fmt: skip
+    assert monitors["shop.accounts.auth.login"]["severity"] == "warning"
+    assert monitors["shop.accounts.auth.login"]["thresholds"] == []
+    assert monitors["plain.services.work"]["thresholds"] == [(5.0, "warning")]
+
+
+def test_what_discover_prints_holds_no_path_of_the_machine(erp, capsys):
+    assert run(discover, "sales", "--path", erp) == 0
+    text = capsys.readouterr().out
+    assert erp not in text
+    assert "$schema" not in text

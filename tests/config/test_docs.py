@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
+import textwrap
 from pathlib import Path
 
+from agent.config.node import Unreadable
 from agent.config.paths import schema_path
 from agent.config.reference import markdown
+from agent.config.schema import KIND_OF
 from agent.config.tree import parse
 
 ROOT = Path(__file__).parents[2]
@@ -60,20 +63,87 @@ def test_every_example_of_the_reference_is_yaml_and_says_the_same():
         assert f"`monitors[].{key}`" in text
 
 
-def test_configurations_in_the_documents_are_right(look):
-    keys = set(json.loads(Path(schema_path()).read_text(encoding="utf-8"))["properties"])
+def test_every_example_of_the_reference_is_accepted(look):
+    """Each line where its section says that it belongs, with nothing but what it needs around it."""
     seen = 0
+    for path, block in re.findall(r"^`([\w\[\].]+)` · .*?```yaml\n(.*?)^```", markdown(), re.S | re.M):
+        for line in block.splitlines():
+            given = look("version: 1\n" + _placed(path, line), {"SENTRY_DSN": "https://key@sentry.example/1"})
+            wrong = [problem for problem in given.problems if problem.severity == "error"]
+            assert {problem.slug for problem in wrong} <= {"unknown-module", "include-missing"}, (path, line, wrong)
+            seen += 1
+    assert seen > 130
+
+
+def _placed(path, line):
+    """A line `key: value` as a file in which it stands at `path`."""
+    key = path.rpartition(".")[2]
+    around = {
+        "monitors[].rules[]": "monitors:\n- target: a.b\n  rules:\n  - ", "monitors[]": "monitors:\n- ", "context[]": "context:\n- ",
+        "packs[].NAME": "packs:\n- sales:\n    ", "modules.NAME": "modules:\n  sales:\n    ",
+    }  # fmt: skip
+    beside = {
+        "monitors[].rules[]": {"when": "result", "message": "m"}, "context[]": {"name": "n", "target": "a.b", "read": "{a: result}"},
+        "monitors[]": {} if key == "targets" else {"target": "a.b"},
+    }  # fmt: skip
+    parent = path.rpartition(".")[0]
+    if not parent:
+        return "" if key == "version" else line
+    keys = dict(beside.get(parent, {}))
+    if parent == "monitors[]" and key in KIND_OF:
+        keys["kind"] = KIND_OF[key]
+    if parent == "monitors[].rules[]":
+        names = re.findall(r"{(\w+)}", line)
+        captured = f"  capture: [{', '.join(names)}]\n  rules:" if names else "  rules:"
+        around[parent] = around[parent].replace("  rules:", captured)
+    keys.pop(key, None)
+    if parent in around:
+        start = around[parent]
+        indent = " " * (len(start) - start.rfind("\n") - 1)
+        return start + f"\n{indent}".join([line, *(f"{name}: {value}" for name, value in keys.items())])
+    nested = "".join(f"{'  ' * depth}{name}:\n" for depth, name in enumerate(parent.split(".")))
+    return nested + "  " * (parent.count(".") + 1) + line
+
+
+def test_configurations_in_the_documents_are_right(look):
+    """Fenced or indented, whole files and parts of them; what else is YAML is a file of another tool."""
+    with open(schema_path(), encoding="utf-8") as stream:
+        schema = json.load(stream)
+    keys, of_monitors = set(schema["properties"]), set(schema["$defs"]["monitor"]["properties"])
+    seen: dict[str, int] = {}
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         if path.name == "configuration.md":
             continue  # line by line, above
-        for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.S | re.M):
-            root, _ = parse(block)
-            if root is not None and isinstance(root.children, dict) and set(root.children) <= keys:
-                whole = block if "version" in root.children else "version: 1\n" + block
-                wrong = {problem.slug for problem in look(whole).problems if problem.severity == "error"}
-                assert wrong <= {"unknown-module"}, (path.name, block)  # the file around it declares them
-                seen += 1
-    assert seen > 5
+        text = path.read_text(encoding="utf-8")
+        fenced = re.findall(r"^[ ]*```ya?ml\n(.*?)^[ ]*```", text, re.S | re.M)
+        indented = re.findall(
+            r"(?:(?<=\n\n) {4}[^\n]*\n(?: {4}[^\n]*\n|\n(?= {4}))*)",
+            re.sub(r"^ *```.*?^ *```", "", text, flags=re.S | re.M),
+        )
+        for block in map(textwrap.dedent, [*fenced, *indented]):
+            try:
+                root, _ = parse(block)
+            except Unreadable:
+                assert block not in map(textwrap.dedent, fenced), (path.name, block)
+                continue
+            given = root.children if root is not None else None
+            if not isinstance(given, dict) or not given:
+                continue
+            if set(given) <= of_monitors - keys:
+                target = "" if "target" in given else "target: a.b\n"
+                block = "monitors:\n- " + textwrap.indent(target + block, "  ").lstrip()
+            elif not set(given) <= keys:
+                continue
+            whole = block if "version" in given else "version: 1\n" + block
+            wrong = {problem.slug for problem in look(whole).problems if problem.severity == "error"}
+            assert wrong <= {"unknown-module", "include-missing"}, (
+                path.name,
+                block,
+                wrong,
+            )  # the file around it declares them
+            seen[path.name] = seen.get(path.name, 0) + 1
+    assert seen["packs.md"] >= 2, seen
+    assert sum(seen.values()) > 8, seen
 
 
 def test_the_hook_for_pre_commit_is_one():

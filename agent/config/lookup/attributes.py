@@ -55,6 +55,16 @@ class Bodies:
         found = self._read(thing.home.file)[1].get((getattr(node, "lineno", 0), getattr(node, "name", "")))
         return found if type(found) is type(node) else None
 
+    def returns_a_function(self, thing: Thing) -> bool:
+        """Is it a decorator, or makes one: does it return a function that it defines?"""
+        node = self.of(thing)
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return False
+        inner = {each.name for each in node.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))}
+        values = [each.value for each in _own_nodes(node) if isinstance(each, ast.Return)]
+        given = [each for value in values if value is not None for each in (value, *getattr(value, "args", ()))]
+        return any(isinstance(each, ast.Lambda) or (isinstance(each, ast.Name) and each.id in inner) for each in given)
+
     def _read(self, file: str) -> tuple[bytes, dict[tuple[int, str], ast.AST]]:
         if file not in self._files:
             found: dict[tuple[int, str], ast.AST] = {}
