@@ -215,10 +215,8 @@ class Health:
 
 
 def _program() -> str:
-    """The program's name, and its command where the first argument is one (manage.py migrate)."""
-    name = programs.title() or os.path.basename(sys.executable or "")
-    words = [word for word in getattr(sys, "argv", [])[1:2] if word.isidentifier()]
-    return " ".join([name, *words])
+    """The program's name, and its command where it has some (manage.py migrate)."""
+    return programs.title_with_command() or os.path.basename(sys.executable or "")
 
 
 def pid_in(text: str) -> int:

@@ -100,7 +100,22 @@ def title() -> str:
     name = os.path.basename(path)
     if name == "__main__.py":
         name = os.path.basename(os.path.dirname(path)) or name
-    return name
+    # A host may write what it likes into sys.argv, as servers do to be told apart.
+    return name if name.replace("-", "").replace(".", "").replace("_", "").replace("+", "").isalnum() else ""
+
+
+#: Programs whose first argument names what they do. Of any other it may be anything: a customer, a password.
+_WITH_COMMANDS = (
+    "manage.py", "manage", "django-admin", "django-admin.py", "celery", "flask", "alembic", "odoo-bin", "odoo", "bench",
+    "rq", "frappe",
+)  # fmt: skip
+
+
+def title_with_command() -> str:
+    """As `title`, and the command of a program that has some: `manage.py migrate`."""
+    name = title()
+    words = [word for word in (getattr(sys, "argv", None) or [])[1:2] if type(word) is str and word.isidentifier()]
+    return " ".join([name, *words]) if name in _WITH_COMMANDS else name
 
 
 def _with_command(name: str, command: "Sequence[str]") -> "list[str]":

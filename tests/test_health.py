@@ -1,8 +1,11 @@
 """Counting what a process did, from all of its threads at once."""
 
+import ast
 import os
 import sys
 import threading
+
+import pytest
 
 from agent import health as health_module
 from agent import programs
@@ -192,3 +195,25 @@ def test_an_older_agents_state_file_is_read(tmp_path):
     (tmp_path / "1-1.state").write_text("".join(f"{line!r}\n" for line in lines))
     process = written(tmp_path)
     assert (process.count("captured"), process.behind, process.plan) == (3, False, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "program"),
+    [
+        (["/erp/manage.py", "migrate"], "manage.py migrate"),
+        (["/erp/manage.py", "--secret"], "manage.py"),
+        (["/bin/celery", "worker", "x"], "celery worker"),
+        (["import_customers.py", "planted"], "import_customers.py"),
+        (["-c", "planted"], "-c"),
+        (["worker of planted: password=x"], os.path.basename(sys.executable)),
+        (["/venv/uvicorn/__main__.py", "planted"], "uvicorn"),
+    ],
+)
+def test_of_the_command_line_a_name_is_kept(tmp_path, monkeypatch, words, program):
+    monkeypatch.setattr(sys, "argv", words)
+    health = Health(str(tmp_path), "monitors.yaml")
+    health.record("failed", "a", "b", "c")
+    health.flush()
+    (file,) = tmp_path.glob("*.state")
+    assert ast.literal_eval(file.read_text().splitlines()[0])[3] == program
+    assert "planted" not in file.read_text()
