@@ -152,6 +152,8 @@ def members_of(error: BaseException) -> tuple[BaseException, ...]:
 def leaves_of(error: BaseException) -> list[BaseException]:
     """What is in a group, and in the groups in it, each once: a group may hold another one a million times over."""
     found: list[BaseException] = []
+    if _group is None or not issubclass(type(error), _group):
+        return found
     waiting = list(members_of(error)[:_MOST_MEMBERS])
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_MEMBERS:

@@ -51,18 +51,21 @@ class Told:
 
     def __init__(self, error: BaseException, traceback: TracebackType | None, by: object = None) -> None:
         self.by = by  # the probe; None for the ERP itself, by hand
-        self._reference = ref(error) if _takes_references(type(error)) else None
-        self._held = _dict_of(error) if self._reference is None else None
+        self._reference = self._held = None
+        if _takes_references(type(error)):
+            self._reference = ref(error)
+        else:
+            self._held = _dict_of(error)
         self.thread = get_ident()
         self.where = self.origin = ("", 0)  # the function of that call, by its first line; the line that raised
         self.path: list[int] = []  # that call's and its callers' first lines
         self.length = 0  # of the traceback
         if traceback is not None:
-            code = traceback.tb_frame.f_code
-            self.where = code.co_filename, code.co_firstlineno
-            self.path = _path(traceback.tb_frame)
-            self.length = _length(traceback)
-            self.origin = place(traceback)
+            frame = traceback.tb_frame
+            self.where = frame.f_code.co_filename, frame.f_code.co_firstlineno
+            self.path = _path(frame)
+            last, self.length = _last(traceback)
+            self.origin = last.tb_frame.f_code.co_filename, last.tb_lineno
 
     def is_gone(self) -> bool:
         if self._reference is not None:
@@ -166,7 +169,7 @@ def _is_same(told: Told, error: BaseException, traceback: TracebackType) -> bool
             ):
                 # What follows is from earlier times. If that was there when it was told, and this entry as well, the
                 # entry of the call that told it is gone: see below.
-                return _length(entry) < told.length
+                return _last(entry)[1] < told.length
             elsewhere = True  # in another thread or task, or by what it was thrown into
             if inner.f_back is not None:
                 begins, frame, above, lines = below, inner, set(), []
@@ -203,7 +206,7 @@ def _is_told_before(error: BaseException, traceback: TracebackType) -> bool:
             # another failure if something that the handler called did.
             cause = context_of(error)
             before = traceback_of(cause) if cause is not None else None
-            if before is None or passed is None or before.tb_frame is not innermost(passed).tb_frame:
+            if before is None or passed is None or before.tb_frame is not _last(passed)[0].tb_frame:
                 return False
             linked = True
         else:
@@ -297,12 +300,14 @@ def _path(frame: FrameType) -> list[int]:
     return lines
 
 
-def _length(traceback: TracebackType) -> int:
+def _last(traceback: TracebackType) -> tuple[TracebackType, int]:
+    """The innermost entry, and how many there are."""
     length = 1
-    while traceback.tb_next is not None and length < _DEEPEST:
-        traceback = traceback.tb_next
+    below = traceback.tb_next
+    while below is not None and length < _DEEPEST:
+        traceback, below = below, below.tb_next
         length += 1
-    return length
+    return traceback, length
 
 
 def _outermost(frame: FrameType) -> FrameType:
@@ -311,17 +316,9 @@ def _outermost(frame: FrameType) -> FrameType:
     return frame
 
 
-def innermost(traceback: TracebackType) -> TracebackType:
-    for _ in range(_DEEPEST):
-        if traceback.tb_next is None:
-            break
-        traceback = traceback.tb_next
-    return traceback
-
-
 def place(traceback: TracebackType | None) -> tuple[str, int]:
     """Where an exception was raised, file and line, as a key for limits."""
     if traceback is None:
         return "", 0
-    last = innermost(traceback)
+    last = _last(traceback)[0]
     return last.tb_frame.f_code.co_filename, last.tb_lineno
