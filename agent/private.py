@@ -15,6 +15,7 @@ def make(folder: str) -> None:
     _make(folder)
     if check_own(folder, others=0).st_mode & 0o077:
         os.chmod(folder, 0o700)
+        check_own(folder)  # some file systems give every file all rights
 
 
 def check_own(folder: str, others: int = 0o022) -> os.stat_result:

@@ -9,6 +9,10 @@ import sys
 from . import private, start
 from .interrupts import ours
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .plan import PlanFile
+
 #: The users for whom it was said already that they can write nowhere.
 _said: "set[int]" = set()
 
@@ -76,7 +80,7 @@ def before_fork(config: str, state: str) -> None:
     try:
         waiting = next((each for each in sys.meta_path if type(each).__module__ == "_erp_agent.lookout"), None)
         if waiting is not None:
-            waiting.plan.hold(start.SMALL_PLAN)  # type: ignore[attr-defined]
+            _hold(waiting.plan)  # type: ignore[attr-defined]
         if all(map(_others_may_read, (os.__file__, __file__))):
             return
         from . import bootstrap
@@ -90,6 +94,15 @@ def before_fork(config: str, state: str) -> None:
         from . import guard
 
         guard.swallow("preparing for another user")
+
+
+def _hold(known: "PlanFile") -> None:
+    from .plan import Unreadable
+
+    try:
+        known.hold(start.SMALL_PLAN)
+    except ours(Unreadable):
+        pass  # replaced meanwhile: the child has a new one made
 
 
 def _others_may_read(path: str) -> bool:

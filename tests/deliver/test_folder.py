@@ -642,3 +642,18 @@ def test_a_look_at_a_large_folder_takes_no_memory(kit):
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_file_system_that_gives_everybody_all_rights_is_not_written_to(kit, monkeypatch):
+    """Nothing that lies there could be trusted, and so nothing would ever be delivered from there."""
+    os.makedirs(kit.directory)
+    os.chmod(kit.directory, 0o777)
+    monkeypatch.setattr(os, "chmod", lambda *_: None)
+    spool = kit.spool()
+    assert not spool.write(envelope())
+    assert "may be written by other users" in spool.degraded
+    assert os.listdir(kit.directory) == []
+    monkeypatch.undo()
+    assert spool.write(envelope())
+    assert len(kit.files()) == 2
+    assert os.stat(kit.directory).st_mode & 0o777 == 0o700
