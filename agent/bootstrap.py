@@ -130,9 +130,13 @@ class Agent:
             if guard.DEBUG:
                 guard.step("%s waits until it is used" % name)
             return
+        before = self._engine.recorded if self._engine is not None else 0
         self._work("applying monitors to " + name, lambda engine: engine.imported(name, module, own))
-        if guard.DEBUG:
-            guard.step("monitors of %s applied" % name)
+        if guard.DEBUG and self._engine is not None:
+            # Where subclasses are followed every module comes along here: most have nothing to say.
+            changed = self._engine.recorded - before
+            if changed or name in self.index or name in start.HOOKS:
+                guard.step("monitors of %s applied: %d change%s" % (name, changed, "s" * (changed != 1)))
 
     def _look_again(self) -> None:
         """Something is imported, and what monitors name may have been set since the last time."""

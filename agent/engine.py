@@ -39,6 +39,7 @@ class Engine:
         self._index = index
         self.health = Health(os.path.join(state, "run"), index.path, index.stale, plan=index.identity)
         self._undone = False
+        self.recorded = 0  # what was said of targets
         ending.at_exit(self.close)
         self.health.follow = self.follow_user
         self._said = 0  # of index.notes
@@ -350,6 +351,7 @@ class Engine:
         return limiter
 
     def _record(self, what: str, monitor: str, path: str, note: str) -> None:
+        self.recorded += 1
         self.health.record(what, monitor, path, note)
 
     def _forked(self) -> None:

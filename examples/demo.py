@@ -6,6 +6,7 @@ folder given by --home, where `python -m agent events` shows it.
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,9 @@ def main() -> int:
     environment["AGENT_STATE_DIR"] = os.path.join(home, "agent")
     agent = [sys.executable, "-m", "agent"]
 
-    say("The configuration, checked:   python -m agent validate")
-    if run([*agent, "validate"], environment, ROOT):
+    check = ["validate", "monitors.yaml", "--path", "examples/erp"]
+    say("The configuration, checked:   python -m agent %s" % " ".join(check))
+    if run([*agent, *check], environment, ROOT):
         return 1
 
     say("A working day of the ERP, which knows nothing of the agent:   PYTHONPATH=. python manage.py working_day")
@@ -39,16 +41,30 @@ def main() -> int:
     if status:
         return status
 
-    one = ["events", "show", "last", "--operation", "orders.margin"]
-    say("One event, with everything that would have left this machine:   python -m agent %s" % " ".join(one))
+    one = ["events", "last", "--operation", "orders.margin"]
+    say("The story of one event (--json: what would have left this machine):   python -m agent %s" % " ".join(one))
     run([*agent, *one], environment, ROOT)
 
     say("What was caught, grouped as Sentry would group it:   python -m agent events")
     run([*agent, "events"], environment, ROOT)
 
-    prefix = "AGENT_STATE_DIR=%s python -m agent " % os.path.relpath(environment["AGENT_STATE_DIR"])
-    say("Look around:   %sevents   ·   %sstatus" % (prefix, prefix))
+    say("Look around:")
+    for command in ("events", "events last", "status"):
+        print("    " + to_copy(command, environment["AGENT_STATE_DIR"]))
     return 0
+
+
+def to_copy(command: str, state: str) -> str:
+    """A command that works as it stands in the folder, and the shell, that the demo was started from."""
+    words = [os.path.relpath(sys.executable), "-m", "agent", *command.split(), "--config", "monitors.yaml"]
+    if shutil.which("python") and os.path.samefile(shutil.which("python"), sys.executable):
+        words[0] = "python"
+    elsewhere = os.path.abspath(os.curdir) != ROOT
+    if elsewhere:
+        words[0] = words[0] if words[0] == "python" else sys.executable
+    state = state if elsewhere else os.path.relpath(state)
+    line = "AGENT_STATE_DIR=%s %s" % (shlex.quote(state), " ".join(map(shlex.quote, words)))
+    return "(cd %s && %s)" % (shlex.quote(ROOT), line) if elsewhere else line
 
 
 def say(line: str) -> None:

@@ -13,6 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from demo import to_copy
 from full import compare, load, people, screen
 from full.parts import Missing, Parts
 from full.process import Failed
@@ -96,8 +97,9 @@ def _what_was_caught(stack: Stack, home: str) -> None:
             break
     screen.say("What was caught, grouped as Sentry would group it:   python -m agent events")
     subprocess.run([*command, "events"], env=environment, cwd=ROOT, check=False)
-    prefix = f"AGENT_STATE_DIR={os.path.relpath(environment['AGENT_STATE_DIR'])} python -m agent"
-    screen.say(f"Look around:   {prefix} events   ·   {prefix} status --all   ·   logs in {os.path.relpath(home)}")
+    screen.say(f"Look around (logs are in {os.path.relpath(home)}):")
+    for line in ("events", "status --all"):
+        print("    " + to_copy(line, environment["AGENT_STATE_DIR"]), flush=True)
 
 
 def _compare(parts: Parts, home: str, arguments: argparse.Namespace) -> int:

@@ -91,7 +91,9 @@ class _Running(NamedTuple):
 
 def _of_processes(path: str) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
-    for process in _pythons():
+    near = os.path.dirname(path)
+    # Those in the configuration's own folder first, then the newest.
+    for process in sorted(_pythons(), key=lambda each: (not each.folder.startswith(near), -each.pid)):
         named = f"{process.pid} {programs.names(process.words)[0] or 'python'}"
         reasons.setdefault(_reason(process, path), []).append(named)
     for reason, those in reasons.items():
