@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .spool import Spool
 
 _LINGER = 1.0  # seconds that the thread waits for more before it ends
+_OFTEN = 3  # looks in a row that a fork may cut short
 _SHARE = 10.0  # in a full spool, as long as a look took, so many times that it rests
 
 
@@ -26,6 +27,7 @@ class Keeper(Worker):
         super().__init__("holding the bounds of the spool")
         self._spool = spool
         self._counted = counted
+        self._cut_short = 0  # by forks, one after the other
 
     def close(self, timeout: float) -> None:
         if self._spool.is_over():
@@ -42,7 +44,11 @@ class Keeper(Worker):
             state.gate.acquire(False)  # what was asked for until here, the look that follows sees to
             last = state.closing
             began = monotonic()
+            # In a process that forks all the time, no look would ever come to its end.
+            state.stays = self._cut_short >= _OFTEN
             self._spool.sweep(lambda: state.parking)
+            state.stays = False
+            self._cut_short = self._cut_short + 1 if state.parking else 0
             self._counted()
             if last:
                 return

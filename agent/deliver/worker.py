@@ -120,7 +120,7 @@ class Worker:
     def _park(self) -> None:
         """End the thread, as far as that takes no more than a moment, and let no other one start."""
         state = self._states.get(os.getpid())
-        if state is None or state.closing or state.parking:
+        if state is None or state.closing or state.parking or state.stays:
             return
         state.parking = True
         _open(state.gate)
@@ -173,6 +173,7 @@ class State:
         self.parking = False  # a fork wants the thread to end
         self.ran = False  # there was a thread when the fork began
         self.parked = False  # there is none any more
+        self.stays = False  # this time the thread is not to be ended by a fork
         self.thread = 0  # the system's id of the last thread
         self.looks = 0  # turns that have begun
         self.settled = 0  # the last of them that left nothing which could be done then

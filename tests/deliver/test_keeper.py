@@ -152,3 +152,32 @@ def test_one_byte_pays_for_many_envelopes(tmp_path, clock):
         files.append = real
     assert len(appended) <= 102  # 100 for 5,000, one for the mark
     assert os.path.getsize(tmp_path / "unswept") == pytest.approx(100, abs=1)
+
+
+def test_in_a_process_that_forks_all_the_time_a_look_comes_to_its_end_all_the_same(kit, keep, monkeypatch):
+    spool, keeper = keep(max_files=10)
+    state = keeper._state()
+    looks = []
+    sweep = spool.sweep
+
+    def fork_meanwhile(ends):
+        looks.append(state.stays)
+        keeper._park()
+        sweep(ends)
+
+    monkeypatch.setattr(spool, "sweep", fork_meanwhile)
+    monkeypatch.setattr("agent.deliver.worker._PARK_WAIT", 0.0)
+    spool.sweeper = None
+    for _ in range(30):
+        spool._folders.put(
+            spool._folders.held, spool._name(spool._process(), envelope(), 1.0, slow=False, trying=False), b"{}"
+        )
+    for _ in range(4):
+        state.alive.acquire(False)
+        keeper._serve(state)
+        state.parking = False
+        state.alarm.acquire(False)
+    if state.alive.locked():
+        state.alive.release()
+    assert looks == [False, False, False, True]
+    assert len(kit.files("held")) == 10
