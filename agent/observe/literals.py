@@ -27,11 +27,9 @@ _SIGN_INS = frozenset((
 _HANDLERS = ("View", "ViewSet", "Form", "Serializer", "Middleware", "Mixin", "Backend", "Manager", "Test", "TestCase")
 
 
-class Token(NamedTuple):
-    kind: str  # comment, string, name, number, open, close, line (a new one), sign
-    text: str
-    start: int
-    end: int
+#: `kind` is comment, string, name, number, open, close, line (a new one) or sign.
+#: Annotated with types, not with text: that would have to be compiled.
+Token = NamedTuple("Token", [("kind", str), ("text", str), ("start", int), ("end", int)])  # noqa: UP014
 
 
 class _Patterns:

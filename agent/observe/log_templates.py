@@ -29,11 +29,8 @@ _known: dict[tuple[str, int], tuple[tuple[Candidate, ...], bool]] = {}
 forgetful.append(_known.clear)
 
 
-class Candidate(NamedTuple):
-    """Pieces of source that make a text in this order, whatever stands between them."""
-
-    pieces: tuple[str, ...]
-    shown: str
+#: Pieces of source that make a text in this order, whatever stands between them; and how it is shown.
+Candidate = NamedTuple("Candidate", [("pieces", tuple[str, ...]), ("shown", str)])  # noqa: UP014  (as `Token`)
 
 
 def template(text: str, path: str, line: int, *, filled: bool) -> str | None:
