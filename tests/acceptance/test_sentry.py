@@ -44,7 +44,7 @@ def test_each_event_keeps_its_own_id_and_fingerprint(shop, sentry):
     assert len(kept) == 3
     for event in shop.events():
         assert event["fingerprint"][0] in ("reserve", "slow")
-        assert len(event["fingerprint"]) == 3
+        assert len(event["fingerprint"]) == 4  # monitor, report, operation, cause
 
 
 def test_a_sentry_that_hangs_does_not_hold_the_host(shop, sentry):
