@@ -62,6 +62,8 @@ class _Interpolation:
             return [self.plain(child, (*path, index)) for index, child in enumerate(node.children)]
         if isinstance(node.value, str) and "$" in node.value:
             return self.substitute(node, node.value, path)
+        if path[-2:-1] == ("tags",) and isinstance(node.value, (int, float)):
+            return node.text  # `{tier: 1}`: a tag is text, and reads as it was written
         return node.value
 
     def substitute(self, node: Node, text: str, path: tuple[Key, ...]) -> Any:

@@ -142,3 +142,11 @@ def test_both_parsers_agree_on_what_they_accept(text):
 
     fast, slow = outcome(pure=False), outcome(pure=True)
     assert fast == slow or "refused" in (fast, slow)  # libyaml and PyYAML differ in which odd text they refuse
+
+
+def test_tags_are_text_as_it_is_written(look):
+    text = "version: 1\nsentry: {tags: {build: 010, rate: 1.50}}\nmodules: {m: {tags: {tier: 1}}}\n"
+    plan = look(text + "monitors: [{target: a.b, module: m, tags: {live: True, part: '2'}}]\n").plan
+    assert plan["sentry"]["tags"] == {"build": "010", "rate": "1.50"}
+    assert plan["monitors"][0]["tags"] == {"tier": "1", "live": "True", "part": "2"}
+    assert [problem.slug for problem in look("version: 1\nsentry: {tags: {tier: null}}\n").problems] == ["wrong-type"]
