@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re  # noqa: F401  (every report needs it; from Python 3.13 on `typing` does not bring it)
 import sys
 from time import time
 from typing import TYPE_CHECKING, Callable
