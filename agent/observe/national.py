@@ -25,8 +25,8 @@ def compile_forms(countries: Iterable[str], forms: Mapping[str, str]) -> Callabl
     for name, form in forms.items():
         steps.append((re.compile(_bounded(_spelt(form))), _named(name)))
     for country in countries:
-        pattern, check = COUNTRIES[country]
-        steps.append((re.compile(_bounded(pattern)), _checked(check)))
+        for pattern, check in (COUNTRIES[country], *_UNSEPARATED.get(country, ())):
+            steps.append((re.compile(_bounded(pattern)), _checked(check)))
 
     def without(value: str) -> str:
         for pattern, replace in steps:
@@ -86,6 +86,10 @@ def _norway(number: str) -> bool:
 def _finland(number: str) -> bool:
     digits = re.sub(r"[^0-9]", "", number[:-1])
     return _date(digits) and "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(digits) % 31] == number[-1]
+
+
+def _denmark(number: str) -> bool:
+    return _date(number) and _weighted(number, (4, 3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
 
 
 def _germany(number: str) -> bool:
@@ -168,23 +172,26 @@ def _yes(_: str) -> bool:
 
 #: Country → what its numbers look like, and their check; that gets the number in capitals without its separators.
 COUNTRIES: dict[str, tuple[str, Callable[[str], bool]]] = {
-    "AT": (r"[0-9]{4} ?[0-9]{6}", _austria),
-    "BE": (r"[0-9]{2}\.?[0-9]{2}\.?[0-9]{2}[ -]?[0-9]{3}[ .]?[0-9]{2}", _belgium),
-    "BR": (r"[0-9]{3}\.?[0-9]{3}\.?[0-9]{3}-?[0-9]{2}", _brazil),
+    "AT": (r"[0-9]{4}[ -]?[0-9]{6}", _austria),
+    "BE": (r"[0-9]{2}[ .]?[0-9]{2}[ .]?[0-9]{2}[ -]?[0-9]{3}[ .-]?[0-9]{2}", _belgium),
+    "BR": (r"[0-9]{3}[ .]?[0-9]{3}[ .]?[0-9]{3}[ -]?[0-9]{2}", _brazil),
     "CA": (r"[0-9]{3}([ -]?)[0-9]{3}\1[0-9]{3}", _luhn),
-    "CH": (r"756\.?[0-9]{4}\.?[0-9]{4}\.?[0-9]{2}", _switzerland),
-    "CN": (r"[1-9][0-9]{5}(?:19|20)[0-9]{9}[0-9Xx]", _china),
+    "CH": (r"756[ .]?[0-9]{4}[ .]?[0-9]{4}[ .]?[0-9]{2}", _switzerland),
+    "CN": (r"[1-9][0-9]{5} ?(?:19|20)[0-9]{6} ?[0-9]{3}[0-9Xx]", _china),
     "DE": (r"[1-9][0-9](?: ?[0-9]{3}){3}", _germany),
-    "DK": (r"[0-9]{6}-[0-9]{4}", _date),
-    "ES": (r"[XYZxyz]-?[0-9]{7}-?[A-Za-z]|[0-9]{8}-?[A-Za-z]", _spain),
+    "DK": (r"[0-9]{6}[ -][0-9]{4}", _date),
+    "ES": (r"(?:[XYZxyz][ -]?[0-9]|[0-9]{2})[.]?[0-9]{3}[.]?[0-9]{3}[ -]?[A-Za-z]", _spain),
     "FI": (r"[0-9]{6}[-+ABCDEFUVWXYabcdefuvwxy][0-9]{3}[0-9A-Ya-y]", _finland),
     "FR": (r"[12] ?[0-9]{2} ?[0-9]{2} ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}", _france),
     "GB": (r"[A-CEGHJ-PR-TW-Za-ceghj-pr-tw-z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-Da-d]", _yes),
     "IN": (r"[2-9][0-9]{3}([ -]?)[0-9]{4}\1[0-9]{4}", _india),
-    "IT": (r"[A-Za-z]{6}[0-9]{2}[A-Za-z][0-9]{2}[A-Za-z][0-9]{3}[A-Za-z]", _italy),
-    "NL": (r"[0-9]{9}", _netherlands),
-    "NO": (r"[0-9]{6} ?[0-9]{5}", _norway),
+    "IT": (r"[A-Za-z]{3} ?[A-Za-z]{3} ?[0-9]{2}[A-Za-z][0-9]{2} ?[A-Za-z][0-9]{3} ?[A-Za-z]", _italy),
+    "NL": (r"[0-9]{9}|[0-9]{4}([ .])[0-9]{2}\1[0-9]{3}|[0-9]{3}([ .])[0-9]{3}\2[0-9]{3}", _netherlands),
+    "NO": (r"[0-9]{6}[ -]?[0-9]{5}", _norway),
     "PL": (r"[0-9]{11}", _poland),
     "SE": (r"(?:19|20)?[0-9]{6}[-+ ]?[0-9]{4}", _sweden),
-    "US": (r"(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}", _yes),
+    "US": (r"(?!000|666|9)[0-9]{3}([ -])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}", _yes),
 }
+
+#: Without a separator the check digit has to hold as well; Danish numbers given since 2007 need not have one.
+_UNSEPARATED: dict[str, tuple[tuple[str, Callable[[str], bool]], ...]] = {"DK": ((r"[0-9]{10}", _denmark),)}

@@ -51,3 +51,31 @@ def test_forms_of_ones_own():
     without = compile_forms([], {"employee": "E-0000A", "badge": "AA.000"})
     assert without("E-1234x and E-1234, ab.123 or ab1123") == "[employee] and E-1234, [badge] or ab1123"
     assert without("E+1234x xE-1234x") == "E+1234x xE-1234x"
+
+
+@pytest.mark.parametrize(
+    ("country", "number"),
+    [
+        ("DK", "211062-5629"),
+        ("DK", "211062 5629"),
+        ("DK", "2110625629"),
+        ("US", "536-90-4399"),
+        ("US", "536 90 4399"),
+        ("ES", "54362315K"),
+        ("ES", "54.362.315-K"),
+        ("ES", "54.362.315 K"),
+        ("BR", "390.533.447-05"),
+        ("BR", "390 533 447 05"),
+        ("NL", "1112.22.333"),
+        ("NL", "111 222 333"),
+        ("CH", "756 9217 0769 85"),
+        ("IT", "RCC MNL 83S18 D969H"),
+    ],
+)
+def test_numbers_go_with_the_separators_people_write(country, number):
+    assert compile_forms([country], {})(f"customer {number}, paid") == "customer [id], paid"
+
+
+@pytest.mark.parametrize(("country", "number"), [("DK", "2110625628"), ("US", "536904399"), ("ES", "54.362.315-A")])
+def test_numbers_that_fail_their_check_stay(country, number):
+    assert compile_forms([country], {})(f"order {number}") == f"order {number}"
