@@ -3,8 +3,9 @@
 A program calls its functions in the same breath in which it defines them (`if __name__ == "__main__": main()`), so that
 they have to be patched in between. While the lines of the module's body run, and of no other code, each name that a
 monitor waits for is patched as soon as it stands in the module; when the last of them has been defined, nothing is left
-of it. From Python 3.12 on `sys.monitoring` tells of the lines of one code object; before, a trace function does, which
-steps aside while an import runs and where somebody else traces.
+of it. A trace function sees the lines, and steps aside while an import runs and where somebody else traces; on Python
+3.12 `sys.monitoring` does, for one code object. Not on 3.13: a debugger that begins on a line which somebody monitors
+misses its first stop there.
 
 Only where a monitor names the program: `start.program_names` says what it is called.
 """
@@ -108,7 +109,7 @@ class Follower:
         self.stop()
         self._code = code
         self._main = None if code is not None else sys.modules["__main__"].__dict__
-        way: "_Tracing | _Monitoring" = (_Monitoring if sys.version_info >= (3, 12) else _Tracing)(self)
+        way: "_Tracing | _Monitoring" = (_Monitoring if sys.version_info[:2] == (3, 12) else _Tracing)(self)
         if way.begin(code):
             self._way = way
         else:
@@ -118,6 +119,10 @@ class Follower:
         way, self._way = self._way, None
         if way is not None:
             way.end()
+
+    @property
+    def follows(self) -> bool:
+        return self._way is not None
 
     def _look_later(self) -> None:
         """Somebody else traces: what has not been defined yet is looked for with each import."""
@@ -170,7 +175,6 @@ class Follower:
             for name in self._names:
                 self._apply(name, space, new)
         if frame.f_lasti > self._last:
-            frame.f_trace = None  # nothing of ours stays on it
             self.ended(frame)
 
     def ended(self, frame: "FrameType") -> None:
@@ -246,7 +250,7 @@ def _last_store(code: "CodeType", heads: "set[str] | None") -> int:
 
 
 class _Tracing:
-    """Until Python 3.11: `sys.settrace`, for this thread, while the module's body runs."""
+    """On Python 3.9 to 3.11 and 3.13: `sys.settrace`, for this thread, while the module's body runs."""
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
@@ -287,15 +291,17 @@ class _Tracing:
             if event == "line":
                 self._follower.line(frame)
             elif event == "return":
-                frame.f_trace = None
                 self._follower.ended(frame)
         except ours(Exception):
             self._follower.failed()
+        # A debugger that begins to trace puts a function of its own there; of ours, nothing stays once all is defined.
+        if frame.f_trace == self._line and not self._follower.follows:
+            frame.f_trace = None
         return frame.f_trace
 
 
 class _Monitoring:
-    """From Python 3.12 on: `sys.monitoring`, for the lines of one code object."""
+    """On Python 3.12: `sys.monitoring`, for the lines of one code object."""
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower

@@ -195,7 +195,7 @@ fails(by_hand)
 
 
 def test_a_program_beside_a_tracer_of_somebody_elses(erp):
-    """Before Python 3.12 who traces first keeps the trace function, and what is defined is found with the next import."""
+    """But on Python 3.12 who traces first keeps the trace function, and what is defined is found with the next import."""
     (erp.folder / "other").mkdir()
     (erp.folder / "other" / "sitecustomize.py").write_text(
         "import sys\ndef trace(frame, event, arg): return trace\nsys.settrace(trace)\n"
@@ -206,7 +206,7 @@ def test_a_program_beside_a_tracer_of_somebody_elses(erp):
     path = f"{ROOT}:{erp.folder / 'other'}"
     for command in (["late/close.py"], ["bin/close.py"]):
         assert "<function trace" in erp.run(*command, PYTHONPATH=path).stdout
-    assert len(erp.events()) == (2 if sys.version_info >= (3, 12) else 1)
+    assert len(erp.events()) == (2 if sys.version_info[:2] == (3, 12) else 1)
 
 
 def test_programs_that_no_monitor_names_pay_nothing(erp):
