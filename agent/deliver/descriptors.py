@@ -55,7 +55,7 @@ def sockets() -> "tuple[Any, Any] | None":
         return None
 
     class Socket(socket.socket):
-        _known: Known | None = None
+        _known: "Known | None" = None
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)

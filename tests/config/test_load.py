@@ -167,7 +167,7 @@ def test_a_file_that_is_wrong_as_a_whole_gives_no_plan(look, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["sentry: {dsn: nonsense}", "sentry: {dsn: '${NO_SUCH_NAME}'}", "sentry: {tags: {a: 1}}", "packs: [jango]",
+    ["sentry: {dsn: nonsense}", "sentry: {dsn: '${NO_SUCH_NAME}'}", "sentry: {tags: {a: [1]}}", "packs: [jango]",
      "monitorz: []",
      "defaults: {threshold: 5 min}", "modules: {m: {defaults: {severity: loud}, ownr: x}}", "packs: 5"],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import threading
 import traceback
 import warnings
 import zipfile
+from _thread import get_ident
 
 import pytest
 
@@ -27,6 +28,8 @@ class Seen(list):
 def shop(tmp_path, monkeypatch):
     """A folder on sys.path, and a function that watches modules in it."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    if sys.version_info < (3, 11):  # a process of pytest-xdist has a thread of its own, which runs no import
+        monkeypatch.setattr(sys, "_current_frames", lambda: {get_ident(): None})
     installed = []
     before = set(sys.modules)
     order = list(sys.meta_path)
