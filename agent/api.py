@@ -16,6 +16,7 @@ from .model import Captured, Observation
 from .observe import callers, people, standin, told
 from .observe.limits import Limiter
 from .running import engine
+from .slots import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -43,7 +44,7 @@ def capture_erp_error(
     Of `extra_data` everything is reported that does not look like a secret; of `user` what the configuration allows.
     """
     try:
-        traceback = error.__traceback__
+        traceback = traceback_of(error)
         # Its first frame is the one that has caught it: that one has not failed yet.
         if traceback is not None and told.inside(error, traceback):
             return None

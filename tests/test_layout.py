@@ -12,7 +12,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 #: Imports point one way: a part may import parts of its own rank or below, never above.
 RANK = {
-    "model": 0, "errors": 0, "dsn": 0, "interrupts": 0,
+    "model": 0, "errors": 0, "slots": 0, "dsn": 0, "interrupts": 0,
     "start": 0, "plan": 0, "lookout": 1, "version": 0, "private": 0, "users": 1, "wildcards": 0, "programs": 0, "old": 0,
     "imports": 0, "command": 1, "guard": 1, "ending": 1, "health": 1,
     "config": 2, "hook": 2, "observe": 3, "deliver": 4,
@@ -149,6 +149,7 @@ def test_start_up_files_import_next_to_nothing():
             "_thread",
             ".imports",
             ".guard",
+            ".slots",
             ".config",
             ".start",
             ".version",

@@ -18,6 +18,7 @@ from ..interrupts import ours
 from ..model import Envelope
 from ..observe import context, release, told, unmonitored
 from ..observe.represent import type_name
+from ..slots import traceback_of
 from . import private, tracing, unsampled, wire
 from .absent import Absent
 
@@ -317,7 +318,7 @@ def _is_a_tasks(event: Any) -> bool:
 
 def _is_no_request(error: BaseException) -> bool:
     """An ASGI server that starts asks for the lifespan protocol. Django refuses with an exception, and all is well."""
-    entry = error.__traceback__
+    entry = traceback_of(error)
     while entry is not None and entry.tb_next is not None:
         entry = entry.tb_next
     if entry is None or type(error) is not ValueError:

@@ -10,6 +10,7 @@ import sys
 
 from ..interrupts import ours
 from ..lookout import listen, on_path
+from ..slots import set_traceback, traceback_of
 from . import defined
 
 TYPE_CHECKING = False
@@ -205,8 +206,9 @@ class _Exec:
             self._loader.exec_module(module)
         except BaseException as error:
             # The host's traceback shows no frame of ours (from Python 3.11 on: docs/limits.md).
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next
+            passed = traceback_of(error)
+            if passed is not None:
+                set_traceback(error, passed.tb_next)
             raise
         finally:
             own = running.pop(id(module), _NOTHING)
@@ -233,8 +235,9 @@ class _GetCode:
         try:
             code = self._loader.get_code(*arguments)
         except BaseException as error:
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next
+            passed = traceback_of(error)
+            if passed is not None:
+                set_traceback(error, passed.tb_next)
             raise
         self._finder.runs(code)
         return code
@@ -333,8 +336,9 @@ class _Loader(_StandIn):
         try:
             self._loader.exec_module(module)
         except BaseException as error:
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next
+            passed = traceback_of(error)
+            if passed is not None:
+                set_traceback(error, passed.tb_next)
             raise
         finally:
             own = running.pop(id(module), _NOTHING)

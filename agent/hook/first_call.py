@@ -5,6 +5,7 @@ What a framework needs of us is needed by requests; most processes that import t
 
 import sys
 
+from ..slots import set_traceback, traceback_of
 from . import patch, trampoline
 
 TYPE_CHECKING = False
@@ -47,9 +48,9 @@ class _Watcher:
 def _leave_out(_: float) -> None:
     """The host's traceback shows no frame of ours."""
     error = sys.exc_info()[1]
-    traceback = error.__traceback__ if error is not None else None
+    traceback = traceback_of(error) if error is not None else None
     if trampoline.LEAVES_NO_FRAME and traceback is not None and traceback.tb_frame is sys._getframe(1):
-        error.__traceback__ = traceback.tb_next  # type: ignore[union-attr]
+        set_traceback(error, traceback.tb_next)  # type: ignore[arg-type]
 
 
 def _nothing(*_: object) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import guard
 from ..interrupts import ours
 from ..observe import told, unmonitored, work
+from ..slots import set_traceback, traceback_of
 from . import django_context, wrapping
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ class Failures:
         try:
             parts = original(response)  # an asynchronous iterator is read to its end here
         except ours(Exception) as error:
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next  # without our frame
+            passed = traceback_of(error)
+            if passed is not None:
+                set_traceback(error, passed.tb_next)  # without our frame
             self._tell_of_stream(error, response)
             raise
         return self._parts(iter(parts), response)

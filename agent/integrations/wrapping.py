@@ -10,6 +10,7 @@ from .. import guard
 from ..hook import inject, patch, trampoline
 from ..interrupts import ours
 from ..observe import callers
+from ..slots import set_traceback, traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,9 +99,9 @@ class _Watcher:
     def _fails(self, _: float) -> None:
         """The frame is a trampoline's: the host's traceback does without it."""
         error = sys.exc_info()[1]
-        traceback = error.__traceback__ if error is not None else None
+        traceback = traceback_of(error) if error is not None else None
         if trampoline.LEAVES_NO_FRAME and traceback is not None and traceback.tb_frame is sys._getframe(1):
-            error.__traceback__ = traceback.tb_next  # type: ignore[union-attr]
+            set_traceback(error, traceback.tb_next)  # type: ignore[arg-type]
         self._tell(error, sys._getframe(1))
 
     def _fails_inside(self, _: float, error: BaseException | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
+from ..slots import cause_of, context_of, suppresses, traceback_of
 from .represent import exception_text, type_name
 from .stack import MOST_FRAMES, passed_frames, places, stacktrace
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 #: Bounds of one event, as in `event`.
 _MOST_EXCEPTIONS = 20
 _MOST_FRAMES_IN_ALL = 250
-
-_cause_of = BaseException.__dict__["__cause__"].__get__
-_context_of = BaseException.__dict__["__context__"].__get__
-_suppresses = BaseException.__dict__["__suppress_context__"].__get__
-_traceback_of = BaseException.__dict__["__traceback__"].__get__
 
 
 def values_of(
@@ -49,7 +45,7 @@ def values_of(
         if frames > 0:
             limit = min(MOST_FRAMES, frames)
             if source:
-                trace = stacktrace(_traceback_of(error), None, own=own, in_app=in_app, limit=limit)
+                trace = stacktrace(traceback_of(error), None, own=own, in_app=in_app, limit=limit)
             else:
                 passed = observation.traceback
                 trace = stacktrace(passed, observation.frame, own=own, in_app=in_app, limit=limit)
@@ -99,11 +95,11 @@ def _short_name(kind: type) -> str:
 
 
 def _behind(error: BaseException, number: int) -> list[tuple[BaseException, str, int | None]]:
-    cause = _cause_of(error)
+    cause = cause_of(error)
     if cause is not None:
         return [(cause, "__cause__", number)]
-    if not _suppresses(error, type(error)):
-        context = _context_of(error)
+    if not suppresses(error, type(error)):
+        context = context_of(error)
         if context is not None:
             return [(context, "__context__", number)]
     return []

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import CannotPatch
 from ..hook import inject, patch, trampoline
 from ..interrupts import ours
 from ..model import SEVERITIES, Captured, Observation
+from ..slots import name_of, qualname_of, set_traceback, traceback_of
 from . import answered, arguments, callers, failing, inside, nested, reserve, tally, told
 from .limits import Escalation
 from .naming import words
@@ -203,11 +204,11 @@ class Probe:
         error = sys.exc_info()[1]
         if error is None:
             return
-        traceback = error.__traceback__
+        traceback = traceback_of(error)
         if traceback is not None and traceback.tb_frame is sys._getframe(1):
             traceback = traceback.tb_next
             if traceback is not None and trampoline.LEAVES_NO_FRAME:
-                error.__traceback__ = traceback
+                set_traceback(error, traceback)
         self._passing(start, error, traceback, 2)
 
     def fail_inside(self, start: float, error: BaseException | None = None) -> None:
@@ -216,7 +217,7 @@ class Probe:
             error = sys.exc_info()[1]
             if error is None:
                 return
-        self._passing(start, error, error.__traceback__, 2)
+        self._passing(start, error, traceback_of(error), 2)
 
     def _passing(self, start: float, error: BaseException, traceback: TracebackType | None, depth: int) -> None:
         """`depth` is that of the frame with the arguments, counted from here.
@@ -271,18 +272,19 @@ class Probe:
     def _consider(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
         """A failure of which the type alone does not say what becomes of it."""
         terms = self.terms
-        if not isinstance(error, Exception):
+        if not issubclass(type(error), Exception):
             terms.count("control-flow", terms.name)
             self._ended(frame, start, failed=False)
         elif _is_busy(frame):
             terms.count("inside-a-report", terms.name)  # what the agent itself, or the host's __str__, called
             self._ended(frame, start, failed=terms.severities.of_error(error) is not None)
         else:
+            failure = cast("Exception", error)
             _busy.number += 1
             try:
                 if self._tally is not None and self._for_us(frame):
-                    self._ended(frame, start, failed=self._severity(error, frame) is not None)
-                self._failed(error, traceback, frame, terms.clock() - start if start else None)
+                    self._ended(frame, start, failed=self._severity(failure, frame) is not None)
+                self._failed(failure, traceback, frame, terms.clock() - start if start else None)
             finally:
                 _busy.number -= 1
 
@@ -442,12 +444,12 @@ class Probe:
             return
         if any(rule.on_error for rule in self._rules) and self.terms.severities.expects(type(error)):
             self._apply_rules(frame, self._values(frame, None, error, duration), duration, error)
-        if self._escalation is None or not self._escalation.passes(type(error).__qualname__):
+        if self._escalation is None or not self._escalation.passes(qualname_of(type(error))):
             return
         if told.inside(error, traceback, self):
             return
         many, seconds = self._escalation.rate
-        message = "%s is expected, but came more than %g times in %g s" % (type(error).__name__, many, seconds)
+        message = "%s is expected, but came more than %g times in %g s" % (name_of(type(error)), many, seconds)
         self._emit(
             frame, _RULE, self.monitor["severity"], message=message, duration=duration,
             values=self._values(frame, None, error, duration), suppressed=0,

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..model import SEVERITIES
+from ..slots import ancestors_of, module_of, name_of, qualname_of
 from .represent import type_name
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_TYPES = 500  # of exceptions that are remembered: a host may make classes at run time
 _MOST_MEMBERS = 100  # of a group, that are looked at
+_MOST_STEPS = 10_000  # through a group and the groups in it
 
 #: Control flow that is spelt as exceptions: counted, not reported, unless a monitor's `errors` names it.
 _CONTROL_FLOW = (
@@ -50,7 +52,7 @@ def is_expected_anywhere(kind: type[BaseException]) -> bool:
 
 def _specific(kind: type[BaseException]) -> tuple[type, ...]:
     """The class and its bases, but those that mean any exception."""
-    return tuple([cls for cls in kind.__mro__ if cls not in (Exception, BaseException, object)])
+    return tuple([cls for cls in ancestors_of(kind) if cls not in (Exception, BaseException, object)])
 
 
 class Severities:
@@ -80,7 +82,7 @@ class Severities:
         found = []
         waiting = [error]
         seen: set[int] = set()
-        while waiting and len(seen) < _MOST_MEMBERS:
+        while waiting and len(seen) < _MOST_STEPS:
             each = waiting.pop()
             if id(each) in seen:
                 continue
@@ -90,13 +92,15 @@ class Severities:
                 found.append(self._known[kind] if kind in self._known else self._remember(kind))
             elif self._decide(kind) is not None:
                 waiting += members_of(each)[:_MOST_MEMBERS]
+        if waiting:
+            found.append(self._default)  # what nobody has looked at may be a failure
         return max(filter(None, found), key=SEVERITIES.index, default=None)
 
     def expects(self, kind: type[BaseException]) -> bool:
         """Is it the monitor's own `expect` that makes this exception part of the business?"""
         if is_control_flow(kind):
             return False
-        return any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._expected)
+        return any(_is_named(cls, dotted) for cls in ancestors_of(kind) for dotted in self._expected)
 
     def word_on(self, kind: type[BaseException]) -> str | None:
         """What the monitor's own lists say of a type by name: "graded", "expected", or None where they say nothing.
@@ -123,13 +127,13 @@ class Severities:
 
     def _decide(self, kind: type[BaseException]) -> str | None:
         # The nearest class that anything is said about decides; the monitor's own words come before the global ones.
-        for cls in kind.__mro__:
+        for cls in ancestors_of(kind):
             for dotted, severity in self._errors.items():
                 if _is_named(cls, dotted):
                     return severity
             if any(_is_named(cls, dotted) for dotted in self._expected):
                 return None
-        if any(_is_named(cls, dotted) for cls in kind.__mro__ for dotted in self._ignored):
+        if any(_is_named(cls, dotted) for cls in ancestors_of(kind) for dotted in self._ignored):
             return None
         return None if is_control_flow(kind) else self._default
 
@@ -138,7 +142,7 @@ def is_control_flow(kind: type[BaseException]) -> bool:
     """Not a failure but a way to leave: StopIteration, Celery's Retry, a cancelled future, SystemExit …"""
     if not issubclass(kind, Exception):
         return True
-    return any(_is_named(cls, dotted) for cls in kind.__mro__[:-3] for dotted in _CONTROL_FLOW)
+    return any(_is_named(cls, dotted) for cls in ancestors_of(kind)[:-3] for dotted in _CONTROL_FLOW)
 
 
 def members_of(error: BaseException) -> tuple[BaseException, ...]:
@@ -156,7 +160,7 @@ def leaves_of(error: BaseException) -> list[BaseException]:
         return found
     waiting = list(members_of(error)[:_MOST_MEMBERS])
     seen: set[int] = set()
-    while waiting and len(seen) < _MOST_MEMBERS:
+    while waiting and len(seen) < _MOST_STEPS:
         each = waiting.pop()
         if id(each) in seen:
             continue
@@ -173,10 +177,10 @@ _group: Any = getattr(builtins, "BaseExceptionGroup", None)
 
 def _is_named(cls: type, dotted: str) -> bool:
     """Is `cls` what `dotted` names, where it is defined or where it is re-exported? Imports nothing."""
-    if f"{cls.__module__}.{cls.__qualname__}" == dotted:
+    if f"{module_of(cls)}.{qualname_of(cls)}" == dotted:
         return True
     module, _, name = dotted.rpartition(".")
     if not module:
-        return cls.__module__ == "builtins" and cls.__name__ == name
+        return module_of(cls) == "builtins" and name_of(cls) == name
     holder = sys.modules.get(module)
     return holder is not None and getattr(holder, "__dict__", {}).get(name) is cls

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..hook import patch
 from ..hook.operations import OPS
+from ..slots import cause_of, context_of, suppresses, traceback_of
 from .severity import is_control_flow, leaves_of
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ _DEEPEST = 2_000
 _CHAIN = 10
 _FEWEST, _MOST = 64, 10_000  # that are remembered before those whose exceptions are gone are forgotten
 
-cause_of = BaseException.__dict__["__cause__"].__get__
-context_of = BaseException.__dict__["__context__"].__get__
-suppresses = BaseException.__dict__["__suppress_context__"].__get__
-traceback_of = BaseException.__dict__["__traceback__"].__get__
 _dict_of: Any = BaseException.__dict__["__dict__"].__get__
 _takes_references = type.__dict__["__weakrefoffset__"].__get__
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..model import Captured, Observation
+from ..slots import traceback_of
 from . import callers, standin, told, work
 from .limits import Limiter
 from .represent import type_name
@@ -55,7 +56,7 @@ class Unmonitored:
         work.note(work.CRASHED)
         if told.reported(error) or was_told(error):
             return False
-        traceback = error.__traceback__
+        traceback = traceback_of(error)
         doing = work.current()
         if doing is not None:
             doing.told = told.Told(error, traceback)
