@@ -8,6 +8,8 @@ back first and then looks at the gate. In whatever order those four steps fall, 
 A fork ends the thread, as far as that takes only a moment: a child must not be born in the middle of a request, and
 Python 3.12 warns the host of each fork beside a thread. Afterwards it goes on in the parent only: at once, or on 3.13
 with the next event.
+
+In a sub-interpreter no thread is started: Python aborts the process when one ends beside a thread of its own.
 """
 
 from __future__ import annotations
@@ -102,6 +104,11 @@ class Worker:
         started = False
         state.ran = False
         try:
+            if _in_sub_interpreter():
+                self._no_thread = (
+                    "in a sub-interpreter no thread is started: what it captured waits for another process"
+                )
+                return
             self._prepare()
             _guard_forks()
             start_new_thread(self._run, (state,))
@@ -190,6 +197,16 @@ class State:
 _workers: list[ref[Worker]] = []
 #: How often the hooks were registered: before `logging` was loaded, and after.
 _guarded = 0
+
+
+def _in_sub_interpreter() -> bool:
+    """False as well where Python was built without the module that knows."""
+    try:
+        with imports.Guarded():
+            known = __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+    except ours(ImportError):
+        return False
+    return bool(known.get_current() != known.get_main())
 
 
 def _all() -> list[Worker]:
