@@ -192,7 +192,13 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
             leaves = (ast.Return, ast.Continue, ast.Break)
             goes_on = isinstance(last, ast.Raise) and last.exc is None
             goes_on = goes_on and not any(isinstance(each, leaves) for each in ast.walk(node))
-            assert asks or goes_on, f"{name}:{node.lineno}: write `except ours(…)`, from agent/interrupts.py"
+            # A stack that is full has no room to ask anybody.
+            full = (
+                name == "agent/observe/probe.py"
+                and node.type is not None
+                and ast.unparse(node.type) == "RecursionError"
+            )
+            assert asks or goes_on or full, f"{name}:{node.lineno}: write `except ours(…)`, from agent/interrupts.py"
             seen += asks
     assert seen > 150
 

@@ -8,6 +8,7 @@ that calls here: the others only carry.
 
 from __future__ import annotations
 
+import _thread
 import time
 from _thread import allocate_lock, get_native_id, start_new_thread
 from collections import deque
@@ -91,6 +92,10 @@ class Lanes:
         return self._free.pop()
 
     def _start(self, carrier: Carrier, entry: Entry, data: bytes) -> bool:
+        if _thread.start_new_thread is not start_new_thread:
+            return (
+                False  # gevent or eventlet came since: their locks in a connection belong to one thread of the system
+            )
         try:
             start_new_thread(self._carry_apart, (carrier, entry, data))
         except ours(RuntimeError):

@@ -9,7 +9,7 @@ from ..hook import patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType, FrameType
+    from types import CodeType, FrameType, TracebackType
 
     from ..model import MonitorData
 
@@ -64,3 +64,35 @@ def own_code(code: CodeType) -> bool:
 def in_package(code: CodeType) -> bool:
     """Was this code written in the agent's own files?"""
     return code.co_filename.startswith(_PACKAGE)
+
+
+def placed(monitor: MonitorData, frame: FrameType | None) -> MonitorData:
+    """The monitor, in the module of the nearest enclosing one that has a module, where it has none of its own."""
+    if monitor["module"] is None:
+        for around in enclosing_monitors(frame):
+            if around["module"] is not None:
+                return {**monitor, "module": around["module"], "owner": around["owner"]}
+    return monitor
+
+
+#: Calls that a report needs below the one that fails: where fewer are left of the stack, it is left to one further out.
+_ROOM = 100
+
+
+def lack_room(error: BaseException, traceback: TracebackType | None, frame: FrameType) -> bool:
+    """Is the stack exhausted so near to this call that a report is better made further out, and is there who makes it?
+
+    As much is left of it here as was used from here on, which the traceback shows.
+    """
+    if not issubclass(type(error), RecursionError):
+        return False
+    for _ in range(_ROOM):
+        if traceback is None:
+            break
+        traceback = traceback.tb_next
+    if traceback is not None:
+        return False
+    for _, owner in calls(frame.f_back):
+        if hasattr(owner, "terms") and owner.terms.severities.of_error(error) is not None:
+            return True
+    return False

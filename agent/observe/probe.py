@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 #: Reports that are under way: what a report itself calls is not monitored.
 _busy = nested.UnderWay()
 
-#: Calls that a report needs below the one that fails: where fewer are left of the stack, it is left to one further out.
-_ROOM = 100
-
 _ERROR, _RULE, _AUDIT = "error", "rule", "audit"
 
 #: What counting takes besides the numbers themselves.
@@ -209,7 +206,10 @@ class Probe:
             traceback = traceback.tb_next
             if traceback is not None and trampoline.LEAVES_NO_FRAME:
                 set_traceback(error, traceback)
-        self._passing(start, error, traceback, 2)
+        try:
+            self._passing(start, error, traceback, 2)
+        except RecursionError:  # there is no room to look whose it is; the host's own exception goes on
+            pass
 
     def fail_inside(self, start: float, error: BaseException | None = None) -> None:
         """An exception is passing, and the frame is the function's own. Before 3.11, nobody says which one."""
@@ -217,7 +217,10 @@ class Probe:
             error = sys.exc_info()[1]
             if error is None:
                 return
-        self._passing(start, error, traceback_of(error), 2)
+        try:
+            self._passing(start, error, traceback_of(error), 2)
+        except RecursionError:
+            pass
 
     def _passing(self, start: float, error: BaseException, traceback: TracebackType | None, depth: int) -> None:
         """`depth` is that of the frame with the arguments, counted from here.
@@ -245,7 +248,7 @@ class Probe:
                 terms.count(word, terms.name)
                 return
             frame = sys._getframe(depth)
-            if told.inside(error, traceback, self) or _lacks_room(error, traceback, frame):
+            if told.inside(error, traceback, self) or callers.lack_room(error, traceback, frame):
                 return
             suppressed = terms.limits.admit((_ERROR, *self._place(frame), word, *told.place(traceback)))
             if suppressed is None:
@@ -302,10 +305,12 @@ class Probe:
         """The call took longer than the lowest threshold."""
         duration = self.terms.clock() - start
         frame = sys._getframe(1)
-        if _is_busy(frame):
-            return
-        _busy.number += 1
+        entered = False
         try:
+            if _is_busy(frame):
+                return
+            entered = True
+            _busy.number += 1
             if not self._for_us(frame) or self._is_left(frame, result, None, duration):
                 return
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
@@ -320,18 +325,23 @@ class Probe:
                 frame, "slow", severity, duration=duration, threshold=threshold, values=values, suppressed=suppressed,
                 within=within, result=result,
             )  # fmt: skip
+        except RecursionError:
+            pass
         except ours(BaseException):
             self.terms.lost("reporting a slow call of ", self.path)
         finally:
-            _busy.number -= 1
+            if entered:
+                _busy.number -= 1
 
     def check(self, result: object, start: float, *passed: object) -> None:
         """The call succeeded, and something must be looked at each time: rules, an audit, a response's status."""
         frame = sys._getframe(1)
-        if _is_busy(frame):
-            return
-        _busy.number += 1
+        entered = False
         try:
+            if _is_busy(frame):
+                return
+            entered = True
+            _busy.number += 1
             duration = self.terms.clock() - start
             if self._rules:
                 self._apply_rules(frame, self._known(frame, result, duration, passed), duration)
@@ -342,10 +352,13 @@ class Probe:
                 self._look_at_status(frame, result, duration)
             if monitor["audit"] and self._for_us(frame) and not self._is_left(frame, result, None, duration):
                 self._admit_and_emit(frame, _AUDIT, None, monitor["audit"], result, duration)
+        except RecursionError:
+            pass
         except ours(BaseException):
             self.terms.lost("checking the rules of ", self.path)
         finally:
-            _busy.number -= 1
+            if entered:
+                _busy.number -= 1
 
     def _known(
         self, frame: FrameType, result: object, duration: float, passed: Sequence[object]
@@ -387,7 +400,7 @@ class Probe:
             return
         if self._is_left(frame, None, error, duration):
             return
-        if told.inside(error, traceback, self) or _lacks_room(error, traceback, frame):
+        if told.inside(error, traceback, self) or callers.lack_room(error, traceback, frame):
             return
         values: Mapping[str, object] | None = None
         if any(rule.on_error for rule in self._rules):
@@ -561,7 +574,7 @@ class Probe:
         called = self.called(frame)
         reported = self.terms.report(
             Observation(
-                monitor=self._placed(called.monitor, frame.f_back),
+                monitor=callers.placed(called.monitor, frame.f_back),
                 operation=called.operation,
                 function=self.path,
                 report=report,
@@ -585,35 +598,7 @@ class Probe:
         if exception is not None and reported is not None:
             told.note(exception, traceback, self)
 
-    def _placed(self, monitor: MonitorData, frame: FrameType | None) -> MonitorData:
-        """The monitor, in the module of the nearest enclosing one that has a module, where it has none of its own."""
-        if monitor["module"] is not None:
-            return monitor
-        for around in callers.enclosing_monitors(frame):
-            if around["module"] is not None:
-                return {**monitor, "module": around["module"], "owner": around["owner"]}
-        return monitor
-
 
 def _is_busy(frame: FrameType) -> bool:
     """Is `frame` called by a report, in this greenlet or task?"""
     return _busy.number > 0 and nested.is_within(frame.f_back, globals())
-
-
-def _lacks_room(error: BaseException, traceback: TracebackType | None, frame: FrameType) -> bool:
-    """Is the stack exhausted so near to this call that a report is better made further out, and is there who makes it?
-
-    As much is left of it here as was used from here on, which the traceback shows.
-    """
-    if not issubclass(type(error), RecursionError):
-        return False
-    for _ in range(_ROOM):
-        if traceback is None:
-            break
-        traceback = traceback.tb_next
-    if traceback is not None:
-        return False
-    for _, owner in callers.calls(frame.f_back):
-        if isinstance(owner, Probe) and owner.terms.severities.of_error(error) is not None:
-            return True
-    return False

@@ -29,7 +29,7 @@ def test_debug_explains_each_step_with_its_time(shop):
     second = shop.run("main.py", AGENT_DEBUG="1").stderr.splitlines()
     assert all(line.startswith("agent: +") and " ms " in line for line in second)
     assert any(line.endswith("waiting for the modules of shop") for line in second)
-    assert second[-1].endswith("monitors of shop applied")
+    assert second[-1].endswith("monitors of shop applied: 1 change")
     shop.config.write_text(GOOD.replace("op}", "op2}"), encoding="utf-8")
     assert f"{shop.config} has changed" in shop.run("main.py", AGENT_DEBUG="1").stderr
     assert "pip is skipped" in shop.run("-m", "pip", "--version", AGENT_DEBUG="1", AGENT_STRICT="1").stderr
