@@ -19,7 +19,7 @@ import sys
 import time
 from _thread import allocate_lock, get_native_id, start_new_thread
 from _weakref import ref  # weakref itself would cost
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import guard, imports
 from ..interrupts import ours
@@ -199,14 +199,20 @@ _workers: list[ref[Worker]] = []
 _guarded = 0
 
 
-def _in_sub_interpreter() -> bool:
-    """False as well where Python was built without the module that knows."""
+def _known_interpreters() -> Any:
+    """The module that knows of sub-interpreters; None where Python was built without it."""
     try:
-        with imports.Guarded():
-            known = __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+        return __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
     except ours(ImportError):
-        return False
-    return bool(known.get_current() != known.get_main())
+        return None
+
+
+#: Loaded with this file: a report imports nothing.
+_interpreters = _known_interpreters()
+
+
+def _in_sub_interpreter() -> bool:
+    return _interpreters is not None and bool(_interpreters.get_current() != _interpreters.get_main())
 
 
 def _all() -> list[Worker]:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 
 import pytest
 from acceptance.host import ROOT, other_pythons
@@ -64,7 +63,7 @@ def test_a_first_report_imports_nothing(host, kind, dsn):
 def test_a_first_report_imports_nothing_on_other_versions(host, python):
     host.python = python
     host.write(shop__py=SHOP, monitors__yaml=MONITORS, main__py=MAIN)
-    done = host.run("main.py", "error", SENTRY_DSN="http://key@127.0.0.1:9/1", AGENT_PYTHON=sys.executable)
+    done = host.run("main.py", "error", SENTRY_DSN="http://key@127.0.0.1:9/1")
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
