@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import log_templates, work
 from .represent import type_name
@@ -19,14 +19,10 @@ _MOST = 10  # each costs the thread that reports a few microseconds
 _INFO = 20
 
 
-class Line(NamedTuple):
-    moment: float  # seconds since the epoch
-    level: str
-    logger: str
-    text: str
-    path: str
-    number: int  # of the line of source
-    filled: bool  # there are no arguments: a plain text, or one that was put together before it was logged
+#: Seconds since the epoch, level, logger, text, path, number of the line of source (0: the text is a type's),
+#: and whether there are no arguments: a plain text, or one that was put together before it was logged. A plain tuple:
+#: one is made for each line that the host logs, and a class would have to be made in each process.
+Line = tuple[float, str, str, str, str, int, bool]
 
 
 #: In place of a text of which nobody knows what in it is a value.
@@ -43,10 +39,10 @@ def note(record: LogRecord) -> None:
     if record.levelno < _INFO or record.name.startswith("urllib3"):
         return
     text = record.msg
-    filled = not record.args
+    number = record.lineno
     if type(text) is not str:
-        text, filled = type_name(type(text)), False
-    line = Line(record.created, record.levelname, record.name, text, record.pathname, record.lineno, filled)
+        text, number = type_name(type(text)), 0
+    line = (record.created, record.levelname, record.name, text, record.pathname, number, not record.args)
     doing = work.current()
     if doing is None:
         _elsewhere.set((*_elsewhere.get()[1 - _MOST :], line))
@@ -64,13 +60,14 @@ def provide() -> dict[str, object]:
 
 
 def _crumb(line: Line) -> dict[str, object]:
-    level = str(line.level).lower()
+    moment, level, logger, text, path, number, filled = line
+    level = str(level).lower()
     return {
         "type": "log",
-        "category": line.logger,
+        "category": logger,
         "level": "fatal" if level == "critical" else level,
-        "message": as_written(line.text, line.path, line.number, filled=line.filled),
-        "timestamp": line.moment,
+        "message": as_written(text, path, number, filled=filled) if number else text,
+        "timestamp": moment,
     }
 
 

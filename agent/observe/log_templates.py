@@ -36,7 +36,8 @@ Candidate = NamedTuple("Candidate", [("pieces", tuple[str, ...]), ("shown", str)
 def template(text: str, path: str, line: int, *, filled: bool) -> str | None:
     """The text as the source has it, None where that cannot be known. `filled`: the record has no arguments.
 
-    With arguments, a text that comes from elsewhere (a function that logs for others) counts as a template.
+    With arguments, a text that comes from elsewhere (a function that logs for others) counts as a template; but where
+    there is no source to read, nobody knows whether it was put together as well.
     """
     if len(text) > _LONGEST:
         return None
@@ -46,7 +47,7 @@ def template(text: str, path: str, line: int, *, filled: bool) -> str | None:
         try:
             found = _candidates(source.lines(path, line + _MOST_LINES), line)
         except ours(OSError, MemoryError):
-            return None if filled else text  # not to be remembered
+            return None  # not to be remembered
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[key] = found
@@ -83,7 +84,7 @@ def _matches(pieces: tuple[str, ...], text: str) -> bool:
 
 def _candidates(lines: Sequence[str], line: int) -> tuple[tuple[Candidate, ...], bool]:
     if not 0 < line <= len(lines):
-        return (), False
+        return (), True
     call = _statement(lines, line - 1)
     found = _of(call)
     named = _arguments(call)

@@ -101,7 +101,9 @@ def _germany(number: str) -> bool:
 
 
 def _austria(number: str) -> bool:
-    return _date(number[4:]) and _weighted(number, (3, 7, 9, 0, 5, 8, 4, 2, 1, 6)) % 11 == int(number[3])
+    """Of a month that has run out of numbers the next ones are written as the months 13 to 15."""
+    born = int(number[6:8]) <= 15 and 1 <= int(number[4:6]) <= 31
+    return born and _weighted(number, (3, 7, 9, 0, 5, 8, 4, 2, 1, 6)) % 11 == int(number[3])
 
 
 def _switzerland(number: str) -> bool:
@@ -110,7 +112,7 @@ def _switzerland(number: str) -> bool:
 
 def _france(number: str) -> bool:
     plain = number[:13].replace("2A", "19").replace("2B", "18")
-    return int(number[3:5]) <= 42 and 97 - int(plain) % 97 == int(number[13:])
+    return 97 - int(plain) % 97 == int(number[13:])
 
 
 def _spain(number: str) -> bool:
@@ -132,7 +134,9 @@ def _netherlands(number: str) -> bool:
 
 
 def _belgium(number: str) -> bool:
-    return any(97 - int(century + number[:9]) % 97 == int(number[9:]) for century in ("", "2"))
+    """Of those born since 2000 a 2 in front counts as well."""
+    centuries = ("", "2") if number[0] < "5" else ("",)
+    return any(97 - int(century + number[:9]) % 97 == int(number[9:]) for century in centuries)
 
 
 def _poland(number: str) -> bool:
@@ -170,6 +174,9 @@ def _yes(_: str) -> bool:
     return True
 
 
+#: In Italy a letter stands in place of a digit where two people would have the same number.
+_ITALIAN = "[0-9LMNP-V]"
+
 #: Country → what its numbers look like, and their check; that gets the number in capitals without its separators.
 COUNTRIES: dict[str, tuple[str, Callable[[str], bool]]] = {
     "AT": (r"[0-9]{4}[ -]?[0-9]{6}", _austria),
@@ -182,10 +189,16 @@ COUNTRIES: dict[str, tuple[str, Callable[[str], bool]]] = {
     "DK": (r"[0-9]{6}[ -][0-9]{4}", _date),
     "ES": (r"(?:[XYZxyz][ -]?[0-9]|[0-9]{2})[.]?[0-9]{3}[.]?[0-9]{3}[ -]?[A-Za-z]", _spain),
     "FI": (r"[0-9]{6}[-+ABCDEFUVWXYabcdefuvwxy][0-9]{3}[0-9A-Ya-y]", _finland),
-    "FR": (r"[12] ?[0-9]{2} ?[0-9]{2} ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}", _france),
+    "FR": (
+        r"[123478][ .]?[0-9]{2}[ .]?(?:[02-9][0-9]|1[0-2])[ .]?(?:[0-9]{2}|2[ABab])(?:[ .]?[0-9]{3}){2}[ .]?[0-9]{2}",
+        _france,
+    ),
     "GB": (r"[A-CEGHJ-PR-TW-Za-ceghj-pr-tw-z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-Da-d]", _yes),
     "IN": (r"[2-9][0-9]{3}([ -]?)[0-9]{4}\1[0-9]{4}", _india),
-    "IT": (r"[A-Za-z]{3} ?[A-Za-z]{3} ?[0-9]{2}[A-Za-z][0-9]{2} ?[A-Za-z][0-9]{3} ?[A-Za-z]", _italy),
+    "IT": (
+        rf"(?ai:(?:[A-Z]{{3}} ?){{2}}{_ITALIAN}{{2}}[A-EHLMPR-T]{_ITALIAN}{{2}} ?[A-Z]{_ITALIAN}{{3}} ?[A-Z])",
+        _italy,
+    ),
     "NL": (r"[0-9]{9}|[0-9]{4}([ .])[0-9]{2}\1[0-9]{3}|[0-9]{3}([ .])[0-9]{3}\2[0-9]{3}", _netherlands),
     "NO": (r"[0-9]{6}[ -]?[0-9]{5}", _norway),
     "PL": (r"[0-9]{11}", _poland),

@@ -180,16 +180,18 @@ def test_no_secret_passes_wherever_it_stands(secret, place):
 
 def test_a_log_line_that_was_put_together_passes_as_it_is_written(tmp_path):
     path = tmp_path / "sales.py"
-    path.write_text('log.info(f"customer {name} is late")\n')
+    path.write_text('log.info(f"customer {name} is late")\nlog.info("customer %s", name)\n')
     filled = {"type": "log", "category": "erp", "message": "customer planted9 is late"}
     crumbs = [
         {**filled, "data": {private.LINE: [str(path), 1, True]}},
         {**filled, "data": {private.LINE: [str(path), 7, True]}},
-        {**filled, "message": "customer %s", "data": {private.LINE: [str(path), 7, False]}},
+        {**filled, "message": "customer %s", "data": {private.LINE: [str(path), 2, False]}},
+        {**filled, "data": {private.LINE: [str(path), 7, False]}},
     ]
     left = passed("event", {"breadcrumbs": {"values": crumbs}, "logentry": {"message": "a %s", "formatted": PLANTED}})
     assert [each["message"] for each in left["breadcrumbs"]["values"]] == [
         "customer {name} is late", "(text put together before it was logged, sales.py:7)", "customer %s",
+        "(text put together before it was logged, sales.py:7)",
     ]  # fmt: skip
     assert left["logentry"] == {"message": "a %s"}
     place = {"code.file.path": str(path), "code.line.number": 1}

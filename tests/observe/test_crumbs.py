@@ -17,8 +17,10 @@ def told():
 
 
 @pytest.fixture(autouse=True)
-def apart():
-    """Each test in a context of its own, as a thread has one."""
+def apart(monkeypatch):
+    """Each test in a context of its own, as a thread has one; what logs has a source."""
+    monkeypatch.setattr(crumbs.log_templates.source, "lines", lambda path, last: ["log.info(text, *values)"])
+    monkeypatch.setattr(crumbs.log_templates, "_known", {})
     token = crumbs._elsewhere.set(())
     yield
     crumbs._elsewhere.reset(token)
