@@ -344,6 +344,54 @@ class Tunnels:
         self._server.server_close()
 
 
+class Socks:
+    """A SOCKS5 proxy for one user. Use as a context manager; `asked` is what it was asked for, and by whom."""
+
+    def __init__(self, user: bytes = b"", password: bytes = b"") -> None:
+        self.asked: list[tuple[bytes, bytes, bytes, int]] = []
+        self._login = (user, password)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+
+    def __enter__(self) -> Socks:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._speak, args=(self._server.accept()[0],), daemon=True).start()
+
+    def _speak(self, here: socket.socket) -> None:
+        with here, here.makefile("rb") as said:
+            said.read(said.read(2)[1])  # the version; ways to log in
+            login = (b"", b"")
+            if self._login[0]:
+                here.sendall(b"\5\2")
+                said.read(1)
+                login = (said.read(said.read(1)[0]), said.read(said.read(1)[0]))
+                here.sendall(b"\1" + (b"\0" if login == self._login else b"\1"))
+                if login != self._login:
+                    return
+            else:
+                here.sendall(b"\5\0")
+            kind = said.read(4)[3]
+            host = said.read(said.read(1)[0]) if kind == 3 else socket.inet_ntoa(said.read(4)).encode()
+            port = int.from_bytes(said.read(2), "big")
+            self.asked.append((*login, host, port))
+            with socket.create_connection((host.decode(), port)) as there:
+                here.sendall(b"\5\0\0\1\0\0\0\0\0\0")
+                back = threading.Thread(target=_pump, args=(there, here), daemon=True)
+                back.start()
+                _pump(here, there)
+                back.join()
+
+
 def _pump(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):

@@ -8,6 +8,7 @@ whole.)
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ..interrupts import ours
@@ -29,8 +30,8 @@ class Deadline:
         return left if timeout is None else min(timeout, left)
 
 
-def bounded(deadline: Deadline, urllib3: Any, plain: Any) -> dict[str, Any]:
-    """By scheme, urllib3's connection pools with connections that keep the deadline.
+def bounded(deadline: Deadline, urllib3: Any, pools: Mapping[str, Any], plain: Any) -> dict[str, Any]:
+    """By scheme, urllib3's `pools` with connections that keep the deadline.
 
     `plain` is the class of their sockets, from `descriptors`; None for Python's own.
     """
@@ -72,6 +73,8 @@ def bounded(deadline: Deadline, urllib3: Any, plain: Any) -> dict[str, Any]:
         def _new_conn(self) -> Any:
             if plain is None:
                 return super()._new_conn()  # type: ignore[misc]
+            if hasattr(self, "_socks_options"):
+                return descriptors.adopted(plain, super()._new_conn())  # type: ignore[misc]
             host, port = self._dns_host, self.port  # type: ignore[attr-defined]
             try:
                 made = descriptors.connect(plain, (host, port), self.timeout, self.socket_options)  # type: ignore[attr-defined]
@@ -92,4 +95,4 @@ def bounded(deadline: Deadline, urllib3: Any, plain: Any) -> dict[str, Any]:
         connection = type("Connection", (Bounded, pool.ConnectionCls), {})
         return type("Pool", (pool,), {"ConnectionCls": connection})
 
-    return {"http": pool_class(urllib3.HTTPConnectionPool), "https": pool_class(urllib3.HTTPSConnectionPool)}
+    return {scheme: pool_class(pool) for scheme, pool in pools.items()}

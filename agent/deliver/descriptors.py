@@ -101,6 +101,14 @@ def sockets() -> "tuple[Any, Any] | None":
     return Socket, Tls
 
 
+def adopted(make: Any, connected: Any) -> Any:
+    """A socket of the class `make` in place of one that is connected: through a SOCKS proxy, say."""
+    timeout = connected.gettimeout()
+    mine = make(connected.family, connected.type, connected.proto, connected.detach())
+    mine.settimeout(timeout)
+    return mine
+
+
 def connect(make: Any, address: tuple[str, int], timeout: Any, options: Any) -> Any:
     """A connected socket of the class `make`, as urllib3 connects one. Raises OSError."""
     import socket

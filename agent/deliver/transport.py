@@ -32,6 +32,8 @@ LIMITED = "limited"  # not now, not this category
 REFUSED = "refused"  # an operator's mistake (DSN, proxy, address): no envelope would be taken
 UNREACHABLE = "unreachable"  # try again
 
+#: Schemes of proxies. `socks` alone does not say which version is spoken.
+_PROXIES = ("http", "https", "socks5", "socks5h", "socks4", "socks4a")
 _REFUSED_STATUSES = frozenset((401, 403, 404, 405, 407))
 _PASSING_STATUSES = frozenset((408, 425))
 
@@ -80,6 +82,10 @@ def _retry_after(value: str) -> float:
         return _DEFAULT_LIMIT
 
 
+class UnusableProxyError(ValueError):
+    """No envelope can be sent by way of this proxy until a person changes it or what is installed."""
+
+
 class Transport:
     """Keeps one connection. Not shared with a forked child: the child opens its own."""
 
@@ -106,6 +112,8 @@ class Transport:
             pool = self._open()
         except ours(ImportError) as error:
             return Outcome(UNREACHABLE, detail=f"urllib3 cannot be imported ({error}); install it beside the agent")
+        except ours(UnusableProxyError) as error:
+            return Outcome(REFUSED, detail=str(error))
         except ours(Exception) as error:
             return Outcome(UNREACHABLE, detail=f"no connection can be set up: {_words(error)}")
         try:
@@ -134,8 +142,9 @@ class Transport:
                 import urllib3
 
                 plain, tls = descriptors.sockets() or (None, None)
-                self._pool = _pool(self.dsn, self._route, tls)
-                self._pool.pool_classes_by_scheme = bounded(self._deadline, urllib3, plain)
+                pool = _pool(self.dsn, self._route, tls)
+                pool.pool_classes_by_scheme = bounded(self._deadline, urllib3, pool.pool_classes_by_scheme, plain)
+                self._pool = pool
             self._pid = os.getpid()
         return self._pool
 
@@ -245,12 +254,12 @@ def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
             options.update(cert_file=route.cert_file, key_file=route.key_file)
     if not proxy:
         return urllib3.PoolManager(**options)
-    if proxy.lower().startswith("socks"):
+    scheme, credentials = _scheme_and_credentials(proxy)
+    if scheme.startswith("socks"):
         from urllib3.contrib.socks import SOCKSProxyManager
 
         return SOCKSProxyManager(proxy, **options)
     proxy_headers = dict(route.proxy_headers or {})
-    credentials = urllib3.util.parse_url(proxy).auth
     if credentials and not route.proxy_headers:
         from urllib.parse import unquote
 
@@ -258,6 +267,31 @@ def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
     if proxy_headers:
         options["proxy_headers"] = proxy_headers
     return urllib3.ProxyManager(proxy, **options)
+
+
+def _scheme_and_credentials(proxy: str) -> "tuple[str, str | None]":
+    """Raises UnusableProxyError, in whose words nothing of the address stands: a password may be in it."""
+    import urllib3
+
+    try:
+        address = urllib3.util.parse_url(proxy)
+    except ours(urllib3.exceptions.LocationParseError):
+        address = urllib3.util.Url()
+    scheme = address.scheme or ""
+    named = "the proxy of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+    if not address.host:
+        raise UnusableProxyError(f"{named} is no address; write http://HOST:PORT")
+    if scheme not in _PROXIES:
+        raise UnusableProxyError(f"{named} begins with {scheme[:20]}://, which is none of {', '.join(_PROXIES)}")
+    if scheme.startswith("socks"):
+        # urllib3 would write a warning to the host's stderr.
+        from importlib.util import find_spec
+
+        if find_spec("socks") is None:
+            raise UnusableProxyError(
+                f"{named} is a SOCKS proxy, which needs PySocks: pip install PySocks, beside urllib3"
+            )
+    return scheme, address.auth
 
 
 def _words(error: BaseException) -> str:

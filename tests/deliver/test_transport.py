@@ -5,11 +5,12 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import receiver as receiver_module
 from kit import ROOT, envelope
-from receiver import DRIP, DRIP_HEADERS, HALF_CLOSED, HANG, RESET, Answer, Receiver, Tunnels
+from receiver import DRIP, DRIP_HEADERS, HALF_CLOSED, HANG, RESET, Answer, Receiver, Socks, Tunnels
 
 from agent.deliver import transport, wire
 from agent.deliver.transport import Outcome, Transport, parse_limits
@@ -141,6 +142,65 @@ def test_a_proxy_of_the_environment_is_used_and_no_proxy_obeyed(receiver, monkey
         assert send(receiver).kind == transport.ACCEPTED
         assert len(receiver.requests) == 1
         assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host"), [("socks5", b"127.0.0.1"), ("socks5h", b"localhost"), ("SOCKS5H", b"localhost")]
+)
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_socks_proxy_is_used(authority, monkeypatch, scheme, host, tls):
+    pytest.importorskip("socks")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    certificate = str(authority / "server.pem") if tls else None
+    with Receiver(certificate=certificate) as sentry, Socks(b"erp", b"p@ss") as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://erp:p%40ss@127.0.0.1:{proxy.port}")
+        carrier = Transport(parse_dsn(sentry.dsn.replace("127.0.0.1", "localhost")))
+        assert [carrier.send(envelope().data).kind for _ in range(3)] == [transport.ACCEPTED] * 3
+        carrier.close()
+        assert proxy.asked == [(b"erp", b"p@ss", host, sentry.port)]
+        monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+        assert send(sentry).kind == transport.ACCEPTED
+        assert (len(proxy.asked), len(sentry.ids)) == (1, 4)
+
+
+def test_a_request_through_a_socks_proxy_has_one_deadline_and_known_descriptors(monkeypatch, tmp_path):
+    pytest.importorskip("socks")
+    with Receiver() as sentry, Socks() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"socks5://127.0.0.1:{proxy.port}")
+        carrier = Transport(parse_dsn(sentry.dsn), connect_timeout=0.3, read_timeout=0.4)
+        sentry.program(DRIP_HEADERS)
+        assert carrier.send(envelope().data).kind == transport.UNREACHABLE  # its bytes come sooner than any timeout
+        assert carrier.send(envelope().data).kind == transport.ACCEPTED
+        (number,) = [int(name) for name in os.listdir("/proc/self/fd") if leads_to(int(name), proxy.port)]
+        theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+        os.dup2(theirs, number)
+        os.close(theirs)
+        assert carrier.send(envelope().data).kind == transport.ACCEPTED
+        carrier.close()
+        assert os.fstat(number).st_size == 0
+        os.close(number)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("socks5://u:hidden@127.0.0.1:1", "PySocks"),
+        ("socks://u:hidden@127.0.0.1:1", "socks://"),
+        ("ftp://u:hidden@127.0.0.1:1", "ftp://"),
+        ("http://u:hidden@127.0.0.1:port", "is no address"),
+        ("http://u:hidden@", "is no address"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_without_a_word_of_its_address(receiver, monkeypatch, proxy, words):
+    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outcome = send(receiver)
+    assert outcome.kind == transport.REFUSED
+    assert words in outcome.detail
+    assert "hidden" not in outcome.detail
+    assert receiver.requests == []
 
 
 def openssl(*arguments, cwd):
