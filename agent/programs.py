@@ -166,9 +166,26 @@ def why_not(processes: "Mapping[str, Sequence[str]] | None", words: "Sequence[st
     if only and not any(matches(name, pattern) for name in called for pattern in only):
         return f"{called[0]} is not among `only` of `processes`"
     for pattern in () if only and skip is None else SKIPPED if skip is None else skip:
-        if any(matches(name, pattern) for name in called):
+        if any(matches(name, pattern) for name in called) and (
+            skip is not None or pattern.endswith(".py") or not _is_the_hosts(words)
+        ):
             return f"{called[0]} is skipped, as `{pattern}` says"
     return ""
+
+
+def _is_the_hosts(words: "Sequence[str]") -> bool:
+    """Is a program with the name of a tool one of the host's? Tools are installed: as commands, modules or archives."""
+    option, rest = _program(words)
+    if option == "m":
+        module = rest[0].replace(".", os.sep)  # the current folder comes first
+        return os.path.exists(module + ".py") or os.path.exists(os.path.join(module, "__main__.py"))
+    path = rest[0].rstrip(os.sep)
+    if os.path.basename(path) in ("__main__.py", "__main__.pyc"):
+        path = os.path.dirname(path)
+    elif not path.endswith((".py", ".pyc")) and not os.path.isdir(path):
+        return False
+    folder = os.path.dirname(path)
+    return folder != os.path.dirname(os.__file__) and not folder.endswith(("site-packages", "dist-packages"))
 
 
 def matches(name: str, pattern: str) -> bool:

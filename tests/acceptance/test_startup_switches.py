@@ -148,13 +148,19 @@ def test_run(shop):
 
 
 def test_installers_are_skipped(shop):
-    shop.write(pip__py=MAIN)
-    assert shop.run("-m", "pip").stdout == "as always\n"  # this folder's own
-    assert shop.run("pip.py").stdout == "as always\n"
+    (shop.folder / "pip").write_text(MAIN)  # a command has no ending
+    assert shop.run("pip").stdout == "as always\n"
     assert not shop.state.exists()
     shop.run("main.py")
-    shop.run("pip.py")
+    shop.run("pip")
     assert len(shop.events()) == 1
+
+
+def test_a_program_of_the_hosts_may_be_called_as_an_installer_is(shop):
+    shop.write(pip__py=MAIN)
+    shop.run("pip.py")
+    shop.run("-m", "pip")  # the current folder comes before what is installed
+    assert len(shop.events()) == 2
 
 
 @pytest.mark.parametrize(
@@ -199,11 +205,40 @@ def test_what_a_program_is_called(line, names):
         ("python manage.py shell", {"only": ["gunicorn*", "celery"]}, False),
         ("python -m pip", {"only": ["pip"]}, True),
         ("python /venv/bin/celery inspect", {"only": ["celery"], "skip": ["celery inspect"]}, False),
+        ("python idle.py", None, True),
+        ("python -O /srv/erp/build.py nightly", None, True),
+        ("python /srv/erp/black.pyc", None, True),
+        ("python /srv/erp/wheel/__main__.py", None, True),
+        ("python idle.py", {"skip": ["idle"]}, False),
+        ("python setup.py install", None, False),
+        ("python /srv/erp/setup.py", None, False),
+        ("python /venv/bin/black .", None, False),
+        ("python /tmp/virtualenv.pyz x", None, False),
+        ("python /tmp/pip-24.0-py3-none-any.whl/pip install x", None, False),
+        ("python /venv/lib/python3.11/site-packages/pip/__main__.py", None, False),
+        ("python /venv/lib/python3.11/site-packages/isort.py", None, False),
+        (f"python {os.path.dirname(os.__file__)}/py_compile.py x.py", None, False),
+        ("python -m build", None, False),
         ("python -c from#multiprocessing.spawn --multiprocessing-fork", {"only": ["gunicorn"]}, True),
     ],
 )
 def test_only_and_skip(line, processes, monitored):
     assert (programs.why_not(processes, line.split()) == "") is monitored
+
+
+@pytest.mark.parametrize("line", ["-m idle", "-m build", "-m hatch.nightly", "wheel", "wheel/", "poetry"])
+def test_a_program_of_the_hosts_may_be_called_as_a_tool_is(tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    for name in ("idle.py", "build/__main__.py", "hatch/nightly.py", "wheel/__main__.py", "poetry/__main__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert programs.why_not(None, ["python", *line.split()]) == ""
+
+
+def test_a_tool_is_known_beside_a_folder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build" / "lib").mkdir(parents=True)  # what building leaves
+    assert programs.why_not(None, ["python", "-m", "build"])
 
 
 @pytest.mark.parametrize(
