@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .names import SCRUBBED, is_class, is_phrase, is_secret, value_goes_on
+from .patterns import Patterns
 from .quoting import quoted_end, value_end
 
 if TYPE_CHECKING:
@@ -22,38 +23,27 @@ _PLACED = frozenset(("token", "iban", "email", "card", "phone", "key", "id"))
 _VALUE = frozenset(("value", "content", "val", "default", "data"))
 
 
-class _Patterns:
-    __slots__ = (
-        "after_semicolon", "block", "gap", "group", "kept", "name", "next_name", "option", "pair", "parameter",
-        "quoted", "sections", "sign", "tag",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        import re
-
-        self.sign = re.compile(r"=>|->|[:!]?={1,3}|:|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]")
-        # Read backwards: closing signs, the name, what it is an index of, up to three words before.
-        self.name = re.compile(
-            r"((?:[\s\\\"'`)\]}>*?!”’»]|;touq&|;sopa&|;93#&|;43#&|22%|72%|02%|[dD]5%|[nrt]\\){0,120})"
-            r"([\w-]{1,200})(?:[\"'bB]{0,3}[\[(]\s{0,2}[\])\"']{0,3}([\w-]{1,60}))?((?:[ \t]{1,2}[\w-]{1,30}){0,3})"
-        )
-        self.gap = re.compile(r"(?:[ \t\r\n\u00a0]|\\[nrt]|%20|\+(?=\S)){0,200}")
-        self.next_name = re.compile(r"[\"']?[\w.-]{1,60}[\"']?[ \t]{0,3}[=:]")
-        self.kept = re.compile(r"(?:None|null|NULL|nil|True|False|true|false|YES|NO|%s|%r|%d|\{\})(?![^\s,;.)\]}&\"'])")
-        self.after_semicolon = re.compile(r";[ ]{0,2}(?:[\w .]{1,40}=|\Z|\n)")
-        self.group = re.compile(r"[0-9]+(?:[ \u00a0-][0-9]+)+(?=[\s,;.)]|\Z)")
-        self.block = re.compile(r"[|>][+-]?[0-9]?[ \t]*\n(?:[ \t][^\n]*(?:\n|\Z))+")
-        self.sections = {"\n": re.compile(r"[^\n]+"), "\n,;|": re.compile(r"(?:[^\n,;|]|[,;|](?=\S))+")}
-        self.parameter = re.compile(r"[^\s&]+")
-        self.option = re.compile(r"(?<![\w-])--([A-Za-z][\w-]{1,60})(?:['\"],[ ]?|[ \t]{1,3})(?=[^\s\-,])")
-        self.quoted = re.compile(
-            r"\b(?:password|passwort|passwd|passphrase|pwd|passcode|identified by)[ \t]{1,3}(?=[\"'“`])", re.IGNORECASE
-        )
-        self.pair = re.compile(r"[(\[]\s{0,2}[bu]?[\"']([\w-]{1,80})[\"'],\s{0,2}(?=[bu]?[\"'0-9])")
-        self.tag = re.compile(r"<(?:[\w.-]{1,40}:)?([\w-]{1,80})(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?=[^<\s])")
-
-
-_patterns: _Patterns | None = None
+_patterns = Patterns(
+    sign=r"=>|->|[:!]?={1,3}|:|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]",
+    # Read backwards: closing signs, the name, what it is an index of, up to three words before.
+    name=(
+        r"((?:[\s\\\"'`)\]}>*?!”’»]|;touq&|;sopa&|;93#&|;43#&|22%|72%|02%|[dD]5%|[nrt]\\){0,120})"
+        r"([\w-]{1,200})(?:[\"'bB]{0,3}[\[(]\s{0,2}[\])\"']{0,3}([\w-]{1,60}))?((?:[ \t]{1,2}[\w-]{1,30}){0,3})"
+    ),
+    gap=r"(?:[ \t\r\n\u00a0]|\\[nrt]|%20|\+(?=\S)){0,200}",
+    next_name=r"[\"']?[\w.-]{1,60}[\"']?[ \t]{0,3}[=:]",
+    kept=r"(?:None|null|NULL|nil|True|False|true|false|YES|NO|%s|%r|%d|\{\})(?![^\s,;.)\]}&\"'])",
+    after_semicolon=r";[ ]{0,2}(?:[\w .]{1,40}=|\Z|\n)",
+    group=r"[0-9]+(?:[ \u00a0-][0-9]+)+(?=[\s,;.)]|\Z)",
+    block=r"[|>][+-]?[0-9]?[ \t]*\n(?:[ \t][^\n]*(?:\n|\Z))+",
+    line=r"[^\n]+",
+    section=r"(?:[^\n,;|]|[,;|](?=\S))+",
+    parameter=r"[^\s&]+",
+    option=r"(?<![\w-])--([A-Za-z][\w-]{1,60})(?:['\"],[ ]?|[ \t]{1,3})(?=[^\s\-,])",
+    quoted=r"(?i)\b(?:password|passwort|passwd|passphrase|pwd|passcode|identified by)[ \t]{1,3}(?=[\"'“`])",
+    pair=r"[(\[]\s{0,2}[bu]?[\"']([\w-]{1,80})[\"'],\s{0,2}(?=[bu]?[\"'0-9])",
+    tag=r"<(?:[\w.-]{1,40}:)?([\w-]{1,80})(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?=[^<\s])",
+)
 
 
 def without_values(text: str) -> str:
@@ -71,38 +61,35 @@ def without_values(text: str) -> str:
 
 
 def _values(text: str) -> list[tuple[int, int]]:
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
-    found = list(_assigned(text, _patterns))
+    found = list(_assigned(text))
     if "--" in text:
-        found += _options(text, _patterns)
+        found += _options(text)
     if "'" in text or '"' in text or "“" in text or "`" in text:
         found += [(each.end(), quoted_end(text, each.end())) for each in _patterns.quoted.finditer(text)]
-        found += _pairs(text, _patterns)
+        found += _pairs(text)
     if "<" in text:
-        found += _elements(text, _patterns)
+        found += _elements(text)
     return sorted(found)
 
 
-def _assigned(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+def _assigned(text: str) -> Iterator[tuple[int, int]]:
     position = 0
     while True:
-        sign = patterns.sign.search(text, position)
+        sign = _patterns.sign.search(text, position)
         if sign is None:
             return
         position = sign.end()
-        name = _name_before(text, sign.start(), patterns)
+        name = _name_before(text, sign.start())
         if name:
-            start, end = _value(text, position, name, patterns)
+            start, end = _value(text, position, name)
             if end > start:
                 yield start, end
                 position = end
 
 
-def _name_before(text: str, at: int, patterns: _Patterns) -> str:
+def _name_before(text: str, at: int) -> str:
     """The private name that ends here, "" where none does."""
-    found = patterns.name.match(text[max(0, at - _BEFORE) : at][::-1])
+    found = _patterns.name.match(text[max(0, at - _BEFORE) : at][::-1])
     if found is None:
         return ""
     closing, name, base, before = (each[::-1] if each else "" for each in found.groups())
@@ -135,33 +122,33 @@ def _last_word(text: str) -> str:
     return text[at:]
 
 
-def _value(text: str, position: int, name: str, patterns: _Patterns) -> tuple[int, int]:
+def _value(text: str, position: int, name: str) -> tuple[int, int]:
     """Where the value begins and ends that stands behind the sign; (0, 0) where there is none."""
-    gap = patterns.gap.match(text, position)
+    gap = _patterns.gap.match(text, position)
     start = gap.end() if gap is not None else position
-    if start >= len(text) or text[start] in ",;)]}>" or patterns.kept.match(text, start) is not None:
+    if start >= len(text) or text[start] in ",;)]}>" or _patterns.kept.match(text, start) is not None:
         return 0, 0
     between = text[position:start]
     if "\n" in between or "\\n" in between:
-        if text[start - 1] not in " \t" and patterns.next_name.match(text, start) is not None:
+        if text[start - 1] not in " \t" and _patterns.next_name.match(text, start) is not None:
             return 0, 0  # PASSWORD= and nothing, and the next name below it
         if text[start] not in "[({" and not quoted_end(text, start):
             return start, _block_end(text, start)
     if text[start] in "|>":
-        block = patterns.block.match(text, start)
+        block = _patterns.block.match(text, start)
         if block is not None:
             return start, block.end()
     if text[start] == "%" and text[start - 1] == "=":  # of a query, where encoded quotes are part of the value
-        return start, _end_of(patterns.parameter, text, start)
+        return start, _end_of(_patterns.parameter, text, start)
     if text[start] in "[({" or quoted_end(text, start):
         return start, value_end(text, start)
     further = value_goes_on(name)
     if further:
-        return start, _end_of(patterns.sections[further], text, start)
+        return start, _end_of(_patterns.line if further == "\n" else _patterns.section, text, start)
     semicolon = text.find(";", start, start + 300)
-    if semicolon > start and "\n" not in text[start:semicolon] and patterns.after_semicolon.match(text, semicolon):
+    if semicolon > start and "\n" not in text[start:semicolon] and _patterns.after_semicolon.match(text, semicolon):
         return start, semicolon
-    group = patterns.group.match(text, start)
+    group = _patterns.group.match(text, start)
     end = group.end() if group is not None else value_end(text, start)
     while end > start and text[end - 1] in ",;)]}>\"'":
         end -= 1
@@ -187,25 +174,25 @@ def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
     return found.end() if found is not None else start
 
 
-def _options(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+def _options(text: str) -> Iterator[tuple[int, int]]:
     """`--password X`, and `'--password', 'X'` of a command line that was printed as a list."""
-    for found in patterns.option.finditer(text):
+    for found in _patterns.option.finditer(text):
         if is_secret(found.group(1)):
             yield found.end(), value_end(text, found.end())
 
 
-def _pairs(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+def _pairs(text: str) -> Iterator[tuple[int, int]]:
     """`('password', 'X')`: two texts in brackets, of which the first is a name."""
-    for found in patterns.pair.finditer(text):
+    for found in _patterns.pair.finditer(text):
         if is_secret(found.group(1)):
             end = value_end(text, found.end())
             if text[end : end + 1] in (")", "]", "\n", ""):
                 yield found.end(), end
 
 
-def _elements(text: str, patterns: _Patterns) -> Iterator[tuple[int, int]]:
+def _elements(text: str) -> Iterator[tuple[int, int]]:
     """`<password>X</password>`"""
-    for found in patterns.tag.finditer(text):
+    for found in _patterns.tag.finditer(text):
         if is_secret(found.group(1)):
             limit = min(len(text), found.end() + 4_000)
             end = text.find("</", found.end(), limit)

@@ -17,13 +17,13 @@ from ..interrupts import ours
 from ..model import Platform
 from ..version import __version__
 from . import exceptions
+from .patterns import Patterns
 from .redact import SCRUBBED, clip, is_secret
 from .represent import Budget, represent, type_name
 from .scrub import Clean, scrub, scrub_json
 from .stack import stacktrace
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
 
@@ -274,19 +274,14 @@ def _message(observation: Observation, filling: Mapping[str, str]) -> dict[str, 
     }
 
 
-_placeholder: re.Pattern[str] | None = None
+_patterns = Patterns(placeholder=r"(?<!\{)\{([A-Za-z_]\w{0,80})\}(?!\})")
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """`{name}` replaced where `values` knows the name. Nothing else of format's language is understood."""
     if "{" not in template:
         return template
-    global _placeholder
-    if _placeholder is None:
-        import re
-
-        _placeholder = re.compile(r"(?<!\{)\{([A-Za-z_]\w{0,80})\}(?!\})")
-    return _placeholder.sub(lambda found: values.get(found.group(1), found.group()), template)
+    return _patterns.placeholder.sub(lambda found: values.get(found.group(1), found.group()), template)
 
 
 def _filling(observation: Observation, captured: Mapping[str, Json]) -> dict[str, str]:

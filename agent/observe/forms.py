@@ -5,109 +5,74 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .names import SCRUBBED
+from .patterns import Patterns
 
 if TYPE_CHECKING:
     import re
 
 
-class _Patterns:
-    __slots__ = (
-        "address",
-        "basic",
-        "curl",
-        "host",
-        "key",
-        "key_end",
-        "local",
-        "oracle",
-        "other_port",
-        "port",
-        "query",
-        "rest",
-        "scheme",
-        "token",
-        "web",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        import re
-
-        self.key = re.compile(
-            r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY.*?(?:-{4,5} ?END [A-Z0-9 ]{0,60}-{4,5}|\Z)", re.DOTALL
-        )
-        self.key_end = re.compile(r"\A.*?-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10} ?-{4,5}", re.DOTALL)
-        self.scheme = re.compile(r"://")
-        self.rest = re.compile(r'[^\s"<>]*')
-        # https://host:8000/users/anna@example.com has no password, https://u:8000/x@host:1/ has one.
-        self.port = re.compile(r"[0-9]{1,5}[/?#]")
-        self.web = re.compile(r"(?i:https?|wss?)$")
-        self.other_port = re.compile(r"@[\w.-]{1,253}:[0-9]")
-        # Without a scheme: user:password@host
-        self.host = re.compile(r"(?<![\w.%+-])([A-Za-z_][\w.%+-]{0,99}:)(?!//)([^\s:@\"<>]{1,200})(?=@[\w\[])")
-        self.oracle = re.compile(r"\b(\w{1,60}/)[^\s@\"']{1,200}@(?=//)")
-        self.curl = re.compile(
-            r"((?<![\w-])(?:-u|--user|--proxy-user)(?:['\"], ?|[ =])['\"]?[^\s:'\"]{1,100}:)[^\s'\"]{1,200}"
-        )
-        self.query = re.compile(
-            r"(://[^\s?\"'<>]{1,500}\?)(?:[^\s\"'<>#]|(?<=\w)'(?=\w))+"
-            r"|(/[^\s?\"'<>]{0,200}\?)[^\s?\"'<>=]{0,200}=(?:[^\s\"'<>]|(?<=\w)'(?=\w))*"
-        )
-        self.basic = re.compile(
-            r"\b(bearer(?:[ \t:=+]{1,3}|%20)[\"']?)[^\s\"',;]{6,}"
-            r"|\b(basic(?:[ \t:=+]{1,3}|%20)[\"']?)(?-i:(?=[a-z+/_-]{0,200}[A-Z0-9=]))[a-z0-9+/_-]{8,}(?:=|%3d){0,2}",
-            re.IGNORECASE,
-        )
-        # Each begins with letters that stand for themselves: `re` then looks at no other place.
-        self.token = re.compile(
-            r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"
-            r"|sk_(?:live|test)_\w{4,}|rk_(?:live|test)_\w{4,}|pk_(?:live|test)_\w{4,}|whsec_[\w+/=]{8,}"
-            r"|gh[pousr]_[A-Za-z0-9]{10,}|github_pat_\w{10,}"
-            r"|gl(?:pat|dt|rt|rtr|cbt|ptt|ft|soat|imt|agent|oas|ffct)-[\w-]{10,}|GR1348941[\w-]{10,}"
-            r"|xox[abeoprsd]-[\w-]{6,}|xoxe\.[\w.-]{6,}|xapp-[\w-]{10,}|hooks\.slack\.com/(?:services|workflows)/[\w/-]+"
-            r"|A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{12,}|AIza[\w-]{20,}|ya29\.[\w-]{10,}|GOCSPX-[\w-]{10,}"
-            r"|SG\.[\w-]{10,}(?:\.[\w-]*)?|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{20,}"
-            r"|hf_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{10,}|dop_v1_[0-9a-f]{20,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}|sntry[su]_[\w+/=.-]{20,}"
-            r"|sk-[\w-]{16,}"
-        )
-        self.address = re.compile(
-            r"(?:@|\uff20|%40|&#64;|\\u0040)(?:(?:[^\W_][\w-]{0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[\w-]{2,58})(?![^\W_])"
-            r"|\[[0-9a-fA-F:.IPv]{2,45}\])"
-        )
-        self.local = re.compile(r"(?:[^\s<>()\[\],;:\"'@/=&?|{}\\]|'(?=\w))+")
-
-
-_patterns: _Patterns | None = None
-
-
-def _compiled() -> _Patterns:
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
-    return _patterns
+_patterns = Patterns(
+    key=r"(?s)-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY.*?(?:-{4,5} ?END [A-Z0-9 ]{0,60}-{4,5}|\Z)",
+    key_end=r"(?s)\A.*?-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10} ?-{4,5}",
+    scheme=r"://",
+    rest=r'[^\s"<>]*',
+    # https://host:8000/users/anna@example.com has no password, https://u:8000/x@host:1/ has one.
+    port=r"[0-9]{1,5}[/?#]",
+    web=r"(?i:https?|wss?)$",
+    other_port=r"@[\w.-]{1,253}:[0-9]",
+    # Without a scheme: user:password@host
+    host=r"(?<![\w.%+-])([A-Za-z_][\w.%+-]{0,99}:)(?!//)([^\s:@\"<>]{1,200})(?=@[\w\[])",
+    oracle=r"\b(\w{1,60}/)[^\s@\"']{1,200}@(?=//)",
+    curl=r"((?<![\w-])(?:-u|--user|--proxy-user)(?:['\"], ?|[ =])['\"]?[^\s:'\"]{1,100}:)[^\s'\"]{1,200}",
+    query=(
+        r"(://[^\s?\"'<>]{1,500}\?)(?:[^\s\"'<>#]|(?<=\w)'(?=\w))+"
+        r"|(/[^\s?\"'<>]{0,200}\?)[^\s?\"'<>=]{0,200}=(?:[^\s\"'<>]|(?<=\w)'(?=\w))*"
+    ),
+    basic=(
+        r"(?i)\b(bearer(?:[ \t:=+]{1,3}|%20)[\"']?)[^\s\"',;]{6,}"
+        r"|\b(basic(?:[ \t:=+]{1,3}|%20)[\"']?)(?-i:(?=[a-z+/_-]{0,200}[A-Z0-9=]))[a-z0-9+/_-]{8,}(?:=|%3d){0,2}"
+    ),
+    # Each begins with letters that stand for themselves: `re` then looks at no other place.
+    tokens=(
+        r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"
+        r"|sk_(?:live|test)_\w{4,}|rk_(?:live|test)_\w{4,}|pk_(?:live|test)_\w{4,}|whsec_[\w+/=]{8,}"
+        r"|gh[pousr]_[A-Za-z0-9]{10,}|github_pat_\w{10,}"
+        r"|gl(?:pat|dt|rt|rtr|cbt|ptt|ft|soat|imt|agent|oas|ffct)-[\w-]{10,}|GR1348941[\w-]{10,}"
+        r"|xox[abeoprsd]-[\w-]{6,}|xoxe\.[\w.-]{6,}|xapp-[\w-]{10,}|hooks\.slack\.com/(?:services|workflows)/[\w/-]+"
+        r"|A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{12,}|AIza[\w-]{20,}|ya29\.[\w-]{10,}|GOCSPX-[\w-]{10,}"
+        r"|SG\.[\w-]{10,}(?:\.[\w-]*)?|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{20,}"
+        r"|hf_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{10,}|dop_v1_[0-9a-f]{20,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}|sntry[su]_[\w+/=.-]{20,}"
+        r"|sk-[\w-]{16,}"
+    ),
+    address=(
+        r"(?:@|\uff20|%40|&#64;|\\u0040)(?:(?:[^\W_][\w-]{0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[\w-]{2,58})(?![^\W_])"
+        r"|\[[0-9a-fA-F:.IPv]{2,45}\])"
+    ),
+    local=r"(?:[^\s<>()\[\],;:\"'@/=&?|{}\\]|'(?=\w))+",
+)
 
 
 def without_credentials(text: str, *, queries: bool = True) -> str:
     """Without keys, tokens, and the credentials of addresses; without their queries too unless that is not wanted."""
-    patterns = _compiled()
     if "PRIVATE KEY" in text:
-        text = patterns.key.sub("[key]", text)
+        text = _patterns.key.sub("[key]", text)
         if "PRIVATE KEY" in text:
-            text = patterns.key_end.sub("[key]", text)  # it began before this text does
+            text = _patterns.key_end.sub("[key]", text)  # it began before this text does
     if "@" in text or "%40" in text:
         if "://" in text:
-            text = _address_credentials(text, patterns)
+            text = _address_credentials(text)
         if ":" in text:
-            text = patterns.host.sub(_without_password, text)
+            text = _patterns.host.sub(_without_password, text)
         if "@//" in text:
-            text = patterns.oracle.sub(rf"\1{SCRUBBED}@", text)
+            text = _patterns.oracle.sub(rf"\1{SCRUBBED}@", text)
     if "-u" in text:
-        text = patterns.curl.sub(rf"\1{SCRUBBED}", text)
+        text = _patterns.curl.sub(rf"\1{SCRUBBED}", text)
     if queries and "?" in text and "/" in text:
-        text = patterns.query.sub(_keep_lead, text)
-    text = patterns.token.sub(_token, text)
+        text = _patterns.query.sub(_keep_lead, text)
+    text = _patterns.tokens.sub(_token, text)
     lowered = text.lower()
     if "bearer" in lowered or "basic" in lowered:
-        text = patterns.basic.sub(lambda found: (found.group(1) or found.group(2)) + "[token]", text)
+        text = _patterns.basic.sub(lambda found: (found.group(1) or found.group(2)) + "[token]", text)
     return text
 
 
@@ -116,8 +81,7 @@ def _keep_lead(found: re.Match[str]) -> str:
 
 
 def _without_password(found: re.Match[str]) -> str:
-    patterns = _compiled()
-    if patterns.address.match(found.string, found.end()) and patterns.local.fullmatch(found.group(2)):
+    if _patterns.address.match(found.string, found.end()) and _patterns.local.fullmatch(found.group(2)):
         return found.group()  # an e-mail address, for all that can be seen: that goes whole
     return found.group(1) + SCRUBBED
 
@@ -132,16 +96,16 @@ def _token(found: re.Match[str]) -> str:
 _LONGEST_ADDRESS = 1_000
 
 
-def _address_credentials(text: str, patterns: _Patterns) -> str:
+def _address_credentials(text: str) -> str:
     """`://user:…@`: up to the last @ of the address, for unencoded passwords hold any sign."""
     pieces: list[str] = []
     done = 0
-    for scheme in patterns.scheme.finditer(text):
+    for scheme in _patterns.scheme.finditer(text):
         start = scheme.end()
         if start < done:
             continue
         limit = min(len(text), start + _LONGEST_ADDRESS)
-        rest = patterns.rest.match(text, start, limit)
+        rest = _patterns.rest.match(text, start, limit)
         end = rest.end() if rest is not None else start
         next_one = text.find("://", start, end)
         at = text.rfind("@", start, next_one if next_one >= 0 else end)
@@ -151,9 +115,9 @@ def _address_credentials(text: str, patterns: _Patterns) -> str:
         if at < 0 or colon < 0 or any(each in text[start:colon] for each in "/?#'@"):
             continue
         if (
-            patterns.port.match(text, colon + 1)
-            and patterns.web.search(text, max(0, scheme.start() - 5), scheme.start())
-            and not patterns.other_port.match(text, at)
+            _patterns.port.match(text, colon + 1)
+            and _patterns.web.search(text, max(0, scheme.start() - 5), scheme.start())
+            and not _patterns.other_port.match(text, at)
         ):
             continue
         pieces += (text[done : colon + 1], SCRUBBED)
@@ -166,16 +130,15 @@ def _address_credentials(text: str, patterns: _Patterns) -> str:
 
 def without_addresses(text: str) -> str:
     """E-mail addresses: found by their @, then read backwards, which stays linear where a pattern would not."""
-    patterns = _compiled()
     pieces: list[str] = []
     done = 0
-    for found in patterns.address.finditer(text):
+    for found in _patterns.address.finditer(text):
         at = found.start()
         before = text[max(done, at - 80) : at]
         if before.endswith('"') and before.count('"') > 1:  # "anna svensson"@example.com
             size = len(before) - before.rindex('"', 0, -1)
         else:
-            local = patterns.local.match(before[::-1])
+            local = _patterns.local.match(before[::-1])
             size = local.end() if local is not None else 0
         if not size:
             continue

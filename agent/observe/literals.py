@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .names import SCRUBBED, is_class, is_plain_word, is_secret
+from .patterns import FIELD, PREFIX, UUID, Patterns
 from .redact import LONGEST, clip, scrubbed, text
 
 if TYPE_CHECKING:
@@ -32,48 +33,33 @@ _HANDLERS = ("View", "ViewSet", "Form", "Serializer", "Middleware", "Mixin", "Ba
 Token = NamedTuple("Token", [("kind", str), ("text", str), ("start", int), ("end", int)])  # noqa: UP014
 
 
-class _Patterns:
-    __slots__ = ("field", "key", "mixed", "names", "quotes", "string", "token", "uuid")
-
-    def __init__(self) -> None:
-        import re
-
-        quoted = (
-            r"\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)|'''(?:[^\\]|\\.)*?(?:'''|\Z)"
-            r"|\"(?:[^\"\\\n]|\\.)*(?:\"|(?=\n)|\Z)|'(?:[^'\\\n]|\\.)*(?:'|(?=\n)|\Z)"
-        )
-        self.token = re.compile(
-            rf"(?P<comment>#[^\n]*)|(?P<string>[rRbBuUfFtT]{{0,2}}(?:{quoted}))|(?P<name>[^\W\d]\w*)"
-            r"|(?P<number>[0-9][\w.]*)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<line>\n)|(?P<sign>\\\n|[=!<>:]=|[^\s\w])",
-            re.DOTALL,
-        )
-        self.string = re.compile(r"([rRbBuUfFtT]{0,2})(\"\"\"|'''|\"|')(.*?)(\2|\Z)\Z", re.DOTALL)
-        self.quotes = re.compile(r"\"\"\"|'''")
-        self.names = re.compile(r"[^\W\d]\w*")
-        self.key = re.compile(r"-{0,2}[A-Za-z_][\w.\- ]{0,59}")
-        self.field = re.compile(r"\{[^{}]*\}")
-        self.mixed = re.compile(r"[A-Za-z0-9+/=_~-]{20,}")
-        self.uuid = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-
-
-_patterns: _Patterns | None = None
-
-
-def _compiled() -> _Patterns:
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
-    return _patterns
+_QUOTED = (
+    r"\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)|'''(?:[^\\]|\\.)*?(?:'''|\Z)"
+    r"|\"(?:[^\"\\\n]|\\.)*(?:\"|(?=\n)|\Z)|'(?:[^'\\\n]|\\.)*(?:'|(?=\n)|\Z)"
+)
+_patterns = Patterns(
+    token=(
+        rf"(?s)(?P<comment>#[^\n]*)|(?P<string>{PREFIX}(?:{_QUOTED}))|(?P<name>[^\W\d]\w*)"
+        r"|(?P<number>[0-9][\w.]*)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<line>\n)|(?P<sign>\\\n|[=!<>:]=|[^\s\w])"
+    ),
+    string=rf"(?s)({PREFIX})(\"\"\"|'''|\"|')(.*?)(\2|\Z)\Z",
+    quotes=r"\"\"\"|'''",
+    names=r"[^\W\d]\w*",
+    key=r"-{0,2}[A-Za-z_][\w.\- ]{0,59}",
+    field=FIELD,
+    mixed=r"[A-Za-z0-9+/=_~-]{20,}",
+    uuid=UUID,
+)
 
 
 def tokens(code: str) -> Iterator[Token]:
-    for found in _compiled().token.finditer(code):
+    for found in _patterns.token.finditer(code):
         yield Token(found.lastgroup or "sign", found.group(), found.start(), found.end())
 
 
 def parts(literal: str) -> tuple[str, str, str, str]:
     """Of a string literal the prefix, the opening quote, what stands in between, and the closing quote."""
-    found = _compiled().string.match(literal)
+    found = _patterns.string.match(literal)
     return found.groups() if found is not None else ("", "", literal, "")  # type: ignore[return-value]
 
 
@@ -91,16 +77,15 @@ def shown(source: Sequence[str], first: int, last: int, limit: int) -> list[str]
 
 def _plain(code: str) -> bool:
     """Nothing in it sounds or looks private: what nearly all code is."""
-    patterns = _compiled()
-    names = set(patterns.names.findall(code))
+    names = set(_patterns.names.findall(code))
     if any(map(is_secret, names)) or not _SIGN_INS.isdisjoint(map(str.lower, names)):
         return False
-    return scrubbed(code) == code and not any(map(_random, patterns.mixed.findall(code)))
+    return scrubbed(code) == code and not any(map(_random, _patterns.mixed.findall(code)))
 
 
 def _random(word: str) -> bool:
     """A key by its looks: letters of both sizes and digits without a word in them, or many hexadecimal digits."""
-    if _compiled().uuid.fullmatch(word):
+    if _patterns.uuid.fullmatch(word):
         return False
     digits = sum(map(str.isdigit, word))
     if len(word) >= 32 and not word.lower().strip("0123456789abcdef"):
@@ -185,7 +170,7 @@ def _without_secrets(lines: list[str], opened: str) -> list[str]:
         elif token.kind == "number":
             new = SCRUBBED if (token.start, token.end) in private else token.text
         elif token.kind == "comment":
-            words = _compiled().names.findall(token.text)
+            words = _patterns.names.findall(token.text)
             spoken = any(is_secret(each) and not is_plain_word(each) for each in words)
             new = "# " + SCRUBBED if spoken else _text(token.text)
         else:
@@ -214,13 +199,12 @@ def _private(literal: str) -> str:
 def _literal(literal: str) -> str:
     """A literal that stands under no private name, scrubbed as the text that it is."""
     prefix, quote, inside, closing = parts(literal)
-    patterns = _compiled()
-    if any(map(_random, patterns.mixed.findall(inside))):
+    if any(map(_random, _patterns.mixed.findall(inside))):
         return _masked(literal)
     if "f" not in prefix.lower():
         return prefix + quote + _text(inside) + closing
-    fields = patterns.field.findall(inside)
-    clean = _text(patterns.field.sub("{}", inside))
+    fields = _patterns.field.findall(inside)
+    clean = _text(_patterns.field.sub("{}", inside))
     if clean.count("{}") != len(fields):
         return _masked(literal)
     begin, *others = clean.split("{}")
@@ -287,7 +271,7 @@ def _private_literals(code: str) -> tuple[set[tuple[int, int]], list[Token]]:
                 element.private = True
         elif kind == "string":
             inside = parts(token.text)[2]
-            is_key = _compiled().key.fullmatch(inside) is not None and is_secret(inside)
+            is_key = _patterns.key.fullmatch(inside) is not None and is_secret(inside)
             if element.size == 1:
                 element.only = inside if is_key else ""
             if is_key and after == ":":

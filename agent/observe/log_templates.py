@@ -14,6 +14,7 @@ from ..interrupts import ours
 from . import source
 from .literals import Token, parts, tokens
 from .names import forgetful
+from .patterns import FIELD, Patterns
 
 if TYPE_CHECKING:
     import re
@@ -153,9 +154,9 @@ def _spellings(run: list[Token]) -> list[Candidate]:
     inside = "".join(parts(each.text)[2] for each in run)
     formatted = any("f" in parts(each.text)[0].lower() for each in run)
     found = []
-    for language in ("{",) if formatted else ("", "%", "{", "$"):
+    for language in ("brace",) if formatted else ("plain", "percent", "brace", "dollar"):
         pieces = _pieces(inside, language)
-        shown = _plain(inside) if language != "{" or not formatted else _fields(inside)
+        shown = _plain(inside) if not formatted else _fields(inside)
         found.append(Candidate(pieces, shown))
     return found
 
@@ -172,7 +173,7 @@ def _joined(argument: list[Token]) -> list[Candidate]:
         place = None
         for at in strings[skipped:]:
             prefix, _, inside, _ = parts(argument[at].text)
-            own = _pieces(inside, "{") if "f" in prefix.lower() else (_plain(inside),)
+            own = _pieces(inside, "brace") if "f" in prefix.lower() else (_plain(inside),)
             said = _fields(inside) if "f" in prefix.lower() else _plain(inside)
             between = [
                 token for token in argument[(place + 1) if place is not None else 0 : at] if token.text not in "(+"
@@ -204,32 +205,18 @@ def _between(tokens_: list[Token]) -> str:
     return "{" + "".join(token.text for token in named) + "}" if simple and named else "{…}"
 
 
-class _Patterns:
-    __slots__ = ("escape", "field", "name", "places")
+#: An escape sequence of a Python literal.
+_ESCAPE = r"\\(?:\n|N\{[^}]{0,100}\}|x..|u.{4}|U.{8}|[0-7]{1,3}|.)"
 
-    def __init__(self) -> None:
-        import re
-
-        escape = r"\\(?:\n|N\{[^}]*\}|x..|u.{4}|U.{8}|[0-7]{1,3}|.)"
-        self.escape = re.compile(escape, re.DOTALL)
-        self.field = re.compile(r"\{\{|\}\}|\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
-        self.name = re.compile(r"[^\W\d][\w.]*")
-        self.places = {
-            "": re.compile(escape, re.DOTALL),
-            "%": re.compile(rf"%(?:\([^)]*\))?[-+ #0]*[0-9*]*(?:\.[0-9*]+)?[a-zA-Z%]|{escape}", re.DOTALL),
-            "{": re.compile(rf"\{{\{{|\}}\}}|\{{[^{{}}]*(?:\{{[^{{}}]*\}}[^{{}}]*)*\}}|{escape}", re.DOTALL),
-            "$": re.compile(rf"\$\$|\$\{{?\w+\}}?|{escape}", re.DOTALL),
-        }
-
-
-_patterns: _Patterns | None = None
-
-
-def _compiled() -> _Patterns:
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
-    return _patterns
+#: By the language of templates: what is filled, and what stands for itself.
+_patterns = Patterns(
+    plain=rf"(?s){_ESCAPE}",
+    percent=rf"(?s)%(?:\([^)]{{0,200}}\))?[-+ #0]{{0,5}}[0-9*]{{0,9}}(?:\.[0-9*]{{1,9}})?[a-zA-Z%]|{_ESCAPE}",
+    brace=rf"(?s)\{{\{{|\}}\}}|{FIELD}|{_ESCAPE}",
+    dollar=rf"(?s)\$\$|\$\{{?\w{{1,200}}\}}?|{_ESCAPE}",
+    field=rf"\{{\{{|\}}\}}|({FIELD})",
+    name=r"[^\W\d][\w.]*",
+)
 
 
 _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\'": "'", '\\"': '"', "\\\\": "\\", "\\r": "\r", "\\\n": ""}
@@ -239,7 +226,7 @@ def _pieces(inside: str, language: str) -> tuple[str, ...]:
     """What stands between the places that are filled. An escape that is not read is a place as well."""
     pieces: list[str] = [""]
     done = 0
-    for found in _compiled().places[language].finditer(inside):
+    for found in getattr(_patterns, language).finditer(inside):
         pieces[-1] += inside[done : found.start()]
         done = found.end()
         what = found.group()
@@ -254,7 +241,7 @@ def _pieces(inside: str, language: str) -> tuple[str, ...]:
 
 
 def _plain(inside: str) -> str:
-    return _compiled().escape.sub(lambda found: _ESCAPES.get(found.group(), found.group()), inside)
+    return _patterns.plain.sub(lambda found: _ESCAPES.get(found.group(), found.group()), inside)
 
 
 def _fields(inside: str) -> str:
@@ -263,8 +250,9 @@ def _fields(inside: str) -> str:
     def shown(found: re.Match[str]) -> str:
         if found.group(1) is None:
             return found.group()[0]
-        simple = _compiled().name.match(found.group(1))
-        whole = simple is not None and found.group(1)[simple.end() : simple.end() + 1] in ("", "!", ":", "=")
+        filling = found.group(1)[1:-1]
+        simple = _patterns.name.match(filling)
+        whole = simple is not None and filling[simple.end() : simple.end() + 1] in ("", "!", ":", "=")
         return "{" + simple.group() + "}" if simple is not None and whole else "{…}"
 
-    return _compiled().field.sub(shown, _plain(inside))
+    return _patterns.field.sub(shown, _plain(inside))

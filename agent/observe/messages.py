@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .names import SCRUBBED
+from .patterns import Patterns
 from .quoting import quoted_end
 from .sql import without_values
 
@@ -18,83 +19,67 @@ if TYPE_CHECKING:
 _PART = r"(?=(?:\n|\\n)(?:\[SQL|\[parameters|\(Background|[^\W\d_]{4,14} ?: |\n)|\Z)"
 
 
-class _Patterns:
-    __slots__ = (
-        "bracket", "detail", "held", "key", "keyword", "line", "numbered", "parameters", "row", "said", "sql",
-        "statement", "tail",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        import re
-
-        # PostgreSQL: Key (email)=(…) already exists, in any language, and of an exclusion constraint twice.
-        self.key = re.compile(rf"(\([^\n=]{{1,400}}\)=\()(.*?){_PART}", re.DOTALL)
-        self.row = re.compile(rf"(Failing row contains \()(.*?){_PART}", re.DOTALL)
-        self.detail = re.compile(
-            r"((?:DETAIL|DETALLE|DETTAGLI|DETALHE|DETALJ|SZCZEGÓŁY|ПОДРОБНОСТИ|CONTEXT|KONTEXT|CONTEXTE|CONTEXTO|CONTESTO)"
-            rf" ?: {{0,3}})(.*?){_PART}",
-            re.DOTALL,
-        )
-        self.held = re.compile(r"(\\{0,4}[\"“»«])[^\"”«»\n]*([\"”«»]?)|(?<=: )[^\n]+")
-        self.bracket = re.compile(r"\(.*\)?", re.DOTALL)
-        self.line = re.compile(
-            r"((?:LINE|ZEILE|LIGNE|LÍNEA|LINEA|RIGA|LINHA|RAD|СТРОКА) [0-9]{1,6} ?: )((?:[^\n\\]|\\(?!n))*)"
-        )
-        # What follows such words in quotes is a value.
-        self.said = re.compile(
-            r"((?:Duplicate entry|(?:Truncated incorrect|Incorrect) [\w ]{1,40} value:|Truncated value:"
-            r"|invalid input (?:syntax|value) for [^:\n]{1,80}:|value out of range:|malformed [\w ]{1,30} literal:"
-            r"|converting the \w{1,20} value|unrecognized token:|right syntax to use near|at or near"
-            r"|Incorrect syntax near|\bnear(?= \"[^\"\n]{0,300}\": syntax)) )(\\{0,4}[\"'“»«])"
-        )
-        self.keyword = re.compile(r"[A-Z_]{2,30}|\W{1,3}|end of input")
-        self.tail = re.compile(
-            r"((?:The duplicate key value is \(|On instance[^:\n]{0,200}:(?:\n|\\n)))[^\n]*"
-            r"|(input_value=).*?(?=, input_type=|\n|\Z)"
-        )
-        # MySQL by number, in any language.
-        self.numbered = re.compile(r"(\((?:1062|1064|1292|1366|1411|1525), \\{0,4}[\"'][^'\"\n]{0,200}?)(\\{0,4}['\"])")
-        self.parameters = re.compile(r"(\[parameters: )[^\n]+")
-        self.sql = re.compile(r"(\[SQL: )(.*?)(?=\](?:\n|\\n|[ (\"'])|\]?\Z)", re.DOTALL)
-        self.statement = re.compile(
-            r"\b(?:SELECT\s.{1,300}?\sFROM\s|(?:INSERT|REPLACE|MERGE)\s+(?:IGNORE\s+)?INTO\s|UPDATE\s+\S{1,100}\s+SET\s"
-            r"|DELETE\s+FROM\s|VALUES\s*\(|WHERE\s+\S|CALL\s+[\w.]{1,80}\(|EXEC\s+\w"
-            r"|(?i:select\s[^;]{1,300}?\sfrom\s+\S{1,80}\s+(?:where|join|left|inner|order|group|limit)\b"
-            r"|insert\s+into\s+\S{1,80}\s*(?:\(|values|select)|update\s+\S{1,80}\s+set\s+\S{1,80}\s*="
-            r"|delete\s+from\s+\S{1,80}\s+where\b))",
-            re.DOTALL,
-        )
+_patterns = Patterns(
+    # PostgreSQL: Key (email)=(…) already exists, in any language, and of an exclusion constraint twice.
+    key=rf"(?s)(\([^\n=]{{1,400}}\)=\()(.*?){_PART}",
+    row=rf"(?s)(Failing row contains \()(.*?){_PART}",
+    detail=(
+        r"(?s)((?:DETAIL|DETALLE|DETTAGLI|DETALHE|DETALJ|SZCZEGÓŁY|ПОДРОБНОСТИ|CONTEXT|KONTEXT|CONTEXTE|CONTEXTO|CONTESTO)"
+        rf" ?: {{0,3}})(.*?){_PART}"
+    ),
+    held=r"(\\{0,4}[\"“»«])[^\"”«»\n]*([\"”«»]?)|(?<=: )[^\n]+",
+    bracket=r"(?s)\(.*\)?",
+    line=r"((?:LINE|ZEILE|LIGNE|LÍNEA|LINEA|RIGA|LINHA|RAD|СТРОКА) [0-9]{1,6} ?: )((?:[^\n\\]|\\(?!n))*)",
+    # What follows such words in quotes is a value.
+    said=(
+        r"((?:Duplicate entry|(?:Truncated incorrect|Incorrect) [\w ]{1,40} value:|Truncated value:"
+        r"|invalid input (?:syntax|value) for [^:\n]{1,80}:|value out of range:|malformed [\w ]{1,30} literal:"
+        r"|converting the \w{1,20} value|unrecognized token:|right syntax to use near|at or near"
+        r"|Incorrect syntax near|\bnear(?= \"[^\"\n]{0,300}\": syntax)) )(\\{0,4}[\"'“»«])"
+    ),
+    keyword=r"[A-Z_]{2,30}|\W{1,3}|end of input",
+    tail=(
+        r"((?:The duplicate key value is \(|On instance[^:\n]{0,200}:(?:\n|\\n)))[^\n]*"
+        r"|(input_value=).*?(?=, input_type=|\n|\Z)"
+    ),
+    # MySQL by number, in any language.
+    numbered=r"(\((?:1062|1064|1292|1366|1411|1525), \\{0,4}[\"'][^'\"\n]{0,200}?)(\\{0,4}['\"])",
+    parameters=r"(\[parameters: )[^\n]+",
+    sql=r"(?s)(\[SQL: )(.*?)(?=\](?:\n|\\n|[ (\"'])|\]?\Z)",
+    statement=(
+        r"(?s)\b(?:SELECT\s.{1,300}?\sFROM\s|(?:INSERT|REPLACE|MERGE)\s+(?:IGNORE\s+)?INTO\s|UPDATE\s+\S{1,100}\s+SET\s"
+        r"|DELETE\s+FROM\s|VALUES\s*\(|WHERE\s+\S|CALL\s+[\w.]{1,80}\(|EXEC\s+\w"
+        r"|(?i:select\s[^;]{1,300}?\sfrom\s+\S{1,80}\s+(?:where|join|left|inner|order|group|limit)\b"
+        r"|insert\s+into\s+\S{1,80}\s*(?:\(|values|select)|update\s+\S{1,80}\s+set\s+\S{1,80}\s*="
+        r"|delete\s+from\s+\S{1,80}\s+where\b))"
+    ),
+)
 
 
-_patterns: _Patterns | None = None
 _STARTS = ("select", "into", "update", "delete", "values", "where", "call", "exec")
 
 
 def without_held_values(text: str) -> str:
     """The message of a database or a validator without the values in it; a statement without its literals."""
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
-    patterns = _patterns
     if "[SQL: " in text:
-        text = patterns.sql.sub(lambda found: found.group(1) + statement(found.group(2)), text)
+        text = _patterns.sql.sub(lambda found: found.group(1) + statement(found.group(2)), text)
     if "[parameters: " in text:
-        text = patterns.parameters.sub(rf"\1{SCRUBBED}", text)
+        text = _patterns.parameters.sub(rf"\1{SCRUBBED}", text)
     if ")=(" in text:
-        text = patterns.key.sub(_to_last_bracket, text)
+        text = _patterns.key.sub(_to_last_bracket, text)
     if "Failing row" in text:
-        text = patterns.row.sub(_to_last_bracket, text)
+        text = _patterns.row.sub(_to_last_bracket, text)
     if ": " in text:
-        text = patterns.detail.sub(_detail, text)
-        text = patterns.line.sub(_line, text)
+        text = _patterns.detail.sub(_detail, text)
+        text = _patterns.line.sub(_line, text)
     if "input_value=" in text or "On instance" in text or "duplicate key" in text:
-        text = patterns.tail.sub(lambda found: (found.group(1) or found.group(2)) + SCRUBBED, text)
+        text = _patterns.tail.sub(lambda found: (found.group(1) or found.group(2)) + SCRUBBED, text)
     if "'" in text or '"' in text or "“" in text or "«" in text:
-        text = _quoted_after(text, patterns.said, patterns)
-        text = _quoted_after(text, patterns.numbered, patterns)
+        text = _quoted_after(text, _patterns.said)
+        text = _quoted_after(text, _patterns.numbered)
     lowered = text.lower()
     if any(each in lowered for each in _STARTS):
-        found = patterns.statement.search(text)
+        found = _patterns.statement.search(text)
         if found is not None:
             text = _with_statement(text, found.start())
     return text
@@ -109,7 +94,6 @@ def _to_last_bracket(found: re.Match[str]) -> str:
 
 def _detail(found: re.Match[str]) -> str:
     """PostgreSQL's second paragraph: whatever stands in quotes, in brackets or behind a colon."""
-    assert _patterns is not None
     lead, piece = found.groups()
     if f"({SCRUBBED}" in piece:
         return found.group()
@@ -128,7 +112,7 @@ def _line(found: re.Match[str]) -> str:
 _BEHIND = (" for key", " at line ", " for column", " to data type", ": syntax error")
 
 
-def _quoted_after(text: str, pattern: re.Pattern[str], patterns: _Patterns) -> str:
+def _quoted_after(text: str, pattern: re.Pattern[str]) -> str:
     pieces: list[str] = []
     done = 0
     for found in pattern.finditer(text):
@@ -139,7 +123,7 @@ def _quoted_after(text: str, pattern: re.Pattern[str], patterns: _Patterns) -> s
         ends = [text.find(quote + each, found.end(), found.end() + 2_000) for each in _BEHIND]
         ends = [each for each in ends if each >= 0]
         end = min(ends) + len(quote) if ends else quoted_end(text, start)
-        if patterns.keyword.fullmatch(text, found.end(), max(found.end(), end - len(quote))) is not None:
+        if _patterns.keyword.fullmatch(text, found.end(), max(found.end(), end - len(quote))) is not None:
             continue  # `syntax error at or near "FROM"`
         pieces += (text[done:start], quote, SCRUBBED)
         closed = text.startswith(quote, end - len(quote)) and end - len(quote) > start

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .patterns import Patterns
+
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Sequence
 
 #: Sentry's own word for it: what says so is not looked at again by a server.
@@ -123,13 +124,8 @@ def value_goes_on(name: str) -> str:
     return "\n,;|" if any(part in joined for part in _PHRASES) else ""
 
 
-_pattern: re.Pattern[str] | None = None
+_patterns = Patterns(word=r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+[0-9]?(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z0-9]+")
 
 
 def _words(name: str) -> list[str]:
-    global _pattern
-    if _pattern is None:
-        import re
-
-        _pattern = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+[0-9]?(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z0-9]+")
-    return [word.lower() for word in _pattern.findall(name)]
+    return [word.lower() for word in _patterns.word.findall(name)]

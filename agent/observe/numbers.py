@@ -4,43 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .patterns import UUID, Patterns
+
 if TYPE_CHECKING:
     import re
 
 _BLANK = " \t.\\-\u00a0\u2002-\u200a\u202f\u2010-\u2015"
 
 
-class _Patterns:
-    __slots__ = ("digits", "groups", "iban", "international", "parts", "track", "uuid")
-
-    def __init__(self) -> None:
-        import re
-
-        gap = rf"(?:[{_BLANK}()/,+_\n]|%20){{0,3}}"
-        self.digits = re.compile(rf"[0-9](?:{gap}[0-9]){{7}}")
-        self.groups = re.compile(rf"[0-9]+(?:(?:[{_BLANK}_/,+\n]{{1,2}}|%20)[0-9]+)*")
-        self.parts = re.compile(r"%20|[0-9]+")
-        self.track = re.compile(r"\[card\](?:\^[^\^\n]{2,40}\^[0-9?]{0,80}|=[0-9]{4,40}\??)")
-        self.iban = re.compile(r"[A-Za-z]{2}[0-9]{2}(?=(?:[ \-.\u00a0\u202f\u2009\t_/+]|%20)?[A-Za-z0-9])")
-        self.uuid = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-        plus = r"(?:(?<![0-9+])\+|%2[bB]|\uff0b|\\u002[bB]|&#43;)[ ]?\(?"
-        zeros = r"(?<![0-9A-Za-z+-])(?<![0-9][.,])(?:00(?=[1-9(])|(?<!:)00[ ])\(?"
-        self.international = re.compile(
-            rf"({plus}|{zeros})([1-9](?:(?:[{_BLANK}()/]|%20){{0,3}}[0-9]){{8,14}})(?![0-9])"
-        )
-
-
-_patterns: _Patterns | None = None
+_GAP = rf"(?:[{_BLANK}()/,+_\n]|%20){{0,3}}"
+_PLUS = r"(?:(?<![0-9+])\+|%2[bB]|\uff0b|\\u002[bB]|&#43;)[ ]?\(?"
+_ZEROS = r"(?<![0-9A-Za-z+-])(?<![0-9][.,])(?:00(?=[1-9(])|(?<!:)00[ ])\(?"
+_patterns = Patterns(
+    digits=rf"[0-9](?:{_GAP}[0-9]){{7}}",
+    groups=rf"[0-9]+(?:(?:[{_BLANK}_/,+\n]{{1,2}}|%20)[0-9]+)*",
+    parts=r"%20|[0-9]+",
+    track=r"\[card\](?:\^[^\^\n]{2,40}\^[0-9?]{0,80}|=[0-9]{4,40}\??)",
+    iban=r"[A-Za-z]{2}[0-9]{2}(?=(?:[ \-.\u00a0\u202f\u2009\t_/+]|%20)?[A-Za-z0-9])",
+    uuid=UUID,
+    international=rf"({_PLUS}|{_ZEROS})([1-9](?:(?:[{_BLANK}()/]|%20){{0,3}}[0-9]){{8,14}})(?![0-9])",
+)
 
 
 def without_numbers(text: str) -> str:
     """The text with [card], [iban] and [phone] in the place of what looks like one."""
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
     if _patterns.digits.search(text) is None:
         return text
-    text = _ibans(text, _patterns)
+    text = _ibans(text)
     text = _patterns.groups.sub(_cards, text)
     if "[card]" in text:
         text = _patterns.track.sub("[card]", text)
@@ -58,11 +48,11 @@ _IBANS = {
 _IBAN_LENGTHS = {country: length for length, countries in _IBANS.items() for country in countries.split()}
 
 
-def _ibans(text: str, patterns: _Patterns) -> str:
+def _ibans(text: str) -> str:
     pieces: list[str] = []
     done = position = 0
     while True:
-        found = patterns.iban.search(text, position)
+        found = _patterns.iban.search(text, position)
         if found is None:
             break
         position = found.end()
@@ -139,7 +129,6 @@ def _cards(match: re.Match[str]) -> str:
 
 
 def _digits_of(run: str) -> list[re.Match[str]]:
-    assert _patterns is not None
     return [each for each in _patterns.parts.finditer(run) if each.group()[0] != "%"]
 
 
@@ -173,7 +162,6 @@ _ORDINARY = frozenset(" -\u00a0\u2009\u202f\u2010\u2011\u2012\u2013\u2014")
 
 def _part_of_an_id(text: str, first: int, last: int, digits: str) -> bool:
     """Letters are glued to it, and it is not as long as the cards that begin like it; or it lies in an id."""
-    assert _patterns is not None
     if any(
         each.start() < last - max(0, first - 40)
         for each in _patterns.uuid.finditer(text[max(0, first - 40) : last + 40])

@@ -6,41 +6,23 @@ beyond what it looked at or at the end of a line, so that whoever goes on from t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
+from .patterns import Patterns
 
 _FAR = 4_000  # characters; no text that leaves is much longer
 _CLOSING = {"“": "”", "„": "“", "‘": "’", "‚": "‘", "«": "»", "»": "«"}
 
 
-class _Patterns:
-    __slots__ = ("bracket", "opening", "slashes", "word")
-
-    def __init__(self) -> None:
-        import re
-
-        self.opening = re.compile(
-            r"(?:[bBrRuUfFN]{1,2}|@)?(\\{0,16})(\"\"\"|'''|[\"'`“„‘‚«]|&(?:quot|apos|#0?39|#34|#x27|#x22);|%2[27])"
-        )
-        self.slashes = re.compile(r"\\+")
-        self.bracket = re.compile(r"[\[\](){}]|\\{0,16}[\"']")
-        self.word = re.compile(r"(?:[^\s&]|&(?![\w.\-\[\]%]{1,60}=))+")
+_patterns = Patterns(
+    opening=r"(?:[bBrRuUfFN]{1,2}|@)?(\\{0,16})(\"\"\"|'''|[\"'`“„‘‚«]|&(?:quot|apos|#0?39|#34|#x27|#x22);|%2[27])",
+    slashes=r"\\+",
+    bracket=r"[\[\](){}]|\\{0,16}[\"']",
+    word=r"(?:[^\s&]|&(?![\w.\-\[\]%]{1,60}=))+",
+)
 
 
 #: What follows a value and does not belong to it; anything else that is glued to it does.
 _BEHIND = ("", *" \t\r\n\u00a0,;:)]}>&\"'\\|/<`")
 _QUOTES = ("%22", "%27")
-
-_patterns: _Patterns | None = None
-
-
-def _compiled() -> _Patterns:
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
-    return _patterns
 
 
 def value_end(text: str, start: int) -> int:
@@ -48,7 +30,7 @@ def value_end(text: str, start: int) -> int:
     end = bracket_end(text, start) if text[start] in "[({" else quoted_end(text, start)
     if end and (text[end : end + 1] in _BEHIND or (text[end] == "%" and text[end : end + 3] not in _QUOTES)):
         return end
-    word = _compiled().word.match(text, end or start)
+    word = _patterns.word.match(text, end or start)
     return word.end() if word is not None else end or start
 
 
@@ -57,7 +39,7 @@ def quoted_end(text: str, start: int) -> int:
 
     A quote that is escaped, doubled or inside a word does not end it. Where none does, the end of the line does.
     """
-    opening = _compiled().opening.match(text, start)
+    opening = _patterns.opening.match(text, start)
     if opening is None:
         return 0
     slashes, quote = opening.groups()
@@ -91,7 +73,7 @@ def quoted_end(text: str, start: int) -> int:
 
 def bracket_end(text: str, start: int) -> int:
     """Behind the bracket that closes the one at `start`, whatever stands in between."""
-    search = _compiled().bracket.search
+    search = _patterns.bracket.search
     limit = min(len(text), start + _FAR)
     depth, at = 0, start
     while True:

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .patterns import Patterns
+
 if TYPE_CHECKING:
     import re
 
 _LITERAL = "%s"
 
 
-class _Patterns:
-    __slots__ = ("escaped", "identifier", "part")
-
-    def __init__(self) -> None:
-        import re
-
-        #: Whatever comes first decides: a quote in a comment opens nothing, nor does a dash in a literal.
-        self.part = re.compile(
-            r"(?P<comment>/\*.*?(?:\*/|\Z)|--[^\n]*|#(?![>-])[^\n]*)"
-            r"|(?P<name>\"[^\"]*\"?)"
-            r"|\b[nN]?[qQ]'(?:\[.*?\]'|\{.*?\}'|\(.*?\)'|<.*?>')|'(?:[^'\\]|''|\\.)*'?|\$(?P<tag>\w{0,20})\$.*?(?:\$(?P=tag)\$|\Z)"
-            r"|\b0x[0-9A-Fa-f]+\b|(?<![\w$%.])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b",
-            re.DOTALL,
-        )
-        self.escaped = re.compile(r"'.*'", re.DOTALL)
-        self.identifier = re.compile(r"\"[A-Za-z_][\w$]{0,62}\"\Z")
-
-
-_patterns: _Patterns | None = None
+_patterns = Patterns(
+    #: Whatever comes first decides: a quote in a comment opens nothing, nor does a dash in a literal.
+    part=(
+        r"(?s)(?P<comment>/\*.*?(?:\*/|\Z)|--[^\n]*|#(?![>-])[^\n]*)"
+        r"|(?P<name>\"[^\"]*\"?)"
+        r"|\b[nN]?[qQ]'(?:\[.*?\]'|\{.*?\}'|\(.*?\)'|<.*?>')|'(?:[^'\\]|''|\\.)*'?|\$(?P<tag>\w{0,20})\$.*?(?:\$(?P=tag)\$|\Z)"
+        r"|\b0x[0-9A-Fa-f]+\b|(?<![\w$%.])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b"
+    ),
+    escaped=r"(?s)'.*'",
+    identifier=r"\"[A-Za-z_][\w$]{0,62}\"\Z",
+)
 
 
 def without_values(sql: str, *, comments: bool = True) -> str:
@@ -56,19 +50,16 @@ _LONGEST_KNOWN = 2_000  # characters
 
 
 def _without_values(sql: str, comments: bool) -> str:
-    global _patterns
-    if _patterns is None:
-        _patterns = _Patterns()
-    patterns, quoting = _patterns, "`" in sql
+    quoting = "`" in sql
 
     def shown(found: re.Match[str]) -> str:
         said = found["comment"]
         if said is not None:
-            return said[:2] + patterns.part.sub(_LITERAL, said[2:]) if comments else " "
+            return said[:2] + _patterns.part.sub(_LITERAL, said[2:]) if comments else " "
         named = found["name"]
-        return named if named is not None and not quoting and patterns.identifier.match(named) else _LITERAL
+        return named if named is not None and not quoting and _patterns.identifier.match(named) else _LITERAL
 
     if "\\'" in sql:  # the end of a literal in one dialect, and a quote in it in another
-        sql = patterns.escaped.sub(_LITERAL, sql)
-    sql = patterns.part.sub(shown, sql)
+        sql = _patterns.escaped.sub(_LITERAL, sql)
+    sql = _patterns.part.sub(shown, sql)
     return sql if comments else " ".join(sql.split())
