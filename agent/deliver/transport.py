@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .. import guard, imports
 from ..dsn import Dsn
 from ..interrupts import ours
-from . import descriptors, wire
+from . import descriptors, unlogged, wire
 from .deadline import Deadline, bounded
 from .route import Route
 
@@ -108,6 +108,10 @@ class Transport:
 
     def send(self, data: bytes) -> "Outcome":
         """Never raises: whatever goes wrong on the way is an UNREACHABLE with its reason."""
+        with unlogged.sending():
+            return self._send(data)
+
+    def _send(self, data: bytes) -> "Outcome":
         try:
             pool = self._open()
         except ours(ImportError) as error:
@@ -141,6 +145,7 @@ class Transport:
 
                 import urllib3
 
+                unlogged.follow()
                 plain, tls = descriptors.sockets() or (None, None)
                 pool = _pool(self.dsn, self._route, tls)
                 pool.pool_classes_by_scheme = bounded(self._deadline, urllib3, pool.pool_classes_by_scheme, plain)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .. import guard
-from ..interrupts import ours
 from ..observe import context, crumbs
 from . import wrapping
 
 if TYPE_CHECKING:
-    from types import FunctionType, ModuleType
+    from logging import LogRecord
+    from types import ModuleType
 
     from ..hook import patch
 
 
 def follow(logging: ModuleType) -> patch.Layer:
-    """Undo through what is answered."""
+    """Undo through what is answered.
+
+    Handlers and formatters look for the caller that logs by the first frame that is not `logging`'s: loguru's recipe,
+    structlog. So none of ours may stand beneath them.
+    """
     context.register("log", crumbs.provide)
-    return wrapping.wrap(logging.Logger.callHandlers, _note)
+    return wrapping.watch(logging.Logger.callHandlers, returned=_note, passed=("record",))
 
 
-def _note(original: FunctionType, logger: Any, record: Any) -> Any:
-    try:
-        crumbs.note(record)
-    except ours(Exception):
-        guard.swallow("noting what the host logs")
-    return original(logger, record)
+def _note(_: object, record: LogRecord) -> None:
+    crumbs.note(record)

@@ -203,6 +203,20 @@ def test_a_proxy_that_cannot_be_used_is_refused_without_a_word_of_its_address(re
     assert receiver.requests == []
 
 
+def test_a_delivery_writes_nothing_to_the_hosts_log(receiver, caplog):
+    import logging
+
+    import urllib3
+
+    caplog.set_level(logging.DEBUG)
+    carrier = Transport(parse_dsn(receiver.dsn))
+    receiver.program(RESET, HALF_CLOSED)
+    assert {carrier.send(envelope().data).kind for _ in range(4)} == {transport.ACCEPTED, transport.UNREACHABLE}
+    assert caplog.records == []
+    urllib3.PoolManager().request("GET", f"http://127.0.0.1:{receiver.port}/")
+    assert {record.name for record in caplog.records} == {"urllib3.connectionpool"}, "the host's own are there"
+
+
 def openssl(*arguments, cwd):
     subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
 
