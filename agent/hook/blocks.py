@@ -26,7 +26,7 @@ TABLE: "dict[str, Any]" = {
     "YIELD_VALUE": 86, "POP_BLOCK": 87, "LOAD_CONST": 100, "COMPARE_OP": 107, "POP_JUMP_IF_FALSE": 114,
     "SETUP_FINALLY": 122, "LOAD_FAST": 124, "STORE_FAST": 125, "CALL_FUNCTION": 131, "SETUP_WITH": 143,
     "EXTENDED_ARG": 144, "SETUP_ASYNC_WITH": 154, "RERAISE": 48 if sys.version_info < (3, 10) else 119,
-    "RAISE_VARARGS": 130, "POP_EXCEPT": 89, "END_ASYNC_FOR": 54,
+    "RAISE_VARARGS": 130, "POP_EXCEPT": 89, "END_ASYNC_FOR": 54, "JUMP_ABSOLUTE": 113, "JUMP_IF_NOT_EXC_MATCH": 121,
     "relative": (93, 110, 122, 143, 154), "absolute": (111, 112, 113, 114, 115, 121),
     "always": (110, 113), "greater": 4,
 }  # fmt: skip
@@ -66,7 +66,7 @@ def inject(
     moved = _Moved(body, ops, parts := _Parts(code, features, clocked, room=2), suspends)
     if len(moved.code) * _SCALE // 2 > 65535:  # our own jumps need more room for where they go
         moved = _Moved(body, ops, parts := _Parts(code, features, clocked, room=3), suspends)
-    depth = max(code.co_stacksize + 10 * suspends, 10, 4 + len(features.check or ()))
+    depth = max(code.co_stacksize + 10 * suspends, 16, 4 + len(features.check or ()))
     changes: "dict[str, Any]" = {
         "co_code": moved.code,
         "co_consts": code.co_consts + tuple([values[name] for name in parts.constants]),
@@ -121,14 +121,16 @@ class _Parts:
         reading = self._call("clock") if clocked else b""
         #: Makes time since a start of a start, and the other way round.
         self.turn = reading + self._start + _op("BINARY_SUBTRACT") + _op("STORE_FAST", code.co_nlocals)
-        self.before = reading + _op("STORE_FAST", code.co_nlocals) if clocked else b""
+        self._entering = reading + _op("STORE_FAST", code.co_nlocals) if clocked else b""
+        self._instead = self._constant("never") + _op("STORE_FAST", code.co_nlocals) if clocked else b""
         if features.span:
-            self.before += self._call("enter") + _op("STORE_FAST", span)
-        self._left = self._fails = b""
+            self._entering += self._call("enter") + _op("STORE_FAST", span)
+            self._instead += self._constant("none") + _op("STORE_FAST", span)
+        self._left = failed = b""
         if features.span:
             token = _op("LOAD_FAST", span)
             self._left = self._call("leave", token + self._constant("false"), 2) + _op("POP_TOP")
-            self._fails = self._call("leave", token + self._constant("true"), 2) + _op("POP_TOP")
+            failed = self._call("leave", token + self._constant("true"), 2) + _op("POP_TOP")
         self._elapsed = self._slow = self._check = self._tally = self._look = b""
         result = _op("DUP_TOP")
         if features.tally:
@@ -144,9 +146,12 @@ class _Parts:
             self._check = result + self._constant("check") + _op("ROT_TWO") + arguments
             self._check += _op("CALL_FUNCTION", 2 + len(features.check)) + _op("POP_TOP")
         start = self._start if clocked else self._constant("no start")
-        #: On the stack: what was being handled before, the exception, three each; the block of our handler stands.
-        self.handler = self._call("fail", start, 1) + _op("POP_TOP") + self._fails + _op("RERAISE", not _OLDEST)
-        self.thrown = self.turn + _op("RERAISE", not _OLDEST)
+        self._fails = self._call("fail", start, 1) + _op("POP_TOP") + failed
+        self._no_room = _op("DUP_TOP") + self._constant("no room")
+        self._reraise = _op("RERAISE", not _OLDEST)
+        self.thrown = self.turn + self._reraise
+        self._returning = len(self._failed(0)) // 2
+        self._skipping = self._returning + len(self._unless_full(0, b"")) // 2 + 1
 
     def _constant(self, name: str) -> bytes:
         if name not in self.constants:
@@ -181,15 +186,45 @@ class _Parts:
         """A copy of the second on the stack."""
         return _op("DUP_TOP_TWO") + _op("POP_TOP")
 
-    def epilogue(self, unit: int) -> bytes:
+    def before(self, unit: int, end: int) -> bytes:
+        """What the function begins with, at `unit`; a block that stands follows it. Its size is always the same."""
+        if not self._entering:
+            return b""
+        return self.block(unit, end + self._skipping) + self._entering + _op("POP_BLOCK")
+
+    def epilogue(self, unit: int, end: int) -> bytes:
         """What stands before a return, at `unit`, with the result on the stack. Its size is always the same."""
-        code = _op("POP_BLOCK") + self._left
+        if not self._entering:
+            return _op("POP_BLOCK")
+        code = _op("POP_BLOCK") + self.block(unit + 1, end + self._returning) + self._left
         for asked, then in ((self._tally, self._look), (self._elapsed, self._slow)):
             if then:
                 code += asked
-                end = unit + len(code + then) // 2 + self.room
-                code += _instruction(TABLE["POP_JUMP_IF_FALSE"], end * _SCALE, self.room) + then
-        return code + self._check
+                over = unit + len(code + then) // 2 + self.room
+                code += _instruction(TABLE["POP_JUMP_IF_FALSE"], over * _SCALE, self.room) + then
+        return code + self._check + _op("POP_BLOCK")
+
+    def handlers(self, end: int, begin: int) -> bytes:
+        """What is appended, at `end`. The body begins, with our block, at `begin`."""
+        code = self._failed(end)
+        if self._entering:
+            code += self._unless_full(end + len(code) // 2, _op("RETURN_VALUE"))
+            body = _instruction(TABLE["JUMP_ABSOLUTE"], begin * _SCALE, self.room)
+            code += self._unless_full(end + len(code) // 2, self._instead + body)
+        return code
+
+    def _failed(self, unit: int) -> bytes:
+        """On the stack: what was being handled before, the exception, three each; the block of our handler stands."""
+        code = self._fails + _op("POP_BLOCK") + self._reraise
+        code = self.block(unit, unit + self.room + len(code) // 2) + code
+        return code + self._unless_full(unit + len(code) // 2, self._reraise)
+
+    def _unless_full(self, unit: int, then: bytes) -> bytes:
+        """What handles at `unit` what a call of ours raises: where that had no room, the host goes on with `then`."""
+        then = _op("POP_TOP") * 3 + _op("POP_EXCEPT") + then
+        over = unit + len(self._no_room + then) // 2 + self.room
+        jump = _instruction(TABLE["JUMP_IF_NOT_EXC_MATCH"], over * _SCALE, self.room)
+        return self._no_room + jump + then + _op("RERAISE")
 
     def block(self, unit: int, handler: int) -> bytes:
         """A block whose handler stands at `handler`; itself it stands at `unit`."""
@@ -201,7 +236,7 @@ class _Moved:
 
     def __init__(self, body: bytes, ops: bytes, parts: _Parts, suspends: bool) -> None:
         self.begin = begin = int(not _OLDEST and ops[0] == _GEN_START)
-        self.inserted = len(parts.before) // 2 + parts.room
+        self.inserted = len(parts.before(0, 0)) // 2 + parts.room
         returns: "list[int]" = []
         yields: "list[int]" = []
         jumps: "list[tuple[int, int, int, int]]" = []  # first unit, its own, operation, target
@@ -223,7 +258,7 @@ class _Moved:
         if not suspends:
             yields = []
         growth = {begin: self.inserted}
-        ending = len(parts.epilogue(0)) // 2
+        ending = len(parts.epilogue(0, 0)) // 2
         turn = len(parts.turn) // 2
         for at in returns:
             growth[at + 1] = growth.get(at + 1, 0) + ending
@@ -248,9 +283,11 @@ class _Moved:
             if grown:
                 position = tables.positions(growth, units)
         self.end = end = position[units - 1]
-        thrown = end + len(parts.handler) // 2
-        edits = [(begin, begin, parts.before + parts.block(position[begin] - parts.room, end))]
-        edits += [(at, at, parts.epilogue(position[at])) for at in returns]
+        inside = position[begin] - parts.room
+        handlers = parts.handlers(end, inside)
+        thrown = end + len(handlers) // 2
+        edits = [(begin, begin, parts.before(begin, end) + parts.block(inside, end))]
+        edits += [(at, at, parts.epilogue(position[at], end)) for at in returns]
         for at in yields:
             block = parts.block(position[at] + turn, thrown)
             edits += [(at, at + 1, parts.turn + block + body[2 * at : 2 * at + 2] + _op("POP_BLOCK") + parts.turn)]
@@ -262,7 +299,7 @@ class _Moved:
         for first, stop, new in edits:
             pieces += [body[2 * done : 2 * first], new]
             done = stop
-        pieces += [body[2 * done :], parts.handler]
+        pieces += [body[2 * done :], handlers]
         if yields:
             pieces.append(parts.thrown)
         self.code = b"".join(pieces)

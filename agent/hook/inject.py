@@ -17,7 +17,19 @@ from typing import NamedTuple
 
 from ..interrupts import ours
 from . import blocks, moved, tables, trampoline
-from .operations import BACKWARD, CACHES, CELL_STORES, EXTENDED, FORWARD, OPS, RETURN, RETURN_CONST, STORES, op
+from .operations import (
+    BACKWARD,
+    CACHES,
+    CELL_STORES,
+    EXTENDED,
+    FORWARD,
+    OPS,
+    RETURN,
+    RETURN_CONST,
+    STORES,
+    instruction,
+    op,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +42,11 @@ AVAILABLE = bool(OPS) and sys.implementation.name == "cpython" and os.environ.ge
 _IN_BLOCKS = sys.version_info < (3, 11)
 _SUBTRACT, _MULTIPLY, _ADD_TO = 10, 5, 13
 
-#: Constants that are the same everywhere.
-_OWN: "dict[str, object]" = {"no start": 0.0, "true": True, "false": False, "zero": 0, "one": 1}
+#: Constants that are the same everywhere. A start that could not be read is later than any time: nothing was slow.
+_OWN: "dict[str, object]" = {
+    "no start": 0.0, "true": True, "false": False, "zero": 0, "one": 1, "none": None, "never": float("inf"),
+    "no room": (RecursionError, OverflowError),  # the second: the time since `never`, made an integer
+}  # fmt: skip
 
 
 def inject(
@@ -79,9 +94,12 @@ class _Snippets(NamedTuple):  # annotated with types, not with text: see model.p
     reading: bytes
     prologue: bytes
     epilogue: bytes
-    ours: bytes  # what is appended: the handler, and what follows if that raises
+    ours: bytes  # what is appended: the handler, what follows if that raises, what follows if the epilogue raises
     handler: int  # its code units
+    returning: int  # the unit of `ours` where an epilogue that raises goes on
     lines: bytes  # locations of what is appended: none
+    entering: tuple[tuple[bytes, bytes], ...]  # each call of the prologue, and what does in its stead without room
+    no_room: bytes  # is the exception on the stack one of these?
 
 
 _snippets: "dict[tuple[int, trampoline.Features], _Snippets]" = {}
@@ -104,11 +122,15 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
         return number + constants.index(name)
 
     clocked = features.clocked
-    prologue = reading = _call(constant("clock")) if clocked else b""
-    below = int(clocked)
+    reading = _call(constant("clock")) if clocked else b""
+    no_room = op("LOAD_CONST", constant("no room")) + op("CHECK_EXC_MATCH")
+    entering = [(reading, op("LOAD_CONST", constant("never")))] if clocked else []
     if features.span:
-        prologue += _call(constant("enter"))
-        below += 1
+        absent = op("LOAD_CONST", constant("none"))
+        entering = [(code, instead + absent) for code, instead in entering]
+        entering.append((_call(constant("enter")), absent))
+    prologue = b"".join([code for code, _ in entering])
+    below = len(entering)
     epilogue = b""
     if below:
         # On the stack: start? span? result
@@ -130,7 +152,7 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
             for position in features.check:
                 arguments += op("LOAD_FAST", position)
             epilogue += _call(constant("check"), arguments, 2 + len(features.check)) + op("POP_TOP")
-        epilogue += op("SWAP", below + 1) + op("POP_TOP") * below + op("RETURN_VALUE")
+        epilogue += _return(below)
     # What escapes: start? span? lasti exception
     handler = op("PUSH_EXC_INFO")  # start? span? lasti previous exception
     start = op("COPY", below + 5) if clocked else op("LOAD_CONST", constant("no start"))
@@ -138,11 +160,22 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
     if features.span:
         ends = op("COPY", 6) + op("LOAD_CONST", constant("true"))
         handler += _call(constant("leave"), ends, 2) + op("POP_TOP")
-    handler += op("SWAP", 2) + op("POP_EXCEPT") + op("RERAISE", 1)
-    cleanup = op("COPY", 3) + op("POP_EXCEPT") + op("RERAISE", 1)  # what raises while that is handled
-    ours = handler + cleanup
+    goes_on = op("SWAP", 2) + op("POP_EXCEPT") + op("RERAISE", 1)
+    handler += goes_on
+    # What is raised meanwhile: start? span? lasti previous exception lasti exception
+    ours = handler + no_room + _if(op("POP_TOP") * 2 + goes_on) + op("COPY", 4) + op("POP_EXCEPT") + op("RERAISE", 1)
+    returning = len(ours) // 2
+    if epilogue:  # start? span? result exception
+        ours += no_room + _if(op("POP_TOP") + _return(below)) + op("RERAISE")
     lines = tables.nowhere(len(ours) // 2)
-    return _Snippets(tuple(constants), below, reading, prologue, epilogue, ours, len(handler) // 2, lines)
+    size = len(handler) // 2
+    return _Snippets(
+        tuple(constants), below, reading, prologue, epilogue, ours, size, returning, lines, tuple(entering), no_room
+    )
+
+
+def _return(below: int) -> bytes:
+    return op("SWAP", below + 1) + op("POP_TOP") * below + op("RETURN_VALUE")
 
 
 def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> bytes:
@@ -166,8 +199,12 @@ def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> by
 
 def _if_greater(then: bytes) -> bytes:
     """Do `then` where the second on the stack is greater than the first; both are taken off."""
+    return op("COMPARE_OP", OPS["greater"]) + _if(then)
+
+
+def _if(then: bytes) -> bytes:
     jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
-    return op("COMPARE_OP", OPS["greater"]) + op(jump, len(then) // 2) + then
+    return op(jump, len(then) // 2) + then
 
 
 def _call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
@@ -238,25 +275,30 @@ def _assemble(
             co_exceptiontable=written,
         )
     table = tables.read_table(handled)
-    busy: "list[tuple[int, int]]" = []  # what our handler does not cover
+    epilogues: "list[tuple[int, int]]" = []
+    full = [_cleaning(end, snippets)]
     start = begin
     if below:
         there = _moved(body, ops, begin, snippets, lines, suspends)
-        body, move, lines = there.code, there.position, there.lines
+        body, move, lines, epilogues = there.code, there.position, there.lines, there.epilogues
         start, end = move(begin), move(end)
         table = [
             (max(move(first), start), move(last), move(target), depth + below, lasti)
             for first, last, target, depth, lasti in table
             if last > begin
         ]
-        busy = there.epilogues
-    busy = sorted(busy + [(first, last) for first, last, *_ in table])
+        table, around = _apart(table, epilogues)
+        returning, after = end + snippets.returning, end + len(ours) // 2
+        full = [_cleaning(end, snippets), *[(returning, after, *handler) for handler in around]]
+        # Not the last operations of an epilogue, which leave nothing but the result on the stack.
+        full += [(first, last - below - 2, returning, below + 1, 0) for first, last in epilogues]
+        ours += _entering(full, snippets, begin, start, after)
     at = start
-    for first, last in [*busy, (end, end)]:
+    for first, last in [*sorted(epilogues + [(first, last) for first, last, *_ in table]), (end, end)]:
         if first > at:
             table.append((at, first, end, below, 1))
         at = max(at, last)
-    table.append(_cleaning(end, snippets))
+    table += full
     for unit in suspends:
         ours += _thrown(table, move(unit + 1) - 1, end + len(ours) // 2, reading)
     table.sort()
@@ -264,7 +306,7 @@ def _assemble(
         co_code=body + ours,
         co_consts=consts,
         co_stacksize=stack,
-        co_linetable=lines + (tables.nowhere(len(ours) // 2) if suspends else snippets.lines),
+        co_linetable=lines + (tables.nowhere(len(ours) // 2) if below else snippets.lines),
         co_exceptiontable=tables.write_table(table),
     )
 
@@ -273,10 +315,10 @@ def _assemble(
 _simple_tables: "dict[tuple[int, int, int], bytes]" = {}
 
 
-def _cleaning(end: int, snippets: _Snippets) -> "tuple[int, int, int, int, int]":
+def _cleaning(end: int, snippets: _Snippets) -> "tables.Entry":
     """Where what the monitor's own part raises is handled; not its last three instructions. `end`: where it begins."""
     after = end + snippets.handler
-    return end + 1, after - 3, after, snippets.below + 2, 1
+    return end + 1, after - 3, after, snippets.below + 3, 1
 
 
 def _moved(
@@ -297,7 +339,44 @@ def _turn(reading: bytes, depth: int) -> bytes:
     return reading + op("COPY", depth + 1) + op("BINARY_OP", _SUBTRACT) + op("SWAP", depth + 1) + op("POP_TOP")
 
 
-def _thrown(table: "list[tuple[int, int, int, int, int]]", at: int, here: int, reading: bytes) -> bytes:
+def _apart(
+    table: "list[tables.Entry]", ranges: "list[tuple[int, int]]"
+) -> "tuple[list[tables.Entry], set[tuple[int, int, int]]]":
+    """`table` without what it says of `ranges`, and the handlers that these had: in a generator, what turns a
+    StopIteration into another error. Both are in order, and no range is in two entries.
+    """
+    kept: "list[tables.Entry]" = []
+    had = set()
+    at = 0
+    for first, last, target, depth, lasti in table:
+        begins = first
+        while at < len(ranges) and ranges[at][0] < last:
+            start, stop = ranges[at]
+            if stop > begins:
+                kept.append((begins, start, target, depth, lasti))
+                had.add((target, depth, lasti))
+                begins = stop
+            at += 1
+        kept.append((begins, last, target, depth, lasti))
+    return kept, had
+
+
+def _entering(table: "list[tables.Entry]", snippets: _Snippets, at: int, start: int, here: int) -> bytes:
+    """What stands at `here`, for calls of a prologue at `at` that had no room: the body goes on at `start` without."""
+    code = b""
+    for depth, (call, instead) in enumerate(snippets.entering):
+        table.append((at, at + len(call) // 2, here + len(code) // 2, depth, 0))
+        at += len(call) // 2
+        code += snippets.no_room
+        then = op("POP_TOP") + instead
+        jump = here + len(code + _if(then)) // 2
+        backs = [instruction(OPS["JUMP_BACKWARD_NO_INTERRUPT"], jump + size - start) for size in (1, 2, 3)]
+        then += next(back for size, back in enumerate(backs, 1) if len(back) == 2 * size)
+        code += _if(then) + op("RERAISE")
+    return code
+
+
+def _thrown(table: "list[tables.Entry]", at: int, here: int, reading: bytes) -> bytes:
     """What is thrown in at a yield finds the clock stopped: start it, and go where the exception would have gone.
 
     `at` is the unit of the YIELD_VALUE, which a RESUME follows; the code returned will stand at `here`.

@@ -8,6 +8,11 @@ from itertools import accumulate, compress
 
 from ..interrupts import ours
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    #: Of exceptions: first unit, unit after the last, the handler's, depth of the stack, is the instruction wanted?
+    Entry = tuple[int, int, int, int, int]
+
 
 def nowhere(units: int) -> bytes:
     """Entries of the location table that give `units` code units no line at all (CPython, Objects/locations.md)."""
@@ -117,8 +122,7 @@ def _again(entry: bytes) -> bytes:
     return entry
 
 
-def read_table(data: bytes) -> "list[tuple[int, int, int, int, int]]":
-    """(first unit, unit after the last, the handler's, depth of the stack, is the instruction wanted) of each entry."""
+def read_table(data: bytes) -> "list[Entry]":
     numbers: "list[int]" = []
     value = 0
     for byte in data:
@@ -132,7 +136,7 @@ def read_table(data: bytes) -> "list[tuple[int, int, int, int, int]]":
     ]
 
 
-def write_table(table: "list[tuple[int, int, int, int, int]]") -> bytes:
+def write_table(table: "list[Entry]") -> bytes:
     data = bytearray()
     for first, last, target, depth, lasti in table:
         if first < last:

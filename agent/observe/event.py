@@ -239,7 +239,7 @@ _encoder, _ascii_encoder = _make_encoder(ascii_only=False), _make_encoder(ascii_
 
 def duration_text(seconds: float | None) -> str:
     """3.2 s, 320 ms, 2 min 5 s: as a person says it."""
-    if seconds is None:
+    if seconds is None or not seconds >= 0:
         return ""
     if seconds < 0.001:
         return f"{seconds * 1_000_000:.0f} µs"
@@ -434,7 +434,8 @@ def _represented(value: object, budget: Budget) -> Json:
 
 
 def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
+    """None where it is not known when the call began: a full stack had no room to read the clock."""
+    return None if seconds is None or not seconds >= 0 else round(seconds * 1000, 3)
 
 
 def _add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: SentryData, budget: Budget) -> None:

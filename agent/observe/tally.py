@@ -29,6 +29,8 @@ SCALE = 1e14
 BUCKETS = 128  # up to 2**63 units, 29,000 years: a duration out of bounds would be an error in the host's call
 _FAILED = BUCKETS  # the number behind those of the durations
 
+_UNKNOWN = float("-inf")
+
 #: Are reading and writing an item one step to other threads?
 ONE_STEP = sys.version_info >= (3, 10)
 
@@ -57,7 +59,8 @@ class Tally:
 
     def ended(self, duration: float, *, failed: bool) -> None:
         """A call that was seen to end by something else than the code in the function: it raised, as a rule."""
-        self._add(bits(whole(duration * duration * SCALE)))
+        # Infinitely less than nothing, where a full stack had no room to read the clock when the call began.
+        self._add(bits(whole(duration * duration * SCALE)) if duration > _UNKNOWN else 0)
         if failed:
             self._add(_FAILED)
         self._tallies.look()

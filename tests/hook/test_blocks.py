@@ -103,7 +103,8 @@ def same(code, new, position, parts, suspends):
 
 OURS = {"CALL_FUNCTION", "POP_TOP", "ROT_TWO", "DUP_TOP", "BINARY_SUBTRACT", "COMPARE_OP", "POP_JUMP_IF_FALSE",
         "SETUP_FINALLY", "POP_BLOCK", "RERAISE", "DUP_TOP_TWO", "ROT_THREE", "BINARY_MULTIPLY", "BINARY_SUBSCR",
-        "INPLACE_ADD", "STORE_SUBSCR", "BUILD_TUPLE"}  # fmt: skip
+        "INPLACE_ADD", "STORE_SUBSCR", "BUILD_TUPLE", "JUMP_IF_NOT_EXC_MATCH", "JUMP_ABSOLUTE", "POP_EXCEPT",
+        "RETURN_VALUE"}  # fmt: skip
 
 
 @pytest.mark.parametrize("features", EVERY)

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import opcode
 import sys
+import time
 import types
 import warnings
 
@@ -56,19 +57,19 @@ class Spy:
     def check(self, result, start, *values):
         self.calls.append(("check", result, values))
 
-    def inject(self, code, features, wanted=()):
+    def inject(self, code, features, wanted=(), changed=()):
         values = {
             "fail": self.fail, "slow": self.slow, "limit": self.limit, "check": self.check, "clock": self.clock,
             "enter": lambda: self.calls.append("enter") or "token",
-            "leave": lambda token, failed: self.calls.append((token, failed)), **counting(self.tallies),
+            "leave": lambda token, failed: self.calls.append((token, failed)), **counting(self.tallies), **dict(changed),
         }  # fmt: skip
         return inject.inject(code, features, values, wanted)
 
-    def on(self, function, features, wanted=()):
+    def on(self, function, features, wanted=(), changed=()):
         def make(original):
             raise AssertionError("injection was refused")
 
-        return patch.patch_function(function, Owner(make, lambda code: self.inject(code, features, wanted)))
+        return patch.patch_function(function, Owner(make, lambda code: self.inject(code, features, wanted, changed)))
 
 
 @in_a_table
@@ -536,7 +537,145 @@ def test_what_looks_at_frames_sees_the_callers():
     for name in ("who", "names", "warn", "gen", "depth", "down"):
         Spy().on(space[name], Features(threshold=True))
     assert caller() == expected[0]
-    assert deepest() >= expected[1] - 1  # the deepest call must still be able to read the clock
+    assert deepest() == expected[1]
+
+
+DEEPEST = """
+ERROR = ValueError()
+def returns():
+    a = [1]
+    return a
+def constant(): return None
+def fails(): raise ERROR
+def handles():
+    try: raise ERROR
+    except ValueError: return "handled"
+    finally: ERROR.args
+def long():
+    a = 1
+    while a > 5:
+        {}
+    return a
+async def coroutine(): return ERROR
+async def broken():
+    try: raise ERROR
+    finally: ERROR.args
+def generator():
+    if not ERROR: yield
+    return ERROR
+def iterating():
+    try: yield from (1, 2)
+    except KeyError: pass
+def down(n, do):
+    return down(n - 1, do) if n else do()
+def advanced(do):
+    def advance():
+        made = do()
+        try:
+            made.send(None)
+        except StopIteration as end:
+            return end.value
+        return made.send(None)
+    return advance
+""".format("; ".join(["a = (a, a, a, a, a, a, a, a)[7] - 1"] * 60))
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # those that there was no room to begin
+@pytest.mark.parametrize("features", EVERY)
+def test_a_stack_that_is_full_is_full_at_the_same_call(features):
+    """What the monitor would call has no room there: the host's call goes on without."""
+
+    def boundary(patched):
+        space = {}
+        exec(DEEPEST, space)
+        spy = Spy()
+        spy.clock = time.perf_counter
+        names = ["returns", "constant", "fails", "handles", "long", "coroutine", "broken"]
+        if not features.span:
+            names += ["generator", "iterating"][: 1 + (sys.version_info >= (3, 12) or not features.clocked)]
+        for name in names if patched else ():
+            spy.on(space[name], features)
+        found = {}
+        for name in names:
+            do = space[name]
+            if trampoline.kind_of(do.__code__) != "function":
+                do = space["advanced"](do)
+            for n in range(30, 70):
+                sys.setrecursionlimit(stack() + 60)
+                try:
+                    found[name, n] = repr(space["down"](n, do))
+                except (ValueError, RecursionError) as error:
+                    found[name, n] = type(error), error is space["ERROR"]
+                    assert error.__context__ is None
+                finally:
+                    sys.setrecursionlimit(limit)
+                assert sys.exc_info() == (None, None, None)
+        return found, spy.calls
+
+    def stack():
+        frame, n = sys._getframe(), 0
+        while frame:
+            frame, n = frame.f_back, n + 1
+        return n
+
+    limit = sys.getrecursionlimit()
+    expected, _ = boundary(False)
+    got, calls = boundary(True)
+    assert got == expected
+    assert {each[0] for each in expected.values() if type(each) is tuple} == {ValueError, RecursionError}
+    assert calls  # where there was room
+
+
+@pytest.mark.parametrize(
+    "features", [Features(threshold=True, timed=True), Features(threshold=True, tally=True, check=())]
+)
+def test_a_call_that_began_without_room_to_read_the_clock_has_no_duration(features):
+    space = {}
+    exec(DEEPEST, space)
+    for name in ("returns", "fails"):
+        spy = Spy(limit=0.0)
+        there = iter([RecursionError])  # what is there at the next call is raised
+
+        def clock(there=there):
+            for each in there:
+                raise each
+            return 5.0
+
+        spy.on(space[name], features, changed={"clock": clock})
+        with contextlib.suppress(ValueError):
+            space[name]()
+        assert list(there) == []
+        assert spy.calls in ([("fail", ValueError, float("-inf"))], [("check", [1], ())], [])
+
+
+def test_what_strikes_in_the_monitors_part_goes_on():
+    """A time limit, a Ctrl-C: only what the full stack itself raises is passed over."""
+    space = {}
+    exec(DEEPEST, space)
+
+    class Limit(Exception):
+        pass
+
+    def strike(*_):
+        raise Limit
+
+    for name, features in (
+        ("clock", Features(threshold=True)), ("enter", Features(span=True)), ("check", Features(check=())),
+        ("leave", Features(span=True)), ("fail", Features()), ("fail", Features(threshold=True)),
+    ):  # fmt: skip
+        for function in ("returns", "coroutine", "fails"):
+            if (name == "fail") != (function == "fails"):
+                continue
+            exec(DEEPEST, space)
+            spy = Spy()
+            spy.on(space[function], features, changed={name: strike})
+            call = space[function]
+            if function == "coroutine":
+                call = space["advanced"](call)
+            with pytest.raises(Limit) as caught:
+                call()
+            assert (caught.value.__context__ is space["ERROR"]) == (name == "fail")
+            assert sys.exc_info() == (None, None, None)
 
 
 def test_an_argument_that_is_rebound_or_shared_with_a_closure_is_not_read_too_late():

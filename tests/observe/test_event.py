@@ -314,6 +314,12 @@ def test_equal_input_gives_equal_bytes():
     assert all(len(each) == 32 for each in ids)
 
 
+def test_a_duration_that_is_not_known_is_left_out():
+    made = built(an_observation(exception=ValueError(), duration=float("-inf")))
+    assert "duration_ms" not in made["contexts"]["erp"]
+    assert json.loads(event.encode(made), parse_constant=pytest.fail)
+
+
 def test_any_text_encodes():
     made = built(an_observation(exception=ValueError("\ud800 \0 \x1b[31m ü")), context={"x": {"\udfff": "\ud83d"}})
     again = json.loads(event.encode(made).decode("utf-8"))
@@ -333,6 +339,7 @@ def test_any_text_encodes():
         (3600, "1 h"),
         (5400, "1 h 30 min"),
         (None, ""),
+        (float("-inf"), ""),
         (0.9996, "1 s"),
         (59.97, "1 min"),
         (3599.9, "1 h"),
