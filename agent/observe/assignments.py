@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .names import SCRUBBED, is_class, is_phrase, is_secret, value_goes_on
+from .names import SCRUBBED, is_class, is_phrase, is_secret, sounds_private, value_goes_on
 from .patterns import Patterns
 from .quoting import quoted_end, value_end
 
@@ -24,7 +24,9 @@ _VALUE = frozenset(("value", "content", "val", "default", "data"))
 
 
 _patterns = Patterns(
-    sign=r"=>|->|[:!]?={1,3}|:|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]",
+    # Without one of these nothing stands behind a name: what most texts are.
+    any_sign=r"[=:>%&<'\"`“\n\\\uff1a\uff1d]|-(?<![\w-]-)[-A-Za-z]",
+    sign=r"=>|->|[:!]?={1,3}|::?|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]",
     # Read backwards: closing signs, the name, what it is an index of, up to three words before.
     name=(
         r"((?:[\s\\\"'`)\]}>*?!”’»]|;touq&|;sopa&|;93#&|;43#&|22%|72%|02%|[dD]5%|[nrt]\\){0,120})"
@@ -39,11 +41,17 @@ _patterns = Patterns(
     line=r"[^\n]+",
     section=r"(?:[^\n,;|]|[,;|](?=\S))+",
     parameter=r"[^\s&]+",
-    option=r"(?<![\w-])--([A-Za-z][\w-]{1,60})(?:['\"],[ ]?|[ \t]{1,3})(?=[^\s\-,])",
+    folded=r"[^\s]+(?:\n [^\s]+){0,200}",
+    option=r"(?<![\w-])--?([A-Za-z][\w-]{1,60})(?:['\"],[ ]?|[ \t]{1,3})(?=[^\s\-,])",
     quoted=r"(?i)\b(?:password|passwort|passwd|passphrase|pwd|passcode|identified by)[ \t]{1,3}(?=[\"'“`])",
     pair=r"[(\[]\s{0,2}[bu]?[\"']([\w-]{1,80})[\"'],\s{0,2}(?=[bu]?[\"'0-9])",
     tag=r"<(?:[\w.-]{1,40}:)?([\w-]{1,80})(?:\s[^<>]{0,200})?>(?:<!\[CDATA\[)?(?=[^<\s])",
 )
+
+
+def possible(text: str) -> bool:
+    """Whether a private name can stand in the text with something behind it: False for nearly all."""
+    return _patterns.any_sign.search(text) is not None and sounds_private(text)
 
 
 def without_values(text: str) -> str:
@@ -62,7 +70,7 @@ def without_values(text: str) -> str:
 
 def _values(text: str) -> list[tuple[int, int]]:
     found = list(_assigned(text))
-    if "--" in text:
+    if "-" in text:
         found += _options(text)
     if "'" in text or '"' in text or "“" in text or "`" in text:
         found += [(each.end(), quoted_end(text, each.end())) for each in _patterns.quoted.finditer(text)]
@@ -142,6 +150,8 @@ def _value(text: str, position: int, name: str) -> tuple[int, int]:
         return start, _end_of(_patterns.parameter, text, start)
     if text[start] in "[({" or quoted_end(text, start):
         return start, value_end(text, start)
+    if text.startswith("::", position - 2):  # LDIF, in base 64: lines that go on begin with a blank
+        return start, _end_of(_patterns.folded, text, start)
     further = value_goes_on(name)
     if further:
         return start, _end_of(_patterns.line if further == "\n" else _patterns.section, text, start)

@@ -56,7 +56,14 @@ _patterns = Patterns(
 )
 
 
-_STARTS = ("select", "into", "update", "delete", "values", "where", "call", "exec")
+#: What a statement begins with, and what each has further on; none stands in what is no statement and no English.
+_STATEMENTS = (
+    ("select", "from"), ("insert", "into"), ("replace", "into"), ("merge", "into"), ("update", "set"),
+    ("delete", "from"), ("values", "("), ("where", ""), ("call", "("), ("exec", ""),
+)  # fmt: skip
+_DETAILS = ("DET", "CONTE", "KONTEXT", "SZCZEG", "ПОДРОБ")
+_LINES = ("LINE", "ZEILE", "LIGNE", "LÍNEA", "RIGA", "LINHA", "RAD ", "СТРОКА")
+_SAID = ("entry", "ncorrect", "Truncated", "invalid input", "out of range", "malformed", "converting", "token:", "near")
 
 
 def without_held_values(text: str) -> str:
@@ -70,19 +77,38 @@ def without_held_values(text: str) -> str:
     if "Failing row" in text:
         text = _patterns.row.sub(_to_last_bracket, text)
     if ": " in text:
-        text = _patterns.detail.sub(_detail, text)
-        text = _patterns.line.sub(_line, text)
+        if any(map(text.__contains__, _DETAILS)):
+            text = _patterns.detail.sub(_detail, text)
+        if any(map(text.__contains__, _LINES)):
+            text = _patterns.line.sub(_line, text)
     if "input_value=" in text or "On instance" in text or "duplicate key" in text:
         text = _patterns.tail.sub(lambda found: (found.group(1) or found.group(2)) + SCRUBBED, text)
     if "'" in text or '"' in text or "“" in text or "«" in text:
-        text = _quoted_after(text, _patterns.said)
-        text = _quoted_after(text, _patterns.numbered)
+        if any(map(text.__contains__, _SAID)):
+            text = _quoted_after(text, _patterns.said)
+        if "(1" in text:
+            text = _quoted_after(text, _patterns.numbered)
+    start = _statement_in(text)
+    return text if start < 0 else _with_statement(text, start)
+
+
+def _statement_in(text: str) -> int:
+    """Where the first SQL statement begins, -1 where there is none."""
     lowered = text.lower()
-    if any(each in lowered for each in _STARTS):
-        found = _patterns.statement.search(text)
-        if found is not None:
-            text = _with_statement(text, found.start())
-    return text
+    begin = _patterns.statement.match
+    first = -1
+    for word, further in _STATEMENTS:
+        at = lowered.find(word)
+        if at < 0 or further not in lowered:
+            continue
+        if len(lowered) != len(text):  # a letter that has no single small one: places are not the same
+            found = _patterns.statement.search(text)
+            return found.start() if found is not None else -1
+        while at >= 0 and (at < first or first < 0):
+            if begin(text, at) is not None:
+                first = at
+            at = lowered.find(word, at + 1)
+    return first
 
 
 def _to_last_bracket(found: re.Match[str]) -> str:

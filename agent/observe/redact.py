@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..interrupts import ours
-from . import assignments, forms, messages, names, numbers
+from . import assignments, commands, forms, messages, names, numbers, tables
 from .names import SCRUBBED, is_secret
 
 if TYPE_CHECKING:
@@ -115,7 +115,11 @@ def _scrub(value: str) -> str:
     if _more_forms is not None:
         value = _more_forms(value)
     value = forms.without_credentials(value)
-    value = assignments.without_values(value)
+    if assignments.possible(value):
+        value = assignments.without_values(value)
+        if "\n" in value or "\\n" in value:
+            value = tables.without_columns(value)
+    value = commands.without_passwords(value)
     value = messages.without_held_values(value)
     if "@" in value or "%40" in value or "64;" in value or "0040" in value or "\uff20" in value:
         value = forms.without_addresses(value)

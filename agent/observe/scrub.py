@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from .commands import private as private_arguments
 from .names import LONGEST as LONGEST_NAME
 from .names import MOST as MOST_NAMES
 from .names import SCRUBBED, forgetful, is_secret
 from .redact import clean_texts, encodable, number, text
+from .tables import private_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -138,4 +140,34 @@ def _sequence(value: list[Json], path: str | None, keep: Collection[str], depth:
         name, held = value
         if type(name) is str and is_secret(name) and not (held is None or type(held) is bool):
             return [text(name), SCRUBBED]
-    return [_value(item, path, keep, depth + 1) for item in value]
+    result = [_value(item, path, keep, depth + 1) for item in value]
+    if len(value) > 1:
+        first = type(value[0])
+        if first is list:
+            _rows(value, result)
+        elif first is str:
+            _arguments(value, result)
+    return result
+
+
+def _rows(value: list[Json], result: list[Json]) -> None:
+    """Rows of a table whose first row names the columns."""
+    header, *rows = cast("list[list[Json]]", value)
+    columns = private_columns(header)
+    if not columns:
+        return
+    for row, clean in zip(rows, result[1:]):
+        if type(row) is list and type(clean) is list and len(row) == len(clean) == len(header):
+            for place in columns:
+                if not (row[place] is None or type(row[place]) is bool):
+                    clean[place] = SCRUBBED
+
+
+def _arguments(value: list[Json], result: list[Json]) -> None:
+    """A command line, argument by argument."""
+    words = [each if type(each) is str else "" for each in value]
+    if not any(each[:1] == "-" or "/" in each for each in words):
+        return
+    for place, offset in private_arguments(words):
+        if value[place] is not None:
+            result[place] = text(words[place][:offset]) + SCRUBBED

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.observe import literals, redact, scrub
+from agent.observe import literals, names, redact, scrub
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -340,3 +340,21 @@ def test_what_the_configuration_calls_private_goes_everywhere(configured):
     }  # fmt: skip
     redact.configure(None)
     assert scrub.scrub_json(held) == held
+
+
+PRIVATE_NAMES = sorted(
+    {*names._WORDS, *names._ALONE, *names._COMPOUNDS, *names._PARTS, *names._ENDS, "user_pw", "db_pass"}
+)
+
+
+@pytest.mark.parametrize("name", PRIVATE_NAMES)
+def test_no_text_with_a_private_name_is_passed_over(name):
+    """The look that comes first is quick because it looks for less: never for so little that a name is missed."""
+    for spelt in (name, name.upper(), "the" + name.capitalize(), f"{name}2", f"x_{name}_y"):
+        assert names.sounds_private(spelt)
+    for at in range(1, len(name)):
+        for sign in "_-":
+            assert names.sounds_private(name[:at] + sign + name[at:])
+        if name in names._COMPOUNDS:
+            assert names.sounds_private(f"{name[:at]} {name[at:]}")
+            assert names.is_phrase([name[:at]], name[at:])
