@@ -76,9 +76,21 @@ _CHECK, _ENTER, _LEAVE, _WRAP = "\0check", "\0enter", "\0leave", "\0wrap"
 _COUNTS, _BITS, _WHOLE, _SCALE, _ADD = "\0counts", "\0bits", "\0whole", "\0scale", "\0add"
 _DUE, _LOOK = "\0due", "\0look"
 _STOP, _STOP_ASYNC, _EXIT, _BASE = "\0stop", "\0stop_async", "\0exit", "\0base"
+_LEAVE_OUT = "\0leave_out"
+
+#: What the interpreter itself knows, whatever an exception's own `__getattribute__` returns.
+_TRACEBACK: "Any" = BaseException.__dict__["__traceback__"]
+
+
+def _leave_out(error: BaseException) -> None:
+    """Take the frame that calls this out of the traceback of what was thrown in; the exception does not notice."""
+    traceback = _TRACEBACK.__get__(error)
+    _TRACEBACK.__set__(error, traceback and traceback.tb_next)
+
 
 _OWN: "dict[str, object]" = {
     _STOP: StopIteration, _STOP_ASYNC: StopAsyncIteration, _EXIT: GeneratorExit, _BASE: BaseException,
+    _LEAVE_OUT: Callback(_leave_out),
 }  # fmt: skip
 
 _templates: "dict[tuple[object, ...], CodeType]" = {}
@@ -297,7 +309,7 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
         "      raise",
         f"    except {_value(_BASE)} as e:",
         # Thrown in outside of this handler, as `yield from` does: inside it would become the context of what follows.
-        "      e.__traceback__ = e.__traceback__.tb_next",
+        "      " + _call(_LEAVE_OUT, "e"),
         "      v = e",
         "      m = g.throw",
         "    b = " + _call(_CLOCK),
@@ -341,7 +353,7 @@ def _async_generator(arguments: str, ordered: "list[str]", features: Features) -
         "      await g.aclose()",
         "      raise",
         f"    except {_value(_BASE)} as e:",
-        "      e.__traceback__ = e.__traceback__.tb_next",
+        "      " + _call(_LEAVE_OUT, "e"),
         "      v = e",
         "      m = g.athrow",
         "    b = " + reading,

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import pickle
 import sys
 import types
 
@@ -306,6 +307,18 @@ def test_wrap_hands_over_an_asynchronous_generator():
     assert seen == [0, 1]
 
 
+class Biting(Exception):
+    """Whoever reads or sets an attribute of it runs code of the host's, which fails."""
+
+    def __getattribute__(self, name):
+        raise LookupError(name)
+
+    def __setattr__(self, name, value):
+        raise LookupError(name)
+
+    __traceback__ = property(lambda self: self.none_of_yours)
+
+
 class TestGenerators:
     features = [Features(), Features(threshold=True, check=())]
 
@@ -362,6 +375,21 @@ class TestGenerators:
         Spy(limit=99).on(function, features)
         assert self.drive(function, patched) == expected
         assert inspect.isgeneratorfunction(function)
+
+    @pytest.mark.parametrize("features", features)
+    def test_what_an_exception_does_with_its_attributes_is_not_found_out(self, features):
+        def generator():
+            try:
+                yield 1
+            except Biting as error:
+                yield error
+
+        Spy(limit=99).on(generator, features)
+        g, error = generator(), Biting()
+        next(g)
+        assert g.throw(error) is error
+        with pytest.raises(Biting):
+            g.throw(Biting())
 
     def test_times_what_runs_not_what_the_consumer_does(self):
         spy = Spy(limit=3.0)
@@ -503,6 +531,29 @@ class TestAsyncGenerators:
         Spy(limit=99).on(function, features)
         assert inspect.isasyncgenfunction(function)
         assert asyncio.run(self.drive(function, patched)) == expected
+
+    @pytest.mark.parametrize("features", [Features(), Features(threshold=True)])
+    def test_what_an_exception_does_with_its_attributes_is_not_found_out(self, features):
+        async def generator():
+            try:
+                yield 1
+            except Biting as error:
+                yield error
+
+        async def main():
+            g, error = generator(), Biting()
+            await g.asend(None)
+            assert await g.athrow(error) is error
+            with pytest.raises(Biting):
+                await g.athrow(Biting())
+
+        Spy(limit=99).on(generator, features)
+        asyncio.run(main())
+
+
+def test_constants_of_ours_can_be_pickled():
+    """Whoever sends functions by value sends them along."""
+    assert pickle.dumps(trampoline._OWN)
 
 
 @pytest.mark.parametrize("features", EVERY)
