@@ -12,6 +12,7 @@ from . import ending, guard, imports
 from .health import Health
 from .hook.apply import Applier
 from .interrupts import ours
+from .postponed import around_forks
 from .start import HOOKS, user
 
 TYPE_CHECKING = False
@@ -62,8 +63,7 @@ class Engine:
         self.sessions: "Sessions | None" = None  # where the SDK does not count them
         self.applier = Applier(index.monitors_of, self._bind, self._record)
         self._integrations = _Integrations(self)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forked)
+        around_forks(after_in_child=self._forked)
 
     @property
     def follows_subclasses(self) -> bool:

@@ -200,8 +200,9 @@ class Health:
         if counts or self._rows:
             more = {"behind": behind, "expressions": dict(self.expressions)}
             counted = repr(("counts", now, counts, self._rows, more)).encode("utf-8", "backslashreplace") + b"\n"
-        descriptor = calls.open(self._file, private.OLD_FILE | os.O_CREAT, 0o600)
+        descriptor = -1
         try:
+            descriptor = calls.open(self._file, private.OLD_FILE | os.O_CREAT, 0o600)
             end = calls.lseek(descriptor, 0, os.SEEK_END)
             at, length = self._last
             if not said and at >= 0 and end == at + length:  # counters only grow, so that nothing of the old is left
@@ -211,7 +212,8 @@ class Health:
             self._last = (end + len(said), len(counted))
             self._told = counts
         finally:
-            calls.close(descriptor)
+            if descriptor >= 0:
+                calls.close(descriptor)
 
 
 def _program() -> str:

@@ -6,10 +6,10 @@ ended, its child forgets, so as to import it afresh. What the host itself import
 """
 
 import _thread
-import os
 import sys
 from time import monotonic
 
+from .postponed import around_forks
 from .start import ours
 
 TYPE_CHECKING = False
@@ -138,5 +138,4 @@ def forget(name: str) -> None:
         del sys.modules[name]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+around_forks(before=_before_fork, after_in_child=_after_fork_in_child)

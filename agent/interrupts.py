@@ -13,6 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import CodeType, FrameType, TracebackType
     from typing import Any, TypeVar
 
@@ -57,11 +58,26 @@ def ours(*kinds: "type[Kind]") -> "tuple[type[Kind], ...]":
         hidden = _context_of(error)
         if hidden is None:
             break
-        trace = _traceback_of(hidden)
-        if trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE) and is_the_hosts(hidden, trace):
-            raise hidden.with_traceback(trace)
+        before = _traceback_of(hidden)
+        if before is not None and _left_behind(before, trace) and is_the_hosts(hidden, before):
+            raise hidden.with_traceback(before)
         error = hidden
     return kinds
+
+
+def _left_behind(before: "TracebackType", trace: "TracebackType") -> bool:
+    """Has the exception with `trace` ended the `finally` of ours that the other one went through? That may go on."""
+    if not before.tb_frame.f_code.co_filename.startswith(_HERE):
+        return False
+    return not {id(frame) for frame in _frames(before)}.isdisjoint(map(id, _frames(trace)))
+
+
+def _frames(trace: "TracebackType | None") -> "Iterator[FrameType]":
+    for _ in range(_DEEPEST):
+        if trace is None:
+            break
+        yield trace.tb_frame
+        trace = trace.tb_next
 
 
 def is_the_hosts(error: BaseException, trace: "TracebackType") -> bool:

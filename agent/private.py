@@ -36,16 +36,18 @@ def replace(file: str, data: bytes) -> None:
         os.unlink(beside)
     except start.ours(OSError):
         pass
-    descriptor = os.open(beside, NEW_FILE, 0o600)
+    descriptor = -1
     try:
         try:
+            descriptor = os.open(beside, NEW_FILE, 0o600)
             rest = data
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
         finally:
-            os.close(descriptor)  # a full network disk may say so only here
+            if descriptor >= 0:
+                os.close(descriptor)  # a full network disk may say so only here
         os.replace(beside, file)
-    except OSError:
+    except BaseException:
         try:
             os.unlink(beside)
         except start.ours(OSError):

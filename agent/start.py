@@ -181,21 +181,23 @@ def open_own(file: str) -> "tuple[int, os.stat_result]":
     and both are checked after they were opened: what they are cannot be exchanged in between. Raises OSError.
     """
     folder, name = os.path.split(file)
-    if hasattr(os, "O_DIRECTORY"):
-        above = os.open(folder, _READ | os.O_DIRECTORY)
-        try:
+    above = descriptor = -1
+    try:
+        if hasattr(os, "O_DIRECTORY"):
+            above = os.open(folder, _READ | os.O_DIRECTORY)
             check_own(os.fstat(above), FOLDER, folder)
             descriptor = os.open(name, _READ, dir_fd=above)
-        finally:
-            os.close(above)
-    else:
-        descriptor = os.open(file, _READ)
-    try:
+        else:
+            descriptor = os.open(file, _READ)
         status = os.fstat(descriptor)
         check_own(status, FILE, file)
-    except OSError:
-        os.close(descriptor)
+    except BaseException:
+        if descriptor >= 0:
+            os.close(descriptor)
         raise
+    finally:
+        if above >= 0:
+            os.close(above)
     return descriptor, status
 
 
@@ -409,9 +411,14 @@ def _prepare_for_another_user(path: str, state: str) -> None:
     """A server that root starts forks its workers, and they become somebody who can read less than root."""
 
     def before_fork() -> None:
-        from . import users
+        try:
+            from . import users
 
-        users.before_fork(path, state)
+            users.before_fork(path, state)
+        except BaseException as error:  # a time limit of the host's: it may not be raised here
+            from . import postponed
+
+            postponed.owe(error)
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=before_fork)

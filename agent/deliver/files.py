@@ -37,30 +37,35 @@ class UnreadableError(AgentError):
 
 
 def write_new(path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> None:
-    """All of it or, after an OSError, nothing."""
-    descriptor = calls.open(path, NEW_FILE, 0o600)
+    """All of it or, after an exception, nothing."""
+    descriptor = -1
     try:
         try:
+            descriptor = calls.open(path, NEW_FILE, 0o600)
             rest = data
             while rest:
                 rest = rest[calls.write(descriptor, rest) :]
             if durable:
                 os.fsync(descriptor)
         finally:
-            calls.close(descriptor)  # a full network disk may say so only here
-    except ours(OSError):
-        unlink(path)
+            if descriptor >= 0:
+                calls.close(descriptor)  # a full network disk may say so only here
+    except BaseException:  # a time limit of the host's may strike in the middle
+        if descriptor >= 0:
+            unlink(path)
         raise
 
 
 def append(path: str, data: bytes) -> int:
     """Make a file longer, which is made if need be; its length then. Raises OSError."""
-    descriptor = os.open(path, _LOG_FILE, 0o600)
+    descriptor = -1
     try:
+        descriptor = os.open(path, _LOG_FILE, 0o600)
         os.write(descriptor, data)
         return os.fstat(descriptor).st_size
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> bool:
@@ -69,9 +74,10 @@ def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Ca
     A child forked in the middle of this, by a signal handler, goes on with the same file: both write the same to the
     same place, and one of the two renames it.
     """
+    descriptor = -1
     try:
-        descriptor = calls.open(spare, OLD_FILE)
         try:
+            descriptor = calls.open(spare, OLD_FILE)
             if calls.lseek(descriptor, 0, os.SEEK_END):
                 return False  # somebody else's, by now
             written = 0
@@ -80,11 +86,15 @@ def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Ca
             if durable:
                 os.fsync(descriptor)
         finally:
-            calls.close(descriptor)
+            if descriptor >= 0:
+                calls.close(descriptor)
         calls.rename(spare, path)
     except ours(OSError):
         unlink(spare)
         return False
+    except BaseException:
+        unlink(spare)
+        raise
     return True
 
 

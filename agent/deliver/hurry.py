@@ -8,9 +8,10 @@ last. What the host has set for itself is put back, and nothing is touched where
 
 from __future__ import annotations
 
-import os
 import sys
 from _thread import _count
+
+from ..postponed import around_forks
 
 _SOON = 50  # microseconds
 _usual = 5000  # what it was when it was last shortened, in microseconds
@@ -39,6 +40,5 @@ def _interval() -> int:
     return round(sys.getswitchinterval() * 1e6)
 
 
-if hasattr(os, "register_at_fork"):
-    # A child that another thread forks in between has no thread that would put it back.
-    os.register_at_fork(after_in_child=end)
+# A child that another thread forks in between has no thread that would put it back.
+around_forks(after_in_child=end)

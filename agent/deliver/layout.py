@@ -54,10 +54,10 @@ class Folders:
 
     def _put(self, folder: str, name: str, data: bytes, calls: Calls) -> None:
         beside = os.path.join(self.tmp, name)
-        files.write_new(beside, data, durable=self._durable, calls=calls)
         try:
+            files.write_new(beside, data, durable=self._durable, calls=calls)
             calls.rename(beside, os.path.join(folder, name))
-        except OSError:
+        except BaseException:
             files.unlink(beside)
             raise
         if self._durable:

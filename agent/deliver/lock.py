@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..interrupts import ours
+from ..postponed import around_forks
 from .descriptors import Known, known
 
 #: Lock files that are open. A forked child has copies of them, and a lock lives until its last copy is closed.
@@ -60,5 +61,4 @@ def _after_fork_in_child() -> None:
     _open.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+around_forks(after_in_child=_after_fork_in_child)

@@ -11,6 +11,7 @@ from .. import guard
 from ..interrupts import ours
 from ..model import Envelope
 from ..observe import attempts, callers, context, event, providers, redact, release, reserve, work
+from ..observe.represent import type_name
 from ..version import __version__
 from . import wire
 from .keeper import Keeper
@@ -66,6 +67,10 @@ class Maker:
         except ours(MemoryError, RecursionError):
             return _with_json(self._reduced(observation, why, stack=False))
 
+    def make_reduced(self, observation: Observation, why: str) -> tuple[Event, bytes]:
+        """As `make`, without any value of the host's."""
+        return _with_json(self._reduced(observation, why, stack=True))
+
     def _whole(self, observation: Observation, facts: dict[str, object] | None) -> Event:
         redact.configure(self.sentry.get("scrub"))
         known = context.collect()
@@ -105,43 +110,74 @@ class Sink:
         reserve.keep()
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str | None:
-        """The id of the event; None where none could be made, which is counted. `facts`: see `Maker.make`."""
+        """The id of the event; None where none could be made, which is counted. `facts`: see `Maker.make`.
+
+        An exception of the host's that strikes while the event is made (a time limit) goes on once a smaller event is
+        kept: it may have been a value of the host's that took so long.
+        """
+        safe: list[bool] = []
         try:
-            return self._report(observation, facts)
+            return self._report(lambda: self._maker.make(observation, facts), observation, safe)
+        except ours(Exception):
+            raise
+        except BaseException as error:
+            struck = error
+        try:
+            if not safe:
+                why = type_name(type(struck))
+                self._report(lambda: self._maker.make_reduced(observation, why), observation, safe)
+            raise struck
+        finally:
+            del struck  # it leads to this frame
+
+    def _report(
+        self, make: Callable[[], tuple[Event, bytes]], observation: Observation, safe: list[bool]
+    ) -> str | None:
+        try:
+            made, data = make()
+            return self._keep(made, data, observation, safe)
         except ours(MemoryError, RecursionError):
             self._health.count("not-made", observation.monitor["name"])
             return None
         finally:
             reserve.keep()
 
-    def _report(self, observation: Observation, facts: dict[str, object] | None) -> str:
-        made, data = self._maker.make(observation, facts)
+    def _keep(self, made: Event, data: bytes, observation: Observation, safe: list[bool]) -> str:
         event_id = str(made["event_id"])
         envelope = Envelope(event_id, "error", wire.encode(event_id, "event", data))
         attempt = attempts.current() if observation.report == "error" else None
-        if attempt is not None:
-            held, monitor = attempt.held, observation.monitor["name"]
-            # Should the process die before the attempt ends, nobody else may know that there was one: then it is sent.
-            self.spool.write(
-                envelope, trying=self.sender is not None, named=lambda entry: held.setdefault(entry, monitor)
-            )
-        else:
-            self.keep_envelope(envelope, slow=observation.report == "slow")
-            if self.sender is None and "sentry_sdk" in sys.modules:
-                self._hand_over(made, observation)
-            elif observation.report == "error":
-                work.note(work.ERRORED)
-                if _SDKS in sys.modules:
-                    sys.modules[_SDKS].count_error()
-        self._health.add("captured", observation.monitor["name"])
+        name = observation.monitor["name"]
+        try:
+            if attempt is not None:
+                held = attempt.held
+                # Should the process die before the attempt ends, nobody else may know that there was one: it is sent.
+                self.spool.write(
+                    envelope,
+                    trying=self.sender is not None,
+                    named=lambda entry: held.setdefault(entry, name),
+                    safe=safe,
+                )
+            else:
+                self.keep_envelope(envelope, slow=observation.report == "slow", safe=safe)
+        finally:
+            if safe:
+                self._health.add("captured", name)
+        if attempt is None and self.sender is None and "sentry_sdk" in sys.modules:
+            self._hand_over(made, observation)
+        elif attempt is None and observation.report == "error":
+            work.note(work.ERRORED)
+            if _SDKS in sys.modules:
+                sys.modules[_SDKS].count_error()
         self._flush_counts()
         return event_id
 
-    def keep_envelope(self, envelope: Envelope, *, slow: bool = False) -> None:
-        """On disk when this returns; what is slow gives way first where the spool is full."""
-        self.spool.write(envelope, slow=slow)
-        if self.sender is not None:
-            self.sender.wake()
+    def keep_envelope(self, envelope: Envelope, *, slow: bool = False, safe: list[bool] | None = None) -> None:
+        """On disk when this returns; what is slow gives way first where the spool is full. `safe`: as for the spool."""
+        try:
+            self.spool.write(envelope, slow=slow, safe=safe)
+        finally:
+            if self.sender is not None:
+                self.sender.wake()
 
     def keep_metrics(self, tallies: Tallies) -> None:
         """What was counted since the last time. Without a DSN it stays where `status` reads it."""

@@ -124,16 +124,45 @@ class Spool:
         slow: bool = False,
         trying: bool = False,
         named: Callable[[Entry], object] | None = None,
+        safe: list[bool] | None = None,
     ) -> bool:
         """Whether the envelope is on disk now. If not, it is in memory or was counted as lost. Never raises.
 
         What is written `trying` is held back until this process decides to `release` or `remove` it: once the process
         is dead, or after a day, a sweep releases it. `named` gets what these two want, whatever becomes of the rest.
+
+        An exception of the host's that strikes meanwhile (a time limit) goes on once the envelope is safe: `safe` is no
+        more empty then.
         """
+        if safe is None:
+            safe = []
         try:
-            return self._write(envelope, slow, trying, named)
+            return self._write_safely(envelope, slow, trying, named, safe)
         except ours(Exception):
-            self._count("not-kept", envelope.category, 1)
+            raise
+        except BaseException as error:
+            struck = error
+        try:
+            if not safe:
+                self._write_safely(envelope, slow, trying, named, safe)
+            raise struck
+        finally:
+            del struck  # it leads to this frame
+
+    def _write_safely(
+        self,
+        envelope: Envelope,
+        slow: bool,
+        trying: bool,
+        named: Callable[[Entry], object] | None,
+        safe: list[bool],
+    ) -> bool:
+        try:
+            return self._write(envelope, slow, trying, named, safe)
+        except ours(Exception):
+            if not safe:
+                safe.append(False)
+                self._count("not-kept", envelope.category, 1)
             guard.swallow("writing an event to the spool")
             return False
 
@@ -150,14 +179,23 @@ class Spool:
         """For the owner's fork hook: the child forgets what its parent keeps in memory. Otherwise done at first use."""
         self._process()
 
-    def _write(self, envelope: Envelope, slow: bool, trying: bool, named: Callable[[Entry], object] | None) -> bool:
+    def _write(
+        self,
+        envelope: Envelope,
+        slow: bool,
+        trying: bool,
+        named: Callable[[Entry], object] | None,
+        safe: list[bool],
+    ) -> bool:
         process = self._process()
         size = len(envelope.data)
         if self.is_too_large(envelope):
+            safe.append(False)
             self._count("too-large", envelope.category, 1)
             return False
         now = self._clock()
         if self._max_rate and self._too_many(process, now, rank(envelope.category, slow=slow)):
+            safe.append(False)
             self._count("too-many", envelope.category, 1)
             return False
         name = self._name(process, envelope, now, slow=slow, trying=trying)
@@ -169,10 +207,16 @@ class Spool:
         spare = process.spares.take() if process.spares is not None else None
         try:
             self.quickly(size, lambda calls: self._folders.put(folder, name, data, spare=spare, calls=calls))
+            safe.append(True)
         except ours(OSError) as error:
             self._degraded = files.reason(error)
             self._remember(process, name, data, held=held)
+            safe.append(True)
             return False
+        except BaseException:
+            if os.path.lexists(os.path.join(folder, name)):
+                safe.append(True)
+            raise
         if self._degraded is not None:
             self._degraded = None
         if process.memory:
@@ -196,12 +240,17 @@ class Spool:
                 if direct.end(began):
                     self._count("slow-disk", "spool", 1)
             return
-        hurried = hurry.begin()
+        hurried = True
         try:
+            hurried = hurry.begin()
             do(os)
         finally:
             if hurried:
-                hurry.end()
+                try:
+                    hurry.end()
+                except BaseException:  # a time limit has struck on the way there
+                    hurry.end()
+                    raise
 
     def _process(self) -> _Process:
         process = self._here

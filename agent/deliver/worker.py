@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import guard, imports
 from ..interrupts import ours
+from ..postponed import around_forks
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -239,9 +240,9 @@ def _guard_forks() -> None:
     """
     global _guarded
     wanted = 2 if "logging" in sys.modules else 1
-    if _guarded < wanted and hasattr(os, "register_at_fork"):
+    if _guarded < wanted:
         _guarded = wanted
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+        around_forks(before=_before_fork, after_in_parent=_after_fork_in_parent)
 
 
 def await_end(thread: int) -> None:

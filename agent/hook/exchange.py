@@ -11,7 +11,7 @@ import sys
 from _thread import allocate_lock, get_ident
 from types import CodeType, FunctionType
 
-from ..interrupts import ours
+from ..postponed import later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +36,15 @@ def _while_collecting(function: FunctionType, code: CodeType) -> bool:
     me = get_ident()
     never = allocate_lock()  # to wait for it sleeps, and no library has put something else in its place
     never.acquire()
-    done: "list[ValueError | None]" = []
+    done: "list[BaseException | None]" = []
 
     def exchanging(phase: str, _: "dict[str, Any]") -> None:
-        if phase == "start" and not done and get_ident() == me:
-            try:
+        try:
+            if phase == "start" and not done and get_ident() == me:
                 function.__code__ = code
-            except ours(ValueError) as error:  # what is raised here would be printed, and not raised there
-                done.append(error)
-            else:
                 done.append(None)
+        except BaseException as error:  # what is raised here would be printed, and not raised there
+            done.append(error) if get_ident() == me else later(error, sys._getframe().f_back)
 
     gc.callbacks.append(exchanging)
     try:
@@ -56,6 +55,7 @@ def _while_collecting(function: FunctionType, code: CodeType) -> bool:
             never.acquire(timeout=_PAUSE)
     finally:
         gc.callbacks.remove(exchanging)
-    if done and done[0] is not None:
-        raise done[0]
+    for struck in done:
+        if struck is not None:
+            raise struck
     return bool(done)

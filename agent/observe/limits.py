@@ -13,6 +13,8 @@ from _thread import RLock
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ..postponed import around_forks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -33,8 +35,7 @@ def _renew() -> None:
     _lock = RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+around_forks(after_in_child=_renew)
 
 
 class _Seen:

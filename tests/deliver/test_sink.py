@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import linecache
 import os
+import sys
 
 import pytest
+import striking
 from kit import Counts
 from observe.making import a_monitor, an_observation, sentry
 
-from agent.deliver import wire
+from agent.deliver import files, hurry, wire
 from agent.deliver.sink import Sink
+from agent.deliver.spool import Spool
 from agent.health import Health
 from agent.observe import attempts, context, event, reserve
+from agent.private import replace
 
 SPOOL = {
     "directory": None, "max_size": 1 << 20, "max_age": 86400.0, "max_files": 100, "max_rate": 0.0, "durable": False,
@@ -168,3 +173,46 @@ def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path,
     assert [entry.held for entry in sink.spool.entries()] == [True]
     sink.settle(attempt, again=False)
     assert [(entry.held, entry.trying) for entry in sink.spool.entries()] == [(False, True)]
+
+
+def test_wherever_a_time_limit_of_the_hosts_strikes_a_report_is_kept_once_and_the_limit_goes_on(tmp_path):
+    made = iter(range(10_000))
+
+    def make():
+        sys.setswitchinterval(0.005)
+        folder = tmp_path / str(next(made))
+        health = Quiet("", "")
+        sink, report = Sink(sentry(), SPOOL, str(folder), health), observation()
+        return lambda: sink.report(report), (sink, folder / "spool", health)
+
+    for _ in range(2):
+        make()[0]()  # what is found out once is known then
+    met = 0
+    for place, (sink, spool, health), outcome in striking.each(make, lambda file: 1 if "observe" not in file else 7):
+        assert outcome == "went on", striking.name(place)
+        if place[0] is Sink.report.__code__ and not sink.spool.entries():
+            continue  # it had not begun: whoever calls it counts that
+        assert len(sink.spool.entries()) == 1, striking.name(place)
+        assert not (spool / "tmp").exists() or not os.listdir(spool / "tmp"), striking.name(place)
+        kept = sum(number for (reason, _), number in health.counts.items() if reason == "captured")
+        assert kept == 1 or place[0] in (Health.add.__code__, Sink._keep.__code__), striking.name(place)
+        # Where a signal may strike, this is put back; a tracer strikes at the lines that see to that, too.
+        assert sys.getswitchinterval() > 0.004 or place[0] in (Spool.quickly.__code__, hurry.begin.__code__)
+        met += 1
+    assert met > 200
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors by /proc")
+def test_wherever_a_time_limit_strikes_what_writes_a_file_closes_it(tmp_path):
+    def make():
+        path = str(tmp_path / "file")
+        return lambda: (files.append(path, b"x"), replace(path, b"y"), files.read_own(path), files.unlink(path)), None
+
+    before = len(os.listdir("/proc/self/fd"))
+    for place, _, outcome in striking.each(make):
+        assert outcome == "went on"
+        after = len(os.listdir("/proc/self/fd"))
+        line = linecache.getline(place[0].co_filename, place[1]).strip()
+        closing = ("os.close(", "if descriptor", "if above", "return descriptor", "try:")  # no signal strikes there
+        assert after == before or line.startswith(closing), line
+        before = after
