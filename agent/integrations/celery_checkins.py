@@ -18,6 +18,7 @@ from .. import guard
 from ..deliver import wire
 from ..interrupts import ours
 from ..model import Envelope
+from ..observe.redact import text
 from ..wildcards import segment_match
 from . import celery_failures, celery_messages
 from .celery_messages import CheckIn
@@ -204,17 +205,18 @@ def _minutes(seconds: float) -> int:
 
 
 def slug_of(name: str) -> str:
-    """The entry's name in the letters that Sentry allows; a longer one is cut, and told apart by a number."""
-    slug = "".join(each if each.isascii() and (each.isalnum() or each in "_-") else "-" for each in name.lower())
+    """The entry's name, scrubbed, in the letters that Sentry allows; one that was cut is known apart by a number."""
+    clean = text(name)
+    slug = "".join(each if each.isascii() and (each.isalnum() or each in "_-") else "-" for each in clean.lower())
     slug = "-".join(part for part in slug.split("-") if part)
     if not slug or slug.isdigit():
         slug = "entry-" + (slug or "%08x" % _number(name))
-    if len(slug) > _LONGEST_SLUG:
+    if len(slug) > _LONGEST_SLUG or clean != name:
         slug = "%s-%08x" % (slug[: _LONGEST_SLUG - 9], _number(name))
     return slug
 
 
-def _number(text: str) -> int:
+def _number(name: str) -> int:
     from zlib import crc32
 
-    return crc32(text.encode("utf-8", "surrogateescape"))
+    return crc32(name.encode("utf-8", "surrogateescape"))

@@ -1,6 +1,9 @@
 """Each door through which a text leaves, or is written down, of a host without any framework: no planted value passes one."""
 
 import os
+import tarfile
+
+import pytest
 
 MAIN = """
 import logging, sys, threading
@@ -16,8 +19,11 @@ class Own(Exception):
 MESSAGES = [
     "password=" + value, "Key (name)=(" + name + ") already exists.", "for " + value + "@example.com", {"api_key": value},
     "postgres://erp:" + value + "@db/erp", "[SQL: UPDATE t SET a = '" + name + "']", ("code", "pin:\\n  " + value),
+    "mysql -uroot -p" + value + " erp", ["sshpass", "-p", value, "ssh"], "name,password\\nanna," + value,
+    "userPassword:: " + value,
     "(1062, \\"Duplicate entry '" + name + "' for key 'u'\\")", "{'password': {'a': [1], 'b': '" + value + "'}}",
 ]
+work.tenant = {"name": "x " + value + "@example.com", "password": value, "token": "pin=" + value, "not read": value, "id": 7}
 def attempt(*arguments, **keywords):
     try: work(*arguments, **keywords)
     except Exception: pass
@@ -33,11 +39,13 @@ told(value)
 """
 SHOP = """
 from agent import capture_erp_error
+def tenant(): return dict(work.tenant)
 class Order:
     def __init__(self, name): self.name = name; self.id = 7
     def __repr__(self): return self.name
 def work(error, argument, secret=None, note=None):
     inner = argument
+    tenant()
     raise error
 def login(user, password):
     raise PermissionError("wrong password '" + password + "'")
@@ -48,7 +56,13 @@ def told(value):
 """
 MONITORS = """
 version: 1
-sentry: {dsn: "${SENTRY_DSN:-}"}
+sentry: {dsn: "${SENTRY_DSN:-}", metrics: true, release: shop@1}
+context:
+  - name: tenant
+    target: shop.tenant
+    read: {password: "result['password']", name: "result['name']", text: "result['token']", number: "result['id']"}
+    tags: {tenant: "result['name']", tenant_pin: "result['token']"}
+    user: {id: "result['id']", email: "result['password']"}
 monitors:
   - target: shop.work
     operation: work
@@ -73,11 +87,68 @@ def test_no_planted_value_is_sent_written_or_printed(host):
     host.write(shop__py=SHOP, main__py=MAIN, monitors__yaml=MONITORS)
     done = host.run("main.py", "Planted7x", SENTRY_DSN="http://k@127.0.0.1:1/1", SECRET="Planted7x")
     on_disk = b"\n".join(written(host.state))
-    printed = [host.agent(*words.split()).stdout for words in ("status", "status --json", "events", "events show last")]
+    printed = [host.agent(*words.split()).stdout for words in (
+        "status", "status --format json", "events", "events last", "events last --json", "spool show",
+    )]  # fmt: skip
     assert "agent:" not in done.stderr, done.stderr
-    assert on_disk.count(b'"event_id"') >= 14
+    assert on_disk.count(b'"event_id"') >= 18
+    assert b'"type":"trace_metric"' in on_disk, "metrics are there"
+    assert b'"number":7' in on_disk, "context is there"
     assert b'"message":"customer {name} of {value}"' in on_disk, "log lines are there"
     assert b"Planted7x" not in on_disk, on_disk[on_disk.find(b"Planted7x") - 300 :][:400]
     for text in printed:
+        assert text
         assert "Planted7x" not in text
     assert "main.py" in printed[0]
+    exported = host.agent("spool", "export", str(host.folder / "carried.tar"))
+    assert exported.returncode == 0, exported.stderr
+    with tarfile.open(host.folder / "carried.tar") as archive:
+        carried = [archive.extractfile(each).read() for each in archive if each.isfile()]
+        named = " ".join(archive.getnames())
+    assert len(carried) >= 18
+    assert b"Planted7x" not in b"".join(carried)
+    assert "Planted7x" not in named
+
+
+SITE = """
+import os, sys
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="k", ROOT_URLCONF="site_urls", ALLOWED_HOSTS=["*"], SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"], INSTALLED_APPS=["django.contrib.sessions"],
+)
+import django
+django.setup()
+from django.test import Client
+client, value = Client(raise_request_exception=False), sys.argv[1]
+client.cookies["note"] = value
+for path in ("/keep/", "/break/"):
+    client.post(path + "?name=" + value, {"field": value}, HTTP_X_NOTE=value, HTTP_AUTHORIZATION="Custom " + value)
+"""
+URLS = """
+from django.http import HttpResponse
+from django.urls import path
+from shop import work
+def keep(request):
+    request.session["basket"] = request.headers["X-Note"]
+    return HttpResponse("kept")
+def broken(request):
+    held = dict(request.session)
+    work(KeyError("basket"), request.session)
+urlpatterns = [path("keep/", keep), path("break/", broken)]
+"""
+
+
+def test_nothing_of_a_session_leaves_with_an_event_or_with_the_counts_of_requests(host):
+    pytest.importorskip("django")
+    monitors = (
+        MONITORS.partition("context:")[0]
+        + "monitors: [{target: shop.work, operation: work, capture: {held: argument}}]\n"
+    )
+    host.write(shop__py=SHOP.replace("    tenant()\n", ""), main__py=SITE, site_urls__py=URLS, monitors__yaml=monitors)
+    done = host.run("main.py", "Planted7x", SENTRY_DSN="http://k@127.0.0.1:1/1")
+    on_disk = b"\n".join(written(host.state))
+    assert "agent:" not in done.stderr, done.stderr
+    assert b'"type":"sessions"' in on_disk, "requests are counted"
+    assert b'"operation":"work"' in on_disk, "the failure is there"
+    assert b"Planted7x" not in on_disk, on_disk[on_disk.find(b"Planted7x") - 300 :][:400]

@@ -127,6 +127,9 @@ def test_slugs():
     assert celery_checkins.slug_of("shop.tasks.sum") == "shop-tasks-sum"
     assert celery_checkins.slug_of("2024") == "entry-2024"  # a number alone is refused
     assert celery_checkins.slug_of("кадры").startswith("entry-")
+    private = [celery_checkins.slug_of(f"Report for {each}@example.com") for each in ("anna", "bob")]
+    assert private[0] != private[1], "two entries are two monitors"
+    assert all(each.startswith("report-for-email-") for each in private)
     long = [celery_checkins.slug_of("a" * 60 + end) for end in ("b", "c")]
     assert len(set(long)) == 2
     assert all(len(slug) == 50 for slug in long)
