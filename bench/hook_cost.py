@@ -7,7 +7,8 @@
 
 Each row is one way to watch a function, each column one kind of call; a number is the call's time less the bare call's,
 the least of several rounds that take turns, so that all of a table stands on the same minute of the same machine. Then
-what it takes to watch a thousand functions, and what an unrelated import costs with 10,000 targets registered.
+what becomes of a failure, what it takes to watch a thousand functions, and what an unrelated import costs with 10,000
+targets registered.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def bare(module, names):
     del module, names
 
 
-def agent_with(*, metrics=False, **settings):
+def agent_with(*, metrics=False, expect=("ValueError",), **settings):
     def apply(module, names):
         from support import Watch, monitor
 
@@ -94,7 +95,7 @@ def agent_with(*, metrics=False, **settings):
         from agent.observe.tally import Tallies
 
         paths = ["shop.Thing.method" if name == "method" else f"shop.{name}" for name in names]
-        watch = Watch(monitor(*paths, expect=["ValueError"], **settings))
+        watch = Watch(monitor(*paths, expect=list(expect), **settings))
         watch.clock = time.perf_counter
         watch._count = Health("", "").count  # as a process has it
         watch.tallies = Tallies(int) if metrics else None
@@ -244,6 +245,37 @@ def table(loops, rounds):
     return extra, base, skipped
 
 
+FAILING = """
+def fails(a): raise ValueError(a)
+def passes(a): return fails(a)
+def deep(call, n): return deep(call, n - 1) if n else call(1)
+"""
+
+#: What becomes of a failure: what is called, which functions are watched, and how.
+FAILURES = {
+    "expected": ("fails(1)", ["fails"], {}),
+    "held back": ("fails(1)", ["fails"], {"expect": (), "rate_limit": (1, 1e9)}),
+    "held back, 50 calls deep": ("deep(fails, 50)", ["fails"], {"expect": (), "rate_limit": (1, 1e9)}),
+    "held back, through an outer call": ("passes(1)", ["fails", "passes"], {"expect": (), "rate_limit": (1, 1e9)}),
+}
+
+
+def failures(loops, rounds):
+    """{what becomes of a failure: (extra ns, how many times what a closure by hand adds)}"""
+    measures = []
+    for call, names, settings in FAILURES.values():
+        for apply in (bare, agent_with(**settings), decorated(exact_errors_only)):
+            module = fresh()
+            exec(FAILING, module.__dict__)
+            apply(module, names)
+            measures.append(timer(module, f"try: {call}\n  except ValueError: pass", loops // 10))
+    best = [min(times) for times in zip(*([measure() for measure in measures] for _ in range(rounds)))]
+    found = {}
+    for name, base, ours, by_hand in zip(FAILURES, best[::3], best[1::3], best[2::3]):
+        found[name] = (ours - base, (ours - base) / max(by_hand - base, 1.0))
+    return found
+
+
 def thousand(ways):
     """{way: (milliseconds to watch 1,000 functions, bytes that each then takes)}"""
     import tracemalloc
@@ -320,7 +352,7 @@ def importing(targets=10_000):
     return found
 
 
-def tell(extra, base, skipped, each, imports, *, markdown):
+def tell(extra, base, skipped, failed, each, imports, *, markdown):
     columns = [*CALLS, "1,000 (ms)", "bytes each"]
     rows = [["(the bare call)", *(f"{base[c]:,.0f}" for c in CALLS), "", ""]]
     for name, values in extra.items():
@@ -343,6 +375,10 @@ def tell(extra, base, skipped, each, imports, *, markdown):
     print("threshold, agent / exact arity:", ratio("agent, threshold", "by hand, threshold"))
     more = " ".join(f"{c} {extra['agent, threshold and metrics'][c] - extra['agent, threshold'][c]:.0f}" for c in CALLS)
     print("metrics, ns more than a threshold:", more)
+    print(
+        "a failure, ns (times a closure by hand):",
+        ", ".join(f"{n} {ns:,.0f} ({t:.1f})" for n, (ns, t) in failed.items()),
+    )
     print("an unrelated import with 10,000 targets:", ", ".join(f"{name} {ns:.0f} ns" for name, ns in imports.items()))
 
 
@@ -373,7 +409,8 @@ def main():
         return max(elsewhere(python, rest) for python in options.pythons)
     os.environ["AGENT_DISABLED"] = "1"
     extra, base, skipped = table(options.loops, options.rounds)
-    tell(extra, base, skipped, thousand(extra), importing(), markdown=options.markdown)
+    failed = failures(options.loops, options.rounds)
+    tell(extra, base, skipped, failed, thousand(extra), importing(), markdown=options.markdown)
     sys.stdout.flush()
     os._exit(0)  # some peers would try to send what they have for a while
 

@@ -19,7 +19,7 @@ from . import answered, arguments, callers, failing, inside, nested, reserve, ta
 from .limits import Escalation
 from .naming import words
 from .represent import status_of, type_name
-from .severity import is_control_flow, is_expected_anywhere
+from .severity import expected_anywhere, is_control_flow, is_expected_anywhere
 from .terms import OWN_NAMES, SHADOWED_NAMES
 
 if TYPE_CHECKING:
@@ -228,31 +228,30 @@ class Probe:
         Hosts raise a thousand times what nobody has to know: that is found out first, with one look at the type, and
         without running anything of theirs.
         """
-        exhausted = issubclass(type(error), MemoryError)
-        if exhausted:
-            reserve.release()  # to decide takes room as well
         try:
-            terms = self.terms
-            if answered.around:
-                answered.ended(sys._getframe(depth))
             verdict = self._verdicts.get(type(error))
-            if verdict is None or traceback is None or _busy.number:
+            if verdict is None or _busy.number:
                 self._consider(start, error, traceback, sys._getframe(depth))
                 return
+            if answered.around:
+                answered.ended(sys._getframe(depth))
+            terms = self.terms
             severity, word = verdict
-            if severity is not None and self._is_expected_around(error, sys._getframe(depth)):
+            if severity is not None and expected_anywhere and self._is_expected_around(error, sys._getframe(depth)):
                 severity, word = None, "expected"
             if self._tally is not None:
                 self._tally.ended(terms.clock() - start, failed=severity is not None)
             if severity is None:
                 terms.count(word, terms.name)
                 return
-            frame = sys._getframe(depth)
-            if told.inside(error, traceback, self) or callers.lack_room(error, traceback, frame):
+            if told.inside(error, traceback, self):
                 return
-            suppressed = terms.limits.admit((_ERROR, *self._place(frame), word, *told.place(traceback)))
-            if suppressed is None:
-                self._hold_back(error, traceback)
+            frame = sys._getframe(depth)
+            end = told.end_of(traceback)
+            suppressed = terms.limits.admit((_ERROR, self._place(frame), word, end[0]))
+            if suppressed is None:  # there were too many: none for those further out either
+                terms.count("rate", terms.name)
+                told.note(error, traceback, self, end)
                 return
             duration = terms.clock() - start if start else None
             _busy.number += 1
@@ -268,12 +267,21 @@ class Probe:
             pass  # nothing was reported, and so a call further out does, which has more of the stack
         except ours(BaseException):
             self.terms.lost("reporting an error in ", self.path)
+
+    def _consider(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
+        """A failure of which the type alone does not say what becomes of it."""
+        exhausted = issubclass(type(error), MemoryError)
+        if exhausted:
+            reserve.release()  # to decide takes room as well
+        try:
+            if answered.around:
+                answered.ended(frame)
+            self._look_at(start, error, traceback, frame)
         finally:
             if exhausted:
                 reserve.keep()
 
-    def _consider(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
-        """A failure of which the type alone does not say what becomes of it."""
+    def _look_at(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
         terms = self.terms
         if not issubclass(type(error), Exception):
             terms.count("control-flow", terms.name)
@@ -406,11 +414,11 @@ class Probe:
         if any(rule.on_error for rule in self._rules):
             values = self._values(frame, None, error, duration)
             self._apply_rules(frame, values, duration, error)
-        suppressed = self.terms.limits.admit(
-            (_ERROR, *self._place(frame), type_name(type(error)), *told.place(traceback))
-        )
+        end = told.end_of(traceback)
+        suppressed = self.terms.limits.admit((_ERROR, self._place(frame), type_name(type(error)), end[0]))
         if suppressed is None:
-            self._hold_back(error, traceback)
+            self.terms.count("rate", self.name)
+            told.note(error, traceback, self, end)
             return
         if values is None:
             values = self._values(frame, None, error, duration)
@@ -440,12 +448,7 @@ class Probe:
 
     def _place(self, frame: FrameType) -> tuple[str, str]:
         """What limits tell apart, besides what happened."""
-        return self.path, self.called(frame).operation
-
-    def _hold_back(self, error: BaseException, traceback: TracebackType | None) -> None:
-        """There were too many of them: counted, and none for those further out either."""
-        self.terms.count("rate", self.name)
-        told.note(error, traceback, self)
+        return self.path, self._words.operation if self._by_class is None else self.called(frame).operation
 
     def _expected(
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None

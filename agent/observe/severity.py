@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import builtins
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..model import SEVERITIES
 from ..slots import ancestors_of, module_of, name_of, qualname_of
 from .represent import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..model import MonitorData
+
+#: The class of exception groups, for `issubclass`; none before Python 3.11.
+GROUPS: tuple[type, ...] = tuple(
+    [getattr(builtins, each) for each in ("BaseExceptionGroup",) if hasattr(builtins, each)]
+)
 
 _MOST_TYPES = 500  # of exceptions that are remembered: a host may make classes at run time
 _MOST_MEMBERS = 100  # of a group, that are looked at
@@ -34,19 +39,19 @@ _CONTROL_FLOW = (
 _PACK = "packs/"
 
 #: What monitors of this process expect, by name; and of exception types, whether one of those names means them.
-_expected_anywhere: set[str] = set()
+expected_anywhere: set[str] = set()
 _means_them: dict[type, bool] = {}
 
 
 def is_expected_anywhere(kind: type[BaseException]) -> bool:
     """Does any monitor here name this exception, or a class of it, in `expect`? Mostly not, and then nobody looks."""
-    if not _expected_anywhere:
+    if not expected_anywhere:
         return False
     known = _means_them.get(kind)
     if known is None:
         if len(_means_them) >= _MOST_TYPES:
             _means_them.clear()
-        known = _means_them[kind] = any(_is_named(cls, each) for cls in _specific(kind) for each in _expected_anywhere)
+        known = _means_them[kind] = any(_is_named(cls, each) for cls in _specific(kind) for each in expected_anywhere)
     return known
 
 
@@ -64,35 +69,21 @@ class Severities:
         self._expected = monitor["expect"]
         self._ignored = ignore
         self._speaks = not monitor["where"].startswith(_PACK)
-        if self._speaks and not _expected_anywhere.issuperset(monitor["expect"]):
-            _expected_anywhere.update(monitor["expect"])
+        if self._speaks and not expected_anywhere.issuperset(monitor["expect"]):
+            expected_anywhere.update(monitor["expect"])
             _means_them.clear()
         self._known: dict[type, str | None] = {}
-        #: Of an Exception that is no group, by its type: (severity, its dotted name), or (None, the reason to count it
-        #: under) where it is part of the business.
+        #: Of an Exception about which the type says all: (severity, its dotted name), or (None, the reason to count it
+        #: under) where it is part of the business. No group, and nothing that leaves little room to report it.
         self.verdicts: dict[type, tuple[str | None, str]] = {}
 
     def of_error(self, error: BaseException) -> str | None:
         """A group is as severe as the worst of its members, and expected only if all of them are."""
-        kind = type(error)
-        if kind in self._known:
-            return self._known[kind]
-        if _group is None or not issubclass(kind, _group):
-            return self._remember(kind)
-        found = []
-        waiting = [error]
-        seen: set[int] = set()
-        while waiting and len(seen) < _MOST_STEPS:
-            each = waiting.pop()
-            if id(each) in seen:
-                continue
-            seen.add(id(each))
-            kind = type(each)
-            if not issubclass(kind, _group):
-                found.append(self._known[kind] if kind in self._known else self._remember(kind))
-            elif self._decide(kind) is not None:
-                waiting += members_of(each)[:_MOST_MEMBERS]
-        if waiting:
+        if not issubclass(type(error), GROUPS):
+            return self._of_kind(type(error))
+        leaves, is_all = _search(error, lambda kind: self._decide(kind) is not None)
+        found = [self._of_kind(type(each)) for each in leaves]
+        if not is_all:
             found.append(self._default)  # what nobody has looked at may be a failure
         return max(filter(None, found), key=SEVERITIES.index, default=None)
 
@@ -115,12 +106,14 @@ class Severities:
                     return "expected"
         return None
 
-    def _remember(self, kind: type[BaseException]) -> str | None:
+    def _of_kind(self, kind: type[BaseException]) -> str | None:
+        if kind in self._known:
+            return self._known[kind]
         if len(self._known) >= _MOST_TYPES:
             self._known.clear()
             self.verdicts.clear()
         severity = self._known[kind] = self._decide(kind)
-        if issubclass(kind, Exception):
+        if issubclass(kind, Exception) and not issubclass(kind, (MemoryError, RecursionError)):
             word = type_name(kind) if severity else "control-flow" if is_control_flow(kind) else "expected"
             self.verdicts[kind] = (severity, word)
         return severity
@@ -147,32 +140,40 @@ def is_control_flow(kind: type[BaseException]) -> bool:
 
 def members_of(error: BaseException) -> tuple[BaseException, ...]:
     """The exceptions in a group; none for any other exception. The class is not asked, which may be the host's."""
-    if _group is None or not issubclass(type(error), _group):
+    if not issubclass(type(error), GROUPS):
         return ()
-    members = _group.__dict__["exceptions"].__get__(error)
+    members = GROUPS[0].__dict__["exceptions"].__get__(error)
     return members if type(members) is tuple else ()
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
-    """What is in a group, and in the groups in it, each once: a group may hold another one a million times over."""
+    """What is in a group, and in the groups in it, each once; nothing of any other exception."""
+    return _search(error)[0] if members_of(error) else []
+
+
+def _search(
+    group: BaseException, opens: Callable[[type[BaseException]], bool] | None = None
+) -> tuple[list[BaseException], bool]:
+    """What is in a group and in the groups in it, each once, and whether that is all.
+
+    A group may hold another one a million times over. `opens`: are groups of this class looked into?
+    """
     found: list[BaseException] = []
-    if _group is None or not issubclass(type(error), _group):
-        return found
-    waiting = list(members_of(error)[:_MOST_MEMBERS])
+    waiting = [group]
     seen: set[int] = set()
+    is_all = True
     while waiting and len(seen) < _MOST_STEPS:
         each = waiting.pop()
         if id(each) in seen:
             continue
         seen.add(id(each))
         inner = members_of(each)
-        waiting += inner[:_MOST_MEMBERS]
         if not inner:
             found.append(each)
-    return found
-
-
-_group: Any = getattr(builtins, "BaseExceptionGroup", None)
+        elif opens is None or opens(type(each)):
+            waiting += inner[:_MOST_MEMBERS]
+            is_all = is_all and len(inner) <= _MOST_MEMBERS
+    return found, is_all and not waiting
 
 
 def _is_named(cls: type, dotted: str) -> bool:

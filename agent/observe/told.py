@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any
 from ..hook import patch
 from ..hook.operations import OPS
 from ..slots import cause_of, context_of, suppresses, traceback_of
-from .severity import is_control_flow, leaves_of
+from .severity import GROUPS, is_control_flow, leaves_of
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
+
+    #: Where an exception was raised, file and line, and how many entries its traceback had.
+    End = tuple[tuple[str, int], int]
 
 _DEEPEST = 2_000
 _CHAIN = 10
@@ -46,23 +49,24 @@ class Told:
 
     __slots__ = ("_held", "_reference", "by", "length", "origin", "path", "thread", "where")
 
-    def __init__(self, error: BaseException, traceback: TracebackType | None, by: object = None) -> None:
+    def __init__(
+        self, error: BaseException, traceback: TracebackType | None, by: object = None, end: End | None = None
+    ) -> None:
         self.by = by  # the probe; None for the ERP itself, by hand
-        self._reference = self._held = None
         if _takes_references(type(error)):
-            self._reference = ref(error)
+            self._reference: Any = ref(error)
         else:
+            self._reference = None
             self._held = _dict_of(error)
         self.thread = get_ident()
-        self.where = self.origin = ("", 0)  # the function of that call, by its first line; the line that raised
+        self.where = "", 0  # the function of that call, by its first line
         self.path: list[int] = []  # that call's and its callers' first lines
-        self.length = 0  # of the traceback
+        self.origin, self.length = end or end_of(traceback)
         if traceback is not None:
             frame = traceback.tb_frame
-            self.where = frame.f_code.co_filename, frame.f_code.co_firstlineno
+            code = frame.f_code
+            self.where = code.co_filename, code.co_firstlineno
             self.path = _path(frame)
-            last, self.length = _last(traceback)
-            self.origin = last.tb_frame.f_code.co_filename, last.tb_lineno
 
     def is_gone(self) -> bool:
         if self._reference is not None:
@@ -70,9 +74,10 @@ class Told:
         return getrefcount(self._held) <= 2  # ours, and that of the call
 
     def is_of(self, error: BaseException) -> bool:
-        if self._reference is not None:
-            return self._reference() is error
-        return not self.is_gone() and _dict_of(error) is self._held
+        reference = self._reference
+        if reference is not None:
+            return reference() is error
+        return getrefcount(self._held) > 2 and _dict_of(error) is self._held
 
 
 #: The address of an exception → what was done with the one that was there then: to be asked whether it still is.
@@ -80,16 +85,19 @@ _known: dict[int, Told] = {}
 _bound = _FEWEST
 
 
-def note(error: BaseException, traceback: TracebackType | None, by: object = None) -> None:
+def note(error: BaseException, traceback: TracebackType | None, by: object = None, end: End | None = None) -> None:
     """It was reported, or held back on purpose. `traceback` begins at the frame of the call that it was leaving.
+
+    `end` is its `end_of`, where that is known already.
 
     With a group, its members were: a handler may take it apart, and raise what it leaves as another group.
     """
     if len(_known) >= _bound:
         _forget()
-    _known[id(error)] = Told(error, traceback, by)
-    for each in leaves_of(error):
-        _known[id(each)] = Told(each, traceback_of(each), by)
+    _known[id(error)] = Told(error, traceback, by, end)
+    if issubclass(type(error), GROUPS):
+        for each in leaves_of(error):
+            _known[id(each)] = Told(each, traceback_of(each), by)
 
 
 def _forget() -> None:
@@ -122,9 +130,10 @@ def inside(error: BaseException, traceback: TracebackType | None, by: object = N
         and ((told.by is not by and _is_its_call(told, traceback)) or _is_same(told, error, traceback))
     ):
         return True
-    leaves = leaves_of(error)
-    if leaves:
-        return all(_is_told_member(each) for each in leaves)
+    if issubclass(type(error), GROUPS):
+        leaves = leaves_of(error)
+        if leaves:
+            return all(_is_told_member(each) for each in leaves)
     if cause_of(error) is None and context_of(error) is None:
         return False
     return _is_told_before(error, traceback)
@@ -150,6 +159,20 @@ def _is_its_call(told: Told, traceback: TracebackType) -> bool:
 
 def _is_same(told: Told, error: BaseException, traceback: TracebackType) -> bool:
     """Is what leaves the call the failure that was told, and not the same object raised once more?"""
+    file, line = told.where
+    frame, below = traceback.tb_frame, traceback.tb_next
+    for _ in range(_DEEPEST):  # mostly, each has called the next down to the call that told it
+        if below is None or below.tb_frame.f_back is not frame:
+            break
+        frame = below.tb_frame
+        if frame.f_code.co_firstlineno == line and frame.f_code.co_filename == file:
+            return True
+        below = below.tb_next
+    return _is_the_same_for_all_that(told, error, traceback)
+
+
+def _is_the_same_for_all_that(told: Told, error: BaseException, traceback: TracebackType) -> bool:
+    """The same question where the traceback has pieces of several threads, tasks or times, or that call's is gone."""
     entry = begins = traceback
     frame = entry.tb_frame
     above = {frame}
@@ -313,9 +336,14 @@ def _outermost(frame: FrameType) -> FrameType:
     return frame
 
 
+def end_of(traceback: TracebackType | None) -> End:
+    """Where an exception was raised, and how many entries its traceback has."""
+    if traceback is None:
+        return ("", 0), 0
+    last, length = _last(traceback) if traceback.tb_next is not None else (traceback, 1)
+    return (last.tb_frame.f_code.co_filename, last.tb_lineno), length
+
+
 def place(traceback: TracebackType | None) -> tuple[str, int]:
     """Where an exception was raised, file and line, as a key for limits."""
-    if traceback is None:
-        return "", 0
-    last = _last(traceback)[0]
-    return last.tb_frame.f_code.co_filename, last.tb_lineno
+    return end_of(traceback)[0]

@@ -333,6 +333,17 @@ def test_a_group_that_holds_another_one_again_and_again():
     assert watch.reports() == [("error", "fails", "error")]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with 3.11")
+def test_what_is_expected_of_a_large_group_is_not_what_nobody_has_looked_at():
+    shop = module("def fails(error): raise error\n")
+    watch = Watch(monitor("shop.fails", expect=["KeyError"])).apply(shop)
+    usual = [KeyError(number) for number in range(100)]
+    for members in (usual, [*usual, ValueError(1)]):
+        with pytest.raises(ExceptionGroup):  # noqa: F821
+            shop.fails(ExceptionGroup("many", members))  # noqa: F821
+    assert watch.reports() == [("error", "fails", "error")]
+
+
 def layers(*functions):
     from agent.hook import patch
 
