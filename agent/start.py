@@ -326,9 +326,10 @@ HOOKS = {
     "celery.beat": "celery",
     "celery.concurrency.asynpool": "celery",
     "celery.worker.request": "celery",
+    "coverage.inorout": "coverage",
     "sentry_sdk.transport": "sentry_client",
 }
-FRAMEWORKS = ("django", "rest_framework", "celery", "sentry_sdk")
+FRAMEWORKS = ("django", "rest_framework", "celery", "coverage", "sentry_sdk")
 
 
 def ours(*kinds: "Any") -> "Any":
