@@ -284,8 +284,8 @@ class Engine:
 
     def _follow_log(self) -> None:
         """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""
-        if self._follows_log or "logging" not in sys.modules or self.sentry["dsn"] is None:
-            return
+        if self._follows_log or self.sentry["dsn"] is None or not hasattr(sys.modules.get("logging"), "getLogger"):
+            return  # getLogger comes near its end: another thread may be half-way through loading it
         self._follows_log = True
         if self.integrates("logging"):
             self._integrations.follow_log()

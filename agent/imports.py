@@ -7,7 +7,7 @@ ended, its child forgets, so as to import it afresh. What the host itself import
 
 import _thread
 import sys
-from time import monotonic
+from time import monotonic, sleep
 
 from .postponed import around_forks
 from .start import ours
@@ -95,32 +95,35 @@ def wait_for_others() -> None:
             done.release()
 
 
-#: Thread that forks → whether `logging` had asked to hear of forks when this one began.
-_heard: "dict[int, bool]" = {}
-
-
-def fork_begins() -> None:
-    """For every hook of ours that runs before a fork."""
-    _heard.setdefault(_thread.get_ident(), _hears())
-
-
 def _before_fork() -> None:
     """Registered before any other of ours, it runs as the last one."""
-    fork_begins()
     wait_for_others()
-    if not _heard.pop(_thread.get_ident(), True) and _hears():
-        # Loaded meanwhile by another thread, `logging` will hear of the end, where it gives its lock back.
-        logging: "Any" = sys.modules["logging"]
+    if _logging_came_first:
+        return
+    # Where another thread has loaded `logging` meanwhile, it hears of the end of the fork, when it gives its lock back,
+    # and has not heard of the beginning: its hook would have run by now.
+    until = monotonic() + PATIENCE
+    while _is_loaded_by_another("logging") and monotonic() < until:
+        if _owns_lock_of_logging():
+            return
+        sleep(0.0005)
+    logging: "Any" = sys.modules.get("logging")
+    if hasattr(logging, "LogRecord") and not _owns_lock_of_logging():
         getattr(logging, "_prepareFork" if sys.version_info >= (3, 13) else "_acquireLock")()
 
 
-def _hears() -> bool:
-    return hasattr(sys.modules.get("logging"), "LogRecord")  # the class that comes after it has asked
+def _is_loaded_by_another(name: str) -> bool:
+    reference = _references().get(name)
+    return reference is not None and _owner(reference()) not in (None, _thread.get_ident())
+
+
+def _owns_lock_of_logging() -> bool:
+    is_owned: "Any" = getattr(getattr(sys.modules.get("logging"), "_lock", None), "_is_owned", None)
+    return is_owned is not None and bool(is_owned())
 
 
 def _after_fork_in_child() -> None:
     me = _thread.get_ident()
-    _heard.clear()
     gone = {thread: earlier for thread, (_, earlier) in list(_under_way.items()) if thread != me}
     for thread in gone:
         del _under_way[thread]
@@ -137,5 +140,8 @@ def forget(name: str) -> None:
     if getattr(getattr(module, "__spec__", None), "_initializing", False):
         del sys.modules[name]
 
+
+#: Then its hook runs after ours, and is no matter of ours.
+_logging_came_first = "logging" in sys.modules
 
 around_forks(before=_before_fork, after_in_child=_after_fork_in_child)

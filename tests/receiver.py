@@ -265,7 +265,10 @@ class Receiver:
         return parse_envelope(request.body)
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        length = int(handler.headers.get("Content-Length") or 0)
+        body = handler.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client ended in the middle of a request")
         if not handler.path.rstrip("/").endswith(("/envelope", "/store")):
             handler.send_error(404)
             return

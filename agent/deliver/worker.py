@@ -221,7 +221,6 @@ def _all() -> list[Worker]:
 
 
 def _before_fork() -> None:
-    imports.fork_begins()
     imports.wait_for_others()  # first: a thread in the middle of an import does not end soon
     for worker in _all():
         worker._park()
