@@ -198,3 +198,17 @@ def test_a_long_row_of_events_never_lists_the_spool_on_the_hosts_thread(host):
     counts = {(each["reason"], each["what"]): each["number"] for each in process["counts"]}
     assert left == 50, "to the last one"
     assert counts == {("captured", "fail"): 300, ("spool-full", "error"): 250}
+
+
+def test_logging_that_is_still_being_loaded_is_followed_from_the_next_import_on(host):
+    """Another thread may be half-way through it while this one imports what is monitored."""
+    host.write(
+        shop__py=SHOP, other__py=SHOP, monitors__yaml=MONITORS.replace("shop.audit,", "other.fail,"),
+        main__py="import sys, types\nsys.modules['logging'] = types.ModuleType('logging')\nimport shop\n"
+        "del sys.modules['logging']\nimport logging, other\nlogging.getLogger().addHandler(logging.NullHandler())\n"
+        "logging.warning('sold %s', 1)\ntry: shop.fail()\nexcept ValueError: print('as always')\n",
+    )  # fmt: skip
+    done = host.run("main.py", SENTRY_DSN="http://key@127.0.0.1:9/1")
+    assert (done.stdout, done.stderr) == ("as always\n", "")
+    (event,) = host.events()
+    assert [each["message"] for each in event["breadcrumbs"]["values"]] == ["sold %s"]
