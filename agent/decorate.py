@@ -20,6 +20,7 @@ from . import running as here
 from .errors import CannotPatch
 from .hook import patch, resolve
 from .interrupts import ours
+from .postponed import when_freed
 from .running import engine
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def _remember(one: Declared) -> None:
     _declared.append(one)
 
 
+@when_freed
 def _forget(_: object) -> None:
     _declared[:] = [each for each in _declared if not each.gone()]
 

@@ -1,4 +1,4 @@
-"""What a host raises into a hook of ours that Python calls, around a fork say: it is raised after that, in the host.
+"""What a host raises into a hook of ours, around a fork or where an object is freed, is raised after that, in the host.
 
 Python prints what such a hook raises, and goes on; a time limit that struck there would be lost. So a hook keeps it,
 and a trace function raises it in the frame that the hook interrupted, at its next step.
@@ -31,22 +31,38 @@ def around_forks(
     if hasattr(os, "register_at_fork"):
         hooks = {"before": before, "after_in_parent": after_in_parent, "after_in_child": after_in_child}
         os.register_at_fork(
-            **{when: _hook(work, until_after=when == "before") for when, work in hooks.items() if work is not None}
+            **{when: hook(work, until_after=when == "before") for when, work in hooks.items() if work is not None}
         )
 
 
-def _hook(work: "Hook", *, until_after: bool) -> "Hook":
-    def hook() -> None:
+def when_freed(work: "Callable[..., object]") -> "Callable[[Any], None]":
+    """A callback for a weak reference, which may be called twice."""
+    return hook(work, again=True)
+
+
+def hook(work: "Callable[..., object]", *, until_after: bool = False, again: bool = False) -> "Callable[..., None]":
+    """`work` with what strikes it kept for later: `until_after` the fork. It is done `again`, where it has to be."""
+    global _code
+
+    def hook(*arguments: object) -> None:
         try:
             try:
-                work()
+                work(*arguments)
             except ours(Exception):
-                guard.swallow("getting ready for a fork, or going on after it")
+                guard.swallow("running a hook")
         except BaseException as error:
+            if again:
+                work(*arguments)
             owe(error) if until_after else later(error, sys._getframe().f_back)
 
-    hook.__code__ = _guarded_throughout(hook.__code__)
+    if _code is None:
+        _code = _guarded_throughout(hook.__code__)
+    hook.__code__ = _code
     return hook
+
+
+#: Of all hooks.
+_code: "CodeType | None" = None
 
 
 def _guarded_throughout(code: "CodeType") -> "CodeType":
@@ -65,7 +81,7 @@ def owe(error: BaseException) -> None:
     global _pays
     if not _pays:
         _pays = True
-        os.register_at_fork(after_in_parent=_hook(_pay, until_after=False), after_in_child=_owed.clear)
+        os.register_at_fork(after_in_parent=hook(_pay), after_in_child=_owed.clear)
     _owed[os.getpid(), get_ident()] = error
 
 

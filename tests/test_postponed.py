@@ -142,6 +142,6 @@ def test_an_error_of_ours_in_a_hook_stays_with_us(monkeypatch):
     monkeypatch.setattr(postponed.guard, "internal_errors", {})
     said = []
     monkeypatch.setattr(postponed.guard, "say", said.append)
-    postponed._hook(lambda: {}["none"], until_after=False)()
+    postponed.hook(lambda: {}["none"])()
     assert len(said) == 1
     assert "KeyError" in said[0]

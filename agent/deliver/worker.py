@@ -60,12 +60,12 @@ class Worker:
     def wake(self) -> None:
         """There is something to do. Starts the thread where none runs. Never raises, never waits."""
         try:
-            state = self._state()
-            _open(state.gate)
-            if state.alive.acquire(False):
-                self._start(state)
+            self._wake()
         except ours(Exception):
             guard.swallow("starting " + self._what)
+        except BaseException:  # a time limit of the host's: what there is to do has still to be done
+            self._wake()
+            raise
 
     def close(self, timeout: float) -> None:
         """The process ends: what is under way or possible at once has `timeout` seconds, then we let go.
@@ -76,8 +76,8 @@ class Worker:
             state = self._state()
             if state.closing:
                 return
-            if state.ran and state.alive.acquire(False):
-                self._start(state)  # a fork ended the thread before its work was done
+            if state.ran:
+                self._wake()  # a fork ended the thread before its work was done
             state.closing = True
             _open(state.gate)
             _open(state.alarm)
@@ -101,8 +101,22 @@ class Worker:
                     self._states.pop(other, None)
         return state
 
-    def _start(self, state: State) -> None:
-        started = False
+    def _wake(self) -> None:
+        state = self._state()
+        _open(state.gate)
+        # Done in C as far as the outcome is written down: whatever strikes then, it is known who holds the lock.
+        taken: list[bool] = []
+        started: list[int] = []
+        try:
+            taken.extend(map(state.alive.acquire, (False,)))
+            if taken[0]:
+                self._start(state, started)
+        finally:
+            if taken and taken[0] and not started:
+                state.alive.release()
+
+    def _start(self, state: State, started: list[int]) -> None:
+        """`started` is no more empty once there is a thread."""
         state.ran = False
         try:
             if _in_sub_interpreter():
@@ -112,16 +126,12 @@ class Worker:
                 return
             self._prepare()
             _guard_forks()
-            start_new_thread(self._run, (state,))
-            started = True
+            started.extend(map(start_new_thread, (self._run,), ((state,),)))
             self._no_thread = ""
         except ours(RuntimeError, ImportError, OSError, MemoryError) as error:
             # Too many threads, the interpreter is ending, or what a thread needs cannot be loaded: the next wake, or
             # the next process, does it.
             self._no_thread = f"no thread can be started: {error}"
-        finally:
-            if not started:
-                state.alive.release()
 
     # ------------------------------------------------------------------------------------------------ around a fork
 
@@ -133,9 +143,13 @@ class Worker:
         state.parking = True
         _open(state.gate)
         _open(state.alarm)
-        state.ran = not state.alive.acquire(False)
-        state.parked = not state.ran or state.alive.acquire(True, _PARK_WAIT)
-        if state.parked:
+        taken: list[bool] = []
+        state.taken = taken
+        taken.extend(map(state.alive.acquire, (False,)))
+        state.ran = not taken[0]
+        if state.ran:
+            taken.extend(map(state.alive.acquire, (True,), (_PARK_WAIT,)))
+        if any(taken):
             await_end(state.thread)
 
     def _unpark(self) -> None:
@@ -143,9 +157,9 @@ class Worker:
         if state is None or not state.parking:
             return
         state.alarm.acquire(False)
+        taken, state.taken = state.taken, []
         state.parking = False
-        if state.parked:
-            state.parked = False
+        if any(taken):
             state.alive.release()
         if state.ran and not _WARNED_LATE:
             self.wake()
@@ -180,7 +194,7 @@ class State:
         self.closing = False
         self.parking = False  # a fork wants the thread to end
         self.ran = False  # there was a thread when the fork began
-        self.parked = False  # there is none any more
+        self.taken: list[bool] = []  # whether it has ended: outcomes of taking `alive`
         self.stays = False  # this time the thread is not to be ended by a fork
         self.thread = 0  # the system's id of the last thread
         self.looks = 0  # turns that have begun

@@ -10,6 +10,7 @@ import sys
 
 from ..interrupts import ours
 from ..lookout import listen, on_path
+from ..postponed import when_freed
 from ..slots import set_traceback, traceback_of
 from . import defined
 
@@ -286,7 +287,7 @@ def _replace_methods(loader: "Any", methods: "dict[str, Any]") -> bool:
 
     try:
         _set_class(loader, twin)
-        _replaced[id(loader)] = (ref(loader, forget), methods)
+        _replaced[id(loader)] = (ref(loader, when_freed(forget)), methods)
     except ours(TypeError):
         return False
     return True

@@ -14,6 +14,7 @@ from _thread import RLock
 from _weakref import ref
 from types import CodeType, FunctionType
 
+from ..postponed import when_freed
 from .exchange import exchange
 
 TYPE_CHECKING = False
@@ -122,6 +123,7 @@ class Patch(ref):  # type: ignore[type-arg]
         return True
 
 
+@when_freed
 def _dropped(patch: Patch, patches: "dict[int, Patch]" = _patches) -> None:
     """The host has dropped a function; at the interpreter's end, maybe after this module's globals have gone."""
     if patches.get(patch.key) is patch:
@@ -138,6 +140,7 @@ class Entry(ref):  # type: ignore[type-arg]
     store: "dict[int, Entry]"
 
 
+@when_freed
 def _freed(entry: Entry) -> None:
     """A code object is gone."""
     if entry.store.get(entry.key) is entry:

@@ -9,6 +9,8 @@ from _weakref import ref
 from sys import getrefcount
 from types import CodeType, FunctionType
 
+from ..postponed import when_freed
+
 #: The function, the caller's variable, and getrefcount's own argument.
 _ORDINARY = 3
 _IMMORTAL = 10_000
@@ -62,4 +64,4 @@ def _look_for(codes: "list[CodeType]") -> None:
         def forget(_: object, key: int = key, known: "dict[int, object]" = _known) -> None:  # type: ignore[assignment]
             known.pop(key, None)
 
-        _known[key] = (ref(code, forget), [ref(holder) for holder in holders if code in holder])
+        _known[key] = (ref(code, when_freed(forget)), [ref(holder) for holder in holders if code in holder])
