@@ -317,8 +317,8 @@ class Probe:
         try:
             if _is_busy(frame):
                 return
-            entered = True
             _busy.number += 1
+            entered = True
             if not self._for_us(frame) or self._is_left(frame, result, None, duration):
                 return
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
@@ -348,8 +348,8 @@ class Probe:
         try:
             if _is_busy(frame):
                 return
-            entered = True
             _busy.number += 1
+            entered = True
             duration = self.terms.clock() - start
             if self._rules:
                 self._apply_rules(frame, self._known(frame, result, duration, passed), duration)
@@ -575,8 +575,8 @@ class Probe:
         result: object = None,
     ) -> None:
         called = self.called(frame)
-        reported = self.terms.report(
-            Observation(
+        try:
+            observation = Observation(
                 monitor=callers.placed(called.monitor, frame.f_back),
                 operation=called.operation,
                 function=self.path,
@@ -597,7 +597,12 @@ class Probe:
                 inside=within,
                 status=status_of(result),
             )
-        )
+        except ours(BaseException):
+            raise
+        except BaseException:  # a time limit of the host's, in a capture say
+            self.terms.count("not-made", self.name)
+            raise
+        reported = self.terms.report(observation)
         if exception is not None and reported is not None:
             told.note(exception, traceback, self)
 

@@ -1,6 +1,7 @@
 """What is worth a report, and what one failure becomes when it passes several monitored calls."""
 
 import asyncio
+import signal
 import sys
 
 import pytest
@@ -382,3 +383,32 @@ def test_without_the_memory_to_decide_the_loss_is_counted(monkeypatch, source, s
     quiet(shop.f)
     assert watch.counted["not-made", "shop:f"] >= 1
     assert watch.observed == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs signals")
+def test_a_time_limit_that_strikes_in_a_capture_goes_on_and_the_report_is_counted_as_lost():
+    class Limit(Exception):
+        pass
+
+    def ring(number, frame):
+        raise Limit
+
+    class Order:
+        @property
+        def id(self):
+            signal.raise_signal(signal.SIGUSR1)
+
+    shop = module("def book(order):\n    raise ValueError\n", name="shop_limited")
+    watch = Watch(monitor("shop_limited.book", name="book", capture={"order": "order.id"}))
+    watch.apply(shop)
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        with pytest.raises(Limit):
+            shop.book(Order())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not watch.observed
+    assert watch.counted == {("not-made", "book"): 1}
+    with pytest.raises(ValueError, match=r"^$"):
+        shop.book(None)  # the next report is made as ever
+    assert len(watch.observed) == 1
