@@ -175,6 +175,68 @@ def test_modules_that_a_host_loads_by_hand(host):
     ]
 
 
+def test_modules_of_an_erp_that_its_own_loader_finds(host):
+    """As Odoo and Tryton have them: a folder that joins a package's path later, scripts of an upgrade that are loaded by
+    their file, and models that a registry makes of classes, by then under another name.
+    """
+    host.write(
+        monitors__yaml=HEAD
+        + one(
+            "lead",
+            "'odoo.addons.crm.models.Lead.*'",
+            "'trytond.modules.sale.sale.*'",
+            "trytond.modules.sale.sale.Sale.confirm",
+        )
+        + one("upgrade", "odoo.addons.crm.upgrade.migrate", "odoo.upgrade.crm_9.migrate"),
+        addons___crm___models__py="""
+class Registered(type):
+    known = []
+    def __init__(cls, name, bases, space):
+        super().__init__(name, bases, space)
+        Registered.known.append(cls)
+class Lead(metaclass=Registered):
+    def convert(self): raise ValueError("convert")
+    @classmethod
+    def score(cls): raise ValueError("score")
+""",
+        addons___crm___upgrade__py="def migrate(version): raise ValueError('migrate')\n",
+        addons___crm___end__py="def migrate(version): raise ValueError('end')\n",
+        more___sale___sale__py="class Sale:\n    def confirm(self): raise ValueError('confirm')\n",
+    )
+    for package, text in (
+        ("odoo", ""), ("odoo/addons", ""), ("addons/crm", "from . import models\n"), ("trytond", ""), ("trytond/modules", ""),
+        ("more/sale", "from . import sale\ndef register(pool): pool.append(sale.Sale)\n"),
+    ):  # fmt: skip
+        (host.folder / package).mkdir(parents=True, exist_ok=True)
+        (host.folder / package / "__init__.py").write_text(text)
+    out = run(host, "main.py", main__py="""
+        import importlib, importlib.util, os, sys
+        import odoo.addons, trytond.modules
+        def attempt(call, *arguments):
+            try: call(*arguments)
+            except ValueError as error: print(error)
+        odoo.addons.__path__.append(os.path.abspath("addons"))
+        __import__("odoo.addons.crm")
+        known = sys.modules["odoo.addons.crm.models"].Registered.known
+        Made = type("crm.lead", (known[0],), {"_name": "crm.lead"})
+        attempt(Made().convert)
+        attempt(Made.score)
+        def script(name, file):
+            spec = importlib.util.spec_from_file_location(name, file)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+        attempt(script("odoo.addons.crm.upgrade", "addons/crm/upgrade.py").migrate, "9")
+        attempt(script("odoo.upgrade.crm_9", "addons/crm/end.py").migrate, "9")
+        trytond.modules.__path__.append(os.path.abspath("more"))
+        pool = []
+        importlib.import_module("trytond.modules.sale").register(pool)
+        attempt(type("sale", (pool[0],), {"__slots__": ()})().confirm)
+    """)  # fmt: skip
+    assert out.split() == ["convert", "score", "migrate", "end", "confirm"]
+    assert [event["exception"]["values"][-1]["value"] for event in host.events()] == out.split()
+
+
 def test_what_is_decorated_in_the_source_is_in_status(host):
     """Of a process that reports nothing, and whose monitors.yaml names nothing that it imports."""
     shop = """

@@ -1,16 +1,21 @@
 """Processes that change their user: what root starts, and what becomes of it as somebody else. Root's to try."""
 
 import os
+import pwd
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+import sysconfig
 import tempfile
+import textwrap
 from pathlib import Path
 
 import pytest
-from acceptance.host import Host
+from acceptance.host import ROOT, Host
 from acceptance.running import Running, get
+from receiver import Receiver
 
 from agent import start
 
@@ -52,6 +57,25 @@ def shop():
     elif os.path.exists(SHARED):
         os.unlink(SHARED)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def anybodys(shop):
+    """The same, by a Python that other users can read: what is imported after the change is there too."""
+    shop.python = _readable_python()
+    shop.path = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+    return shop
+
+
+def _readable_python():
+    name = "python%d.%d" % sys.version_info[:2]
+    for python in filter(None, (sys.executable, shutil.which(name, path="/usr/bin:/usr/local/bin"))):
+        library = subprocess.run(
+            [python, "-c", "import os; print(os.__file__)"], capture_output=True, text=True, check=True
+        )
+        if all(os.stat(folder).st_mode & 1 for folder in Path(os.path.realpath(library.stdout.strip())).parents):
+            return python
+    return pytest.skip("no Python of this version that other users can read")
 
 
 def left_by(user, *bases):
@@ -147,6 +171,63 @@ def test_a_user_who_can_write_nowhere_is_said_once_and_what_is_lost_is_counted(s
         f"agent: this process is uid {USER} now and can write nowhere, so that events are kept in memory only"
     )
     assert "(('lost-at-exit', 'error'), 2)" in done.stdout
+
+
+DELIVERED = """import glob, time
+while glob.glob(os.environ["AGENT_STATE_DIR"] + "/*/spool/new/*"): time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize(("before", "forks"), [("", True), (CALL + DELIVERED, False)])
+def test_what_is_reported_as_another_user_arrives(anybodys, before, forks):
+    """Also where the delivering thread was there before, and where only a child changes."""
+    become = BECOME + CALL * 2
+    if forks:
+        become = f"child = os.fork()\nif not child:\n{textwrap.indent(become, '    ')}else: os.waitpid(child, 0)\n"
+    anybodys.write(main__py="import os, shop\n" + before + become)
+    expected = 3 if before else 2
+    with Receiver() as sentry:
+        done = anybodys.run("main.py", PYTHONPATH=anybodys.path, SENTRY_DSN=sentry.dsn)
+        assert (done.stdout, done.stderr) == ("", "")
+        sentry.wait_for(expected)
+    assert len({event["event_id"] for event in sentry.events}) == len(sentry.events) == expected
+    assert left_by(USER, anybodys.state_base)["envelope"] == left_by(0, anybodys.state_base)["envelope"] == 0
+
+
+TASKS = """
+import os, celery
+FOLDER = os.path.abspath("queue")
+app = celery.Celery("tasks", broker="filesystem://", backend="file://" + FOLDER)
+folders = dict.fromkeys(("data_folder_in", "data_folder_out", "control_folder"), FOLDER)
+app.conf.update(broker_connection_retry_on_startup=True, broker_transport_options=folders)
+@app.task
+def post(x):
+    import shop
+    try: return shop.f(x)
+    except ValueError: return os.getuid()
+"""
+
+
+def test_a_celery_worker_that_becomes_another_user(anybodys):
+    """One that has a name, as Celery wants it."""
+    pytest.importorskip("celery")
+    nobody = pwd.getpwnam("nobody")
+    send = "import tasks\nprint(tasks.post.delay(9).get(timeout=20))\n"
+    anybodys.write(tasks__py=TASKS, send__py=BECOME.replace(str(USER), str(nobody.pw_uid)) + send)
+    queue = anybodys.folder / "queue"
+    queue.mkdir()
+    queue.chmod(0o777)
+    command = ("-m", "celery", "-A", "tasks", "worker", "-c1", "--uid=nobody", f"--gid={nobody.pw_gid}")
+    with Receiver() as sentry:
+        extra = {"PYTHONPATH": anybodys.path, "SENTRY_DSN": sentry.dsn}
+        with Running(anybodys, *command, python=anybodys.python, **extra) as worker:
+            sent = anybodys.run("send.py", agent=False, PYTHONPATH=sysconfig.get_path("purelib"))
+            assert sent.stdout == f"{nobody.pw_uid}\n"
+            sentry.wait_for(1)
+            worker.stop(signal.SIGTERM)
+        assert "agent:" not in worker.said
+    assert [event["tags"]["erp.operation"] for event in sentry.events] == ["op"]
+    assert left_by(0, anybodys.state_base)["envelope"] == 0
 
 
 def test_gunicorn_whose_workers_are_another_user(shop):
