@@ -85,7 +85,7 @@ def born():
     faulthandler.dump_traceback_later(limit - 2, file=open(traces, "a"))
     report(first)
     report(dice.randrange(30, 40))
-    if "logs" in works and "logging" in known: logging.getLogger("erp").warning("in a child")
+    if "logs" in works and "logging" in known: logging.getLogger("erp").info("in a child")
     grandchild = os.fork()
     if not grandchild:
         signal.alarm(limit)

@@ -55,12 +55,13 @@ def run(path: str) -> "bytes | str":
         return f"the configuration could not be read in another interpreter: {error}"
     try:
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        program = _PROGRAM.format(package=package, path=path, descriptor=writing)
+        # No other child of the host's, which may be started meanwhile, is to have it: so it is given to this one alone.
+        given = next(number for number in range(3, 7) if number not in (reading, writing))
+        program = _PROGRAM.format(package=package, path=path, descriptor=given)
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_US}
         environment["AGENT_DISABLED"] = "1"
-        os.set_inheritable(writing, True)
         try:
-            pid = _spawn(interpreter, [interpreter, "-S", "-c", program], environment, (reading, writing))
+            pid = _spawn(interpreter, [interpreter, "-S", "-c", program], environment, (writing, given))
         finally:
             os.close(writing)
         return _receive(reading, pid)
@@ -71,18 +72,17 @@ def run(path: str) -> "bytes | str":
 
 
 def _spawn(interpreter: str, arguments: "list[str]", environment: "dict[str, str]", pipe: "tuple[int, int]") -> int:
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        actions: "list[Any]" = [(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2) if number not in pipe]
-        return os.posix_spawn(interpreter, arguments, environment, file_actions=actions)
-    finally:
-        os.close(null)
+    actions: "list[Any]" = [(os.POSIX_SPAWN_DUP2, *pipe)]
+    actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0))
+    actions += [(os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2)]
+    return os.posix_spawn(interpreter, arguments, environment, file_actions=actions)
 
 
 def _receive(reading: int, pid: int) -> "bytes | str":
     os.set_blocking(reading, False)
     deadline = time.monotonic() + PATIENCE
     data = b""
+    status: "int | None" = None
     while True:
         try:
             chunk = os.read(reading, 1 << 20)
@@ -90,11 +90,17 @@ def _receive(reading: int, pid: int) -> "bytes | str":
                 break
             data += chunk
         except ours(BlockingIOError):
+            if status is not None:
+                break  # a child that the host has forked meanwhile has the other end as well: it does not close
+            status = _ended(pid)
+            if status is not None:
+                continue  # for what it wrote last
             if time.monotonic() > deadline:
                 _end(pid)
                 return "reading the configuration took more than %d s" % PATIENCE
             time.sleep(0.002)
-    status = _wait(pid)
+    if status is None:
+        status = _wait(pid)
     if data[:1] == b"\x01":
         return data[1:]
     if data[:1] == b"\x00":
@@ -111,6 +117,14 @@ def _end(pid: int) -> None:
     except ours(OSError):
         pass
     _wait(pid)
+
+
+def _ended(pid: int) -> "int | None":
+    try:
+        found, status = os.waitpid(pid, os.WNOHANG)
+    except ours(OSError):  # the host reaps every child
+        return 0
+    return status if found else None
 
 
 def _wait(pid: int) -> int:
