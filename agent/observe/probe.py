@@ -23,7 +23,7 @@ from .severity import expected_anywhere, is_control_flow, is_expected_anywhere
 from .terms import OWN_NAMES, SHADOWED_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
     from types import CodeType, FrameType, FunctionType, TracebackType
 
     from ..hook.resolve import Found
@@ -246,14 +246,15 @@ class Probe:
                 return
             if told.inside(error, traceback, self):
                 return
-            frame = sys._getframe(depth)
+            place = self.path if self._by_class is None else self._place(sys._getframe(depth))
             end = told.end_of(traceback)
-            suppressed = terms.limits.admit((_ERROR, self._place(frame), word, end[0]))
+            suppressed = terms.limits.admit((_ERROR, place, word, end[0]))
             if suppressed is None:  # there were too many: none for those further out either
                 terms.count("rate", terms.name)
                 told.note(error, traceback, self, end)
                 return
             duration = terms.clock() - start if start else None
+            frame = sys._getframe(depth)
             _busy.number += 1
             try:
                 values = self._values(frame, None, error, duration)
@@ -324,7 +325,7 @@ class Probe:
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
             threshold, severity = passed[-1]
             within = inside.note(frame, self.called(frame).operation, start, duration)
-            suppressed = self.terms.limits.admit(("slow", *self._place(frame), severity))
+            suppressed = self.terms.limits.admit(("slow", self._place(frame), severity))
             if suppressed is None:
                 self.terms.count("rate", self.name)
                 return
@@ -446,9 +447,9 @@ class Probe:
                     return word == "expected"
         return False
 
-    def _place(self, frame: FrameType) -> tuple[str, str]:
-        """What limits tell apart, besides what happened."""
-        return self.path, self._words.operation if self._by_class is None else self.called(frame).operation
+    def _place(self, frame: FrameType) -> Hashable:
+        """What limits tell apart, besides what happened: the function, and the class where its words name one."""
+        return self.path if self._by_class is None else (self.path, self.called(frame).operation)
 
     def _expected(
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
@@ -520,7 +521,7 @@ class Probe:
         duration: float | None,
         error: Exception | None = None,
     ) -> None:
-        suppressed = self.terms.limits.admit((report, *self._place(frame), message))
+        suppressed = self.terms.limits.admit((report, self._place(frame), message))
         if suppressed is None:
             self.terms.count("rate", self.name)
             return

@@ -47,37 +47,48 @@ _RAISES: int = OPS.get("RAISE_VARARGS", -1)
 class Told:
     """One exception, and where it was when it was dealt with. `traceback` begins at the call that it was leaving."""
 
-    __slots__ = ("_held", "_reference", "by", "length", "origin", "path", "thread", "where")
+    __slots__ = ("by", "held", "length", "origin", "path", "reference", "thread", "where")
 
-    def __init__(
-        self, error: BaseException, traceback: TracebackType | None, by: object = None, end: End | None = None
-    ) -> None:
-        self.by = by  # the probe; None for the ERP itself, by hand
-        if _takes_references(type(error)):
-            self._reference: Any = ref(error)
-        else:
-            self._reference = None
-            self._held = _dict_of(error)
-        self.thread = get_ident()
-        self.where = "", 0  # the function of that call, by its first line
-        self.path: list[int] = []  # that call's and its callers' first lines
-        self.origin, self.length = end or end_of(traceback)
-        if traceback is not None:
-            frame = traceback.tb_frame
-            code = frame.f_code
-            self.where = code.co_filename, code.co_firstlineno
-            self.path = _path(frame)
+    by: object  # the probe; None for the ERP itself, by hand
+    reference: Any  # to the exception, or None, and then
+    held: dict[str, object]  # its own `__dict__`
+    thread: int
+    where: tuple[str, int]  # the function of that call, by its first line
+    path: list[int]  # that call's and its callers' first lines
+    origin: tuple[str, int]  # the line that raised
+    length: int  # of the traceback
 
     def is_gone(self) -> bool:
-        if self._reference is not None:
-            return self._reference() is None
-        return getrefcount(self._held) <= 2  # ours, and that of the call
+        if self.reference is not None:
+            return self.reference() is None
+        return getrefcount(self.held) <= 2  # ours, and that of the call
 
     def is_of(self, error: BaseException) -> bool:
-        reference = self._reference
+        reference = self.reference
         if reference is not None:
             return reference() is error
-        return getrefcount(self._held) > 2 and _dict_of(error) is self._held
+        return getrefcount(self.held) > 2 and _dict_of(error) is self.held
+
+
+def told_of(error: BaseException, traceback: TracebackType | None, by: object = None, end: End | None = None) -> Told:
+    """`end` is the traceback's `end_of`, where that is known already."""
+    told = Told()  # without arguments and without `__init__`: each failure that a limit holds back makes one
+    told.by = by
+    if _takes_references(type(error)):
+        told.reference = ref(error)
+    else:
+        told.reference = None
+        told.held = _dict_of(error)
+    told.thread = get_ident()
+    told.origin, told.length = end or end_of(traceback)
+    if traceback is None:
+        told.where, told.path = ("", 0), []
+    else:
+        frame = traceback.tb_frame
+        code = frame.f_code
+        told.where = code.co_filename, code.co_firstlineno
+        told.path = _path(frame)
+    return told
 
 
 #: The address of an exception → what was done with the one that was there then: to be asked whether it still is.
@@ -88,16 +99,14 @@ _bound = _FEWEST
 def note(error: BaseException, traceback: TracebackType | None, by: object = None, end: End | None = None) -> None:
     """It was reported, or held back on purpose. `traceback` begins at the frame of the call that it was leaving.
 
-    `end` is its `end_of`, where that is known already.
-
     With a group, its members were: a handler may take it apart, and raise what it leaves as another group.
     """
     if len(_known) >= _bound:
         _forget()
-    _known[id(error)] = Told(error, traceback, by, end)
+    _known[id(error)] = told_of(error, traceback, by, end)
     if issubclass(type(error), GROUPS):
         for each in leaves_of(error):
-            _known[id(each)] = Told(each, traceback_of(each), by)
+            _known[id(each)] = told_of(each, traceback_of(each), by)
 
 
 def _forget() -> None:

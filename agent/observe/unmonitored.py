@@ -59,7 +59,7 @@ class Unmonitored:
         traceback = traceback_of(error)
         doing = work.current()
         if doing is not None:
-            doing.told = told.Told(error, traceback)
+            doing.told = told.told_of(error, traceback)
         suppressed = self._limits.admit((operation, type_name(type(error)), *told.place(traceback)))
         if suppressed is None:
             self._count("rate", monitor["name"])
