@@ -34,7 +34,10 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     if name != "django.core.handlers.base":
         # Now, and not with the base: the SDK's integration patches the handler that has just been defined.
         engine.serve("django")
-        return []
+        if name != "django.core.handlers.wsgi" or not engine.integrates("django"):
+            return []
+        failures = _failures(engine)
+        return [failures.files(module.WSGIHandler.__dict__["__call__"]), failures]
     handler = module.BaseHandler.__dict__
     changes: Changes = [
         wrapping.wrap(handler["get_response"], _with_request(engine)),

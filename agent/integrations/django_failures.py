@@ -8,7 +8,7 @@ asks for one part after the other.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import guard
 from ..interrupts import ours
@@ -31,6 +31,7 @@ class Failures:
     def __init__(self, failed: Callable[..., bool]) -> None:
         self._failed = failed
         self._signal: Any = None
+        self._readers: dict[type, list[patch.Layer]] = {}
 
     def listen(self, signals: ModuleType) -> Failures:
         """To `got_request_exception`, which Django sends while it handles the exception."""
@@ -39,7 +40,10 @@ class Failures:
         return self
 
     def undo(self) -> bool:
-        self._signal.disconnect(self._receive, dispatch_uid=_UID)
+        if self._signal is not None:
+            self._signal.disconnect(self._receive, dispatch_uid=_UID)
+        for layer in [layer for layers in self._readers.values() for layer in layers]:
+            layer.undo()
         return True
 
     def watch(self, response: type) -> Iterator[patch.Layer]:
@@ -48,6 +52,30 @@ class Failures:
         yield wrapping.wrap(methods["__iter__"], self._iterate, warns=True)
         if "__aiter__" in methods:
             yield wrapping.watch(methods["__aiter__"], failed=self._break_off)
+
+    def files(self, function: FunctionType) -> patch.Layer:
+        """`function` serves WSGI: for a file it returns the server's own reader, which knows nothing of the answer."""
+        return wrapping.watch(function, returned=self._served, passed=["environ"])
+
+    def _served(self, served: Any, environ: Any) -> None:
+        reader = type(served)
+        if reader is not environ.get("wsgi.file_wrapper") or reader in self._readers:
+            return
+        reads = [reader.__dict__.get(name) for name in ("__next__", "__getitem__")]
+        written = type(_request_of)  # in Python: what a server has in C cannot be watched
+        self._readers[reader] = [
+            wrapping.watch(cast("FunctionType", read), failed=self._unreadable)
+            for read in reads
+            if type(read) is written
+        ]
+
+    def _unreadable(self, error: BaseException, frame: FrameType) -> None:
+        """Django gives a file that is served so the answer's own `close`."""
+        kind = type(error)
+        if issubclass(kind, Exception) and not issubclass(kind, (StopIteration, IndexError)):  # these end a file
+            file = getattr(frame.f_locals.get("self"), "filelike", None)
+            close = getattr(file, "__dict__", {}).get("close")
+            self._tell_of_stream(error, getattr(close, "__self__", None))
 
     def answers(self, function: FunctionType, name: str) -> patch.Layer:
         """`function` makes an answer of the exception that is its parameter `name`: a middleware, or a handler of a

@@ -19,8 +19,11 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 
 def wsgi(path):
+    import wsgiref.util
     from wsgiref.util import setup_testing_defaults
     environ, began = {"PATH_INFO": path}, []
+    if path.startswith("/read"):  # the server has a way of its own to read files
+        environ["wsgi.file_wrapper"] = wsgiref.util.FileWrapper
     setup_testing_defaults(environ)
     answer = WSGIHandler()(environ, lambda *head: began.append(head[0]))
     try:
@@ -88,14 +91,16 @@ async def arows():
     await asyncio.sleep(0)
     raise LookupError("arow")
 class Broken:
-    parts = iter([b"one"])
+    def __init__(self): self.parts = iter([b"one"])
     def read(self, size):
         for part in self.parts: return part
         raise OSError("disk")
 urlpatterns = [path("rows/", lambda request: StreamingHttpResponse(rows())),
                path("arows/", lambda request: StreamingHttpResponse(arows())),
                path("well/", lambda request: StreamingHttpResponse([b"a", b"b"])),
-               path("file/", lambda request: FileResponse(Broken()))]
+               path("file/", lambda request: FileResponse(Broken())),
+               path("read/", lambda request: FileResponse(Broken())),
+               path("read-well/", lambda request: FileResponse(open("urls.py", "rb")))]
 """
 
 
@@ -144,6 +149,17 @@ urlpatterns = [path("named/", named), path("signalled/", deeper), path("later/",
                path("monitored/", monitored), path("escapes/", named), path("answered/", answered)]
 """
 PATHS = ["/named/", "/signalled/", "/later/", "/refused/", "/monitored/", "/escapes/"]
+
+
+@pytest.mark.parametrize("packs", ["[]", "[django]"])
+def test_a_file_that_cannot_be_read_to_its_end_is_one_event_however_it_is_served(host, packs):
+    """Also by what the server has for it, `wsgi.file_wrapper`, which does not ask the answer for its parts."""
+    monitors = f"version: 1\npacks: {packs}\ndefaults: {{rate_limit: off}}\n"
+    seen, events = both_ways(host, monitors, "/file/", "/read/", "/read-well/", "/read/", urls__py=STREAMS)
+    broken = [answer for _, path, answer, _ in seen if path != "/read-well/"]
+    assert {answer[-1] for answer in broken} == {"OSError"}
+    assert told(events) == [("/file/", "disk")] * 2 + [("/read/", "disk")] * 4
+    assert {event["tags"]["erp.operation"] for event in events} == {"GET /file/", "GET /read/"}
 
 
 @pytest.mark.parametrize("packs", ["[]", "[django]"])
