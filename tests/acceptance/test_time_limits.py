@@ -133,8 +133,8 @@ signal.signal(signal.SIGALRM, ring)
 ended, swallowed = collections.Counter(), []
 for number in range(160):
     name, work = list(WORK.items())[number % len(WORK)]
-    signal.setitimer(signal.ITIMER_REAL, 0.001 + number % 17 / 5000)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001 + number % 17 / 5000)
         until = time.monotonic() + 5
         while time.monotonic() < until and signal.getitimer(signal.ITIMER_REAL)[0]:
             work()
