@@ -20,7 +20,7 @@ Inside a monitored process the package is loaded as `_erp_agent`, so that a host
 Code that imports `agent` all the same gets the names below from the `_erp_agent` that runs: there is one agent.
 """
 
-from .version import __version__
+from .base.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def __getattr__(name: str) -> object:
 
     running = "_erp_agent" if "_erp_agent" in sys.modules else __name__
     part = running + (".api" if name.startswith("capture_") else ".decorate")
-    __import__(running + ".imports")
-    with sys.modules[running + ".imports"].Guarded():
+    __import__(running + ".base.imports")
+    with sys.modules[running + ".base.imports"].Guarded():
         __import__(part)
     value: object = getattr(sys.modules[part], name)
     globals()[name] = value

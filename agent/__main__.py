@@ -9,7 +9,7 @@ _LONGEST_START = 60.0  # seconds
 
 def main() -> int:
     # The agent of this very process must not monitor the command line that asks about it.
-    started = sys.modules.get("_erp_agent.bootstrap")
+    started = sys.modules.get("_erp_agent.boot.bootstrap")
     if started is not None and started.current is not None:
         started.current.uninstall()
     from .cli.main import main as run
@@ -20,11 +20,11 @@ def main() -> int:
 
 def _leave_no_trace() -> None:
     """The agent of this very process may have noted what it patched: that is about a command, and not about the ERP."""
-    from . import start
-    from .cli import processes
+    from .base import places
+    from .cli.state import processes
 
-    config = start.config_path(os.environ)
-    processes.forget(os.path.join(start.state_folder(os.environ, config), "run"), time.time() - _LONGEST_START)
+    config = places.config_path(os.environ)
+    processes.forget(os.path.join(places.state_folder(os.environ, config), "run"), time.time() - _LONGEST_START)
 
 
 if __name__ == "__main__":

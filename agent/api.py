@@ -10,19 +10,21 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import guard
-from .interrupts import ours
-from .model import Captured, Observation
-from .observe import callers, people, standin, told
-from .observe.limits import Limiter
-from .running import engine
-from .slots import traceback_of
+from .base import guard
+from .base.interrupts import ours
+from .base.model import Captured, Observation
+from .base.slots import traceback_of
+from .boot.running import engine
+from .observe.around import people
+from .observe.call import callers
+from .observe.call.limits import Limiter
+from .observe.failure import reported, synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
     from types import FrameType, TracebackType
 
-    from .model import MonitorData
+    from .base.model import MonitorData
 
 #: As for monitors: 30 events a minute of each kind.
 _RATE = (30.0, 60.0)
@@ -46,16 +48,16 @@ def capture_erp_error(
     try:
         traceback = traceback_of(error)
         # Its first frame is the one that has caught it: that one has not failed yet.
-        if traceback is not None and told.inside(error, traceback):
+        if traceback is not None and reported.inside(error, traceback):
             return None
         caller = sys._getframe(1)
         frame = traceback.tb_frame.f_back if traceback is not None else caller
         event_id = _report(
             "error", operation or _name_of(caller), module, severity, user, extra_data, frame,
-            key=(type(error), told.place(traceback)), error=error, traceback=traceback,
+            key=(type(error), reported.place(traceback)), error=error, traceback=traceback,
         )  # fmt: skip
         if event_id is not None:
-            told.note(error, traceback)
+            reported.note(error, traceback)
         return event_id
     except ours(BaseException):
         guard.swallow("reporting an error by hand")
@@ -129,7 +131,7 @@ def _report(
     if suppressed is None:
         running.health.count("rate", monitor["name"])
         if error is not None:
-            told.note(error, traceback)
+            reported.note(error, traceback)
         return None
     observation = Observation(
         monitor=monitor,
@@ -155,7 +157,7 @@ def _report(
 def _monitor(report: str, kind: str, module: str | None, operation: str, severity: str) -> MonitorData:
     name = "capture." + report
     fingerprint = None if report == "error" else [name, module or "", operation, "{cause}"]
-    return standin.monitor(
+    return synthetic.monitor(
         name, "the source", kind=kind, module=module, operation=operation, severity=severity, fingerprint=fingerprint,
         rate_limit=_RATE,
     )  # fmt: skip

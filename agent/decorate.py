@@ -15,19 +15,21 @@ from _weakref import ref
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Callable, TypedDict, TypeVar, Union, overload
 
-from . import bootstrap, guard
-from . import running as here
-from .errors import CannotPatch
-from .hook import patch, resolve
-from .interrupts import ours
-from .postponed import when_freed
-from .running import engine
+from .base import guard
+from .base.errors import CannotPatch
+from .base.interrupts import ours
+from .base.postponed import when_freed
+from .boot import bootstrap
+from .boot import running as here
+from .boot.running import engine
+from .hook.code import patch
+from .hook.targets import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from .engine import Engine
-    from .model import ExpressionData, MonitorData
+    from .base.model import ExpressionData, MonitorData
+    from .boot.engine import Engine
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: What `@decorator` is given, in place of its first word.
@@ -186,7 +188,7 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nearest(name: str, allowed: Iterable[str]) -> str:
-    from .config.nearest import did_you_mean, listed
+    from .language.nearest import did_you_mean, listed
 
     return did_you_mean(name, allowed, f"there are {listed(allowed)}")
 
@@ -261,7 +263,7 @@ def _can_be_dropped(function: object) -> bool:
 def _monitor(
     path: str, where: str, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool | str
 ) -> MonitorData:
-    from .config import units
+    from .language import units
 
     detail = {name: words[name] for name in ("model", "process", "name", "endpoint", "event_type") if words.get(name)}
     severity = units.severity(options.get("severity") or words.get("severity") or "error")
@@ -284,7 +286,7 @@ def _monitor(
 
 
 def _capture(given: Mapping[str, str] | Iterable[str]) -> dict[str, ExpressionData]:
-    from .config import expressions
+    from .language import expressions
 
     named = given if isinstance(given, dict) else {each: each for each in given}
     return {name: expressions.parse(text) for name, text in named.items()}

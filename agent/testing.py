@@ -20,19 +20,22 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from . import api, bootstrap, decorate, running
-from .config import cache, store
-from .engine import Engine
-from .errors import ConfigError
-from .health import Health
-from .hook import finder
-from .observe.limits import Limiter
+from . import api, decorate
+from .base.errors import ConfigError
+from .base.health import Health
+from .boot import bootstrap, running
+from .boot.engine import Engine
+from .boot.lookout import listen
+from .hook.imports import finder
+from .observe.call.limits import Limiter
+from .plan import index as cache
+from .plan import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .base.model import Envelope, Observation, PlanData
     from .deliver.sink import Maker
-    from .model import Envelope, Observation, PlanData
 
 __all__ = ["Reported", "reporting"]
 
@@ -102,6 +105,7 @@ def reporting(config: str | os.PathLike[str] | None = None) -> Iterator[Reported
 
 
 def _rest(agent: bootstrap.Agent) -> None:
+    listen(None)
     if agent.finder is not None:
         finder.uninstall(agent.finder)
     agent.engine().undo()
@@ -112,7 +116,7 @@ def _agent(config: str | None, reported: Reported) -> tuple[bootstrap.Agent, Eng
     for monitor in plan["monitors"]:
         monitor["rate_limit"], monitor["sample"] = None, 1.0
     plan["sentry"]["dsn"], plan["sentry"]["sample_rate"] = None, 1.0
-    index = cast("cache.Index", cache.decode(store.encode(plan, []), plan["path"]))
+    index = cast("cache.Index", cache.decode(write.encode(plan, []), plan["path"]))
     agent = bootstrap.Agent(index, "")
     engine = agent._engine = Engine(index, "")
     engine.health = _Counting(reported)

@@ -20,9 +20,9 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "
 
 from kit import envelope  # noqa: E402
 
-from agent.deliver import lanes  # noqa: E402
-from agent.deliver.sender import Sender  # noqa: E402
-from agent.deliver.spool import Spool  # noqa: E402
+from agent.deliver.send import parallel  # noqa: E402
+from agent.deliver.send.sender import Sender  # noqa: E402
+from agent.deliver.spool.spool import Spool  # noqa: E402
 
 
 def rate(number: int, dsn: str) -> float:
@@ -55,7 +55,7 @@ def main() -> None:
         with open(port_file) as file:
             dsn = f"http://k@127.0.0.1:{file.read()}/1"
         several = rate(options.events, dsn)
-        lanes.MOST = 1
+        parallel.MOST = 1
         one = rate(max(options.events // 10, 10), dsn)
     finally:
         receiver.kill()

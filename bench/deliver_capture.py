@@ -59,21 +59,21 @@ def event() -> dict[str, Any]:
 
 
 def open_spool(directory: str, **options: Any) -> Any:
-    from agent.deliver.spool import Spool
+    from agent.deliver.spool.spool import Spool
 
     bounds = {"max_size": 1 << 32, "max_age": 1e6, "max_files": 1 << 20, "durable": False}
     return Spool(directory, count=lambda *_: None, **{**bounds, **options})
 
 
 def open_sender(spool: Any, dsn: str, **options: Any) -> Any:
-    from agent.deliver.sender import Sender
+    from agent.deliver.send.sender import Sender
 
     return Sender(spool, dsn, count=lambda *_: None, **options)
 
 
 def keeping(spool: Any, wake: Callable[[], None] | None = None) -> Way:
+    from agent.base.model import Envelope
     from agent.deliver import wire
-    from agent.model import Envelope
 
     def prepare() -> Callable[[], None]:
         made = event()

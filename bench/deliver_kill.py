@@ -25,8 +25,8 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "
 from kit import envelope  # noqa: E402
 from receiver import Receiver  # noqa: E402
 
-from agent.deliver.sender import Sender  # noqa: E402
-from agent.deliver.spool import Spool  # noqa: E402
+from agent.deliver.send.sender import Sender  # noqa: E402
+from agent.deliver.spool.spool import Spool  # noqa: E402
 
 
 def killed_once(spool: Spool, dice: random.Random, *, bare: bool) -> list[str]:

@@ -91,8 +91,8 @@ def agent_with(*, metrics=False, expect=("ValueError",), **settings):
     def apply(module, names):
         from support import Watch, monitor
 
-        from agent.health import Health
-        from agent.observe.tally import Tallies
+        from agent.base.health import Health
+        from agent.observe.call.tally import Tallies
 
         paths = ["shop.Thing.method" if name == "method" else f"shop.{name}" for name in names]
         watch = Watch(monitor(*paths, expect=list(expect), **settings))
@@ -108,7 +108,7 @@ def agent_with(*, metrics=False, expect=("ValueError",), **settings):
 
 def trampolines(**settings):
     def apply(module, names):
-        from agent.hook import inject
+        from agent.hook.code import inject
 
         before = inject.AVAILABLE
         inject.AVAILABLE = False
@@ -314,7 +314,7 @@ def importing(targets=10_000):
     names = [f"erp.module{n}" for n in range(targets)]
 
     def agent():
-        from agent.hook.finder import Finder
+        from agent.hook.imports.finder import Finder
 
         return Finder(dict.fromkeys(names), {}, report, report)
 

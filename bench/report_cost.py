@@ -66,9 +66,9 @@ def agents(folder, dsn=None):
     """The same module, watched by an agent whose state lies in `folder`."""
     from support import monitor
 
-    from agent.config import cache, store
-    from agent.engine import Engine
-    from agent.hook.apply import Applier
+    from agent.boot.engine import Engine
+    from agent.hook.targets.apply import Applier
+    from agent.plan import index, write
 
     module = sys.modules["bench_shop"] = plain(folder, "bench_shop")
     monitors = [
@@ -85,7 +85,7 @@ def agents(folder, dsn=None):
              "durable": False, "keep_interpreter": True}  # fmt: skip
     plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
             "processes": None, "monitors": monitors, "disabled": []}  # fmt: skip
-    engine = Engine(cache.decode(store.encode(plan, []), plan["path"]), folder)
+    engine = Engine(index.decode(write.encode(plan, []), plan["path"]), folder)
     Applier(lambda _: monitors, engine._bind, lambda *_: None).imported("bench_shop", module)
     return module
 
@@ -98,8 +98,8 @@ def suppressed_cost(shop, bare):
 
 def large_cost():
     """Microseconds to turn the worst of several values of 100 MB into what leaves of them."""
-    from agent.observe.represent import exception_text, represent
-    from agent.observe.scrub import scrub_json
+    from agent.observe.event.represent import exception_text, represent
+    from agent.privacy.scrub import scrub_json
 
     size = 100_000_000
     text = "text of an order, ann@example.com " * (size // 34)

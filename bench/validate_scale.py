@@ -27,9 +27,9 @@ def names(number):
     sys.path.insert(0, ROOT)
     import ast
 
-    from agent.config.discover import modules_below
-    from agent.config.lookup.resolve import Lookup
-    from agent.config.lookup.search import here
+    from agent.codebase.propose import modules_below
+    from agent.codebase.resolve import Lookup
+    from agent.codebase.search import here
 
     lookup, found = Lookup(here()), []
     for package in PACKAGES:

@@ -56,7 +56,7 @@ def send_once():
     """What the agent counts for release health goes once a minute; what it imports for that, it imports once."""
     if "_erp_agent" not in sys.modules:
         return
-    from _erp_agent.running import engine as running
+    from _erp_agent.boot.running import engine as running
 
     engine = running()
     if engine is not None and engine.sessions is not None:

@@ -92,7 +92,9 @@ def _what_was_caught(stack: Stack, home: str) -> None:
         one = ["events", "show", "last", "--operation", operation]
         shown = subprocess.run([*command, *one], env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
         if shown.returncode == 0:
-            screen.say("One event (with --json, as it would have left this machine):   python -m agent " + " ".join(one))
+            screen.say(
+                "One event (with --json, as it would have left this machine):   python -m agent " + " ".join(one)
+            )
             print(shown.stdout.rstrip(), flush=True)
             break
     screen.say("What was caught, grouped as Sentry would group it:   python -m agent events")

@@ -1,6 +1,34 @@
 import os
 
+import pytest
+
 # An internal error of the agent is loud in its own tests, and no test uses the real state folder or a real Sentry.
 os.environ["AGENT_TESTING"] = "1"
 for name in ("AGENT_CONFIG", "AGENT_DISABLED", "SENTRY_DSN", "SENTRY_ENVIRONMENT", "SENTRY_RELEASE"):
     os.environ.pop(name, None)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write monitors.yaml (and other files by name) and answer the main file's path."""
+
+    def write_files(text: str, **others: str) -> str:
+        for name, content in others.items():
+            (tmp_path / f"{name}.yaml").write_text(content, encoding="utf-8")
+        path = tmp_path / "monitors.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write_files
+
+
+@pytest.fixture
+def look(write):
+    """Examine a text with an environment."""
+
+    from agent.config.load import examine
+
+    def examine_text(text: str, environ: dict[str, str] | None = None, **others: str):
+        return examine(write(text, **others), environ or {})
+
+    return examine_text

@@ -3,10 +3,10 @@
 import sys
 import types
 
-from agent.hook import resolve
-from agent.hook.apply import Applier
-from agent.observe.probe import Probe
-from agent.observe.terms import Terms
+from agent.hook.targets import resolve
+from agent.hook.targets.apply import Applier
+from agent.observe.call.probe import Probe
+from agent.observe.call.terms import Terms
 
 DEFAULTS = {
     "name": "m", "where": "test:1", "targets": [], "exclude": [], "kind": "function", "module": None, "operation": "{name}",
@@ -17,7 +17,7 @@ DEFAULTS = {
 
 
 def expression(text):
-    from agent.config.expressions import parse
+    from agent.language.expressions import parse
 
     return parse(text)
 

@@ -10,8 +10,8 @@ import pytest
 from acceptance.host import Host
 
 import agent
-from agent import guard
-from agent.errors import ConfigError
+from agent.base import guard
+from agent.base.errors import ConfigError
 from agent.testing import reporting
 
 DECORATORS = [
@@ -321,7 +321,7 @@ MAIN = """
 import sys
 from agent import sentry_monitor, capture_erp_error, capture_business_logic_error
 import shop
-assert sys.modules.get("agent.engine") is None, "there is one agent"
+assert sys.modules.get("agent.boot.engine") is None, "there is one agent"
 try: shop.inner()
 except ValueError: pass
 try: shop.named()

@@ -1,99 +1,149 @@
-"""The rules that keep the architecture: who may import whom, and which one file imports each heavy library."""
+"""The rules that keep the architecture: layers, rooms, and which one file imports each heavy library."""
+
+from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "agent"
-FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+FILES = sorted(PACKAGE.rglob("*.py"))
 
-#: Imports point one way: a part may import parts of its own rank or below, never above.
-RANK = {
-    "model": 0, "errors": 0, "slots": 0, "dsn": 0, "interrupts": 0,
-    "start": 0, "plan": 0, "lookout": 1, "version": 0, "private": 0, "users": 1, "wildcards": 0, "programs": 0, "old": 0,
-    "imports": 1, "command": 1, "guard": 1, "postponed": 1, "ending": 1, "health": 1,
-    "config": 2, "hook": 2, "observe": 3, "deliver": 4,
-    "integrations": 5, "engine": 6, "inforce": 6, "bootstrap": 7, "loud": 8,
-    "running": 8, "api": 9, "decorate": 9, "testing": 9,
-    "cli": 8, "__main__": 9, "__init__": 0, "packs": 0,
-}  # fmt: skip
+#: From the ground up: a room imports rooms below it, never above, lazy imports included.
+LAYERS = (
+    "version", "base", "language", "plan", "privacy", "hook", "observe", "deliver", "sdk", "integrations", "boot",
+    "api", "decorate",
+    # Never in the host's processes, but for the ERP's own tests and `manage.py sentry_test`:
+    "config", "codebase", "cli", "testing", "__main__",
+)  # fmt: skip
+NEVER_IN_THE_HOST = {"config", "codebase", "cli"}
+MAY_COMPILE = {"config", "codebase", "cli", "testing", "__main__"}
 
-#: Who reaches up all the same, and why.
-EXCEPTIONS = {
-    ("start", "bootstrap"): "what every process loads calls what few do, when it comes to that",
-    ("start", "guard"): "the same",
-    ("start", "loud"): "the same",
-    ("start", "command"): "the same",
-    ("start", "lookout"): "the same",
-    ("start", "users"): "the same",
-    ("start", "postponed"): "the same",
-    ("users", "bootstrap"): "before a fork of root's, what a child could not read",
-    ("lookout", "bootstrap"): "the same",
-    ("integrations", "engine"): "for its type only",
-    ("integrations", "bootstrap"): "sentry_test asks for the agent of this process",
-    ("integrations", "cli"): "sentry_test is `python -m agent test` under another name",
-}
+#: All that an ERP may import, and the entry points.
+TOP = {"__init__", "__main__", "api", "decorate", "testing"}
+
+#: What is read at a glance.
+MOST_FILES = 17
+MOST_LINES = 620
 
 ONE_FILE = {
-    "yaml": "agent/config/tree.py",
+    "yaml": "agent/config/read/tree.py",
     "jsonschema": "agent/config/schema.py",
-    "sentry_sdk": "agent/deliver/sentry.py",
-    "urllib3": "agent/deliver/transport.py",
+    "sentry_sdk": "agent/sdk/client.py",
+    "urllib3": "agent/deliver/http/transport.py",
     "packaging": "agent/config/requirements.py",
     "importlib_metadata": "agent/config/requirements.py",
     "rich": "agent/cli/terminal.py",
 }
 
 
-def part(path: Path) -> str:
-    relative = path.relative_to(PACKAGE)
-    return (
-        relative.parts[0].removesuffix(".py") if hasattr(str, "removesuffix") else relative.parts[0].replace(".py", "")
-    )
+def dotted(path: Path) -> str:
+    """ "deliver.spool.names" for agent/deliver/spool/names.py; "" for the package itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path):
-    """(top-level module or "." + part of the agent, line, at module level and not for types only)"""
+NAMES = {dotted(path): path for path in FILES}
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@cache
+def tree_of(path: Path) -> tuple[ast.Module, frozenset[ast.AST], frozenset[ast.AST]]:
+    """The syntax tree, what in it is for types only, and what runs only when a function is called."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
+    typing_only = frozenset(
         child
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
         for child in ast.walk(node)
-    }
-    functions = {
+    )
+    lazy = frozenset(
         child
         for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         for child in ast.walk(node)
-    }
-    depth = len(path.relative_to(PACKAGE).parts)
+    )
+    return tree, typing_only, lazy
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[str, int, bool], ...]:
+    """(top-level module, or "." + the agent's own; line; at module level) of all that is not for types only."""
+    tree, typing_only, lazy = tree_of(path)
+    package = dotted(path).split(".") if path.name == "__init__.py" else dotted(path).split(".")[:-1]
+    found = []
     for node in ast.walk(tree):
-        level = node not in functions and node not in typing_only
+        if node in typing_only:
+            continue
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name.partition(".")[0], node.lineno, level, node in typing_only
+            found += [(alias.name.partition(".")[0], node.lineno, node not in lazy) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.append(((node.module or "").partition(".")[0], node.lineno, node not in lazy))
         elif isinstance(node, ast.ImportFrom):
-            if not node.level:
-                yield (node.module or "").partition(".")[0], node.lineno, level, node in typing_only
-            elif node.level == depth:
-                names = [node.module.partition(".")[0]] if node.module else [alias.name for alias in node.names]
-                for name in names:
-                    yield "." + name, node.lineno, level, node in typing_only
+            above = package[: len(package) - node.level + 1]
+            base = ".".join([*above, node.module] if node.module else above)
+            for alias in node.names:
+                whole = f"{base}.{alias.name}" if base else alias.name
+                found.append(("." + (whole if whole in NAMES else base), node.lineno, node not in lazy))
+    return tuple(found)
+
+
+def own(path: Path) -> "list[tuple[str, int]]":
+    return [(name[1:], line) for name, line, _ in imports(path) if name.startswith(".") and name != "."]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path):
-    own = part(path)
-    for name, line, _, typing_only in imports(path):
-        if not name.startswith(".") or name[1:] not in RANK or typing_only:
+    here = dotted(path)
+    if not here:
+        return
+    for name, line in own(path):
+        where = f"{path.relative_to(ROOT)}:{line}: {here} imports {name}"
+        assert LAYERS.index(room(name)) <= LAYERS.index(room(here)), f"{where}, which stands above it"
+        assert room(name) not in NEVER_IN_THE_HOST or room(here) in MAY_COMPILE, f"{where}, which no host may load"
+
+
+def test_there_is_no_circle():
+    """Files that import one another, lazily or not, can only be understood together."""
+    graph = {dotted(path): {name for name, _ in own(path)} - {dotted(path)} for path in FILES}
+    left = dict(graph)
+    while True:
+        free = [name for name, needs in left.items() if not needs & set(left)]
+        if not free:
+            break
+        for name in free:
+            del left[name]
+    # What is left lies on a circle, or above one.
+    while True:
+        above = [name for name in left if not any(name in needs for needs in left.values())]
+        if not above:
+            break
+        for name in above:
+            del left[name]
+    assert not left, {name: sorted(needs & set(left)) for name, needs in left.items()}
+
+
+def test_at_the_top_stands_only_what_an_erp_may_import():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == TOP
+
+
+def test_each_room_has_one_subject_and_is_read_at_a_glance():
+    for init in PACKAGE.rglob("__init__.py"):
+        folder = init.parent
+        if folder == PACKAGE or "management" in folder.parts:
             continue
-        other = name[1:]
-        allowed = RANK[other] <= RANK[own] or (own, other) in EXCEPTIONS
-        assert allowed, f"{path.relative_to(ROOT)}:{line}: {own} imports {other}, which stands above it"
+        subject = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+        assert subject.partition("\n")[0].endswith("."), f"{init.relative_to(ROOT)} does not state its subject"
+        files = [path for path in folder.glob("*.py") if path != init]
+        assert len(files) <= MOST_FILES or folder.name == "cli", (folder, len(files))
+        assert len(folder.relative_to(PACKAGE).parts) <= 2, folder
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -101,7 +151,7 @@ def test_inside_the_package_imports_are_relative(path):
     """It is also loaded as _erp_agent: an absolute import would load it twice, or load a host's `agent`."""
     if path.name == "__main__.py" and path.parent == PACKAGE:
         return  # runs only as `python -m agent`
-    for name, line, _, _ in imports(path):
+    for name, line, _ in imports(path):
         assert name not in ("agent", "_erp_agent"), f"{path.relative_to(ROOT)}:{line}"
 
 
@@ -109,67 +159,34 @@ def test_inside_the_package_imports_are_relative(path):
 def test_each_heavy_library_is_imported_by_one_file_inside_a_function(library):
     users = {}
     for path in FILES:
-        for name, line, at_module_level, typing_only in imports(path):
-            if name == library and not typing_only:
+        for name, line, at_module_level in imports(path):
+            if name == library:
                 users[path.relative_to(ROOT).as_posix()] = (line, at_module_level)
     assert set(users) == {ONE_FILE[library]}
     assert not users[ONE_FILE[library]][1], f"{library} is imported at the top of {ONE_FILE[library]}"
 
 
+def at_module_level(name: str) -> "set[str]":
+    return {imported for imported, _, level in imports(PACKAGE / name) if level}
+
+
 def test_the_hot_path_imports_next_to_nothing():
-    names = {name for name, _, level, _ in imports(PACKAGE / "hook" / "trampoline.py") if level}
-    assert names <= {"sys", "time", "types", "typing"}
+    assert at_module_level("hook/code/trampoline.py") <= {"sys", "time", "types", "typing"}
 
 
 def test_start_up_files_import_next_to_nothing():
-    assert {name for name, _, level, _ in imports(PACKAGE / "start.py") if level} <= {"os", "sys", "marshal", "_imp"}
-    for name in (
-        "bootstrap.py",
-        "guard.py",
-        "programs.py",
-        "private.py",
-        "plan.py",
-        "lookout.py",
-        "imports.py",
-        "command.py",
-        "inforce.py",
-        "loud.py",
-        "interrupts.py",
-        "postponed.py",
-        "config/cache.py",
-        "config/store.py",
-        "config/child.py",
-        "hook/finder.py",
-        "__init__.py",
-    ):
-        names = {name for name, _, level, _ in imports(PACKAGE / name) if level}
-        assert names <= {
-            "os",
-            "sys",
-            "time",
-            "marshal",
-            "_thread",
-            ".imports",
-            ".guard",
-            ".slots",
-            ".config",
-            ".start",
-            ".version",
-            ".programs",
-            ".private",
-            ".plan",
-            ".inforce",
-            ".bootstrap",
-            ".lookout",
-            ".interrupts",
-            ".postponed",
-        }, (name, names)
+    assert at_module_level("base/places.py") <= {"os", "sys", "marshal", "_imp"}
+    assert at_module_level("boot/start.py") <= {"os", "sys", ".base.places", ".base"}
+    for path in (*PACKAGE.glob("boot/*.py"), *PACKAGE.glob("plan/*.py"), PACKAGE / "hook/imports/finder.py"):
+        names = at_module_level(path.relative_to(PACKAGE).as_posix())
+        ours = {name for name in names if name.startswith(".")}
+        assert {room(name[1:]) for name in ours} <= {"", "base", "plan", "boot", "hook"}, (path, ours)
+        if path.name not in ("engine.py", "running.py"):
+            assert names - ours <= {"os", "sys", "time", "marshal", "_thread", "_imp", "__future__", "typing"}, path
 
 
 #: What runs in no process of the host's: commands, the compiler, and the clauses that `ours` itself is made of.
-NOT_IN_A_HOST = re.compile(
-    r"agent/(?:cli/|config/(?!cache|child)|old\.py|command\.py|integrations/erp_agent/management/)"
-)
+NOT_IN_A_HOST = re.compile(r"agent/(?:cli|config|codebase)/|agent/boot/(?:unsupported|command)\.py")
 
 
 def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
@@ -179,7 +196,7 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
         name = path.relative_to(ROOT).as_posix()
         if NOT_IN_A_HOST.match(name):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(path)[0]
         deciding = {
             each
             for function in ast.walk(tree)
@@ -190,7 +207,7 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
         for node in ast.walk(tree):
             if not isinstance(node, ast.ExceptHandler) or node in deciding:
                 continue
-            asks = isinstance(node.type, ast.Call) and ast.unparse(node.type.func) in ("ours", "start.ours")
+            asks = isinstance(node.type, ast.Call) and ast.unparse(node.type.func) in ("ours", "places.ours")
             last = node.body[-1]
             leaves = (ast.Return, ast.Continue, ast.Break)
             goes_on = isinstance(last, ast.Raise) and last.exc is None
@@ -205,19 +222,20 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
                 )
             # A stack that is full has no room to ask anybody.
             full = (
-                name == "agent/observe/probe.py"
+                name == "agent/observe/call/probe.py"
                 and node.type is not None
                 and ast.unparse(node.type) == "RecursionError"
             )
-            assert asks or goes_on or full, f"{name}:{node.lineno}: write `except ours(…)`, from agent/interrupts.py"
+            assert asks or goes_on or full, (
+                f"{name}:{node.lineno}: write `except ours(…)`, from agent/base/interrupts.py"
+            )
             seen += asks
     assert seen > 150
 
 
 def test_files_stay_small():
     sizes = {path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
-    too_long = {name: size for name, size in sizes.items() if size > 620}
-    assert not too_long
+    assert not {name: size for name, size in sizes.items() if size > MOST_LINES}
 
 
 def test_each_test_file_has_a_name_of_its_own():
@@ -242,12 +260,12 @@ def test_nothing_of_the_project_names_a_machine():
         assert not home.search(text), (path, home.search(text))
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.joinpath("cli").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(PACKAGE.joinpath("cli").rglob("*.py")), ids=lambda path: path.name)
 def test_commands_print_through_the_terminal_alone(path):
     """Which escapes what a terminal would obey: nothing may be printed beside it."""
     if path.name == "terminal.py":
         return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)[0]):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             beside = called in ("print", "os.write", "Console") or (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config.discover import Proposal, discover, module_lines, monitor_lines
-from ..errors import ConfigError
+from ..base.errors import ConfigError
+from ..codebase.propose import Proposal, discover, module_lines, monitor_lines
 from .environment import add_environment, lookup_of
 from .output import write_new
 from .terminal import err, fail, out

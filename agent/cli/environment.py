@@ -7,9 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from ..config.lookup import search
-from ..config.lookup.check import check
-from ..config.lookup.resolve import Lookup
+from ..codebase import search
+from ..codebase.check import check
+from ..codebase.resolve import Lookup
 from .terminal import progress
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from ..base.model import Problem
+    from ..codebase.check import Sighting
     from ..config.load import Examined
-    from ..config.lookup.check import Sighting
-    from ..model import Problem
 
 _PATIENCE = 1.0  # seconds before a person is shown how far it is
 

@@ -7,17 +7,18 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..base.errors import AgentError
 from ..deliver import wire
-from ..errors import AgentError
-from . import here, other_users, story
-from .spools import fate, fate_of
+from . import options, story
+from .spool.places import fate, fate_of
+from .state import other_users
 from .terminal import STYLES, console, cut, err, json_text, out, show_table, styled, table
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from ..deliver.spool import Entry, Spool
+    from ..deliver.spool.spool import Entry, Spool
 
 HELP = "show what was caught and lies in the spool"
 
@@ -48,7 +49,7 @@ class Group:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    here.add_config(parser)
+    options.add_config(parser)
     parser.add_argument("--module", metavar="MODULE", help="only events of this ERP module")
     parser.add_argument("--operation", metavar="OPERATION", help="only events of this operation")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise AgentError(f"one event at a time: python -m agent events {words[-1]}")
     if arguments.what == ["show"]:
         raise AgentError("which event? python -m agent events ID (the last column of `python -m agent events`)")
-    where = here.look(arguments)
+    where = options.look(arguments)
     spool = where.spool()
     entries = [entry for entry in spool.entries() if entry.category in _EVENTS]
     if words:

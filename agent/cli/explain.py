@@ -5,28 +5,28 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..config.document import position
+from ..base.errors import ConfigError
+from ..base.wildcards import matches
+from ..codebase.check import check
 from ..config.load import examine
-from ..config.lookup.check import check
-from ..config.nearest import did_you_mean
-from ..config.origin import Setting, settings_of
+from ..config.read.document import position
 from ..config.requirements import unmet_requirements
-from ..config.units import format_duration, format_rate
-from ..errors import ConfigError
-from ..observe.limits import HANDFUL
-from ..wildcards import matches
-from . import here
+from ..language.nearest import did_you_mean
+from ..language.units import format_duration, format_rate
+from ..observe.call.limits import HANDFUL
+from . import options
 from .environment import add_environment, lookup_of
+from .origin import Setting, settings_of
 from .terminal import console, fail, json_text, out, show_table, shown_path, styled, table
 from .validate import target_line
 
 if TYPE_CHECKING:
     import argparse
 
+    from ..base.model import MonitorData, PlanData
+    from ..codebase.check import Sighting
+    from ..config.build.merge import Entry
     from ..config.load import Examined
-    from ..config.lookup.check import Sighting
-    from ..config.merge import Entry
-    from ..model import MonitorData, PlanData
 
 HELP = "tell what one monitor does, and where each of its settings came from"
 
@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: explained, 1: there is no such monitor, or the file is wrong as a whole, 2: could not run."""
     try:
-        path = args.config or here.config_of(None)
+        path = args.config or options.config_of(None)
         examined = examine(path, os.environ)
         if not examined.documents:
             return fail(f"{shown_path(path)}: {examined.problems[0].message}")

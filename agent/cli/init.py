@@ -6,10 +6,10 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from ..config.discover import module_lines, monitor_lines
-from ..config.lookup import search
-from ..config.project import Project, survey
-from ..errors import ConfigError
+from ..base.errors import ConfigError
+from ..codebase import search
+from ..codebase.project import Project, survey
+from ..codebase.propose import module_lines, monitor_lines
 from .output import write_new
 from .terminal import fail, out, shown_path
 

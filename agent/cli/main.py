@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import AgentError
-from ..version import __version__
+from ..base.errors import AgentError
+from ..base.version import __version__
 from .terminal import clean, fail
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 #: Command → the module that has HELP, configure(parser) and run(arguments) → exit status.
 COMMANDS = {
     "validate": "validate",
-    "list": "list_monitors",
+    "list": "list",
     "explain": "explain",
     "init": "init",
     "discover": "discover",
     "schema": "schema",
     "events": "events",
     "status": "status",
-    "spool": "spool",
-    "test": "send_test",
+    "spool": "spool.commands",
+    "test": "test",
     "path": "path",
     "run": "run",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError
+from ..base.errors import ConfigError
 
 
 def write_new(path: str, text: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import AgentError
+from ..base import places
+from ..base.errors import AgentError
 from .terminal import out
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def run(_: argparse.Namespace) -> int:
 
 def folder() -> str:
     """Where sitecustomize.py lies. Raises AgentError where it cannot be found."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    package = places.PACKAGE
     for place in (os.path.dirname(package), os.path.join(package, "site")):
         name = os.path.join(place, "sitecustomize.py")
         # In site-packages there may be a sitecustomize.py of somebody else's.

@@ -6,14 +6,14 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..config.lookup.check import counts
-from ..config.packs import name_of
+from ..codebase.check import counts
+from ..config.build.packs import name_of
 from .terminal import shown_path
 
 if TYPE_CHECKING:
+    from ..base.model import Problem
+    from ..codebase.check import Sighting
     from ..config.load import Examined
-    from ..config.lookup.check import Sighting
-    from ..model import Problem
 
 _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
 

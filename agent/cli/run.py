@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 
-from ..errors import AgentError
-from . import here
+from ..base.errors import AgentError
+from . import options
 from .path import folder
 
 HELP = "run a command with the agent in it: python -m agent run [--config FILE] [--strict] -- COMMAND"
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
         raise AgentError("there is no command to run: python -m agent run -- python manage.py runserver")
-    config = here.config_of(arguments.config)
+    config = options.config_of(arguments.config)
     if arguments.config and not os.path.exists(config):
         raise AgentError(f"{config}: no such file")
     program = shutil.which(words[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config.paths import schema_path
-from ..errors import ConfigError
+from ..base.errors import ConfigError
+from ..config.read.shipped import schema_path
 from .terminal import fail, out
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         if args.path:
             out(path)
         elif args.markdown:
-            from ..config.reference import markdown
+            from .reference import markdown
 
             out(markdown(), end="")
         else:

@@ -6,13 +6,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from .. import start
-from ..config import cache
-from ..errors import AgentError
-from ..inforce import last_good_for
-from . import elsewhere, here, other_users, processes
-from .plans import Plans
-from .spools import fate
+from ..base import places
+from ..base.errors import AgentError
+from ..plan import index as cache
+from ..plan.in_force import last_good_for
+from . import options
+from .spool.places import fate
+from .state import elsewhere, other_users, processes
+from .state.plans import Plans
 from .terminal import console, json_text, moment, one_line, out, show_table, shown_path, styled, table
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from .processes import Process
+    from .state.processes import Process
 
 HELP = "show what the configuration did in running processes: patched, waiting for import, failed and why"
 
@@ -29,7 +30,7 @@ _STYLES = {"failed": "bold red", "waiting": "yellow", "patched": "green"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    here.add_config(parser)
+    options.add_config(parser)
     parser.add_argument("--all", action="store_true", help="also processes that have ended (default: the last of them)")
     parser.add_argument("--functions", action="store_true", help="every function, and not a line for each monitor")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
@@ -37,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0: all that ran did what the configuration says, 1: something failed or is not in force."""
-    path = here.config_of(arguments.config)
-    state = start.state_folder(os.environ, path)
+    path = options.config_of(arguments.config)
+    state = places.state_folder(os.environ, path)
     shown = processes.of_the_host(processes.read(os.path.join(state, "run")), all_=arguments.all)
     plans = Plans(state, path)
     older = {process.pid for process in shown if plans.is_older(process)}
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show_plan(state: str, path: str, plans: Plans, index: cache.Index | None) -> None:
     bad = cache.load_bad(state, path)
-    if bad is not None and not start.unchanged(bad.header, environment=False):
+    if bad is not None and not places.unchanged(bad.header, environment=False):
         bad = None  # it has been corrected since
     target = console()
     if index is None:
@@ -99,7 +100,7 @@ def _show_plan(state: str, path: str, plans: Plans, index: cache.Index | None) -
 def _show_spool(path: str) -> None:
     target = console()
     try:
-        spool = here.settings(path).spool()
+        spool = options.settings(path).spool()
     except AgentError as error:
         target.print(styled(("spool         ", "dim"), one_line(error)))
         return

@@ -17,7 +17,7 @@ import time
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from ..errors import ConfigError
+from ..base.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

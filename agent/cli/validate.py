@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Callable
 
+from ..base.errors import ConfigError
 from ..config.load import Examined, examine
-from ..errors import ConfigError
-from . import here
+from . import options
 from .environment import add_environment, check_all, lookup_of
 from .report import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
 from .terminal import STYLES, console, fail, json_text, out, shown_path, styled, width_of
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from ..config.lookup.check import Sighting
-    from ..model import Problem
+    from ..base.model import Problem
+    from ..codebase.check import Sighting
 
 HELP = "check monitors.yaml and everything it includes"
 
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0: clean (warnings and notes are allowed, with --strict only notes), 1: problems, 2: could not run."""
     try:
-        results = [examine(file, os.environ) for file in args.files or [here.config_of(None)]]
+        results = [examine(file, os.environ) for file in args.files or [options.config_of(None)]]
         seen: list[Sighting] = []
         if not args.no_targets:
             results, seen = check_all(results, lookup_of(args))

@@ -1,1 +1,1 @@
-"""From monitors.yaml to a Plan: `load` reads, checks and compiles; every other file here does one step of that."""
+"""The compiler: monitors.yaml to Problems, or to a Plan. Never runs in the host."""

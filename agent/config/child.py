@@ -1,175 +1,36 @@
-"""Has another interpreter compile the configuration, so that the host imports nothing that validation needs.
+"""The side of `plan.compile_elsewhere` in the other interpreter: compiles, and writes the plan into a pipe."""
 
-`run` is the host's side: it starts this interpreter's twin with `posix_spawn`, waits for what comes through a pipe, and
-imports nothing either. `main` is the other side.
-"""
+from __future__ import annotations
 
+import glob
 import os
-import sys
-import time
+from typing import TYPE_CHECKING
 
-from ..interrupts import ours
+from ..base.errors import ConfigError
+from ..plan import write
+from .load import examine
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from .load import Examined
-
-#: Seconds after which the host goes on without a new plan.
-PATIENCE = 30.0
-
-#: The host's sitecustomize and usercustomize (another agent's, say) have no business in there.
-_PROGRAM = """
-import sys, site
-site.execsitecustomize = site.execusercustomize = lambda: None
-site.main()
-sys.path[:] = [entry for entry in sys.path if entry]
-sys.modules["_erp_agent"] = package = type(sys)("_erp_agent")
-package.__path__ = [{package!r}]
-package.__package__ = "_erp_agent"
-from _erp_agent.config.child import main
-main({path!r}, {descriptor})
-"""
-
-#: What makes other tools take part in every interpreter that starts.
-_NOT_FOR_US = (
-    "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS",
-    "PYTHONPROFILEIMPORTTIME", "PYTHONVERBOSE", "PYTHONTRACEMALLOC", "PYTHONMALLOCSTATS", "LD_PRELOAD",
-)  # fmt: skip
 
 _MOST_FOLDERS = 200
 
 
-def run(path: str) -> "bytes | str":
-    """What `cache` can decode, or one line that says why there is none."""
-    interpreter = _interpreter()
-    if interpreter is None:
-        return (
-            f"no interpreter was found to read the configuration with ({sys.executable or 'this program'} is none): "
-            "name one in AGENT_PYTHON"
-        )
-    try:
-        reading, writing = os.pipe()
-    except ours(OSError) as error:
-        return f"the configuration could not be read in another interpreter: {error}"
-    try:
-        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        # No other child of the host's, which may be started meanwhile, is to have it: so it is given to this one alone.
-        given = next(number for number in range(3, 7) if number not in (reading, writing))
-        program = _PROGRAM.format(package=package, path=path, descriptor=given)
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_US}
-        environment["AGENT_DISABLED"] = "1"
-        try:
-            pid = _spawn(interpreter, [interpreter, "-S", "-c", program], environment, (writing, given))
-        finally:
-            os.close(writing)
-        return _receive(reading, pid)
-    except ours(OSError) as error:
-        return f"the configuration could not be read with {interpreter}: {error}"
-    finally:
-        os.close(reading)
-
-
-def _spawn(interpreter: str, arguments: "list[str]", environment: "dict[str, str]", pipe: "tuple[int, int]") -> int:
-    actions: "list[Any]" = [(os.POSIX_SPAWN_DUP2, *pipe)]
-    actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0))
-    actions += [(os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2)]
-    return os.posix_spawn(interpreter, arguments, environment, file_actions=actions)
-
-
-def _receive(reading: int, pid: int) -> "bytes | str":
-    os.set_blocking(reading, False)
-    deadline = time.monotonic() + PATIENCE
-    data = b""
-    status: "int | None" = None
-    while True:
-        try:
-            chunk = os.read(reading, 1 << 20)
-            if not chunk:
-                break
-            data += chunk
-        except ours(BlockingIOError):
-            if status is not None:
-                break  # a child that the host has forked meanwhile has the other end as well: it does not close
-            status = _ended(pid)
-            if status is not None:
-                continue  # for what it wrote last
-            if time.monotonic() > deadline:
-                _end(pid)
-                return "reading the configuration took more than %d s" % PATIENCE
-            time.sleep(0.002)
-    if status is None:
-        status = _wait(pid)
-    if data[:1] == b"\x01":
-        return data[1:]
-    if data[:1] == b"\x00":
-        return data[1:].decode("utf-8", "replace")
-    return "the interpreter that reads the configuration (%s) ended with status %d and said nothing" % (
-        _interpreter(),
-        os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status),
-    )
-
-
-def _end(pid: int) -> None:
-    try:
-        os.kill(pid, 9)
-    except ours(OSError):
-        pass
-    _wait(pid)
-
-
-def _ended(pid: int) -> "int | None":
-    try:
-        found, status = os.waitpid(pid, os.WNOHANG)
-    except ours(OSError):  # the host reaps every child
-        return 0
-    return status if found else None
-
-
-def _wait(pid: int) -> int:
-    try:
-        return os.waitpid(pid, 0)[1]
-    except ours(OSError):  # the host reaps every child
-        return 0
-
-
-def _interpreter() -> "str | None":
-    """The program to run: this interpreter, also where it is embedded in another program."""
-    named = os.environ.get("AGENT_PYTHON")
-    if named:
-        return named
-    version = "python%d.%d" % sys.version_info[:2]
-    executable = sys.executable or ""
-    candidates = []
-    if os.path.basename(executable).lower().startswith("python"):
-        candidates = [executable, getattr(sys, "_base_executable", "") or ""]
-    if not getattr(sys, "frozen", False):
-        candidates += [os.path.join(prefix, "bin", version) for prefix in (sys.prefix, sys.base_prefix)]
-        # Embedded in a server, sys.executable may be another environment's than the one that the server was given.
-        candidates.sort(key=lambda name: not name.startswith(sys.prefix + os.sep))
-    return next((name for name in candidates if os.access(name, os.X_OK) and os.path.isfile(name)), None)
-
-
 def main(path: str, descriptor: int) -> None:
-    """Compile `path` and send the result: byte 1 and what `cache` decodes, or byte 0 and a line of text."""
+    """Compile `path` and send the result: byte 1 and what `plan.index` decodes, or byte 0 and a line of text."""
     answer = compiled(path)
     data = b"\x01" + answer if isinstance(answer, bytes) else b"\x00" + answer.encode("utf-8", "replace")
     with open(descriptor, "wb") as stream:
         stream.write(data)
 
 
-def compiled(path: str) -> "bytes | str":
+def compiled(path: str) -> bytes | str:
     """The bytes of the plan, or of the Problems; a text where neither could be made."""
-    from ..errors import ConfigError
-    from . import store
-    from .load import examine
-
     try:
         loaded = examine(path, os.environ)
-    except ours(ConfigError) as error:  # a library is missing: until something is installed, no process need try again
-        return store.encode_bad(path, [path, *store.package_folders()], {}, [str(error)], lacking=True)
-    except ours(Exception) as error:
+    except ConfigError as error:  # a library is missing: until something is installed, no process need try again
+        return write.encode_bad(path, [path, *write.package_folders()], {}, [str(error)], lacking=True)
+    except Exception as error:
         return f"{path}: {type(error).__name__}: {error}"
     lines = [
         "%s:%d:%d: %s%s [%s]" % (p.file, p.line, p.column, p.path + ": " if p.path else "", p.message, p.slug)
@@ -179,15 +40,13 @@ def compiled(path: str) -> "bytes | str":
     folders = _include_folders(loaded)
     if loaded.plan is None:
         files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
-        return store.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders)
-    return store.encode(loaded.plan, lines, folders)
+        return write.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders)
+    return write.encode(loaded.plan, lines, folders)
 
 
-def _include_folders(loaded: "Examined") -> "list[tuple[str, str]]":
+def _include_folders(loaded: Examined) -> list[tuple[str, str]]:
     """(folder, end of the names): where a file would have to appear, or vanish, to be included or not."""
-    import glob
-
-    folders: "dict[tuple[str, str], None]" = {}
+    folders: dict[tuple[str, str], None] = {}
     for document in loaded.documents:
         patterns = document.value.get("include")
         for pattern in patterns if isinstance(patterns, list) else ():
@@ -198,7 +57,7 @@ def _include_folders(loaded: "Examined") -> "list[tuple[str, str]]":
             suffix = "" if glob.has_magic(os.path.splitext(name)[1]) else os.path.splitext(name)[1]
             try:
                 found = [entry for entry in glob.glob(above, recursive=True) if os.path.isdir(entry)]
-            except ours(ValueError, OSError, RecursionError):
+            except (ValueError, OSError, RecursionError):
                 found = []
             folders.update({(entry, suffix): None for entry in found})
             while glob.has_magic(above):  # folders in folders: another may appear

@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from .context import providers
-from .distribution import release_of
-from .duplicates import check_duplicates, explicit_targets, overridden
-from .merge import entries, merge
-from .monitor import build
-from .names import name_all
-from .nearest import did_you_mean
-from .packs import changed
+from ..language.nearest import did_you_mean
+from .build.context import providers
+from .build.distribution import release_of
+from .build.duplicates import check_duplicates, explicit_targets, overridden
+from .build.merge import entries, merge
+from .build.monitor import build
+from .build.names import name_all
+from .build.packs import changed
+from .build.sections import check_sections, is_usable, processes_data, sentry_data, spool_data
 from .requirements import unmet_requirements
 from .schema import check, make_validator
-from .sections import check_sections, is_usable, processes_data, sentry_data, spool_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model import MonitorData, PlanData
-    from .document import Document
+    from ..base.model import MonitorData, PlanData
+    from .build.merge import Entry, Settings
     from .findings import Findings
-    from .merge import Entry, Settings
-    from .sources import Sources
+    from .read.document import Document
+    from .read.sources import Sources
 
 
 class Compiled(NamedTuple):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model import Problem
-from .document import position
-from .node import Mark
+from ..base.model import Problem
+from .read.document import position
+from .read.node import Mark
 
 if TYPE_CHECKING:
-    from .document import Document
-    from .node import Defect, Key
+    from .read.document import Document
+    from .read.node import Defect, Key
 
 _MOST = 2000  # a file that is wrong 2000 times is not read to the end by anyone
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..model import MonitorData, PlanData, Problem
+from ..base.model import MonitorData, PlanData, Problem
 from .compile import compile_plan
 from .findings import Findings
-from .sources import read_sources
+from .read.sources import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .document import Document
-    from .merge import Entry, Settings
+    from .build.merge import Entry, Settings
+    from .read.document import Document
 
 
 class Loaded(NamedTuple):

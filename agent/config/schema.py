@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..errors import ConfigError
-from ..model import SEVERITIES
-from . import hints, units
-from .document import find, written
-from .nearest import did_you_mean, listed
-from .paths import schema_path
+from ..base.errors import ConfigError
+from ..base.model import SEVERITIES
+from ..language import hints, units
+from ..language.nearest import did_you_mean, listed
+from .read.document import find, written
+from .read.shipped import schema_path
 
 if TYPE_CHECKING:
-    from .document import Document
     from .findings import Findings
-    from .node import Key
+    from .read.document import Document
+    from .read.node import Key
 
 _NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",
           "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip

@@ -1,1 +1,1 @@
-"""Keeps envelopes on disk and brings them to Sentry."""
+"""Envelopes: from the event to the disk, and from the disk to Sentry."""

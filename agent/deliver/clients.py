@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..interrupts import ours
-from . import route as routes
-from .sender import Sender
-from .spool import directory_of, open_in
+from ..base.interrupts import ours
+from .http import route as routes
+from .send.sender import Sender
+from .spool.spool import directory_of, open_in
 
 if TYPE_CHECKING:
-    from ..model import Envelope, SpoolData
-    from .route import Route
-    from .spool import Count, Spool
+    from ..base.model import Envelope, SpoolData
+    from .http.route import Route
+    from .spool.spool import Count, Spool
 
 _FOLDER = "clients"
 

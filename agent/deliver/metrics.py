@@ -11,16 +11,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..model import Envelope
-from ..observe import event, scrub
-from ..version import __version__
+from ..base.model import Envelope
+from ..base.version import __version__
+from ..observe.event import event
+from ..privacy import scrub
 from . import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..model import Json, Measured, Platform, SentryData
-    from ..observe.tally import Tally
+    from ..base.model import Json, Measured, Platform, SentryData
+    from ..observe.call.tally import Tally
 
 _CONTENT = "application/vnd.sentry.items.trace-metric+json"
 _MOST = 1000  # items in one envelope

@@ -12,13 +12,14 @@ import time
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, Callable
 
-from ..model import Envelope
-from ..observe import event, scrub
-from ..version import __version__
+from ..base.model import Envelope
+from ..base.version import __version__
+from ..observe.event import event
+from ..privacy import scrub
 from . import wire
 
 if TYPE_CHECKING:
-    from ..model import Json
+    from ..base.model import Json
 
 _OUTCOMES = ("exited", "errored", "crashed")  # of `work`, in its order
 

@@ -7,27 +7,28 @@ import sys
 from time import time
 from typing import TYPE_CHECKING, Callable
 
-from .. import guard
-from ..interrupts import ours
-from ..model import Envelope
-from ..observe import attempts, callers, context, event, providers, redact, release, reserve, work
-from ..observe.represent import type_name
-from ..version import __version__
+from ..base import guard
+from ..base.interrupts import ours
+from ..base.model import Envelope
+from ..base.version import __version__
+from ..observe.around import context, providers, release, work
+from ..observe.call import callers
+from ..observe.event import event, reserve
+from ..observe.event.represent import type_name
+from ..observe.failure import attempts
+from ..privacy import redact
 from . import wire
-from .keeper import Keeper
-from .spool import directory_of, open_in
+from .send.keeper import Keeper
+from .spool.spool import directory_of, open_in
 
 if TYPE_CHECKING:
-    from ..health import Health
-    from ..model import Event, Observation, SentryData, SpoolData
-    from ..observe.failing import Failed
-    from ..observe.tally import Tallies
-    from .sender import Sender
-    from .spool import Spool
-    from .worker import Worker
-
-#: Is loaded where there is a client of ours.
-_SDKS = __package__ + ".sentry"
+    from ..base.health import Health
+    from ..base.model import Event, Observation, SentryData, SpoolData
+    from ..observe.call.failing import Failed
+    from ..observe.call.tally import Tallies
+    from .send.sender import Sender
+    from .send.worker import Worker
+    from .spool.spool import Spool
 
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
 LAST_MOMENT = 1.0
@@ -94,8 +95,18 @@ def _with_json(made: Event) -> tuple[Event, bytes]:
 
 class Sink:
     def __init__(
-        self, sentry: SentryData, spool: SpoolData, state: str, health: Health, in_app: tuple[str, ...] = ()
+        self,
+        sentry: SentryData,
+        spool: SpoolData,
+        state: str,
+        health: Health,
+        in_app: tuple[str, ...] = (),
+        *,
+        hand_over: Callable[[Event], bool] | None = None,
+        errored: Callable[[], None] | None = None,
     ) -> None:
+        """`hand_over` gives an event to the host's client; `errored` is called once an error is on disk."""
+        self._to_host, self._errored = hand_over, errored
         self._maker = Maker(sentry, in_app, health.failed)
         self._health = health
         self._counted = 0  # in all, when a thread of ours last wrote it down
@@ -162,12 +173,12 @@ class Sink:
         finally:
             if safe:
                 self._health.add("captured", name)
-        if attempt is None and self.sender is None and "sentry_sdk" in sys.modules:
-            self._hand_over(made, observation)
+        if attempt is None and self.sender is None and self._to_host is not None and "sentry_sdk" in sys.modules:
+            self._hand_over(self._to_host, made, observation)
         elif attempt is None and observation.report == "error":
             work.note(work.ERRORED)
-            if _SDKS in sys.modules:
-                sys.modules[_SDKS].count_error()
+            if self._errored is not None:
+                self._errored()
         self._flush_counts()
         return event_id
 
@@ -202,12 +213,10 @@ class Sink:
         if counted != self._counted and self._health.flush():
             self._counted = counted
 
-    def _hand_over(self, made: Event, observation: Observation) -> None:
+    def _hand_over(self, hand_over: Callable[[Event], bool], made: Event, observation: Observation) -> None:
         """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""
-        from . import sentry
-
         try:
-            if sentry.hand_over(made):
+            if hand_over(made):
                 self._health.count("handed-over", observation.monitor["name"])
         except ours(Exception):
             guard.swallow("handing an event to the host's Sentry client")
@@ -233,7 +242,7 @@ class Sink:
 
 
 def _sender(spool: Spool, dsn: str, health: Health, counted: Callable[[], None]) -> Sender:
-    from .sender import Sender  # a third of what a first report costs, and nothing to a process that sends nothing
+    from .send.sender import Sender  # a third of what a first report costs, and nothing to a process that sends nothing
 
     return Sender(spool, dsn, count=health.count, counted=counted, grace=GRACE)
 

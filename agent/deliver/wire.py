@@ -6,14 +6,14 @@ https://develop.sentry.dev/sdk/data-model/envelopes/ describes the format. Only 
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import AgentError
-from ..interrupts import ours
-from ..observe.event import to_json
+from ..base.errors import AgentError
+from ..base.interrupts import ours
+from ..observe.event.event import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..model import Json
+    from ..base.model import Json
 
 #: Item type → Sentry's data category, where the two differ.
 _CATEGORIES = {

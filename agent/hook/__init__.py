@@ -1,1 +1,1 @@
-"""Instrumentation: finds modules as they are imported, resolves targets in them, and patches functions in place."""
+"""Notices imports, finds targets, and changes their code."""

@@ -1,1 +1,1 @@
-"""What a framework needs beyond a pack."""
+"""What frameworks need beyond monitors."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from . import wrapping
+from ..hook.code import wrap
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ..engine import Engine
-    from ..hook import patch
+    from ..boot.engine import Engine
+    from ..hook.code import patch
 
 _AGENT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
@@ -24,4 +24,4 @@ def install(_name: str, module: ModuleType, _engine: Engine) -> list[patch.Layer
     finds = getattr(module, "_add_coverage_paths", None) or getattr(module, "add_coverage_paths", None)
     if finds is None:
         return []  # of another time: see docs/limits.md
-    return [wrapping.watch(finds, returned=lambda _, paths: paths.add(_AGENT), passed=("paths",))]
+    return [wrap.watch(finds, returned=lambda _, paths: paths.add(_AGENT), passed=("paths",))]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..observe import context, crumbs
-from . import wrapping
+from ..hook.code import wrap
+from ..observe.around import breadcrumbs, context
 
 if TYPE_CHECKING:
     from logging import LogRecord
     from types import ModuleType
 
-    from ..hook import patch
+    from ..hook.code import patch
 
 
 def follow(logging: ModuleType) -> patch.Layer:
@@ -20,9 +20,9 @@ def follow(logging: ModuleType) -> patch.Layer:
     Handlers and formatters look for the caller that logs by the first frame that is not `logging`'s: loguru's recipe,
     structlog. So none of ours may stand beneath them.
     """
-    context.register("log", crumbs.provide)
-    return wrapping.watch(logging.Logger.callHandlers, returned=_note, passed=("record",))
+    context.register("log", breadcrumbs.provide)
+    return wrap.watch(logging.Logger.callHandlers, returned=_note, passed=("record",))
 
 
 def _note(_: object, record: LogRecord) -> None:
-    crumbs.note(record)
+    breadcrumbs.note(record)

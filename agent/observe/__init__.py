@@ -1,1 +1,1 @@
-"""Turns a call worth reporting into a scrubbed event."""
+"""Decides which calls are worth a report, and makes the event."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import relay
 
-from agent import start
+from agent.base import places
 from agent.deliver import wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +71,7 @@ class Host:
 
     @property
     def state(self) -> Path:
-        return Path(start.state_folder({"AGENT_STATE_DIR": str(self.state_base)}, str(self.config)))
+        return Path(places.state_folder({"AGENT_STATE_DIR": str(self.state_base)}, str(self.config)))
 
     def envelopes(self) -> "list[bytes]":
         found = [*(self.state / "spool").glob("new/*"), *(self.state / "spool").glob("held/*")]

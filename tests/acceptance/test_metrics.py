@@ -162,11 +162,11 @@ def test_switched_off_nothing_is_counted(shop):
 TOLD = """
 import os, sys, shop
 for n in range(2, 12): shop.order(n)
-engine = sys.modules["_erp_agent.bootstrap"].current.engine()
+engine = sys.modules["_erp_agent.boot.bootstrap"].current.engine()
 engine._tallies._flush_at = engine._tallies.due[0] = 0.0  # a minute has passed
 shop.order(2)
 shop.order(2)
-print("_erp_agent.deliver.sender" in sys.modules, flush=True)
+print("_erp_agent.deliver.send.sender" in sys.modules, flush=True)
 os._exit(0)
 """
 
@@ -187,7 +187,7 @@ def test_a_minute_later_a_call_tells_and_what_it_told_is_on_disk(shop):
 
 def test_metrics_make_room_for_errors():
     from agent.deliver import wire
-    from agent.deliver.names import rank
+    from agent.deliver.spool.names import rank
 
     assert wire.category_of(["trace_metric"]) == "trace_metric"
     assert rank("trace_metric", slow=False) < rank("error", slow=True) < rank("error", slow=False)

@@ -210,15 +210,18 @@ def test_what_a_bare_process_imports(host):
     bare = set(host.run("-c", code, agent=False).stdout.split())
     under = set(host.run("-c", code).stdout.split())
     # From Python 3.13 on the interpreter itself looks for a module in order to run `-c`.
-    assert (under - bare) - ({"_erp_agent.lookout"} if sys.version_info >= (3, 13) else set()) == {
+    assert (under - bare) - ({"_erp_agent.boot.lookout"} if sys.version_info >= (3, 13) else set()) == {
         "sitecustomize",
         "_erp_agent",
-        "_erp_agent.start",
+        "_erp_agent.base",
+        "_erp_agent.base.places",
+        "_erp_agent.boot",
+        "_erp_agent.boot.start",
     }
     host.run("-c", "import json")
     code = "import json, sys; print(' '.join(sorted(sys.modules)))"
     bare = set(host.run("-c", code, agent=False).stdout.split())
-    under |= {"_erp_agent.lookout"}
+    under |= {"_erp_agent.boot.lookout"}
     assert set(host.run("-c", code).stdout.split()) - bare == {name for name in under if "_erp_agent" in name} | {
         "sitecustomize"
     }

@@ -215,11 +215,12 @@ def test_programs_that_no_monitor_names_pay_nothing(erp):
         (erp.folder / name).write_text(code)
     erp.write(monitors__yaml=monitors("close.helper", "erp.jobs.close.helper"))
     erp.run("-c", "pass")
-    least = ["_erp_agent", "_erp_agent.start"]
+    parts = ("base", "base.places", "boot", "boot.start")
+    least = ["_erp_agent", *("_erp_agent." + part for part in parts)]
     for name in ("bin/other.py", "bin/close"):
         assert erp.run(name).stdout == f"{least}\n"
     # It lies in a package that monitors name: the index has to be asked.
-    assert erp.run("erp/jobs/other.py").stdout == f"{sorted([*least, '_erp_agent.plan'])}\n"
+    assert erp.run("erp/jobs/other.py").stdout == f"{sorted([*least, '_erp_agent.plan', '_erp_agent.plan.file'])}\n"
 
 
 def test_a_debugger_as_the_program(erp):

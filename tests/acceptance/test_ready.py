@@ -71,7 +71,9 @@ def test_a_process_that_monitors_nothing_loads_nothing_of_it(host):
     host.write(shop__py=SHOP, monitors__yaml=MONITORS)
     host.run("-c", "import json")
     code = "import json, sys; print([name for name in sys.modules if name.startswith('_erp_agent.')])"
-    assert eval(host.run("-c", code).stdout) == ["_erp_agent.start", "_erp_agent.lookout"]
+    assert eval(host.run("-c", code).stdout) == [
+        f"_erp_agent.{part}" for part in ("base", "boot", "base.places", "boot.start", "boot.lookout")
+    ]
 
 
 def test_without_a_descriptor_to_be_had_nothing_is_lost(host):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from acceptance.host import ROOT
 
-from agent import start
+from agent.base import places
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("runuser") is None or shutil.which("useradd") is None,
@@ -47,7 +47,7 @@ class Machine:
             os.chown(path, pwd.getpwnam(ALICE).pw_uid, pwd.getpwnam(ALICE).pw_gid)
         self.config = self.erp / "monitors.yaml"
         self.base = self.public / "state"
-        self.state = self.base / start.folder_name(str(self.config))
+        self.state = self.base / places.folder_name(str(self.config))
 
     def sh(self, user: str, script: str) -> None:
         subprocess.run(["runuser", "-u", user, "--", "sh", "-ec", script], cwd=self.public, check=True, timeout=30)
@@ -73,7 +73,7 @@ class Machine:
 
     def payload(self) -> Path:
         """Code that ends the process with 77, in what looks like bytecode of `start`."""
-        source = self.checkout / "agent" / "start.py"
+        source = self.checkout / "agent" / "boot" / "start.py"
         code = compile("import os\nos._exit(77)\n", str(source), "exec", dont_inherit=True)
         status = source.stat()
         head = b"".join((n & 0xFFFFFFFF).to_bytes(4, "little") for n in (int(status.st_mtime), status.st_size))
@@ -117,7 +117,7 @@ def machine(python):
     yield made
     shutil.rmtree(folder)
     for user in (ALICE, MALLORY, "root"):
-        shutil.rmtree(f"{start.SHARED}{pwd.getpwnam(user).pw_uid}/{made.state.name}", ignore_errors=True)
+        shutil.rmtree(f"{places.SHARED}{pwd.getpwnam(user).pw_uid}/{made.state.name}", ignore_errors=True)
 
 
 def tag() -> str:
@@ -209,7 +209,7 @@ def test_a_state_folder_that_is_removed_or_exchanged_loses_what_waits_and_nothin
 
 @pytest.mark.parametrize("taken", ["mkdir -m 777 {0}", "mkfifo {0}", "ln -s {1} {0}"])
 def test_who_took_the_name_in_var_tmp_first_has_nothing_read_or_written_there(machine, taken):
-    shared = f"{start.SHARED}{pwd.getpwnam(ALICE).pw_uid}"
+    shared = f"{places.SHARED}{pwd.getpwnam(ALICE).pw_uid}"
     shutil.rmtree(shared, ignore_errors=True)
     machine.sh(ALICE, f"mkdir -m 700 {machine.erp}/own")
     machine.sh(MALLORY, taken.format(shared, machine.erp / "own"))
@@ -233,7 +233,7 @@ def test_root_reads_runs_and_writes_nothing_in_the_home_of_a_user(machine):
 
 
 def test_what_a_user_wrote_is_neither_read_nor_printed_by_the_status_of_root(machine):
-    shared = f"{start.SHARED}{pwd.getpwnam(MALLORY).pw_uid}"
+    shared = f"{places.SHARED}{pwd.getpwnam(MALLORY).pw_uid}"
     shutil.rmtree(shared, ignore_errors=True)
     run, held = f"{shared}/{machine.state.name}/run", f"{shared}/{machine.state.name}/spool/held"
     machine.sh(MALLORY, f"umask 077; mkdir -p {run} {held}; mkfifo {run}/1-1.state; "

@@ -17,7 +17,7 @@ settings.configure(SECRET_KEY="x", ROOT_URLCONF="web", ALLOWED_HOSTS=["*"], MIDD
 django.setup()
 import django.core.handlers.wsgi, django.core.handlers.asgi, django.core.management
 from django.core.handlers.base import BaseHandler
-def loaded(): return "_erp_agent.engine" in sys.modules
+def loaded(): return "_erp_agent.boot.engine" in sys.modules
 """
 WEB = """
 import shop

@@ -11,8 +11,9 @@ import types
 import pytest
 from acceptance.host import ROOT, Host, other_pythons
 
-from agent import inforce, start
-from agent.config import cache, store
+from agent.base import places
+from agent.plan import in_force, write
+from agent.plan import index as cache
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
 MAIN = "import shop\ntry: shop.f(9)\nexcept ValueError: print('as always')\n"
@@ -57,7 +58,7 @@ def test_the_last_good_plan_counts_for_a_bounded_time(shop):
     assert len(shop.events()) == 3
     (file,) = stored(shop, "rejected")
     bad = cache.decode(file.read_bytes(), str(shop.config))
-    file.write_bytes(store.bad_bytes(bad.header, bad.problems, time.time() - 25 * 3600))
+    file.write_bytes(write.bad_bytes(bad.header, bad.problems, time.time() - 25 * 3600))
     assert "nothing is monitored" in runs(shop)
     assert "the last good plan is" in runs(shop, AGENT_LAST_GOOD="2d")
     assert "no longer in force" in str(shop.status())
@@ -78,7 +79,7 @@ def test_the_last_good_plan_counts_for_a_bounded_time(shop):
      ("soon", 86400), ("nan", 0)],
 )  # fmt: skip
 def test_durations_of_agent_last_good(text, seconds, capsys):
-    assert inforce.last_good_for(text) == seconds
+    assert in_force.last_good_for(text) == seconds
     assert ("24h" in capsys.readouterr().err) == (text == "soon")
 
 
@@ -114,7 +115,7 @@ def test_a_compiler_that_fails_is_not_tried_again_at_once(shop, tmp_path, python
     assert not compiles(shop, AGENT_PYTHON=python)
     (file,) = stored(shop, "rejected")
     bad = cache.decode(file.read_bytes(), str(shop.config))
-    file.write_bytes(store.bad_bytes(bad.header, bad.problems, bad.since, time.time() - 1))
+    file.write_bytes(write.bad_bytes(bad.header, bad.problems, bad.since, time.time() - 1))
     assert compiles(shop, AGENT_PYTHON=python)
     assert compiles(shop), "another interpreter is another try"
     assert runs(shop) == ""
@@ -130,15 +131,15 @@ def script(folder, text):
 
 
 def test_a_compiler_that_hangs_is_left(shop, tmp_path, monkeypatch):
-    from agent.config import child
+    from agent.plan import compile_elsewhere
 
     started = []
-    spawn = child._spawn
-    monkeypatch.setattr(child, "_spawn", lambda *given: started.append(spawn(*given)) or started[0])
-    monkeypatch.setattr(child, "PATIENCE", 0.3)
+    spawn = compile_elsewhere._spawn
+    monkeypatch.setattr(compile_elsewhere, "_spawn", lambda *given: started.append(spawn(*given)) or started[0])
+    monkeypatch.setattr(compile_elsewhere, "PATIENCE", 0.3)
     monkeypatch.setenv("AGENT_PYTHON", script(tmp_path, "exec sleep 60"))
     began = time.monotonic()
-    assert "took more than" in child.run(str(shop.config))
+    assert "took more than" in compile_elsewhere.run(str(shop.config))
     assert time.monotonic() - began < 10
     with pytest.raises(ChildProcessError):
         os.waitpid(started[0], os.WNOHANG)  # killed, and reaped
@@ -335,19 +336,23 @@ def test_a_checkout_without_bytecode_is_compiled_once(shop, tmp_path):
     shutil.copytree(ROOT / "schema", checkout / "schema")
     shutil.copy(ROOT / "sitecustomize.py", checkout)
     settings = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
-    code = "import _erp_agent.start as s; print(s.start.__code__.co_filename, hasattr(s, '__spec__') and s.__spec__)"
+    code = (
+        "import _erp_agent.boot.start as s; print(s.start.__code__.co_filename, hasattr(s, '__spec__') and s.__spec__)"
+    )
     first, second = shop.run("-c", code, **settings), shop.run("-c", code, **settings)
-    assert first.stdout.startswith(f"{checkout}/agent/start.py ModuleSpec")
-    assert second.stdout == f"{checkout}/agent/start.py None\n"
+    assert first.stdout.startswith(f"{checkout}/agent/boot/start.py ModuleSpec")
+    assert second.stdout == f"{checkout}/agent/boot/start.py None\n"
     assert not list(checkout.rglob("*.pyc"))
     assert runs(shop, **settings) == ""
-    (bytecode,) = shop.state_base.glob("bytecode/*")
-    for damage in (b"", b"rubbish", bytecode.read_bytes()[:100]):
-        bytecode.write_bytes(damage)
-        assert runs(shop, **settings) == ""
-    source = checkout / "agent" / "start.py"
+    kept = list(shop.state_base.glob("bytecode/*"))
+    assert sorted(file.name.partition(".")[0] for file in kept) == ["places", "start"]
+    for bytecode in kept:
+        for damage in (b"", b"rubbish", bytecode.read_bytes()[:100]):
+            bytecode.write_bytes(damage)
+            assert runs(shop, **settings) == ""
+    source = checkout / "agent" / "boot" / "start.py"
     source.write_text(source.read_text() + "\nNEWER = 1\n")
-    assert shop.run("-c", "import _erp_agent.start as s; print(s.NEWER)", **settings).stdout == "1\n"
+    assert shop.run("-c", "import _erp_agent.boot.start as s; print(s.NEWER)", **settings).stdout == "1\n"
 
 
 @pytest.fixture
@@ -359,8 +364,8 @@ def bare(shop, tmp_path):
     shutil.copy(ROOT / "sitecustomize.py", checkout)
     settings = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     shop.run("-c", "pass", **settings)
-    (file,) = shop.state_base.glob("bytecode/*")
-    source = checkout / "agent" / "start.py"
+    (file,) = shop.state_base.glob("bytecode/start.*")
+    source = checkout / "agent" / "boot" / "start.py"
     code = compile("import os\nos._exit(77)\n", str(source), "exec", dont_inherit=True)
     return types.SimpleNamespace(
         file=file, folder=file.parent, base=shop.state_base, foreign=file.read_bytes()[:16] + marshal.dumps(code),
@@ -424,7 +429,7 @@ def test_bytecode_below_the_current_folder_is_not_run(bare):
 
 def test_where_a_state_folder_lies(tmp_path):
     def base(**environ):
-        return os.path.dirname(start.state_folder(environ, "/srv/erp/monitors.yaml"))
+        return os.path.dirname(places.state_folder(environ, "/srv/erp/monitors.yaml"))
 
     user = os.geteuid()
     assert base(HOME=str(tmp_path)) == str(tmp_path / ".local/state/erp-sentry-agent")

@@ -8,7 +8,7 @@ import sys
 import pytest
 from acceptance.host import ROOT
 
-from agent import programs
+from agent.base import programs
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
 MAIN = "import shop\ntry: shop.f(9)\nexcept ValueError: print('as always')\n"
@@ -101,7 +101,7 @@ def test_strict_stops_where_the_agent_is_broken(shop, tmp_path):
     shutil.copytree(ROOT / "agent", checkout / "agent", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "sitecustomize.py", checkout)
     for text in ("def start(", "def start(here): raise OSError('x')\n", None):
-        file = checkout / "agent" / "start.py"
+        file = checkout / "agent" / "boot" / "start.py"
         file.write_text(text, encoding="utf-8") if text else file.unlink()
         done = shop.run("main.py", check=False, PYTHONPATH=str(checkout), AGENT_STRICT="1")
         assert (done.returncode, done.stdout) == (2, "")

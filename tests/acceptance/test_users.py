@@ -17,11 +17,11 @@ from acceptance.host import ROOT, Host
 from acceptance.running import Running, get
 from receiver import Receiver
 
-from agent import start
+from agent.base import places
 
 #: Tests that run side by side have users of their own; nobody has to know them.
 USER = 54321 + int("0" + os.environ.get("PYTEST_XDIST_WORKER", "").strip("gw"))
-SHARED = f"{start.SHARED}{USER}"
+SHARED = f"{places.SHARED}{USER}"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -128,7 +128,7 @@ def test_status_and_events_point_to_what_lies_elsewhere(shop):
     assert where in flat(shop.agent("status", COLUMNS="300").stdout)
     assert where in flat(shop.agent("events", COLUMNS="300").stderr)
     # With that variable, and as that user, one sees them.
-    folder = start.state_folder({"AGENT_STATE_DIR": SHARED}, str(shop.config))
+    folder = places.state_folder({"AGENT_STATE_DIR": SHARED}, str(shop.config))
     assert os.path.dirname(folder) == SHARED
 
 
@@ -151,7 +151,7 @@ def test_a_state_folder_that_the_user_may_write_to_is_theirs_too(shop):
     os.chown(shop.state_base, USER, USER)
     shop.write(main__py=FORKS)
     shop.run("main.py")
-    folder = shop.state_base / f"{start.folder_name(str(shop.config))}-{USER}"
+    folder = shop.state_base / f"{places.folder_name(str(shop.config))}-{USER}"
     assert len(list(folder.glob("spool/held/*"))) == 3
     assert not os.path.exists(SHARED)
     assert f"of #{USER} in {folder}" in " ".join(shop.agent("status", COLUMNS="300").stdout.split())
@@ -162,7 +162,7 @@ def test_a_user_who_can_write_nowhere_is_said_once_and_what_is_lost_is_counted(s
         pass  # somebody else's
     shop.write(
         main__py="import shop\n" + CALL + BECOME + CALL * 2
-        + "from _erp_agent import bootstrap\nengine = bootstrap.current.engine()\nengine.sink().spool.abandon()\n"
+        + "from _erp_agent.boot import bootstrap\nengine = bootstrap.current.engine()\nengine.sink().spool.abandon()\n"
         + "print(sorted(engine.health.counts.items()))\n"
     )  # fmt: skip
     done = shop.run("main.py")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.cli import discover, init, validate
-from agent.config.discover import scalar
+from agent.codebase.propose import scalar
 from agent.config.load import examine
-from agent.config.tree import parse
+from agent.config.read.tree import parse
 
 ERP = Path(__file__).parents[2] / "examples" / "erp"
 

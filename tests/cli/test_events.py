@@ -8,13 +8,14 @@ import sys
 
 import pytest
 
-from agent.cli import here, spools
+from agent.base.health import Health
+from agent.base.model import Envelope
+from agent.cli import options as here
 from agent.cli.main import main
+from agent.cli.spool import places
 from agent.deliver import wire
-from agent.deliver.names import parse_name
 from agent.deliver.sink import open_spool
-from agent.health import Health
-from agent.model import Envelope
+from agent.deliver.spool.names import parse_name
 
 HOSTILE = "customer \x1b]0;owned\x07\x1b[2J \x9b31m \u202e unknown\nplan  up to date"
 
@@ -98,7 +99,7 @@ def test_a_batch_of_metrics_is_no_event(place, capsys):
     assert out.startswith("No event lies in the spool")
     entries = [parse_name(f"{n:020d}-{kind}-1-a{n}-{n:032x}.envelope") for n, kind in
                enumerate(["error", "error", "trace_metric", "session"])]  # fmt: skip
-    assert spools.counted(entries) == "2 events, 1 batch of metrics, 1 batch of sessions"
+    assert places.counted(entries) == "2 events, 1 batch of metrics, 1 batch of sessions"
 
 
 @pytest.mark.parametrize("words", [["{id}"], ["show", "{id}"], ["last"], ["show", "last"], ["{short}"]])

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from agent.cli import list_monitors
+from agent.cli import list as list_monitors
 
 TEXT = """version: 1
 modules: {sales: {defaults: {threshold: 2s, escalate: 20/h}}}

@@ -13,12 +13,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from kit import envelope
 from receiver import Receiver
 
-from agent.cli import here
+from agent.base.health import Health
+from agent.cli import options
 from agent.cli.main import main
 from agent.deliver import clients
-from agent.deliver.route import Route
+from agent.deliver.http.route import Route
 from agent.deliver.sink import open_spool
-from agent.health import Health
 
 NO_DSN = "no DSN is set here, so nothing can be sent from here"
 
@@ -47,7 +47,7 @@ class Arguments:
 
 
 def spool(*, held=False):
-    where = here.look(Arguments())
+    where = options.look(Arguments())
     return open_spool(where.spool_settings, where.state, Health(where.state, where.config), held=held)
 
 
@@ -70,7 +70,7 @@ def set_aside(reason="HTTP 413: too large"):
 
 def of_a_client(dsn, number=1):
     """Envelopes of a Sentry client that a host set up itself."""
-    where = here.look(Arguments())
+    where = options.look(Arguments())
     lying = clients.spool_for(Route(dsn, "sentry.python/2", http_proxy=""), where.spool_settings, where.state, print)
     ids = []
     for _ in range(number):
@@ -125,7 +125,7 @@ def test_status_tells_the_last_failure_and_the_limits_that_are_in_force(place, r
 
 
 def test_status_counts_losses_from_the_state_files(place, capsys):
-    where = here.look(Arguments())
+    where = options.look(Arguments())
     health = Health(os.path.join(where.state, "run"), where.config)
     health.count("spool-full", "transaction", 7)
     health.count("captured", "m", 3)
@@ -136,7 +136,7 @@ def test_status_counts_losses_from_the_state_files(place, capsys):
 
 
 def test_a_disk_that_held_up_the_process_is_told_by_the_agents_own_status(place, capsys):
-    where = here.look(Arguments())
+    where = options.look(Arguments())
     health = Health(os.path.join(where.state, "run"), where.config)
     health.count("slow-disk", "spool", 2)
     health.flush(final=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.config.distribution import own_packages, release_of
+from agent.config.build.distribution import own_packages, release_of
 from agent.config.load import load
 
 

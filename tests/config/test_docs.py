@@ -8,20 +8,21 @@ import re
 import textwrap
 from pathlib import Path
 
-from agent.config.node import Unreadable
-from agent.config.paths import schema_path
-from agent.config.reference import markdown
+from agent.cli.reference import markdown
+from agent.config.read.node import Unreadable
+from agent.config.read.shipped import schema_path
+from agent.config.read.tree import parse
 from agent.config.schema import KIND_OF
-from agent.config.tree import parse
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "agent" / "config"
+#: The rooms that report Problems.
+ROOMS = [ROOT / "agent" / room for room in ("config", "codebase", "language")]
 NO_SLUGS = {"site-packages", "dist-packages", "type name"}
 
 
 def slugs_in_code():
     found = {"conflict", "contradiction"}
-    for path in CONFIG.rglob("*.py"):
+    for path in (each for room in ROOMS for each in room.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 if re.fullmatch(r"[a-z]+(-[a-z]+)+", node.value) and path.name not in (

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config import text as text_of_files
-from agent.config.interpolation import TYPED, interpolate
 from agent.config.load import load
-from agent.config.node import Unreadable
-from agent.config.paths import schema_path
-from agent.config.text import decode
-from agent.config.tree import parse, resolve_scalar
+from agent.config.read import text as text_of_files
+from agent.config.read.interpolation import TYPED, interpolate
+from agent.config.read.node import Unreadable
+from agent.config.read.shipped import schema_path
+from agent.config.read.text import decode
+from agent.config.read.tree import parse, resolve_scalar
 
 
 def values(text, *, pure=False):

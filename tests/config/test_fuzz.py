@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config.expressions import ExpressionError, parse
-from agent.config.interpolation import interpolate
 from agent.config.load import examine
-from agent.config.node import Unreadable
-from agent.config.tree import parse as parse_tree
+from agent.config.read.interpolation import interpolate
+from agent.config.read.node import Unreadable
+from agent.config.read.tree import parse as parse_tree
+from agent.language.expressions import ExpressionError, parse
 
 _pieces = st.sampled_from([
     "version: 1\n", "monitors:\n", "  - target: a.b.c\n", "    threshold: 2s\n", "    rules:\n", "      - when: x\n", "&a ", "*a",

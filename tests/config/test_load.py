@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config.load import examine, load
-from agent.config.paths import default_config_path, pack_names, schema_path
+from agent.config.read.shipped import default_config_path, pack_names, schema_path
 
 
 def errors(result):
@@ -327,7 +327,7 @@ def test_packs_are_right(look, name):
 def test_every_pack_monitor_has_a_requirement():
     import yaml
 
-    from agent.config.paths import pack_path
+    from agent.config.read.shipped import pack_path
 
     for name in pack_names():
         with open(pack_path(name), encoding="utf-8") as stream:
@@ -337,9 +337,9 @@ def test_every_pack_monitor_has_a_requirement():
 
 @pytest.mark.parametrize("name", pack_names())
 def test_the_targets_of_packs_exist_in_what_is_installed(look, name):
-    from agent.config.lookup.check import check
-    from agent.config.lookup.resolve import Lookup
-    from agent.config.lookup.search import here
+    from agent.codebase.check import check
+    from agent.codebase.resolve import Lookup
+    from agent.codebase.search import here
 
     examined = look(f"version: 1\npacks: [{name}]\n")
     seen, problems = check(examined, Lookup(here()))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.config.origin import settings_of
+from agent.cli.origin import settings_of
 
 pytest.importorskip("django")
 

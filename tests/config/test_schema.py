@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from agent.config.paths import schema_path
+from agent.config.read.shipped import schema_path
 
 with open(schema_path(), encoding="utf-8") as stream:
     SCHEMA = json.load(stream)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from agent.config.paths import schema_path
-from agent.programs import SKIPPED
+from agent.base.programs import SKIPPED
+from agent.config.read.shipped import schema_path
 
 
 def errors(result):

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections import Counter
 
+from agent.base.model import Envelope
 from agent.deliver import wire
-from agent.deliver.sender import Sender
-from agent.deliver.spool import Spool
-from agent.deliver.transport import ACCEPTED, Outcome
-from agent.model import Envelope
+from agent.deliver.http.transport import ACCEPTED, Outcome
+from agent.deliver.send.sender import Sender
+from agent.deliver.spool.spool import Spool
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

@@ -12,9 +12,9 @@ import pytest
 from kit import ROOT
 from receiver import HANG, Receiver
 
-from agent.deliver import descriptors
-from agent.deliver.descriptors import known
-from agent.deliver.lock import FolderLock
+from agent.deliver.http import descriptors
+from agent.deliver.http.descriptors import known
+from agent.deliver.send.lock import FolderLock
 
 
 def reused(number: int, path) -> None:
@@ -138,9 +138,9 @@ def test_a_number_that_cannot_be_asked_about_is_not_ours():
 
 DAEMON = """
     import os, sys, time
-    from agent.deliver.sender import Sender
-    from agent.deliver.spool import Spool
-    from agent.model import Envelope
+    from agent.deliver.send.sender import Sender
+    from agent.deliver.spool.spool import Spool
+    from agent.base.model import Envelope
     from agent.deliver import wire
     sys.path.insert(0, {tests!r})
     from kit import envelope

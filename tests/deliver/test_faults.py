@@ -13,13 +13,13 @@ import pytest
 from kit import envelope, python
 from receiver import HALF_CLOSED, HANG, RESET, Answer
 
-from agent.deliver import mounts
-from agent.deliver.sender import Sender
+from agent.deliver.quick import mounts
+from agent.deliver.send.sender import Sender
 
 HOST = """
 import os, random, signal, sys
-from agent.deliver.sender import Sender
-from agent.deliver.spool import Spool
+from agent.deliver.send.sender import Sender
+from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 counts = Counts()
 def make(directory, dsn, **options):
@@ -308,8 +308,8 @@ def test_the_receiver_runs_as_a_script(tmp_path):
             while not port_file.exists():
                 assert process.poll() is None
                 os.sched_yield()
-            from agent.deliver.transport import Transport
-            from agent.dsn import parse_dsn
+            from agent.base.dsn import parse_dsn
+            from agent.deliver.http.transport import Transport
 
             one = envelope()
             carrier = Transport(parse_dsn(f"http://k@127.0.0.1:{port_file.read_text()}/1"))

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit import ROOT, envelope, new_id
 
-from agent import health
-from agent.cli.processes import read
-from agent.deliver.names import parse_name
-from agent.deliver.spool import UnreadableError
-from agent.model import Envelope
+from agent.base import health
+from agent.base.model import Envelope
+from agent.cli.state.processes import read
+from agent.deliver.spool.names import parse_name
+from agent.deliver.spool.spool import UnreadableError
 
 
 def test_what_is_written_is_read_back(kit):
@@ -398,7 +398,7 @@ def test_a_signal_handler_that_writes_during_a_write_does_not_hang(kit):
 
 
 def test_an_internal_error_never_reaches_the_host(kit, monkeypatch):
-    from agent import guard
+    from agent.base import guard
 
     monkeypatch.setattr(guard, "LOUD", False)
     monkeypatch.setattr(guard, "say", lambda line: None)
@@ -411,8 +411,8 @@ def test_an_internal_error_never_reaches_the_host(kit, monkeypatch):
 def test_the_process_pays_only_for_light_modules():
     code = (
         "import sys, os; directory = sys.argv[1]\n"
-        "from agent.deliver.spool import Spool; from agent.deliver.sender import Sender\n"
-        "from agent.model import Envelope\n"
+        "from agent.deliver.spool.spool import Spool; from agent.deliver.send.sender import Sender\n"
+        "from agent.base.model import Envelope\n"
         "s = Spool(directory, max_size=10**6, max_age=1e6, durable=False, count=print)\n"
         "assert s.write(Envelope('a' * 32, 'error', b'{}'))\n"
         "Sender(s, 'https://k@h/1', count=print)\n"

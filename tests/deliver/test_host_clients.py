@@ -9,10 +9,10 @@ import pytest
 from kit import Script, envelope
 from receiver import HANG, Receiver
 
+from agent.base.dsn import parse_dsn
 from agent.deliver import clients
-from agent.deliver.route import Route, decode, found
-from agent.deliver.transport import Transport
-from agent.dsn import parse_dsn
+from agent.deliver.http.route import Route, decode, found
+from agent.deliver.http.transport import Transport
 
 SETTINGS = {
     "directory": None, "max_size": 1 << 20, "max_age": 1e6, "max_files": 100, "max_rate": 0.0, "durable": False,
@@ -143,7 +143,7 @@ def test_where_no_thread_can_be_started_any_more_the_one_that_waits_delivers(ope
     def refuse(*_):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr("agent.deliver.worker.start_new_thread", refuse)
+    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", refuse)
     kept = open_one(route(receiver.dsn))
     one = envelope()
     kept.keep(one)

@@ -8,9 +8,9 @@ import threading
 import pytest
 from kit import envelope
 
-from agent.deliver import age, files
-from agent.deliver.fill import Fill
-from agent.deliver.keeper import Keeper
+from agent.deliver.send.keeper import Keeper
+from agent.deliver.spool import age, files
+from agent.deliver.spool.fill import Fill
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def listed(monkeypatch):
 def keep(kit, monkeypatch):
     """A spool of a process without a DSN, with its keeper."""
     kept = []
-    monkeypatch.setattr("agent.deliver.keeper._LINGER", 0.0)
+    monkeypatch.setattr("agent.deliver.send.keeper._LINGER", 0.0)
 
     def make(**options):
         spool = kit.spool(held=True, **options)
@@ -64,7 +64,7 @@ def test_the_size_is_held_as_well(kit, keep, listed):
 def test_few_events_start_no_thread(keep, monkeypatch):
     spool, _ = keep()
     started = []
-    monkeypatch.setattr("agent.deliver.worker.start_new_thread", lambda *given: started.append(given))
+    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", lambda *given: started.append(given))
     for _ in range(200):
         spool.write(envelope(size=10))
     assert started == []
@@ -106,7 +106,7 @@ def test_where_no_thread_can_be_started_the_end_of_the_process_holds_the_bounds(
     def refuse(*_):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr("agent.deliver.worker.start_new_thread", refuse)
+    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", refuse)
     spool, keeper = keep(max_files=5)
     for _ in range(9):
         spool.write(envelope(size=10))
@@ -130,7 +130,7 @@ def test_a_sweep_that_is_cut_short_goes_on_the_next_time(kit):
 
 
 def test_more_than_is_given_up_at_a_time_goes_all_the_same(kit, monkeypatch):
-    monkeypatch.setattr("agent.deliver.bounds._AT_A_TIME", 7)
+    monkeypatch.setattr("agent.deliver.spool.bounds._AT_A_TIME", 7)
     spool = kit.spool(held=True, max_files=1000)
     for number in range(60):
         spool.write(envelope(category="error" if number % 2 else "transaction", size=10))
@@ -166,7 +166,7 @@ def test_in_a_process_that_forks_all_the_time_a_look_comes_to_its_end_all_the_sa
         sweep(ends)
 
     monkeypatch.setattr(spool, "sweep", fork_meanwhile)
-    monkeypatch.setattr("agent.deliver.worker._PARK_WAIT", 0.0)
+    monkeypatch.setattr("agent.deliver.send.worker._PARK_WAIT", 0.0)
     spool.sweeper = None
     for _ in range(30):
         spool._folders.put(

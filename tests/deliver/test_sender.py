@@ -10,11 +10,11 @@ import pytest
 from kit import ROOT, Script, envelope, python
 from receiver import HANG, Answer
 
-from agent.deliver import transport
-from agent.deliver.lock import FolderLock
-from agent.deliver.pace import Pace
-from agent.deliver.sender import Sender, Summary
-from agent.deliver.transport import Outcome
+from agent.deliver.http import transport
+from agent.deliver.http.transport import Outcome
+from agent.deliver.send.lock import FolderLock
+from agent.deliver.send.rate_limits import Pace
+from agent.deliver.send.sender import Sender, Summary
 
 DOWN = Outcome(transport.UNREACHABLE, 500, "HTTP 500")
 
@@ -459,7 +459,7 @@ def test_no_more_threads_is_no_error(live, kit, monkeypatch):
     def fail(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("agent.deliver.worker.start_new_thread", fail)
+    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", fail)
     fill(spool, "error")
     sender.wake()
     assert "no thread can be started" in sender.trouble
@@ -496,8 +496,8 @@ def test_a_signal_handler_may_wake_in_the_middle_of_a_wake(live, receiver):
 
 HOST = """
 import sys, os
-from agent.deliver.spool import Spool
-from agent.deliver.sender import Sender
+from agent.deliver.spool.spool import Spool
+from agent.deliver.send.sender import Sender
 from kit import envelope, Counts
 spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e6, durable=False, count=Counts())
 sender = Sender(spool, sys.argv[2], count=Counts())
@@ -522,8 +522,8 @@ def test_the_hosts_main_thread_stays_the_main_thread(kit, receiver):
 
     code = (
         "import sys; assert 'threading' not in sys.modules\n"
-        "from agent.deliver.spool import Spool; from agent.deliver.sender import Sender\n"
-        "from agent.model import Envelope\n"
+        "from agent.deliver.spool.spool import Spool; from agent.deliver.send.sender import Sender\n"
+        "from agent.base.model import Envelope\n"
         "spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e9, durable=False, count=lambda *_: None)\n"
         "sender = Sender(spool, sys.argv[2], count=lambda *_: None)\n"
         "spool.write(Envelope('a' * 32, 'error', b'{}\\n{\"type\":\"event\"}\\n{}'))\n"
@@ -702,7 +702,7 @@ def test_a_folder_on_a_file_system_without_locks_is_delivered_all_the_same(kit, 
 
 
 def test_a_large_backlog_goes_in_batches(kit):
-    from agent.deliver import delivery
+    from agent.deliver.send import delivery
 
     spool = kit.spool()
     ids = fill(spool, *["error"] * (delivery._BATCH + 50))

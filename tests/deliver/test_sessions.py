@@ -7,7 +7,8 @@ import pytest
 
 from agent.deliver import wire
 from agent.deliver.sessions import Sessions
-from agent.observe import scrub, work
+from agent.observe.around import work
+from agent.privacy import scrub
 
 
 class Desk:

@@ -12,12 +12,16 @@ import striking
 from kit import Counts
 from observe.making import a_monitor, an_observation, sentry
 
-from agent.deliver import files, hurry, wire
+from agent.base.health import Health
+from agent.base.own_folders import replace
+from agent.deliver import wire
+from agent.deliver.quick import switch_interval
 from agent.deliver.sink import Sink
-from agent.deliver.spool import Spool
-from agent.health import Health
-from agent.observe import attempts, context, event, reserve
-from agent.private import replace
+from agent.deliver.spool import files
+from agent.deliver.spool.spool import Spool
+from agent.observe.around import context
+from agent.observe.event import event, reserve
+from agent.observe.failure import attempts
 
 SPOOL = {
     "directory": None, "max_size": 1 << 20, "max_age": 86400.0, "max_files": 100, "max_rate": 0.0, "durable": False,
@@ -94,7 +98,7 @@ def test_a_template_for_the_fingerprint_counts_for_the_smaller_event_too(sink, m
 
 def test_what_bites_while_the_event_is_made_costs_its_own_part_only(sink, monkeypatch):
     """An object of the host's that raises where nobody expects it. In the tests that is loud; in a host it is not."""
-    monkeypatch.setattr("agent.guard.LOUD", False)
+    monkeypatch.setattr("agent.base.guard.LOUD", False)
     monkeypatch.setattr(event, "build", refuse(KeyError("odd")))
     sink.report(observation())
     assert kept(sink)[0]["contexts"]["erp"]["reduced"] == "KeyError"
@@ -111,7 +115,7 @@ def test_reports_without_an_exception_are_made_smaller_too(sink, monkeypatch, re
 
 def test_without_room_for_the_stack_the_type_is_kept(sink, monkeypatch):
     monkeypatch.setattr(event, "build", refuse(MemoryError()))
-    monkeypatch.setattr("agent.observe.exceptions.places", refuse(MemoryError()))
+    monkeypatch.setattr("agent.observe.event.exceptions.places", refuse(MemoryError()))
     sink.report(observation())
     (value,) = kept(sink)[0]["exception"]["values"]
     assert value["type"] == "ValueError" and "stacktrace" not in value
@@ -126,7 +130,7 @@ def test_what_cannot_be_made_at_all_is_counted(sink, monkeypatch):
 
 
 def test_what_cannot_be_written_for_want_of_memory_is_counted(sink, monkeypatch):
-    monkeypatch.setattr("agent.guard.LOUD", False)
+    monkeypatch.setattr("agent.base.guard.LOUD", False)
     counts = Counts()
     sink.spool._count = counts
     monkeypatch.setattr(sink.spool._folders, "put", refuse(MemoryError()))
@@ -165,7 +169,7 @@ def test_an_attempt_that_ends_finds_its_events_without_a_look_at_the_spool(sink,
 
 
 def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path, monkeypatch):
-    monkeypatch.setattr("agent.deliver.worker.start_new_thread", refuse(RuntimeError("no thread is wanted here")))
+    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", refuse(RuntimeError("no thread is wanted here")))
     sink = Sink(sentry(dsn="http://key@127.0.0.1:9/1"), SPOOL, str(tmp_path), Quiet("", ""))
     attempt = attempts.Attempt()
     monkeypatch.setattr(attempts, "current", lambda: attempt)
@@ -197,7 +201,7 @@ def test_wherever_a_time_limit_of_the_hosts_strikes_a_report_is_kept_once_and_th
         kept = sum(number for (reason, _), number in health.counts.items() if reason == "captured")
         assert kept == 1 or place[0] in (Health.add.__code__, Sink._keep.__code__), striking.name(place)
         # Where a signal may strike, this is put back; a tracer strikes at the lines that see to that, too.
-        assert sys.getswitchinterval() > 0.004 or place[0] in (Spool.quickly.__code__, hurry.begin.__code__)
+        assert sys.getswitchinterval() > 0.004 or place[0] in (Spool.quickly.__code__, switch_interval.begin.__code__)
         met += 1
     assert met > 200
 

@@ -25,8 +25,8 @@ sys.exit(5)
 """
 
 _SENDER = """
-from agent.deliver.sender import Sender
-from agent.deliver.spool import Spool
+from agent.deliver.send.sender import Sender
+from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 counts = Counts()
 spool = Spool({spool!r}, max_size=1 << 20, max_age=86400.0, durable=False, count=counts)
@@ -35,8 +35,8 @@ spool.write(envelope())
 """
 
 _KEEPER = """
-from agent.deliver.keeper import Keeper
-from agent.deliver.spool import Spool
+from agent.deliver.send.keeper import Keeper
+from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 spool = Spool({spool!r}, max_size=1 << 20, max_age=86400.0, durable=False, count=Counts(), held=True)
 worker = Keeper(spool, lambda: None)

@@ -12,9 +12,10 @@ import receiver as receiver_module
 from kit import ROOT, envelope
 from receiver import DRIP, DRIP_HEADERS, HALF_CLOSED, HANG, RESET, Answer, Receiver, Socks, Tunnels
 
-from agent.deliver import transport, wire
-from agent.deliver.transport import Outcome, Transport, parse_limits
-from agent.dsn import parse_dsn
+from agent.base.dsn import parse_dsn
+from agent.deliver import wire
+from agent.deliver.http import transport
+from agent.deliver.http.transport import Outcome, Transport, parse_limits
 
 
 @pytest.mark.parametrize(
@@ -350,7 +351,7 @@ def test_without_urllib3_the_outcome_says_so(monkeypatch):
 
 
 def test_importing_the_file_imports_no_network_code():
-    code = "import sys, agent.deliver.transport; print(*sys.modules)"
+    code = "import sys, agent.deliver.http.transport; print(*sys.modules)"
     out = subprocess.run(
         [sys.executable, "-S", "-c", code], env={"PYTHONPATH": ROOT}, capture_output=True, check=True, text=True
     ).stdout

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from agent.hook import inject
+from agent.hook.code import inject
 
 
 @pytest.fixture(params=["injected", "trampoline"])

@@ -8,8 +8,9 @@ import sys
 import pytest
 from support import Watch, found, module, monitor, target
 
-from agent.errors import CannotPatch
-from agent.hook import apply, defined, patch, resolve
+from agent.base.errors import CannotPatch
+from agent.hook.code import patch
+from agent.hook.targets import apply, defined, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -379,7 +380,7 @@ def test_code_that_the_host_keeps_in_a_set_is_known_there_by_its_new_code():
 
 def test_an_ordinary_function_is_held_by_nobody_else():
     shop = module("def f(): pass\nclass C:\n def m(self): pass\n @staticmethod\n def s(): pass\nalias = f\n")
-    from agent.hook import registries
+    from agent.hook.targets import registries
 
     assert [registries.kept(each) for each in (shop.f, shop.C.m, shop.C.s)] == [None] * 3
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from test_inject import EVERY, MODULES, Spy, codes_of
 
-from agent.hook import blocks, inject, trampoline
+from agent.hook.code import blocks, inject, trampoline
 
 Features = trampoline.Features
 

@@ -19,11 +19,12 @@ from unittest import mock
 import pytest
 from support import Watch, module, monitor
 
-from agent.health import Health
-from agent.hook import inject, patch, resolve
-from agent.observe.probe import Probe
-from agent.observe.tally import Tallies
-from agent.observe.terms import Terms
+from agent.base.health import Health
+from agent.hook.code import inject, patch
+from agent.hook.targets import resolve
+from agent.observe.call.probe import Probe
+from agent.observe.call.tally import Tallies
+from agent.observe.call.terms import Terms
 
 pytestmark = pytest.mark.usefixtures("how")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.hook import exchange
+from agent.hook.code import exchange
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ STRESS = """
 import gc, sys, threading, time
 sys.path[:0] = {paths!r}
 from support import Watch, module, monitor
-from agent.hook import patch
+from agent.hook.code import patch
 
 shop = module("def f(n, ran):\\n ran[0] += 1\\n return f(n - 1, ran) if n else 0\\n", name="shop")
 watch = Watch(monitor("shop.f", name="staying", thresholds=[[9e9, "warning"]]))

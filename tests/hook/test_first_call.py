@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from agent.hook import first_call
+from agent.hook.imports import first_call
 
 
 def served(self, is_async=False, *, name="x"):

@@ -16,7 +16,9 @@ from _thread import get_ident
 
 import pytest
 
-from agent.hook import finder, registries
+from agent.boot.lookout import listen
+from agent.hook.imports import finder
+from agent.hook.targets import registries
 
 
 class Seen(list):
@@ -43,6 +45,7 @@ def shop(tmp_path, monkeypatch):
         made = finder.Finder(dict.fromkeys(wanted), dict.fromkeys(roots), seen, swallow)
         made.packages = packages
         finder.install(made)
+        listen(made)
         installed.append(made)
         return seen
 
@@ -57,6 +60,7 @@ def shop(tmp_path, monkeypatch):
 
     def stop():
         while installed:
+            listen(None)
             finder.uninstall(installed.pop())
 
     watch.folder, watch.stop = tmp_path, stop

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from test_trampoline import Owner, counting, outcome, signatures
 from test_trampoline import TestGenerators as Generators
 
-from agent.hook import inject, moved, operations, patch, trampoline
-from agent.observe.tally import Tallies
+from agent.hook.code import inject, moved, operations, patch, trampoline
+from agent.observe.call.tally import Tallies
 
 Features = trampoline.Features
 

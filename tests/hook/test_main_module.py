@@ -6,8 +6,8 @@ import sys
 import pytest
 from support import Watch, module, monitor
 
-from agent import start
-from agent.hook import main_module
+from agent.base import places
+from agent.hook.imports import main_module
 
 
 def test_the_operations_are_this_interpreters():
@@ -81,13 +81,13 @@ def test_what_a_program_is_called(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     for name in ("erp/__init__.py", "erp/jobs/__init__.py"):
         (tmp_path / name).write_text("")
-    names = lambda name: start.program_names(str(tmp_path / name))
+    names = lambda name: places.program_names(str(tmp_path / name))
     assert names("bin/close.py") == ["close"]
     assert names("erp/jobs/close.py") == ["close", "erp.jobs.close"]
     assert names("erp") == ["erp.__main__"]
     assert names("erp/__main__.py") == ["erp.__main__"]
     assert names("bin") == names("bin/close") == names("shadowed.py") == []
-    assert start.program_names("") == start.program_names("-c") == start.program_names("-m") == []
+    assert places.program_names("") == places.program_names("-c") == places.program_names("-m") == []
 
 
 def test_what_the_last_line_of_a_followed_program_defines(tmp_path):

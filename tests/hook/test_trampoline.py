@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.hook import patch, trampoline
-from agent.observe import tally
-from agent.observe.tally import Tallies
+from agent.hook.code import patch, trampoline
+from agent.observe.call import tally
+from agent.observe.call.tally import Tallies
 
 Features = trampoline.Features
 

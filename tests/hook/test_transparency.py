@@ -17,7 +17,7 @@ import typing
 import pytest
 from support import Watch, module, monitor
 
-from agent.hook import patch
+from agent.hook.code import patch
 
 pytestmark = pytest.mark.usefixtures("how")
 

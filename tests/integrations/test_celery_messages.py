@@ -11,22 +11,23 @@ celery = pytest.importorskip("celery")
 from celery import schedules, signals  # noqa: E402
 
 from agent.deliver import wire  # noqa: E402
-from agent.integrations import celery_checkins, celery_messages, celery_queue  # noqa: E402
+from agent.integrations.celery import checkins, messages  # noqa: E402
+from agent.integrations.celery import queue as celery_queue  # noqa: E402
 
 NOW = 1_800_000_000.0
-RUN = celery_messages.CheckIn("nightly", "a" * 32, NOW)
+RUN = messages.CheckIn("nightly", "a" * 32, NOW)
 
 
 @pytest.fixture
 def labels():
-    made = celery_messages.Labels(signals, clock=lambda: NOW)
+    made = messages.Labels(signals, clock=lambda: NOW)
     yield made
     made.undo()
 
 
 def published(**headers):
     signals.before_task_publish.send(sender="shop.task", headers=headers)
-    return headers.get(celery_messages.HEADER)
+    return headers.get(messages.HEADER)
 
 
 def test_a_message_says_when_it_is_due(labels):
@@ -39,16 +40,16 @@ def test_a_message_says_when_it_is_due(labels):
 
 
 def test_what_beat_publishes_says_whose_run_it_is(labels):
-    token = celery_messages.publishing.set(RUN)
+    token = messages.publishing.set(RUN)
     text = published(id="1")
-    celery_messages.publishing.reset(token)
-    assert celery_messages.parse(text) == (NOW, RUN)
+    messages.publishing.reset(token)
+    assert messages.parse(text) == (NOW, RUN)
     assert published(id="1") == "1800000000.000"
 
 
 @pytest.mark.parametrize("text", [None, 5, b"1", "", "soon", "1 2 3", "1 2 3 4 5", "1 slug id soon", "9" * 400])
 def test_what_is_not_ours_is_passed_over(text):
-    assert celery_messages.parse(text) is None
+    assert messages.parse(text) is None
 
 
 class Request:
@@ -119,18 +120,18 @@ def test_a_backlog_that_grows_is_told_at_each_step():
     ],
 )
 def test_schedules_in_sentrys_words(schedule, said):
-    assert celery_checkins.schedule_of(schedule) == said
+    assert checkins.schedule_of(schedule) == said
 
 
 def test_slugs():
-    assert celery_checkins.slug_of("Nightly  Invoices (SE)") == "nightly-invoices-se"
-    assert celery_checkins.slug_of("shop.tasks.sum") == "shop-tasks-sum"
-    assert celery_checkins.slug_of("2024") == "entry-2024"  # a number alone is refused
-    assert celery_checkins.slug_of("кадры").startswith("entry-")
-    private = [celery_checkins.slug_of(f"Report for {each}@example.com") for each in ("anna", "bob")]
+    assert checkins.slug_of("Nightly  Invoices (SE)") == "nightly-invoices-se"
+    assert checkins.slug_of("shop.tasks.sum") == "shop-tasks-sum"
+    assert checkins.slug_of("2024") == "entry-2024"  # a number alone is refused
+    assert checkins.slug_of("кадры").startswith("entry-")
+    private = [checkins.slug_of(f"Report for {each}@example.com") for each in ("anna", "bob")]
     assert private[0] != private[1], "two entries are two monitors"
     assert all(each.startswith("report-for-email-") for each in private)
-    long = [celery_checkins.slug_of("a" * 60 + end) for end in ("b", "c")]
+    long = [checkins.slug_of("a" * 60 + end) for end in ("b", "c")]
     assert len(set(long)) == 2
     assert all(len(slug) == 50 for slug in long)
 
@@ -146,7 +147,7 @@ def scheduled(entry, publish, **settings):
         "queues": {},
         **settings,
     }
-    made = celery_checkins.CheckIns(all_settings, sentry(), kept.append, clock=lambda: NOW)
+    made = checkins.CheckIns(all_settings, sentry(), kept.append, clock=lambda: NOW)
     try:
         made.scheduling(publish, None, entry)
     except OSError:
@@ -176,7 +177,7 @@ def test_an_entry_that_cannot_be_published_has_failed():
 
 def test_entries_that_nobody_asked_for_are_left_alone():
     seen = []
-    publish = lambda *_: seen.append(celery_messages.publishing.get())
+    publish = lambda *_: seen.append(messages.publishing.get())
     assert scheduled(ENTRY, publish, check_ins=["daily*"]) == []
     often = types.SimpleNamespace(name="often", schedule=schedules.schedule(5))
     assert scheduled(often, publish) == []

@@ -8,7 +8,7 @@ from support import FakeClock
 
 billiard_pool = pytest.importorskip("billiard.pool")
 
-from agent.integrations import celery_pool  # noqa: E402
+from agent.integrations.celery import pool as celery_pool  # noqa: E402
 
 
 class Job:

@@ -7,7 +7,7 @@ import pytest
 
 conf = pytest.importorskip("django.conf")
 
-from agent.integrations import django_settings  # noqa: E402
+from agent.integrations.django import settings as django_settings  # noqa: E402
 
 DSN = "https://key@sentry.example/1"
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from agent.hook import inject
+from agent.hook.code import inject
 from agent.integrations import log_lines
-from agent.observe import crumbs
+from agent.observe.around import breadcrumbs
 
 
 class Frames(logging.Handler):
@@ -44,7 +44,7 @@ def test_no_frame_of_ours_stands_beneath_the_hosts_handlers(log, monkeypatch, in
 
     plain = logs()
     monkeypatch.setattr(inject, "AVAILABLE", injected and inject.AVAILABLE)
-    crumbs._elsewhere.set(())
+    breadcrumbs._elsewhere.set(())
     layer = log_lines.follow(logging)
     try:
         followed = logs()
@@ -53,7 +53,7 @@ def test_no_frame_of_ours_stands_beneath_the_hosts_handlers(log, monkeypatch, in
     assert followed[1:] == plain[1:] == (logs.__code__, logs.__code__)
     if inject.AVAILABLE:
         assert followed == plain
-    assert [each["message"] for each in crumbs.provide()["breadcrumbs"]] == ["sold %s"]
+    assert [each["message"] for each in breadcrumbs.provide()["breadcrumbs"]] == ["sold %s"]
 
 
 def test_a_handler_that_raises_is_passed_on(log):

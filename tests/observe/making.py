@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.model import Captured, MonitorData, Observation, SentryData
-from agent.observe import event
+from agent.base.model import Captured, MonitorData, Observation, SentryData
+from agent.observe.event import event
 
 
 def a_monitor(**changed: Any) -> MonitorData:

@@ -7,7 +7,8 @@ import contextvars
 import pytest
 from support import Watch, module, monitor
 
-from agent.observe import answered, work
+from agent.observe.around import work
+from agent.observe.failure import answered
 
 API = """
 import asyncio

@@ -8,9 +8,10 @@ import urllib.parse  # noqa: F401  (a host that serves requests has imported it)
 
 import pytest
 
-from agent import guard
-from agent.integrations import celery_context, django_context
-from agent.observe import context, work
+from agent.base import guard
+from agent.integrations.celery import task_context
+from agent.integrations.django import request_context
+from agent.observe.around import context, work
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,7 @@ class Request:
 def facts_of(request):
     entered = work.enter(request)
     try:
-        return django_context.provide()
+        return request_context.provide()
     finally:
         work.leave(entered)
 
@@ -92,7 +93,7 @@ def test_a_request_is_described_without_its_values():
     }
     assert facts["transaction"] == "/orders/<int:pk>/<token>/"
     assert facts["user"] == {"ip": "10.0.0.1"}
-    assert django_context.provide().get("request") is None
+    assert request_context.provide().get("request") is None
     assert match is not None
 
 
@@ -124,20 +125,20 @@ def test_leaving_in_another_context_and_contexts_that_live_on():
     copied = contextvars.copy_context()
     entered = copied.run(work.enter, Request(path="/x"))
     background = copied.run(contextvars.copy_context)
-    assert background.run(django_context.provide)["request"] == {"path": "/x"}
+    assert background.run(request_context.provide)["request"] == {"path": "/x"}
     work.leave(entered)  # not the context that entered
-    assert "request" not in background.run(django_context.provide)
+    assert "request" not in background.run(request_context.provide)
     assert entered[0].about is None
 
 
 def test_the_management_command_and_nothing_else_of_the_command_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["manage.py", "import_orders", "--password=hunter2"])
-    assert django_context.provide() == {
+    assert request_context.provide() == {
         "django": {"command": "import_orders"},
         "transaction": "manage.py import_orders",
     }
     monkeypatch.setattr(sys, "argv", ["manage.py", "--settings=hunter2"])
-    assert django_context.provide() == {}
+    assert request_context.provide() == {}
 
 
 def test_real_django_requests(django):
@@ -183,9 +184,9 @@ def test_a_real_celery_task():
 
     @app.task(name="sales.invoice")
     def invoice(secret):
-        seen.append(celery_context.provide())
+        seen.append(task_context.provide())
 
-    assert celery_context.provide() == {}
+    assert task_context.provide() == {}
     invoice.apply(args=["hunter2"], task_id="abc")
     (facts,) = seen
     assert facts["transaction"] == "sales.invoice"

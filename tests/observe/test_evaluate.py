@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config.expressions import parse
-from agent.observe.evaluate import compile_expression
+from agent.language.expressions import parse
+from agent.observe.call.evaluate import compile_expression
 
 
 class Thing:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import PLATFORM, a_monitor, an_observation, built, nothing_own, sentry
 
-from agent.model import Captured
-from agent.observe import event, stack
+from agent.base.model import Captured
+from agent.observe.event import event, stack
 
 
 def raised(make, *, depth=0):

@@ -5,7 +5,7 @@ import sys
 import pytest
 from support import Watch, module, monitor
 
-from agent.hook import inject
+from agent.hook.code import inject
 
 SHOP = """
 class Slots(Exception):

@@ -3,7 +3,7 @@
 import pytest
 from support import Watch, module, monitor
 
-from agent.observe import severity
+from agent.observe.call import severity
 
 SHOP = """
 class Stock(Exception): pass
@@ -124,6 +124,6 @@ def test_in_coroutines():
 
 def test_where_nobody_expects_it_nobody_looks(monkeypatch):
     seen = watch(named("order", expect=["expect_shop.Missing"]), named("reserve"))
-    monkeypatch.setattr("agent.observe.callers.calls", None)
+    monkeypatch.setattr("agent.observe.call.callers.calls", None)
     kind = seen.shop.Empty
     assert severity.is_expected_anywhere(kind) is False

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.config.expressions import parse
-from agent.observe.evaluate import compile_expression
+from agent.language.expressions import parse
+from agent.observe.call.evaluate import compile_expression
 
 
 def run(text, value):

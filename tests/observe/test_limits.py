@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 import threading
 
-from agent.observe import limits
-from agent.observe.limits import HANDFUL, Escalation, Limiter
+from agent.observe.call import limits
+from agent.observe.call.limits import HANDFUL, Escalation, Limiter
 
 
 class Clock:

@@ -3,8 +3,8 @@
 import pytest
 from support import Watch, module, monitor
 
-from agent.hook import inject
-from agent.observe.tally import Tallies
+from agent.hook.code import inject
+from agent.observe.call.tally import Tallies
 
 MODELS = """
 class Model:

@@ -376,7 +376,7 @@ def test_without_the_memory_to_decide_the_loss_is_counted(monkeypatch, source, s
     def refuse(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("agent.observe.probe.Probe." + step, refuse)
+    monkeypatch.setattr("agent.observe.call.probe.Probe." + step, refuse)
     shop = module(source)
     rules = [("result > 0", "much", "warning")]
     watch = Watch(monitor("shop:f", rules=rules, thresholds=[(0.0, "warning")])).apply(shop)

@@ -4,7 +4,7 @@ import pytest
 from making import sentry
 from support import expression, module, target
 
-from agent.observe import context, providers
+from agent.observe.around import context, providers
 
 SHOP = """
 class Company: code = "SE-1"; name = "Norrland"

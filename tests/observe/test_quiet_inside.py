@@ -3,8 +3,8 @@
 from observe.making import sentry
 from support import Watch, module, monitor
 
-from agent.observe.callers import own_code
-from agent.observe.event import build
+from agent.observe.call.callers import own_code
+from agent.observe.event.event import build
 
 SHOP = """
 class Refused(Exception): pass

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from agent.observe import release
+from agent.observe.around import release
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.observe.represent import exception_text, instance_dict, represent, status_of
+from agent.observe.event.represent import exception_text, instance_dict, represent, status_of
 
 touched: list[str] = []
 
@@ -242,7 +242,7 @@ anything = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(anything)
 def test_any_value_has_a_bounded_json_form(value):
-    from agent.observe.scrub import scrub_json
+    from agent.privacy.scrub import scrub_json
 
     form = scrub_json(represent(value))
     encoded = json.dumps(form, allow_nan=False, ensure_ascii=False).encode("utf-8")

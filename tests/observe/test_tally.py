@@ -7,9 +7,9 @@ import threading
 import pytest
 from support import FakeClock, Watch, module, monitor
 
-from agent.hook import inject
-from agent.observe import tally
-from agent.observe.tally import Tallies
+from agent.hook.code import inject
+from agent.observe.call import tally
+from agent.observe.call.tally import Tallies
 
 SHOP = """
 def f(a):

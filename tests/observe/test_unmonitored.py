@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.observe import work
-from agent.observe.limits import HANDFUL
-from agent.observe.unmonitored import Unmonitored, was_told
+from agent.observe.around import work
+from agent.observe.call.limits import HANDFUL
+from agent.observe.failure.unmonitored import Unmonitored, was_told
 
 
 class Desk:

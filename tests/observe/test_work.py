@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.observe import work
+from agent.observe.around import work
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,71 @@
+"""Folders and files that belong to this user alone: how they are made. `start.open_own` is how they are read."""
+
+import os
+
+from . import places
+
+#: A new file: never one that is there already, which may be a pipe, or a link to somebody's file.
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+#: One that is there, without waiting for whoever would read from a pipe that stands in its place.
+OLD_FILE = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def make(folder: str) -> None:
+    """Make `folder`, and what is missing above it, with mode 0700. Raises OSError where it is not, or not our own."""
+    _make(folder)
+    if check_own(folder, others=0).st_mode & 0o077:
+        os.chmod(folder, 0o700)
+        check_own(folder)  # some file systems give every file all rights
+
+
+def check_own(folder: str, others: int = 0o022) -> os.stat_result:
+    """Raises OSError for what is missing, no folder, a link to one, somebody else's, or gives `others` these rights."""
+    facts = os.lstat(folder)
+    if facts.st_mode & 0o170000 == 0o120000:
+        import errno
+
+        raise OSError(errno.ELOOP, "is a symbolic link, which is not followed", folder)
+    places.check_own(facts, places.FOLDER, folder, others)
+    return facts
+
+
+def replace(file: str, data: bytes) -> None:
+    """Write it beside and rename it: whoever reads sees the old content or the new. Raises OSError."""
+    beside = "%s.%d" % (file, os.getpid())
+    try:
+        os.unlink(beside)
+    except places.ours(OSError):
+        pass
+    descriptor = -1
+    try:
+        try:
+            descriptor = os.open(beside, NEW_FILE, 0o600)
+            rest = data
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)  # a full network disk may say so only here
+        os.replace(beside, file)
+    except BaseException:
+        try:
+            os.unlink(beside)
+        except places.ours(OSError):
+            pass
+        raise
+
+
+def _make(folder: str) -> None:
+    try:
+        os.mkdir(folder, 0o700)
+    except places.ours(FileExistsError):
+        pass  # also where another process makes the same folders at this moment
+    except places.ours(FileNotFoundError):
+        above = os.path.dirname(folder)
+        if above == folder or os.path.isdir(above):  # /proc, say: nothing can be made there
+            raise
+        _make(above)
+        try:
+            os.mkdir(folder, 0o700)
+        except places.ours(FileExistsError):
+            pass

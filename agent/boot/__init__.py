@@ -1,0 +1,1 @@
+"""All that runs when a Python process starts, from sitecustomize.py to the engine."""

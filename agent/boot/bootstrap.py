@@ -1,0 +1,284 @@
+"""Makes the agent of a process: reads the whole plan, or has it made, and installs the finder.
+
+Comes in when `start` finds no fresh plan, and when a module that a monitor names is imported. Where there is no fresh
+plan, `inforce` says which one counts. The engine that patches and reports is imported with the first module that a
+monitor names.
+"""
+
+import os
+import sys
+
+from ..base import guard, imports, places, programs
+from ..base.interrupts import ours
+from ..plan import index as cache
+from .lookout import listen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, ModuleType
+    from typing import Any
+
+    from ..hook.code.patch import Layer
+    from ..hook.imports.finder import Finder
+    from ..hook.targets.defined import Names
+    from .engine import Engine
+    from .lookout import Lookout
+
+
+class _Wanted:
+    """The modules whose import matters: those that monitors and integrations name."""
+
+    def __init__(self, index: cache.Index) -> None:
+        self._index = index
+        self._packages = index.top_packages
+
+    def __contains__(self, name: object) -> bool:
+        if name in places.HOOKS or name == "runpy":
+            return True
+        return str(name).partition(".")[0] in self._packages and name in self._index
+
+
+#: Where nothing is sent, what these modules need of us is needed with the first call of one of these functions: most
+#: processes that import Django serve no request, and do without the engine.
+_NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
+    "django.core.handlers.base": ("BaseHandler.load_middleware",),
+    "django.core.handlers.wsgi": (),
+    "django.core.handlers.asgi": (),
+    "django.core.management": ("ManagementUtility.execute", "call_command"),
+    "rest_framework.views": ("APIView.dispatch",),
+}
+
+
+class Agent:
+    """The agent of this process."""
+
+    def __init__(self, index: cache.Index, state: str) -> None:
+        self.index = index
+        self.state = state
+        self.finder: "Finder | None" = None
+        self._engine: "Engine | None" = None
+        self._undo: "list[Any]" = []
+        self._at_work: "dict[int, list[tuple[str, Callable[[Engine], None]]]]" = {}  # by thread
+        self._waiting: "dict[str, list[Layer]]" = {}  # modules that were imported and are not needed yet
+
+    def engine(self) -> "Engine":
+        if self._engine is None:
+            with imports.Guarded():
+                from .engine import Engine
+
+                made = Engine(self.index, self.state)
+                if self._engine is None:  # another thread may have been faster
+                    self._engine = made
+                    self._catch_up(made)
+        return self._engine
+
+    def _catch_up(self, engine: "Engine") -> None:
+        if self.index.stale and not self.index.said:
+            guard.say(
+                f"{self.index.path} is not in force, the last good plan is: {self.index.stale}; "
+                "see: python -m agent validate"
+            )
+        for name in self._wait_no_more():
+            if name in sys.modules:
+                engine.imported(name, sys.modules[name])
+
+    def _wait_no_more(self) -> "list[str]":
+        waiting, self._waiting = self._waiting, {}
+        for layers in waiting.values():
+            for layer in layers:
+                layer.undo()
+        return list(waiting)
+
+    def install(self, instead_of: "Lookout | None" = None) -> None:
+        """Put the finder on `sys.meta_path`, where a Lookout kept its place; see to what is imported already."""
+        from ..hook.imports import finder
+
+        wanted = _Wanted(self.index)
+        self.finder = finder.Finder(wanted, self.index.roots, self._imported, guard.swallow)
+        self.finder.on_wait, self.finder.on_code = self._look_again, self._follow
+        self.finder.packages = self.index.top_packages
+        if instead_of is not None and instead_of in sys.meta_path:
+            sys.meta_path[sys.meta_path.index(instead_of)] = self.finder
+        else:
+            finder.install(self.finder)
+        listen(self.finder)
+        for name, module in list(sys.modules.items()):
+            if name in wanted and name != "__main__":  # of which nothing has run yet
+                self.finder.loaded(name, module)
+        if any(name in self.index for name in places.program()):
+            self._follow()
+
+    def uninstall(self) -> None:
+        """Undo everything: the finder, the patches, the hooks."""
+        from ..hook.imports import finder
+
+        listen(None)
+        if self.finder is not None:
+            finder.uninstall(self.finder)
+        self._wait_no_more()
+        if self._engine is not None:
+            self._engine.close()
+            self._engine.undo()
+        while self._undo:
+            self._undo.pop().undo()
+
+    def _imported(self, name: str, module: "ModuleType", own: "Names") -> None:
+        if name == "runpy":
+            self._read_files(module)
+            return
+        if self._engine is None and name in _NOT_BEFORE and self._can_wait(name, module):
+            if guard.DEBUG:
+                guard.step("%s waits until it is used" % name)
+            return
+        before = self._engine.recorded if self._engine is not None else 0
+        self._work("applying monitors to " + name, lambda engine: engine.imported(name, module, own))
+        if guard.DEBUG and self._engine is not None:
+            # Where subclasses are followed every module comes along here: most have nothing to say.
+            changed = self._engine.recorded - before
+            if changed or name in self.index or name in places.HOOKS:
+                guard.step("monitors of %s applied: %d change%s" % (name, changed, "s" * (changed != 1)))
+
+    def _look_again(self) -> None:
+        """Something is imported, and what monitors name may have been set since the last time."""
+        self._work("looking again for what was not there", lambda engine: engine.look_again())
+
+    def _work(self, what: str, task: "Callable[[Engine], None]") -> None:
+        """Do it, or, where this thread is at work already, after that.
+
+        What the agent itself imports for its work may be monitored too.
+        """
+        from _thread import get_ident
+
+        me = get_ident()
+        tasks = self._at_work.get(me)
+        if tasks is not None:
+            tasks.append((what, task))
+            return
+        tasks = self._at_work[me] = [(what, task)]
+        try:
+            with imports.Guarded():
+                for doing, each in tasks:  # it grows meanwhile
+                    try:
+                        engine = self.engine()
+                        each(engine)
+                        if self.finder is not None:
+                            self.finder.every_module = engine.follows_subclasses
+                            self.finder.waits = engine.waits
+                    except ours(Exception):
+                        guard.swallow(doing)
+        finally:
+            del self._at_work[me]
+
+    def _follow(self, code: "CodeType | None" = None) -> None:
+        """A program is about to run: this code, or what Python runs as `__main__`."""
+        from ..hook.imports.main_module import Follower
+
+        if self.finder is not None:
+            self.finder.follower = Follower(self.index.monitors_of, self._defined, guard.swallow)
+            self.finder.follower.follow(code)
+
+    def _read_files(self, runpy: "ModuleType") -> None:
+        from ..hook.imports.main_module import FileReader
+
+        self._undo.append(FileReader(runpy, self.index, self._follow, guard.swallow))
+
+    def _defined(self, name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
+        self._work("applying monitors to " + name, lambda engine: engine.defined(name, namespace, names))
+        if names is None and self.finder is not None:
+            self.finder.follower = None
+
+    def _can_wait(self, name: str, module: "ModuleType") -> bool:
+        sentry = self.index.sentry
+        traced = sentry["dsn"] is not None and sentry["integrations"] != [] and sentry["traces_sample_rate"]
+        if traced or name in self.index:
+            return False
+        from ..hook.imports import first_call
+
+        layers: "list[Layer]" = []
+        try:
+            for path in _NOT_BEFORE[name]:
+                holder, _, attribute = path.rpartition(".")
+                function = (module.__dict__[holder] if holder else module).__dict__[attribute]
+                layers.append(first_call.watch(function, self._wake))
+        except ours(Exception):  # another version of the framework, or somebody has been there: then it is needed now
+            for layer in layers:
+                layer.undo()
+            return False
+        if not self._waiting:
+            import atexit
+
+            # A patched function keeps its module alive, which makes the end of an interpreter a long one.
+            atexit.register(self._wait_no_more)
+        self._waiting[name] = layers
+        return True
+
+    def _wake(self) -> None:
+        self._work("starting with the first use of a framework", lambda _: None)
+
+
+#: The agent of this process, if it was started and has something to do.
+current: "Agent | None" = None
+
+
+def begin(path: str, state: str, *, instead_of: "Lookout | None" = None) -> "Finder | None":
+    """Make the agent of this process; answers its finder, or None where there is nothing to do. Raises nothing."""
+    global current
+    try:
+        if current is None:
+            agent = _make(path, _state_now(path, state), instead_of.plan if instead_of is not None else None)
+            if agent is None:
+                _step_aside(instead_of)
+                return None
+            current = agent
+            agent.install(instead_of)
+        return current.finder
+    except ours(Exception):
+        _step_aside(instead_of)
+        guard.swallow("starting")
+        return None
+
+
+def _step_aside(lookout: "Lookout | None") -> None:
+    if lookout is not None and lookout in sys.meta_path:
+        sys.meta_path.remove(lookout)
+
+
+def _make(path: str, state: str, known: "Any") -> "Agent | None":
+    """`known` is the plan that a Lookout had, which another user may not be able to read again."""
+    head = places.open_head(places.plan_file(state), path)
+    if _is_skipped(head[1] if head is not None else None):
+        return None
+    index = cache.load(state, path)
+    if index is None and known is not None:
+        index = cache.index_of(known)
+    if index is None or not places.unchanged(index.header):
+        from ..plan import in_force
+
+        index = in_force.renew(path, state, index)
+    if index is None or _is_skipped(index.header):
+        return None
+    index.remake = lambda: _remade(path, state)
+    return Agent(index, state)
+
+
+def _remade(path: str, state: str) -> "cache.Index | None":
+    from ..plan import in_force
+
+    return in_force.renew(path, _state_now(path, state), None)
+
+
+def _state_now(path: str, state: str) -> str:
+    """`state`, or another folder where the process has changed its user since it started."""
+    if not hasattr(os, "geteuid") or os.geteuid() == places.user:
+        return state
+    from ..base import users
+
+    return users.state_folder(path, state)
+
+
+def _is_skipped(header: "places.Header | None") -> bool:
+    why = programs.why_not(header[5] if header is not None else None)
+    if why and guard.DEBUG:
+        guard.step(f"nothing to do: {why}")
+    return bool(why)

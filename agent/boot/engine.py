@@ -1,0 +1,458 @@
+"""The part of the agent that works: imported with the first module that a monitor names.
+
+Wires the applier, the probes and the sink together, and keeps them right across fork and exit.
+"""
+
+import os
+import sys
+import time
+from _thread import allocate_lock
+
+from ..base import ending, guard, imports
+from ..base.health import Health
+from ..base.interrupts import ours
+from ..base.places import HOOKS, user
+from ..base.postponed import around_forks
+from ..hook.targets.apply import Applier
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FunctionType, ModuleType
+    from typing import Any
+
+    from ..base.model import Envelope, Event, MonitorData, Observation
+    from ..deliver.sessions import Sessions
+    from ..deliver.sink import Sink
+    from ..hook.targets.defined import Names
+    from ..hook.targets.resolve import Found
+    from ..observe.call.limits import Limiter
+    from ..observe.call.probe import Probe
+    from ..observe.call.tally import Tallies
+    from ..observe.call.terms import Terms
+    from ..observe.failure.unmonitored import Unmonitored
+    from ..plan.index import Index
+
+
+#: What the names of the agent's own modules begin with in this process.
+_ROOT = (__package__ or "").partition(".")[0] + "."
+
+
+class Engine:
+    def __init__(self, index: "Index", state: str) -> None:
+        self.sentry, self.spool = index.sentry, index.spool
+        self.state = state
+        self._index = index
+        self.health = Health(os.path.join(state, "run"), index.path, index.stale, plan=index.identity)
+        self._undone = False
+        self.recorded = 0  # what was said of targets
+        ending.at_exit(self.close)
+        self.health.follow = self.follow_user
+        self._said = 0  # of index.notes
+        for problem in index.problems:
+            self.health.record("problem", problem)
+        if index.stale:
+            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
+            self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
+        self._user = user  # that the process had when it started
+        self._of_others: "dict[int, tuple[str, Sink | None]]" = {}  # what it wrote to as another user
+        self._sink: "Sink | None" = None
+        self._bound = False  # a function to a monitor
+        self._tallies: "Tallies | None" = None
+        self._telling = allocate_lock()
+        self._terms: "Terms | None" = None  # of the monitor that was bound last
+        self._settled = False  # Django's settings have said what they say
+        self._limiters: "dict[str, Limiter]" = {}
+        self._unmonitored: "Unmonitored | None" = None
+        self._follows_log = False
+        self.sessions: "Sessions | None" = None  # where the SDK does not count them
+        self.applier = Applier(index.monitors_of, self._bind, self._record)
+        self._integrations = _Integrations(self)
+        around_forks(after_in_child=self._forked)
+
+    @property
+    def follows_subclasses(self) -> bool:
+        return self.applier.follows_subclasses
+
+    @property
+    def waits(self) -> bool:
+        return self.applier.waits
+
+    def imported(self, name: str, module: "ModuleType", own: "Names | None" = None) -> None:
+        """A module that a monitor or an integration names has just been run; `own` is what it defines, where known."""
+        self.applier.imported(name, module, own or {})
+        self._terms = None  # by the next import, the host may trace
+        self._integrations.imported(name, module)
+        self._follow_log()
+        self._make_ready()
+        for note in self._index.notes[self._said :]:
+            self.health.record("problem", note)
+        self._said = len(self._index.notes)
+        self.health.flush()
+
+    def defined(self, name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
+        """A program that monitors know as `name` has defined `names`; None: it will define no more."""
+        from ..hook.imports.main_module import module_in
+
+        self.applier.defined(name, module_in(namespace), names)
+        self._make_ready()
+        self.health.flush()
+
+    def look_again(self) -> None:
+        """For what was not there when its module had run."""
+        if self.applier.retry():
+            self._make_ready()
+            self.health.flush()
+
+    def follow_user(self) -> str:
+        """Where this process writes. It may have changed its user: a server that root starts, its workers."""
+        user = _user()
+        if user != self._user:
+            from ..base import users
+
+            before, self._user = self._user, user
+            self._of_others[before] = (self.state, self._sink)
+            self.state, self._sink = self._of_others.get(user) or (
+                users.state_folder(self._index.path, self.state),
+                None,
+            )
+            self.spool = {**self._index.spool, "directory": users.spool_folder(self._index.spool["directory"])}
+            self.health.move(os.path.join(self.state, "run"))
+        return self.state
+
+    def follow_settings(self) -> bool:
+        """Once Django has read its settings: what they say of Sentry counts. Answers whether they bring a DSN."""
+        if self._settled or "django.conf" not in sys.modules:
+            return False
+        from ..integrations.django import settings
+
+        said = settings.read()
+        if said is None:
+            return False
+        self._settled = True
+        if said.problem:
+            self.health.record("problem", said.problem)
+        before, dsn = self.sentry["dsn"], said.dsn_for(self.sentry["dsn"])
+        if dsn == before:
+            return False
+        self.sentry = {**self.sentry, "dsn": dsn}
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
+        return dsn is not None
+
+    def _make_ready(self) -> None:
+        if self._bound:
+            self.make_ready()
+
+    def make_ready(self) -> None:
+        """Once something can be reported: all that the first report needs is there before it is needed.
+
+        By then there may be no descriptor left to read a module with, no memory, no such file any more, another root
+        folder or another user; and a child must not be forked in the middle of an import.
+        """
+        try:
+            self.sink()
+        except ours(Exception):
+            guard.swallow("making ready to report")
+
+    def keep(self, envelope: "Envelope") -> None:
+        """An envelope that is none of ours, on disk when this returns."""
+        self.sink().keep_envelope(envelope)
+
+    def sink(self) -> "Sink":
+        """Where reports go; made once something can be reported."""
+        self.follow_user()
+        if not self._settled:
+            self.follow_settings()
+        sink = self._sink
+        if sink is None:
+            with imports.Guarded():
+                from ..deliver.sink import Sink
+
+                sink = self._sink = Sink(
+                    self.sentry,
+                    self.spool,
+                    self.state,
+                    self.health,
+                    self._packages(),
+                    hand_over=_hand_over,
+                    errored=_count_error,
+                )
+                for _, other in self._of_others.values():
+                    if other is not None:
+                        sink.spool.take_over(other.spool)
+        return sink
+
+    def _tally(self) -> "Tallies | None":
+        """Where calls are counted; None, and nothing of it is in any function, where nobody asked for metrics."""
+        if self._tallies is None and self.sentry["metrics"]:
+            from ..observe.call.tally import Tallies
+
+            self._tallies = Tallies(self._tell_metrics, note=self._note_metrics)
+            self.health.measured = self._tallies.by_monitor
+        return self._tallies
+
+    def _tell_metrics(self) -> None:
+        """Once a minute, on the thread of a call that has just ended: no thread of ours has to wait for that."""
+        if self._tallies is None or not self._telling.acquire(False):
+            return
+        try:
+            if self.sentry["dsn"] is not None:
+                self.sink().keep_metrics(self._tallies)
+            self.health.flush()
+        except ours(Exception):
+            guard.swallow("sending metrics")
+        finally:
+            self._telling.release()
+
+    def _note_metrics(self) -> float:
+        """A call was counted: what `status` reads is brought up to date. Returns in how many seconds again."""
+        self.health.flush()
+        return self.health.due()
+
+    def _packages(self) -> "tuple[str, ...]":
+        return tuple(self._index.packages)
+
+    def integrates(self, name: str) -> bool:
+        """Is a framework, or `logging`, to be integrated with?"""
+        chosen = self.sentry["integrations"]
+        return chosen == "auto" or name in chosen
+
+    def set_up_sdk(self, framework: str) -> None:
+        """A framework was imported: give the Sentry SDK its integration and our spool, if it is needed here.
+
+        That is where there is a DSN and transactions are traced, or where the host itself has loaded the SDK: what
+        its code says to the SDK then arrives. All else we do ourselves, at a fraction of what the SDK costs a request.
+        """
+        if self.follow_settings():
+            self._follow_log()
+        if self.sentry["dsn"] is None or self.sentry["integrations"] == []:
+            return
+        if framework and not self.sentry["traces_sample_rate"] and not _sdk_is_loaded():
+            self.health.record("sdk", "not needed: nothing is traced")
+            return
+        try:
+            with imports.Guarded(patient=False):
+                from ..sdk import client
+
+                outcome = client.set_up(framework, self.sentry, self.keep, self._packages())
+        except ours(ImportError) as error:
+            outcome = f"the Sentry SDK cannot be imported: {error}"
+        self.health.record("sdk", outcome)
+
+    def serve(self, framework: str) -> None:
+        """A server of this framework may begin. Asked again once it does: by then settings are known that bring a DSN,
+        or the host has loaded the SDK.
+        """
+        self.set_up_sdk(framework)
+        if self.sentry["dsn"] is None or not self.integrates(framework) or self._sdk_reports(framework):
+            self.sessions = None
+        elif self.sessions is None:
+            from ..deliver.sessions import Sessions
+            from ..observe.around import release
+
+            version = self.sentry["release"] or release.of_checkout()
+            if version:
+                self.sessions = Sessions(self.keep, release=version, environment=self.sentry["environment"])
+
+    def _sdk_reports(self, framework: str) -> bool:
+        """Does the SDK see to what ends a request or a task: in a client of the host's, or integrated by us?"""
+        if not _sdk_is_loaded():
+            return False
+        from ..sdk import client
+
+        return client.is_integrated(framework)
+
+    def failed(
+        self,
+        what: str,
+        error: BaseException,
+        *,
+        operation: str,
+        function: str,
+        severity: str = "error",
+        raised: bool = True,
+    ) -> bool:
+        """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
+
+        `function` is the dotted path of what it ran. Answers whether it was reported. A client of the host's own
+        reports for itself what was `raised`, which is all that it sees.
+        """
+        if raised and _sdk_is_loaded():
+            from ..sdk import client
+
+            if client.is_the_hosts():
+                return False
+        if self._unmonitored is None:
+            from ..observe.failure.unmonitored import Unmonitored
+
+            self._unmonitored = Unmonitored(
+                self.report,
+                self.health.count,
+                ignore=self.sentry["ignore_errors"],
+                sample=self.sentry["sample_rate"],
+            )
+        return self._unmonitored.failed(what, error, operation=operation, function=function, severity=severity)
+
+    def _follow_log(self) -> None:
+        """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""
+        if self._follows_log or self.sentry["dsn"] is None or not hasattr(sys.modules.get("logging"), "getLogger"):
+            return  # getLogger comes near its end: another thread may be half-way through loading it
+        self._follows_log = True
+        if self.integrates("logging"):
+            self._integrations.follow_log()
+
+    def report(self, observation: "Observation") -> "str | None":
+        """The id of the event; None where it was lost, which is counted."""
+        return self.sink().report(observation)
+
+    def close(self) -> None:
+        """At exit: what waits has a moment to leave, the counters are written."""
+        if self._undone:
+            return
+        try:
+            self._tell_metrics()
+            if self.sessions is not None:
+                self.sessions.close()
+            if self._sink is not None:
+                self._sink.close()
+            self.health.flush(final=True)
+        except ours(Exception):
+            guard.swallow("ending")
+
+    def undo(self) -> None:
+        self._undone = True
+        self.applier.undo()
+        self._integrations.undo()
+
+    def _bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
+        from ..observe.call.probe import Probe
+
+        self._bound = True
+        probe = Probe(self._terms_of(monitor), found, function)
+        for reason in probe.disabled:
+            self.health.record("failed", monitor["name"], found.path, reason)
+        return probe
+
+    def _terms_of(self, monitor: "MonitorData") -> "Terms":
+        """What all functions of a monitor share, those of one module after the other."""
+        from ..observe.call.terms import Terms
+
+        terms = self._terms
+        if terms is None or terms.monitor is not monitor:
+            terms = self._terms = Terms(
+                monitor,
+                report=self.report,
+                count=self.health.count,
+                failed=self.health.failed,
+                ignore=self.sentry["ignore_errors"],
+                limiter=self._limiter(monitor),
+                span=self._integrations.span_for(monitor),
+                tallies=self._tally(),
+            )
+        return terms
+
+    def _limiter(self, monitor: "MonitorData") -> "Limiter":
+        """The limits of a monitor, which all its functions share."""
+        from ..observe.call.limits import Limiter
+
+        limiter = self._limiters.get(monitor["name"])
+        if limiter is None:
+            sample = monitor["sample"] * self.sentry["sample_rate"]
+            limiter = self._limiters[monitor["name"]] = Limiter(monitor["rate_limit"], sample)
+        return limiter
+
+    def _record(self, what: str, monitor: str, path: str, note: str) -> None:
+        self.recorded += 1
+        self.health.record(what, monitor, path, note)
+
+    def _forked(self) -> None:
+        try:
+            from ..hook.code import patch
+
+            patch.after_fork()
+            self.health.after_fork()
+            self._telling = allocate_lock()
+            if self._tallies is not None:
+                self._tallies.after_fork()
+            if self.sessions is not None:
+                self.sessions.after_fork()
+            if self._sink is not None:
+                self._sink.after_fork()
+        except ours(Exception):
+            guard.swallow("going on after a fork")
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def _hand_over(event: "Event") -> bool:
+    from ..sdk import client
+
+    return client.hand_over(event)
+
+
+def _count_error() -> None:
+    client = sys.modules.get(_ROOT + "sdk.client")
+    if client is not None:  # there is a client of ours
+        client.count_error()
+
+
+def _sdk_is_loaded() -> bool:
+    """The whole of it: the host may be in the middle of its import."""
+    return hasattr(sys.modules.get("sentry_sdk"), "capture_event")
+
+
+class _Integrations:
+    """What frameworks need beyond monitors: context, tracing, commands. Each is loaded with its framework."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._undo: "list[Any]" = []
+
+    def imported(self, name: str, module: "ModuleType") -> None:
+        integration = HOOKS.get(name)
+        if integration is None:
+            return
+        try:
+            __import__(_ROOT + integration)
+            install = sys.modules[_ROOT + integration].install
+            self._undo += install(name, module, self._engine)
+            from ..observe.failure import unmonitored  # noqa: F401  (what it fails in may be reported by no monitor)
+
+            self._engine.make_ready()
+        except ours(Exception):
+            guard.swallow("integrating with " + name)
+
+    def follow_log(self) -> None:
+        try:
+            from ..integrations import log_lines
+
+            self._undo.append(log_lines.follow(sys.modules["logging"]))
+        except ours(Exception):
+            guard.swallow("following what the host logs")
+
+    def span_for(self, monitor: "MonitorData") -> "Any":
+        if monitor["span"] == "never":
+            return None
+        if self._engine.sentry["dsn"] is None:
+            # The host may have a client of its own, whose transactions our spans then belong to.
+            if "sentry_sdk" not in sys.modules:
+                return None
+            from ..sdk import client
+
+            if not client.host_traces(self._engine._packages()):
+                return None
+        elif not self._engine.sentry["traces_sample_rate"] and monitor["span"] != "always":
+            return None
+        from ..observe.call import spans
+
+        if spans.begin is None and self._engine.sentry["dsn"] is not None:
+            spans.start = lambda: self._engine.set_up_sdk("")
+        return spans.enter, spans.leave
+
+    def undo(self) -> None:
+        for change in reversed(self._undo):
+            change.undo()
+        self._undo.clear()

@@ -1,0 +1,257 @@
+"""What stands in the import system once something is imported, in a process that imports nothing that is monitored.
+
+On `sys.meta_path` a Lookout, which waits for a module that a monitor names, and a word in importlib's loader for those
+that are loaded without asking there. In `sys.path_importer_cache` a Folder, for the one that is on PYTHONPATH: in it a
+host finds what is ours, and none of what lies beside it.
+"""
+
+import os
+import sys
+from _thread import get_ident
+
+from ..base import places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    #: (configuration, state folder, the Lookout that gives way): the Finder, or None.
+    Begin = Callable[[str, str, "Lookout"], Any]
+
+    _bootstrap: Any  # of importlib's own module, in which the copy of its function runs
+
+
+def take_over(
+    waiting: "Any", state: str, head: "places.Head", begin: "Begin", step_aside: "Callable[[Any, str], None]"
+) -> "Lookout | None":
+    """Put a Lookout where `waiting` stood on `sys.meta_path`; None where it does not stand there any more."""
+    finders = sys.meta_path
+    if waiting not in finders:
+        return None
+    made = finders[finders.index(waiting)] = Lookout(state, head, begin, step_aside)
+    listen(made)
+    return made
+
+
+class Lookout:
+    """Stands on `sys.meta_path` until a module that a monitor names is imported, and then gives way to the Finder.
+
+    The index is decoded with the first import of all: a process that imports nothing does not decode it.
+    """
+
+    def __init__(
+        self, state: str, head: "places.Head", begin: "Begin", step_aside: "Callable[[Any, str], None]"
+    ) -> None:
+        """`begin` makes the agent of this process, `step_aside` is called where our own files cannot be read."""
+        self.state = state
+        self._begin, self._step_aside = begin, step_aside
+        self.head: "places.Head | None" = head
+        self._packages: "dict[str, places.Place] | None" = None
+        self._plan: "Any" = None
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        try:
+            if sys.meta_path[0] is not self:
+                self._to_the_front()
+            if not self._concerns(name):
+                return None
+            finder = self.give_way()
+        except places.ours(Exception):
+            self._step_aside(self, "reading the plan")
+            return None
+        return finder.find_spec(name, path, target) if finder is not None else None
+
+    def ran(self, module: "Any", code: "Any") -> "Any":
+        """A module has run. If a monitor names it, it was loaded by hand: `find_spec` has not heard of it."""
+        if self.head is None:
+            return None
+        try:
+            if not self._concerns(module.__name__) and not any(
+                map(self._names, places.on_path(code, self._packages or ()))
+            ):
+                return None
+            finder = self.give_way()
+        except places.ours(Exception):
+            self._step_aside(self, "reading the plan")
+            return None
+        return finder.ran(module, code) if finder is not None else None
+
+    def _concerns(self, name: str) -> bool:
+        packages = self._packages
+        if packages is None and self.head is not None:
+            try:
+                packages = self._packages = places.index_in(self.head[2])[0]
+            except places.ours(ValueError):
+                return True  # damaged: the agent makes a new one
+        root = name.partition(".")[0]
+        if packages and root in packages:
+            return name in places.HOOKS or self._names(name) or _runs_files(name)
+        return (root in places.FRAMEWORKS and name in places.HOOKS) or _runs_files(name)
+
+    @property
+    def plan(self) -> "Any":
+        from ..plan import file as plan
+
+        if self._plan is None and self.head is not None:
+            self._plan = plan.PlanFile(*self.head)
+        return self._plan
+
+    def _names(self, name: str) -> bool:
+        from ..plan import file as plan
+
+        try:
+            return name in self.plan
+        except places.ours(plan.Unreadable):
+            return True  # begin again, with another one
+
+    def _to_the_front(self) -> None:
+        """Another finder has put itself in front: what it finds we would never see."""
+        finders = sys.meta_path
+        if self in finders:
+            finders.insert(0, self)
+            del finders[finders.index(self, 1)]
+
+    def give_way(self) -> "Any":
+        """Load the agent; answers its Finder, which now stands where this stood, or None."""
+        head, self.head = self.head, None
+        if head is None:
+            return None
+        with _guarded():
+            finder = self._begin(head[1][0], self.state, self)
+        if finder is None:
+            listen(None)
+        return finder
+
+
+def _guarded() -> "Any":
+    """`imports.Guarded()`, whose own import is seen to here."""
+    name = __package__.partition(".")[0] + ".base.imports"
+    if name not in sys.modules and hasattr(os, "register_at_fork"):
+        me = get_ident()
+
+        def after_in_child() -> None:
+            # A child of another thread's, forked before that module was whole: it must not wait for this thread.
+            made = sys.modules.get(name)
+            if get_ident() != me and not hasattr(made, "Guarded"):
+                sys.modules["_frozen_importlib"]._module_locks.pop(name, None)
+                sys.modules.pop(name, None)
+
+        os.register_at_fork(after_in_child=after_in_child)
+    from ..base import imports
+
+    return imports.Guarded()
+
+
+def _runs_files(name: str) -> bool:
+    """Is runpy imported to run files later on, as multiprocessing does, and not by Python itself to run the program?"""
+    return name == "runpy" and ("__file__" in sys.modules["__main__"].__dict__ or sys.argv[:1] == ["-c"])
+
+
+# What is loaded by hand (`SourceFileLoader(…).load_module()`, `spec_from_file_location`, the plug-in loaders of ERPs)
+# asks nothing on `sys.meta_path`, but ends where imports end: in one function of importlib's. Its body is exchanged for
+# the same body, which then calls `_ran`. No frame is added to any traceback, and nothing is there to be seen.
+
+#: Whose `ran(module, code)` is called when importlib's own loaders have run a module: a Lookout, or the Finder. What it
+#: answers is called when nothing holds that code any more.
+_listener: "Any" = None
+#: Our code, while it stands in its place, and importlib's.
+_exchanged: "tuple[Any, Any] | None" = None
+
+
+def listen(listener: "Any") -> None:
+    """Have `listener.ran` called from now on; with None, importlib is what it was."""
+    global _listener, _exchanged
+    from _frozen_importlib_external import _LoaderBasics
+
+    _listener = listener
+    function: "Any" = _LoaderBasics.exec_module
+    code = function.__code__
+    if listener is None:
+        if _exchanged is not None and code is _exchanged[0]:
+            function.__code__ = _exchanged[1]
+        _exchanged = None
+    elif _exchanged is None and {*code.co_names, "format"} == {*_COPY.co_names, "format"}:
+        if sys.version_info < (3, 11) and len(sys._current_frames()) > 1:
+            return  # a thread may be half-way into calling it: see hook.exchange
+        ours = _COPY.replace(
+            co_consts=tuple([_ran if each == "ran" else each for each in _COPY.co_consts]),
+            co_filename=code.co_filename,
+            co_firstlineno=code.co_firstlineno,
+        )
+        _exchanged = ours, code
+        function.__code__ = ours
+
+
+def _ran(module: "Any", code: "Any") -> "Any":
+    return _listener.ran(module, code) if _listener is not None else None
+
+
+def _exec_module(self: "Any", module: "Any") -> None:  # each line where importlib has it, for tracebacks
+    """Execute the module."""
+    code = self.get_code(module.__name__)
+    if code is None:
+        raise ImportError(f"cannot load module {module.__name__!r} when get_code() returns None")
+
+    _bootstrap._call_with_frames_removed(exec, code, module.__dict__)  # noqa: F821  (of importlib's own globals)
+    ran: "Any" = "ran"  # exchanged
+    ran = ran(module, code)
+    if ran is not None:
+        del code
+        ran()
+
+
+_COPY = _exec_module.__code__.replace(co_name="exec_module")
+if sys.version_info >= (3, 11):
+    _COPY = _COPY.replace(co_qualname="_LoaderBasics.exec_module")
+
+
+#: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.
+_OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests",
+                   "LICENSE", "Makefile", "build", "dist", "var"))  # fmt: skip
+
+
+class Folder:
+    """Stands in `sys.path_importer_cache` for the finder that the import system made, and asks it for what is ours."""
+
+    def __init__(self, path: str, finder: "Any") -> None:
+        self.path = path
+        self._finder = finder
+        self._only_ours = _only_ours(path)
+
+    def find_spec(self, name: str, target: "Any" = None) -> "Any":
+        if name == "agent":
+            if self._is_the_hosts(name):
+                return None
+        elif self._only_ours and name != "sitecustomize":
+            return None
+        return self._finder.find_spec(name, target)
+
+    def _is_the_hosts(self, name: str) -> bool:
+        from _frozen_importlib_external import PathFinder
+
+        try:
+            # "" is the current directory, which may be our folder too.
+            others = [entry for entry in sys.path if (entry or os.getcwd()) != self.path]
+            spec = PathFinder.find_spec(name, others)
+            if spec is None or spec.origin is not None:
+                return spec is not None
+            # A folder without an __init__.py is a package, too, if there is anything in it.
+            return any(places.listing(folder, ".py") for folder in spec.submodule_search_locations or ())
+        except places.ours(Exception):
+            return False
+
+    def invalidate_caches(self) -> None:
+        self._only_ours = _only_ours(self.path)
+        self._finder.invalidate_caches()
+
+
+def _only_ours(folder: str) -> bool:
+    try:
+        names = os.listdir(folder)
+    except places.ours(OSError):
+        return False
+    for name in names:
+        stem, dot, ending = name.partition(".")
+        if (not dot or ending in ("py", "pyc", "so", "pyd")) and stem not in _OURS:
+            return False
+    return True

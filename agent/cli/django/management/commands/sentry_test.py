@@ -1,0 +1,35 @@
+"""`manage.py sentry_test`: `python -m agent test`, as a Django project's people would look for it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from .....base.errors import AgentError
+from .....base.interrupts import ours
+from .....boot import bootstrap
+from .... import test
+from ....terminal import clean
+
+
+class Command(BaseCommand):  # type: ignore[misc]
+    help = "Sends test events to Sentry through the monitoring agent and says whether they were accepted."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: Any) -> None:
+        test.add_kinds(parser)
+
+    def handle(self, **options: Any) -> None:
+        agent = bootstrap.current
+        if agent is None:
+            raise CommandError("the agent is not active in this process")
+        try:
+            engine = agent.engine()
+            engine.follow_settings()
+            status = test.send(engine.sentry, test.chosen(options))
+        except ours(AgentError) as error:
+            raise CommandError(clean(str(error))) from None
+        if status:
+            sys.exit(status)

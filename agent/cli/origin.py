@@ -1,0 +1,97 @@
+"""Where each effective setting of a monitor came from. For `explain` alone: the plan does not carry it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..config.build.inherit import INHERITED, choose
+from ..config.findings import Findings
+from ..config.read.document import position
+from ..config.schema import KIND_OF
+from ..language.units import format_duration, format_rate
+
+if TYPE_CHECKING:
+    from ..base.model import MonitorData
+    from ..config.build.merge import Entry, Placed, Settings
+
+
+class Setting(NamedTuple):
+    key: str
+    value: str
+    origin: str  # "monitors.yaml:56", "defaults of module sales, monitors.yaml:43", "kind api", "built in"
+
+
+def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[Setting]:
+    """Every key that has an effect on this monitor, in the order in which people ask for them."""
+    chosen = choose(entry, settings, Findings())
+    found: list[Setting] = []
+    for key, value in _values(monitor).items():
+        if key in INHERITED:
+            placed = chosen.get(key)
+            origin = _place(placed, entry) if placed is not None else _implied(key, monitor)
+        elif key == "owner":
+            declared = [placed for placed in settings.module(monitor["module"]) if placed.value.get("owner")]
+            origin = _place(declared[0], entry) if declared else "built in"
+        elif key in entry.value:
+            origin = _own(entry, key)
+        elif key == "tags" and monitor["module"]:
+            origin = f"module {monitor['module']}"
+        elif key == "operation" and monitor["detail"] and monitor["kind"] != "database":
+            origin = f"from `{next(iter(monitor['detail']))}`, " + _own(entry, next(iter(monitor["detail"])))
+        elif key == "name":
+            origin = "from the operation or target"
+        else:
+            origin = "built in"
+        found.append(Setting(key, value, origin))
+    return found
+
+
+def _values(monitor: MonitorData) -> dict[str, str]:
+    """As monitors.yaml would spell them; what is empty by default and here is left out."""
+    slow = ", ".join(f"{format_duration(seconds)} → {severity}" for seconds, severity in monitor["thresholds"])
+    values = {
+        "name": monitor["name"],
+        "kind": monitor["kind"],
+        "module": monitor["module"] or "",
+        "owner": monitor["owner"] or "",
+        "operation": monitor["operation"],
+        **{key: monitor["detail"].get(key, "") for key in KIND_OF},
+        "severity": monitor["severity"],
+        "threshold": slow or "off",
+        "errors": ", ".join(f"{name} → {severity}" for name, severity in monitor["errors"].items()),
+        "expect": ", ".join(monitor["expect"]),
+        "escalate": format_rate(monitor["escalate"]) if monitor["escalate"] else "",
+        "unless": monitor["unless"]["text"] if monitor["unless"] else "",
+        "capture": ", ".join(f"{name}: {expression['text']}" for name, expression in monitor["capture"].items()),
+        "rules": ", ".join(rule["when"]["text"] for rule in monitor["rules"]),
+        "audit": monitor["audit"],
+        "exclude": ", ".join(monitor["exclude"]),
+        "exception_text": "" if monitor["exception_text"] else "false",
+        "quiet_inside": ", ".join(monitor["quiet_inside"]),
+        "subclasses": "true" if monitor["subclasses"] else "",
+        "tags": ", ".join(f"{name}: {value}" for name, value in monitor["tags"].items()),
+        "fingerprint": ", ".join(monitor["fingerprint"] or ()),
+        "sample": f"{monitor['sample']:g}",
+        "rate_limit": format_rate(monitor["rate_limit"]) if monitor["rate_limit"] else "off",
+        "span": monitor["span"],
+    }
+    return {key: value for key, value in values.items() if value}
+
+
+def _own(entry: Entry, key: str) -> str:
+    document, path = entry.at(key)
+    return f"{document.shown}:{position(document, path, of_key=True).line}"
+
+
+def _place(placed: Placed, entry: Entry) -> str:
+    where = f"{placed.document.shown}:{position(placed.document, placed.path, of_key=True).line}"
+    if placed.path[0] == "modules":
+        return f"{'defaults of ' if len(placed.path) > 3 else ''}module {placed.path[1]}, {where}"
+    if placed.path[0] == "defaults":
+        return f"defaults{' of the pack' if entry.pack and placed.document is entry.document else ''}, {where}"
+    return where
+
+
+def _implied(key: str, monitor: MonitorData) -> str:
+    by_kind = (key == "threshold" and monitor["thresholds"]) or (key == "severity" and monitor["kind"] == "security")
+    return f"kind {monitor['kind']}" if by_kind else "built in"

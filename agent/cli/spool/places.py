@@ -1,0 +1,108 @@
+"""What the commands of `spool` share: the agent's own spool, those of the host's clients, and what lies there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...deliver import clients
+from ...deliver.http.route import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...base.health import Health
+    from ...base.model import Envelope
+    from ...deliver.spool.spool import Entry, Spool
+    from ..options import Here
+
+WAITING, HELD, ASIDE = "waiting", "held back", "set aside"
+
+
+class Place(NamedTuple):
+    spool: Spool
+    route: Route | None  # None: nothing can be sent from there
+    name: str = ""  # of its folder, for a client of the host's own
+    where: str = ""  # that client's Sentry, without its key
+
+    def parts(self) -> dict[str, list[Entry]]:
+        lying = self.spool.entries()
+        return {
+            WAITING: [entry for entry in lying if not entry.held],
+            HELD: [entry for entry in lying if entry.held],
+            ASIDE: [entry for entry, _ in self.spool.quarantined()],
+        }
+
+
+class Lying(NamedTuple):
+    """An envelope, with where it is."""
+
+    place: Place
+    state: str
+    entry: Entry
+
+    def read(self) -> Envelope | None:
+        """As `Spool.read`."""
+        spool = self.place.spool
+        return spool.read_quarantined(self.entry) if self.state == ASIDE else spool.read(self.entry)
+
+    def remove(self) -> bool:
+        spool = self.place.spool
+        return spool.discard(self.entry) if self.state == ASIDE else spool.remove(self.entry)
+
+
+def places(where: Here, health: Health | None = None) -> list[Place]:
+    """The agent's own first."""
+    count = (health or where.health("spool")).count
+    dsn = where.sentry["dsn"]
+    return [
+        Place(where.spool(), Route(dsn) if dsn else None),
+        *(
+            Place(each.spool, each.route, each.name, each.where)
+            for each in clients.find(where.spool_settings, where.state, count)
+        ),
+    ]
+
+
+def lying(found: list[Place], *states: str) -> list[Lying]:
+    """All that lies there in one of these states, or in any, in order of capture."""
+    all_ = [
+        Lying(place, state, entry)
+        for place in found
+        for state, entries in place.parts().items()
+        if not states or state in states
+        for entry in entries
+    ]
+    return sorted(all_, key=lambda each: each.entry.name)
+
+
+_NAMES = {
+    "error": ("event", "events"),
+    "transaction": ("transaction", "transactions"),
+    "session": ("batch of sessions", "batches of sessions"),
+    "trace_metric": ("batch of metrics", "batches of metrics"),
+    "monitor": ("check-in", "check-ins"),
+}
+
+
+def counted(entries: Iterable[Entry]) -> str:
+    """3 events, 1 batch of metrics"""
+    numbers = Counter(_NAMES.get(entry.category, (f"envelope of {entry.category}",) * 2) for entry in entries)
+    return ", ".join(f"{number} {one if number == 1 else many}" for (one, many), number in numbers.most_common())
+
+
+def fate(entries: Iterable[Entry]) -> list[str]:
+    """What becomes of them: 3 events to be delivered (…)."""
+    parts: dict[str, list[Entry]] = {}
+    for entry in entries:
+        parts.setdefault(fate_of(entry), []).append(entry)
+    return [f"{counted(some)} {words}" for words, some in parts.items()]
+
+
+def fate_of(entry: Entry) -> str:
+    """Where it lies decides that, not the DSN of whoever asks."""
+    if not entry.held:
+        return "to be delivered (python -m agent spool status)"
+    if entry.trying:
+        return "of an attempt that may be repeated: kept until it has ended"
+    return "captured without a DSN and kept here (to send: python -m agent spool release)"

@@ -1,0 +1,159 @@
+"""The processes that have left a state file (`health` writes them), as commands see them."""
+
+from __future__ import annotations
+
+import ast
+import os
+from typing import Any
+
+from ...base import programs
+from ...base.errors import AgentError
+from ...base.health import alive
+from ...deliver.spool.files import read_own
+
+#: Reasons under which an event was captured and then not kept.
+LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")
+
+
+class Process:
+    """One state file, read back."""
+
+    def __init__(self, text: str) -> None:
+        self.pid, self.started, self.program, self.python, self.config, self.note = 0, 0.0, "?", "?", "", ""
+        self.facts: dict[str, str] = {}  # plan, command, born, family, prefix
+        self.patched: dict[tuple[str, str], str] = {}
+        self.waiting: dict[tuple[str, str], str] = {}
+        self.failed: dict[tuple[str, str], str] = {}
+        self.problems: list[str] = []
+        self.counts: dict[tuple[str, str], int] = {}
+        self.measured: dict[str, tuple[Any, ...]] = {}  # monitor → calls, failures, p50, p95, p99, longest (seconds)
+        self.behind = False  # more may have been counted than is written
+        self.expressions: dict[tuple[str, str], tuple[int, str]] = {}  # (monitor, which) → how often it failed, why
+        self.sdk = ""
+        self.clients: list[str] = []  # what becomes of what Sentry clients of the host's own send
+        for line in text.split("\n"):
+            self._read(line)
+        self.alive = self._runs()
+
+    def _runs(self) -> bool:
+        """Is the process with this number the one that wrote the file?"""
+        born = programs.born(self.pid)
+        return bool(self.pid) and alive(self.pid) and (not born or born == (self._fact("born") or born) != "ended")
+
+    def _fact(self, name: str) -> str:
+        return str(self.facts.get(name) or "")
+
+    def _read(self, text: str) -> None:
+        try:
+            line = ast.literal_eval(text)
+            what = line[0]
+            if what == "process":
+                _, pid, started, self.program, self.python, self.config, self.note, *more = line
+                self.pid, self.started = int(pid), float(started)
+                self.facts = dict(more[0]) if more else {}
+            elif what in ("patched", "waiting", "failed"):
+                _, monitor, path, note = line
+                getattr(self, what)[monitor, path] = note
+                if what == "patched":
+                    self.waiting.pop((monitor, path), None)
+            elif what == "problem":
+                self.problems.append(line[1])
+            elif what == "counts":
+                self.counts = line[2]
+                self.measured = line[3] if len(line) > 3 else {}
+                rest = line[4] if len(line) > 4 else {}
+                self.behind, self.expressions = bool(rest.get("behind")), rest.get("expressions", {})
+            elif what == "sdk":
+                self.sdk = line[1]
+            elif what == "client" and line[1] not in self.clients:
+                self.clients.append(line[1])
+        except (ValueError, SyntaxError, TypeError, IndexError, AttributeError, MemoryError, RecursionError):
+            return  # a torn last line: the process was killed while it wrote
+
+    @property
+    def plan(self) -> str:
+        return self._fact("plan")
+
+    @property
+    def command(self) -> str:
+        """Of ours: it is no process of the ERP."""
+        return self._fact("command")
+
+    @property
+    def family(self) -> str:
+        return self._fact("family") or str(self.pid)
+
+    @property
+    def prefix(self) -> str:
+        return self._fact("prefix")
+
+    def count(self, *reasons: str) -> int:
+        return sum(number for (reason, _), number in self.counts.items() if reason in reasons)
+
+    def lost(self) -> dict[str, int]:
+        found = {reason: self.count(reason) for reason, _ in self.counts if reason in LOSSES}
+        return dict(sorted(found.items()))
+
+    def as_json(self) -> dict[str, Any]:
+        def rows(table: dict[tuple[str, str], str]) -> list[dict[str, str]]:
+            return [{"monitor": monitor, "target": path, "note": note} for (monitor, path), note in table.items()]
+
+        return {
+            "pid": self.pid, "alive": self.alive, "started": self.started, "program": self.program,
+            "python": self.python, "note": self.note, "sdk": self.sdk, "clients": self.clients,
+            "problems": self.problems,
+            "patched": rows(self.patched), "waiting": rows(self.waiting), "failed": rows(self.failed),
+            "measured": [
+                {"monitor": name, **dict(zip(("calls", "failures", "p50", "p95", "p99", "max"), numbers))}
+                for name, numbers in sorted(self.measured.items())
+            ],
+            "counts": [{"reason": r, "what": w, "number": n} for (r, w), n in sorted(self.counts.items())],
+            "counts_are_behind": self.behind,
+            "expressions": [
+                {"monitor": monitor, "expression": which, "failed": number, "reason": why}
+                for (monitor, which), (number, why) in sorted(self.expressions.items())
+            ],
+        }  # fmt: skip
+
+
+def read(folder: str) -> list[Process]:
+    """Every process that left a state file, commands of ours included, oldest first."""
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".state")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise AgentError(f"{folder} cannot be read: {error}") from None
+    found = []
+    for name in names:
+        try:
+            data = read_own(os.path.join(folder, name))
+        except (OSError, AgentError):
+            continue
+        if data is not None:
+            found.append(Process(data.decode("utf-8", "replace")))
+    found = sorted((process for process in found if process.pid), key=lambda process: process.started)
+    newest = {process.pid: process for process in found}
+    for process in found:  # a server that starts itself anew keeps its number
+        process.alive = process.alive and newest[process.pid] is process
+    return found
+
+
+def of_the_host(processes: list[Process], *, all_: bool) -> list[Process]:
+    """Those that run, else those of the program that ran last: a server and its workers; or, with `all_`, all."""
+    theirs = [process for process in processes if not process.command]
+    living = [process for process in theirs if process.alive]
+    if all_ or not theirs:
+        return theirs
+    return living or [process for process in theirs if process.family == theirs[-1].family]
+
+
+def forget(folder: str, since: float) -> None:
+    """Remove what this very process has left there since then: it was a command of ours, and none of the host's."""
+    try:
+        for name in os.listdir(folder):
+            pid, _, stamp = name[: -len(".state")].partition("-")
+            if name.endswith(".state") and pid == str(os.getpid()) and stamp.isdigit() and int(stamp) >= since * 1000:
+                os.unlink(os.path.join(folder, name))
+    except OSError:
+        return

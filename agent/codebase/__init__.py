@@ -1,0 +1,1 @@
+"""A static reader of installed code: finds what a target names without importing anything."""

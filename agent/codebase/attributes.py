@@ -1,0 +1,193 @@
+"""Attributes that an expression reads and source can refute: `result.statu` where the function returns an Invoice.
+
+Right rather than clever: what anything may add at run time (a metaclass, `__getattr__`, `setattr`, an assignment from
+outside to an attribute of that name) is not refuted.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..language.nearest import did_you_mean
+from .classes import GENERATED, builtin_has
+from .index import dotted, last_name
+from .resolve import Thing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .resolve import Lookup
+
+_GIVES = ("__getattr__", "__getattribute__", "__dict__")
+_SETS = frozenset(("setattr", "vars", "__dict__"))
+
+
+class Refuted(NamedTuple):
+    name: str  # result, or a parameter
+    attribute: str
+    cls: str
+    hint: str
+    certain: bool  # the function makes the object itself: no subclass of it
+
+
+def read_attributes(tree: Any) -> Iterator[tuple[str, str]]:
+    """(name, attribute) of everything like `result.status` in an expression's tree."""
+    if isinstance(tree, list):
+        if len(tree) == 3 and tree[0] == "attr" and isinstance(tree[1], list) and tree[1][:1] == ["name"]:
+            yield tree[1][1], tree[2]
+        for part in tree:
+            yield from read_attributes(part)
+
+
+class Bodies:
+    """Definitions with their bodies, which the index drops: modules are read once more, and few of them."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[bytes, dict[tuple[int, str], ast.AST]]] = {}
+
+    def source(self, file: str) -> bytes:
+        return self._read(file)[0]
+
+    def of(self, thing: Thing) -> ast.AST | None:
+        node = thing.binding.node
+        found = self._read(thing.home.file)[1].get((getattr(node, "lineno", 0), getattr(node, "name", "")))
+        return found if type(found) is type(node) else None
+
+    def returns_a_function(self, thing: Thing) -> bool:
+        """Is it a decorator, or makes one: does it return a function that it defines?"""
+        node = self.of(thing)
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return False
+        inner = {each.name for each in node.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))}
+        values = [each.value for each in _own_nodes(node) if isinstance(each, ast.Return)]
+        given = [each for value in values if value is not None for each in (value, *getattr(value, "args", ()))]
+        return any(isinstance(each, ast.Lambda) or (isinstance(each, ast.Name) and each.id in inner) for each in given)
+
+    def _read(self, file: str) -> tuple[bytes, dict[tuple[int, str], ast.AST]]:
+        if file not in self._files:
+            found: dict[tuple[int, str], ast.AST] = {}
+            source = b""
+            try:
+                with open(file, "rb") as stream:
+                    source = stream.read()
+                for node in ast.walk(ast.parse(source)):
+                    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                        found[node.lineno, node.name] = node
+            except (OSError, SyntaxError, ValueError, RecursionError):
+                pass  # then nothing is refuted
+            self._files[file] = source, found
+        return self._files[file]
+
+
+def refuted(lookup: Lookup, bodies: Bodies, path: str, module: str | None, tree: Any) -> Iterator[Refuted]:
+    """Those of an expression that the source of the function at `path` refutes."""
+    wanted = list(dict.fromkeys(read_attributes(tree)))
+    function = _function(lookup, path, module) if wanted else None
+    if function is None:
+        return
+    for name, attribute in wanted:
+        cls, certain = _class_of(lookup, bodies, function, name)
+        if cls is not None:
+            names = _attributes(lookup, bodies, cls, attribute, function)
+            if names is not None and attribute not in names and not builtin_has("object", attribute):
+                shown = getattr(cls.binding.node, "name", "")
+                yield Refuted(name, attribute, shown, did_you_mean(attribute, sorted(names)), certain)
+
+
+def _function(lookup: Lookup, path: str, module: str | None) -> Thing | None:
+    for name, attribute in lookup._splits(path, module):
+        step = lookup.attribute(name, attribute)
+        settled = lookup.settle(step) if isinstance(step, Thing) and not step.several else None
+        node = settled.binding.node if isinstance(settled, Thing) and not settled.note else None
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.decorator_list:
+            assert isinstance(settled, Thing)
+            return settled
+        return None
+    return None
+
+
+def _class_of(lookup: Lookup, bodies: Bodies, function: Thing, name: str) -> tuple[Thing | None, bool]:
+    """The class of a parameter or of the result, and whether it is exactly that one."""
+    node = bodies.of(function)
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None, False
+    given = node.args
+    parameters = {each.arg: each for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+    if name in parameters:
+        return _class_named(lookup, function, parameters[name].annotation), False
+    if name != "result":
+        return None, False
+    own = list(_own_nodes(node))
+    if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in own):
+        return None, False
+    values = [each.value for each in own if isinstance(each, ast.Return)]
+    made = {dotted(value.func) for value in values if isinstance(value, ast.Call)}
+    if values and len(made) == 1 and all(isinstance(value, ast.Call) for value in values):
+        (called,) = made
+        cls = _class_named(lookup, function, ast.parse(called, mode="eval").body) if called else None
+        if cls is not None and all(
+            "__new__" not in each.home.inside(each.binding.node).names
+            for each in lookup.linearized(cls)[0]
+            if isinstance(each.binding.node, ast.ClassDef)
+        ):
+            return cls, True
+    return _class_named(lookup, function, node.returns), False
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """What a function's body holds, functions and classes inside it left out."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _class_named(lookup: Lookup, function: Thing, annotation: ast.expr | None) -> Thing | None:
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            annotation = ast.parse(annotation.value, mode="eval").body
+        except SyntaxError:
+            return None
+    name = dotted(annotation) if annotation is not None else ""
+    step = lookup._name_in(function._replace(owner=None), name, function.binding, 0) if name else None
+    found = step if isinstance(step, Thing) and step.binding.form == "class" and not step.instance else None
+    return found if found is None or not found.several else None
+
+
+def _attributes(lookup: Lookup, bodies: Bodies, cls: Thing, attribute: str, function: Thing) -> set[str] | None:
+    """Every attribute of the class's objects; None where the text does not tell."""
+    line, gaps = lookup.linearized(cls)
+    if gaps:
+        return None
+    found: set[str] = set()
+    for each in line:
+        node, read = bodies.of(each), each.binding.node
+        if not isinstance(node, ast.ClassDef) or not isinstance(read, ast.ClassDef):
+            return None
+        scope = each.home.inside(read)
+        bases = {last_name(base) for base in node.bases}
+        if scope.dynamic or each.home.dynamic or f"{node.name}.*" in each.home.changed or node.keywords:
+            return None
+        if "Protocol" in bases or not bases.isdisjoint(GENERATED):
+            return None
+        found.update(scope.names)
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Attribute):
+                if inner.attr in _GIVES:
+                    return None
+                if isinstance(inner.ctx, ast.Store):
+                    found.add(inner.attr)
+            elif isinstance(inner, ast.Name) and inner.id in _SETS:
+                return None
+            elif isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name):
+                found.add(inner.target.id)
+        if not found.isdisjoint(_GIVES):
+            return None
+    # It may be set from outside; where, a look at the modules concerned shows in all usual cases.
+    for home in {each.home.file for each in (*line, function)}:
+        source = bodies.source(home)
+        if re.search(rf"\.{attribute}\b".encode(), source) or b"setattr(" in source:
+            return None
+    return found

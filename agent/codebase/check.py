@@ -1,0 +1,379 @@
+"""Every target, exception and parameter name of a configuration against the installed code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..base.model import SHADOWED
+from ..config.build.duplicates import can_meet, explicit_targets
+from ..config.build.monitor import captures
+from ..config.findings import Findings
+from ..config.read.document import place_within, position, written
+from ..config.read.node import NOWHERE, Mark
+from ..config.requirements import RequirementError, unmet_requirements
+from ..language.expressions import SPECIAL
+from ..language.nearest import did_you_mean, listed
+from ..language.targets import TargetError, parse_target
+from .attributes import Bodies, Refuted, refuted
+from .outcome import FOUND, MISSING, UNCHECKED, Outcome
+from .patterns import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..base.model import ExpressionData, MonitorData, Problem, TargetData
+    from ..config.build.merge import Entry
+    from ..config.load import Examined
+    from ..config.read.document import Document
+    from ..config.read.node import Key
+    from .resolve import Lookup
+
+
+class Sighting(NamedTuple):
+    """One target as written, and what stands in the installed code."""
+
+    entry: Entry
+    monitor: MonitorData | None  # None: it is switched off by a Problem of its own
+    path: tuple[Key, ...]
+    text: str
+    pattern: bool
+    outcome: Outcome
+    functions: list[tuple[str, Outcome]]  # dotted path → what stands there; one, or what a pattern matches
+
+    @property
+    def place(self) -> Mark:
+        return position(self.entry.document, self.path)
+
+
+def check(
+    examined: Examined, lookup: Lookup, tick: Callable[[int, int], None] | None = None
+) -> tuple[list[Sighting], list[Problem]]:
+    """`tick(done, total)` is told after each monitor."""
+    return _Check(examined, lookup).run(tick)
+
+
+class _Check:
+    def __init__(self, examined: Examined, lookup: Lookup) -> None:
+        self.examined = examined
+        self.lookup = lookup
+        self.findings = Findings()
+        self.bodies = Bodies()
+        self.absent: dict[str, int] = {}
+        self.first_absent: Document | None = None
+        self.swept: dict[str, Sighting] = {}
+        self.met: dict[str, bool] = {}
+
+    def run(self, tick: Callable[[int, int], None] | None) -> tuple[list[Sighting], list[Problem]]:
+        sightings: list[Sighting] = []
+        total = len(self.examined.built)
+        self.wrong_ones()
+        for number, (entry, monitor) in enumerate(self.examined.built):
+            if entry.value.get("enabled") is not False and self.is_met(entry):
+                seen = list(self.monitor(entry, monitor))
+                sightings += seen
+                self.parameters(entry, monitor, seen)
+                self.exceptions(entry)
+            if tick is not None:
+                tick(number + 1, total)
+        self.ignored()
+        self.providers()
+        self.tell_absent()
+        return sightings, self.findings.ordered() if self.findings.problems else []
+
+    def wrong_ones(self) -> None:
+        """Monitors that a Problem switched off: what else is wrong with their targets is told in the same go."""
+        for entry in self.examined.wrong:
+            if not isinstance(entry.value, dict) or entry.value.get("enabled") is False or not self.is_met(entry):
+                continue
+            for path, dotted in explicit_targets(entry):
+                given: Any = entry.value
+                for key in path[len(entry.path) :]:
+                    given = given[key]
+                outcome = self.lookup.outcome(dotted, given.partition(":")[0] if ":" in given else None)
+                self.tell(Sighting(entry, None, path, given, False, outcome, []))
+            self.exceptions(entry)
+
+    def is_met(self, entry: Entry) -> bool:
+        """Whether the environment that is looked at, which need not be the running one, meets `requires`."""
+        requires = entry.value.get("requires")
+        key = str(requires)
+        if key not in self.met:
+            try:
+                self.met[key] = not unmet_requirements(requires, self.lookup.search.entries)
+            except RequirementError:
+                self.met[key] = True  # what else is wrong with the monitor is found in the same go
+        return self.met[key]
+
+    def monitor(self, entry: Entry, monitor: MonitorData) -> Iterator[Sighting]:
+        given = entry.value.get("target", entry.value.get("targets"))
+        single = isinstance(given, str)
+        for number, target in enumerate(monitor["targets"]):
+            path = (*entry.path, "target") if single else (*entry.path, "targets", number)
+            text = given if isinstance(given, str) else str(given[number] if given else "")
+            if target["pattern"]:
+                matches = expand(self.lookup, target["path"], target["module"], monitor["exclude"])
+                outcome, functions = matches.outcome, matches.functions
+            else:
+                outcome = self.lookup.outcome(target["path"], target["module"])
+                functions = [(target["path"], outcome)] if outcome.found else []
+            sighting = Sighting(entry, monitor, path, text, target["pattern"], outcome, functions)
+            self.tell(sighting)
+            yield sighting
+
+    def tell(self, seen: Sighting) -> None:
+        outcome = seen.outcome
+        if outcome.absent:
+            self.add_absent(seen.entry.document, seen.text.replace(":", "."))
+        elif outcome.status == MISSING:
+            slug, severity = "target-not-found", "error"
+            if outcome.kind == "class":
+                slug = "target-is-class"
+            elif outcome.kind == "pattern":
+                slug, severity = "pattern-matches-nothing", "warning"
+            if seen.entry.pack:
+                severity = "warning"
+            self.findings.add(
+                seen.entry.document,
+                seen.path,
+                slug,
+                f"`{seen.text}`: {outcome.reason}",
+                outcome.hint,
+                severity=severity,
+            )
+        elif seen.pattern:
+            self.overlaps(seen)
+
+    def overlaps(self, seen: Sighting) -> None:
+        """A function that two patterns match is monitored by the first alone."""
+        shared: list[str] = []
+        first: Sighting | None = None
+        for path, _ in seen.functions:
+            other = self.swept.setdefault(path, seen)
+            if other.entry is not seen.entry and can_meet(other.entry, seen.entry):
+                shared.append(path)
+                first = first or other
+        if first is not None:
+            more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+            self.findings.add(
+                seen.entry.document, seen.path, "overlapping-pattern",
+                f"`{shared[0]}`{more} is matched by `{first.text}` at {first.entry.where} too, which wins",
+                "name it in `exclude` of one of the two", severity="warning",
+            )  # fmt: skip
+
+    # Expressions
+
+    def parameters(self, entry: Entry, monitor: MonitorData, seen: list[Sighting]) -> None:
+        functions = [(sighting, path, found) for sighting in seen for path, found in sighting.functions]
+        if not functions:
+            return
+        complete = all(sighting.outcome.found for sighting in seen)
+        ours: set[str] = set()  # of which it has been said, once a monitor
+        for (document, path), expression in _expressions(entry, monitor):
+            self.attributes(document, path, expression, seen)
+            for word in expression["names"]:
+                if word in SPECIAL:
+                    if word not in ours:
+                        ours.add(word)
+                        self.shadowed(document, path, expression, word, functions)
+                    continue
+                name = word.removeprefix(SHADOWED)
+                lacking = [item for item in functions if item[2].parameters and name not in item[2].parameters.names]
+                if len(lacking) < len(functions) and all(item[0].pattern for item in lacking):
+                    continue
+                if lacking:
+                    sure = complete and len(lacking) == len(functions)
+                    self.tell_parameter(document, path, expression, name, lacking, sure=sure)
+
+    def shadowed(
+        self, document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str, functions: Any
+    ) -> None:
+        """A parameter has the name of one of our own words: which of the two is meant?"""
+        having = [target for _, target, found in functions if found.parameters and name in found.parameters.names]
+        if having:
+            self.findings.add(
+                document, path, "shadowed-parameter",
+                f"`{having[0]}` has a parameter `{name}`; here `{name}` is {_MEANING[name]}",
+                f'write argument("{name}") for the parameter', severity="warning",
+                mark=_mark(document, path, expression, name),
+            )  # fmt: skip
+
+    def attributes(
+        self, document: Document, path: tuple[Key, ...], expression: ExpressionData, seen: list[Sighting]
+    ) -> None:
+        """Only where all functions are named one by one, and the source refutes it for each."""
+        if not seen or any(sighting.pattern or not sighting.functions for sighting in seen):
+            return
+        found: list[Refuted] = []
+        for sighting in seen:
+            module = sighting.text.partition(":")[0] if ":" in sighting.text else None
+            one = next(refuted(self.lookup, self.bodies, sighting.functions[0][0], module, expression["tree"]), None)
+            if one is None:
+                return
+            found.append(one)
+        first = found[0]
+        made = "returns" if first.name == "result" else f"takes as `{first.name}`"
+        message = (
+            f"`{first.name}.{first.attribute}`: the {first.cls} that `{seen[0].text}` {made} has no `{first.attribute}`"
+        )
+        at = expression["text"].find(f"{first.name}.{first.attribute}")
+        self.findings.add(
+            document, path, "unknown-attribute", message, first.hint,
+            severity="error" if all(one.certain for one in found) else "warning",
+            mark=place_within(document, path, max(at, 0) + 1),
+        )  # fmt: skip
+
+    def tell_parameter(
+        self,
+        document: Document,
+        path: tuple[Key, ...],
+        expression: ExpressionData,
+        name: str,
+        lacking: Any,
+        *,
+        sure: bool,
+    ) -> None:
+        target = lacking[0][1]
+        certain = all(item[2].parameters.certain for item in lacking)
+        others = f", nor have {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        known = list(dict.fromkeys(parameter for item in lacking for parameter in item[2].parameters.names))
+        message = f"`{target}` has no parameter `{name}`{others}"
+        if not certain:
+            message += ", unless a decorator adds it"
+        otherwise = f"it has {listed(known)}" if known else "it has none"
+        self.findings.add(
+            document, path, "unknown-parameter", message,
+            did_you_mean(name, [*known, *SPECIAL], f"{otherwise}; and there are {listed(SPECIAL)}"),
+            severity="error" if sure and certain else "warning",
+            mark=_mark(document, path, expression, name),
+        )  # fmt: skip
+
+    # Exceptions
+
+    def exceptions(self, entry: Entry) -> None:
+        severity = "warning" if entry.pack else "error"
+        expect = entry.value.get("expect")
+        for index, name in enumerate(expect if isinstance(expect, list) else ()):
+            self.exception(*entry.at("expect", index), name, severity=severity)
+        errors = entry.value.get("errors")
+        for name in errors if isinstance(errors, dict) else ():
+            self.exception(*entry.at("errors", name), name, severity=severity, of_key=True)
+
+    def ignored(self) -> None:
+        for document in self.examined.documents:
+            sentry = document.value.get("sentry")
+            names = sentry.get("ignore_errors") if isinstance(sentry, dict) else None
+            for index, name in enumerate(names if isinstance(names, list) else ()):
+                self.exception(document, ("sentry", "ignore_errors", index), name, severity="error")
+
+    def exception(
+        self, document: Document, path: tuple[Key, ...], name: object, *, severity: str, of_key: bool = False
+    ) -> None:
+        if not isinstance(name, str) or not name or any(not part.isidentifier() for part in name.split(".")):
+            return
+        outcome = self.lookup.exception(name)
+        if outcome.status == MISSING and not outcome.absent:
+            self.findings.add(
+                document, path, "exception-not-found", f"`{name}`: {outcome.reason}", outcome.hint,
+                severity=severity, of_key=of_key,
+            )  # fmt: skip
+
+    # Providers of context
+
+    def providers(self) -> None:
+        """A provider is called without arguments: one that is not there, or wants some, never says anything."""
+        for document in self.examined.documents:
+            given = document.value.get("context")
+            for index, value in enumerate(given if isinstance(given, list) else ()):
+                path: tuple[Key, ...] = ("context", index, "target")
+                text = value.get("target") if isinstance(value, dict) else None
+                try:
+                    target = parse_target(text) if isinstance(text, str) else None
+                except TargetError:
+                    continue
+                if target is not None and not target["pattern"]:
+                    self.provider(document, path, target)
+
+    def provider(self, document: Document, path: tuple[Key, ...], target: TargetData) -> None:
+        outcome = self.lookup.outcome(target["path"], target["module"])
+        shown = f"`{(written(document, path) or '')[:100]}`"
+        if outcome.absent:
+            self.add_absent(document, target["path"])
+        elif outcome.status == MISSING and outcome.kind != "class":
+            message = f"{shown}: {outcome.reason}"
+            self.findings.add(document, path, "target-not-found", message, outcome.hint, severity="error")
+        elif outcome.parameters is not None and outcome.parameters.certain:
+            wanted = required(outcome.parameters.text)
+            if wanted:
+                message = f"{shown} is called without arguments, and needs {listed(wanted)}"
+                hint = "name a function that finds out by itself, or give the parameters defaults"
+                self.findings.add(document, path, "provider-parameters", message, hint, severity="error")
+
+    # What is not here at all
+
+    def add_absent(self, document: Document, path: str) -> None:
+        top = path.partition(".")[0]
+        self.absent[top] = self.absent.get(top, 0) + 1
+        self.first_absent = self.first_absent or document
+
+    def tell_absent(self) -> None:
+        """One line for all: where the ERP is not installed, every target would say the same."""
+        if self.first_absent is None:
+            return
+        number = sum(self.absent.values())
+        names = listed(sorted(self.absent, key=lambda name: -self.absent[name]), 6)
+        one = len(self.absent) == 1
+        self.findings.add(
+            self.first_absent, (), "target-not-installed",
+            f"{number} target{'s' * (number > 1)} cannot be checked here: the package{'s' * (not one)} {names} "
+            f"{'is' if one else 'are'} not on the path of {self.lookup.search.executable}",
+            "name the ERP's folder, or a script's, with --path, or its interpreter with --python",
+            severity="warning", mark=NOWHERE,
+        )  # fmt: skip
+
+
+#: What our own words stand for in an expression.
+_MEANING = {
+    "result": "what the call returned",
+    "error": "the exception that the call raised",
+    "duration": "the seconds that the call took",
+}
+
+
+def _mark(document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str) -> Any:
+    found = re.search(rf"(?<![\w.]){re.escape(name)}\b", expression["text"])
+    return place_within(document, path, (found.start() if found else 0) + 1)
+
+
+def required(parameters: str) -> list[str]:
+    """The names without a default in `(order, *, urgent=False)`; those of a method's own object or class left out."""
+    try:
+        given = ast.parse(f"def f{parameters}: pass").body[0]
+    except SyntaxError:
+        return []  # it is too long to be shown as a whole
+    assert isinstance(given, ast.FunctionDef)
+    positional = [*given.args.posonlyargs, *given.args.args]
+    names = [each.arg for each in positional[: len(positional) - len(given.args.defaults)]]
+    names += [each.arg for each, default in zip(given.args.kwonlyargs, given.args.kw_defaults) if default is None]
+    return [name for number, name in enumerate(names) if number or name not in ("self", "cls")]
+
+
+def counts(sightings: list[Sighting]) -> dict[str, int]:
+    """Outcome → how many targets. What is not installed here counts as what cannot be checked."""
+    found = dict.fromkeys((FOUND, "found elsewhere", MISSING, UNCHECKED), 0)
+    for seen in sightings:
+        found[UNCHECKED if seen.outcome.absent else seen.outcome.status] += 1
+    return found
+
+
+def _expressions(
+    entry: Entry, monitor: MonitorData
+) -> Iterator[tuple[tuple[Document, tuple[Key, ...]], ExpressionData]]:
+    for name, key, _ in captures(entry.value.get("capture")):
+        if name in monitor["capture"]:
+            yield entry.at("capture", key), monitor["capture"][name]
+    if monitor["unless"] is not None:
+        yield entry.at("unless"), monitor["unless"]
+    for index, rule in enumerate(monitor["rules"]):
+        yield entry.at("rules", index, "when"), rule["when"]

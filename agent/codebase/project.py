@@ -1,0 +1,99 @@
+"""A folder of source → what there is to monitor in it: apps, tasks, and the packs that apply. Nothing is imported."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..config.read.shipped import pack_names, pack_path
+from ..config.read.text import read_text
+from ..config.read.tree import parse
+from ..config.requirements import RequirementError, parse_requirement, unmet
+from .propose import Proposal, applications, discover
+from .resolve import Lookup
+from .search import SearchPath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..config.read.node import Node
+
+_NO_PACKAGES = frozenset(("tests", "test", "docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
+
+#: Packs whose distribution is there wherever the agent is: that says nothing about the ERP.
+_EVERYWHERE = frozenset(("urllib3",))
+
+
+_MOST_FILES, _LARGEST = 5_000, 500_000  # that are looked through for a Sentry client, in files and in bytes
+
+
+class Project(NamedTuple):
+    roots: list[str]  # folders that are to be on the interpreter's path
+    packages: list[str]
+    apps: list[str]  # Django apps, dotted
+    packs: list[str]
+    proposals: list[Proposal]
+    client: str | None = None  # the file that sets up a Sentry client of the ERP's own
+
+
+def survey(folder: str, search: SearchPath) -> Project:
+    """Look a project over. `search` is the environment that it runs in."""
+    roots = [root for root in (folder, os.path.join(folder, "src")) if os.path.isdir(root)]
+    lookup = Lookup(search._replace(entries=tuple(dict.fromkeys([*map(os.path.abspath, roots), *search.entries]))))
+    packages = list(dict.fromkeys(name for root in roots for name in _packages(root)))
+    apps = [app for name in packages for app in applications(lookup, name)]
+    proposals = [proposal for name in packages for proposal in discover(lookup, name)]
+    return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots))
+
+
+def _client(roots: list[str]) -> str | None:
+    left = _MOST_FILES
+    for folder, folders, names in (each for root in roots for each in os.walk(root)):
+        folders[:] = sorted(each for each in folders if each not in _NO_PACKAGES and not each.startswith("."))
+        for name in sorted(each for each in names if each.endswith(".py")):
+            left -= 1
+            if left < 0:
+                return None
+            path = os.path.join(folder, name)
+            try:
+                with open(path, "rb") as file:
+                    if b"sentry_sdk.init(" in file.read(_LARGEST):
+                        return path
+            except OSError:
+                continue
+    return None
+
+
+def _packages(root: str) -> Iterator[str]:
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        if name.isidentifier() and name not in _NO_PACKAGES and os.path.isfile(os.path.join(path, "__init__.py")):
+            yield name
+
+
+def _packs(lookup: Lookup) -> list[str]:
+    """The packs of which at least one monitor's requirement is met in the environment."""
+    found = []
+    for pack in pack_names():
+        if pack in _EVERYWHERE:
+            continue
+        root, _ = parse(read_text(pack_path(pack))[0])
+        if root is not None and any(_is_met(text, lookup) for text in _requirements(root)):
+            found.append(pack)
+    return found
+
+
+def _requirements(root: Node) -> Iterator[str]:
+    monitors = root.children.get("monitors") if isinstance(root.children, dict) else None
+    for monitor in monitors.children if monitors is not None and isinstance(monitors.children, list) else ():
+        requires = monitor.children.get("requires") if isinstance(monitor.children, dict) else None
+        if requires is not None:
+            several = requires.children if isinstance(requires.children, list) else [requires]
+            yield from (node.text for node in several if node.text)
+
+
+def _is_met(text: str, lookup: Lookup) -> bool:
+    try:
+        return not unmet(parse_requirement(text), lookup.search.entries)
+    except RequirementError:
+        return False

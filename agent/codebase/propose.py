@@ -1,0 +1,186 @@
+"""Source code → proposed monitors, each with the reason. Nothing is imported: the text of the modules is read."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..config.read.tree import resolve_scalar
+from .attributes import Bodies
+from .index import last_name
+from .resolve import Thing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .finder import ModuleFile
+    from .index import Function, Index
+    from .resolve import Lookup
+
+_TASKS = ("shared_task", "task", "periodic_task")
+_VIEW_DECORATORS = ("api_view", "require_http_methods", "require_GET", "require_POST", "require_safe", "route")
+_SERVICES = frozenset(("services", "service", "usecases", "use_cases", "operations", "workflows", "actions", "facade"))
+_VIEWS = frozenset(("views", "api", "endpoints", "viewsets", "resources"))
+_VERBS = ("get", "post", "put", "patch", "delete", "list", "retrieve", "create", "update", "partial_update", "destroy")
+_SECURITY = re.compile(
+    r"(?:^|_)(?:log_?in|log_?out|sign_?in|sign_?out|authenticate|check_password|user_for_token|verify_token|"
+    r"reset_password|change_password)(?:_|$)"
+)
+_SKIPPED = frozenset(("tests", "test", "testing", "migrations", "conftest", "settings", "fixtures", "locale"))
+_NO_PACKAGES = frozenset(("docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
+_ROLES = (
+    _SERVICES | _VIEWS | {"tasks", "managers", "models", "querysets", "management", "commands", "receivers", "signals"}
+)
+
+
+class Proposal(NamedTuple):
+    target: str
+    kind: str
+    module: str
+    operation: str
+    detail: dict[str, str]  # the kind's own key
+    reason: str
+    role: str  # task | service | view | command | manager | security
+
+
+def modules_below(lookup: Lookup, name: str) -> Iterator[ModuleFile]:
+    """A package and all its modules, tests and migrations left out."""
+    module = lookup.module(name)
+    if module is None:
+        return
+    yield module
+    for tail in lookup.finder.submodules(module) if module.locations else ():
+        if tail not in _SKIPPED and not tail.startswith(("test_", "_")):
+            yield from modules_below(lookup, f"{name}.{tail}")
+
+
+def applications(lookup: Lookup, name: str) -> Iterator[str]:
+    """The Django apps in a package, dotted; the package itself, where it is one."""
+    module = lookup.module(name)
+    if module is None:
+        return
+    below = lookup.finder.submodules(module) if module.locations else []
+    if "apps" in below or ("models" in below and "migrations" in below):
+        yield name
+    for tail in below:
+        if tail not in _SKIPPED and tail not in _NO_PACKAGES:
+            yield from applications(lookup, f"{name}.{tail}")
+
+
+def discover(lookup: Lookup, package: str) -> list[Proposal]:
+    apps = set(applications(lookup, package.partition(".")[0]))
+    bodies = Bodies()
+    found: list[Proposal] = []
+    for module in modules_below(lookup, package):
+        if module.kind == "source":
+            found += _of_module(lookup.index(module), _application(lookup, module, apps), bodies)
+    return found
+
+
+def _application(lookup: Lookup, module: ModuleFile, apps: set[str]) -> str:
+    """What part of the ERP a module of code belongs to: its Django app; else the package right below the outermost."""
+    parts = module.name.split(".")
+    for length in range(len(parts), 0, -1):
+        if ".".join(parts[:length]) in apps:
+            return parts[length - 1]
+    second = lookup.module(".".join(parts[:2]))
+    divided = second is not None and len(parts) > 1 and bool(second.locations) and parts[1] not in _ROLES
+    return parts[1] if divided else parts[0]
+
+
+def _of_module(index: Index, erp_module: str, bodies: Bodies) -> Iterator[Proposal]:
+    parts = index.name.split(".")
+    role = parts[-1]
+    within = set(parts)
+    for name, bindings in index.names.items():
+        node = bindings[0].node
+        if name.startswith("_"):
+            continue
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            proposal = _of_function(index, node, within, erp_module)
+            if proposal is not None and not bodies.returns_a_function(Thing(index, bindings[0])):
+                yield proposal
+        elif isinstance(node, ast.ClassDef):
+            yield from _of_class(index, node, role, within, erp_module)
+
+
+def _of_function(index: Index, node: Function, within: set[str], module: str) -> Proposal | None:
+    target = f"{index.name}:{node.name}" if "." not in index.name else f"{index.name}.{node.name}"
+    decorators = [last_name(decorator) for decorator in node.decorator_list]
+    task = next((name for name in decorators if name in _TASKS), "")
+    if task:
+        detail = {"name": f"{module}.{node.name}"}
+        return Proposal(target, "transaction", module, node.name, detail, f"a Celery task (@{task})", "task")
+    if any(name in ("fixture", "property", "overload", "contextmanager", "register") for name in decorators):
+        return None
+    if _SECURITY.search(node.name):
+        detail = {"event_type": node.name}
+        return Proposal(target, "security", module, node.name, detail, "its name is about signing in", "security")
+    view = next((name for name in decorators if name in _VIEW_DECORATORS), "")
+    first = node.args.args[0].arg if node.args.args else ""
+    if view or (within & _VIEWS and first == "request"):
+        reason = f"a view (@{view})" if view else f"a view: it takes a request, in `{index.name}`"
+        return Proposal(target, "api", module, node.name, {"endpoint": f"{module}.{node.name}"}, reason, "view")
+    if within & _SERVICES:
+        return Proposal(target, "function", module, node.name, {}, f"a public function of `{index.name}`", "service")
+    return None
+
+
+def _of_class(index: Index, node: ast.ClassDef, role: str, within: set[str], module: str) -> Iterator[Proposal]:
+    bases = [last_name(base) for base in node.bases]
+    scope = index.inside(node)
+    methods = [name for name, bindings in scope.names.items()
+               if isinstance(bindings[0].node, (ast.FunctionDef, ast.AsyncFunctionDef))]  # fmt: skip
+    path = f"{index.name}:{node.name}"
+    if "commands" in within and node.name == "Command" and "handle" in methods:
+        operation = f"command.{role}"
+        yield Proposal(f"{path}.handle", "function", module, operation, {}, "a management command", "command")
+        return
+    base = next((base for base in bases if base.endswith(("View", "ViewSet", "Resource"))), "")
+    if base:
+        for verb in [verb for verb in _VERBS if verb in methods]:
+            endpoint = {"endpoint": f"{module}.{node.name}.{verb}"}
+            yield Proposal(f"{path}.{verb}", "api", module, f"{node.name}.{verb}", endpoint, f"a {base}", "view")
+        return
+    base = next((base for base in bases if base.endswith(("Manager", "QuerySet"))), "")
+    if base:
+        model = re.sub(r"(?:Manager|QuerySet)$", "", node.name) or node.name
+        for name in methods:
+            if not name.startswith("_"):
+                yield Proposal(f"{path}.{name}", "database", module, name, {"model": model}, f"of a {base}", "manager")
+        return
+    if within & _SERVICES and not any(base.endswith(("Error", "Exception", "Enum", "Config")) for base in bases):
+        for name in methods:
+            decorators = {last_name(item) for item in getattr(scope.names[name][0].node, "decorator_list", ())}
+            if not name.startswith("_") and "property" not in decorators:
+                reason = f"a public method of `{index.name}`"
+                yield Proposal(f"{path}.{name}", "function", module, name, {}, reason, "service")
+
+
+# As YAML
+
+
+def module_lines(names: Iterable[str]) -> list[str]:
+    return [f"  {scalar(name)}: {{}}" for name in dict.fromkeys(names)]
+
+
+def monitor_lines(proposal: Proposal, threshold: str = "") -> list[str]:
+    """One monitor of the list under `monitors:`, its reason as a comment."""
+    given = {"target": proposal.target, "module": proposal.module}
+    if proposal.kind != "function":
+        given["kind"] = proposal.kind
+    given.update(proposal.detail)
+    given["operation"] = proposal.operation
+    if threshold:
+        given["threshold"] = threshold
+    keys = [f"{key}: {scalar(value)}" for key, value in given.items()]
+    return [f"  # {proposal.reason}", f"  - {keys[0]}", *(f"    {key}" for key in keys[1:])]
+
+
+def scalar(text: str) -> str:
+    """A text as YAML: plain where every YAML parser reads it as that text."""
+    plain = re.fullmatch(r"[^\W\d][\w.]*(?::[^\W\d][\w.]*)?(?: [\w.]+)*", text)
+    words = ("yes", "no", "on", "off", "y", "n", "true", "false", "null")
+    return text if plain and resolve_scalar(text) == text and text.lower() not in words else json.dumps(text)

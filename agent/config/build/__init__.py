@@ -1,0 +1,1 @@
+"""From Documents to the Plan: merge, inherit, check and number the monitors."""

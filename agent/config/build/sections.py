@@ -1,0 +1,236 @@
+"""The sections besides monitors: their checks, and their plain form with every default applied."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from ...base.dsn import DsnError, parse_dsn
+from ...language import units
+from ...language.targets import TargetError, parse_dotted
+from ..read.document import written
+from . import celery
+from .checks import check_bare, check_ladder_at, check_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...base.model import ContextData, ScrubData, SentryData, SpoolData
+    from ..findings import Findings
+    from ..read.document import Document
+    from ..read.node import Key
+    from .merge import Settings
+
+DEFAULT_ENVIRONMENT = "production"
+_IGNORED = ["django.http.Http404", "django.core.exceptions.PermissionDenied"]
+_VERSION = re.compile(r"\[0-9\.\]$")  # at the end of a pattern of `processes`
+_TRUE = ("1", "true", "yes", "on", "y", "t")
+
+_EXPECTED: dict[str, type] = {
+    "include": list, "sentry": dict, "delivery": dict, "defaults": dict, "modules": dict, "monitors": list,
+    "processes": dict, "context": list, "celery": dict,
+}  # fmt: skip
+
+#: Keys of `sentry` that can fall back to nothing when they are wrong: it sends less, or says less.
+_HARMLESS = ("dsn", "release", "tags")
+
+
+def is_usable(document: Document, findings: Findings) -> bool:
+    """Whether a Plan may be made of a file at all.
+
+    A wrong monitor, module, pack, default, provider of context or unknown key at the top loses itself alone. The whole
+    file is refused (and the last good plan stays in force) where guessing could send what should stay, or watch less
+    than before without a word: an unknown version, a section of the wrong type or given twice, anything wrong in
+    `include`, `delivery` and `processes`, and anything wrong in `sentry` but its dsn, release and tags, without which
+    less is sent or said.
+    """
+    if document.value.get("version") != 1 or findings.has(document, ("version",)):
+        return False
+    for section, kind in _EXPECTED.items():
+        wrong_type = section in document.value and not isinstance(document.value[section], kind)
+        if wrong_type or findings.has(document, (section,)):
+            return False
+    if any(findings.is_wrong(document, section) for section in ("include", "delivery", "processes")):
+        return False
+    sentry = document.value.get("sentry", {})
+    return not any(findings.is_wrong(document, "sentry", key) for key in sentry if key not in _HARMLESS)
+
+
+def check_sections(document: Document, findings: Findings) -> None:
+    """What the schema cannot say about `defaults`, `modules`, `delivery`, `processes` and `sentry`."""
+    value = document.value
+    _check_defaults(document, ("defaults",), value.get("defaults"), findings)
+    modules = value.get("modules")
+    for name, module in modules.items() if isinstance(modules, dict) else ():
+        if isinstance(module, dict):
+            _check_defaults(document, ("modules", name, "defaults"), module.get("defaults"), findings)
+    delivery = value.get("delivery")
+    spool = delivery.get("spool") if isinstance(delivery, dict) else None
+    if isinstance(spool, dict):
+        path = ("delivery", "spool")
+        check_unit(document, (*path, "max_size"), spool, units.size, "bad-size", findings)
+        check_unit(document, (*path, "max_age"), spool, units.duration, "bad-duration", findings)
+        check_unit(document, (*path, "max_rate"), spool, units.spool_rate, "bad-rate", findings, switch=True)
+    celery.check(document, value.get("celery"), findings)
+    _check_processes(document, value.get("processes"), findings)
+    _check_sentry(document, value.get("sentry"), findings)
+
+
+def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:
+    """The keys that a monitor and `defaults` share."""
+    check_unit(document, (*path, "threshold"), mapping, units.duration, "bad-duration", findings, switch=True)
+    check_bare(document, (*path, "threshold"), mapping.get("threshold"), findings)
+    check_unit(document, (*path, "rate_limit"), mapping, units.rate, "bad-rate", findings, switch=True)
+    check_unit(document, (*path, "escalate"), mapping, units.escalation_rate, "bad-rate", findings, switch=True)
+    check_ladder_at(document, (*path, "thresholds"), mapping, findings)
+
+
+def sentry_data(
+    settings: Settings,
+    context: list[ContextData],
+    environ: Mapping[str, str],
+    variables: dict[str, str | None],
+    main: Document,
+    findings: Findings,
+) -> SentryData:
+    given = {key: placed.value for key, placed in settings.sentry.items()}
+
+    def text(key: str, variable: str) -> str | None:
+        value = given.get(key)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        variables[variable] = environ.get(variable)
+        return (variables[variable] or "").strip() or None
+
+    dsn = text("dsn", "SENTRY_DSN")
+    wrong = _wrong_dsn(dsn)
+    if wrong:
+        if "dsn" not in settings.sentry or variables.get("SENTRY_DSN") == dsn:
+            findings.add(
+                main,
+                ("sentry", "dsn"),
+                "bad-dsn",
+                f"SENTRY_DSN in the environment is not a Sentry DSN: {wrong}",
+                "it looks like https://public_key@host/project",
+                severity="warning",
+            )
+        dsn = None
+    debug = given.get("debug")
+    if not isinstance(debug, bool):
+        variables["SENTRY_DEBUG"] = environ.get("SENTRY_DEBUG")
+        debug = (variables["SENTRY_DEBUG"] or "").strip().lower() in _TRUE
+    return {
+        "dsn": dsn,
+        "environment": text("environment", "SENTRY_ENVIRONMENT") or DEFAULT_ENVIRONMENT,
+        "release": text("release", "SENTRY_RELEASE"),
+        "sample_rate": float(given.get("sample_rate", 1.0)),
+        "traces_sample_rate": float(given.get("traces_sample_rate", 0.0)),
+        "profiles_sample_rate": float(given.get("profiles_sample_rate", 0.0)),
+        "debug": debug,
+        "metrics": bool(given.get("metrics", False)),
+        "user": list(given.get("user", ["id"])),
+        "ignore_errors": list(given.get("ignore_errors", _IGNORED)),
+        "integrations": given.get("integrations", "auto"),
+        "tags": dict(given.get("tags", {})),
+        "scrub": _scrub_data(given.get("scrub") or {}),
+        "context": context,
+        "celery": celery.data(settings),
+    }
+
+
+def _scrub_data(given: Mapping[str, Any]) -> ScrubData | None:
+    if not given:
+        return None
+    return {
+        "names": list(given.get("names", [])),
+        "national_ids": list(given.get("national_ids", [])),
+        "forms": dict(given.get("forms", {})),
+    }
+
+
+def spool_data(settings: Settings, main: Document) -> SpoolData:
+    """A relative directory lies beside the main file, never in the current directory."""
+    given = {key: placed.value for key, placed in settings.spool.items()}
+    given_rate = given.get("max_rate")
+    events, seconds = (0.0, 1.0) if units.is_off(given_rate) else units.spool_rate(given_rate)
+    directory = given.get("directory") or None
+    if directory is not None:
+        directory = os.path.join(os.path.dirname(os.path.abspath(main.file)), os.path.expanduser(directory))
+    return {
+        "directory": directory,
+        "max_size": units.size(given.get("max_size", "256MB")),
+        "max_age": units.duration(given.get("max_age", "7d")),
+        "max_files": int(given.get("max_files", 50_000)),
+        "max_rate": events / seconds,
+        "durable": bool(given.get("durable", False)),
+        "keep_interpreter": bool(given.get("keep_interpreter", True)),
+        "host_client": bool(given.get("host_client", True)),
+    }
+
+
+def processes_data(settings: Settings) -> dict[str, list[str]] | None:
+    """None where nothing is said: programs.py has its own list of what to skip."""
+    return {key: list(placed.value) for key, placed in settings.processes.items()} or None
+
+
+def _check_processes(document: Document, processes: object, findings: Findings) -> None:
+    """A pattern that could never match would leave out, or let in, every program without a word."""
+    if not isinstance(processes, dict):
+        return
+    for key in ("only", "skip"):
+        patterns = processes.get(key)
+        for index, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
+            path: tuple[Key, ...] = ("processes", key, index)
+            if not isinstance(pattern, str) or findings.has(document, path):
+                continue
+            program, space, command = pattern.partition(" ")
+            if "/" in program or "\\" in program:
+                name = re.split(r"[/\\]", program)[-1]
+                plain = written(document, path) == pattern  # what came from the environment is not repeated
+                hint = f"write `{name}{space}{command}`" if name and plain else ""
+                message = f"`{(written(document, path) or '')[:100]}` is a path: programs go by their names here"
+                findings.add(document, path, "bad-value", message, hint)
+            elif not {"?", "["}.isdisjoint(_VERSION.sub("", pattern)):
+                message = f"`{(written(document, path) or '')[:100]}`: `?` and `[…]` stand for nothing here"
+                hint = "`*` stands for any characters, and `[0-9.]` at the end for a version"
+                findings.add(document, path, "bad-value", message, hint)
+
+
+def _check_defaults(document: Document, path: tuple[Key, ...], value: object, findings: Findings) -> None:
+    if isinstance(value, dict):
+        check_inheritable(document, path, value, findings)
+
+
+def _wrong_dsn(dsn: str | None) -> str:
+    """What is wrong with it; "" where nothing is, or where there is none."""
+    try:
+        if dsn is not None:
+            parse_dsn(dsn)
+    except DsnError as error:
+        return str(error).partition("; ")[0]
+    return ""
+
+
+def _check_sentry(document: Document, sentry: object, findings: Findings) -> None:
+    if not isinstance(sentry, dict):
+        return
+    dsn = sentry.get("dsn")
+    path: tuple[Key, ...] = ("sentry", "dsn")
+    wrong = _wrong_dsn(dsn) if isinstance(dsn, str) and dsn.strip() else ""
+    if wrong and not findings.has(document, path):
+        findings.add(
+            document,
+            path,
+            "bad-dsn",
+            f"this is not a Sentry DSN: {wrong}",
+            "it looks like https://public_key@host/project; leave it empty to send nothing",
+        )
+    ignored = sentry.get("ignore_errors")
+    for index, name in enumerate(ignored if isinstance(ignored, list) else ()):
+        path = ("sentry", "ignore_errors", index)
+        if isinstance(name, str) and not findings.has(document, path):
+            try:
+                parse_dotted(name)
+            except TargetError as error:
+                findings.add(document, path, "bad-exception", f"`{name[:100]}`: {error}", error.hint)

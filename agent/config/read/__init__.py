@@ -1,0 +1,1 @@
+"""From files to Documents: text, YAML with positions, includes and variables."""

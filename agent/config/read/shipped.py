@@ -1,0 +1,37 @@
+"""Where the configuration and what ships with the agent lie, in a checkout and in an installed wheel alike."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ...base import places
+from ...base.places import config_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ROOT = os.path.dirname(places.PACKAGE)
+
+
+def default_config_path(environ: Mapping[str, str]) -> str:
+    """AGENT_CONFIG, else the monitors.yaml beside the package's sitecustomize.py; never the current directory's."""
+    return config_path(environ)
+
+
+def schema_path() -> str:
+    """The schema inside the package (a wheel) or beside it (a checkout)."""
+    inside = os.path.join(places.PACKAGE, "schema", "monitors.schema.json")
+    return inside if os.path.isfile(inside) else os.path.join(_ROOT, "schema", "monitors.schema.json")
+
+
+def pack_path(name: str) -> str:
+    return os.path.join(places.PACKAGE, "packs", name + ".yaml")
+
+
+def pack_names() -> list[str]:
+    try:
+        entries = os.listdir(os.path.join(places.PACKAGE, "packs"))
+    except OSError:
+        return []
+    return sorted(entry[:-5] for entry in entries if entry.endswith(".yaml"))

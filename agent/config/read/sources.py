@@ -1,0 +1,156 @@
+"""The files that one configuration is made of: the main file, what it includes, and the packs it names.
+
+An include that cannot be read is an error of the whole: to go on without it would silently watch less than before.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...language.nearest import did_you_mean, listed
+from ..build.packs import mentions
+from .document import Document
+from .interpolation import interpolate
+from .node import Defect, Mark, Unreadable
+from .shipped import pack_names, pack_path
+from .text import read_text
+from .tree import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..findings import Findings
+    from .node import Node
+
+MOST_FILES = 1000
+
+
+class Sources(NamedTuple):
+    main: Document | None
+    documents: list[Document]  # the main file and its includes, in the order in which they are merged
+    packs: list[Document]
+    read: dict[str, str | None]  # environment variables
+    complete: bool  # every file could be read
+
+
+def read_sources(path: str, environ: Mapping[str, str], findings: Findings) -> Sources:
+    reader = _Reader(path, environ, findings)
+    main = reader.read(path, os.path.basename(path))
+    if main is None:
+        return Sources(None, [], [], reader.variables, complete=False)
+    reader.follow(main, (os.path.realpath(path),))
+    return Sources(main, reader.documents, reader.packs(), reader.variables, complete=reader.complete)
+
+
+def make_document(
+    file: str, shown: str, text: str, root: Node | None, environ: Mapping[str, str], variables: dict[str, str | None]
+) -> tuple[Document, list[Defect]]:
+    """Raises Unreadable where the tree is no mapping."""
+    if root is None or (root.text is not None and root.value is None):
+        raise Unreadable("yaml-empty", "the file is empty", "write `version: 1` at the top")
+    if not isinstance(root.children, dict):
+        what = "a list" if isinstance(root.children, list) else "a single text"
+        raise Unreadable(
+            "yaml-root",
+            f"the file holds {what}, where keys such as `version` and `monitors` are expected",
+            "put the list under `monitors:`" if what == "a list" else "",
+            Mark(root.line, root.column),
+        )
+    value, read, defects = interpolate(root, environ)
+    variables.update(read)
+    return Document(file, shown, text, root, value), defects
+
+
+class _Reader:
+    def __init__(self, path: str, environ: Mapping[str, str], findings: Findings) -> None:
+        self.folder = os.path.dirname(os.path.abspath(path))
+        self.environ = environ
+        self.findings = findings
+        self.documents: list[Document] = []
+        self.variables: dict[str, str | None] = {}
+        self.complete = True
+        self.seen: set[str] = set()
+
+    def read(self, file: str, shown: str) -> Document | None:
+        defects: list[Defect] = []
+        try:
+            text, defects = read_text(file)
+            root, found = parse(text)
+            document, missing = make_document(file, shown, text, root, self.environ, self.variables)
+        except Unreadable as unreadable:
+            for defect in (*defects, unreadable.defect):
+                self.findings.add_file(file, defect)
+            return None
+        for defect in (*defects, *found, *missing):
+            self.findings.add_defect(document, defect)
+        return document
+
+    def follow(self, document: Document, trail: tuple[str, ...]) -> None:
+        """Adds the document, then what it includes, depth first. `trail` holds the files being included."""
+        self.seen.add(trail[-1])
+        self.documents.append(document)
+        patterns = document.value.get("include")
+        for index, pattern in enumerate(patterns if isinstance(patterns, list) else []):
+            if isinstance(pattern, str) and pattern:
+                self.include(document, ("include", index), pattern, trail)
+
+    def include(self, document: Document, place: tuple[str, int], pattern: str, trail: tuple[str, ...]) -> None:
+        base = os.path.dirname(document.file)
+        wanted = os.path.join(base, os.path.expanduser(pattern))
+        matches = _matches(wanted)
+        if not matches:
+            literal = not glob.has_magic(pattern)
+            self.complete = self.complete and not literal
+            self.findings.add(
+                document,
+                place,
+                "include-missing" if literal else "include-empty",
+                f"no file matches `{pattern}`",
+                f"it is looked for in {base or os.curdir}",
+                severity="error" if literal else "warning",
+            )
+        for file in matches:
+            real = os.path.realpath(file)
+            if real in trail:
+                names = " → ".join(os.path.basename(step) for step in (*trail[trail.index(real) :], real))
+                self.findings.add(
+                    document, place, "include-cycle", f"the file includes itself: {names}", "remove it from `include`"
+                )
+                self.complete = False
+            elif real not in self.seen:
+                if len(self.seen) >= MOST_FILES:
+                    self.findings.add(document, place, "include-many", f"more than {MOST_FILES} files are included")
+                    self.complete = False
+                    return
+                self.seen.add(real)
+                included = self.read(file, os.path.relpath(os.path.abspath(file), self.folder))
+                if included is None:
+                    self.complete = False
+                else:
+                    self.follow(included, (*trail, real))
+
+    def packs(self) -> list[Document]:
+        packs: dict[str, Document] = {}
+        for document in self.documents:
+            for mention in mentions(document):
+                name = mention.name
+                if name in packs:
+                    continue
+                if name not in pack_names():
+                    hint = did_you_mean(name, pack_names(), f"there are {listed(pack_names())}")
+                    message = f"there is no pack `{name[:100]}`"
+                    self.findings.add(document, mention.path, "unknown-pack", message, hint, of_key=True)
+                    continue
+                pack = self.read(pack_path(name), f"packs/{name}.yaml")
+                if pack is not None:
+                    packs[name] = pack
+        return list(packs.values())
+
+
+def _matches(wanted: str) -> list[str]:
+    try:
+        return sorted(file for file in glob.glob(wanted, recursive=True) if os.path.isfile(file))
+    except (ValueError, OSError, RecursionError):
+        return []

@@ -1,0 +1,305 @@
+"""One POST of one envelope to Sentry, and what came of it.
+
+Only the sender's thread and the command line come here: `urllib3`, and through it `ssl`, are imported by the first
+`send`, never by importing this file.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ...base import guard, imports
+from ...base.dsn import Dsn
+from ...base.interrupts import ours
+from .. import wire
+from . import descriptors, unlogged
+from .deadline import Deadline, bounded
+from .route import Route
+
+CONNECT_TIMEOUT = 3.0  # seconds
+READ_TIMEOUT = 10.0  # seconds, for each answer of the socket
+_CLIENT = "erp-sentry-agent/0.1"
+_SNIPPET = 500  # bytes of an answer that are worth keeping
+_SLOWEST = 16_384.0  # bytes a second that a connection must take for a large envelope to have the time for it
+_COMPRESS_FROM = 1024  # bytes
+_DEFAULT_LIMIT = 60.0  # seconds, of a 429 that does not say
+_LONGEST_LIMIT = 24 * 3600.0  # seconds; a longer one is a mistake of somebody's clock
+
+#: What a sender makes of an outcome.
+ACCEPTED = "accepted"
+REJECTED = "rejected"  # this envelope will never be taken
+LIMITED = "limited"  # not now, not this category
+REFUSED = "refused"  # an operator's mistake (DSN, proxy, address): no envelope would be taken
+UNREACHABLE = "unreachable"  # try again
+
+#: Schemes of proxies. `socks` alone does not say which version is spoken.
+_PROXIES = ("http", "https", "socks5", "socks5h", "socks4", "socks4a")
+_REFUSED_STATUSES = frozenset((401, 403, 404, 405, 407))
+_PASSING_STATUSES = frozenset((408, 425))
+
+
+class Outcome(NamedTuple):
+    kind: str
+    status: int = 0
+    detail: str = ""
+    limits: Mapping[str, float] = {}  # category → seconds from now; "" stands for all of them
+
+
+def parse_limits(header: str) -> dict[str, float]:
+    """`X-Sentry-Rate-Limits` as category → seconds. Parts that make no sense are passed over."""
+    limits: dict[str, float] = {}
+    for part in header.split(","):
+        fields = part.strip().split(":")
+        seconds = _seconds(fields[0])
+        if seconds is None or len(fields) < 2:
+            continue
+        namespaces = fields[4].split(";") if len(fields) > 4 and fields[4] else []
+        for category in fields[1].split(";"):
+            name = category.strip()
+            if name == "metric_bucket" and namespaces and "custom" not in namespaces:
+                continue  # limits another kind of metrics than those that applications send
+            limits[name] = max(limits.get(name, 0.0), seconds)
+    return limits
+
+
+def _seconds(text: str) -> "float | None":
+    try:
+        seconds = float(text)
+    except ours(ValueError):
+        return None
+    return min(seconds, _LONGEST_LIMIT) if seconds >= 0 else None
+
+
+def _retry_after(value: str) -> float:
+    seconds = _seconds(value)
+    if seconds is not None:
+        return seconds
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return min(max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0), _LONGEST_LIMIT)
+    except ours(TypeError, ValueError, OverflowError):
+        return _DEFAULT_LIMIT
+
+
+class UnusableProxyError(ValueError):
+    """No envelope can be sent by way of this proxy until a person changes it or what is installed."""
+
+
+class Transport:
+    """Keeps one connection. Not shared with a forked child: the child opens its own."""
+
+    def __init__(
+        self,
+        dsn: "Dsn",
+        *,
+        route: "Route | None" = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        """`route` is for what is not the agent's own: who sends it, and by which way."""
+        self.dsn = dsn
+        self._route = route or Route("")
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._deadline = Deadline()
+        self._pool: Any = None
+        self._pid = 0
+
+    def send(self, data: bytes) -> "Outcome":
+        """Never raises: whatever goes wrong on the way is an UNREACHABLE with its reason."""
+        with unlogged.sending():
+            return self._send(data)
+
+    def _send(self, data: bytes) -> "Outcome":
+        try:
+            pool = self._open()
+        except ours(ImportError) as error:
+            return Outcome(UNREACHABLE, detail=f"urllib3 cannot be imported ({error}); install it beside the agent")
+        except ours(UnusableProxyError) as error:
+            return Outcome(REFUSED, detail=str(error))
+        except ours(Exception) as error:
+            return Outcome(UNREACHABLE, detail=f"no connection can be set up: {_words(error)}")
+        try:
+            return self._post(pool, data)
+        except ours(Exception) as error:
+            return Outcome(UNREACHABLE, detail=_words(error))
+
+    def close(self) -> None:
+        """Give the connection back; the next `send` opens another."""
+        pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            try:
+                pool.clear()
+            except ours(Exception):
+                guard.swallow("closing the connection to Sentry")
+
+    def _open(self) -> Any:
+        if self._pool is None or self._pid != os.getpid():
+            with imports.Guarded():
+                # all that a delivery imports sooner or later; `encodings.idna` at the first look-up of a host name
+                import email.utils  # noqa: F401
+                import encodings.idna  # noqa: F401
+                import json  # noqa: F401
+                import zlib  # noqa: F401
+
+                import urllib3
+
+                unlogged.follow()
+                plain, tls = descriptors.sockets() or (None, None)
+                pool = _pool(self.dsn, self._route, tls)
+                pool.pool_classes_by_scheme = bounded(self._deadline, urllib3, pool.pool_classes_by_scheme, plain)
+                self._pool = pool
+            self._pid = os.getpid()
+        return self._pool
+
+    def _post(self, pool: Any, data: bytes) -> "Outcome":
+        import urllib3
+
+        body = wire.with_sent_at(data, time.time())
+        client = self._route.client or _CLIENT
+        secret = f", sentry_secret={self._route.secret}" if self._route.secret else ""
+        key = self.dsn.public_key
+        headers = {
+            "Content-Type": "application/x-sentry-envelope",
+            "User-Agent": client,
+            "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client={client}, sentry_key={key}{secret}",
+        }
+        if len(body) >= _COMPRESS_FROM:
+            import zlib
+
+            packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with the gzip header
+            body = packer.compress(body) + packer.flush()
+            headers["Content-Encoding"] = "gzip"
+        self._deadline.set(self._connect_timeout + self._read_timeout + len(body) / _SLOWEST)
+        response = pool.request(
+            "POST",
+            self.dsn.envelope_url,
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=self._connect_timeout, read=self._read_timeout),
+        )
+        return _outcome(response.status, response.headers, self._answer(response))
+
+    def _answer(self, response: Any) -> str:
+        """The beginning of the body. One that drips or does not end costs the connection, not the sender's time."""
+        body = b""
+        whole = False
+        try:
+            body = response.read(_SNIPPET, decode_content=True)
+            whole = len(body) < _SNIPPET
+        except ours(Exception) as error:
+            # The status has been said, and that is the answer; the rest only explains it.
+            body = f"[{type(error).__name__}]".encode()
+        finally:
+            if whole:
+                response.release_conn()
+            else:
+                response.close()
+        return body.decode("utf-8", "replace").strip()
+
+
+def _outcome(status: int, headers: Mapping[str, str], answer: str) -> "Outcome":
+    limits = parse_limits(headers.get("X-Sentry-Rate-Limits") or "")
+    detail = f"HTTP {status}" + (f": {answer}" if answer else "")
+    if 200 <= status < 300:
+        return Outcome(ACCEPTED, status, detail, limits)
+    if status == 429:
+        return Outcome(LIMITED, status, detail, limits or {"": _retry_after(headers.get("Retry-After") or "")})
+    if status in _REFUSED_STATUSES or 300 <= status < 400:
+        return Outcome(REFUSED, status, detail, limits)
+    if 400 <= status < 500 and status not in _PASSING_STATUSES:
+        return Outcome(REJECTED, status, detail, limits)
+    return Outcome(UNREACHABLE, status, detail, limits)
+
+
+def _proxy(dsn: "Dsn", route: Route) -> "str | None":
+    # typeshed does not list the second
+    from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
+    proxies = getproxies_environment()
+    bypass = bool(proxy_bypass_environment(f"{dsn.host}:{dsn.port}", proxies))
+    return route.proxy(dsn.scheme, proxies, bypass=bypass)
+
+
+def _certificates() -> "str | None":
+    """None leaves it to the system's own store."""
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    if named:
+        return named
+    try:
+        import certifi
+    except ours(ImportError):
+        return None
+    return certifi.where()
+
+
+def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
+    """`tls` is the class of sockets, None for Python's own."""
+    import urllib3
+
+    proxy = _proxy(dsn, route)
+    options: dict[str, Any] = {"num_pools": 2, "maxsize": 1}
+    if route.socket_options is not None:
+        options["socket_options"] = [tuple(each) for each in route.socket_options]
+    if dsn.scheme == "https":
+        options["cert_reqs"] = "CERT_REQUIRED"
+        certificates = route.ca_certs or _certificates()
+        if certificates:
+            options["ca_certs"] = certificates
+        if tls is not None:
+            context = options["ssl_context"] = urllib3.util.ssl_.create_urllib3_context(cert_reqs=2)  # CERT_REQUIRED
+            context.sslsocket_class = tls
+            if not certificates:
+                context.load_default_certs()
+        if route.cert_file:
+            options.update(cert_file=route.cert_file, key_file=route.key_file)
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    scheme, credentials = _scheme_and_credentials(proxy)
+    if scheme.startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        return SOCKSProxyManager(proxy, **options)
+    proxy_headers = dict(route.proxy_headers or {})
+    if credentials and not route.proxy_headers:
+        from urllib.parse import unquote
+
+        proxy_headers = urllib3.make_headers(proxy_basic_auth=unquote(credentials))
+    if proxy_headers:
+        options["proxy_headers"] = proxy_headers
+    return urllib3.ProxyManager(proxy, **options)
+
+
+def _scheme_and_credentials(proxy: str) -> "tuple[str, str | None]":
+    """Raises UnusableProxyError, in whose words nothing of the address stands: a password may be in it."""
+    import urllib3
+
+    try:
+        address = urllib3.util.parse_url(proxy)
+    except ours(urllib3.exceptions.LocationParseError):
+        address = urllib3.util.Url()
+    scheme = address.scheme or ""
+    named = "the proxy of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+    if not address.host:
+        raise UnusableProxyError(f"{named} is no address; write http://HOST:PORT")
+    if scheme not in _PROXIES:
+        raise UnusableProxyError(f"{named} begins with {scheme[:20]}://, which is none of {', '.join(_PROXIES)}")
+    if scheme.startswith("socks"):
+        # urllib3 would write a warning to the host's stderr.
+        from importlib.util import find_spec
+
+        if find_spec("socks") is None:
+            raise UnusableProxyError(
+                f"{named} is a SOCKS proxy, which needs PySocks: pip install PySocks, beside urllib3"
+            )
+    return scheme, address.auth
+
+
+def _words(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""Makes the write of an envelope quick for the host."""

@@ -1,0 +1,132 @@
+"""The system calls that write an envelope, made without giving the interpreter away.
+
+Around each of its system calls Python lets other threads of the process run, and one that computes keeps the
+interpreter for five milliseconds. Writing an envelope takes a tenth of one in five calls: beside busy threads it would
+wait a hundred times as long as it works, and more. `ctypes` can make the same calls and keep the interpreter.
+
+That is right only as long as the disk does not keep us waiting, for meanwhile no thread of the process runs. So it is
+done only on file systems of this machine, never for what waits for the disk by its nature (an fsync, a large envelope),
+and after a call that took long no more for a while. Elsewhere, and until the thread that delivers has loaded this, the
+calls of `os` are used, which `hurry` helps along.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from functools import partial
+from operator import methodcaller
+from time import monotonic
+from typing import Any, Callable
+
+from ...base.interrupts import ours
+from . import mounts
+
+_LARGEST = 256 << 10  # bytes of an envelope that is written this way
+_SLOW = 0.005  # seconds of one envelope's calls that are many: a slow disk, a crowd in the folder, or chance
+_SLOW_TIMES = 3  # in a row, which is not chance any more
+_STALL = 0.05  # seconds that are too many even once
+_REST = 60.0  # seconds for which it is not done any more
+_MACHINES = ("x86_64", "aarch64")  # where a C function that takes any number of arguments is called like any other
+
+_do = methodcaller("__call__")
+
+
+class Direct:
+    """Like the functions of `os` with these names, errors included, for writing one small envelope at a time."""
+
+    def __init__(
+        self,
+        library: Any,
+        get_errno: Callable[[], int],
+        set_errno: Callable[[int], object],
+        tick: Callable[[], float] = monotonic,
+    ) -> None:
+        """`library` has the C functions open, write, pwrite, lseek, close and rename, their types declared."""
+        self._library = library
+        self._get_errno = get_errno
+        self._set_errno = set_errno
+        self._tick = tick
+        self._spent = 0.0  # seconds, in calls, so far
+        self._slow = 0
+        self._not_before = 0.0
+
+    # ----------------------------------------------------------------------------------------------- when it is right
+
+    def begin(self, size: int) -> float | None:
+        """For so many bytes that are to be written: what `end` has to know; None where it must not be done."""
+        return self._spent if size <= _LARGEST and self._tick() >= self._not_before else None
+
+    def end(self, began: float) -> bool:
+        """Whether that took so long that it will not be done for a while."""
+        took = self._spent - began
+        self._slow = self._slow + 1 if took >= _SLOW else 0
+        rests = took >= _STALL or self._slow >= _SLOW_TIMES
+        if rests:
+            self._slow = 0
+            self._not_before = self._tick() + _REST
+        return rests
+
+    # ------------------------------------------------------------------------------------------------------ the calls
+
+    def open(self, path: str, flags: int, mode: int = 0o777) -> int:
+        return self._call(self._library.open, os.fsencode(path), flags, mode, paths=(path,))
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        return self._call(self._library.write, descriptor, data, len(data))
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
+        return self._call(self._library.pwrite, descriptor, data, len(data), offset)
+
+    def lseek(self, descriptor: int, offset: int, whence: int) -> int:
+        return self._call(self._library.lseek, descriptor, offset, whence)
+
+    def close(self, descriptor: int) -> None:
+        self._call(self._library.close, descriptor, again=False)  # interrupted or not, Linux has closed it
+
+    def rename(self, old: str, new: str) -> None:
+        self._call(self._library.rename, os.fsencode(old), os.fsencode(new), paths=(old, None, new))
+
+    def _call(self, function: Any, *arguments: Any, paths: tuple[str | None, ...] = (), again: bool = True) -> int:
+        before = self._get_errno()
+        while True:
+            # Unpacked from `map`, so that no step of the interpreter lies between the readings: another thread could
+            # have its turn there, and would be taken for a slow disk.
+            began, result, ended = map(_do, (self._tick, partial(function, *arguments), self._tick))
+            self._spent += ended - began
+            if result >= 0:
+                return int(result)
+            number = self._get_errno()
+            self._set_errno(before)  # of the host's own calls through ctypes, which we may have come in between
+            if number != errno.EINTR:
+                raise OSError(number, os.strerror(number), *paths)
+            if not again:
+                return 0
+
+
+def load(folder: str) -> Direct | None:
+    """None where envelopes in this folder have to be written the usual way. Takes milliseconds: imports `ctypes`."""
+    if sys.platform != "linux" or os.uname().machine not in _MACHINES or sys.maxsize < 1 << 32:
+        return None
+    if not mounts.is_local(folder):
+        return None
+    try:
+        import ctypes
+
+        library = ctypes.PyDLL(None, use_errno=True)
+        number, size, text = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_char_p
+        for name, result, arguments in (
+            ("open", number, [text, number, ctypes.c_uint]),
+            ("write", size, [number, text, size]),
+            ("pwrite", size, [number, text, size, ctypes.c_long]),
+            ("lseek", ctypes.c_long, [number, ctypes.c_long, number]),
+            ("close", number, [number]),
+            ("rename", number, [text, text]),
+        ):
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+        ctypes.set_errno(ctypes.get_errno())  # a host's audit hook may forbid it: then better now
+    except ours(ImportError, OSError, AttributeError, MemoryError, RuntimeError):
+        return None  # a Python without it, or a system or a host that lets nobody use it
+    return Direct(library, ctypes.get_errno, ctypes.set_errno)

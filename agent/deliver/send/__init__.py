@@ -1,0 +1,1 @@
+"""Delivers a spool, one process at a time."""

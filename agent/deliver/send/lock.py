@@ -1,0 +1,64 @@
+"""At most one process at a time delivers from a folder; the kernel frees the lock of one that dies."""
+
+from __future__ import annotations
+
+import os
+
+from ...base.interrupts import ours
+from ...base.postponed import around_forks
+from ..http.descriptors import Known, known
+
+#: Lock files that are open. A forked child has copies of them, and a lock lives until its last copy is closed.
+_open: set[Known] = set()
+
+
+class FolderLock:
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._held: Known | None = None
+
+    def take(self) -> bool | None:
+        """True: held. False: another one holds it. None: the folder cannot be written to, so nothing can leave it."""
+        try:
+            import fcntl
+        except ours(ImportError):
+            return True
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            opened = known(os.open(self._path, flags, 0o600))
+        except ours(OSError):
+            return None
+        _open.add(opened)
+        try:
+            fcntl.flock(opened.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ours(BlockingIOError):
+            _close(opened)
+            return False
+        except ours(OSError):
+            _close(opened)
+            return True  # a file system without locks: twice is better than never
+        self._held = opened
+        return True
+
+    def release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            _close(held)
+
+
+def _close(opened: Known) -> None:
+    if opened in _open:
+        _open.discard(opened)
+        opened.close()
+
+
+def _after_fork_in_child() -> None:
+    for opened in list(_open):
+        try:
+            opened.close()
+        except ours(OSError):
+            pass
+    _open.clear()
+
+
+around_forks(after_in_child=_after_fork_in_child)

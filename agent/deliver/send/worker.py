@@ -1,0 +1,274 @@
+"""A daemon thread of ours that lives while there is something to do.
+
+Waking it must cost the capturing thread next to nothing and must work inside a signal handler or a `__del__`, so it
+waits for no lock. Two locks serve as flags instead: `gate` is open (free) while somebody has asked for a turn, `alive`
+is held while a thread runs. Whoever wakes opens the gate first and then tries to take `alive`; the thread gives `alive`
+back first and then looks at the gate. In whatever order those four steps fall, one of the two sees the other.
+
+A fork ends the thread, as far as that takes only a moment: a child must not be born in the middle of a request, and
+Python 3.12 warns the host of each fork beside a thread. Afterwards it goes on in the parent only: at once, or on 3.13
+with the next event.
+
+In a sub-interpreter no thread is started: Python aborts the process when one ends beside a thread of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from _thread import allocate_lock, get_native_id, start_new_thread
+from _weakref import ref  # weakref itself would cost
+from typing import TYPE_CHECKING, Any
+
+from ...base import guard, imports
+from ...base.interrupts import ours
+from ...base.postponed import around_forks
+
+if TYPE_CHECKING:
+    from _thread import LockType
+
+_PARK_WAIT = 0.2  # seconds that a fork waits for what is under way
+_THREAD_END = 0.05  # seconds that the system may take to end a thread that has nothing more to do
+_FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)
+_WARNED_LATE = sys.version_info >= (3, 13)  # after the hooks that follow a fork: these must not start a thread
+
+
+class Worker:
+    def __init__(self, what: str, *, grace: float = 0.0) -> None:
+        """`what` it does, in words. For `grace` seconds the first thread does nothing."""
+        self._what = what
+        self._grace = grace
+        self._states: dict[int, State] = {}
+        self._no_thread = ""
+        _workers.append(ref(self, _workers.remove))
+
+    # ---------------------------------------------------------------------------------------- for those that work so
+
+    def _serve(self, state: State) -> None:
+        """Do what there is to do, until there is nothing, or `state` says that the process ends or forks."""
+        raise NotImplementedError
+
+    def _prepare(self) -> None:
+        """In the thread that wakes, before a thread is started."""
+
+    def _ended(self) -> None:
+        """The process ends, and the thread has ended or had its time."""
+
+    # ------------------------------------------------------------------------------------------ on the host's threads
+
+    def wake(self) -> None:
+        """There is something to do. Starts the thread where none runs. Never raises, never waits."""
+        try:
+            self._wake()
+        except ours(Exception):
+            guard.swallow("starting " + self._what)
+        except BaseException:  # a time limit of the host's: what there is to do has still to be done
+            self._wake()
+            raise
+
+    def close(self, timeout: float) -> None:
+        """The process ends: what is under way or possible at once has `timeout` seconds, then we let go.
+
+        A later `wake` starts nothing any more.
+        """
+        try:
+            state = self._state()
+            if state.closing:
+                return
+            if state.ran:
+                self._wake()  # a fork ended the thread before its work was done
+            state.closing = True
+            _open(state.gate)
+            _open(state.alarm)
+            state.alive.acquire(True, max(timeout, 0.0))  # the thread's end, or as long as we may wait for it
+            self._ended()
+        except ours(Exception):
+            guard.swallow("ending " + self._what)
+
+    def after_fork(self) -> None:
+        """For the owner's fork hook in the child. Otherwise done at the first `wake`."""
+        self._states.clear()
+
+    def _state(self) -> State:
+        pid = os.getpid()
+        state = self._states.get(pid)
+        if state is None:
+            # setdefault decides between two threads of a fresh child; the parent's threads do not exist in it
+            state = self._states.setdefault(pid, State())
+            for other in list(self._states):
+                if other != pid:
+                    self._states.pop(other, None)
+        return state
+
+    def _wake(self) -> None:
+        state = self._state()
+        _open(state.gate)
+        # Done in C as far as the outcome is written down: whatever strikes then, it is known who holds the lock.
+        taken: list[bool] = []
+        started: list[int] = []
+        try:
+            taken.extend(map(state.alive.acquire, (False,)))
+            if taken[0]:
+                self._start(state, started)
+        finally:
+            if taken and taken[0] and not started:
+                state.alive.release()
+
+    def _start(self, state: State, started: list[int]) -> None:
+        """`started` is no more empty once there is a thread."""
+        state.ran = False
+        try:
+            if _in_sub_interpreter():
+                self._no_thread = (
+                    "in a sub-interpreter no thread is started: what it captured waits for another process"
+                )
+                return
+            self._prepare()
+            _guard_forks()
+            started.extend(map(start_new_thread, (self._run,), ((state,),)))
+            self._no_thread = ""
+        except ours(RuntimeError, ImportError, OSError, MemoryError) as error:
+            # Too many threads, the interpreter is ending, or what a thread needs cannot be loaded: the next wake, or
+            # the next process, does it.
+            self._no_thread = f"no thread can be started: {error}"
+
+    # ------------------------------------------------------------------------------------------------ around a fork
+
+    def _park(self) -> None:
+        """End the thread, as far as that takes no more than a moment, and let no other one start."""
+        state = self._states.get(os.getpid())
+        if state is None or state.closing or state.parking or state.stays:
+            return
+        state.parking = True
+        _open(state.gate)
+        _open(state.alarm)
+        taken: list[bool] = []
+        state.taken = taken
+        taken.extend(map(state.alive.acquire, (False,)))
+        state.ran = not taken[0]
+        if state.ran:
+            taken.extend(map(state.alive.acquire, (True,), (_PARK_WAIT,)))
+        if any(taken):
+            await_end(state.thread)
+
+    def _unpark(self) -> None:
+        state = self._states.get(os.getpid())
+        if state is None or not state.parking:
+            return
+        state.alarm.acquire(False)
+        taken, state.taken = state.taken, []
+        state.parking = False
+        if any(taken):
+            state.alive.release()
+        if state.ran and not _WARNED_LATE:
+            self.wake()
+
+    # ---------------------------------------------------------------------------------------------------- the thread
+
+    def _run(self, state: State) -> None:
+        try:
+            grace, self._grace = self._grace, 0.0
+            state.pause(grace)
+            while True:
+                state.thread = get_native_id()
+                try:
+                    self._serve(state)
+                finally:
+                    state.alive.release()
+                if state.stopping() or state.gate.locked() or not state.alive.acquire(False):
+                    return
+        except ours(Exception):
+            guard.swallow(self._what)
+
+
+class State:
+    """The flags of one process's thread; a forked child begins with its own."""
+
+    def __init__(self) -> None:
+        self.gate = allocate_lock()
+        self.gate.acquire()
+        self.alarm = allocate_lock()  # opened to end a pause
+        self.alarm.acquire()
+        self.alive = allocate_lock()
+        self.closing = False
+        self.parking = False  # a fork wants the thread to end
+        self.ran = False  # there was a thread when the fork began
+        self.taken: list[bool] = []  # whether it has ended: outcomes of taking `alive`
+        self.stays = False  # this time the thread is not to be ended by a fork
+        self.thread = 0  # the system's id of the last thread
+        self.looks = 0  # turns that have begun
+        self.settled = 0  # the last of them that left nothing which could be done then
+        self.ended = 0  # the last of them that has ended
+
+    def stopping(self) -> bool:
+        return self.closing or self.parking
+
+    def pause(self, seconds: float) -> None:
+        if not self.stopping():
+            self.alarm.acquire(True, max(seconds, 0.0))
+
+
+_workers: list[ref[Worker]] = []
+#: How often the hooks were registered: before `logging` was loaded, and after.
+_guarded = 0
+
+
+def _known_interpreters() -> Any:
+    """The module that knows of sub-interpreters; None where Python was built without it."""
+    try:
+        return __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+    except ours(ImportError):
+        return None
+
+
+#: Loaded with this file: a report imports nothing.
+_interpreters = _known_interpreters()
+
+
+def _in_sub_interpreter() -> bool:
+    return _interpreters is not None and bool(_interpreters.get_current() != _interpreters.get_main())
+
+
+def _all() -> list[Worker]:
+    return [worker for worker in [each() for each in _workers] if worker is not None]
+
+
+def _before_fork() -> None:
+    imports.wait_for_others()  # first: a thread in the middle of an import does not end soon
+    for worker in _all():
+        worker._park()
+
+
+def _after_fork_in_parent() -> None:
+    for worker in _all():
+        worker._unpark()
+
+
+def _guard_forks() -> None:
+    """With the first thread, and again with the first one after `logging` was loaded.
+
+    Hooks before a fork run in reverse order, and ours must come before the one of `logging`, which takes a lock that
+    our thread may need to end.
+    """
+    global _guarded
+    wanted = 2 if "logging" in sys.modules else 1
+    if _guarded < wanted:
+        _guarded = wanted
+        around_forks(before=_before_fork, after_in_parent=_after_fork_in_parent)
+
+
+def await_end(thread: int) -> None:
+    """Python gives a lock back a moment before the system's thread is gone, and a fork from 3.12 on counts those."""
+    if not thread or not _FORKS_ARE_WARNED_OF:
+        return
+    deadline = time.monotonic() + _THREAD_END
+    while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < deadline:
+        time.sleep(0.0002)
+
+
+def _open(gate: LockType) -> None:
+    try:
+        gate.release()
+    except ours(RuntimeError):
+        pass  # open already

@@ -1,0 +1,1 @@
+"""The folder of envelopes that wait."""

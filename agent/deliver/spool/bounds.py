@@ -1,0 +1,147 @@
+"""Holds a spool to its bounds: leftovers, foreign files, what is too old, and then what is too much, in its order.
+
+Any process may sweep, at any moment, also beside another one: of two that remove the same file one counts it.
+
+Counted: spool-full, too-old (lost).
+"""
+
+import os
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Callable, NamedTuple
+
+from ...base.health import alive
+from . import age, files
+from .names import SUFFIX, Entry, giving_up, owner_of, parse_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .layout import Folders
+    from .spool import Count
+
+_LEFTOVER_AGE = 3600.0  # of a file in tmp/: its writer is gone
+_SPARE_AGE = 86400.0  # of a spare whose number of a process is alive: that may be another process by now
+_AT_A_TIME = 10_000  # envelopes that are given up after one look: more would be held in memory, and sorted in one go
+_QUARANTINE_SHARE = 4  # quarantine may take max_size / 4
+
+
+class Room(NamedTuple):
+    """Below nothing, where there was no time to make any."""
+
+    files: int
+    size: int  # bytes
+
+
+class Bounds:
+    def __init__(
+        self,
+        folders: "Folders",
+        mark: age.SweptMark,
+        *,
+        max_size: int,
+        max_age: float,
+        max_files: int,
+        count: "Count",
+        clock: Callable[[], float],
+    ) -> None:
+        """`max_size` in bytes, `max_age` in seconds."""
+        self._folders = folders
+        self._max_size = max_size
+        self._max_age = max_age
+        self._max_files = max_files
+        self._count = count
+        self._clock = clock
+        self._mark = mark
+
+    def sweep(self, ends: Callable[[], bool]) -> Room:
+        """What is left of the bounds then. `ends` is asked often, and cuts it short.
+
+        Raises OSError where a foreign file cannot be set aside, after everything else was done.
+        """
+        ages = self._mark.set(self._max_age)
+        folders = self._folders
+        self._clean_tmp(ends)
+        room = self._bound((folders.new, folders.held), ages, self._max_size, ends)
+        self._bound((folders.quarantine,), ages, self._max_size // _QUARANTINE_SHARE, ends)
+        if not ends():
+            self._set_foreign_aside()
+        return room
+
+    def _clean_tmp(self, ends: Callable[[], bool]) -> None:
+        for name, _, mtime in files.scan(self._folders.tmp):
+            if ends():
+                return
+            if self._clock() - mtime > _longest(name):
+                files.unlink(os.path.join(self._folders.tmp, name))
+
+    def _bound(self, folders: tuple[str, ...], ages: age.Ages, max_size: int, ends: Callable[[], bool]) -> Room:
+        number = size = 0
+        for folder in folders:
+            for name, weight, mtime in files.scan(folder):
+                if ends():
+                    return Room(0, 0)
+                entry = parse_name(name)
+                if entry is None:
+                    self._forget_foreign(folder, name, mtime)
+                elif ages.of(entry.stamp / 1e9) > self._max_age:
+                    self._drop(folder, entry, "too-old")
+                else:
+                    size += weight
+                    number += 1
+        while (number > self._max_files or size > max_size) and not ends():
+            gone, freed = self._make_room(folders, number - self._max_files, size - max_size, ends)
+            if not gone:
+                break
+            number -= gone
+            size -= freed
+        return Room(self._max_files - number, max_size - size)
+
+    def _make_room(self, folders: tuple[str, ...], number: int, size: int, ends: Callable[[], bool]) -> tuple[int, int]:
+        """Give up what is over, a part of it at a time; how many went, and how many bytes."""
+
+        def all_of_them() -> "Iterator[tuple[tuple[int, int, str], str, Entry, int]]":
+            for folder in folders:
+                for name, weight, _ in files.scan(folder):
+                    entry = parse_name(name)
+                    if entry is not None:
+                        yield giving_up(entry), folder, entry, weight
+
+        many = _AT_A_TIME if size > 0 else min(number, _AT_A_TIME)
+        gone = freed = 0
+        for _, folder, entry, weight in nsmallest(many, all_of_them()):
+            if (gone >= number and freed >= size) or ends():
+                break
+            self._drop(folder, entry, "spool-full")
+            gone += 1
+            freed += weight
+        return gone, freed
+
+    def _drop(self, folder: str, entry: Entry, reason: str) -> None:
+        if self._folders.forget(folder, entry.name):
+            self._count(reason, entry.category, 1)
+
+    def _forget_foreign(self, folder: str, name: str, mtime: float) -> None:
+        """In quarantine: what is no envelope goes when it is old, and an explanation that explains nothing."""
+        if folder != self._folders.quarantine:
+            return
+        path = os.path.join(folder, name)
+        age_ = self._clock() - mtime
+        if name.endswith(SUFFIX + ".txt"):
+            if age_ > _LEFTOVER_AGE and not os.path.lexists(path[: -len(".txt")]):
+                files.unlink(path)
+        elif age_ > self._max_age:
+            files.unlink(path)
+
+    def _set_foreign_aside(self) -> None:
+        for folder in (self._folders.new, self._folders.held):
+            for name in files.names_in(folder):
+                if parse_name(name) is None:
+                    self._folders.set_aside(folder, name, "not an envelope of this agent")
+
+
+def _longest(leftover: str) -> float:
+    """Seconds that a file in tmp/ may lie there."""
+    owner = owner_of(leftover)
+    if owner is None:
+        return _LEFTOVER_AGE
+    return _SPARE_AGE if alive(owner) else float("-inf")  # whatever the clock says

@@ -1,0 +1,1 @@
+"""Changes the code of one function, and undoes that."""

@@ -1,0 +1,432 @@
+"""What a monitor needs, put into the function's own bytecode: no extra frame, nothing for those who look at frames.
+
+The function keeps its body. A handler for whatever escapes is appended to it and entered in the exception table, which
+costs a call that succeeds nothing at all. Where a clock or a span is wanted, they are put on the bottom of the value
+stack when the function begins, below everything that its body does, and what follows a success is put before each
+return. Inserted code stands on no line, so that debuggers, coverage and profilers pass over it.
+
+So on CPython 3.11 to 3.13, where exception handling is a table beside the code and jumps are relative; `blocks` does
+the same for 3.9 and 3.10. `inject` says None where it does not apply (docs/instrumentation.md says why), and the
+trampoline does the work.
+"""
+
+import os
+import sys
+from types import CodeType
+from typing import NamedTuple
+
+from ...base.interrupts import ours
+from . import blocks, moved, tables, trampoline
+from .operations import (
+    BACKWARD,
+    CACHES,
+    CELL_STORES,
+    EXTENDED,
+    FORWARD,
+    OPS,
+    RETURN,
+    RETURN_CONST,
+    STORES,
+    instruction,
+    op,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Any
+
+#: Can this interpreter's bytecode be injected into? AGENT_INJECTION=0 switches to trampolines throughout.
+AVAILABLE = bool(OPS) and sys.implementation.name == "cpython" and os.environ.get("AGENT_INJECTION") != "0"
+
+_IN_BLOCKS = sys.version_info < (3, 11)
+_SUBTRACT, _MULTIPLY, _ADD_TO = 10, 5, 13
+
+#: Constants that are the same everywhere. A start that could not be read is later than any time: nothing was slow.
+_OWN: "dict[str, object]" = {
+    "no start": 0.0, "true": True, "false": False, "zero": 0, "one": 1, "none": None, "never": float("inf"),
+    "no room": (RecursionError, OverflowError),  # the second: the time since `never`, made an integer
+}  # fmt: skip
+
+
+def inject(
+    code: CodeType, features: trampoline.Features, values: "Mapping[str, object]", wanted: "Collection[str]" = ()
+) -> "CodeType | None":
+    """`code` with the monitor in it, or None. `wanted` names parameters that will be read when the call has ended.
+
+    `values` are what `trampoline.build` takes, but for `fail(start, error)`, which is told the exception.
+    """
+    if not AVAILABLE or features.wrap:
+        return None
+    suspends: "dict[int, int]" = {}
+    kind = trampoline.kind_of(code)
+    suspended = kind not in (trampoline.FUNCTION, trampoline.COROUTINE) and (features.clocked or features.span)
+    if suspended:
+        # The time that a generator runs is not the time that it lives: its clock stops at each yield.
+        if kind != trampoline.GENERATOR or features.span:
+            return None
+        depths = {} if _IN_BLOCKS else _yields(code)
+        if depths is None:
+            return None
+        suspends = depths
+    if wanted or features.check:
+        names = code.co_varnames
+        passed = features.check or ()
+        if not set(code.co_cellvars).isdisjoint([names[position] for position in passed]):
+            return None  # what is passed on is read from the place of a local variable, where the cell lies
+        read = {names.index(name) for name in wanted if name in names}
+        read.update(passed)
+        if read and _changes(code, read):
+            return None  # by then, the arguments would be gone
+    if _IN_BLOCKS:
+        named = {**_OWN, **values}
+        return blocks.inject(code, features, named, clocked=features.clocked, suspends=suspended)
+    consts = code.co_consts
+    snippets = _snippets_for(len(consts), features)
+    stack = max(code.co_stacksize + 3 * bool(suspends), 10 + len(features.check or ())) + snippets.below
+    own = tuple([_OWN[name] if name in _OWN else values[name] for name in snippets.constants])
+    return _assemble(code, snippets, consts + own, stack, suspends)
+
+
+class _Snippets(NamedTuple):  # annotated with types, not with text: see model.py
+    constants: tuple[str, ...]  # what is appended to the function's own
+    below: int  # how much lies on the bottom of the stack: the start, then the span
+    reading: bytes
+    prologue: bytes
+    epilogue: bytes
+    ours: bytes  # what is appended: the handler, what follows if that raises, what follows if the epilogue raises
+    handler: int  # its code units
+    returning: int  # the unit of `ours` where an epilogue that raises goes on
+    lines: bytes  # locations of what is appended: none
+    entering: tuple[tuple[bytes, bytes], ...]  # each call of the prologue, and what does in its stead without room
+    no_room: bytes  # is the exception on the stack one of these?
+
+
+_snippets: "dict[tuple[int, trampoline.Features], _Snippets]" = {}
+
+
+def _snippets_for(number: int, features: trampoline.Features) -> _Snippets:
+    """What is put into a function that has `number` constants of its own; made once."""
+    known = _snippets.get((number, features))
+    if known is None:
+        known = _snippets[number, features] = _make_snippets(number, features)
+    return known
+
+
+def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
+    constants: "list[str]" = []
+
+    def constant(name: str) -> int:
+        if name not in constants:
+            constants.append(name)
+        return number + constants.index(name)
+
+    clocked = features.clocked
+    reading = _call(constant("clock")) if clocked else b""
+    no_room = op("LOAD_CONST", constant("no room")) + op("CHECK_EXC_MATCH")
+    entering = [(reading, op("LOAD_CONST", constant("never")))] if clocked else []
+    if features.span:
+        absent = op("LOAD_CONST", constant("none"))
+        entering = [(code, instead + absent) for code, instead in entering]
+        entering.append((_call(constant("enter")), absent))
+    prologue = b"".join([code for code, _ in entering])
+    below = len(entering)
+    epilogue = b""
+    if below:
+        # On the stack: start? span? result
+        if features.span:
+            ends = op("COPY", 4) + op("LOAD_CONST", constant("false"))
+            epilogue += _call(constant("leave"), ends, 2) + op("POP_TOP")
+        deep = below + 1
+        if features.tally:
+            epilogue += _tallying(constant, reading, deep)
+        if features.threshold:
+            report = _call(constant("slow"), op("COPY", deep + 2) + op("COPY", 4), 2) + op("POP_TOP")
+            if not features.tally:
+                epilogue += reading + op("COPY", deep + 1) + op("BINARY_OP", _SUBTRACT)
+            epilogue += op("LOAD_CONST", constant("limit")) + _if_greater(report)
+        elif features.tally:
+            epilogue += op("POP_TOP")
+        if features.check is not None:
+            arguments = op("COPY", 3) + op("COPY", deep + 3)
+            for position in features.check:
+                arguments += op("LOAD_FAST", position)
+            epilogue += _call(constant("check"), arguments, 2 + len(features.check)) + op("POP_TOP")
+        epilogue += _return(below)
+    # What escapes: start? span? lasti exception
+    handler = op("PUSH_EXC_INFO")  # start? span? lasti previous exception
+    start = op("COPY", below + 5) if clocked else op("LOAD_CONST", constant("no start"))
+    handler += _call(constant("fail"), start + op("COPY", 4), 2) + op("POP_TOP")
+    if features.span:
+        ends = op("COPY", 6) + op("LOAD_CONST", constant("true"))
+        handler += _call(constant("leave"), ends, 2) + op("POP_TOP")
+    goes_on = op("SWAP", 2) + op("POP_EXCEPT") + op("RERAISE", 1)
+    handler += goes_on
+    # What is raised meanwhile: start? span? lasti previous exception lasti exception
+    ours = handler + no_room + _if(op("POP_TOP") * 2 + goes_on) + op("COPY", 4) + op("POP_EXCEPT") + op("RERAISE", 1)
+    returning = len(ours) // 2
+    if epilogue:  # start? span? result exception
+        ours += no_room + _if(op("POP_TOP") + _return(below)) + op("RERAISE")
+    lines = tables.nowhere(len(ours) // 2)
+    size = len(handler) // 2
+    return _Snippets(
+        tuple(constants), below, reading, prologue, epilogue, ours, size, returning, lines, tuple(entering), no_room
+    )
+
+
+def _return(below: int) -> bytes:
+    return op("SWAP", below + 1) + op("POP_TOP") * below + op("RETURN_VALUE")
+
+
+def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> bytes:
+    """Leaves the duration on the stack, above what is `deep` there, and counts it; looks up when that is due.
+
+    No call lies between reading the number and writing it, and no loop: no other thread comes between.
+    """
+
+    def load(name: str) -> bytes:
+        return op("LOAD_CONST", constant(name))
+
+    look = _call(constant("look")) + op("POP_TOP")
+    code = reading + op("COPY", 1) + load("due") + load("zero") + op("BINARY_SUBSCR") + _if_greater(look)
+    code += op("COPY", deep + 1) + op("BINARY_OP", _SUBTRACT)  # … duration
+    squared = op("COPY", 6) + op("COPY", 1) + op("BINARY_OP", _MULTIPLY) + load("scale")
+    squared += op("BINARY_OP", _MULTIPLY)  # six down: below the numbers, and two functions with their NULL each
+    code += load("counts") + _call(constant("bits"), _call(constant("whole"), squared, 1), 1)
+    code += op("COPY", 2) + op("COPY", 2) + op("BINARY_SUBSCR") + load("one") + op("BINARY_OP", _ADD_TO)
+    return code + op("SWAP", 3) + op("SWAP", 2) + op("STORE_SUBSCR")
+
+
+def _if_greater(then: bytes) -> bytes:
+    """Do `then` where the second on the stack is greater than the first; both are taken off."""
+    return op("COMPARE_OP", OPS["greater"]) + _if(then)
+
+
+def _if(then: bytes) -> bytes:
+    jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
+    return op(jump, len(then) // 2) + then
+
+
+def _call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
+    code = op("LOAD_CONST", function)
+    code = op("PUSH_NULL") + code if OPS["null_first"] else code + op("PUSH_NULL")
+    if "PRECALL" in OPS:
+        return code + arguments + op("PRECALL", number) + op("CALL", number)
+    return code + arguments + op("CALL", number)
+
+
+def _changes(code: CodeType, positions: "Collection[int]") -> bool:
+    """Does the function, or one inside it, give a new value to one of these parameters?"""
+    shared = set(code.co_cellvars).intersection([code.co_varnames[position] for position in positions])
+    if any(_rebinds(code, name) for name in shared):
+        return True
+    data = code.co_code
+    marks = data[::2].translate(STORES)
+    at = marks.find(1)
+    while at >= 0:
+        op, argument = data[2 * at], data[2 * at + 1]
+        if op in OPS["store_two"]:
+            if argument >> 4 in positions or (op == OPS["store_two"][1] and argument & 15 in positions):
+                return True
+        elif argument in positions and not (at and data[2 * at - 2] == EXTENDED):
+            return True
+        at = marks.find(1, at + 1)
+    return any(position > 255 for position in positions)
+
+
+def _rebinds(code: CodeType, name: str) -> bool:
+    """Does the function, or one inside it, give a new value to this variable, which they share?"""
+    cells = code.co_cellvars + code.co_freevars
+    if not _IN_BLOCKS:  # from 3.11 on, cells are counted with the local variables, and parameters are both
+        cells = code.co_varnames + tuple(each for each in cells if each not in code.co_varnames)
+    number = cells.index(name) & 255  # of what is beyond 255 another one is taken for it now and then: so be it
+    data = code.co_code
+    marks = data[::2].translate(CELL_STORES)
+    at = marks.find(1)
+    while at >= 0:
+        if data[2 * at + 1] == number:
+            return True
+        at = marks.find(1, at + 1)
+    return any(_rebinds(each, name) for each in code.co_consts if type(each) is type(code) and name in each.co_freevars)
+
+
+def _assemble(
+    code: "Any", snippets: _Snippets, consts: "tuple[object, ...]", stack: int, suspends: "dict[int, int]"
+) -> "CodeType | None":
+    below, reading, ours = snippets.below, snippets.reading, snippets.ours
+    body = code.co_code
+    ops = body[::2]
+    end = len(ops)
+    begin = ops.find(OPS["RESUME"]) + 1  # in code units; what comes before makes cells, or the generator itself
+    if not begin:
+        return None
+    lines = code.co_linetable
+    handled = code.co_exceptiontable
+    if not (below or handled):  # one range, of the whole body
+        shape = (begin, end, snippets.handler)
+        written = _simple_tables.get(shape)
+        if written is None:
+            written = _simple_tables[shape] = tables.write_table([(begin, end, end, 0, 1), _cleaning(end, snippets)])
+        return code.replace(  # type: ignore[no-any-return]
+            co_code=body + ours,
+            co_consts=consts,
+            co_stacksize=stack,
+            co_linetable=lines + snippets.lines,
+            co_exceptiontable=written,
+        )
+    table = tables.read_table(handled)
+    epilogues: "list[tuple[int, int]]" = []
+    full = [_cleaning(end, snippets)]
+    start = begin
+    if below:
+        there = _moved(body, ops, begin, snippets, lines, suspends)
+        body, move, lines, epilogues = there.code, there.position, there.lines, there.epilogues
+        start, end = move(begin), move(end)
+        table = [
+            (max(move(first), start), move(last), move(target), depth + below, lasti)
+            for first, last, target, depth, lasti in table
+            if last > begin
+        ]
+        table, around = _apart(table, epilogues)
+        returning, after = end + snippets.returning, end + len(ours) // 2
+        full = [_cleaning(end, snippets), *[(returning, after, *handler) for handler in around]]
+        # Not the last operations of an epilogue, which leave nothing but the result on the stack.
+        full += [(first, last - below - 2, returning, below + 1, 0) for first, last in epilogues]
+        ours += _entering(full, snippets, begin, start, after)
+    at = start
+    for first, last in [*sorted(epilogues + [(first, last) for first, last, *_ in table]), (end, end)]:
+        if first > at:
+            table.append((at, first, end, below, 1))
+        at = max(at, last)
+    table += full
+    for unit in suspends:
+        ours += _thrown(table, move(unit + 1) - 1, end + len(ours) // 2, reading)
+    table.sort()
+    return code.replace(  # type: ignore[no-any-return]
+        co_code=body + ours,
+        co_consts=consts,
+        co_stacksize=stack,
+        co_linetable=lines + (tables.nowhere(len(ours) // 2) if below else snippets.lines),
+        co_exceptiontable=tables.write_table(table),
+    )
+
+
+#: (beginning, end, size of the handler) → the table of a function that handles nothing itself.
+_simple_tables: "dict[tuple[int, int, int], bytes]" = {}
+
+
+def _cleaning(end: int, snippets: _Snippets) -> "tables.Entry":
+    """Where what the monitor's own part raises is handled; not its last three instructions. `end`: where it begins."""
+    after = end + snippets.handler
+    return end + 1, after - 3, after, snippets.below + 3, 1
+
+
+def _moved(
+    body: bytes, ops: bytes, begin: int, snippets: _Snippets, lines: bytes, suspends: "dict[int, int]"
+) -> "moved.Quick | moved.Moved":
+    below, reading, prologue, epilogue = snippets[1:5]
+    if not suspends:
+        try:
+            return moved.Quick(body, ops, begin, prologue, epilogue, lines)
+        except ours(moved.Unusual, tables.NotAlone):
+            pass
+    turns = {unit: _turn(reading, depth + below) for unit, depth in suspends.items()}
+    return moved.Moved(body, ops, begin, prologue, epilogue, lines, turns)
+
+
+def _turn(reading: bytes, depth: int) -> bytes:
+    """Turn the start at the bottom of a stack of `depth` into the time since then, or that time into a start."""
+    return reading + op("COPY", depth + 1) + op("BINARY_OP", _SUBTRACT) + op("SWAP", depth + 1) + op("POP_TOP")
+
+
+def _apart(
+    table: "list[tables.Entry]", ranges: "list[tuple[int, int]]"
+) -> "tuple[list[tables.Entry], set[tuple[int, int, int]]]":
+    """`table` without what it says of `ranges`, and the handlers that these had: in a generator, what turns a
+    StopIteration into another error. Both are in order, and no range is in two entries.
+    """
+    kept: "list[tables.Entry]" = []
+    had = set()
+    at = 0
+    for first, last, target, depth, lasti in table:
+        begins = first
+        while at < len(ranges) and ranges[at][0] < last:
+            start, stop = ranges[at]
+            if stop > begins:
+                kept.append((begins, start, target, depth, lasti))
+                had.add((target, depth, lasti))
+                begins = stop
+            at += 1
+        kept.append((begins, last, target, depth, lasti))
+    return kept, had
+
+
+def _entering(table: "list[tables.Entry]", snippets: _Snippets, at: int, start: int, here: int) -> bytes:
+    """What stands at `here`, for calls of a prologue at `at` that had no room: the body goes on at `start` without."""
+    code = b""
+    for depth, (call, instead) in enumerate(snippets.entering):
+        table.append((at, at + len(call) // 2, here + len(code) // 2, depth, 0))
+        at += len(call) // 2
+        code += snippets.no_room
+        then = op("POP_TOP") + instead
+        jump = here + len(code + _if(then)) // 2
+        backs = [instruction(OPS["JUMP_BACKWARD_NO_INTERRUPT"], jump + size - start) for size in (1, 2, 3)]
+        then += next(back for size, back in enumerate(backs, 1) if len(back) == 2 * size)
+        code += _if(then) + op("RERAISE")
+    return code
+
+
+def _thrown(table: "list[tables.Entry]", at: int, here: int, reading: bytes) -> bytes:
+    """What is thrown in at a yield finds the clock stopped: start it, and go where the exception would have gone.
+
+    `at` is the unit of the YIELD_VALUE, which a RESUME follows; the code returned will stand at `here`.
+    """
+    entry = next(entry for entry in table if entry[0] <= at < entry[1])
+    first, last, target, depth, lasti = entry
+    table.remove(entry)
+    stop = min(at + 2, last)
+    table += [(first, at, target, depth, lasti), (at, stop, here, depth, 1), (stop, last, target, depth, lasti)]
+    code = _turn(reading, depth + 2) + op("RERAISE", 1)
+    table.append((here, here + len(code) // 2, target, depth, lasti))
+    return code
+
+
+def _yields(code: "Any") -> "dict[int, int] | None":
+    """Where a generator yields, and how deep its stack is there; None where that cannot be told."""
+    from _opcode import stack_effect  # type: ignore[import-not-found]
+
+    body = code.co_code
+    ops = body[::2]
+    if sys.version_info < (3, 12) and OPS["SEND"] in ops:
+        return None  # throwing into what is delegated to leads past the RESUME
+    ends = (RETURN, RETURN_CONST, OPS["RERAISE"], OPS["RAISE_VARARGS"], *OPS["always"])
+    pending = [(target, depth + 1 + lasti) for _, _, target, depth, lasti in tables.read_table(code.co_exceptiontable)]
+    pending.append((ops.find(OPS["RESUME"]) + 1, 0))
+    known: "dict[int, int]" = {}
+    found = {}
+    while pending:
+        unit, depth = pending.pop()
+        argument = 0
+        while unit not in known:
+            if not 0 <= depth <= code.co_stacksize:
+                return None
+            known[unit] = depth
+            op = ops[unit]
+            argument = argument << 8 | body[2 * unit + 1]
+            unit += 1 + CACHES.get(op, 0)
+            if op == EXTENDED:
+                continue
+            if op == OPS["YIELD_VALUE"]:
+                found[unit - 1] = depth
+            given = argument if op >= OPS["with_argument"] else None
+            if op in FORWARD or op in BACKWARD:
+                target = unit + argument if op in FORWARD else unit - argument
+                pending.append((target, depth + stack_effect(op, given, jump=True)))
+            if op in ends:
+                break
+            depth += stack_effect(op, given, jump=False)
+            argument = 0
+        else:
+            if known[unit] != depth:
+                return None
+    return found

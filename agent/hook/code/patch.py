@@ -1,0 +1,296 @@
+"""Gives functions a new `__code__` and takes it away again.
+
+The new code is the function's own with the monitor in it (`inject`), or a trampoline, which calls a twin: a function
+over the old code with the same globals, defaults and closure. Whoever holds the function, from whenever, runs the new
+code; undoing gives back the very same code object. Several layers may lie on one function: two classes that inherit one
+method, each with a monitor of its own. Only the innermost can be in the function itself.
+
+The registries answer, for a code object met on the stack, which layer it belongs to. Code objects compare by value, so
+they are keyed by identity. They hold functions weakly: a function that the host drops is dropped.
+"""
+
+import sys
+from _thread import RLock
+from _weakref import ref
+from types import CodeType, FunctionType
+
+from ...base.postponed import when_freed
+from .exchange import exchange
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class Owner(Protocol):
+        """Whoever asks for a patch: a probe."""
+
+        #: Makes the trampoline that calls the given twin.
+        def make(self, original: FunctionType) -> CodeType: ...
+
+        #: Puts the monitor into the given code; None where that cannot be done, and `make` has to.
+        def inject(self, code: CodeType) -> "CodeType | None": ...
+
+
+#: The import system's own frames, and those of ours that pass for them: `warnings.warn(stacklevel=2)` passes them over.
+PASSED_OVER = "<frozen importlib._bootstrap>"
+
+
+def _nothing() -> None:
+    return None
+
+
+class Layer:
+    """One change to one function."""
+
+    __slots__ = ("inner", "owner", "patch")
+
+    def __init__(self, patch: "Patch", owner: "Owner") -> None:
+        self.patch = patch
+        self.owner = owner
+        self.inner: "Callable[[], CodeType | None]" = _nothing  # what its trampoline calls
+
+    def undo(self) -> bool:
+        """Take this layer out; False where somebody else has replaced the code since, and ours runs inside theirs."""
+        return self.patch.remove(self)
+
+
+_patches: "dict[int, Patch]" = {}
+
+
+class Patch(ref):  # type: ignore[type-arg]
+    """A patched function: called, it answers the function; its own code and the layers on it, innermost first."""
+
+    __slots__ = ("_top", "key", "layers", "original")
+
+    key: int
+    original: CodeType
+    layers: "tuple[Layer, ...]"
+    _top: "Callable[[], CodeType | None]"  # what it runs, if nobody has replaced it since
+
+    @staticmethod
+    def of(function: FunctionType) -> "Patch":
+        patch = Patch(function, _dropped)
+        patch.key = id(function)
+        patch.original = function.__code__
+        patch.layers = ()
+        patch._top = ref(patch.original)
+        return patch
+
+    def add(self, owner: "Owner") -> Layer:
+        layer = Layer(self, owner)
+        if not self._install((*self.layers, layer)):
+            # Somebody patched after us: the new layer goes on top of theirs, and ours stays inside it.
+            function = self()
+            assert function is not None
+            layer.patch = _patches[self.key] = Patch.of(function)
+            layer.patch._install((layer,))
+        return layer
+
+    def remove(self, layer: Layer) -> bool:
+        with _lock:
+            if layer not in self.layers:
+                return True
+            return self._install(tuple([item for item in self.layers if item is not layer]))
+
+    def _install(self, layers: "tuple[Layer, ...]") -> bool:
+        """Rebuild the function with `layers`; False where its code is somebody else's by now."""
+        function = self()
+        if function is None:
+            return True
+        if function.__code__ is not self._top():
+            return False
+        # Everything that can fail comes before the one assignment that changes the host.
+        code = self.original
+        made: "list[tuple[Layer, CodeType, CodeType, bool]]" = []
+        for layer in layers:
+            inner = code
+            injected = None if made else layer.owner.inject(inner)
+            code = injected or layer.owner.make(twin(function, inner))
+            made.append((layer, code, inner, injected is not None))
+        for layer in self.layers:
+            _inners.remove(layer.inner(), layer)
+        top: "Callable[[], CodeType | None] | None" = None
+        for layer, new, inner, inside in made:
+            if inside:
+                layer.inner = _nothing
+                top = _injected.add(new, layer)
+            else:
+                layer.inner = ref(inner)
+                top = _trampolines.add(new, layer)
+                _inners.add(inner, layer)
+        exchange(function, code)
+        self._top = top or ref(code)
+        self.layers = layers
+        if not layers:
+            _patches.pop(self.key, None)
+        return True
+
+
+@when_freed
+def _dropped(patch: Patch, patches: "dict[int, Patch]" = _patches) -> None:
+    """The host has dropped a function; at the interpreter's end, maybe after this module's globals have gone."""
+    if patches.get(patch.key) is patch:
+        patches.pop(patch.key, None)
+
+
+class Entry(ref):  # type: ignore[type-arg]
+    """A code object, held weakly, and the layers it belongs to. `layers` is never empty and exchanged whole."""
+
+    __slots__ = ("key", "layers", "store")
+
+    key: int
+    layers: "tuple[Layer, ...]"
+    store: "dict[int, Entry]"
+
+
+@when_freed
+def _freed(entry: Entry) -> None:
+    """A code object is gone."""
+    if entry.store.get(entry.key) is entry:
+        entry.store.pop(entry.key, None)
+
+
+class _Codes:
+    """Code objects and the layers they belong to. Held weakly: a trampoline refers to all that its function does."""
+
+    def __init__(self) -> None:
+        # `get` is called by any thread, without a lock.
+        self.entries: "dict[int, Entry]" = {}
+
+    def add(self, code: CodeType, layer: Layer) -> Entry:
+        key = id(code)
+        entry = self.entries.get(key)
+        if entry is not None and entry() is code:
+            entry.layers = (*entry.layers, layer)
+            return entry
+        entry = Entry(code, _freed)
+        entry.key, entry.layers, entry.store = key, (layer,), self.entries
+        self.entries[key] = entry
+        return entry
+
+    def remove(self, code: "CodeType | None", layer: Layer) -> None:
+        entry = self.entries.get(id(code))
+        if entry is not None and layer in entry.layers:
+            rest = tuple([item for item in entry.layers if item is not layer])
+            if rest:
+                entry.layers = rest
+            else:
+                self.entries.pop(id(code), None)
+
+    def get(self, code: CodeType) -> "Layer | None":
+        entry = self.entries.get(id(code))
+        return entry.layers[-1] if entry is not None else None
+
+
+_lock = RLock()
+#: A trampoline that was taken out stays known as ours for as long as a call that is under way runs it.
+_trampolines = _Codes()
+_injected = _Codes()
+_inners = _Codes()
+
+
+def twin(function: FunctionType, code: CodeType) -> FunctionType:
+    """A function over `code` that is otherwise `function`: globals, defaults, closure and names."""
+    copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__qualname__ = function.__qualname__
+    copy.__module__ = function.__module__
+    return copy
+
+
+def patch_function(function: FunctionType, owner: "Owner") -> Layer:
+    """Put a layer on `function`. Raises what the owner raises (CannotPatch), and then nothing has changed."""
+    with _lock:
+        patch = _patches.get(id(function))
+        if patch is None or patch() is not function:
+            patch = Patch.of(function)
+            layer = patch.add(owner)
+            _patches.setdefault(id(function), layer.patch)
+            return layer
+        return patch.add(owner)
+
+
+def layers_of(function: FunctionType) -> "tuple[Layer, ...]":
+    patch = _patches.get(id(function))
+    return patch.layers if patch is not None and patch() is function else ()
+
+
+def trampoline_of(code: CodeType) -> "Layer | None":
+    """The layer whose trampoline `code` is, or None for code of the host's."""
+    return _trampolines.get(code)
+
+
+def injected_in(code: CodeType) -> "Layer | None":
+    """The layer that is inside `code`, a function of the host's, or None."""
+    return _injected.get(code)
+
+
+#: All such code by its identity: look-ups tell for each frame of a deep stack that it is none of ours.
+trampoline_ids = _trampolines.entries
+injected_ids = _injected.entries
+inner_ids = _inners.entries
+
+
+def monitored_by(code: CodeType) -> "Layer | None":
+    """The layer that calls `code` as its original, or None."""
+    return _inners.get(code)
+
+
+def original_code(function: FunctionType) -> CodeType:
+    """The code that the host gave to `function`, patched or not."""
+    patch = _patches.get(id(function))
+    return patch.original if patch is not None and patch() is function else function.__code__
+
+
+class Placed:
+    """A change to an object that has no `__code__` to give: another object stands in its place under one name."""
+
+    __slots__ = ("name", "owner_of_name", "raw", "replacement")
+
+    def __init__(self, parent: "Any", name: str, raw: object, replacement: object) -> None:
+        self.owner_of_name = parent
+        self.name = name
+        self.raw = raw
+        self.replacement = replacement
+        setattr(parent, name, replacement)
+
+    def undo(self) -> bool:
+        if self.owner_of_name.__dict__.get(self.name) is not self.replacement:
+            return False
+        setattr(self.owner_of_name, self.name, self.raw)
+        return True
+
+
+def stand_in(raw: "Any", name: str, qualname: str, module: str) -> FunctionType:
+    """A plain Python function that calls `raw`, so that it can be patched like any other.
+
+    What `raw` answers may have yet to run, where Cython made it of a generator or coroutine function: then this is one.
+    """
+
+    def call(*args: "Any", **kwargs: "Any") -> "Any":
+        return raw(*args, **kwargs)
+
+    def generate(*args: "Any", **kwargs: "Any") -> "Any":
+        return (yield from raw(*args, **kwargs))
+
+    async def wait(*args: "Any", **kwargs: "Any") -> "Any":
+        return await raw(*args, **kwargs)
+
+    flags = getattr(getattr(raw, "__code__", None), "co_flags", 0)
+    chosen: "Any" = wait if flags & 0x80 else generate if flags & 0x20 else call  # CO_COROUTINE, CO_GENERATOR
+    code = chosen.__code__.replace(co_name=name)
+    if sys.version_info >= (3, 11):
+        code = code.replace(co_qualname=qualname)
+    function = FunctionType(code, chosen.__globals__, name, None, chosen.__closure__)
+    function.__qualname__ = qualname
+    function.__module__ = module
+    function.__doc__ = getattr(raw, "__doc__", None)
+    function.__wrapped__ = raw  # type: ignore[attr-defined]
+    return function
+
+
+def after_fork() -> None:
+    """In a forked child: a lock that another thread held in the parent would never be released here."""
+    global _lock
+    _lock = RLock()

@@ -1,0 +1,370 @@
+"""The code that a patched function runs: the hot path, alone.
+
+A trampoline takes the target's own parameters, calls the original with exactly those, and contains only what its
+monitor needs: no threshold, no clock; no rule, no check. It reads nothing from the host's globals: the clock, the
+original and the probe's callbacks are constants of the code object.
+
+One template is compiled for each shape of signature and set of features; making the trampoline of a function is then
+one `code.replace` that fills in names and constants. Placeholders are strings that begin with NUL, which no source can
+spell by accident; `("…" if 1 else 0)(x)` is how a template calls a constant without the compiler's warning that text
+is not callable, and costs nothing, because the condition is folded away.
+"""
+
+import sys
+from types import CodeType, FunctionType
+from typing import NamedTuple, Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from functools import partial
+    from typing import Any
+else:
+    from _functools import partial  # functools itself would cost
+
+
+class Callback(partial):  # type: ignore[type-arg]
+    """What code objects hold of ours. Copied elsewhere by value (cloudpickle, dill), it does nothing there."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        return getattr, ("", "format")  # takes any arguments, looks at none of them, and needs nothing of ours
+
+
+class Features(NamedTuple):  # annotated with types, not with text: see model.py
+    """What a trampoline does besides calling the original."""
+
+    threshold: bool = False  #: SLOW(start, result) when the call took longer than LIMIT
+    check: Optional[tuple[int, ...]] = None  #: CHECK(result, start, *parameters at these positions) after a success
+    span: bool = False  #: ENTER() before, LEAVE(token, failed) after; functions and coroutine functions only
+    wrap: bool = False  #: nothing of the above: the trampoline is `return WRAP(original, …arguments)`
+    timed: bool = False  #: read the clock even without threshold or check, so that errors know their duration
+    tally: bool = False  #: COUNTS[BITS(WHOLE(duration² × SCALE))] += 1 after a success; LOOK() when DUE[0] has passed
+
+    @property
+    def clocked(self) -> bool:
+        return self.threshold or self.timed or self.tally or self.check is not None
+
+
+_shared: "dict[tuple[object, ...], Features]" = {}
+
+
+def shared_features(*given: "Any") -> Features:
+    """`threshold, check, span, timed, tally`: one object for all functions that want the same."""
+    known = _shared.get(given)
+    if known is None:
+        threshold, check, span, timed, tally = given
+        known = _shared[given] = Features(threshold, check, span, wrap=False, timed=timed, tally=tally)
+    return known
+
+
+CO_VARARGS = 0x04
+CO_VARKEYWORDS = 0x08
+CO_NESTED = 0x10
+CO_GENERATOR = 0x20
+CO_COROUTINE = 0x80
+CO_ITERABLE_COROUTINE = 0x100
+CO_ASYNC_GENERATOR = 0x200
+_CO_FUTURES = 0x1FE0000
+
+FUNCTION, GENERATOR, COROUTINE, ASYNC_GENERATOR = "function", "generator", "coroutine", "async generator"
+
+#: A constant of a template: a name in the table below, and how the template calls it.
+_CLOCK, _ORIGINAL, _FAIL, _SLOW, _LIMIT = "\0clock", "\0original", "\0fail", "\0slow", "\0limit"
+_CHECK, _ENTER, _LEAVE, _WRAP = "\0check", "\0enter", "\0leave", "\0wrap"
+_COUNTS, _BITS, _WHOLE, _SCALE, _ADD = "\0counts", "\0bits", "\0whole", "\0scale", "\0add"
+_DUE, _LOOK = "\0due", "\0look"
+_STOP, _STOP_ASYNC, _EXIT, _BASE = "\0stop", "\0stop_async", "\0exit", "\0base"
+_LEAVE_OUT = "\0leave_out"
+
+#: What the interpreter itself knows, whatever an exception's own `__getattribute__` returns.
+_TRACEBACK: "Any" = BaseException.__dict__["__traceback__"]
+
+
+def _leave_out(error: BaseException) -> None:
+    """Take the frame that calls this out of the traceback of what was thrown in; the exception does not notice."""
+    traceback = _TRACEBACK.__get__(error)
+    _TRACEBACK.__set__(error, traceback and traceback.tb_next)
+
+
+_OWN: "dict[str, object]" = {
+    _STOP: StopIteration, _STOP_ASYNC: StopAsyncIteration, _EXIT: GeneratorExit, _BASE: BaseException,
+    _LEAVE_OUT: Callback(_leave_out),
+}  # fmt: skip
+
+_templates: "dict[tuple[object, ...], CodeType]" = {}
+
+#: Python 3.11 takes the traceback of a re-raised exception from the exception, so that our frame can be left out of it.
+LEAVES_NO_FRAME = sys.version_info >= (3, 11)
+
+
+def kind_of(code: CodeType) -> str:
+    """FUNCTION, GENERATOR, COROUTINE or ASYNC_GENERATOR."""
+    flags = code.co_flags
+    if flags & CO_ASYNC_GENERATOR:
+        return ASYNC_GENERATOR
+    if flags & CO_COROUTINE:
+        return COROUTINE
+    return GENERATOR if flags & CO_GENERATOR else FUNCTION
+
+
+def build(original: FunctionType, features: Features, values: "Mapping[str, object]") -> CodeType:
+    """The trampoline for `original`, a function that keeps the code to run while its twin gets the trampoline.
+
+    `values` holds what the features need: `clock()`, which answers seconds; `fail(start)`, called while the exception
+    is being handled (start is 0.0 where no clock is read; for generators it is the time spent running so far, made to
+    look like a start); `limit` in seconds and `slow(start, result)`; `check(result, start, *parameters)` after a
+    success; `enter()` and `leave(token, failed)`; `wrap(original, *arguments)`; for a tally, what observe/call/tally.py
+    describes. Raises ValueError where the interpreter refuses.
+    """
+    code = original.__code__
+    kind = kind_of(code)
+    shape = (
+        kind,
+        code.co_posonlyargcount,
+        code.co_argcount,
+        code.co_kwonlyargcount,
+        bool(code.co_flags & CO_VARARGS),
+        bool(code.co_flags & CO_VARKEYWORDS),
+        len(code.co_freevars),
+        features,
+    )
+    template = _templates.get(shape)
+    if template is None:
+        template = _templates[shape] = _compile(_source(*shape))
+    constants = {"\0" + name: value for name, value in values.items()}
+    constants.update(_OWN, **{_ORIGINAL: original})
+    return _fill(template, code, constants)
+
+
+def _fill(template: CodeType, code: CodeType, constants: "dict[str, Any]") -> CodeType:
+    parameters = code.co_argcount + code.co_kwonlyargcount
+    parameters += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+    # A local of ours is named as CPython names its own hidden ones (".0"), so that it meets no name of the host's.
+    locals_ = template.co_varnames
+    names = code.co_varnames[:parameters] + tuple("." + name for name in locals_[parameters:])
+    renamed = dict(zip(locals_[:parameters], names))
+
+    def constant(value: "Any") -> "Any":
+        if type(value) is str:
+            return constants[value] if value in constants else renamed.get(value, value)
+        if type(value) is tuple:  # the names of keyword arguments
+            return tuple([constant(item) for item in value])
+        return value
+
+    changes: "dict[str, Any]" = {
+        "co_consts": tuple([constant(value) for value in template.co_consts]),
+        "co_varnames": names,
+        "co_freevars": code.co_freevars,
+        "co_filename": code.co_filename,
+        "co_firstlineno": code.co_firstlineno,
+        "co_name": code.co_name,
+        "co_flags": (template.co_flags & ~CO_NESTED)
+        | (code.co_flags & (CO_NESTED | CO_ITERABLE_COROUTINE | _CO_FUTURES)),
+    }
+    if sys.version_info >= (3, 11):
+        changes["co_qualname"] = code.co_qualname
+    return template.replace(**changes)
+
+
+def _compile(source: str) -> CodeType:
+    """Compile a template and say of all of it that it stands on one line without columns.
+
+    Frames of a trampoline then show the target's own first line, and nothing is underlined in it.
+    """
+    # `compile` would first make the interpreter's types of syntax trees: two milliseconds and 300 kB in every process.
+    made: "dict[str, Any]" = {}
+    exec(source, made)  # noqa: S102  (the source is ours)
+    code = _code_in(made["outer"].__code__)
+    size = len(code.co_code)
+    if sys.version_info >= (3, 11):
+        # Entries of at most 8 code units each: "no column information", line delta 0 (CPython, Objects/locations.md).
+        whole, rest = divmod(size // 2, 8)
+        return code.replace(co_linetable=b"\xef\x00" * whole + (bytes([0xE8 | (rest - 1), 0]) if rest else b""))
+    if sys.version_info < (3, 10):
+        return code.replace(co_lnotab=b"")
+    whole, rest = divmod(size, 254)
+    return code.replace(co_linetable=b"\xfe\x00" * whole + (bytes([rest, 0]) if rest else b""))
+
+
+def _code_in(code: CodeType) -> CodeType:
+    return next(item for item in code.co_consts if isinstance(item, CodeType))
+
+
+def _call(constant: str, arguments: str = "") -> str:
+    return f"({constant!r} if 1 else 0)({arguments})"
+
+
+def _value(constant: str) -> str:
+    return f"({constant!r} if 1 else 0)"
+
+
+def _source(
+    kind: str, posonly: int, positional: int, keyword: int, star: bool, stars: bool, free: int, features: Features
+) -> str:
+    names = ["a%d" % i for i in range(positional)]
+    keywords = ["k%d" % i for i in range(keyword)]
+    signature = list(names)
+    if posonly:
+        signature.insert(posonly, "/")
+    if star:
+        signature.append("*va")
+    elif keyword:
+        signature.append("*")
+    signature += keywords
+    if stars:
+        signature.append("**kw")
+    # In the order of co_varnames: positional, keyword-only, *args, **kwargs.
+    ordered = names + keywords + (["va"] if star else []) + (["kw"] if stars else [])
+    arguments = names + (["*va"] if star else []) + [f"{k}={k}" for k in keywords] + (["**kw"] if stars else [])
+    frees = ["f%05d" % i for i in range(free)]  # sorted, as the compiler sorts them
+    body = _BODIES[kind](", ".join(arguments), ordered, features)
+    lines = ["def outer():"]
+    if frees:
+        lines.append("  {} = None".format(" = ".join(frees)))
+    lines.append(
+        "  {}def p({}):".format("async " if kind in (COROUTINE, ASYNC_GENERATOR) else "", ", ".join(signature))
+    )
+    if frees:
+        # Mentioned, so that they are free here and the compiler emits what fills them; never executed.
+        lines.append("    if 0: {}".format(", ".join(frees)))
+    lines += ["    " + line for line in body]
+    return "\n".join(lines) + "\n"
+
+
+def _after(ordered: "list[str]", features: Features, elapsed: str) -> "list[str]":
+    """What follows a success whose result is r and whose start is t."""
+    lines = []
+    if features.tally:
+        lines += ["x = " + _call(_CLOCK), "d = x - t"]
+        elapsed = "d"
+    if features.threshold:
+        lines += [f"if {elapsed} > {_value(_LIMIT)}:", "  " + _call(_SLOW, "t, r")]
+    if features.check is not None:
+        lines.append(_call(_CHECK, ", ".join(["r", "t", *(ordered[i] for i in features.check)])))
+    if features.tally:
+        bucket = _call(_BITS, _call(_WHOLE, f"d * d * {_value(_SCALE)}"))
+        if sys.version_info >= (3, 10):
+            lines.append(f"{_value(_COUNTS)}[{bucket}] += 1")
+        else:
+            lines.append(_call(_ADD, f"{_value(_COUNTS)}, ({bucket},)"))
+        lines += [f"if x > {_value(_DUE)}[0]:", "  " + _call(_LOOK)]
+    return lines
+
+
+def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str = "") -> "list[str]":
+    """Functions and coroutine functions; `wait` is "await " for the latter."""
+    if features.wrap:
+        return ["return " + wait + _call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments])))]
+    clock = features.clocked
+    call = wait + _call(_ORIGINAL, arguments)
+    start = "t" if clock else "0.0"
+    if not (clock or features.span):
+        return ["try: return " + call, f"except: {_call(_FAIL, start)}; raise"]
+    lines = ["t = " + _call(_CLOCK)] if clock else []
+    if features.span:
+        lines.append("s = " + _call(_ENTER))
+    lines += ["try: r = " + call, "except:", "  " + _call(_FAIL, start)]
+    if features.span:
+        lines.append("  " + _call(_LEAVE, "s, True"))
+    lines.append("  raise")
+    if features.span:
+        lines.append(_call(_LEAVE, "s, False"))
+    return [*lines, *_after(ordered, features, _call(_CLOCK) + " - t"), "return r"]
+
+
+def _coroutine(arguments: str, ordered: "list[str]", features: Features) -> "list[str]":
+    return _plain(arguments, ordered, features, "await ")
+
+
+def _generator(arguments: str, ordered: "list[str]", features: Features) -> "list[str]":
+    """Delegation as PEP 380 defines it; with a clock it is spelt out, to time what runs and not the consumer."""
+    call = _call(_ORIGINAL, arguments)
+    if features.wrap:
+        return ["return (yield from {})".format(_call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))))]
+    if not features.clocked:
+        return [f"try: return (yield from {call})", "except: {}; raise".format(_call(_FAIL, "0.0"))]
+    return [
+        "n = 0.0",  # seconds spent running
+        "b = " + _call(_CLOCK),
+        "try:",
+        "  g = " + call,
+        "  m = g.send",
+        "  v = None",
+        "  while 1:",
+        "    try:",
+        "      y = m(v)",
+        f"    except {_value(_STOP)} as e:",
+        "      r = e.value",
+        "      break",
+        "    v = None",
+        f"    n += {_call(_CLOCK)} - b",
+        "    try:",
+        "      v = yield y",
+        "      m = g.send",
+        f"    except {_value(_EXIT)}:",
+        "      b = " + _call(_CLOCK),
+        "      g.close()",
+        "      raise",
+        f"    except {_value(_BASE)} as e:",
+        # Thrown in outside of this handler, as `yield from` does: inside it would become the context of what follows.
+        "      " + _call(_LEAVE_OUT, "e"),
+        "      v = e",
+        "      m = g.throw",
+        "    b = " + _call(_CLOCK),
+        "except:",
+        "  v = None",  # an exception that its own frame refers to would wait for the garbage collector
+        "  " + _call(_FAIL, "b - n"),
+        "  raise",
+        "t = b - n",
+        *_after(ordered, features, _call(_CLOCK) + " - t"),
+        "return r",
+    ]
+
+
+def _async_generator(arguments: str, ordered: "list[str]", features: Features) -> "list[str]":
+    """There is no `yield from` for asynchronous generators, so that all of them are spelt out."""
+    clock = features.clocked
+    reading = _call(_CLOCK) if clock else "0.0"
+    if features.wrap:
+        call, fail = _call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))), "pass"
+    else:
+        call, fail = _call(_ORIGINAL, arguments), _call(_FAIL, "b - n")
+    return [
+        "n = 0.0",
+        "b = " + reading,
+        "try:",
+        "  g = " + call,
+        "  m = g.asend",
+        "  v = None",
+        "  while 1:",
+        "    try:",
+        "      y = await m(v)",
+        f"    except {_value(_STOP_ASYNC)}:",
+        "      break",
+        "    v = None",
+        f"    n += {reading} - b",
+        "    try:",
+        "      v = yield y",
+        "      m = g.asend",
+        f"    except {_value(_EXIT)}:",
+        "      b = " + reading,
+        "      await g.aclose()",
+        "      raise",
+        f"    except {_value(_BASE)} as e:",
+        "      " + _call(_LEAVE_OUT, "e"),
+        "      v = e",
+        "      m = g.athrow",
+        "    b = " + reading,
+        "except:",
+        "  v = None",
+        "  " + fail,
+        "  raise",
+        "t = b - n",
+        "r = None",
+        *_after(ordered, features, _call(_CLOCK) + " - t"),
+    ]
+
+
+_BODIES = {FUNCTION: _plain, GENERATOR: _generator, COROUTINE: _coroutine, ASYNC_GENERATOR: _async_generator}

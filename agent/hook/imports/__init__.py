@@ -1,0 +1,1 @@
+"""Notices that a module has been imported, or a program defined."""

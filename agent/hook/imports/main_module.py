@@ -1,0 +1,376 @@
+"""What runs as `__main__`: no import tells of it, so its own frame is followed until what monitors name is defined.
+
+A program calls its functions in the same breath in which it defines them (`if __name__ == "__main__": main()`), so that
+they have to be patched in between. While the lines of the module's body run, and of no other code, each name that a
+monitor waits for is patched as soon as it stands in the module; when the last of them has been defined, nothing is left
+of it. A trace function sees the lines, and steps aside while an import runs and where somebody else traces; on Python
+3.12 `sys.monitoring` does, for one code object. Not on 3.13: a debugger that begins on a line which somebody monitors
+misses its first stop there.
+
+Only where a monitor names the program: `start.program_names` says what it is called.
+"""
+
+import os
+import sys
+from types import ModuleType
+
+from ...base import places
+from ...base.interrupts import ours
+from ..targets import defined
+from ..targets.target_paths import attribute_in, pattern_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable
+    from types import CodeType, FrameType
+    from typing import Any
+
+    from ...base.model import MonitorData
+
+    #: (name that monitors know it by, its namespace, the names in it to look at; None for all, at the end)
+    Apply = Callable[[str, dict[str, Any], "set[str] | None"], None]
+    MonitorsOf = Callable[[str], Iterable[MonitorData]]
+    Swallow = Callable[[str], None]
+
+#: Operations that give a name of the module a value, and the one that lengthens arguments; by version.
+_STORES = (113, 114) if sys.version_info >= (3, 13) else (90, 97)
+_EXTENDED = 71 if sys.version_info >= (3, 13) else 144
+
+#: Tools of sys.monitoring that have no established owner.
+_TOOLS = (4, 3)
+
+
+def names_in(namespace: "dict[str, Any]") -> "list[str]":
+    """What monitors may call the module that runs in `namespace`.
+
+    Its real name where `python -m` or runpy knows it, what its file would be if it were imported, and `__main__`.
+    """
+    found = []
+    if namespace.get("__name__") in ("__main__", "__mp_main__"):
+        found.append("__main__")
+    spec = namespace.get("__spec__")
+    name = getattr(spec, "name", None)
+    if type(name) is str:
+        found.append(name)
+    file = namespace.get("__file__")
+    if type(file) is str:
+        found += places.program_names(file)
+    return list(dict.fromkeys(found))
+
+
+def module_in(namespace: "dict[str, Any]") -> ModuleType:
+    """The module that has this namespace; where runpy runs code in none, something that can be looked into like one."""
+    module = sys.modules.get(namespace.get("__name__", ""))
+    if type(module) is ModuleType and module.__dict__ is namespace:
+        return module
+    return _Namespace(namespace)
+
+
+class _Namespace(ModuleType):
+    """A module over a namespace that no module has."""
+
+    def __init__(self, namespace: "dict[str, Any]") -> None:
+        super().__init__(namespace.get("__name__", "?"))
+        _own_dict(self)["namespace"] = namespace
+
+    @property
+    def __dict__(self) -> "dict[str, Any]":  # type: ignore[override]
+        return _own_dict(self)["namespace"]  # type: ignore[no-any-return]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.__dict__[name] = value
+
+
+def _own_dict(module: ModuleType) -> "dict[str, Any]":
+    """A module's dictionary, past the one above."""
+    return ModuleType.__dict__["__dict__"].__get__(module)  # type: ignore[no-any-return,index]
+
+
+class Follower:
+    """Follows the one frame that runs `code`; without it, the first module body in the namespace of `__main__`."""
+
+    def __init__(self, monitors_of: "MonitorsOf", apply: "Apply", swallow: "Swallow") -> None:
+        self._monitors_of = monitors_of
+        self._apply = apply
+        self._swallow = swallow
+        self._code: "CodeType | None" = None
+        self._main: "dict[str, Any] | None" = None
+        self._way: "_Tracing | _Monitoring | None" = None
+        self._begun = False
+        self._names: "list[str]" = []
+        self._heads: "set[str]" = set()
+        self._sweeps = False
+        self._last = -1
+        self._seen: "dict[str, object]" = {}
+        self._size = 0
+
+    def follow(self, code: "CodeType | None" = None) -> None:
+        """Be there when `code`, or what runs as `__main__`, begins."""
+        self.stop()
+        self._code = code
+        self._main = None if code is not None else sys.modules["__main__"].__dict__
+        way: "_Tracing | _Monitoring" = (_Monitoring if sys.version_info[:2] == (3, 12) else _Tracing)(self)
+        if way.begin(code):
+            self._way = way
+        else:
+            self._look_later()
+
+    def stop(self) -> None:
+        way, self._way = self._way, None
+        if way is not None:
+            way.end()
+
+    @property
+    def follows(self) -> bool:
+        return self._way is not None
+
+    def _look_later(self) -> None:
+        """Somebody else traces: what has not been defined yet is looked for with each import."""
+        if self._main is None:
+            return
+        for name in dict.fromkeys([*names_in(self._main), *places.program()]):
+            if _expected(name, self._monitors_of(name))[0]:
+                self._apply(name, self._main, None)
+
+    def importing(self) -> None:
+        """An import begins: has somebody else begun to trace since?"""
+        if self._way is not None and self._way.is_displaced():
+            self._way = None
+            self._look_later()
+
+    def pause(self) -> bool:
+        """Before an import: let nobody see a tracer, and nothing be slowed. Answers whether `resume` has to come."""
+        return self._way is not None and self._way.pause()
+
+    def resume(self) -> None:
+        if self._way is not None:
+            self._way.resume()
+
+    def begins(self, frame: "FrameType") -> bool:
+        """Is this the frame? Then what is expected in it is known from now on."""
+        code = frame.f_code
+        if self._begun or (
+            code is not self._code and (self._main is not frame.f_globals or code.co_name != "<module>")
+        ):
+            return False
+        self._begun = True
+        self._names = names_in(frame.f_globals)
+        for name in self._names:
+            heads, sweeps = _expected(name, self._monitors_of(name))
+            self._heads |= heads
+            self._sweeps = self._sweeps or sweeps
+        self._last = _last_store(code, None if self._sweeps else self._heads)
+        self._seen = dict(frame.f_globals)
+        return True
+
+    def line(self, frame: "FrameType") -> None:
+        """A line of the module's body is about to run."""
+        space = frame.f_globals
+        new = {name for name in self._heads if space.get(name) is not self._seen.get(name)}
+        if self._sweeps and len(space) != self._size:
+            self._size = len(space)
+            new.update(name for name in space if name not in self._seen)
+        if new:
+            self._seen.update((name, space.get(name)) for name in new)
+            for name in self._names:
+                self._apply(name, space, new)
+        if frame.f_lasti > self._last:
+            self.ended(frame)
+
+    def ended(self, frame: "FrameType") -> None:
+        """Nothing that a monitor names is defined from here on."""
+        self.stop()
+        for name in self._names:
+            # `__main__` is every program: that this one has no such function is nothing to tell.
+            if name != "__main__" or not self._heads.isdisjoint(frame.f_globals):
+                self._apply(name, frame.f_globals, None)
+
+    def failed(self) -> None:
+        self._swallow("following the program")
+        self.stop()
+
+
+class FileReader:
+    """Stands in for runpy's reading of files: what `run_path` has read it runs next.
+
+    So do the processes that multiprocessing spawns, with the program of their parent.
+    """
+
+    def __init__(
+        self, runpy: "Any", wanted: "Container[str]", follow: "Callable[[CodeType], None]", swallow: "Swallow"
+    ) -> None:
+        self._runpy = runpy
+        self._original = runpy._get_code_from_file
+        self._wanted = wanted
+        self._follow = follow
+        self._swallow = swallow
+        runpy._get_code_from_file = self
+
+    def __call__(self, *arguments: "Any") -> "Any":
+        answer = self._original(*arguments)
+        try:
+            file = os.fsdecode(arguments[-1])
+            if any(name in self._wanted for name in ["__main__", *places.program_names(file)]):
+                self._follow(answer[0] if type(answer) is tuple else answer)  # with the file's name, before 3.12
+        except ours(Exception):
+            self._swallow("following what runpy runs")
+        return answer
+
+    def undo(self) -> None:
+        if self._runpy._get_code_from_file is self:
+            self._runpy._get_code_from_file = self._original
+
+
+def _expected(name: str, monitors: "Iterable[MonitorData]") -> "tuple[set[str], bool]":
+    """The names in module `name` that targets begin with, and whether there are patterns."""
+    heads: "set[str]" = set()
+    sweeps = False
+    for monitor in monitors:
+        for target in monitor["targets"]:
+            if target["pattern"]:
+                sweeps = sweeps or pattern_in(name, target) is not None
+                continue
+            attribute = attribute_in(name, target)
+            if attribute is not None:
+                heads.add(attribute.partition(".")[0])
+    return heads, sweeps
+
+
+def _last_store(code: "CodeType", heads: "set[str] | None") -> int:
+    """Where the body of a module last gives one of `heads` (None: what it makes) a value; -1: nowhere."""
+    wanted = heads if heads is not None else defined.names(code)
+    at, extended = -1, 0
+    body = code.co_code
+    for offset in range(0, len(body), 2):
+        argument = extended << 8 | body[offset + 1]
+        extended = argument if body[offset] == _EXTENDED else 0
+        if body[offset] in _STORES and code.co_names[argument] in wanted:
+            at = offset
+    return at
+
+
+class _Tracing:
+    """On Python 3.9 to 3.11 and 3.13: `sys.settrace`, for this thread, while the module's body runs."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+
+    def begin(self, code: "CodeType | None") -> bool:
+        del code
+        if sys.gettrace() is not None:
+            return False  # a debugger or coverage: it would be blind
+        sys.settrace(self._call)
+        return True
+
+    def end(self) -> None:
+        self.pause()
+
+    def is_displaced(self) -> bool:
+        return sys.gettrace() is not None and sys.gettrace() != self._call
+
+    def pause(self) -> bool:
+        if sys.gettrace() != self._call:
+            return False
+        sys.settrace(None)
+        return True
+
+    def resume(self) -> None:
+        if sys.gettrace() is None:
+            sys.settrace(self._call)
+
+    def _call(self, frame: "FrameType", _: str, __: object) -> "Any":
+        try:
+            if self._follower.begins(frame):
+                return self._line
+        except ours(Exception):
+            self._follower.failed()
+        return None
+
+    def _line(self, frame: "FrameType", event: str, _: object) -> "Any":
+        try:
+            if event == "line":
+                self._follower.line(frame)
+            elif event == "return":
+                self._follower.ended(frame)
+        except ours(Exception):
+            self._follower.failed()
+        # A debugger that begins to trace puts a function of its own there; of ours, nothing stays once all is defined.
+        if frame.f_trace == self._line and not self._follower.follows:
+            frame.f_trace = None
+        return frame.f_trace
+
+
+class _Monitoring:
+    """On Python 3.12: `sys.monitoring`, for the lines of one code object."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._monitoring: "Any" = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        self._tool = -1
+        self._code: "CodeType | None" = None
+
+    def begin(self, code: "CodeType | None") -> bool:
+        monitoring, events = self._monitoring, self._monitoring.events
+        self._tool = next((tool for tool in _TOOLS if monitoring.get_tool(tool) is None), -1)
+        if self._tool < 0:
+            return False
+        monitoring.use_tool_id(self._tool, "erp-sentry-agent")
+        monitoring.register_callback(self._tool, events.PY_START, self._start)
+        monitoring.register_callback(self._tool, events.LINE, self._line)
+        monitoring.register_callback(self._tool, events.PY_RETURN, self._return)
+        if code is None:
+            monitoring.set_events(self._tool, events.PY_START)
+        else:
+            self._watch(code, events.PY_START)
+        return True
+
+    def _watch(self, code: "CodeType", events: int) -> None:
+        self._code = code
+        self._monitoring.set_events(self._tool, 0)
+        self._monitoring.set_local_events(self._tool, code, events)
+
+    def end(self) -> None:
+        monitoring, events = self._monitoring, self._monitoring.events
+        if self._code is not None:
+            monitoring.set_local_events(self._tool, self._code, 0)
+        monitoring.set_events(self._tool, 0)
+        for event in (events.PY_START, events.LINE, events.PY_RETURN):
+            monitoring.register_callback(self._tool, event, None)
+        monitoring.free_tool_id(self._tool)
+
+    def is_displaced(self) -> bool:
+        return False  # its tool is its own
+
+    def pause(self) -> bool:
+        return False  # it sees no other code
+
+    def resume(self) -> None:
+        pass
+
+    def _start(self, code: "CodeType", _: int) -> object:
+        try:
+            frame = sys._getframe(1)
+            if code.co_name == "<module>" and self._follower.begins(frame):
+                self._watch(code, self._monitoring.events.LINE | self._monitoring.events.PY_RETURN)
+        except ours(Exception):
+            self._follower.failed()
+        return self._monitoring.DISABLE
+
+    def _line(self, code: "CodeType", _: int) -> object:
+        try:
+            frame = sys._getframe(1)
+            if frame.f_code is code:
+                self._follower.line(frame)
+        except ours(Exception):
+            self._follower.failed()
+        return None
+
+    def _return(self, code: "CodeType", _: int, __: object) -> object:
+        """What its last line defines, whoever has run it (`runpy.run_path`) may call."""
+        try:
+            frame = sys._getframe(1)
+            if frame.f_code is code:
+                self._follower.ended(frame)
+        except ours(Exception):
+            self._follower.failed()
+        return None

@@ -1,0 +1,1 @@
+"""Finds the functions that a monitor names, and puts its probe there."""

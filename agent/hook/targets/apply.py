@@ -1,0 +1,365 @@
+"""Applies the monitors of a plan to modules as they appear, and remembers what became of each target.
+
+An import gives occasion to: resolve the targets that the module may hold, expand the patterns that it matches, retry
+what was not there before, and visit new subclasses where a monitor covers overriding methods. A target that cannot be
+monitored disables itself and says why; nothing else is affected.
+"""
+
+import sys
+from types import FunctionType, ModuleType
+
+from ...base.errors import CannotPatch
+from ...base.interrupts import ours
+from ...base.wildcards import matches, segment_match
+from ..code import patch
+from . import registries, resolve
+from .target_paths import attribute_in, pattern_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import CodeType
+    from typing import Any, Protocol
+
+    from ...base.model import MonitorData, TargetData
+    from .defined import Names
+
+    class Owner(patch.Owner, Protocol):
+        """What is bound to one patched function: a probe."""
+
+        receiver: object
+
+        @property
+        def name(self) -> str: ...
+
+    #: (monitor, what was found, the function that will be patched, is it a pattern) → the probe, or CannotPatch
+    Bind = Callable[[MonitorData, resolve.Found, FunctionType], Owner]
+    #: (what happened: patched | failed | waiting, monitor's name, dotted path, note)
+    Record = Callable[[str, str, str, str], None]
+
+
+_NOTHING: "Names" = {}
+
+
+class Applier:
+    def __init__(self, monitors_of: "Callable[[str], Iterable[MonitorData]]", bind: "Bind", record: "Record") -> None:
+        self._monitors_of = monitors_of
+        self._bind = bind
+        self._record = record
+        self._undo: "list[patch.Layer | patch.Placed | _Partial]" = []
+        self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData]]" = {}
+        self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
+        self._failed: "set[tuple[str, str, str]]" = set()
+        self._families: "dict[int, tuple[type, list[tuple[MonitorData, str]]]]" = {}  # by a class → methods of it
+        self._placed: "set[tuple[str, int]]" = set()
+        self._registries = registries.Registries()
+        self._kept: "list[tuple[CodeType, FunctionType]]" = []  # patched just now, and known by their code elsewhere
+        self._programs: "dict[str, ModuleType]" = {}  # what runs as a program, by the names that monitors have for it
+
+    @property
+    def follows_subclasses(self) -> bool:
+        return bool(self._families)
+
+    def imported(self, name: str, module: ModuleType, own: "Names" = _NOTHING) -> None:
+        """`module` has just been run under `name`; `own` is what it defines, where that is known."""
+        self._apply_all(name, module, None, own)
+        self.retry(name)
+        self._follow()
+
+    def defined(self, name: str, module: ModuleType, names: "set[str] | None") -> None:
+        """`names` now stand in `module`, a program that monitors know as `name`; None: it will define no more."""
+        self._programs[name] = module
+        self._apply_all(name, module, names)
+        self._follow()
+
+    def _follow(self) -> None:
+        """What patched functions bring with them: overriding methods, and who knows them by their code."""
+        for parent, methods in list(self._families.values()):
+            self._visit_subclasses(parent, methods)
+        if self._kept:
+            kept, self._kept = self._kept, []
+            self._registries.follow(kept)
+
+    def adopt(
+        self, found: "resolve.Found", module: str, attribute: str, errors: "Mapping[str, str] | None" = None
+    ) -> None:
+        """Watch `found`, which a framework made at run time, by the monitors of the `module.attribute` it stands for.
+
+        A monitor that names the function itself comes before. `errors` (dotted exception → severity) is what the
+        framework knows of this function's exceptions, as far as the monitor itself does not speak of them.
+        """
+        for monitor in self._monitors_of(module):
+            if any(attribute_in(module, target) == attribute for target in monitor["targets"] if not target["pattern"]):
+                known = {name: each for name, each in (errors or {}).items() if name not in monitor["expect"]}
+                adapted: "MonitorData" = {**monitor, "errors": {**known, **monitor["errors"]}} if known else monitor
+                try:
+                    self._patch(adapted, found, sweeping=True)
+                except ours(Exception) as error:
+                    self._fail(monitor, found.path, str(error) or type(error).__name__)
+
+    def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = _NOTHING) -> None:
+        monitors = list(self._monitors_of(name))
+        for monitor in monitors:
+            for target in monitor["targets"]:
+                if not target["pattern"]:
+                    self._apply(name, module, monitor, target, names)
+        # What a person named one by one comes before what a pattern sweeps up.
+        contents: "_Contents | None" = None
+        for monitor in monitors:
+            for target in monitor["targets"]:
+                rest = pattern_in(name, target) if target["pattern"] else None
+                if rest is not None:
+                    contents = contents or _Contents(module, name, own)
+                    self._apply_pattern(contents, rest, monitor, names)
+
+    def undo(self) -> None:
+        for change in reversed(self._undo):
+            change.undo()
+        self._undo.clear()
+        self._registries.undo()
+
+    @property
+    def waits(self) -> bool:
+        """Are there targets that were not there when their module had run?"""
+        return bool(self._pending)
+
+    def retry(self, imported: str = "") -> bool:
+        """Look again for what was not there, in all modules but `imported`; answers whether anything has changed."""
+        acted = False
+        for name, heads in list(self._heads.items()):
+            module = self._programs.get(name) or sys.modules.get(name)
+            if name == imported or not resolve.is_a(module, ModuleType):
+                continue
+            assert module is not None
+            if heads.isdisjoint(resolve.namespace(module)):
+                continue  # which costs an import next to nothing, however many targets wait
+            acted = True
+            for key, (monitor, target) in list(self._pending.items()):
+                if key[0] == name:
+                    self._apply(name, module, monitor, target, None)
+        return acted
+
+    def _wait(self, key: "tuple[str, str, str]", head: str, monitor: "MonitorData", target: "TargetData") -> None:
+        self._pending[key] = (monitor, target)
+        self._heads.setdefault(key[0], set()).add(head)
+
+    def _wait_no_more(self, key: "tuple[str, str, str]") -> None:
+        if self._pending.pop(key, None) is not None and not any(other[0] == key[0] for other in self._pending):
+            self._heads.pop(key[0], None)
+
+    def _apply(
+        self, name: str, module: ModuleType, monitor: "MonitorData", target: "TargetData", names: "set[str] | None"
+    ) -> None:
+        attribute = attribute_in(name, target)
+        if attribute is None:
+            return
+        head = attribute.partition(".")[0]
+        if names is not None and head not in names:
+            return
+        key = (name, monitor["name"], target["path"])
+        try:
+            found = resolve.resolve(module, attribute, name)
+            if name == "__main__" and not resolve.is_defined_in(found, module):
+                raise resolve.NotThere("this program does not itself define it")
+            self._patch(monitor, found, sweeping=False)
+        except ours(resolve.InSubmodule):
+            return
+        except ours(resolve.NotThere) as missing:
+            if key not in self._pending:
+                self._wait(key, head, monitor, target)
+                self._record("waiting", monitor["name"], target["path"], str(missing))
+            return
+        except ours(CannotPatch) as reason:
+            self._fail(monitor, target["path"], str(reason))
+        except ours(Exception) as error:  # one target's trouble stays its own
+            self._fail(monitor, target["path"], f"{type(error).__name__}: {error}")
+        self._wait_no_more(key)
+
+    def _fail(self, monitor: "MonitorData", path: str, reason: str) -> None:
+        key = (monitor["name"], path, reason)
+        if key not in self._failed:
+            self._failed.add(key)
+            self._record("failed", monitor["name"], path, reason)
+
+    def _apply_pattern(
+        self, contents: "_Contents", rest: "list[str]", monitor: "MonitorData", names: "set[str] | None"
+    ) -> None:
+        for attribute in contents.expand(rest, names):
+            path = contents.name + "." + attribute
+            if any(matches(pattern, path) for pattern in monitor["exclude"]):
+                continue
+            try:
+                found = contents.found(attribute)
+                if found is not None:
+                    self._patch(monitor, found, sweeping=True)
+            except ours(CannotPatch) as reason:
+                self._fail(monitor, path, str(reason))
+            except ours(Exception) as error:
+                self._fail(monitor, path, f"{type(error).__name__}: {error}")
+
+    def _patch(self, monitor: "MonitorData", found: "resolve.Found", *, sweeping: bool) -> None:
+        function = found.function
+        if function is None:
+            self._place(monitor, found)
+            return
+        for layer in patch.layers_of(function):
+            owner: "Any" = layer.owner
+            if not hasattr(owner, "receiver"):
+                continue  # an integration's own, which monitors nothing
+            if owner.name == monitor["name"] and owner.receiver is found.receiver:
+                return  # the same module again, or another way to the same function
+            if sweeping or owner.receiver is found.receiver:
+                if not sweeping:
+                    self._fail(monitor, found.path, f"already monitored by {owner.name!r}")
+                return
+        self._install(monitor, found, function)
+        self._record("patched", monitor["name"], found.path, found.note)
+        if monitor["subclasses"] and isinstance(found.parent, type):
+            methods = self._families.setdefault(id(found.parent), (found.parent, []))[1]
+            methods.append((monitor, found.name))
+            self._visit_subclasses(found.parent, methods[-1:])
+
+    def _install(self, monitor: "MonitorData", found: "resolve.Found", function: FunctionType) -> None:
+        kept = registries.kept(function)
+        probe = self._bind(monitor, found, function)
+        self._undo.append(patch.patch_function(function, probe))
+        if kept is not None:
+            self._kept.append((kept, function))
+
+    def _place(self, monitor: "MonitorData", found: "resolve.Found") -> None:
+        """Patch an object that has no code to give: a function of ours runs it, and stands where it stood."""
+        raw: "Any" = found.raw
+        key = (found.path, id(raw))
+        if key in self._placed:
+            return
+        partial = not resolve.is_compiled(raw)
+        inner = raw.func if partial else raw
+        qualname = getattr(raw, "__qualname__", found.name)
+        module = getattr(raw, "__module__", None) or getattr(found.parent, "__module__", None) or found.parent.__name__
+        function = patch.stand_in(inner, found.name, qualname, module)
+        probe = self._bind(monitor, found, function)
+        layer = patch.patch_function(function, probe)
+        change: "patch.Placed | _Partial"
+        change = _Partial(raw, function) if partial else patch.Placed(found.parent, found.name, raw, function)
+        self._undo += [layer, change]
+        self._placed.add(key if partial else (found.path, id(function)))
+        note = found.note
+        if not partial and isinstance(found.parent, ModuleType) and module == found.parent.__name__:
+            # Named where it is defined: whoever has imported it from there means the same.
+            aliases = list(_aliases(raw, found))
+            self._undo += [patch.Placed(holder, name, raw, function) for holder, name in aliases]
+            if aliases:
+                note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in aliases])
+        self._record("patched", monitor["name"], found.path, note)
+
+    def _visit_subclasses(self, parent: type, methods: "list[tuple[MonitorData, str]]") -> None:
+        """With every import: classes are walked once for all methods of `parent`; what is watched is passed over."""
+        pending: "list[type]" = list(type.__subclasses__(parent))
+        seen: "set[int]" = set()
+        while pending:
+            cls = pending.pop()
+            if id(cls) in seen:
+                continue
+            seen.add(id(cls))
+            pending += type.__subclasses__(cls)
+            attributes = resolve.namespace(cls)
+            for monitor, name in methods:
+                raw = attributes.get(name)
+                if raw is not None and not _is_watched(raw, monitor):
+                    self._override(monitor, cls, name, raw)
+
+    def _override(self, monitor: "MonitorData", cls: type, name: str, raw: object) -> None:
+        path = f"{cls.__module__}.{cls.__qualname__}.{name}"
+        try:
+            found = resolve.found_in(path, cls, name, raw)
+            if found.function is not None and not _is_watched(found.function, monitor):
+                self._install(monitor, found, found.function)
+                self._record("patched", monitor["name"], path, "overrides the target")
+        except ours(CannotPatch) as reason:
+            self._fail(monitor, path, str(reason))
+
+
+def _is_watched(raw: "Any", monitor: "MonitorData") -> bool:
+    function = raw.__func__ if type(raw) in (staticmethod, classmethod) else raw
+    return type(function) is FunctionType and any(
+        getattr(layer.owner, "name", None) == monitor["name"] for layer in patch.layers_of(function)
+    )
+
+
+class _Partial:
+    """The function inside one functools.partial object, exchanged: the object itself stays who it is."""
+
+    def __init__(self, partial: "Any", function: FunctionType) -> None:
+        self._partial = partial
+        self._inner = partial.func
+        self._set(function)
+
+    def _set(self, function: object) -> None:
+        partial = self._partial
+        partial.__setstate__((function, partial.args, partial.keywords, partial.__dict__ or None))
+
+    def undo(self) -> bool:
+        self._set(self._inner)
+        return True
+
+
+def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType, str]]":
+    """Where else the modules imported so far hold `raw`; not in our own."""
+    ours = (__package__ or "").partition(".")[0] + "."
+    for name, module in list(sys.modules.items()):
+        if not resolve.is_a(module, ModuleType) or name.startswith(ours):
+            continue
+        for attribute, value in list(resolve.namespace(module).items()):
+            if value is raw and not (module is found.parent and attribute == found.name):
+                yield module, attribute
+
+
+class _Contents:
+    """What one module defines, looked up once for all the patterns that match it."""
+
+    def __init__(self, module: ModuleType, name: str, own: "Names") -> None:
+        self.name = name
+        self._module = module
+        self._own = own
+        self._members: "dict[int, list[tuple[str, Any]]]" = {}  # by id of the class or module, which `_module` holds
+        self._found: "dict[str, resolve.Found | CannotPatch | None]" = {}
+
+    def expand(self, segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
+        """The paths of functions in the module that match; of `names`, if given, what begins with one."""
+        return self._expand(self._module, self._own, segments, names)
+
+    def _expand(self, parent: "Any", own: "Names", segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
+        first, rest = segments[0], segments[1:]
+        for name, raw in self._members_of(parent, own):
+            if (names is not None and name not in names) or not segment_match(first, name):
+                continue
+            if name.startswith("_") and not first.startswith("_"):
+                continue
+            if rest:
+                if isinstance(raw, type):
+                    for below in self._expand(raw, own.get(name) or _NOTHING, rest, None):
+                        yield name + "." + below
+            elif not isinstance(raw, type):
+                yield name
+
+    def _members_of(self, parent: "Any", own: "Names") -> "list[tuple[str, Any]]":
+        known = self._members.get(id(parent))
+        if known is None:
+            known = self._members[id(parent)] = list(resolve.members(parent, own))
+            there = {name for name, _ in known}
+            known += [(name, None) for name in own if name not in there and resolve.is_lost(parent, name)]
+        return known
+
+    def found(self, attribute: str) -> "resolve.Found | None":
+        """What the module has there; None if that is nothing. Raises CannotPatch with the reason in words."""
+        if attribute not in self._found:
+            try:
+                self._found[attribute] = resolve.resolve(self._module, attribute, self.name)
+            except ours(resolve.NotThere, resolve.InSubmodule):
+                self._found[attribute] = None
+            except ours(CannotPatch) as reason:
+                self._found[attribute] = reason
+        found = self._found[attribute]
+        if isinstance(found, CannotPatch):
+            raise found
+        return found

@@ -1,0 +1,67 @@
+"""Sets in which the host keeps code objects: what was known by its old code must be known by its new one.
+
+Jinja2, for one, keeps the code of its internals in a set and cuts their frames out of the tracebacks that it shows.
+Somebody who keeps the code of a function is noticed by the code's reference count; only then is the heap looked
+through, once for all functions of a module.
+"""
+
+from _weakref import ref
+from sys import getrefcount
+from types import CodeType, FunctionType
+
+from ...base.postponed import when_freed
+
+#: The function, the caller's variable, and getrefcount's own argument.
+_ORDINARY = 3
+_IMMORTAL = 10_000
+
+
+def kept(function: FunctionType) -> "CodeType | None":
+    """The code of a function, if something besides the function holds it."""
+    code = function.__code__
+    if _ORDINARY < getrefcount(code) < _IMMORTAL and not code.co_flags & 0x10:  # CO_NESTED: its maker holds it
+        return code
+    return None
+
+
+#: Code that was looked for, and the sets that it is in: looking through the heap is not done twice.
+_known: "dict[int, tuple[ref[CodeType], list[ref[set[object]]]]]" = {}
+
+
+class Registries:
+    def __init__(self) -> None:
+        self._added: "list[tuple[set[object], CodeType]]" = []
+
+    def follow(self, codes: "list[tuple[CodeType, FunctionType]]") -> None:
+        """Wherever one of these codes is in a set, add the code that its function has now."""
+        missing = [code for code, _ in codes if id(code) not in _known]
+        if missing:
+            _look_for(missing)
+        for code, function in codes:
+            new = function.__code__
+            if new is code:
+                continue
+            for each in _known[id(code)][1]:
+                holder = each()
+                if holder is not None and code in holder and new not in holder:
+                    holder.add(new)
+                    self._added.append((holder, new))
+
+    def undo(self) -> None:
+        for holder, code in self._added:
+            holder.discard(code)
+        self._added.clear()
+
+
+def _look_for(codes: "list[CodeType]") -> None:
+    from gc import get_referrers
+
+    holders = [holder for holder in get_referrers(*codes) if type(holder) is set]
+    for code in codes:
+        key = id(code)
+
+        # At the interpreter's end a module's globals may be gone before what it watches is: they are bound here.
+        def forget(_: object, key: int = key, known: "dict[int, object]" = _known) -> None:  # type: ignore[assignment]
+            known.pop(key, None)
+
+        _known[key] = (ref(code, when_freed(forget)), [ref(holder) for holder in holders if code in holder])

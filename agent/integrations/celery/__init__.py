@@ -1,0 +1,1 @@
+"""Celery: tasks, attempts, queues, workers and check-ins."""

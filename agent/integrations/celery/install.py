@@ -1,0 +1,140 @@
+"""Celery: tasks as they are made, the task of what is reported, its attempts and failures, the SDK's integration where
+it is needed.
+
+And what `celery:` asks for: how long tasks waited in their queue, what keeps a worker's processes from working, and
+the check-ins of beat's entries.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ...hook.code import wrap
+from ...observe.around import context
+from ...observe.failure import attempts
+from . import attempts as celery_attempts
+from . import task_context, tasks
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from ...base.model import Envelope
+    from ...boot.engine import Engine
+    from ...hook.code import patch
+    from .checkins import CheckIns
+
+    Changes = list[patch.Layer | Any]
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> Changes:
+    """Called when the module `name` of Celery has been imported. Answers what undoes it."""
+    return _INSTALL[name](module, engine)
+
+
+def _publisher(_module: ModuleType, engine: Engine) -> Changes:
+    """The first message is about to be published, or a worker begins."""
+    settings = engine.sentry.get("celery")
+    if settings is None or not (settings["queue_wait"] or settings["queues"] or settings["check_ins"]):
+        return []
+    from . import messages
+
+    return [messages.Labels(sys.modules["celery.signals"])]
+
+
+def _tasks(module: ModuleType, engine: Engine) -> Changes:
+    """Tasks may run here: in a worker's process, or eagerly."""
+    signals = sys.modules["celery.signals"]
+    context.register("celery", task_context.provide)
+    attempts.register(celery_attempts.current)
+    # Celery's own function, before the SDK's integration puts another one in its place.
+    changes: Changes = [wrap.wrap(module.build_tracer, tasks.tracing(engine.applier))]
+    changes.append(celery_attempts.Watch(signals, lambda attempt, again: engine.sink().settle(attempt, again=again)))
+    if engine.integrates("celery"):
+        from . import failures
+
+        changes.append(failures.Failures(signals, engine.failed))
+    settings = engine.sentry.get("celery")
+    if settings is not None and (settings["queue_wait"] or settings["queues"]):
+        from . import queue
+
+        changes.append(queue.Waits(signals, settings, engine.report, engine.health.count))
+    check_ins = _check_ins(engine)
+    if check_ins is not None:
+        from . import checkins
+
+        changes.append(checkins.Ends(signals, check_ins))
+    engine.set_up_sdk("celery")
+    if engine.sentry["dsn"] is None:
+        from . import start
+
+        changes.append(start.Start(signals, lambda: engine.set_up_sdk("celery")))
+    return changes
+
+
+def _requests(module: ModuleType, engine: Engine) -> Changes:
+    """A worker's main process, which deals with a task in place of a pool process that cannot any more."""
+    handlers = module.Request.__dict__
+    changes: Changes = []
+    if engine.integrates("celery"):
+        from . import failures
+
+        losses = failures.Losses(handlers, engine.failed)
+        changes.append(wrap.wrap(handlers["on_timeout"], losses.timed_out))
+        changes.append(wrap.wrap(handlers["on_failure"], losses.failed))
+    # Around the others: they ask whose request it is.
+    changes += [wrap.wrap(handlers[each], task_context.about_request) for each in _HANDLERS if each in handlers]
+    check_ins = _check_ins(engine)
+    if check_ins is not None:
+        changes.append(wrap.wrap(handlers["on_timeout"], check_ins.timed_out))
+        changes.append(wrap.wrap(handlers["on_failure"], check_ins.failed))
+    return changes
+
+
+def _pool(_module: ModuleType, engine: Engine) -> Changes:
+    """A worker will have processes."""
+    settings = engine.sentry.get("celery")
+    if settings is None or not (settings["pool_full"] or settings["worker_stalled"] or settings["memory_recycles"]):
+        return []
+    from . import pool
+
+    methods = sys.modules["billiard.pool"].Pool.__dict__
+    processes = pool.Processes(settings, engine.report)
+    changes: Changes = []
+    if settings["pool_full"] or settings["worker_stalled"]:
+        changes.append(wrap.wrap(methods["maintain_pool"], processes.kept))
+    if settings["memory_recycles"]:
+        changes.append(wrap.wrap(methods["_join_exited_workers"], processes.ended))
+    return changes
+
+
+def _scheduler(module: ModuleType, engine: Engine) -> Changes:
+    check_ins = _check_ins(engine)
+    if check_ins is None:
+        return []
+    return [wrap.wrap(module.Scheduler.__dict__["apply_async"], check_ins.scheduling)]
+
+
+def _check_ins(engine: Engine) -> CheckIns | None:
+    """None where nobody asks for them. Whether there is anybody to be told, Django's settings may say later."""
+    settings = engine.sentry.get("celery")
+    if settings is None or not settings["check_ins"]:
+        return None
+    from .checkins import CheckIns
+
+    def keep(envelope: Envelope) -> None:
+        sink = engine.sink()
+        if sink.sender is not None:  # there is no DSN; later is too late for these
+            sink.keep_envelope(envelope)
+
+    return CheckIns(settings, engine.sentry, keep)
+
+
+_HANDLERS = ("on_timeout", "on_failure", "cancel")
+_INSTALL = {
+    "celery.app.amqp": _publisher,
+    "celery.app.trace": _tasks,
+    "celery.beat": _scheduler,
+    "celery.concurrency.asynpool": _pool,
+    "celery.worker.request": _requests,
+}

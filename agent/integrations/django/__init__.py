@@ -1,0 +1,1 @@
+"""Django: requests, failures, settings, release health and a command."""

@@ -1,0 +1,121 @@
+"""Django: requests as pieces of work, their failures and their user, the SDK's integration where it is needed, and
+`sentry_test`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ...base import guard
+from ...base.interrupts import ours
+from ...hook.code import wrap
+from ...observe.around import context, work
+from . import failures as django_failures
+from . import request_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FunctionType, ModuleType
+
+    from ...boot.engine import Engine
+    from ...hook.code import patch
+
+    Changes = list[patch.Layer | Any]
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> Changes:
+    """Called when the module `name` of Django has been imported. Answers what undoes it."""
+    context.register("django", request_context.provide)
+    if name == "django.core.management":
+        commands = module.get_commands
+        return [wrap.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
+    if name == "rest_framework.views":
+        handle = module.APIView.__dict__["handle_exception"]
+        return [_failures(engine).answers(handle, "exc")] if engine.integrates("django") else []
+    if name != "django.core.handlers.base":
+        changes: Changes = []
+        if name == "django.core.handlers.wsgi" and engine.integrates("django"):
+            failures = _failures(engine)
+            changes = [*failures.files(module.WSGIHandler.__dict__["__call__"]), failures]
+        # Now, and not with the base: the SDK's integration patches the handler that has just been defined.
+        engine.serve("django")
+        return changes
+    handler = module.BaseHandler.__dict__
+    changes = [
+        wrap.wrap(handler["get_response"], _with_request(engine)),
+        wrap.wrap(handler["load_middleware"], _with_settings(engine)),
+    ]
+    if "get_response_async" in handler:
+        changes.append(wrap.wrap(handler["get_response_async"], _with_request_async(engine)))
+    if engine.integrates("django"):
+        failures = _failures(engine)
+        changes.append(failures.answers(handler["process_exception_by_middleware"], "exception"))
+        changes.append(failures.listen(sys.modules["django.core.signals"]))
+        changes += failures.watch(sys.modules["django.http.response"].StreamingHttpResponse)
+    return changes
+
+
+def _failures(engine: Engine) -> django_failures.Failures:
+    return django_failures.Failures(engine.failed)
+
+
+def _with_settings(engine: Engine) -> Callable[..., Any]:
+    """A server begins: Django has its settings by now, which may bring the DSN, or set up a client of the host's."""
+
+    def load(original: Callable[..., Any], handler: Any, *rest: Any, **options: Any) -> Any:
+        before = type(handler).load_middleware
+        try:
+            engine.serve("django")
+        except ours(Exception):
+            guard.swallow("beginning to serve")
+        now = type(handler).load_middleware
+        if now is not before:  # the SDK's, which has just come, and which calls this one again
+            return now(handler, *rest, **options)
+        return original(handler, *rest, **options)
+
+    return load
+
+
+def _with_request(engine: Engine) -> Callable[..., Any]:
+    def serve(original: FunctionType, handler: Any, request: Any) -> Any:
+        entered = work.enter(request)
+        try:
+            return original(handler, request)
+        finally:
+            _leave(engine, entered)
+
+    return serve
+
+
+def _with_request_async(engine: Engine) -> Callable[..., Any]:
+    async def serve(original: FunctionType, handler: Any, request: Any) -> Any:
+        entered = work.enter(request)
+        try:
+            return await original(handler, request)
+        finally:
+            _leave(engine, entered)
+
+    return serve
+
+
+def _leave(engine: Engine, entered: work.Entered) -> None:
+    sdk = sys.modules.get(request_context.SDK)
+    if sdk is not None:
+        try:
+            sdk.note_user(request_context.user)
+        except ours(Exception):
+            guard.swallow("telling a transaction's user")
+    work.leave(entered)
+    if engine.sessions is not None:
+        try:
+            engine.sessions.add(entered[0].outcome)
+        except ours(Exception):
+            guard.swallow("counting a request")
+
+
+def _with_sentry_test(original: FunctionType) -> dict[str, Any]:
+    commands: dict[str, Any] = original()
+    # A name of the host's own stays the host's.
+    commands.setdefault("sentry_test", __package__.partition(".")[0] + ".cli.django")
+    return commands

@@ -1,0 +1,148 @@
+"""Facts of the Django request that is being served, without waking anything lazy.
+
+No `request.user`, no `GET`, `POST`, `body` or `COOKIES`, no query: only what instances already hold in their own
+`__dict__`. Who the user is, is known only if the host has already asked.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ...observe.around import people, traces, work
+from ...observe.event.represent import instance_dict
+from ...privacy.redact import SCRUBBED, is_secret
+
+SDK = __package__.partition(".")[0] + ".sdk.client"
+
+_MOST_PARAMETERS = 30
+_LONGEST_QUERY = 4_096
+
+
+def provide() -> dict[str, object]:
+    """The provider for `context.register`."""
+    facts: dict[str, object] = {}
+    command = _command()
+    if command is not None:
+        facts["django"] = {"command": command}
+        facts["transaction"] = f"manage.py {command}"
+    held = _request_here()
+    if held is None:
+        return facts
+    meta = held.get("META")
+    meta = meta if type(meta) is dict else {}
+    match = instance_dict(held.get("resolver_match")) or {}
+    request = _request(held, meta, match)
+    facts["request"] = request
+    if SDK not in sys.modules:  # which knows of traces itself
+        facts["trace"] = traces.here(lambda name: meta.get("HTTP_" + name.upper().replace("-", "_")))
+    place = _place(match)
+    if place:
+        facts["transaction"] = place
+    known = user()
+    if known:
+        facts["user"] = known
+    return facts
+
+
+def operation() -> tuple[str, str]:
+    """The request in a few words, such as `GET /orders/<int:number>/`, and the dotted path of its view."""
+    held = _request_here() or {}
+    match = instance_dict(held.get("resolver_match")) or {}
+    method, view = held.get("method"), match.get("_func_path")
+    words = [method if type(method) is str else "", _place(match) or "request"]
+    return " ".join(filter(None, words)), view if type(view) is str else "django.request"
+
+
+def _place(match: dict[str, object]) -> str:
+    """The route that has matched."""
+    route = match.get("route")
+    return "/" + route.lstrip("^/") if type(route) is str else ""
+
+
+def user() -> dict[str, object]:
+    """Who makes the request that is being served, as far as that is known, and from where."""
+    held = _request_here()
+    if held is None:
+        return {}
+    found = _user(held)
+    meta = held.get("META")
+    address = meta.get("REMOTE_ADDR") if type(meta) is dict else None
+    if type(address) is str and address:
+        found["ip"] = address
+    return found
+
+
+def _request_here() -> dict[str, object] | None:
+    """What the request that is being served holds itself."""
+    current = work.current()
+    return instance_dict(current.about) if current is not None and current.about is not None else None
+
+
+def _command() -> str | None:
+    """The management command's name: the first word behind manage.py, nothing else of the command line."""
+    arguments = getattr(sys, "argv", None) or []
+    if len(arguments) < 2 or not all(type(each) is str for each in arguments[:2]):
+        return None
+    program, command = arguments[:2]
+    if not program.endswith(("manage.py", "django-admin", "django-admin.py", "django/__main__.py")):
+        return None
+    return command if command.isidentifier() and len(command) <= 60 else None
+
+
+def _request(held: dict[str, object], meta: dict[Any, Any], match: dict[str, object]) -> dict[str, object]:
+    request: dict[str, object] = {}
+    method, path, route = held.get("method"), held.get("path"), match.get("route")
+    if type(method) is str:
+        request["method"] = method
+    if type(path) is str:
+        request["path"] = _without_secrets(path, match.get("kwargs"))
+    if type(route) is str:
+        request["route"] = route
+    view = match.get("_func_path")
+    if type(view) is str:
+        request["view"] = view
+    query = meta.get("QUERY_STRING")
+    if type(query) is str and query:
+        request["parameters"] = _names(query[:_LONGEST_QUERY])
+    return request
+
+
+def _without_secrets(path: str, captured: object) -> str:
+    """The path, without what the route itself calls a token, a password …"""
+    if type(captured) is dict:
+        for name, value in captured.items():
+            if type(name) is str and type(value) is str and value and is_secret(name):
+                path = path.replace(value, SCRUBBED)
+    return path
+
+
+def _names(query: str) -> list[str]:
+    """The names of the query's parameters. What stands without `=` is left out: it may be a value."""
+    parse = sys.modules.get("urllib.parse")
+    names: list[str] = []
+    for part in query.split("&"):
+        name, equals, _ = part.partition("=")
+        if not equals or not name:
+            continue
+        if parse is not None:
+            name = parse.unquote_plus(name)
+        elif "%" in name:
+            continue
+        name = name[:60]
+        if name not in names:
+            names.append(name)
+        if len(names) >= _MOST_PARAMETERS:
+            break
+    return names
+
+
+def _user(held: dict[str, object]) -> dict[str, object]:
+    for name in ("_cached_user", "_acached_user", "user"):
+        facts = people.facts_of(held.get(name))
+        if facts:
+            return facts
+    session = instance_dict(held.get("session"))
+    loaded = session.get("_session_cache") if session else None
+    identity = loaded.get("_auth_user_id") if type(loaded) is dict else None
+    return {"id": identity} if type(identity) is str else {}

@@ -1,0 +1,94 @@
+"""The syntax of targets and patterns: `package.module.Class.method`, `package.module:Class.method`, `package.module.*`.
+
+`*` stands for any run of characters inside one segment; every segment but the first may hold one. The first names the
+package whose imports a finder must look at, so it is always spelled out.
+"""
+
+from __future__ import annotations
+
+import keyword
+
+from ..base.model import TargetData
+
+
+class TargetError(ValueError):
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def parse_target(text: str) -> TargetData:
+    """`path` is dotted throughout, also where the text has a colon. Raises TargetError."""
+    module, colon, attribute = text.partition(":")
+    _whole(text)
+    if colon:
+        if ":" in attribute:
+            raise TargetError("a target holds one `:` at most, between the module and what is in it")
+        if not attribute:
+            raise TargetError("nothing stands after the `:`", "write `package.module:function`")
+        _packages(module)
+        _segments(attribute, pattern=True)
+        return {"path": f"{module}.{attribute}", "module": module, "attribute": attribute, "pattern": "*" in text}
+    if "." not in text:
+        raise TargetError("a target names a module and a function in it", f"write `module.{text}`")
+    _packages(text)
+    return {"path": text, "module": None, "attribute": None, "pattern": "*" in text}
+
+
+def parse_exclude(text: str) -> str:
+    """A dotted path or pattern; `*` may stand in every segment. Raises TargetError."""
+    _whole(text)
+    module, colon, attribute = text.partition(":")
+    dotted = f"{module}.{attribute}" if colon else text
+    _segments(dotted, pattern=True)
+    return dotted
+
+
+def parse_dotted(text: str) -> str:
+    """A plain dotted name, as of an exception class; a bare builtin (`ValueError`) is one too. Raises TargetError."""
+    _whole(text)
+    if ":" in text:
+        raise TargetError("a name is dotted throughout, without `:`", f"write `{text.replace(':', '.')}`")
+    _segments(text, pattern=False)
+    return text
+
+
+def _whole(text: str) -> None:
+    if not text or text.isspace():
+        raise TargetError("the name is empty")
+    if len(text) > 500:
+        raise TargetError("the name is longer than 500 characters")
+    if any(character.isspace() for character in text):
+        raise TargetError("a name holds no spaces", f"did you mean `{''.join(text.split())}`?")
+    if "<" in text:
+        raise TargetError(
+            "what is made inside a function (`<locals>`, `<lambda>`) cannot be named", "name the function around it"
+        )
+    if text.endswith("()"):
+        raise TargetError("a name is not a call", f"did you mean `{text[:-2]}`?")
+    if "/" in text or "\\" in text:
+        dotted = text.replace("\\", "/").replace(".py", "").strip("/").replace("/", ".")
+        raise TargetError("a name is a dotted path, not a file", f"did you mean `{dotted}`?")
+
+
+def _packages(text: str) -> None:
+    """The segments of a path that begins with a package."""
+    first = text.partition(".")[0]
+    if "*" in first:
+        raise TargetError("`*` cannot stand in the first segment", "spell the package out: `package.*.function`")
+    _segments(text, pattern=True)
+
+
+def _segments(text: str, *, pattern: bool) -> None:
+    for segment in text.split("."):
+        if not segment:
+            hint = "a target is an absolute path" if text.startswith(".") else ""
+            raise TargetError("an empty segment: two dots in a row, or one at an end", hint)
+        bare = segment.replace("*", "x") if segment.startswith("*") else segment.replace("*", "")
+        if "*" in segment and not pattern:
+            raise TargetError("`*` cannot stand in the name of a class")
+        if "**" in segment:
+            raise TargetError("`**` means nothing: `*` stands for any run of characters in one segment")
+        if not bare.isidentifier() or (keyword.iskeyword(bare) and "*" not in segment):
+            hint = f"did you mean `{segment.replace('-', '_')}`?" if "-" in segment else ""
+            raise TargetError(f"`{segment}` is not a Python name", hint)

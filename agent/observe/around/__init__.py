@@ -1,0 +1,1 @@
+"""What surrounds a call: request, task, user, breadcrumbs, trace and release."""

@@ -1,0 +1,77 @@
+"""Where we are: request, user, task, process; asked of providers that integrations register.
+
+A provider is a function without parameters that answers sections, such as `{"request": {…}, "user": {…}}`, and reads
+only what is already there. The section `transaction` is a text: the name of what is being served; `tags` become tags;
+`breadcrumbs` is a list, Sentry's, of what happened before.
+Of two providers that know the same fact, the one registered first wins.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import get_ident
+from typing import TYPE_CHECKING
+
+from ...base import programs
+from ...base.guard import swallow
+from ...base.interrupts import ours
+from ..event.represent import instance_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_providers: dict[str, Callable[[], Mapping[str, object]]] = {}
+
+
+def register(name: str, provider: Callable[[], Mapping[str, object]]) -> None:
+    """Registering a name again replaces its provider and keeps its place."""
+    _providers[name] = provider
+
+
+def unregister(name: str) -> None:
+    _providers.pop(name, None)
+
+
+def collect() -> dict[str, object]:
+    """The sections of all providers, and `process`. Raw: what of it may leave is decided when the event is built."""
+    facts: dict[str, object] = {}
+    for name, provider in list(_providers.items()):
+        try:
+            _add(facts, provider())
+        except ours(BaseException):
+            swallow(f"asking {name} for context")
+    _add(facts, {"process": _process()})
+    return facts
+
+
+def _add(facts: dict[str, object], sections: Mapping[str, object]) -> None:
+    for name, section in sections.items():
+        known = facts.get(name)
+        if known is None:
+            facts[name] = dict(section) if type(section) is dict else section
+        elif type(known) is dict and type(section) is dict:
+            for key, value in section.items():
+                known.setdefault(key, value)
+
+
+def _process() -> dict[str, object]:
+    facts: dict[str, object] = {"pid": os.getpid()}
+    program = programs.title()
+    if program:
+        facts["program"] = program
+    thread = _thread_name()
+    if thread is not None:
+        facts["thread"] = thread
+    return facts
+
+
+def _thread_name() -> str | None:
+    """Read past `current_thread()`, which would register a thread that `threading` does not know."""
+    threading = sys.modules.get("threading")
+    active = getattr(threading, "_active", None)
+    if type(active) is not dict:
+        return None
+    thread = active.get(get_ident())
+    name = (instance_dict(thread) or {}).get("_name")
+    return name if type(name) is str else None

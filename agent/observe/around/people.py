@@ -1,0 +1,63 @@
+"""Who a user is, from what is in memory already: no property, no query, no lazy object is woken."""
+
+from __future__ import annotations
+
+from ..event.represent import class_attribute, instance_dict, type_name
+
+_MOST_PERMISSIONS = 50
+
+_FIELDS = ("id", "username", "email", "permissions", "ip", "is_staff", "is_superuser")
+
+
+def facts(user: object) -> dict[str, object]:
+    """Of what somebody hands over as the user: an id, a mapping of fields, or an object of the ERP's."""
+    if type(user) is dict:
+        found = {name: user[name] for name in _FIELDS if name in user}
+        if "id" not in found and "pk" in user:
+            found["id"] = user["pk"]
+        return found
+    plain = _plain(user)
+    return {"id": plain} if plain is not None else facts_of(user)
+
+
+def facts_of(user: object) -> dict[str, object]:
+    """The user's fields, as far as they are loaded; nothing if it is nobody or still asleep."""
+    held = instance_dict(user)
+    if held is None:
+        return {}
+    if "_wrapped" in held:
+        held = instance_dict(held["_wrapped"])
+        user = user if held is None else instance_dict(user)["_wrapped"]  # type: ignore[index]
+        if held is None:
+            return {}
+    identity = _plain(held.get(_key_field(user)))
+    if identity is None:
+        return {}
+    facts: dict[str, object] = {"id": identity}
+    for fact, attribute, fallback in (("username", "USERNAME_FIELD", "username"), ("email", "EMAIL_FIELD", "email")):
+        field = class_attribute(user, attribute)
+        value = held.get(field if type(field) is str else fallback)
+        if type(value) is str and value:
+            facts[fact] = value
+    for flag in ("is_staff", "is_superuser"):
+        if held.get(flag) is True:
+            facts[flag] = True
+    granted = held.get("_perm_cache")
+    if type(granted) is set:
+        facts["permissions"] = sorted(each for each in granted if type(each) is str)[:_MOST_PERMISSIONS]
+    return facts
+
+
+def _plain(value: object) -> object:
+    if type(value) is int or type(value) is str:
+        return value
+    if value is not None and type_name(type(value)) == "uuid.UUID":
+        return value
+    return None
+
+
+def _key_field(user: object) -> str:
+    options = instance_dict(class_attribute(user, "_meta")) or {}
+    key = instance_dict(options.get("pk")) or {}
+    name = key.get("attname")
+    return name if type(name) is str else "id"

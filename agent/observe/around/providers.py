@@ -1,0 +1,113 @@
+"""Context from functions that the configuration names: the tenant, the company, the user of an ERP of any make.
+
+The function is looked up in what the host has imported, never imported by us, and called without arguments when an
+event is being made. What it raises, and what an expression raises, loses that value and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ...base.interrupts import ours
+from ..call import failing, nested
+from ..call.evaluate import compile_expression
+from . import context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...base.model import ContextData, ExpressionData
+    from ..call.failing import Failed
+
+
+_asking = nested.UnderWay()
+
+
+def register(configured: Sequence[ContextData], failed: Failed | None = None) -> None:
+    """Ask each of them for every event from now on. `failed` is given what could not be had."""
+    for data in configured:
+        context.register("context " + data["name"], _Provider(data, failed))
+
+
+class _Provider:
+    def __init__(self, data: ContextData, failed: Failed | None) -> None:
+        self._failed = failed
+        self._name = data["name"]
+        self._path = data["target"]["path"]
+        self._read = _compiled(data["read"])
+        self._tags = _compiled(data["tags"])
+        self._user = _compiled(data["user"])
+
+    def __call__(self) -> dict[str, object]:
+        if _asking.number and nested.is_within(sys._getframe(1), globals()):
+            return {}  # what the function itself reports
+        why: dict[str, object] = {}
+        found: dict[str, object] = {}
+        _asking.number += 1
+        try:
+            result = _function(self._path)()
+            for name, readers in ((self._name, self._read), ("tags", self._tags), ("user", self._user)):
+                values: dict[str, object] = {}
+                for key, reader in readers.items():
+                    try:
+                        value = reader(result)
+                    except ours(BaseException) as error:  # the expression loses its own value
+                        self._note(why, f"{name}.{key}: {reader.text}", error)
+                        continue
+                    if value is not None:
+                        values[key] = value
+                if values:
+                    found[name] = values
+        except ours(BaseException) as error:
+            self._note(why, self._path, error)
+        finally:
+            _asking.number -= 1
+        return {**found, "context_failed": why} if why else found
+
+    def _note(self, why: dict[str, object], expression: str, error: BaseException) -> None:
+        reason = str(error) if type(error) is _AbsentError else failing.why(error, expression)
+        why[expression.partition(":")[0]] = reason
+        if self._failed is not None:
+            self._failed("context-raised", "context " + self._name, expression, reason)
+
+
+class _AbsentError(LookupError):
+    """There is no such function; the text says what is missing."""
+
+
+class _Reader:
+    """One expression of `result`."""
+
+    __slots__ = ("_evaluate", "_reads", "text")
+
+    def __init__(self, data: ExpressionData) -> None:
+        self.text = data["text"]
+        self._reads = bool(data["names"])
+        self._evaluate = compile_expression(data)
+
+    def __call__(self, result: object) -> object:
+        return self._evaluate(result) if self._reads else self._evaluate()
+
+
+def _compiled(expressions: dict[str, ExpressionData]) -> dict[str, _Reader]:
+    return {name: _Reader(data) for name, data in expressions.items()}
+
+
+def _function(path: str) -> Callable[[], Any]:
+    """What a dotted path names, as far as the host has imported it. Raises _AbsentError."""
+    parts = path.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:end])
+        found: Any = sys.modules.get(module)
+        if found is None:
+            continue
+        for at, part in enumerate(parts[end:], end):
+            try:
+                found = getattr(found, part)
+            except ours(AttributeError):
+                raise _AbsentError(f"{'.'.join(parts[:at])} has no {part}") from None
+        if not callable(found):
+            raise _AbsentError(f"{path} cannot be called")
+        return found  # type: ignore[no-any-return]
+    raise _AbsentError(f"{parts[0]} is not imported in this process")

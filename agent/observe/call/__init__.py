@@ -1,0 +1,1 @@
+"""One monitored function: its terms, counters, limits and expressions."""

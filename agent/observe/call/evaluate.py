@@ -1,0 +1,228 @@
+"""Expressions of `when` and `capture` as functions.
+
+The checked tree is checked once more here, node by node, because a plan may come out of a cache on disk; then Python
+source is made from it, from names and operators of fixed lists only, and compiled once. Constants never become source.
+An expression reads: it cannot consume the host's iterators, add keys to its defaultdicts, or blow up by multiplying.
+"""
+
+from __future__ import annotations
+
+import keyword
+from typing import TYPE_CHECKING, Any
+
+from ...base.interrupts import ours
+from ...base.model import SHADOWED
+from . import functions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...base.model import ExpressionData
+
+_MOST_NODES = 500
+_DEEPEST = 40
+_WIDEST = 4_096  # bits of a product of integers
+_LONGEST = 10_000  # items of a repeated text or list
+
+_COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">=", "is", "is not", "in", "not in"))
+_OPERATORS = frozenset(("+", "-", "/", "//", "%", "*"))
+
+
+def compile_expression(data: ExpressionData) -> Callable[..., object]:
+    """A function of the values of `data["names"]`, in that order. ValueError: the tree is not what a checker passes.
+
+    What the function raises is the expression's own business: AttributeError, KeyError, TypeError, ValueError …
+    """
+    names = data["names"]
+    if type(names) is not list or len(set(names)) != len(names):
+        raise ValueError("the names of an expression must be a list of different names")
+    for name in names:
+        _identifier(name[len(SHADOWED) :] if type(name) is str and name.startswith(SHADOWED) else name)
+    writer = _Writer({name: f"n{number}" for number, name in enumerate(names)})
+    body = writer.write(data["tree"], 0)
+    parameters = ", ".join(writer.names.values())
+    source = f"lambda {parameters}: {body}"
+    try:
+        # Not `compile`, which first makes the types of syntax trees: see `hook.trampoline`.
+        made = eval(source, writer.globals)  # noqa: S307
+    except ours(SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f"the expression cannot be compiled: {error}") from None
+    return made  # type: ignore[no-any-return]
+
+
+class _Writer:
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names = names
+        self.globals: dict[str, Any] = {"__builtins__": {}, **_HELPERS}
+        self.nodes = 0
+
+    def write(self, node: Any, depth: int) -> str:
+        self.nodes += 1
+        if self.nodes > _MOST_NODES or depth > _DEEPEST:
+            raise ValueError("the expression is too large")
+        if type(node) is not list or not node or type(node[0]) is not str:
+            raise ValueError(f"not a node of an expression: {node!r:.80}")
+        form, *parts = node
+        method = getattr(self, "_" + form, None) if form in _FORMS else None
+        if method is None or len(parts) != _FORMS[form]:
+            raise ValueError(f"not a node of an expression: {node!r:.80}")
+        return f"({method(*parts, depth + 1)})"
+
+    def _const(self, value: Any, depth: int) -> str:
+        del depth
+        if value is not None and type(value) not in (bool, int, float, str):
+            raise ValueError(f"not a constant: {value!r:.80}")
+        name = f"c{len(self.globals)}"
+        self.globals[name] = value
+        return name
+
+    def _name(self, name: Any, depth: int) -> str:
+        del depth
+        if type(name) is not str or name not in self.names:
+            raise ValueError(f"not a name of this expression: {name!r:.80}")
+        return self.names[name]
+
+    def _attr(self, node: Any, name: Any, depth: int) -> str:
+        _identifier(name)
+        return f"{self.write(node, depth)}.{name}"
+
+    def _item(self, node: Any, key: Any, depth: int) -> str:
+        return f"_item({self.write(node, depth)}, {self.write(key, depth)})"
+
+    def _call(self, function: Any, arguments: Any, depth: int) -> str:
+        if type(function) is not str or function not in _FUNCTIONS or type(arguments) is not list:
+            raise ValueError(f"not a function of expressions: {function!r:.80}")
+        return f"_{function}({', '.join(self.write(each, depth) for each in arguments)})"
+
+    def _compare(self, node: Any, pairs: Any, depth: int) -> str:
+        if type(pairs) is not list or not pairs:
+            raise ValueError("a comparison needs something to compare with")
+        written = self.write(node, depth)
+        for pair in pairs:
+            if type(pair) not in (list, tuple) or len(pair) != 2 or pair[0] not in _COMPARISONS:
+                raise ValueError(f"not a comparison: {pair!r:.80}")
+            operand = self.write(pair[1], depth)
+            written += f" {pair[0]} _lasting{operand}" if pair[0].endswith("in") else f" {pair[0]} {operand}"
+        return written
+
+    def _and(self, nodes: Any, depth: int) -> str:
+        return self._joined(" and ", nodes, depth)
+
+    def _or(self, nodes: Any, depth: int) -> str:
+        return self._joined(" or ", nodes, depth)
+
+    def _joined(self, word: str, nodes: Any, depth: int) -> str:
+        if type(nodes) is not list or not nodes:
+            raise ValueError("`and` and `or` need operands")
+        return word.join(self.write(each, depth) for each in nodes)
+
+    def _not(self, node: Any, depth: int) -> str:
+        return f"not {self.write(node, depth)}"
+
+    def _neg(self, node: Any, depth: int) -> str:
+        return f"-{self.write(node, depth)}"
+
+    def _binary(self, operator: Any, left: Any, right: Any, depth: int) -> str:
+        if type(operator) is not str or operator not in _OPERATORS:
+            raise ValueError(f"not an operator of expressions: {operator!r:.80}")
+        first, second = self.write(left, depth), self.write(right, depth)
+        if operator == "*":
+            return f"_multiply({first}, {second})"
+        return f"_remainder({first}, {second})" if operator == "%" else f"{first} {operator} {second}"
+
+    def _if(self, condition: Any, then: Any, otherwise: Any, depth: int) -> str:
+        return f"{self.write(then, depth)} if {self.write(condition, depth)} else {self.write(otherwise, depth)}"
+
+    def _tuple(self, nodes: Any, depth: int) -> str:
+        if nodes == []:
+            return "_empty"  # `()` is a literal to Python, which warns of `is ()` on the host's stderr
+        return "(" + self._items(nodes, depth) + ")"
+
+    def _list(self, nodes: Any, depth: int) -> str:
+        return "[" + self._items(nodes, depth) + "]"
+
+    def _items(self, nodes: Any, depth: int) -> str:
+        if type(nodes) is not list:
+            raise ValueError("a tuple or list needs a list of items")
+        return "".join(self.write(each, depth) + ", " for each in nodes)
+
+
+#: The forms of a node, with how many parts follow.
+_FORMS = {
+    "const": 1, "name": 1, "attr": 2, "item": 2, "call": 2, "compare": 2, "and": 1, "or": 1, "not": 1, "neg": 1,
+    "binary": 3, "if": 3, "tuple": 1, "list": 1,
+}  # fmt: skip
+
+
+def _identifier(name: Any) -> None:
+    """A name that Python reads as it is written: the parser folds look-alikes such as a full-width underscore."""
+    if type(name) is not str or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise ValueError(f"not a name of expressions: {name!r:.80}")
+    if not name.isascii():
+        import unicodedata
+
+        if unicodedata.normalize("NFKC", name) != name:
+            raise ValueError(f"not a name of expressions: {name!r:.80}")
+
+
+def _multiply(left: Any, right: Any) -> Any:
+    for number, other in ((left, right), (right, left)):
+        if issubclass(type(number), int):
+            if issubclass(type(other), int):
+                if int.bit_length(left) + int.bit_length(right) > _WIDEST:
+                    raise ValueError("the product is too large")
+            elif issubclass(type(other), (str, bytes, bytearray, list, tuple)) and number * len(other) > _LONGEST:
+                raise ValueError("the repeated value is too long")
+    return left * right
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    if issubclass(type(left), (str, bytes, bytearray)):
+        raise TypeError("% formats no text in expressions")
+    return left % right
+
+
+def _item(holder: Any, key: Any) -> Any:
+    if type(holder) not in (dict, list, tuple, str) and issubclass(type(holder), dict) and key not in holder:
+        raise KeyError(key)  # a defaultdict would grow
+    return holder[key]
+
+
+def _lasting(value: Any) -> Any:
+    """The value, unless looking through it would use it up: the host wants to read its generators itself."""
+    if any("__next__" in base.__dict__ for base in type(value).__mro__):
+        raise TypeError("an expression does not consume an iterator")
+    return value
+
+
+def _any(values: Any) -> bool:
+    return any(_lasting(values))
+
+
+def _all(values: Any) -> bool:
+    return all(_lasting(values))
+
+
+def _sum(values: Any, *start: Any) -> Any:
+    return sum(_lasting(values), *start)
+
+
+def _min(*values: Any) -> Any:
+    return min(_lasting(values[0])) if len(values) == 1 else min(*values)
+
+
+def _max(*values: Any) -> Any:
+    return max(_lasting(values[0])) if len(values) == 1 else max(*values)
+
+
+_FUNCTIONS = frozenset(
+    ("len", "abs", "min", "max", "sum", "round", "any", "all", "str", "int", "float", "keys", "type", "verb", "host",
+     "statement", "given")
+)  # fmt: skip
+
+_HELPERS: dict[str, Any] = {
+    "_len": len, "_abs": abs, "_min": _min, "_max": _max, "_sum": _sum, "_round": round, "_any": _any, "_all": _all,
+    "_str": str, "_int": int, "_float": float, "_multiply": _multiply, "_remainder": _remainder, "_item": _item,
+    "_lasting": _lasting, "_empty": (), "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
+    "_host": functions.host, "_statement": functions.statement, "_given": functions.given,
+}  # fmt: skip

@@ -1,0 +1,90 @@
+"""Functions of expressions that tell what a value is about, and never what is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..event.represent import type_name
+
+_MOST = 100
+_LONGEST_HOST = 255
+_LONGEST_VERB = 25
+_LONGEST_STATEMENT = 10_000  # characters that are looked at
+_OF_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:[]")
+
+
+def keys(values: Any) -> list[str]:
+    """The keys of a mapping, or of the mappings in a list or under numbers: texts alone, sorted, at most 100.
+
+    TypeError: anything else, which might run a query or be used up.
+    """
+    found: set[str] = set()
+    for kind in (dict, list, tuple):
+        if issubclass(type(values), kind):
+            break
+    else:
+        raise TypeError("keys() takes a mapping, or a list of them")
+    inner: list[Any] = []
+    for item, _ in zip(kind.__iter__(values), range(_MOST)):
+        if kind is not dict:
+            inner.append(item)
+        elif type(item) is str:
+            found.add(item)
+        elif type(item) is int:
+            inner.append(dict.__getitem__(values, item))
+    for mapping in inner:
+        if issubclass(type(mapping), dict):
+            found.update(key for key, _ in zip(dict.__iter__(mapping), range(_MOST)) if type(key) is str)
+    return sorted(found)[:_MOST]
+
+
+def given(values: Any) -> int:
+    """How many values of a mapping say something: are neither None nor an empty text. TypeError: it is no mapping."""
+    if not issubclass(type(values), dict):
+        raise TypeError("given() takes a mapping")
+    return sum(value is not None and not (issubclass(type(value), str) and not value) for value in dict.values(values))
+
+
+def kind_of(value: Any) -> str:
+    """The dotted name of the value's class."""
+    return type_name(type(value))
+
+
+def verb(text: Any) -> str:
+    """The first word of a command or statement, in capitals. ValueError: it begins with something else than letters."""
+    if issubclass(type(text), (bytes, bytearray)):
+        text = bytes(text[:_LONGEST_VERB]).decode("ascii", "replace")
+    if not issubclass(type(text), str):
+        raise TypeError("verb() takes text")
+    word = (str.__getitem__(text, slice(0, _LONGEST_VERB)).split(None, 1) or [""])[0].upper()
+    if not (word.isascii() and word.isalpha() and len(word) < _LONGEST_VERB):
+        raise ValueError("there is no word in front")
+    return word
+
+
+def host(url: Any) -> str:
+    """Host or host:port of an address, without credentials, path and query. ValueError: there is none in it."""
+    if issubclass(type(url), (bytes, bytearray)):
+        url = bytes(url).decode("ascii", "replace")
+    if not issubclass(type(url), str):
+        raise TypeError("host() takes an address as text")
+    scheme, separator, rest = str.partition(url, "://")
+    if not separator or not scheme.isascii():
+        raise ValueError("there is no host in it")
+    for end in "/?#\\":
+        rest = rest.partition(end)[0]
+    found = rest.rpartition("@")[2].lower()
+    if not found or len(found) > _LONGEST_HOST or not _OF_HOSTS.issuperset(found):
+        raise ValueError("there is no host in it")
+    return found
+
+
+def statement(sql: Any) -> str:
+    """An SQL statement on one line, without its literals and comments: which statement it is, not what it is about."""
+    from ...privacy.sql import without_values
+
+    if issubclass(type(sql), (bytes, bytearray)):
+        sql = bytes(sql[:_LONGEST_STATEMENT]).decode("utf-8", "replace")
+    if not issubclass(type(sql), str):
+        raise TypeError("statement() takes an SQL statement as text")
+    return without_values(str.__getitem__(sql, slice(0, _LONGEST_STATEMENT)), comments=False)

@@ -1,0 +1,1 @@
+"""The event that is made of one Observation."""

@@ -1,0 +1,464 @@
+"""A bounded JSON form of any object, without running a line of the host's code.
+
+The host's `__repr__`, properties, `__getattr__`, `__class__`, lazy objects and querysets are never asked: what is read
+is read through the slots of the built-in types, and from a plain instance `__dict__`. The one exception is
+`exception_text`, which calls a `__str__` that an exception class brings along, because that text is what people know
+the failure by.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FunctionType, GetSetDescriptorType, ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from ...base.interrupts import ours
+from ...privacy.redact import clip, text
+from ...privacy.scrub import scrub_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...base.model import Json
+
+LONGEST_TEXT = 1_000
+LONGEST_EXCEPTION = 2_000
+MOST_ITEMS = 25
+
+_WIDEST_JSON_INT = 63  # bits
+_WIDEST_INT = 1_000  # bits; what is wider is named, not spelt out
+_LONGEST_ID = 64
+
+_type_dict = type.__dict__["__dict__"].__get__
+_type_mro = type.__dict__["__mro__"].__get__
+_type_name = type.__dict__["__qualname__"].__get__
+_type_module = type.__dict__["__module__"].__get__
+_module_dict: Any = _type_dict(ModuleType)["__dict__"].__get__
+_type_flags = type.__dict__["__flags__"].__get__
+
+
+class Budget:
+    """How many values may still be represented; shared by everything that goes into one event."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def represent(value: object, *, depth: int = 4, budget: Budget | int = 300) -> Json:
+    """`value` as JSON: at most `depth` containers deep and `budget` values wide; what is left out is said."""
+    return _represent(value, depth, Budget(budget) if type(budget) is int else cast("Budget", budget))
+
+
+def type_name(kind: type) -> str:
+    """`package.module.Class`, whatever the metaclass says."""
+    name = _type_name(kind)
+    try:
+        module = _type_module(kind)
+    except ours(AttributeError):
+        module = None
+    if type(module) is not str or module == "builtins":
+        return cast("str", name)[:200]
+    return f"{module}.{name}"[:200]
+
+
+def _represent(value: Any, depth: int, budget: Budget) -> Json:
+    budget.left -= 1
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= LONGEST_TEXT else clip(value, LONGEST_TEXT)
+    if value is None or kind is bool:
+        return cast("bool | None", value)
+    if kind is int:
+        return _integer(value)
+    if kind is float:
+        return _float(value)
+    if kind is dict or kind is list or kind is tuple or kind is set or kind is frozenset:
+        return _container(value, kind, depth, budget)
+    return _other(value, kind, depth, budget)
+
+
+def _other(value: Any, kind: type, depth: int, budget: Budget) -> Json:
+    known = _standard(value, kind)
+    if known is not None:
+        return known
+    if issubclass(kind, str):
+        return _own_text(value, LONGEST_TEXT)
+    if issubclass(kind, int):
+        return _integer(int.__index__(value) if int.bit_length(value) <= _WIDEST_INT else value)
+    if issubclass(kind, float):
+        return _float(float.__float__(value))
+    if issubclass(kind, bytes):
+        return f"<{type_name(kind)}, {bytes.__len__(value)}>"
+    if issubclass(kind, bytearray):
+        return f"<{type_name(kind)}, {bytearray.__len__(value)}>"
+    for base in (dict, list, tuple, set, frozenset):
+        if issubclass(kind, base):
+            return _container(value, base, depth, budget)
+    if issubclass(kind, BaseException):
+        if depth <= 0 or budget.left <= 0:
+            return f"<{type_name(kind)}>"
+        return f"{type_name(kind)}: {_from_arguments(value, depth - 1, budget)}"[:LONGEST_TEXT]
+    if issubclass(kind, type):
+        return f"<class '{type_name(value)}'>"
+    if kind is FunctionType:
+        return f"<function {value.__qualname__}>"[:200]
+    if kind is ModuleType:
+        name = _module_dict(value).get("__name__")
+        return f"<module {name}>"[:200] if type(name) is str else "<module>"
+    return _object(value, kind)
+
+
+def _own_text(value: Any, limit: int) -> str:
+    """A plain `str` of any instance of `str`, as much of it as is wanted."""
+    size = str.__len__(value)
+    head = str.__getitem__(value, slice(0, limit + 300))
+    if size <= limit:
+        return head
+    # clip() tells the length by what it is given, so the note is made for the whole here.
+    return clip(head, limit).rpartition("… (")[0] + f"… ({size - limit:,} more characters)"
+
+
+def _integer(value: Any) -> Json:
+    bits = int.bit_length(value)
+    if bits <= _WIDEST_JSON_INT:
+        return cast("int", value)
+    return int.__repr__(value) if bits <= _WIDEST_INT else f"<int, {bits:,} bits>"
+
+
+def _float(value: float) -> Json:
+    return value if value - value == 0 else float.__repr__(value)
+
+
+def _container(value: Any, base: type, depth: int, budget: Budget) -> Json:
+    size: int = base.__len__(value)  # type: ignore[attr-defined]
+    kind = type(value)
+    if size == 0:
+        return {} if base is dict else []
+    if depth <= 0 or budget.left <= 0:
+        return f"<{base.__name__ if kind is base else type_name(kind)}, {size:,}>"
+    if base is dict:
+        return _mapping(value, size, depth, budget)
+    items: list[Json] = []
+    cut = _extend(items, base.__iter__(value), depth, budget)  # type: ignore[attr-defined]
+    if base is set or base is frozenset:
+        items.sort(key=str)
+    if cut and size > len(items):
+        items.append(f"… {size - len(items):,} more")
+    return items
+
+
+def _extend(items: list[Json], source: Iterable[object], depth: int, budget: Budget) -> bool:
+    """Whether something was left out."""
+    try:
+        for item in source:
+            if len(items) >= MOST_ITEMS or budget.left <= 0:
+                return True
+            items.append(_represent(item, depth - 1, budget))
+    except ours(RuntimeError):  # another thread changed it meanwhile
+        return True
+    return False
+
+
+def _mapping(value: Any, size: int, depth: int, budget: Budget) -> Json:
+    result: dict[str, Json] = {}
+    count = 0
+    try:
+        for key, item in dict.items(value):
+            if count >= MOST_ITEMS or budget.left <= 0:
+                break
+            count += 1
+            name = key if type(key) is str and len(key) <= LONGEST_TEXT else _key(key, budget)
+            while name in result:
+                name += "'"
+            result[name] = _represent(item, depth - 1, budget)
+    except ours(RuntimeError):  # another thread changed it meanwhile
+        pass
+    if count < size:
+        result["…"] = f"{size - count:,} more"
+    return result
+
+
+def _key(key: object, budget: Budget) -> str:
+    form = _represent(key, 1, budget)
+    return form if type(form) is str else str(scrub_json(form))
+
+
+def _object(value: Any, kind: type) -> str:
+    held = instance_dict(value)
+    if held is None:
+        return f"<{type_name(kind)}>"
+    name = type_name(kind)
+    if name.endswith(".__proxy__"):
+        lazy = _lazy_message(held)
+        if lazy is not None:
+            return lazy
+    for attribute in ("id", "pk"):
+        identity = dict.get(held, attribute)
+        plain = type(identity)
+        if plain is int and int.bit_length(cast("int", identity)) <= _WIDEST_JSON_INT:
+            return f"<{name} {attribute}={identity}>"
+        if plain is str and 0 < len(cast("str", identity)) <= _LONGEST_ID:
+            return f"<{name} {attribute}={identity}>"
+        if identity is not None:
+            known = _standard(identity, plain)
+            if type(known) is str:
+                return f"<{name} {attribute}={known}>"
+    return f"<{name}>"
+
+
+def _lazy_message(held: dict[str, object]) -> str | None:
+    """What Django's `gettext_lazy` would translate, read without translating it."""
+    arguments = dict.get(held, "_args") or dict.get(held, "_proxy____args")
+    if type(arguments) is tuple and arguments and type(arguments[0]) is str:
+        return clip(arguments[0], LONGEST_TEXT)
+    return None
+
+
+def instance_dict(value: object) -> dict[str, object] | None:
+    """The instance's own `__dict__`, if it is the ordinary one; None for anything that could run code instead."""
+    found = None
+    for base in _type_mro(type(value)):
+        descriptor = _type_dict(base).get("__dict__")
+        if descriptor is None:
+            continue
+        # A class statement makes a getset of this shape. A proxy written in C has one of its own, which may resolve it.
+        if type(descriptor) is not GetSetDescriptorType or not _ordinary(descriptor):
+            return None
+        if found is None:
+            found = descriptor
+    if found is None:
+        return None
+    held = found.__get__(value)
+    return held if type(held) is dict else None
+
+
+def class_attribute(value: object, name: str) -> object:
+    """Read from the classes' dictionaries: no descriptor is bound, no `__getattr__` asked. None where there is none."""
+    for base in _type_mro(type(value)):
+        held = _type_dict(base)
+        if name in held:
+            return held[name]
+    return None
+
+
+def status_of(response: object) -> int | None:
+    """The status of an HTTP response of any framework that calls it `status_code`, read where it lies."""
+    held = instance_dict(response) or {}
+    status = held["status_code"] if "status_code" in held else class_attribute(response, "status_code")
+    if not issubclass(type(status), int):
+        return None
+    number = int.__index__(status)  # type: ignore[arg-type]
+    return number if 100 <= number <= 599 else None
+
+
+class _Example:
+    pass
+
+
+_ORDINARY_DOC = _type_dict(_Example)["__dict__"].__doc__
+
+
+def _ordinary(descriptor: GetSetDescriptorType) -> bool:
+    return descriptor.__doc__ == _ORDINARY_DOC and bool(_type_flags(descriptor.__objclass__) & (1 << 9))  # a heap type
+
+
+# ------------------------------------------------------------------------------------ types of the standard library
+
+
+def _standard(value: Any, kind: type) -> Json:
+    """The safe form of the standard library's value types, or None. Only modules that are loaded are looked at."""
+    modules = sys.modules
+    enum = modules.get("enum")
+    if enum is not None and issubclass(kind, enum.__dict__.get("Enum", ())):
+        name = (instance_dict(value) or {}).get("_name_")
+        return f"{_type_name(kind)}.{name}"[:200] if type(name) is str else f"<{type_name(kind)}>"
+    # The C modules: tests replace the classes in `datetime`.
+    module = modules.get("_datetime")
+    if module is not None:
+        moment = _moment(value, kind, module)
+        if moment is not None:
+            return moment
+    module = modules.get("_decimal")
+    if module is not None and issubclass(kind, module.Decimal):
+        return _decimal(value, module.Decimal)
+    module = modules.get("uuid")
+    if module is not None and issubclass(kind, module.__dict__.get("UUID", ())):
+        number = module.UUID.__dict__["int"].__get__(value)
+        if type(number) is int and number.bit_length() <= 128:
+            digits = f"{number:032x}"
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return None
+
+
+def _moment(value: Any, kind: type, module: Any) -> Json:
+    if issubclass(kind, module.date):
+        if not issubclass(kind, module.datetime):
+            return cast("str", module.date.isoformat(value))
+        day = f"{_field(module.date, 'year', value):04}-{_field(module.date, 'month', value):02}-"
+        clock = _clock(value, module.datetime, module.datetime.__dict__["tzinfo"], module)
+        return f"{day}{_field(module.date, 'day', value):02}T{clock}"
+    if issubclass(kind, module.time):
+        return _clock(value, module.time, module.time.__dict__["tzinfo"], module)
+    if issubclass(kind, module.timedelta):
+        return cast("str", module.timedelta.__str__(value))
+    return None
+
+
+def _field(owner: type, name: str, value: object) -> int:
+    return cast("int", owner.__dict__[name].__get__(value))
+
+
+def _clock(value: Any, owner: type, zone_of: Any, module: Any) -> str:
+    micro = _field(owner, "microsecond", value)
+    parts = ":".join(f"{_field(owner, name, value):02}" for name in ("hour", "minute", "second"))
+    text = f"{parts}.{micro:06}" if micro else parts
+    zone = zone_of.__get__(value)
+    if zone is None:
+        return text
+    if type(zone) is module.timezone:
+        return text + str(module.timezone.tzname(zone, None))
+    return f"{text} <{type_name(type(zone))}>"  # asking it for its offset would run its code
+
+
+def _decimal(value: Any, base: Any) -> str:
+    if base.__sizeof__(value) > 1_000:
+        return f"<{type_name(type(value))}>"
+    return cast("str", base.__str__(value))
+
+
+# ------------------------------------------------------------------------------------------------------ exceptions
+
+_arguments_of = BaseException.__dict__["args"].__get__
+_PLAIN = (str, int, float, bool, type(None))
+
+#: The built-in classes with a `__str__` of their own, and the attributes that it prints.
+_PRINTED: dict[type, tuple[str, ...]] = {
+    KeyError: (),
+    OSError: ("errno", "strerror", "filename", "filename2"),
+    ImportError: ("msg",),
+    SyntaxError: ("msg", "filename", "lineno"),
+    UnicodeDecodeError: ("encoding", "reason"),
+    UnicodeEncodeError: ("encoding", "reason"),
+    UnicodeTranslateError: ("reason",),
+}
+_PRINTING_ARGUMENTS = (KeyError, OSError, ImportError)
+
+
+def exception_text(error: BaseException) -> str:
+    """The exception's message as people know it, at most 2,000 characters.
+
+    Built-in forms are made from the arguments. A `__str__` that the class brings along is called; if it raises, the
+    arguments speak instead. Arguments that are the host's objects are represented, never turned into text by the host.
+    """
+    owner, method = _text_method(type(error))
+    if owner is BaseException:
+        return _from_arguments(error)
+    if owner.__name__ == "BaseExceptionGroup" and owner.__module__ == "builtins":
+        return _group_text(error)
+    attributes = _PRINTED.get(owner)
+    if attributes is not None and not _printable(error, owner, attributes):
+        return _from_arguments(error)
+    try:
+        text = method(error)
+        if issubclass(type(text), str):
+            return _own_text(text, LONGEST_EXCEPTION)
+    except ours(BaseException):  # the host's __str__; the arguments are what is left
+        pass
+    return _from_arguments(error)
+
+
+def _text_method(kind: type) -> tuple[type, Any]:
+    for base in _type_mro(kind):
+        method = _type_dict(base).get("__str__")
+        if method is not None:
+            return base, method if base in _PRINTED else _bound_later(method, kind)
+    return BaseException, BaseException.__str__
+
+
+def _bound_later(method: Any, kind: type) -> Any:
+    """`str` looks the method up on the class and binds it; so do we, whatever kind of descriptor it is."""
+
+    def call(error: BaseException) -> object:
+        bind = getattr(type(method), "__get__", None)
+        return bind(method, error, kind)() if bind is not None else method()
+
+    return call
+
+
+def _printable(error: BaseException, owner: type, attributes: tuple[str, ...]) -> bool:
+    if owner in _PRINTING_ARGUMENTS and not all(_plain(argument) for argument in _arguments_of(error)):
+        return False
+    members = _type_dict(owner)
+    return all(_plain(members[name].__get__(error)) for name in attributes)
+
+
+def _plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is int:
+        return bool(value.bit_length() <= _WIDEST_INT)
+    return kind in _PLAIN or (kind is bytes and len(value) <= LONGEST_EXCEPTION)
+
+
+def _from_arguments(error: BaseException, depth: int = 3, budget: Budget | None = None) -> str:
+    """What `str` makes of the arguments. An exception may be among its own, at any depth."""
+    arguments = _arguments_of(error)
+    if not arguments:
+        return ""
+    if budget is None:
+        budget = Budget(60)
+    if len(arguments) == 1:
+        only = arguments[0]
+        if type(only) is str:
+            return clip(only, LONGEST_EXCEPTION)
+        return clip(_argument(only, error, depth, budget, quote=False), LONGEST_EXCEPTION)
+    shown = [_argument(each, error, depth, budget, quote=True) for each in arguments[:MOST_ITEMS]]
+    if len(arguments) > MOST_ITEMS:
+        shown.append(f"… {len(arguments) - MOST_ITEMS:,} more")
+    return clip("(" + ", ".join(shown) + ")", LONGEST_EXCEPTION)
+
+
+def _argument(value: object, error: BaseException, depth: int, budget: Budget, *, quote: bool) -> str:
+    if value is error:
+        return f"<{type_name(type(error))}>"
+    return _printed(_represent(value, depth, budget), value, quote=quote)
+
+
+def _printed(form: Json, original: object, *, quote: bool) -> str:
+    """A represented value as Python would print it; what is under a secret name goes while the name is still known."""
+    if type(form) is str:
+        return _quoted(text(form), original) if quote else form
+    return _spelt(scrub_json(form), original)
+
+
+def _spelt(form: Json, original: object) -> str:
+    """Of a list or tuple each member for itself: only what is text stands in quotes."""
+    kind = type(original)
+    if type(form) is not list or kind not in (list, tuple):
+        return _quoted(form, original)
+    members: list[object] = list(cast("list[object]", original)[: len(form)])
+    members += [""] * (len(form) - len(members))
+    inside = ", ".join(map(_spelt, form, members))
+    if kind is list:
+        return f"[{inside}]"
+    return f"({inside},)" if len(form) == 1 else f"({inside})"
+
+
+def _quoted(form: Json, original: object) -> str:
+    return form if type(form) is str and type(original) is not str else repr(form)
+
+
+def _group_text(error: Any) -> str:
+    owner = _group_class()
+    message = owner.__dict__["message"].__get__(error)
+    members = owner.__dict__["exceptions"].__get__(error)
+    count = len(members) if type(members) is tuple else 0
+    head = _own_text(message, LONGEST_EXCEPTION) if issubclass(type(message), str) else ""
+    return f"{head} ({count} sub-exception{'' if count == 1 else 's'})"
+
+
+def _group_class() -> Any:
+    import builtins
+
+    return builtins.__dict__["BaseExceptionGroup"]

@@ -1,0 +1,214 @@
+"""Sentry's stack frames from a traceback or from a frame: no local variables, and without the agent's own frames.
+
+A frame is built and scrubbed once for each place in the code and then shared between events: most stacks of a process
+go through the same lines again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from ...base import source
+from ...base.interrupts import ours
+from ...privacy import literals
+from ...privacy.names import forgetful
+from ...privacy.redact import text
+from ...privacy.scrub import Clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType, TracebackType
+
+MOST_FRAMES = 100
+
+_MANY, _FEW = 20, 5  # frames of an event that is reduced: of the traceback, of the callers
+_CONTEXT = 5
+_LONGEST_LINE = 200
+_DEEPEST = 5_000
+
+_known: dict[tuple[Any, ...], Clean] = {}
+_MOST_KNOWN = 2_000
+_files: dict[str, tuple[str, str, bool]] = {}
+forgetful += (_known.clear, _files.clear)
+
+#: The interpreter's own library; what lies there is never the ERP.
+_LIBRARY = os.path.dirname(os.__file__)
+
+
+def stacktrace(
+    traceback: TracebackType | None,
+    frame: FrameType | None,
+    *,
+    own: Callable[[CodeType], bool],
+    in_app: tuple[str, ...] = (),
+    limit: int = MOST_FRAMES,
+) -> dict[str, Any] | None:
+    """Sentry's `stacktrace`: the callers that end in `frame`, then what `traceback` passed through; oldest first.
+
+    Both ends are kept where there are more than `limit` frames, and `frames_omitted` says which ones are missing.
+    `in_app` names packages that count as the ERP's wherever they are installed. None where there is no frame.
+    """
+    found = _callers(frame, own) + _passed(traceback, own)
+    if not found:
+        return None
+    if len(found) <= limit:
+        return {"frames": [frame_of(place, line, in_app) for place, line in found]}
+    head = limit // 2
+    tail = len(found) - (limit - head)
+    kept = found[:head] + found[tail:]
+    return {"frames": [frame_of(place, line, in_app) for place, line in kept], "frames_omitted": [head, tail]}
+
+
+def passed_frames(
+    traceback: TracebackType | None, *, own: Callable[[CodeType], bool], in_app: tuple[str, ...] = ()
+) -> list[Clean]:
+    """The nearest frames of what `traceback` passed through, oldest first."""
+    return [frame_of(place, line, in_app) for place, line in _passed(traceback, own)[-MOST_FRAMES:]]
+
+
+def places(
+    traceback: TracebackType | None,
+    frame: FrameType | None,
+    *,
+    own: Callable[[CodeType], bool],
+    in_app: tuple[str, ...],
+) -> list[dict[str, Any]]:
+    """The nearest frames of what `stacktrace` shows, without source: no file is read and nothing is remembered."""
+    nearest = [*_callers(frame, own, _FEW), *_passed(traceback, own)[-_MANY:]]
+    found = []
+    for place, line in nearest:
+        code = place.f_code
+        module = _module(place)
+        built: dict[str, Any] = {
+            "function": getattr(code, "co_qualname", code.co_name),
+            "lineno": line,
+            "filename": code.co_filename,
+            "in_app": looks_like_the_erp(code.co_filename) or _is_in_app(module, in_app),
+        }
+        if module is not None:
+            built["module"] = module
+        found.append(built)
+    return found
+
+
+def _module(frame: FrameType) -> str | None:
+    module = dict.get(frame.f_globals, "__name__") if issubclass(type(frame.f_globals), dict) else None
+    return module if type(module) is str else None
+
+
+def _is_in_app(module: str | None, in_app: tuple[str, ...]) -> bool:
+    return module is not None and any(module == each or module.startswith(each + ".") for each in in_app)
+
+
+def _callers(
+    frame: FrameType | None, own: Callable[[CodeType], bool], deepest: int = _DEEPEST
+) -> list[tuple[FrameType, int]]:
+    found: list[tuple[FrameType, int]] = []
+    steps = 0
+    while frame is not None and steps < deepest:
+        if not own(frame.f_code):
+            found.append((frame, frame.f_lineno or 0))
+        frame = frame.f_back
+        steps += 1
+    found.reverse()
+    return found
+
+
+def _passed(traceback: TracebackType | None, own: Callable[[CodeType], bool]) -> list[tuple[FrameType, int]]:
+    found: list[tuple[FrameType, int]] = []
+    steps = 0
+    while traceback is not None and steps < _DEEPEST:
+        frame = traceback.tb_frame
+        if not own(frame.f_code):
+            found.append((frame, traceback.tb_lineno or 0))
+        traceback = traceback.tb_next
+        steps += 1
+    return found
+
+
+def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean:
+    """Sentry's `frame` for one place in the code: shared between events, so never change it."""
+    code = frame.f_code
+    module = _module(frame)
+    name = cast("str", getattr(code, "co_qualname", code.co_name))
+    key = (code.co_filename, line, name, module, in_app)
+    known = _known.get(key)
+    if known is None:
+        # Compiled modules give their frames the path that they were compiled from, and their full name to functions.
+        installed = _installed_at(frame.f_globals, code.co_filename)
+        if module is not None and name.startswith(module + "."):
+            name = name[len(module) + 1 :]
+        known = _build(code.co_filename, line, name, module, in_app, installed)
+        try:
+            _add_source(known, code.co_filename, line)
+        except ours(OSError, MemoryError):
+            return known  # not to be remembered: another time there is more of it
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = known
+    return known
+
+
+def _installed_at(space: dict[str, Any], path: str) -> str | None:
+    """Where a module lies whose frames name no file of this machine; None where `path` is one."""
+    if path.startswith("<") or os.path.isabs(path) or os.path.exists(path):
+        return None
+    file = dict.get(space, "__file__") if issubclass(type(space), dict) else None
+    return file if type(file) is str else "<built-in>"
+
+
+def _build(
+    path: str, line: int, name: str, module: str | None, in_app: tuple[str, ...], installed: str | None
+) -> Clean:
+    if installed is None:
+        absolute, relative, ours = _file(path)
+    else:
+        absolute = relative = text(path)
+        ours = looks_like_the_erp(installed)
+    frame = Clean(function=text(name), lineno=line, abs_path=absolute, filename=relative, in_app=ours)
+    if module is not None:
+        frame["module"] = text(module)
+        frame["in_app"] = ours or _is_in_app(module, in_app)
+    return frame
+
+
+def _add_source(frame: Clean, path: str, line: int) -> None:
+    lines = source.lines(path, line + _CONTEXT)
+    if 0 < line <= len(lines):
+        first = max(0, line - 1 - _CONTEXT)
+        shown = literals.shown(lines, first, line + _CONTEXT, _LONGEST_LINE)
+        at = line - 1 - first
+        frame["pre_context"], frame["context_line"], frame["post_context"] = shown[:at], shown[at], shown[at + 1 :]
+
+
+def _file(path: str) -> tuple[str, str, bool]:
+    """The absolute path, the path from the `sys.path` entry that it lies under, and whether it looks like the ERP's."""
+    known = _files.get(path)
+    if known is None:
+        absolute = path if path.startswith("<") else _absolute(path)
+        best = ""
+        for entry in sys.path:
+            if type(entry) is str and len(entry) > len(best) and absolute.startswith(entry.rstrip(os.sep) + os.sep):
+                best = entry.rstrip(os.sep)
+        relative = absolute[len(best) + 1 :] if best else absolute
+        known = (text(absolute), text(relative), looks_like_the_erp(absolute))
+        if len(_files) >= _MOST_KNOWN:
+            _files.clear()
+        _files[path] = known
+    return known
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except ours(OSError, ValueError):  # a relative path, and the current directory is gone
+        return path
+
+
+def looks_like_the_erp(path: str) -> bool:
+    if path.startswith("<"):
+        return False
+    slashed = path.replace(os.sep, "/")
+    return not ("/site-packages/" in slashed or "/dist-packages/" in slashed or path.startswith(_LIBRARY + os.sep))

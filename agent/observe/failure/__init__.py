@@ -1,0 +1,1 @@
+"""One failure: whether it was reported already, and what becomes of it."""

@@ -1,0 +1,99 @@
+"""Failures that nobody has dealt with and no monitor has seen: a request that ends in a 500, a task that fails."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ...base.model import Captured, Observation
+from ...base.slots import traceback_of
+from ..around import work
+from ..call import callers
+from ..call.limits import Limiter
+from ..call.severity import Severities
+from ..event.represent import type_name
+from . import reported, synthetic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...base.model import MonitorData
+
+#: As for monitors: 30 events a minute of each kind.
+_RATE = (30.0, 60.0)
+
+
+class Unmonitored:
+    def __init__(
+        self,
+        report: Callable[[Observation], object],
+        count: Callable[[str, str], None],
+        *,
+        ignore: Sequence[str] = (),
+        sample: float = 1.0,
+    ) -> None:
+        """`ignore`: dotted exceptions that are no failures anywhere; `sample`: the share that is reported."""
+        self._report = report
+        self._count = count
+        self._ignore = ignore
+        self._limits = Limiter(_RATE, sample)
+
+    def failed(
+        self, what: str, error: BaseException, *, operation: str, function: str, severity: str = "error"
+    ) -> bool:
+        """Report it, unless a monitor has, or it is to be ignored, or there were too many. Answers whether it did.
+
+        `what` has failed: `request` or `task`; `function` is the dotted path of what it ran.
+        """
+        monitor = synthetic.monitor(
+            "unmonitored." + what,
+            "no monitor has seen it",
+            operation=operation,
+            severity=severity,
+            rate_limit=_RATE,
+            fingerprint=["{monitor}", "error", "{cause}"],
+        )
+        if self._is_none(monitor, error):
+            return False
+        work.note(work.CRASHED)
+        if reported.reported(error) or was_told(error):
+            return False
+        traceback = traceback_of(error)
+        doing = work.current()
+        if doing is not None:
+            doing.told = reported.told_of(error, traceback)
+        suppressed = self._limits.admit((operation, type_name(type(error)), *reported.place(traceback)))
+        if suppressed is None:
+            self._count("rate", monitor["name"])
+            return False
+        frame = traceback.tb_frame.f_back if traceback is not None else None
+        self._report(
+            Observation(
+                monitor=monitor,
+                operation=operation,
+                function=function,
+                report="error",
+                severity=severity,
+                message=None,
+                exception=error,
+                traceback=traceback,
+                frame=frame,
+                duration=None,
+                threshold=None,
+                operations=[*callers.enclosing(frame), operation],
+                captured=Captured({}, {}),
+                suppressed=suppressed,
+                ended=time.time(),
+            )
+        )
+        return True
+
+    def _is_none(self, monitor: MonitorData, error: BaseException) -> bool:
+        """Is it a way to leave, or one of the exceptions that are ignored everywhere?"""
+        return not isinstance(error, Exception) or Severities(monitor, self._ignore).of_error(error) is None
+
+
+def was_told(error: BaseException) -> bool:
+    """Was it reported that this piece of work ended in this exception? What asks is the SDK, which need not then."""
+    doing = work.current()
+    return doing is not None and doing.told is not None and doing.told.is_of(error)

@@ -1,0 +1,101 @@
+"""A plan file of which the head has been read: the rest is read piece by piece, when it is asked for.
+
+`config.cache` draws such a file. What is in it is plain data, which `marshal` reads faster than anything else would.
+"""
+
+import marshal
+import os
+
+from ..base import places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def open_plan(file: str, path: str) -> "PlanFile | None":
+    """The plan in `file` for the configuration `path`, fresh or not; None for one that is torn or of another making."""
+    head = places.open_head(file, path)
+    return PlanFile(*head) if head is not None else None
+
+
+class PlanFile:
+    """A plan of which the header has been read. What follows the header is read, and checked, when it is asked for."""
+
+    __slots__ = ("_at", "_identity", "_parts", "_raw", "_rest", "_top", "file", "header")
+
+    def __init__(
+        self, file: str, header: "places.Header", raw: bytes, at: int, identity: "tuple[int, ...]", rest: bytes = b""
+    ) -> None:
+        """`rest` is what follows the index, where that is in memory."""
+        self.file = file
+        self.header = header
+        self._raw = raw
+        self._at = at
+        self._identity = identity
+        self._rest = rest
+        self._top: "Any" = None
+        self._parts: "dict[str, dict[str, Any]]" = {}
+
+    @property
+    def top(self) -> "tuple[dict[str, places.Place], frozenset[str], places.Place, places.Place]":
+        """({top-level package: its part}, packages with patterns, the settings, the sizes of the monitors)"""
+        if self._top is None:
+            try:
+                self._top = places.index_in(self._raw)
+            except places.ours(ValueError):
+                raise Damaged from None
+        top: "tuple[dict[str, places.Place], frozenset[str], places.Place, places.Place]" = self._top
+        return top
+
+    def part(self, root: str) -> "dict[str, list[places.Place]]":
+        """{module: its monitors' places} of one top-level package; patterns stand under "*"."""
+        part = self._parts.get(root)
+        if part is None:
+            place = self.top[0].get(root)
+            part = self._parts[root] = self.load(place) if place is not None else {}
+        return part
+
+    def __contains__(self, name: object) -> bool:
+        root = str(name).partition(".")[0]
+        if root not in self.top[0]:
+            return False
+        part = self.part(root)
+        return name in part or "*" in part
+
+    def load(self, place: "places.Place") -> "Any":
+        """Raises Unreadable."""
+        at, size = place
+        piece = self._read(at, size + places.CHECKSUM)
+        data = piece[:size]
+        if places.checksum(self._raw[-places.CHECKSUM :], at, data) != piece[size:]:
+            raise Damaged
+        return marshal.loads(data)  # noqa: S302
+
+    def hold(self, largest: int) -> None:
+        """Keep a plan of at most so many bytes in memory, whole: it then stays as it is. Raises Unreadable."""
+        if not self._rest and self._identity[1] <= largest:
+            self._rest = self._read(0, self._identity[1] - self._at)
+
+    def _read(self, at: int, size: int) -> bytes:
+        if self._rest:
+            return self._rest[at : at + size]
+        try:
+            descriptor, status = places.open_own(self.file)
+        except places.ours(OSError):
+            raise Unreadable from None
+        try:
+            if (status.st_ino, status.st_size, status.st_mtime_ns) != self._identity:
+                raise Unreadable
+            os.lseek(descriptor, self._at + at, os.SEEK_SET)
+            return places.read(descriptor, size)
+        finally:
+            os.close(descriptor)
+
+
+class Unreadable(Exception):
+    """The plan file is gone, or another one than was opened before."""
+
+
+class Damaged(Unreadable):
+    """A piece of it is not as it was written."""

@@ -1,0 +1,190 @@
+"""Which plan is in force where the stored one is not fresh: a new one, or for a bounded time the last good one.
+
+Another interpreter makes the new one (`config.child`), so that neither yaml nor jsonschema nor anything they import is
+loaded into the host.
+"""
+
+import os
+import sys
+import time
+
+from ..base import guard, places
+from ..base.interrupts import ours
+from . import index as cache
+from . import write
+
+#: Seconds for which the last good plan stays in force where AGENT_LAST_GOOD says nothing else.
+LAST_GOOD = 24 * 3600.0
+
+#: Seconds until a configuration is tried again whose compilation failed for a reason that is not in it.
+_RETRY = 60.0
+
+#: Why the configuration is not in force.
+reasons: "list[str]" = []
+
+
+def renew(path: str, state: str, index: "cache.Index | None") -> "cache.Index | None":
+    """A new plan, or the last good one, which is `index`, or None."""
+    bad = cache.load_bad(state, path)
+    known = bad
+    if bad is None or not _still_holds(bad):
+        with _Turn(state) as waited:
+            if waited:  # another process has just done it
+                index = cache.load(state, path)
+                if index is not None and places.unchanged(index.header):
+                    return index
+                bad = known = cache.load_bad(state, path)
+            if bad is None or not waited or not _still_holds(bad):
+                made = _compile(path, state, bad)
+                if isinstance(made, cache.Index):
+                    return made
+                bad = made
+    return _last_good(index, bad, path, state, said=bad is known and bad.lacking)
+
+
+def _still_holds(bad: "cache.Bad") -> bool:
+    return places.unchanged(bad.header) and (bad.until is None or 0.0 <= bad.until - time.time() <= _RETRY)
+
+
+def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index | cache.Bad":
+    from . import compile_elsewhere
+
+    began = time.monotonic()
+    answer = compile_elsewhere.run(path)
+    if guard.DEBUG:
+        guard.step("another interpreter read the configuration in %.0f ms" % ((time.monotonic() - began) * 1000))
+    decoded = cache.decode(answer, path) if isinstance(answer, bytes) else None
+    if isinstance(decoded, cache.Index) and isinstance(answer, bytes):
+        try:
+            write.store(state, decoded, answer)
+            _keep_bytecode(state)
+        except ours(OSError) as error:
+            decoded.notes.append(f"the compiled plan cannot be kept, each process makes it anew: {error}")
+            guard.say(f"{state} cannot be written, so that events are kept in memory only: {error}")
+        else:
+            # Said by the process that meets the change; afterwards `status` knows, and the log is not filled with it.
+            if decoded.problems:
+                more = " (and %d more)" % (len(decoded.problems) - 1) if len(decoded.problems) > 1 else ""
+                first = decoded.problems[0]
+                guard.say(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
+        return decoded
+    # Since when nothing newer than the last good plan could be had: the first failure counts, not the last.
+    since = before.since if before is not None else time.time()
+    if isinstance(decoded, cache.Bad):
+        data = write.bad_bytes(decoded.header, decoded.problems, since, lacking=decoded.lacking)
+    else:
+        why = answer if isinstance(answer, str) else "the compiler's answer could not be read"
+        chosen = {"AGENT_PYTHON": os.environ.get("AGENT_PYTHON")}  # another interpreter is another try
+        data = write.encode_bad(path, [path], chosen, [why], since=since, until=time.time() + _RETRY)
+    bad = cache.decode(data, path)
+    assert isinstance(bad, cache.Bad)
+    try:
+        write.store(state, bad, data)
+    except ours(OSError) as error:
+        bad.problems.append(f"{state} cannot be written, so that each process tries again: {error}")
+    return bad
+
+
+def _keep_bytecode(state: str) -> None:
+    """For sitecustomize.py, where none is written beside the source: every process would compile these files again."""
+    from _frozen_importlib_external import MAGIC_NUMBER
+    from marshal import dumps
+
+    for room, module in (("base", "places"), ("boot", "start")):
+        folder = os.path.join(places.PACKAGE, room)
+        source = os.path.join(folder, module + ".py")
+        name = "%s.%s.pyc" % (module, sys.implementation.cache_tag)
+        status = os.stat(source)
+        head = MAGIC_NUMBER + b"\0\0\0\0"
+        for number in (int(status.st_mtime), status.st_size):
+            head += (number & 0xFFFFFFFF).to_bytes(4, "little")
+        if _begins_with(os.path.join(folder, "__pycache__", name), head):
+            continue
+        with open(source, "rb") as stream:
+            code = compile(stream.read(), source, "exec", dont_inherit=True)
+        write.write(os.path.join(os.path.dirname(state), "bytecode", name), head + dumps(code))
+
+
+def _begins_with(file: str, head: bytes) -> bool:
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(len(head)) == head
+    except ours(OSError):
+        return False
+
+
+def _last_good(
+    index: "cache.Index | None", bad: "cache.Bad", path: str, state: str, *, said: bool
+) -> "cache.Index | None":
+    """`said`: a Python without the libraries is no mistake of the configuration's, and saying so once is enough."""
+    first = bad.problems[0] if bad.problems else "unknown reason"
+    more = " (and %d more)" % (len(bad.problems) - 1) if len(bad.problems) > 1 else ""
+    reasons[:] = bad.problems or [first]
+    if index is not None:
+        allowed = last_good_for(os.environ.get("AGENT_LAST_GOOD"))
+        if time.time() - bad.since < allowed:
+            index.stale, index.stale_since, index.said = first + more, bad.since, said
+            return index
+        reasons.append("the last good plan is no longer in force: AGENT_LAST_GOOD is %d s" % allowed)
+    if said:
+        return None
+    guard.say(f"nothing is monitored: {first}{more}; see: python -m agent validate")
+    from ..base.health import Health
+
+    health = Health(os.path.join(state, "run"), path)
+    for problem in reasons:
+        health.record("problem", problem)
+    health.flush()
+    return None
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def last_good_for(text: "str | None") -> float:
+    """Seconds: `24h`, `7d`, `30m`, `90s`, a bare number of seconds, `0` for never."""
+    if text is None or not text.strip():
+        return LAST_GOOD
+    text = text.strip().lower()
+    try:
+        if text[-1] in _UNITS:
+            return max(0.0, float(text[:-1]) * _UNITS[text[-1]])
+        return max(0.0, float(text))
+    except ours(ValueError):
+        guard.say(f"AGENT_LAST_GOOD is {text[:40]!r}, which is no duration such as 24h: taken as 24h")
+        return LAST_GOOD
+
+
+class _Turn:
+    """One process compiles, the others that start at that moment wait for it. Answers whether this one had to wait."""
+
+    def __init__(self, state: str) -> None:
+        self._folder = state
+        self._descriptor = -1
+
+    def __enter__(self) -> bool:
+        try:
+            from fcntl import LOCK_EX, LOCK_NB, flock
+
+            from ..base import own_folders
+            from .compile_elsewhere import PATIENCE
+
+            own_folders.make(self._folder)
+            self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            deadline = time.monotonic() + PATIENCE + 5
+            waited = False
+            while True:
+                try:
+                    flock(self._descriptor, LOCK_EX | LOCK_NB)
+                    return waited
+                except ours(BlockingIOError):
+                    waited = True
+                    if time.monotonic() > deadline:
+                        return True
+                    time.sleep(0.01)
+        except ours(ImportError, OSError):
+            return False  # each for itself
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)

@@ -1,0 +1,220 @@
+"""Writes what `cache` reads: the bytes of a plan, or of a configuration that gives none, and the files for them."""
+
+import marshal
+import os
+import sys
+
+from ..base import own_folders, places
+from ..base.interrupts import ours
+from . import index as cache
+from .file import open_plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from ..base.model import MonitorData, PlanData
+    from ..base.places import Place
+
+#: Modules of the standard library that nothing imports before a program does, the agent neither.
+_LATE = {"sqlite3"}
+
+#: Modules that may be there before the agent is: their monitors are applied at once.
+_EARLY = (
+    "_frozen_importlib",
+    "builtins",
+    "marshal",
+    "posix",
+    "nt",
+    "time",
+    "zipimport",
+    "sitecustomize",
+    "usercustomize",
+)
+
+#: Plans for other values of the environment variables, beside the first.
+_MOST_VARIANTS = 8
+
+
+_FRAMEWORKS = frozenset(name.partition(".")[0] for name in places.HOOKS)
+
+
+def own_packages(monitors: "Iterable[MonitorData]") -> "list[str]":
+    """The top-level packages that the user's own monitors name, those that most of them name first.
+
+    A framework is not the ERP, also where a monitor of the user's watches a function of it.
+    """
+    named: "dict[str, int]" = {}
+    for monitor in monitors:
+        for target in monitor["targets"] if not monitor["where"].startswith("packs/") else ():
+            root = target["path"].partition(".")[0]
+            named[root] = named.get(root, 0) + 1
+    return [name for name in sorted(named, key=lambda name: -named[name]) if name not in _FRAMEWORKS]
+
+
+def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str, str]]" = ()) -> bytes:
+    """The bytes to store for `plan`; runs where yaml and jsonschema may be imported.
+
+    `folders` holds (folder, end of the names) where a new file would be included.
+    """
+    body = _Body()
+    sizes: "list[int]" = []
+    parts: "dict[str, dict[str, list[Place]]]" = {}
+    patterns: "set[str]" = set()
+    for monitor in plan["monitors"]:
+        place = body.append(_plain(monitor))
+        sizes.append(place[1])
+        for target in monitor["targets"]:
+            path = target["module"] or target["path"]
+            root = path.partition(".")[0]
+            if target["pattern"]:
+                patterns.add(root)
+                names = ["*"]
+            elif target["module"] is not None:
+                names = [path]
+            else:
+                words = path.split(".")
+                names = [".".join(words[:end]) for end in range(1, len(words))]
+            for name in names:
+                there = parts.setdefault(root, {}).setdefault(name, [])
+                if not there or there[-1] != place:
+                    there.append(place)
+    top = {root: body.append(part) for root, part in parts.items()}
+    packages = sorted(own_packages(plan["monitors"]))
+    more: "Any" = plan.get("folders", ())
+    settings = body.append((_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages))
+    table = body.append(sizes)
+    first = _first_modules()
+    early = any(name in first for part in parts.values() for name in part) or not first.isdisjoint(patterns)
+    header = (
+        plan["path"],
+        [(name, places.stamp(name)) for name in [*plan["files"], *package_folders()]],
+        list(plan["environment"].items()),
+        watch([*folders, *[(name, "") for name in more]]),
+        early,
+        _plain(plan.get("processes")),
+        "__main__" in parts,
+    )
+    return body.join(header, (top, frozenset(patterns), settings, table))
+
+
+def encode_bad(
+    path: str,
+    files: "Sequence[str]",
+    environment: "dict[str, str | None]",
+    problems: "list[str]",
+    folders: "Sequence[tuple[str, str]]" = (),
+    since: float = 0.0,
+    until: "float | None" = None,
+    lacking: bool = False,
+) -> bytes:
+    """The bytes to store for a configuration that gives no plan, so that no process tries it again until it changes."""
+    watched = [(name, places.stamp(name)) for name in files]
+    header = (path, watched, list(environment.items()), watch(folders), False, None, False)
+    return bad_bytes(header, problems, since, until, lacking)
+
+
+def bad_bytes(
+    header: "places.Header", problems: "list[str]", since: float, until: "float | None" = None, lacking: bool = False
+) -> bytes:
+    body = _Body()
+    settings = body.append((problems, since, until, lacking))
+    return body.join(header, ({}, frozenset(), settings, None))
+
+
+def watch(folders: "Sequence[tuple[str, str]]") -> "list[tuple[str, Any, list[str], str]]":
+    return [(name, places.stamp(name), places.listing(name, suffix), suffix) for name, suffix in folders]
+
+
+class _Body:
+    """The pieces that follow the index, each with room for a checksum that is known once the index is."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._places: "list[Place]" = []
+
+    def append(self, value: "Any") -> "Place":
+        data = marshal.dumps(value)
+        place = (len(self._data), len(data))
+        self._data += data + bytes(places.CHECKSUM)
+        self._places.append(place)
+        return place
+
+    def join(self, header: "tuple[Any, ...]", index: "Any") -> bytes:
+        # What tells it from an earlier plan of the same sizes: every checksum follows from it.
+        content = places.checksum(b"", 0, bytes(self._data))
+        first, second = marshal.dumps((*header[:7], content)), marshal.dumps(index)
+        sizes = (len(first), len(second), len(self._data))
+        head = b"%s %d.%d %d %d %d\n" % (places.FORMAT, *sys.version_info[:2], *sizes) + first
+        of_head = places.checksum(b"", 0, head)
+        of_index = places.checksum(of_head, 0, second)
+        for at, size in self._places:
+            end = at + size
+            self._data[end : end + places.CHECKSUM] = places.checksum(of_index, at, bytes(self._data[at:end]))
+        return head + of_head + second + of_index + bytes(self._data)
+
+
+def _first_modules() -> "set[str]":
+    """What an interpreter has imported when the agent starts, `.pth` files of the environment included.
+
+    This runs in a process of the same environment, a moment after that: what it has imported since does no harm.
+    """
+    return {*_EARLY, *sys.modules, *(set(getattr(sys, "stdlib_module_names", ())) - _LATE)}
+
+
+def package_folders() -> "list[str]":
+    """Where packages are installed: an installation changes the folder, and with it what `requires` finds."""
+    return [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]
+
+
+def _plain(value: "Any") -> "Any":
+    """Exact builtin types, which are all that marshal takes."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------- on disk
+
+
+def store(state: str, decoded: "cache.Index | cache.Bad", data: bytes) -> None:
+    """Keep what a configuration gave. Raises OSError."""
+    rejected = places.plan_file(state, "rejected")
+    if isinstance(decoded, cache.Bad):
+        write(rejected, data)
+        return
+    first = open_plan(places.plan_file(state), decoded.path)
+    if (
+        first is not None
+        and places.unchanged(first.header, environment=False)
+        and not places.unchanged(first.header)
+        and [name for name, _ in first.header[2]] == [name for name, _ in decoded.header[2]]
+    ):
+        write(places.plan_file(state, variant=places.variant_of(decoded.header)), data)
+        _prune(state)
+    else:
+        write(places.plan_file(state), data)
+    try:
+        os.unlink(rejected)
+    except ours(OSError):
+        pass
+
+
+def _prune(state: str) -> None:
+    begin = os.path.basename(places.plan_file(state))[: -len(".bin")] + "-"
+    names = [os.path.join(state, name) for name in os.listdir(state) if name.startswith(begin)]
+    names.sort(key=lambda name: (places.stamp(name) or (0,))[0])
+    for name in names[:-_MOST_VARIANTS]:
+        try:
+            os.unlink(name)
+        except ours(OSError):
+            continue
+
+
+def write(file: str, data: bytes) -> None:
+    """Store `data` beside `file` and rename it there. Raises OSError."""
+    own_folders.make(os.path.dirname(file))
+    own_folders.replace(file, data)
