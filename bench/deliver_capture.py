@@ -1,6 +1,6 @@
 """What capturing costs its caller, beside sentry_sdk in the same run; events a second; bytes on disk.
 
-    python bench/deliver_capture.py [--events 150] [--rate-events 2000] [--no-fsync] [--json]
+    python bench/deliver_capture.py [--events 150] [--rate-events 2000] [--no-fsync] [--json] [--mechanisms]
 
 Each way has a process of its own, and they take turns of some tens of events, so that a noisy machine is noisy for all.
 "agent" and "SDK" begin with the same finished event and end when it is where it has to be: ours in a file, with the
@@ -10,6 +10,9 @@ same receiver. "without a transport" is the SDK's call alone, with nothing behin
 begins with an exception: a monitored call that fails, and capture_exception in the same place.
 All of that with a pause before each event, as failures come, and in a burst; with nothing else to do in the process,
 and beside threads that compute. In brackets: beside the SDK with its own transport, and without one.
+
+`--mechanisms` measures instead what each part of `deliver/quick` contributes: the same writes with one of them switched
+off. In brackets: relative to the row that has all of them.
 """
 
 from __future__ import annotations
@@ -136,7 +139,22 @@ def whole_sdk(dsn: str) -> Way:
     return lambda: call
 
 
+def without(mechanism: str) -> None:
+    """Switch one part of `deliver/quick` off in this process."""
+    from agent.deliver.quick import preallocated, switch_interval, without_gil
+
+    if mechanism == "without_gil":
+        without_gil.load = lambda _: None
+    elif mechanism == "preallocated":
+        preallocated.KEPT = 0
+    else:
+        switch_interval.begin = lambda: False
+
+
 def way_called(name: str, folder: str, dsn: str) -> Way:
+    name, *off = name.split(" without ")
+    for mechanism in off:
+        without(mechanism)
     if name == "agent":
         spool = open_spool(folder)
         return keeping(spool, open_sender(spool, dsn).wake)
@@ -294,15 +312,32 @@ def show(title: str, rows: dict[str, dict[str, float]]) -> None:
     print(title)
     for name, facts in rows.items():
         peers = [rows[peer] for peer in (("whole, SDK",) if name.startswith("whole") else _PEERS) if peer in rows]
+        peers = peers or [rows[name.partition(" without ")[0]]]
         words = []
         for share, value in facts.items():
             ratios = ", ".join(f"{value / peer[share]:.2f}" for peer in peers)
             words.append(f"{share} {value:7.0f} µs ({ratios})")
-        print(f"  {name:26}" + "   ".join(words))
+        print(f"  {name:{max(26, *map(len, rows))}}" + "   ".join(words))
 
 
 _PEERS = ("SDK", "SDK, without a transport")
 _WHOLE = ["whole, agent", "whole, SDK"]
+
+
+#: `switch_interval` applies only where `without_gil` does not: without a DSN, or where it is switched off.
+_MECHANISMS = [
+    "agent", "agent without preallocated", "agent without without_gil",
+    "agent without without_gil without switch_interval", "agent, no DSN", "agent, no DSN without switch_interval",
+]  # fmt: skip
+
+
+def measure_mechanisms(options: argparse.Namespace, place: str, dsn: str) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    for what, pause in (("with pauses", _PAUSE), ("in a burst", 0.0)):
+        for threads in (0, 1, 4):
+            title = f"{what}, beside {threads} busy threads" if threads else what
+            tables[title] = compared(_MECHANISMS, options.events, pause, threads, place, dsn)
+    return {"capture": tables}
 
 
 def measure(options: argparse.Namespace, place: str, dsn: str, log: str) -> dict[str, Any]:
@@ -324,6 +359,7 @@ def main() -> None:
     parser.add_argument("--rate-events", type=int, default=2000)
     parser.add_argument("--no-fsync", action="store_true", help="syncing disturbs the other ways on some disks")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--mechanisms", action="store_true", help="what each part of deliver/quick contributes")
     parser.add_argument("--way", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
@@ -338,7 +374,7 @@ def main() -> None:
             time.sleep(0.02)
         with open(port_file) as file:
             dsn = f"http://k@127.0.0.1:{int(file.read())}/1"
-        found = measure(options, place, dsn, log)
+        found = measure_mechanisms(options, place, dsn) if options.mechanisms else measure(options, place, dsn, log)
     finally:
         receiver.kill()
         receiver.wait()
@@ -348,6 +384,8 @@ def main() -> None:
         return
     for title, rows in found["capture"].items():
         show(title, rows)
+    if options.mechanisms:
+        return
     print("disk per event: {bytes:.0f} bytes, {allocated:.0f} allocated".format(**found["disk"]))
     for name, facts in found["rate"].items():
         print("{0:6} {captured/s:6.0f} captured/s  {arrived/s:6.0f} arrived/s  {arrived} of {of} arrived".format(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from ..deliver.spool.spool import Entry, Spool
+    from ..deliver.spool.spool import Spool, SpoolEntry
 
 HELP = "show what was caught and lies in the spool"
 
@@ -31,7 +31,7 @@ _SHORT = 8  # characters of an id on a terminal
 
 
 class Seen(NamedTuple):
-    entry: Entry
+    entry: SpoolEntry
     event: dict[str, Any]
     size: int  # of its envelope, bytes
 
@@ -118,7 +118,7 @@ class _Filter:
         return f"no event of {' and '.join(asked)} lies in the spool; there are events of the {'; of the '.join(there)}"
 
 
-def _read(spool: Spool, entries: list[Entry]) -> Iterator[Seen]:
+def _read(spool: Spool, entries: list[SpoolEntry]) -> Iterator[Seen]:
     """One after the other. What cannot be read is left to whoever delivers, who sets it aside and keeps the reason."""
     for entry in entries:
         try:
@@ -141,7 +141,7 @@ def _read(spool: Spool, entries: list[Entry]) -> Iterator[Seen]:
 
 def _list(found: Iterator[Seen]) -> None:
     groups: dict[tuple[str, ...], Group] = {}
-    lying: list[Entry] = []
+    lying: list[SpoolEntry] = []
     for seen in found:
         groups.setdefault(_key(seen.event), Group()).add(seen)
         lying.append(seen.entry)
@@ -207,7 +207,7 @@ def _ago(event: dict[str, Any]) -> str:
 # ------------------------------------------------------------------------------------------------------------------ one
 
 
-def _show(spool: Spool, entries: list[Entry], wanted: str, arguments: argparse.Namespace) -> int:
+def _show(spool: Spool, entries: list[SpoolEntry], wanted: str, arguments: argparse.Namespace) -> int:
     if wanted == "last":
         chosen = _Filter(arguments)
         seen = next(filter(chosen, _read(spool, entries[::-1])), None)

@@ -14,7 +14,7 @@ from receiver import HANG, Receiver
 
 from agent.deliver.http import descriptors
 from agent.deliver.http.descriptors import known
-from agent.deliver.send.lock import FolderLock
+from agent.deliver.send.lock import DeliveryLock
 
 
 def reused(number: int, path) -> None:
@@ -27,18 +27,18 @@ def reused(number: int, path) -> None:
 
 
 def test_a_lock_whose_number_is_another_file_now_closes_nothing(tmp_path):
-    lock = FolderLock(str(tmp_path / "lock"))
+    lock = DeliveryLock(str(tmp_path))
     assert lock.take()
     number = lock._held.number
     reused(number, tmp_path / "theirs")
     lock.release()
     os.write(number, b"still open")
-    assert FolderLock(str(tmp_path / "lock")).take()
+    assert DeliveryLock(str(tmp_path)).take()
     os.close(number)
 
 
 def test_a_lock_whose_number_is_nothing_now_is_let_go_of(tmp_path):
-    lock = FolderLock(str(tmp_path / "lock"))
+    lock = DeliveryLock(str(tmp_path))
     assert lock.take()
     os.close(lock._held.number)
     lock.release()
@@ -47,7 +47,7 @@ def test_a_lock_whose_number_is_nothing_now_is_let_go_of(tmp_path):
 
 
 def test_a_forked_child_closes_only_what_is_the_lock_still(tmp_path):
-    lock = FolderLock(str(tmp_path / "lock"))
+    lock = DeliveryLock(str(tmp_path))
     assert lock.take()
     number = lock._held.number
     reused(number, tmp_path / "theirs")

@@ -13,7 +13,7 @@ from receiver import Answer, Receiver
 from agent.deliver import wire
 from agent.deliver.http.transport import ACCEPTED, REJECTED, UNREACHABLE, Outcome
 from agent.deliver.send import parallel
-from agent.deliver.send.delivered import Taken
+from agent.deliver.send.delivered import Delivered
 from agent.deliver.send.delivery import Delivery
 from agent.deliver.send.parallel import MOST, Lanes
 from agent.deliver.send.sender import Sender
@@ -167,7 +167,7 @@ def test_when_all_have_landed_no_thread_is_left(monkeypatch):
 def delivery(kit, spool, shared, ends=lambda: False):
     sender = kit.sender(spool, Script())
     means = sender._means._replace(open_carrier=shared.carrier, open_another=shared.carrier, tick=shared.tick)
-    return Delivery(means, Taken(os.path.join(kit.directory, "taken")), ends=ends)
+    return Delivery(means, Delivered(kit.directory), ends=ends)
 
 
 def test_a_backlog_goes_out_whole_each_once_and_begins_in_order(kit, monkeypatch):

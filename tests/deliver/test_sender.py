@@ -12,8 +12,8 @@ from receiver import HANG, Answer
 
 from agent.deliver.http import transport
 from agent.deliver.http.transport import Outcome
-from agent.deliver.send.lock import FolderLock
-from agent.deliver.send.rate_limits import Pace
+from agent.deliver.send.lock import DeliveryLock
+from agent.deliver.send.rate_limits import RateLimits
 from agent.deliver.send.sender import Sender, Summary
 
 DOWN = Outcome(transport.UNREACHABLE, 500, "HTTP 500")
@@ -208,7 +208,7 @@ def test_what_cannot_be_removed_is_not_sent_again_and_again(kit, monkeypatch):
 def test_flush_waits_for_another_process_and_says_so(kit, clock):
     spool = kit.spool()
     fill(spool, "error")
-    lock = FolderLock(os.path.join(kit.directory, "lock"))
+    lock = DeliveryLock(kit.directory)
     assert lock.take() is True
     carrier = Script()
     assert kit.sender(spool, carrier).flush(3) == Summary(0, 0, 1, "another process is delivering")
@@ -217,13 +217,13 @@ def test_flush_waits_for_another_process_and_says_so(kit, clock):
     assert kit.sender(spool, carrier).flush(3).delivered == 1
 
 
-def test_a_pace_file_of_nonsense_says_nothing(tmp_path, clock):
-    path = tmp_path / "pace"
+def test_a_damaged_file_of_rate_limits_counts_as_empty(tmp_path, clock):
+    path = tmp_path / "rate-limits"
     for text in ("nonsense", "a b c", "! 1", "\xff"):
         path.write_text(text, encoding="utf-8")
-        pace = Pace(str(path), clock)
-        pace.load()
-        assert pace.wait("error") == 0.0
+        limits = RateLimits(str(tmp_path), clock)
+        limits.load()
+        assert limits.wait("error") == 0.0
 
 
 # ------------------------------------------------------------------------------------------------------- the thread
@@ -661,7 +661,7 @@ def test_what_was_taken_but_cannot_be_removed_is_not_sent_by_another_process_eit
     assert kit.sender(kit.spool(), second).flush(5).waiting == 0
     assert second.sent == []
     assert kit.files() == []
-    assert "taken" not in os.listdir(kit.directory)
+    assert "delivered" not in os.listdir(kit.directory)
 
 
 def test_what_is_held_back_is_never_sent(kit):
@@ -715,8 +715,7 @@ def test_a_large_backlog_goes_in_batches(kit):
 
 def test_a_child_does_not_keep_the_lock_of_its_parent(kit):
     os.makedirs(kit.directory)
-    path = os.path.join(kit.directory, "lock")
-    lock = FolderLock(path)
+    lock = DeliveryLock(kit.directory)
     assert lock.take()
     up, down = os.pipe(), os.pipe()
     child = os.fork()
@@ -727,7 +726,7 @@ def test_a_child_does_not_keep_the_lock_of_its_parent(kit):
     os.read(up[0], 1)
     lock.release()
     try:
-        assert FolderLock(path).take() is True
+        assert DeliveryLock(kit.directory).take() is True
     finally:
         os.write(down[1], b"x")
         os.waitpid(child, 0)

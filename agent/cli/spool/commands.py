@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ...base.dsn import parse_dsn
 from ...base.errors import AgentError, ConfigError
 from ...base.health import Health
-from ...deliver.send.lock import FolderLock
-from ...deliver.send.rate_limits import ALL, BACKOFF, Pace
+from ...deliver.send.lock import DeliveryLock
+from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
 from ...deliver.send.sender import Sender
 from .. import options
 from ..state.processes import LOSSES, read
@@ -26,7 +26,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...deliver.spool.spool import Entry, Spool
+    from ...deliver.spool.spool import Spool, SpoolEntry
 
 HELP = "show, deliver, carry away or clear what waits for Sentry"
 
@@ -108,7 +108,7 @@ def _facts(place: Place) -> dict[str, Any]:
     }
 
 
-def _part(spool: Spool, entries: list[Entry]) -> dict[str, Any]:
+def _part(spool: Spool, entries: list[SpoolEntry]) -> dict[str, Any]:
     return {
         "number": len(entries),
         "bytes": sum(map(spool.size, entries)),
@@ -168,15 +168,15 @@ def _why(place: Place) -> list[str]:
     if place.route is None:
         return ["no DSN is set here, so nothing can be sent from here"]
     directory = place.spool.directory
-    lock = FolderLock(os.path.join(directory, "lock"))
+    lock = DeliveryLock(directory)
     free = lock.take()
     lock.release()
     if free is False:
         return ["a process is delivering at this moment"]
-    pace = Pace(os.path.join(directory, "pace"), time.time)
-    pace.load()
-    lines = [f"the last try: {pace.note}"] if pace.note else []
-    for key, left in sorted(pace.holds().items()):
+    limits = RateLimits(directory, time.time)
+    limits.load()
+    lines = [f"the last try: {limits.reason}"] if limits.reason else []
+    for key, left in sorted(limits.active().items()):
         what = {ALL: "Sentry asks us to wait with everything", BACKOFF: "the next try is due"}.get(key)
         lines.append(f"{what or 'Sentry asks us to wait with ' + key}: {left:.0f} s more")
     return lines or ["no process delivers at present: the next event does, or: python -m agent spool flush"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ...base.health import Health
     from ...base.model import Envelope
-    from ...deliver.spool.spool import Entry, Spool
+    from ...deliver.spool.spool import Spool, SpoolEntry
     from ..options import Here
 
 WAITING, HELD, ASIDE = "waiting", "held back", "set aside"
@@ -25,7 +25,7 @@ class Place(NamedTuple):
     name: str = ""  # of its folder, for a client of the host's own
     where: str = ""  # that client's Sentry, without its key
 
-    def parts(self) -> dict[str, list[Entry]]:
+    def parts(self) -> dict[str, list[SpoolEntry]]:
         lying = self.spool.entries()
         return {
             WAITING: [entry for entry in lying if not entry.held],
@@ -39,7 +39,7 @@ class Lying(NamedTuple):
 
     place: Place
     state: str
-    entry: Entry
+    entry: SpoolEntry
 
     def read(self) -> Envelope | None:
         """As `Spool.read`."""
@@ -85,21 +85,21 @@ _NAMES = {
 }
 
 
-def counted(entries: Iterable[Entry]) -> str:
+def counted(entries: Iterable[SpoolEntry]) -> str:
     """3 events, 1 batch of metrics"""
     numbers = Counter(_NAMES.get(entry.category, (f"envelope of {entry.category}",) * 2) for entry in entries)
     return ", ".join(f"{number} {one if number == 1 else many}" for (one, many), number in numbers.most_common())
 
 
-def fate(entries: Iterable[Entry]) -> list[str]:
+def fate(entries: Iterable[SpoolEntry]) -> list[str]:
     """What becomes of them: 3 events to be delivered (…)."""
-    parts: dict[str, list[Entry]] = {}
+    parts: dict[str, list[SpoolEntry]] = {}
     for entry in entries:
         parts.setdefault(fate_of(entry), []).append(entry)
     return [f"{counted(some)} {words}" for words, some in parts.items()]
 
 
-def fate_of(entry: Entry) -> str:
+def fate_of(entry: SpoolEntry) -> str:
     """Where it lies decides that, not the DSN of whoever asks."""
     if not entry.held:
         return "to be delivered (python -m agent spool status)"

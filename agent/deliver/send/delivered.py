@@ -1,7 +1,7 @@
-"""Envelopes that Sentry has taken but that could not be removed: nobody is to send them again.
+"""Names of envelopes that were delivered but could not be removed, so that no process sends them again.
 
-In a file of the folder, since the next one to deliver may be another process. Where that cannot be written either, at
-least this process remembers.
+Kept in a file of the spool, since the next process to deliver may be another one; where that cannot be written either,
+in the memory of this process.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ import os
 from ...base.interrupts import ours
 from ..spool import files
 
+_FILE = "delivered"
 
-class Taken:
-    def __init__(self, path: str) -> None:
-        self._path = path
+
+class Delivered:
+    """`load` and `save` are for the holder of the spool's DeliveryLock."""
+
+    def __init__(self, directory: str) -> None:
+        """`directory` is the spool's."""
+        self._path = os.path.join(directory, _FILE)
         self._names: set[str] = set()
         self._changed = False
 
@@ -30,15 +35,13 @@ class Taken:
         self._changed = True
 
     def load(self) -> None:
-        """What others have taken. For the holder of the folder's lock."""
-        if self._names or os.path.exists(self._path):
-            try:
-                self._names.update((files.read_own(self._path) or b"").decode("utf-8", "replace").splitlines())
-            except ours(OSError, files.UnreadableError):
-                pass
+        """Add what other processes have delivered."""
+        try:
+            self._names.update((files.read_own(self._path) or b"").decode("utf-8", "replace").splitlines())
+        except ours(OSError, files.UnreadableError):
+            pass
 
     def save(self) -> None:
-        """For the holder of the folder's lock."""
         if not self._changed:
             return
         self._changed = False

@@ -10,15 +10,15 @@ from ...base.dsn import DsnError
 from ...base.interrupts import ours
 from ..http import transport
 from ..spool.spool import Count, Spool, UnreadableError
-from .delivered import Taken
-from .lock import FolderLock
+from .delivered import Delivered
+from .lock import DeliveryLock
 from .parallel import Carrier, Lanes
-from .rate_limits import ALL, BACKOFF, Pace
+from .rate_limits import ALL, BACKOFF, RateLimits
 
 if TYPE_CHECKING:
     from ...base.model import Envelope
     from ..http.transport import Outcome
-    from ..spool.spool import Entry
+    from ..spool.spool import SpoolEntry
 
 LONGEST_NAP = 30.0  # seconds after which even a long wait looks at the clock again
 _LONGEST_BACKOFF = 120.0  # seconds
@@ -50,7 +50,7 @@ class Delivery:
     def __init__(
         self,
         means: "Means",
-        taken: Taken,
+        already_delivered: Delivered,
         *,
         ends: Callable[[], bool],
         eager: bool = False,
@@ -59,13 +59,13 @@ class Delivery:
         """`ends` is asked before each envelope. An `eager` one forgets earlier backoff and waits for its turn."""
         self._means = means
         self._spool = means.spool
-        self._taken = taken
+        self._already_delivered = already_delivered
         self._ends = ends
         self._waits_for_turn = self._eager = eager
         self._progress = progress
         directory = means.spool.directory
-        self._pace = Pace(os.path.join(directory, "pace"), means.clock)
-        self._lock = FolderLock(os.path.join(directory, "lock"))
+        self._limits = RateLimits(directory, means.clock)
+        self._lock = DeliveryLock(directory)
         self._lock_wait = _LOCK_RETRY[0]
         self._lanes: Lanes | None = None
         self._failed: dict[str, tuple[int, float]] = {}  # name → times, not to be tried again before (in ticks)
@@ -90,7 +90,7 @@ class Delivery:
         self.had_its_turn = True
         if usable:
             self._spool.sweep_if_due(self._ends)  # also while nothing can be sent
-        wait = self._pace.wait("")
+        wait = self._limits.wait()
         if wait and not self._eager:
             return wait
         try:
@@ -106,16 +106,16 @@ class Delivery:
             return self._yield_to_other(lanes)
         try:
             if held:
-                self._pace.load()
-                self._taken.load()
+                self._limits.load()
+                self._already_delivered.load()
                 if self._eager:
-                    self._pace.forget_backoff()
+                    self._limits.forget_backoff()
                     self._eager = False
             self._lock_wait = _LOCK_RETRY[0]
-            return self._on_hold(self._pace.wait("")) or self._deliver(lanes, memory_only=not held)
+            return self._on_hold(self._limits.wait()) or self._deliver(lanes, memory_only=not held)
         finally:
             if held:
-                self._taken.save()
+                self._already_delivered.save()
             self._lock.release()
 
     def _yield_to_other(self, lanes: Lanes) -> "float | None":
@@ -142,7 +142,7 @@ class Delivery:
                 return wait
             self._spool.sweep_if_due(self._ends)
 
-    def _one_by_one(self, lanes: Lanes, batch: "list[Entry]", ready: int) -> "float | None":
+    def _one_by_one(self, lanes: Lanes, batch: "list[SpoolEntry]", ready: int) -> "float | None":
         """Seconds to wait with all that is left of the batch, or None. Nothing is on the way when this returns."""
         try:
             for index, entry in enumerate(batch):
@@ -157,7 +157,7 @@ class Delivery:
                 if self._progress is not None:
                     done = self.delivered + self.quarantined
                     self._progress(done, done + ready - index - 1)
-                wait = self._pace.wait("")
+                wait = self._limits.wait()
                 if wait > _BRIEF:
                     return wait
                 if wait:
@@ -167,7 +167,7 @@ class Delivery:
         return self._long_wait()
 
     def _long_wait(self) -> "float | None":
-        wait = self._pace.wait("")
+        wait = self._limits.wait()
         return wait if wait > _BRIEF else None
 
     def _on_hold(self, seconds: "float | None") -> "float | None":
@@ -175,11 +175,11 @@ class Delivery:
             self.trouble = f"an earlier answer, or the lack of one, asks for {int(-(-seconds // 1))} s more of patience"
         return seconds
 
-    def _wait(self, entry: "Entry") -> float:
+    def _wait(self, entry: "SpoolEntry") -> float:
         _, not_before = self._failed.get(entry.name, (0, 0.0))
-        return max(self._pace.wait(entry.category), not_before - self._means.tick(), 0.0)
+        return max(self._limits.wait(entry.category), not_before - self._means.tick(), 0.0)
 
-    def _read(self, entry: "Entry") -> "Envelope | None":
+    def _read(self, entry: "SpoolEntry") -> "Envelope | None":
         try:
             return self._spool.read(entry)
         except ours(UnreadableError) as error:
@@ -189,13 +189,13 @@ class Delivery:
             self._fail(entry)
         return None
 
-    def _judge(self, landed: "list[tuple[Entry, Outcome]]") -> None:
+    def _judge(self, landed: "list[tuple[SpoolEntry, Outcome]]") -> None:
         for entry, outcome in landed:
             self._judge_one(entry, outcome)
 
-    def _judge_one(self, entry: "Entry", outcome: "Outcome") -> None:
+    def _judge_one(self, entry: "SpoolEntry", outcome: "Outcome") -> None:
         for category, seconds in outcome.limits.items():
-            self._pace.hold(category or ALL, seconds)
+            self._limits.limit(category or ALL, seconds)
         if outcome.kind == transport.ACCEPTED:
             self._succeed(entry)
             return
@@ -204,26 +204,26 @@ class Delivery:
             self._set_aside(entry, outcome.detail)
             return
         if outcome.kind == transport.REFUSED:
-            self._pace.hold(BACKOFF, _REFUSED_WAIT)
-        elif outcome.kind == transport.UNREACHABLE or not self._pace.wait(entry.category):
+            self._limits.limit(BACKOFF, _REFUSED_WAIT)
+        elif outcome.kind == transport.UNREACHABLE or not self._limits.wait(entry.category):
             self._fail(entry)  # the second: a 429 that limits other categories than this one
-        if self._pace.wait(entry.category) > _BRIEF:
-            self._pace.explain(outcome.detail)
-            self._pace.save()
+        if self._limits.wait(entry.category) > _BRIEF:
+            self._limits.set_reason(outcome.detail)
+            self._limits.save()
 
-    def _succeed(self, entry: "Entry") -> None:
+    def _succeed(self, entry: "SpoolEntry") -> None:
         if not self._spool.remove(entry):
-            self._taken.add(entry.name)  # the folder is read-only now, or somebody else removed it
+            self._already_delivered.add(entry.name)  # the folder is read-only now, or somebody else removed it
         self.delivered += 1
         self.own_waiting -= entry.pid == self._pid
         self._failing.clear()
         self._failures = 0
         self.trouble = ""
-        self._pace.explain("")
-        self._pace.save()
+        self._limits.set_reason("")
+        self._limits.save()
         self._means.counted("sent", entry.category, 1)
 
-    def _set_aside(self, entry: "Entry", reason: str) -> None:
+    def _set_aside(self, entry: "SpoolEntry", reason: str) -> None:
         try:
             self._spool.quarantine(entry, reason)
         except ours(OSError) as error:
@@ -233,7 +233,7 @@ class Delivery:
         self.quarantined += 1
         self.own_waiting -= entry.pid == self._pid
 
-    def _fail(self, entry: "Entry") -> None:
+    def _fail(self, entry: "SpoolEntry") -> None:
         """Wait with this envelope the longer the oftener it failed, and with all of them once a second one fails too.
 
         So one that Sentry chokes on holds up no other, a Sentry that fails now and then is still worth its while, and
@@ -244,7 +244,7 @@ class Delivery:
         self._failing.add(entry.name)
         self._failures += 1
         if len(self._failing) > 1:
-            self._pace.hold(BACKOFF, self._backoff(self._failures - _SOONER))
+            self._limits.limit(BACKOFF, self._backoff(self._failures - _SOONER))
 
     def _backoff(self, failures: int) -> float:
         longest = min(self._means.first_backoff * 2.0 ** (min(failures, 30) - 1), _LONGEST_BACKOFF)
@@ -262,16 +262,16 @@ class _Look:
         self.soonest: float | None = None
         self.failed: list[str] = []
 
-    def wanted(self, entry: "Entry") -> bool:
+    def wanted(self, entry: "SpoolEntry") -> bool:
         delivery = self._delivery
         self.own += entry.pid == delivery._pid
         if entry.name in delivery._failed:
             self.failed.append(entry.name)
         if self._memory_only and entry.data is None:
             return False
-        if entry.name in delivery._taken:
+        if entry.name in delivery._already_delivered:
             if delivery._spool.remove(entry):
-                delivery._taken.discard(entry.name)
+                delivery._already_delivered.discard(entry.name)
             return False
         wait = delivery._wait(entry)
         if wait:

@@ -1,4 +1,4 @@
-"""At most one process at a time delivers from a folder; the kernel frees the lock of one that dies."""
+"""The lock of the process that delivers a spool. The kernel frees it when that process dies."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from ...base.interrupts import ours
 from ...base.postponed import around_forks
 from ..http.descriptors import Known, known
 
+_FILE = "lock"
+
 #: Lock files that are open. A forked child has copies of them, and a lock lives until its last copy is closed.
 _open: set[Known] = set()
 
 
-class FolderLock:
-    def __init__(self, path: str) -> None:
-        self._path = path
+class DeliveryLock:
+    def __init__(self, directory: str) -> None:
+        """`directory` is the spool's."""
+        self._path = os.path.join(directory, _FILE)
         self._held: Known | None = None
 
     def take(self) -> bool | None:
-        """True: held. False: another one holds it. None: the folder cannot be written to, so nothing can leave it."""
+        """Return True if it is held now, False if another process holds it, None if the folder is not writable."""
         try:
             import fcntl
         except ours(ImportError):

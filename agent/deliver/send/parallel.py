@@ -20,9 +20,9 @@ from ..http.transport import Outcome
 from .worker import await_end
 
 if TYPE_CHECKING:
-    from ..spool.names import Entry
+    from ..spool.names import SpoolEntry
 
-    Landed = tuple[Entry, Outcome]
+    Landed = tuple[SpoolEntry, Outcome]
 
 MOST = 8  # requests on the way at a time
 _WANTED = 0.01  # seconds for each envelope, that more lanes are opened to come near to
@@ -45,7 +45,7 @@ class Lanes:
         self._free = [first]
         self._open_another = open_another
         self._tick = tick
-        self._landed: deque[tuple[Entry, Outcome, Carrier, float]] = deque()
+        self._landed: deque[tuple[SpoolEntry, Outcome, Carrier, float]] = deque()
         self._news = allocate_lock()  # open while something has landed since the last look
         self._news.acquire()
         self._flying = 0
@@ -57,7 +57,7 @@ class Lanes:
         """How many requests may be on the way at present."""
         return 1 if self._open_another is None else max(1, min(MOST, int(self._takes / _WANTED)))
 
-    def send(self, entry: Entry, data: bytes) -> list[Landed]:
+    def send(self, entry: SpoolEntry, data: bytes) -> list[Landed]:
         """Send it as soon as there is room, and answer what has landed until then: this one too, where it is alone."""
         landed = self._look()
         while self._flying and self._flying >= self.width:
@@ -91,7 +91,7 @@ class Lanes:
         self._flying += 1
         return self._free.pop()
 
-    def _start(self, carrier: Carrier, entry: Entry, data: bytes) -> bool:
+    def _start(self, carrier: Carrier, entry: SpoolEntry, data: bytes) -> bool:
         if _thread.start_new_thread is not start_new_thread:
             return (
                 False  # gevent or eventlet came since: their locks in a connection belong to one thread of the system
@@ -102,11 +102,11 @@ class Lanes:
             return False  # too many threads, or the process ends
         return True
 
-    def _carry_apart(self, carrier: Carrier, entry: Entry, data: bytes) -> None:
+    def _carry_apart(self, carrier: Carrier, entry: SpoolEntry, data: bytes) -> None:
         self._threads[id(carrier)] = get_native_id()
         self._carry(carrier, entry, data)
 
-    def _carry(self, carrier: Carrier, entry: Entry, data: bytes) -> None:
+    def _carry(self, carrier: Carrier, entry: SpoolEntry, data: bytes) -> None:
         began = self._tick()
         try:
             outcome = carrier.send(data)

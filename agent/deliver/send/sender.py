@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 from ...base import imports
 from ...base.dsn import parse_dsn
 from ..http import transport
-from .delivered import Taken
+from .delivered import Delivered
 from .delivery import LONGEST_NAP, Delivery, Means
 from .parallel import Carrier
 from .worker import State, Worker
@@ -66,7 +66,7 @@ class Sender(Worker):
         self._means = Means(
             spool, self._open_carrier, more, count, clock, tick, sleep, random or _random, first_backoff
         )
-        self._taken = Taken(os.path.join(spool.directory, "taken"))
+        self._already_delivered = Delivered(spool.directory)
         self._delivery: Delivery | None = None
 
     @property
@@ -107,7 +107,7 @@ class Sender(Worker):
         """One turn in the calling thread, which a Sentry that hangs holds no longer than that."""
         until = self._means.tick() + seconds
         means = self._means._replace(open_carrier=lambda: self._open_carrier(seconds / 2), open_another=None)
-        delivery = Delivery(means, self._taken, ends=lambda: self._means.tick() >= until)
+        delivery = Delivery(means, self._already_delivered, ends=lambda: self._means.tick() >= until)
         try:
             delivery.run()
         finally:
@@ -140,7 +140,7 @@ class Sender(Worker):
                 spool.equip()
             spool.refill()
         means = self._means._replace(sleep=state.pause, between=spool.refill)
-        self._delivery = delivery = Delivery(means, self._taken, ends=lambda: state.parking)
+        self._delivery = delivery = Delivery(means, self._already_delivered, ends=lambda: state.parking)
         try:
             while not state.parking:
                 state.gate.acquire(False)  # what was asked for until here, the look that follows answers
@@ -177,7 +177,9 @@ class Sender(Worker):
         """
         tick = self._means.tick
         deadline = tick() + timeout
-        delivery = Delivery(self._means, self._taken, ends=lambda: tick() >= deadline, eager=True, progress=progress)
+        delivery = Delivery(
+            self._means, self._already_delivered, ends=lambda: tick() >= deadline, eager=True, progress=progress
+        )
         try:
             while True:
                 wait = delivery.run()

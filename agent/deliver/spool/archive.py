@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..http.route import Route
-    from .names import Entry
+    from .names import SpoolEntry
     from .spool import Spool
 
 _LARGEST = 256 << 20  # bytes
@@ -35,13 +35,13 @@ class Imported(NamedTuple):
     refused: list[str]  # member and reason
 
 
-def pack(spools: list[tuple[str, Spool]], path: str) -> list[tuple[Spool, Entry]]:
+def pack(spools: list[tuple[str, Spool]], path: str) -> list[tuple[Spool, SpoolEntry]]:
     """Write all that lies in the spools to a new file, for its owner alone; answers what is in it. Raises AgentError.
 
     Each spool comes with the name of its client, "" for the agent's own.
     """
     beside = f"{path}.{os.getpid()}"
-    packed: list[tuple[Spool, Entry]] = []
+    packed: list[tuple[Spool, SpoolEntry]] = []
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             with tarfile.open(fileobj=file, mode="w|") as archive:
@@ -59,12 +59,12 @@ def pack(spools: list[tuple[str, Spool]], path: str) -> list[tuple[Spool, Entry]
     return packed
 
 
-def _pack_one(archive: tarfile.TarFile, client: str, spool: Spool) -> list[Entry]:
+def _pack_one(archive: tarfile.TarFile, client: str, spool: Spool) -> list[SpoolEntry]:
     route = found(spool.directory) if client else None
     if client and route is None:
         return []
     prefix = f"{_CLIENTS}/{client}/" if client else ""
-    packed: list[Entry] = []
+    packed: list[SpoolEntry] = []
     for entry in spool.entries():
         try:
             envelope = spool.read(entry)

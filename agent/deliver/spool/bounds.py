@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from ...base.health import alive
 from . import age, files
-from .names import SUFFIX, Entry, giving_up, owner_of, parse_name
+from .names import SUFFIX, SpoolEntry, giving_up, owner_of, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ class Bounds:
     def _make_room(self, folders: tuple[str, ...], number: int, size: int, ends: Callable[[], bool]) -> tuple[int, int]:
         """Give up what is over, a part of it at a time; how many went, and how many bytes."""
 
-        def all_of_them() -> "Iterator[tuple[tuple[int, int, str], str, Entry, int]]":
+        def all_of_them() -> "Iterator[tuple[tuple[int, int, str], str, SpoolEntry, int]]":
             for folder in folders:
                 for name, weight, _ in files.scan(folder):
                     entry = parse_name(name)
@@ -116,7 +116,7 @@ class Bounds:
             freed += weight
         return gone, freed
 
-    def _drop(self, folder: str, entry: Entry, reason: str) -> None:
+    def _drop(self, folder: str, entry: SpoolEntry, reason: str) -> None:
         if self._folders.forget(folder, entry.name):
             self._count(reason, entry.category, 1)
 

@@ -6,7 +6,9 @@ tmp/         envelopes being written, and empty files for the next ones; a renam
 quarantine/  what cannot be delivered, each with its reason in a .txt beside it
 swept        when the bounds were last held, and what is known of the clock
 unswept      how full the spool is, as far as processes without a DSN know: in thousandths, by its length
-lock         held by whoever delivers; pace and taken are what the next one has to know
+lock         held by the process that delivers
+rate-limits  rate limits and back-off deadlines
+delivered    names of envelopes that were delivered and could not be removed
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .names import giving_up
 
 if TYPE_CHECKING:
-    from .names import Entry
+    from .names import SpoolEntry
 
 
 class Memory:
@@ -18,23 +18,23 @@ class Memory:
         """`max_size` in bytes."""
         self._max_number = max_number
         self._max_size = max_size
-        self._entries: dict[str, Entry] = {}  # in order of capture
+        self._entries: dict[str, SpoolEntry] = {}  # in order of capture
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[SpoolEntry]:
         return list(self._entries.values())
 
-    def take(self, name: str) -> Entry | None:
+    def take(self, name: str) -> SpoolEntry | None:
         return self._entries.pop(name, None)
 
-    def keep(self, entry: Entry) -> list[Entry]:
+    def keep(self, entry: SpoolEntry) -> list[SpoolEntry]:
         """Answers what had to go for it; that may be the entry itself."""
         self._entries[entry.name] = entry
         waiting = self.entries()
         number, size = len(waiting), sum(len(each.data or b"") for each in waiting)
-        gone: list[Entry] = []
+        gone: list[SpoolEntry] = []
         if number <= self._max_number and size <= self._max_size:
             return gone
         for each in sorted(waiting, key=giving_up):

@@ -26,7 +26,7 @@ _LIGHT = frozenset(
 _PLAIN = _LIGHT | {"error", "monitor", "security", "feedback"}  # need no cleaning to be part of a name
 
 
-class Entry(NamedTuple):
+class SpoolEntry(NamedTuple):
     """What the name of an envelope tells. `data` is set for one that waits in this process's memory."""
 
     name: str
@@ -49,7 +49,7 @@ def rank(category: str, *, slow: bool) -> int:
     return 0 if category in _LIGHT else 1 if slow else 2
 
 
-def giving_up(entry: Entry) -> tuple[int, int, str]:
+def giving_up(entry: SpoolEntry) -> tuple[int, int, str]:
     """Sort key: what goes first when there is not room for all."""
     return (entry.rank, entry.stamp, entry.name)
 
@@ -63,7 +63,7 @@ def make_name(stamp: int, category: str, event_id: str, token: str, *, slow: boo
     return f"{stamp:020d}-{category}{marks}-{os.getpid()}-{token}-{event_id}{SUFFIX}"
 
 
-def parse_name(name: str) -> "Entry | None":
+def parse_name(name: str) -> "SpoolEntry | None":
     """None for a name that this spool did not give."""
     if not name.endswith(SUFFIX) or not name.isascii():
         return None
@@ -75,7 +75,7 @@ def parse_name(name: str) -> "Entry | None":
     if len(stamp) != _STAMP_DIGITS or not stamp.isdigit() or not owner or len(event_id) != _ID_LENGTH:
         return None
     category, *marks = token.split(".")
-    return Entry(name, int(stamp), category, "slow" in marks, owner, event_id, "trying" in marks)
+    return SpoolEntry(name, int(stamp), category, "slow" in marks, owner, event_id, "trying" in marks)
 
 
 def owner_of(spare: str) -> "int | None":

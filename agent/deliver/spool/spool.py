@@ -25,7 +25,7 @@ from .files import UnreadableError
 from .fill import Fill
 from .layout import Folders
 from .memory import Memory
-from .names import Entry, make_name, parse_name, rank
+from .names import SpoolEntry, make_name, parse_name, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Count = Callable[[str, str, int], None]
 
-__all__ = ["Count", "Entry", "Spool", "UnreadableError", "directory_of", "open_in"]
+__all__ = ["Count", "Spool", "SpoolEntry", "UnreadableError", "directory_of", "open_in"]
 
 _LOOK_EVERY = 64  # writes after which a process asks whether a sweep is due
 _SWEEP_EVERY = 60.0  # seconds in which at most one process of the fleet looks at the whole folder
@@ -124,7 +124,7 @@ class Spool:
         *,
         slow: bool = False,
         trying: bool = False,
-        named: Callable[[Entry], object] | None = None,
+        named: Callable[[SpoolEntry], object] | None = None,
         safe: list[bool] | None = None,
     ) -> bool:
         """Whether the envelope is on disk now. If not, it is in memory or was counted as lost. Never raises.
@@ -155,7 +155,7 @@ class Spool:
         envelope: Envelope,
         slow: bool,
         trying: bool,
-        named: Callable[[Entry], object] | None,
+        named: Callable[[SpoolEntry], object] | None,
         safe: list[bool],
     ) -> bool:
         try:
@@ -185,7 +185,7 @@ class Spool:
         envelope: Envelope,
         slow: bool,
         trying: bool,
-        named: Callable[[Entry], object] | None,
+        named: Callable[[SpoolEntry], object] | None,
         safe: list[bool],
     ) -> bool:
         process = self._process()
@@ -308,14 +308,14 @@ class Spool:
 
     # ------------------------------------------------------------------------------------- for senders and commands
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[SpoolEntry]:
         """All that lies here, oldest first, held back or not, in memory and on disk, whoever wrote it."""
         found = [*self._on_disk(self._folders.new), *self._process().memory.entries()]
         found += [entry._replace(held=True) for entry in self._on_disk(self._folders.held)]
         found.sort()
         return found
 
-    def waiting(self, limit: int, wanted: Callable[[Entry], bool]) -> list[Entry]:
+    def waiting(self, limit: int, wanted: Callable[[SpoolEntry], bool]) -> list[SpoolEntry]:
         """The oldest of what may be sent and is `wanted`. However many files there are, memory holds `limit`."""
         from heapq import nsmallest  # for whoever delivers: no thread of the host's comes here
 
@@ -328,11 +328,11 @@ class Spool:
     def is_anything_waiting(self) -> bool:
         return next(self._waiting(), None) is not None
 
-    def _waiting(self) -> Iterator[Entry]:
+    def _waiting(self) -> Iterator[SpoolEntry]:
         yield from self._on_disk(self._folders.new)
         yield from (entry for entry in self._process().memory.entries() if not entry.held)
 
-    def _on_disk(self, folder: str) -> Iterator[Entry]:
+    def _on_disk(self, folder: str) -> Iterator[SpoolEntry]:
         if self.usable():
             yield from filter(None, map(parse_name, files.names_in(folder)))
 
@@ -344,28 +344,28 @@ class Spool:
             self._degraded = files.reason(error)
             return False
 
-    def read(self, entry: Entry) -> Envelope | None:
+    def read(self, entry: SpoolEntry) -> Envelope | None:
         """None when somebody else has taken it. Raises UnreadableError for what is torn or not ours, and OSError."""
         if entry.data is not None:
             return Envelope(entry.event_id, entry.category, entry.data)
         return self._read(self._folder(entry), entry)
 
-    def _read(self, folder: str, entry: Entry) -> Envelope | None:
+    def _read(self, folder: str, entry: SpoolEntry) -> Envelope | None:
         data = files.read_own(os.path.join(folder, entry.name), self._max_size)
         if data is None:
             return None
         _check(data)
         return Envelope(entry.event_id, entry.category, data)
 
-    def _folder(self, entry: Entry) -> str:
+    def _folder(self, entry: SpoolEntry) -> str:
         return self._folders.held if entry.held else self._folders.new
 
-    def remove(self, entry: Entry) -> bool:
+    def remove(self, entry: SpoolEntry) -> bool:
         """Whether it was there to remove."""
         kept = self._process().memory.take(entry.name) is not None
         return files.unlink(os.path.join(self._folder(entry), entry.name)) or kept
 
-    def release(self, entry: Entry) -> bool:
+    def release(self, entry: SpoolEntry) -> bool:
         """Let an envelope that was held back be sent. Whether it was there. Raises OSError."""
         memory = self._process().memory
         kept = memory.take(entry.name)
@@ -388,7 +388,7 @@ class Spool:
         self._folders.put(self._target, name, data)
         return True
 
-    def size(self, entry: Entry) -> int:
+    def size(self, entry: SpoolEntry) -> int:
         """Bytes on disk; 0 where somebody has taken it."""
         try:
             return os.lstat(os.path.join(self._folder(entry), entry.name)).st_size
@@ -514,7 +514,7 @@ class Spool:
 
     # ------------------------------------------------------------------------------------------------- the quarantine
 
-    def quarantine(self, entry: Entry, reason: str) -> None:
+    def quarantine(self, entry: SpoolEntry, reason: str) -> None:
         """Set it aside for good, with the reason beside it. Raises OSError where it has to stay where it is."""
         if entry.data is not None:
             files.write_new(os.path.join(self._folders.quarantine, entry.name), entry.data)
@@ -524,27 +524,27 @@ class Spool:
             return
         self._count("quarantined", entry.category, 1)
 
-    def quarantined(self) -> list[tuple[Entry, str]]:
+    def quarantined(self) -> list[tuple[SpoolEntry, str]]:
         """What was set aside, oldest first, with its reason."""
         found = sorted(self._on_disk(self._folders.quarantine))
         return [(entry, self._folders.explanation(entry.name)) for entry in found]
 
-    def read_quarantined(self, entry: Entry) -> Envelope | None:
+    def read_quarantined(self, entry: SpoolEntry) -> Envelope | None:
         """As `read`."""
         return self._read(self._folders.quarantine, entry)
 
-    def replay(self, entry: Entry) -> bool:
+    def replay(self, entry: SpoolEntry) -> bool:
         """Put a quarantined envelope back among those that wait. Whether it was there. Raises OSError."""
         moved = self._move(self._folders.quarantine, entry)
         if moved:
             files.unlink(os.path.join(self._folders.quarantine, entry.name + ".txt"))
         return moved
 
-    def discard(self, entry: Entry) -> bool:
+    def discard(self, entry: SpoolEntry) -> bool:
         """Remove a quarantined envelope with its reason. Whether it was there."""
         return self._folders.forget(self._folders.quarantine, entry.name)
 
-    def _move(self, folder: str, entry: Entry) -> bool:
+    def _move(self, folder: str, entry: SpoolEntry) -> bool:
         try:
             os.rename(os.path.join(folder, entry.name), os.path.join(self._folders.new, entry.name))
         except ours(FileNotFoundError):
