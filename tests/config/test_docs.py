@@ -8,6 +8,8 @@ import re
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from agent.cli.reference import markdown
 from agent.config.read.node import Unreadable
 from agent.config.read.shipped import schema_path
@@ -153,3 +155,28 @@ def test_the_hook_for_pre_commit_is_one():
     assert {"id", "name", "entry", "language", "files"} <= set(keys)
     assert re.search(keys["files"], "conf/monitors.yaml")
     assert not re.search(keys["files"], "mymonitors.yaml.txt")
+
+
+#: Pages that name files of the project, and those where a path may also begin in `agent/` or in the page's own folder.
+NAMING = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "decisions").glob("*.md")),
+]
+TOP = ("agent", "bench", "docs", "examples", "schema", "tests")
+
+
+@pytest.mark.parametrize("page", NAMING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_pages_that_a_document_names_exist(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
+        assert (page.parent / link).exists(), f"{page.name} links to {link}"
+    rooms = {path.name for path in (ROOT / "agent").iterdir() if path.is_dir()}
+    for named in re.findall(r"`((?:\w+/)+[\w.]*)`", text):
+        top = named.partition("/")[0]
+        if top not in rooms and top not in TOP:
+            continue
+        bases = (ROOT, ROOT / "agent", page.parent)
+        endings = ("", ".py")
+        whole = named.partition(".")[0] if not re.search(r"\.(py|md|json|yaml|txt)$", named) else named
+        assert any((base / (whole + ending)).exists() for base in bases for ending in endings), f"{page.name}: {named}"
