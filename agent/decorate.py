@@ -35,9 +35,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: What `@decorator` is given, in place of its first word.
 _First = Union[str, Callable[..., Any], None]
 
-_RATE = (30.0, 60.0)
-_THRESHOLDS = {"api": 5.0, "database": 1.0}  # as for monitors of these kinds
-
 
 class Options(TypedDict, total=False):
     threshold: float | str | None
@@ -264,25 +261,32 @@ def _monitor(
     path: str, where: str, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool | str
 ) -> MonitorData:
     from .language import units
+    from .language.monitor_keys import KIND_THRESHOLD, plain_monitor
 
     detail = {name: words[name] for name in ("model", "process", "name", "endpoint", "event_type") if words.get(name)}
     severity = units.severity(options.get("severity") or words.get("severity") or "error")
     given = options.get("threshold")
-    seconds = units.duration(given) if given is not None else _THRESHOLDS.get(kind)
+    seconds = units.duration(given) if given is not None else KIND_THRESHOLD.get(kind)
     slow = min("warning", severity, key=units.rank)
     operation = words.get("operation") or options.get("operation")
     operation = operation or next((detail[name] for name in detail if name != "model"), "{name}")
-    return {
-        "name": path, "where": where, "targets": [], "exclude": [], "kind": kind,
-        "module": words.get("module") or options.get("module"), "operation": operation, "detail": detail,
-        "severity": severity, "thresholds": [(seconds, slow)] if seconds is not None else [], "errors": {},
-        "expect": [each if isinstance(each, str) else f"{each.__module__}.{each.__qualname__}"
-                   for each in options.get("expect", ())],
-        "escalate": None, "capture": _capture(options.get("capture", {})), "rules": [], "audit": units.audit(audit),
-        "tags": dict(options.get("tags", {})), "fingerprint": None, "sample": 1.0, "rate_limit": _RATE,
-        "span": "auto", "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [], "unless": None,
-    }  # fmt: skip
+    return plain_monitor(
+        name=path,
+        where=where,
+        kind=kind,
+        module=words.get("module") or options.get("module"),
+        operation=operation,
+        detail=detail,
+        severity=severity,
+        thresholds=[(seconds, slow)] if seconds is not None else [],
+        expect=[
+            each if isinstance(each, str) else f"{each.__module__}.{each.__qualname__}"
+            for each in options.get("expect", ())
+        ],
+        capture=_capture(options.get("capture", {})),
+        audit=units.audit(audit),
+        tags=dict(options.get("tags", {})),
+    )
 
 
 def _capture(given: Mapping[str, str] | Iterable[str]) -> dict[str, ExpressionData]:

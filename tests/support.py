@@ -5,15 +5,9 @@ import types
 
 from agent.hook.targets import resolve
 from agent.hook.targets.apply import Applier
+from agent.language.monitor_keys import plain_monitor
 from agent.observe.call.probe import Probe
 from agent.observe.call.terms import Terms
-
-DEFAULTS = {
-    "name": "m", "where": "test:1", "targets": [], "exclude": [], "kind": "function", "module": None, "operation": "{name}",
-    "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
-    "audit": "", "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": None, "span": "auto",
-    "subclasses": False, "owner": None, "exception_text": True, "quiet_inside": [], "unless": None,
-}  # fmt: skip
 
 
 def expression(text):
@@ -33,8 +27,8 @@ def target(path):
 
 
 def monitor(*paths, capture=None, rules=(), **settings):
-    data = {**DEFAULTS, **settings, "targets": [target(path) for path in paths]}
-    data["name"] = settings.get("name", paths[0] if paths else "m")
+    given = {"name": paths[0] if paths else "m", "where": "test:1", "rate_limit": None, **settings}
+    data = plain_monitor(**{**given, "targets": [target(path) for path in paths]})
     data["capture"] = {name: expression(text) for name, text in (capture or {}).items()}
     data["rules"] = [
         {"when": expression(when), "message": message, "severity": severity, "escalate": often[0] if often else None}

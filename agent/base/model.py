@@ -90,8 +90,8 @@ class MonitorData(TypedDict):
     subclasses: bool
     owner: Optional[str]
     exception_text: bool  # whether what exceptions say of themselves may leave
-    quiet_inside: list[str]  # names of monitors that speak for the calls inside theirs
     unless: Optional[ExpressionData]  # calls that are not reported
+    quiet_inside: list[str]  # names of monitors that speak for the calls inside theirs
 
 
 class ContextData(TypedDict):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..base.errors import ConfigError
 from ..base.model import KINDS
 from ..config.load import load
+from ..language.monitor_keys import KEYS
 from ..language.units import format_duration, format_rate
 from . import options
 from .terminal import console, fail, is_terminal, json_text, out, show_table, shown_path, styled, table
@@ -96,21 +97,7 @@ def _limit(monitor: MonitorData) -> str:
 
 def _also(monitor: MonitorData) -> str:
     """What else the monitor does, in the words of the configuration."""
-    found = [
-        f"{len(monitor['rules'])} rule{'s' * (len(monitor['rules']) != 1)}" if monitor["rules"] else "",
-        f"captures {', '.join(monitor['capture'])}" if monitor["capture"] else "",
-        f"expects {len(monitor['expect'])}" if monitor["expect"] else "",
-        f"escalates over {format_rate(monitor['escalate'])}" if monitor["escalate"] else "",
-        f"grades {len(monitor['errors'])}" if monitor["errors"] else "",
-        f"unless {monitor['unless']['text']}" if monitor["unless"] else "",
-        f"audits ({monitor['audit']})" if monitor["audit"] else "",
-        f"sample {monitor['sample']:g}" if monitor["sample"] != 1 else "",
-        f"span {monitor['span']}" if monitor["span"] != "auto" else "",
-        "" if monitor["exception_text"] else "withholds exception texts",
-        f"quiet inside {', '.join(monitor['quiet_inside'])}" if monitor["quiet_inside"] else "",
-        "subclasses" if monitor["subclasses"] else "",
-    ]
-    return "; ".join(part for part in found if part)
+    return "; ".join(mention for key in KEYS if (mention := key.listed(monitor)))
 
 
 def _refuse(path: str, problems: list[Problem]) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..config.build.inherit import INHERITED, choose
+from ..config.build.inherit import choose
 from ..config.findings import Findings
 from ..config.read.document import position
-from ..config.schema import KIND_OF
-from ..language.units import format_duration, format_rate
+from ..language.monitor_keys import KEYS
 
 if TYPE_CHECKING:
     from ..base.model import MonitorData
@@ -25,8 +24,11 @@ def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[
     """Every key that has an effect on this monitor, in the order in which people ask for them."""
     chosen = choose(entry, settings, Findings())
     found: list[Setting] = []
-    for key, value in _values(monitor).items():
-        if key in INHERITED:
+    for row in KEYS:
+        key, value = row.name, row.explained(monitor)
+        if not value:
+            continue
+        if row.inherited:
             placed = chosen.get(key)
             origin = _place(placed, entry) if placed is not None else _implied(key, monitor)
         elif key == "owner":
@@ -44,38 +46,6 @@ def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[
             origin = "built in"
         found.append(Setting(key, value, origin))
     return found
-
-
-def _values(monitor: MonitorData) -> dict[str, str]:
-    """As monitors.yaml would spell them; what is empty by default and here is left out."""
-    slow = ", ".join(f"{format_duration(seconds)} → {severity}" for seconds, severity in monitor["thresholds"])
-    values = {
-        "name": monitor["name"],
-        "kind": monitor["kind"],
-        "module": monitor["module"] or "",
-        "owner": monitor["owner"] or "",
-        "operation": monitor["operation"],
-        **{key: monitor["detail"].get(key, "") for key in KIND_OF},
-        "severity": monitor["severity"],
-        "threshold": slow or "off",
-        "errors": ", ".join(f"{name} → {severity}" for name, severity in monitor["errors"].items()),
-        "expect": ", ".join(monitor["expect"]),
-        "escalate": format_rate(monitor["escalate"]) if monitor["escalate"] else "",
-        "unless": monitor["unless"]["text"] if monitor["unless"] else "",
-        "capture": ", ".join(f"{name}: {expression['text']}" for name, expression in monitor["capture"].items()),
-        "rules": ", ".join(rule["when"]["text"] for rule in monitor["rules"]),
-        "audit": monitor["audit"],
-        "exclude": ", ".join(monitor["exclude"]),
-        "exception_text": "" if monitor["exception_text"] else "false",
-        "quiet_inside": ", ".join(monitor["quiet_inside"]),
-        "subclasses": "true" if monitor["subclasses"] else "",
-        "tags": ", ".join(f"{name}: {value}" for name, value in monitor["tags"].items()),
-        "fingerprint": ", ".join(monitor["fingerprint"] or ()),
-        "sample": f"{monitor['sample']:g}",
-        "rate_limit": format_rate(monitor["rate_limit"]) if monitor["rate_limit"] else "off",
-        "span": monitor["span"],
-    }
-    return {key: value for key, value in values.items() if value}
 
 
 def _own(entry: Entry, key: str) -> str:

@@ -11,6 +11,7 @@ from ..base.model import Captured, Envelope, Observation
 from ..base.version import __version__
 from ..deliver import wire
 from ..deliver.http import transport
+from ..language.monitor_keys import plain_monitor
 from ..observe.around import context
 from ..observe.call import callers
 from ..observe.event import event
@@ -21,7 +22,7 @@ from .terminal import console, styled
 if TYPE_CHECKING:
     import argparse
 
-    from ..base.model import MonitorData, SentryData
+    from ..base.model import SentryData
 
 HELP = "send test events to Sentry and say whether they were accepted"
 
@@ -127,11 +128,7 @@ def _observation(kind: str) -> Observation:
     )
 
 
-_MONITOR: MonitorData = {
-    "name": "agent.test", "where": "", "targets": [], "exclude": [], "kind": "function", "module": "agent",
-    "operation": "test", "detail": {}, "severity": "error", "thresholds": [], "errors": {}, "expect": [],
-    "escalate": None, "capture": {}, "rules": [], "audit": "", "tags": {"agent.base.version": __version__},
-    "fingerprint": ["agent", "test", "{cause}"], "sample": 1.0, "rate_limit": None, "span": "never",
-    "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [], "unless": None,
-}  # fmt: skip
+_MONITOR = plain_monitor(
+    name="agent.test", module="agent", operation="test", tags={"agent.version": __version__},
+    fingerprint=["agent", "test", "{cause}"], rate_limit=None, span="never",
+)  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..base.errors import ConfigError
 from ..base.model import SEVERITIES
 from ..language import hints, units
+from ..language.monitor_keys import KIND_OF
 from ..language.nearest import did_you_mean, listed
 from .read.document import find, written
 from .read.shipped import schema_path
@@ -34,9 +35,6 @@ _UNITS: dict[str, tuple[Callable[[object], object], str]] = {
 _RATES: dict[str, Callable[[object], object]] = {
     "max_rate": units.spool_rate, "escalate": units.escalation_rate, "memory_recycles": units.escalation_rate,
 }  # fmt: skip
-
-#: Keys that only one kind has.
-KIND_OF = {"model": "database", "process": "business", "endpoint": "api", "event_type": "security"}
 
 #: What is wrong with a name, by the title of its schema.
 _NAMING = {

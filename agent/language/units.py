@@ -28,8 +28,6 @@ _SEVERITY_ALIASES = {"warn": "warning", "err": "error", "crit": "fatal", "notice
                      "emergency": "fatal", "alert": "fatal", "trace": "debug", "low": "info", "medium": "warning",
                      "high": "error"}  # fmt: skip
 
-DEFAULT_RATE_LIMIT = (30.0, 60.0)
-
 LONGEST = 366 * 86400.0
 BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-zµ]*)", re.ASCII)

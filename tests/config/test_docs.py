@@ -14,7 +14,7 @@ from agent.cli.reference import markdown
 from agent.config.read.node import Unreadable
 from agent.config.read.shipped import schema_path
 from agent.config.read.tree import parse
-from agent.config.schema import KIND_OF
+from agent.language.monitor_keys import KIND_OF
 
 ROOT = Path(__file__).parents[2]
 #: The rooms that report Problems.

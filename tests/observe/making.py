@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from agent.base.model import Captured, MonitorData, Observation, SentryData
+from agent.language.monitor_keys import plain_monitor
 from agent.observe.event import event
 
 
 def a_monitor(**changed: Any) -> MonitorData:
-    monitor: dict[str, Any] = {
-        "name": "create_order", "where": "monitors.yaml:35", "targets": [], "exclude": [], "kind": "function",
-        "module": "sales", "operation": "create_order", "detail": {}, "severity": "error",
-        "thresholds": [(2.0, "warning")], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [],
-        "audit": "", "tags": {"tier": "1"}, "fingerprint": None, "sample": 1.0, "rate_limit": (30, 60), "span": "auto",
-        "subclasses": False, "owner": "sales-team", "exception_text": True, "quiet_inside": [], "unless": None,
+    given: dict[str, Any] = {
+        "name": "create_order", "where": "monitors.yaml:35", "module": "sales", "operation": "create_order",
+        "thresholds": [(2.0, "warning")], "tags": {"tier": "1"}, "owner": "sales-team", **changed,
     }  # fmt: skip
-    monitor.update(changed)
-    return monitor  # type: ignore[return-value]
+    return plain_monitor(**given)
 
 
 def sentry(**changed: Any) -> SentryData:

@@ -14,15 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...language import units
+from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD
 from .merge import Placed, layer
 
 if TYPE_CHECKING:
     from ..findings import Findings
     from .merge import Entry, Settings
 
-_KIND_SEVERITY = {"security": "warning"}
-_KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
-INHERITED = ("severity", "threshold", "rate_limit", "sample", "span", "escalate")
+_DEFAULTS = {key.name: key.default for key in KEYS if key.inherited}
 
 
 class Inherited(NamedTuple):
@@ -36,13 +35,15 @@ class Inherited(NamedTuple):
 
 def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> Inherited:
     chosen = choose(entry, settings, findings)
-    severity = units.severity(chosen["severity"].value) if "severity" in chosen else _KIND_SEVERITY.get(kind, "error")
+    severity = KIND_SEVERITY.get(kind, _DEFAULTS["severity"])
+    if "severity" in chosen:
+        severity = units.severity(chosen["severity"].value)
     return Inherited(
         severity,
         _thresholds(chosen.get("threshold"), severity, kind),
-        _rate(chosen.get("rate_limit"), units.DEFAULT_RATE_LIMIT),
-        float(chosen["sample"].value) if "sample" in chosen else 1.0,
-        str(chosen["span"].value) if "span" in chosen else "auto",
+        _rate(chosen.get("rate_limit"), _DEFAULTS["rate_limit"]),
+        float(chosen["sample"].value) if "sample" in chosen else _DEFAULTS["sample"],
+        str(chosen["span"].value) if "span" in chosen else _DEFAULTS["span"],
         _rate(chosen.get("escalate"), None),
     )
 
@@ -99,7 +100,7 @@ def check_ladder(placed: Placed, findings: Findings) -> None:
 def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[float, str]]:
     slow = min("warning", severity, key=units.rank)
     if placed is None:
-        return [(_KIND_THRESHOLD[kind], slow)] if kind in _KIND_THRESHOLD else []
+        return [(KIND_THRESHOLD[kind], slow)] if kind in KIND_THRESHOLD else []
     return ladder(placed.value, slow)
 
 

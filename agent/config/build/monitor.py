@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...language import expressions, hints, units
+from ...language.monitor_keys import KEYS, KIND_OF, plain_monitor
 from ...language.nearest import did_you_mean, listed
 from ...language.placeholders import PlaceholderError, placeholders
 from ...language.targets import TargetError, parse_dotted, parse_exclude, parse_target
 from ...language.units import escalation_rate, is_off, severity
 from ..read.document import place_within, written
 from ..requirements import RequirementError, parse_requirement
-from ..schema import KIND_OF
 from .checks import check_unit
 from .inherit import inherit
 from .sections import check_inheritable
@@ -93,36 +93,30 @@ class _Builder:
         for rule in rules:
             rule["severity"] = rule["severity"] or inherited.severity
         owner = module.get("owner")
-        own_keys = [key for key, owned_by in KIND_OF.items() if owned_by == kind]
-        detail = {key: value[key] for key in (*own_keys, *(("name",) if kind == "transaction" else ())) if key in value}
-        return {
-            "name": value.get("name", ""),
+        names = [key for key, only in KIND_OF.items() if only == kind] + ["name"] * (kind == "transaction")
+        detail = {key: value[key] for key in names if key in value}
+        as_given = {
+            key.name: value[key.name]
+            for key in KEYS
+            if key.name in value and key.value in ("flag", "text", "texts") and key.field is not None and not key.kind
+        }
+        return plain_monitor(**{
+            **as_given,
+            **inherited._asdict(),
             "where": self.entry.where,
             "targets": targets,
             "exclude": exclude,
-            "kind": kind,
-            "module": value.get("module"),
             "operation": value.get("operation") or next((detail[key] for key in detail if key != "model"), "{name}"),
             "detail": detail,
-            "severity": inherited.severity,
-            "thresholds": inherited.thresholds,
             "errors": errors,
             "expect": expect,
-            "escalate": inherited.escalate,
             "capture": capture,
             "rules": rules,
             "audit": units.audit(value.get("audit", False)),
             "tags": {**module.get("tags", {}), **value.get("tags", {})},
-            "fingerprint": list(value["fingerprint"]) if "fingerprint" in value else None,
-            "sample": inherited.sample,
-            "rate_limit": inherited.rate_limit,
-            "span": inherited.span,
-            "subclasses": value.get("subclasses", False),
             "owner": owner if isinstance(owner, str) and owner else None,
-            "exception_text": value.get("exception_text", True),
             "unless": unless,
-            "quiet_inside": list(value.get("quiet_inside", ())),
-        }
+        })  # fmt: skip
 
     # One key after the other. What the schema has refused is passed over in silence.
 

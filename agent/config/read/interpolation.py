@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...language import monitor_keys
 from .node import Defect, Key, Mark, Node
 from .tree import resolve_scalar
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: The keys whose values are numbers or true/false; a test holds this against the schema.
-TYPED = frozenset(
+TYPED = monitor_keys.TYPED | frozenset(
     {
         "version",
         "sample_rate",
@@ -29,11 +30,6 @@ TYPED = frozenset(
         "host_client",
         "keep_interpreter",
         "max_files",
-        "enabled",
-        "subclasses",
-        "sample",
-        "audit",
-        "exception_text",
     }
 )
 

@@ -19,11 +19,10 @@ def monitor(
     fingerprint: list[str] | None = None,
     rate_limit: tuple[float, float] | None = None,
 ) -> MonitorData:
-    """`where` says, in place of a file and a line, what it was that reported."""
-    return {
-        "name": name, "where": where, "targets": [], "exclude": [], "kind": kind, "module": module,
-        "operation": operation, "detail": {}, "severity": severity, "thresholds": [], "errors": {}, "expect": [],
-        "escalate": None, "capture": {}, "rules": [], "audit": "", "tags": {}, "fingerprint": fingerprint,
-        "sample": 1.0, "rate_limit": rate_limit, "span": "never", "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [], "unless": None,
-    }  # fmt: skip
+    """`where` names, in place of a file and a line, what reported."""
+    from ...language.monitor_keys import plain_monitor
+
+    return plain_monitor(
+        name=name, where=where, kind=kind, module=module, operation=operation, severity=severity,
+        fingerprint=fingerprint, rate_limit=rate_limit, span="never",
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""The keys of a monitor, in one table, and the maker of a monitor that has the default of each.
+
+The compiler, decorators, `list`, `explain` and the tests read this table, in this order. A new key is a row here, its
+schema, its field in `MonitorData`, and the code that uses it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from ..base.model import MonitorData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_RATE_LIMIT = (30.0, 60.0)
+
+#: Built in for a kind, in place of the default of the key.
+KIND_SEVERITY = {"security": "warning"}
+KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
+
+
+class MonitorKey(NamedTuple):
+    name: str  # in monitors.yaml, and in MonitorData unless `field` differs
+    value: str  # the kind of value: flag, fraction, text, texts, or one of `_SPELLED`
+    default: Any = None  # in MonitorData
+    inherited: bool = False  # from the defaults of modules, packs and files
+    kind: str = ""  # the only kind of monitor that has this key; its value is in `detail`
+    mention: str = ""  # how `list` mentions a value that is not the default
+    off: str = ""  # how `explain` spells that there is none
+    field: str | None = ""  # in MonitorData, where the name differs; None: the plan does not carry it
+
+    def of(self, monitor: MonitorData) -> Any:
+        """The value in a compiled monitor; None where the plan does not carry it."""
+        if self.kind:
+            return monitor["detail"].get(self.name)
+        return monitor.get(self.field or self.name)
+
+    def explained(self, monitor: MonitorData) -> str:
+        """The value as monitors.yaml would spell it; "" where there is nothing to show."""
+        value = self.of(monitor)
+        if value in (None, "", [], {}) or (self.value == "flag" and value == self.default):
+            return self.off
+        return _SPELLED.get(self.value, lambda _: "")(value)
+
+    def listed(self, monitor: MonitorData) -> str:
+        """The mention in `list`; "" where the value is the default."""
+        value = self.of(monitor)
+        if not self.mention or value == self.default:
+            return ""
+        several = value if isinstance(value, (list, dict)) else []
+        number = len(several)
+        words = {"value": self.explained(monitor), "names": ", ".join(map(str, several)), "number": number}
+        return self.mention.format(**words, s="s" * (number != 1))
+
+
+def _rate(value: tuple[float, float]) -> str:
+    from .units import format_rate
+
+    return format_rate(value)
+
+
+def _ladder(value: list[tuple[float, str]]) -> str:
+    from .units import format_duration
+
+    return ", ".join(f"{format_duration(seconds)} → {severity}" for seconds, severity in value)
+
+
+#: Kind of value → how people write one. Targets have a place of their own in both commands.
+_SPELLED: dict[str, Callable[[Any], str]] = {
+    "text": str,
+    "texts": ", ".join,
+    "flag": lambda value: str(value).lower(),
+    "fraction": lambda value: f"{value:g}",
+    "audit": str,
+    "rate": _rate,
+    "ladder": _ladder,
+    "graded": lambda value: ", ".join(f"{name} → {severity}" for name, severity in value.items()),
+    "tags": lambda value: ", ".join(f"{name}: {text}" for name, text in value.items()),
+    "expression": lambda value: str(value["text"]),
+    "expressions": lambda value: ", ".join(f"{name}: {each['text']}" for name, each in value.items()),
+    "rules": lambda value: ", ".join(rule["when"]["text"] for rule in value),
+}
+
+KEYS = (
+    MonitorKey("name", "text", ""),
+    MonitorKey("kind", "text", "function"),
+    MonitorKey("module", "text"),
+    MonitorKey("owner", "text"),  # of the module: a monitor has none of its own
+    MonitorKey("operation", "text", "{name}"),
+    MonitorKey("model", "text", kind="database"),
+    MonitorKey("process", "text", kind="business"),
+    MonitorKey("endpoint", "text", kind="api"),
+    MonitorKey("event_type", "text", kind="security"),
+    MonitorKey("severity", "text", "error", inherited=True),
+    MonitorKey("threshold", "ladder", [], inherited=True, off="off", field="thresholds"),
+    MonitorKey("rules", "rules", [], mention="{number} rule{s}"),
+    MonitorKey("capture", "expressions", {}, mention="captures {names}"),
+    MonitorKey("expect", "texts", [], mention="expects {number}"),
+    MonitorKey("escalate", "rate", inherited=True, mention="escalates over {value}"),
+    MonitorKey("errors", "graded", {}, mention="grades {number}"),
+    MonitorKey("unless", "expression", mention="unless {value}"),
+    MonitorKey("audit", "audit", "", mention="audits ({value})"),
+    MonitorKey("sample", "fraction", 1.0, inherited=True, mention="sample {value}"),
+    MonitorKey("span", "text", "auto", inherited=True, mention="span {value}"),
+    MonitorKey("exception_text", "flag", True, mention="withholds exception texts"),
+    MonitorKey("quiet_inside", "texts", [], mention="quiet inside {value}"),
+    MonitorKey("subclasses", "flag", False, mention="subclasses"),
+    MonitorKey("exclude", "texts", []),
+    MonitorKey("tags", "tags", {}),
+    MonitorKey("fingerprint", "texts"),
+    MonitorKey("rate_limit", "rate", DEFAULT_RATE_LIMIT, inherited=True, off="off"),
+    MonitorKey("target", "targets", [], field="targets"),
+    MonitorKey("requires", "texts", field=None),
+    MonitorKey("environments", "texts", field=None),
+    MonitorKey("enabled", "flag", field=None),
+)  # fmt: skip
+
+INHERITED = tuple(key.name for key in KEYS if key.inherited)
+#: Keys that only one kind of monitor has.
+KIND_OF = {key.name: key.kind for key in KEYS if key.kind}
+#: Keys whose values are numbers or true/false.
+TYPED = frozenset(key.name for key in KEYS if key.value in ("flag", "fraction", "audit"))
+
+_DEFAULTS = {"where": "", "detail": {}, **{key.field or key.name: key.default for key in KEYS}}
+
+
+def plain_monitor(**changes: Any) -> MonitorData:
+    """A monitor that has the default of each field but `changes`. Raises TypeError for a field that there is not."""
+    made = {}
+    for field in MonitorData.__annotations__:
+        value = changes.pop(field) if field in changes else _DEFAULTS[field]
+        made[field] = value.copy() if isinstance(value, (list, dict)) else value
+    if changes:
+        raise TypeError(f"a monitor has no {', '.join(changes)}")
+    return cast("MonitorData", made)
