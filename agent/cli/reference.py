@@ -17,9 +17,9 @@ _HEAD = """\
 
 # monitors.yaml, key by key
 
-`python -m agent validate` checks a file; `python -m agent explain NAME` tells what one monitor does and where each of
-its settings came from. [editors.md](editors.md) tells how an editor completes the keys, [messages.md](messages.md) what
-each message of `validate` means.
+`python -m agent validate` checks a file; `python -m agent explain NAME` shows what one monitor does and where each of
+its settings comes from. [editors.md](editors.md) explains how an editor completes the keys, [messages.md](messages.md)
+what each message of `validate` means.
 """
 
 #: Section of the page → (title, path of keys that leads there, definition; "" for the file itself).
@@ -45,18 +45,17 @@ _NOTES = """\
 ## How files are read
 
 - **Places** in lists count from 1: `monitors[2]` is the second monitor.
-- **Scalars** are read as YAML 1.2 reads them:
-  `on`, `off`, `yes`, `no` and `12:30` are text. No tag constructs an object.
-- **Variables**: `${NAME}` must be set, `${NAME:-default}` need not be (the default also stands in for an empty one),
-  and `$$` is a dollar sign. What came from the environment is not repeated in messages.
-- **Anchors and merge keys** (`&x`, `*x`, `<<: *x`) work; keys that begin with `x-` at the top are a place for anchors.
-- **Inheritance**: a monitor's own word wins over its module's `defaults`, those over the file's, those over what the
-  kind implies (kind `security`: severity `warning`; kind `api`: threshold 5s; kind `database`: threshold 1s), those
-  over what is built in. `off` ends the search: there is none.
-- **Mistakes** switch off what they concern and nothing else: a wrong monitor disables itself. A wrong `version`,
-  `include`, `delivery`, `processes`, or anything in `sentry` that decides what may leave, refuses the file; the last
-  good one stays.
-- **Bounds**: 10 MB a file, 1,000 files, 500,000 values after aliases are followed, 40 levels.
+- **Scalars** follow YAML 1.2: `on`, `off`, `yes`, `no` and `12:30` are text. No tag constructs an object.
+- **Variables**: `${NAME}` must be set. `${NAME:-default}` uses the default if the variable is unset or empty. `$$` is a
+  dollar sign. Messages do not repeat values from the environment.
+- **Anchors and merge keys** (`&x`, `*x`, `<<: *x`) work. Top-level keys that begin with `x-` are a place for anchors.
+- **Inheritance**: a monitor's own setting comes first, then its module's `defaults`, then those of the file, then those
+  of its kind (kind `security`: severity `warning`; kind `api`: threshold 5s; kind `database`: threshold 1s), then the
+  built-in ones. `off` removes an inherited setting.
+- **Mistakes** disable only what they concern: a wrong monitor is left out. A wrong `version`, `include`, `delivery`,
+  `processes`, or a wrong key of `sentry` that decides what may leave, makes the file unusable; the last good version
+  stays in force.
+- **Bounds**: 10 MB for each file, 1,000 files, 500,000 values after aliases are expanded, 40 levels.
 """
 
 
