@@ -1,40 +1,57 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`. Both make the environment they need.
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Each makes the environment that it needs.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 DEMO   ?= var/demo
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FORMATTED = agent bench tests .ci
 
-.PHONY: demo demo-full compare test lint types check clean
+.DEFAULT_GOAL := help
+.PHONY: help dev demo demo-full compare test test-fast lint format types check clean
 
-$(BIN)/.installed: pyproject.toml .ci/requirements.txt $(wildcard examples/erp/requirements*.txt)
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/.installed: pyproject.toml .ci/requirements.py $(wildcard examples/erp/requirements*.txt)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt
+	$(PIP) --upgrade pip
+	$(BIN)/python .ci/requirements.py dev >$(VENV)/requirements.txt
+	$(PIP) -r $(VENV)/requirements.txt -r examples/erp/requirements-production.txt
 	@touch $@
 
-# Plays a working day of the example ERP under the agent, with no DSN and no server, and shows what was caught.
-demo: $(BIN)/.installed
+dev: $(BIN)/.installed ## Make this checkout ready for work: environment, tools, git hook
+	@if git rev-parse --git-dir >/dev/null 2>&1; then $(BIN)/pre-commit install; else echo "no git repository: no git hook"; fi
+	@echo "Ready. Run 'make test-fast' while you work, and 'make check' before you propose a change."
+
+demo: $(BIN)/.installed ## Run a working day of the example ERP and show what was caught (no server, no DSN)
 	@$(BIN)/python examples/demo.py --home $(DEMO)
 
-# The same ERP on PostgreSQL, Redis, gunicorn, a Celery worker and beat, with many people at work in it. FULL="--seconds 60".
-demo-full: $(BIN)/.installed
+# FULL="--seconds 60" runs it for longer.
+demo-full: $(BIN)/.installed ## The same on PostgreSQL, Redis, gunicorn and Celery, with many people at work
 	@$(BIN)/python examples/demo_full.py --home $(DEMO)-full $(FULL)
 
-# The same work there with the agent and without it: the same answers, rows and mails, or what differs.
-compare: $(BIN)/.installed
+compare: $(BIN)/.installed ## Compare what the ERP does with and without the agent: responses, rows and mails
 	@$(BIN)/python examples/demo_full.py --home $(DEMO)-compare --compare $(FULL)
 
-test: $(BIN)/.installed
+test: $(BIN)/.installed ## Run all tests
 	$(BIN)/python -m pytest -q -n auto tests
 
-lint: $(BIN)/.installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check agent tests bench
+test-fast: $(BIN)/.installed ## Run the tests that start no hosts and are not marked slow (less than a minute)
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not acceptance and not compat" \
+	  --ignore=tests/acceptance --ignore=tests/compat tests
 
-types: $(BIN)/.installed
+lint: $(BIN)/.installed ## Check the code with Ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check $(FORMATTED)
+
+format: $(BIN)/.installed ## Sort the imports and format the code with Ruff
+	$(BIN)/ruff check --select I --fix $(FORMATTED)
+	$(BIN)/ruff format $(FORMATTED)
+
+types: $(BIN)/.installed ## Check the types with mypy --strict
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test ## Run everything that must pass before a change is proposed
 
-clean:
+clean: ## Remove what was built and written
 	rm -rf var dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/erp/var

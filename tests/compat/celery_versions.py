@@ -41,8 +41,10 @@ def make(release: str, python: str, folder: str) -> str:
         wanted = ["celery" if release == NEWEST else f"celery=={release}", *(RELEASES[release] or ["redis"])]
         subprocess.run([python, "-m", "venv", folder], check=True)
         pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        needs = ["-r", os.path.join(ROOT, ".ci", "requirements-interpreters.txt"), "Django>=4.2,<5.3"]
-        subprocess.run([*pip, *wanted, "gevent", "eventlet", *needs], check=True)
+        listed = subprocess.run(
+            [inside, os.path.join(ROOT, ".ci", "requirements.py"), "test"], check=True, capture_output=True, text=True
+        ).stdout.split()
+        subprocess.run([*pip, *wanted, "gevent", "eventlet", "Django>=4.2,<5.3", *listed], check=True)
         open(made, "w").close()
     return inside
 
