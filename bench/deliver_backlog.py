@@ -20,8 +20,8 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "
 
 from kit import envelope  # noqa: E402
 
+from agent.deliver.background.sender import Sender  # noqa: E402
 from agent.deliver.send import parallel  # noqa: E402
-from agent.deliver.send.sender import Sender  # noqa: E402
 from agent.deliver.spool.spool import Spool  # noqa: E402
 
 

@@ -69,7 +69,7 @@ def open_spool(directory: str, **options: Any) -> Any:
 
 
 def open_sender(spool: Any, dsn: str, **options: Any) -> Any:
-    from agent.deliver.send.sender import Sender
+    from agent.deliver.background.sender import Sender
 
     return Sender(spool, dsn, count=lambda *_: None, **options)
 
@@ -141,10 +141,10 @@ def whole_sdk(dsn: str) -> Way:
 
 def without(mechanism: str) -> None:
     """Switch one part of `deliver/quick` off in this process."""
-    from agent.deliver.quick import preallocated, switch_interval, without_gil
+    from agent.deliver.quick import holding_gil, preallocated, switch_interval
 
-    if mechanism == "without_gil":
-        without_gil.load = lambda _: None
+    if mechanism == "holding_gil":
+        holding_gil.load = lambda _: None
     elif mechanism == "preallocated":
         preallocated.KEPT = 0
     else:
@@ -324,10 +324,10 @@ _PEERS = ("SDK", "SDK, without a transport")
 _WHOLE = ["whole, agent", "whole, SDK"]
 
 
-#: `switch_interval` applies only where `without_gil` does not: without a DSN, or where it is switched off.
+#: `switch_interval` applies only where `holding_gil` does not: without a DSN, or where it is switched off.
 _MECHANISMS = [
-    "agent", "agent without preallocated", "agent without without_gil",
-    "agent without without_gil without switch_interval", "agent, no DSN", "agent, no DSN without switch_interval",
+    "agent", "agent without preallocated", "agent without holding_gil",
+    "agent without holding_gil without switch_interval", "agent, no DSN", "agent, no DSN without switch_interval",
 ]  # fmt: skip
 
 

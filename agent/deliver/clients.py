@@ -11,8 +11,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.interrupts import ours
+from .background.sender import Sender
 from .http import route as routes
-from .send.sender import Sender
 from .spool.spool import directory_of, open_in
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from ..observe.event.represent import type_name
 from ..observe.failure import attempts
 from ..privacy import redact
 from . import wire
-from .send.keeper import Keeper
+from .background.sweeper import Sweeper
 from .spool.spool import directory_of, open_in
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ..base.model import Event, Observation, SentryData, SpoolData
     from ..observe.call.failing import Failed
     from ..observe.call.tally import Tallies
-    from .send.sender import Sender
-    from .send.worker import Worker
+    from .background.sender import Sender
+    from .background.worker import Worker
     from .spool.spool import Spool
 
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
@@ -114,7 +114,7 @@ class Sink:
         self._together = not spool["directory"]  # spool and counters lie on one disk
         dsn = sentry["dsn"]
         self.sender = _sender(self.spool, dsn, health, self._write_counts) if dsn else None
-        self._worker: Worker = self.sender or Keeper(self.spool, self._write_counts)
+        self._worker: Worker = self.sender or Sweeper(self.spool, self._write_counts)
         self.spool.sweeper = self._worker.wake
         if sentry["metrics"] and dsn:
             from . import metrics  # noqa: F401  (for `keep_metrics`)
@@ -242,7 +242,9 @@ class Sink:
 
 
 def _sender(spool: Spool, dsn: str, health: Health, counted: Callable[[], None]) -> Sender:
-    from .send.sender import Sender  # a third of what a first report costs, and nothing to a process that sends nothing
+    from .background.sender import (
+        Sender,  # a third of what a first report costs, and nothing to a process that sends nothing
+    )
 
     return Sender(spool, dsn, count=health.count, counted=counted, grace=GRACE)
 

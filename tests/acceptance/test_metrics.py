@@ -166,7 +166,7 @@ engine = sys.modules["_erp_agent.boot.bootstrap"].current.engine()
 engine._tallies._flush_at = engine._tallies.due[0] = 0.0  # a minute has passed
 shop.order(2)
 shop.order(2)
-print("_erp_agent.deliver.send.sender" in sys.modules, flush=True)
+print("_erp_agent.deliver.background.sender" in sys.modules, flush=True)
 os._exit(0)
 """
 

@@ -9,8 +9,8 @@ from collections import Counter
 
 from agent.base.model import Envelope
 from agent.deliver import wire
+from agent.deliver.background.sender import Sender
 from agent.deliver.http.transport import ACCEPTED, Outcome
-from agent.deliver.send.sender import Sender
 from agent.deliver.spool.spool import Spool
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -51,7 +51,7 @@ class Counts:
 
 
 class Script:
-    """A carrier that answers from a list, then takes everything."""
+    """A connection that answers from a list, then takes everything."""
 
     def __init__(self, *outcomes) -> None:
         self.outcomes = list(outcomes)
@@ -84,7 +84,7 @@ class Kit:
         }
         return Spool(self.directory, **{**settings, **options})
 
-    def sender(self, spool: Spool, carrier=None, dsn: str = "http://key@127.0.0.1:9/1", **options) -> Sender:
+    def sender(self, spool: Spool, connection=None, dsn: str = "http://key@127.0.0.1:9/1", **options) -> Sender:
         settings = {
             "count": self.counts,
             "clock": self.clock,
@@ -92,7 +92,7 @@ class Kit:
             "sleep": self.clock.sleep,
             "random": lambda: 0.5,
         }
-        return Sender(spool, dsn, carrier=carrier, **{**settings, **options})
+        return Sender(spool, dsn, connection=connection, **{**settings, **options})
 
     def files(self, folder: str = "new") -> list[str]:
         try:

@@ -13,7 +13,7 @@ from kit import ROOT
 from receiver import HANG, Receiver
 
 from agent.deliver.http import descriptors
-from agent.deliver.http.descriptors import known
+from agent.deliver.http.descriptors import describe
 from agent.deliver.send.lock import DeliveryLock
 
 
@@ -128,7 +128,7 @@ def test_a_connection_that_fails_closes_only_its_own():
 
 def test_a_number_that_cannot_be_asked_about_is_not_ours():
     reading, writing = os.pipe()
-    mine = known(reading)
+    mine = describe(reading)
     assert mine.is_ours()
     os.close(reading)
     assert not mine.is_ours()
@@ -138,7 +138,7 @@ def test_a_number_that_cannot_be_asked_about_is_not_ours():
 
 DAEMON = """
     import os, sys, time
-    from agent.deliver.send.sender import Sender
+    from agent.deliver.background.sender import Sender
     from agent.deliver.spool.spool import Spool
     from agent.base.model import Envelope
     from agent.deliver import wire

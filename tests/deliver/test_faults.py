@@ -13,12 +13,12 @@ import pytest
 from kit import envelope, python
 from receiver import HALF_CLOSED, HANG, RESET, Answer
 
+from agent.deliver.background.sender import Sender
 from agent.deliver.quick import mounts
-from agent.deliver.send.sender import Sender
 
 HOST = """
 import os, random, signal, sys
-from agent.deliver.send.sender import Sender
+from agent.deliver.background.sender import Sender
 from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 counts = Counts()
@@ -271,7 +271,7 @@ def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, k
         spool.remove(spool.entries()[0])
         spool.equip()
         spool.refill()
-        assert spool._direct is not None or not mounts.is_local(str(small_disk))
+        assert spool._gil_holding is not None or not mounts.is_local(str(small_disk))
     ids, on_disk = [], 0
     for _ in range(100):
         one = envelope(size=5000)
@@ -312,8 +312,8 @@ def test_the_receiver_runs_as_a_script(tmp_path):
             from agent.deliver.http.transport import Transport
 
             one = envelope()
-            carrier = Transport(parse_dsn(f"http://k@127.0.0.1:{port_file.read_text()}/1"))
-            assert carrier.send(one.data).kind == "accepted"
+            connection = Transport(parse_dsn(f"http://k@127.0.0.1:{port_file.read_text()}/1"))
+            assert connection.send(one.data).kind == "accepted"
             assert json.loads(lines.readline()) == {"id": one.event_id, "items": ["event"]}
     finally:
         process.kill()

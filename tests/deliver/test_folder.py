@@ -411,7 +411,7 @@ def test_an_internal_error_never_reaches_the_host(kit, monkeypatch):
 def test_the_process_pays_only_for_light_modules():
     code = (
         "import sys, os; directory = sys.argv[1]\n"
-        "from agent.deliver.spool.spool import Spool; from agent.deliver.send.sender import Sender\n"
+        "from agent.deliver.spool.spool import Spool; from agent.deliver.background.sender import Sender\n"
         "from agent.base.model import Envelope\n"
         "s = Spool(directory, max_size=10**6, max_age=1e6, durable=False, count=print)\n"
         "assert s.write(Envelope('a' * 32, 'error', b'{}'))\n"

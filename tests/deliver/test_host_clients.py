@@ -143,7 +143,7 @@ def test_where_no_thread_can_be_started_any_more_the_one_that_waits_delivers(ope
     def refuse(*_):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", refuse)
+    monkeypatch.setattr("agent.deliver.background.worker.start_new_thread", refuse)
     kept = open_one(route(receiver.dsn))
     one = envelope()
     kept.keep(one)
@@ -161,6 +161,6 @@ def test_a_drain_waits_for_nothing_that_others_wrote(kit):
         os.path.join(spool.directory, "new", kit.files()[0].replace(f"-{os.getpid()}-", "-1-")),
     )
     sending = kit.sender(spool, Script())
-    sending._means = sending._means._replace(tick=lambda: 0.0)  # no time passes: it would wait for ever
+    sending._resources = sending._resources._replace(tick=lambda: 0.0)  # no time passes: it would wait for ever
     assert sending.drain(1.0) == 1.0
     sending.close(0.0)

@@ -11,17 +11,17 @@ from kit import Script, envelope
 from receiver import Answer, Receiver
 
 from agent.deliver import wire
+from agent.deliver.background.sender import Sender
 from agent.deliver.http.transport import ACCEPTED, REJECTED, UNREACHABLE, Outcome
 from agent.deliver.send import parallel
 from agent.deliver.send.delivered import Delivered
 from agent.deliver.send.delivery import Delivery
-from agent.deliver.send.parallel import MOST, Lanes
-from agent.deliver.send.sender import Sender
+from agent.deliver.send.parallel import MOST, ParallelRequests
 from agent.deliver.spool.names import make_name, parse_name
 
 
 class Slow:
-    """What all carriers of a test share: answers that take `seconds` by its clock, given when it is told to."""
+    """What all connections of a test share: answers that take `seconds` by its clock, given when it is told to."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -39,11 +39,11 @@ class Slow:
     def tick(self) -> float:
         return self.now
 
-    def carrier(self) -> Slow.Carrier:
+    def connection(self) -> Slow.Connection:
         self.open += 1
-        return Slow.Carrier(self)
+        return Slow.Connection(self)
 
-    class Carrier:
+    class Connection:
         def __init__(self, shared: Slow) -> None:
             self.shared = shared
 
@@ -74,8 +74,8 @@ def entry(number: int = 0):
     return parse_name(make_name(number, "error", os.urandom(16).hex(), "t0", slow=False, trying=False))
 
 
-def some(shared: Slow) -> Lanes:
-    return Lanes(shared.carrier(), shared.carrier, shared.tick)
+def some(shared: Slow) -> ParallelRequests:
+    return ParallelRequests(shared.connection(), shared.connection, shared.tick)
 
 
 @pytest.mark.parametrize(("seconds", "width"), [(0.001, 1), (0.019, 1), (0.025, 2), (0.055, 5), (5.0, MOST)])
@@ -98,17 +98,17 @@ def test_a_quick_sentry_is_sent_one_after_the_other_over_one_connection():
 def test_a_slow_one_gets_several_at_a_time_and_never_more_than_it_may():
     shared = Slow(0.2)
     several = some(shared)
-    landed = several.send(entry(), b"first")
+    completed = several.send(entry(), b"first")
     shared.gate.clear()
     for number in range(MOST):
-        landed += several.send(entry(), b"%d" % number)
-    assert len(landed) == 1
+        completed += several.send(entry(), b"%d" % number)
+    assert len(completed) == 1
     shared.wait_for(MOST)
     shared.gate.set()
     for number in range(30):
-        landed += several.send(entry(), b"more %d" % number)
-    landed += several.land()
-    assert len({each.event_id for each, _ in landed}) == len(landed) == MOST + 31
+        completed += several.send(entry(), b"more %d" % number)
+    completed += several.wait_for_all()
+    assert len({each.event_id for each, _ in completed}) == len(completed) == MOST + 31
     assert shared.most == shared.open == MOST
     assert shared.flying == 0
     several.close()
@@ -122,17 +122,17 @@ def test_without_an_answer_it_goes_on_with_one():
     assert several.width == MOST
     shared.outcome = Outcome(UNREACHABLE, detail="refused")
     several.send(entry(), b"2")
-    several.land()
+    several.wait_for_all()
     assert several.width == 1
 
 
-def test_a_carrier_that_raises_is_no_answer():
+def test_a_connection_that_raises_counts_as_no_response():
     shared = Slow(0.2)
     several = some(shared)
     several.send(entry(), b"1")
     shared.outcome = ValueError("broken")
     several.send(entry(), b"2")
-    ((_, outcome),) = several.land()
+    ((_, outcome),) = several.wait_for_all()
     assert (outcome.kind, outcome.detail) == (UNREACHABLE, "ValueError: broken")
 
 
@@ -145,11 +145,11 @@ def test_where_no_more_threads_can_be_started_one_carries(monkeypatch):
     several.send(entry(), b"1")
     monkeypatch.setattr(parallel, "start_new_thread", refuse)
     assert len(several.send(entry(), b"2")) == 1
-    assert several.land() == []
+    assert several.wait_for_all() == []
 
 
 def test_when_all_have_landed_no_thread_is_left(monkeypatch):
-    monkeypatch.setattr("agent.deliver.send.worker._FORKS_ARE_WARNED_OF", True)
+    monkeypatch.setattr("agent.deliver.send.thread_end._FORKS_ARE_WARNED_OF", True)
     shared = Slow(0.2)
     several = some(shared)
     several.send(entry(), b"1")
@@ -160,20 +160,24 @@ def test_when_all_have_landed_no_thread_is_left(monkeypatch):
     shared.wait_for(4)
     assert len(set(os.listdir("/proc/self/task")) - before) == 4
     shared.gate.set()
-    several.land()
+    several.wait_for_all()
     assert set(os.listdir("/proc/self/task")) <= before
 
 
 def delivery(kit, spool, shared, ends=lambda: False):
     sender = kit.sender(spool, Script())
-    means = sender._means._replace(open_carrier=shared.carrier, open_another=shared.carrier, tick=shared.tick)
-    return Delivery(means, Delivered(kit.directory), ends=ends)
+    resources = sender._resources._replace(
+        connect=shared.connection, connect_another=shared.connection, tick=shared.tick
+    )
+    return Delivery(resources, Delivered(kit.directory), ends=ends)
 
 
 def test_a_backlog_goes_out_whole_each_once_and_begins_in_order(kit, monkeypatch):
     begun = []
-    send = Lanes.send
-    monkeypatch.setattr(Lanes, "send", lambda self, one, data: (begun.append(one.event_id), send(self, one, data))[1])
+    send = ParallelRequests.send
+    monkeypatch.setattr(
+        ParallelRequests, "send", lambda self, one, data: (begun.append(one.event_id), send(self, one, data))[1]
+    )
     spool = kit.spool()
     ids = []
     for _ in range(60):

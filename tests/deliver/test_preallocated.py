@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import Counts, Kit, Script, Time, envelope, python
 
-from agent.deliver.quick import mounts, preallocated, without_gil
-from agent.deliver.quick.preallocated import KEPT, Spares
+from agent.deliver.quick import holding_gil, mounts, preallocated
+from agent.deliver.quick.preallocated import KEPT, PreallocatedFiles
 from agent.deliver.spool.names import owner_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pwrite"), reason="none are made here")
@@ -29,7 +29,7 @@ def way(request, monkeypatch):
     if request.param == "direct":
         monkeypatch.setattr(mounts, "is_local", lambda _: True)
     else:
-        monkeypatch.setattr(without_gil, "load", lambda _: None)
+        monkeypatch.setattr(holding_gil, "load", lambda _: None)
 
 
 def equipped(kit, **options):
@@ -47,7 +47,7 @@ def paths(kit):
 
 def interrupt(monkeypatch, spool, name, do):
     """`do`, once, where a write calls this one."""
-    calls = spool._direct or os
+    calls = spool._gil_holding or os
     real = getattr(calls, name)
     once = []
 
@@ -308,7 +308,7 @@ def test_a_child_has_none_of_its_parents_and_does_not_touch_them(kit):
 
 
 def test_a_copy_of_the_list_in_a_child_gives_none(tmp_path):
-    ready = Spares(str(tmp_path), os.getpid() + 1, "abcdef")
+    ready = PreallocatedFiles(str(tmp_path), os.getpid() + 1, "abcdef")
     ready.refill()
     assert ready.take() is None
 
@@ -412,7 +412,7 @@ def test_whatever_befalls_them_what_was_kept_is_there(tmp_path_factory, steps):
             shutil.rmtree(kit.directory, ignore_errors=True)
             expected.clear()
         elif step == "fork":
-            spool._here = spool._process_of(os.getpid())  # as in a child, which then has a thread of its own
+            spool._current = spool._process_of(os.getpid())  # as in a child, which then has a thread of its own
             spool.equip()
         elif step == "deliver":
             assert kit.sender(spool, Script()).flush(5).waiting == 0
@@ -432,7 +432,7 @@ def test_whatever_befalls_them_what_was_kept_is_there(tmp_path_factory, steps):
 
 HOST = """
 import os, sys, time
-from agent.deliver.send.sender import Sender
+from agent.deliver.background.sender import Sender
 from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 spool = Spool(sys.argv[1], max_size=1 << 28, max_age=1e6, durable=False, count=Counts())
@@ -452,7 +452,7 @@ while files("tmp") < 16 or files("new"):
     time.sleep(0.005)
 assert "ctypes" in sys.modules
 event()
-assert spool._here.spares is not None and len(spool._here.spares) < 16
+assert spool._current.spares is not None and len(spool._current.spares) < 16
 sender.close(10)
 """
     process = python(HOST + code, kit.directory, receiver.dsn)

@@ -10,11 +10,11 @@ import pytest
 from kit import ROOT, Script, envelope, python
 from receiver import HANG, Answer
 
+from agent.deliver.background.sender import Sender, Summary
 from agent.deliver.http import transport
 from agent.deliver.http.transport import Outcome
 from agent.deliver.send.lock import DeliveryLock
 from agent.deliver.send.rate_limits import RateLimits
-from agent.deliver.send.sender import Sender, Summary
 
 DOWN = Outcome(transport.UNREACHABLE, 500, "HTTP 500")
 
@@ -34,11 +34,11 @@ def fill(spool, *categories):
 def test_what_waits_is_delivered_oldest_first_and_removed(kit):
     spool = kit.spool()
     ids = fill(spool, "error", "transaction", "error")
-    carrier = Script()
+    connection = Script()
     seen = []
-    summary = kit.sender(spool, carrier).flush(10, progress=lambda done, total: seen.append((done, total)))
+    summary = kit.sender(spool, connection).flush(10, progress=lambda done, total: seen.append((done, total)))
     assert summary == Summary(3, 0, 0, "")
-    assert carrier.sent == ids
+    assert connection.sent == ids
     assert kit.files() == []
     assert kit.counts.all == {("sent", "error"): 2, ("sent", "transaction"): 1}
     assert seen == [(1, 3), (2, 3), (3, 3)]
@@ -52,28 +52,28 @@ def test_an_empty_spool_is_flushed_without_creating_anything(kit):
 def test_a_category_that_is_limited_waits_and_the_others_go_on(kit, clock):
     spool = kit.spool()
     ids = fill(spool, "transaction", "error", "transaction", "error")
-    carrier = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"transaction": 60.0}))
-    summary = kit.sender(spool, carrier).flush(30)
-    assert carrier.sent == [ids[0], ids[1], ids[3]]
+    connection = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"transaction": 60.0}))
+    summary = kit.sender(spool, connection).flush(30)
+    assert connection.sent == [ids[0], ids[1], ids[3]]
     assert summary == Summary(2, 0, 2, "an earlier answer, or the lack of one, asks for 60 s more of patience")
     clock.now += 61
-    assert kit.sender(spool, carrier).flush(30).delivered == 2
+    assert kit.sender(spool, connection).flush(30).delivered == 2
 
 
 def test_limits_that_come_with_a_success_are_obeyed_too(kit):
     spool = kit.spool()
     ids = fill(spool, "error", "transaction", "error")
-    carrier = Script(Outcome(transport.ACCEPTED, 200, "", {"transaction": 60.0}))
-    kit.sender(spool, carrier).flush(30)
-    assert carrier.sent == [ids[0], ids[2]]
+    connection = Script(Outcome(transport.ACCEPTED, 200, "", {"transaction": 60.0}))
+    kit.sender(spool, connection).flush(30)
+    assert connection.sent == [ids[0], ids[2]]
 
 
 def test_a_limit_on_everything_stops_everything_and_other_processes_obey(kit, clock):
     spool = kit.spool()
     ids = fill(spool, "error", "transaction")
-    carrier = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"": 60.0}))
-    kit.sender(spool, carrier).flush(5)
-    assert carrier.sent == ids[:1]
+    connection = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"": 60.0}))
+    kit.sender(spool, connection).flush(5)
+    assert connection.sent == ids[:1]
     other = Script()
     assert kit.sender(kit.spool(), other).flush(5).waiting == 2
     assert other.sent == []
@@ -92,8 +92,8 @@ def test_a_clock_set_back_does_not_stretch_a_limit(kit, clock):
 def test_a_rejected_envelope_is_set_aside_with_the_answer(kit):
     spool = kit.spool()
     ids = fill(spool, "error", "error")
-    carrier = Script(Outcome(transport.REJECTED, 413, "HTTP 413: too large"))
-    assert kit.sender(spool, carrier).flush(5) == Summary(1, 1, 0, "")
+    connection = Script(Outcome(transport.REJECTED, 413, "HTTP 413: too large"))
+    assert kit.sender(spool, connection).flush(5) == Summary(1, 1, 0, "")
     ((entry, reason),) = spool.quarantined()
     assert (entry.event_id, reason) == (ids[0], "HTTP 413: too large")
 
@@ -101,9 +101,9 @@ def test_a_rejected_envelope_is_set_aside_with_the_answer(kit):
 def test_a_wrong_dsn_keeps_everything_and_is_not_tried_again_soon(kit, clock):
     spool = kit.spool()
     fill(spool, *["error"] * 5)
-    carrier = Script(Outcome(transport.REFUSED, 403, "HTTP 403: no such key"))
-    assert kit.sender(spool, carrier).flush(600) == Summary(0, 0, 5, "HTTP 403: no such key")
-    assert len(carrier.sent) == 1
+    connection = Script(Outcome(transport.REFUSED, 403, "HTTP 403: no such key"))
+    assert kit.sender(spool, connection).flush(600) == Summary(0, 0, 5, "HTTP 403: no such key")
+    assert len(connection.sent) == 1
 
 
 def test_backoff_doubles_with_jitter_up_to_a_bound_and_loses_nothing(kit, clock):
@@ -115,8 +115,8 @@ def test_backoff_doubles_with_jitter_up_to_a_bound_and_loses_nothing(kit, clock)
         tried.append(clock.now)
         return DOWN
 
-    carrier = Script(*[down] * 14)
-    assert kit.sender(spool, carrier).flush(10_000).delivered == 1
+    connection = Script(*[down] * 14)
+    assert kit.sender(spool, connection).flush(10_000).delivered == 1
     waits = [later - earlier for earlier, later in zip(tried, tried[1:])]
     assert waits[:6] == pytest.approx([0.075, 0.15, 0.3, 0.6, 1.2, 2.4], abs=0.02)
     assert waits[-2:] == pytest.approx([90, 90], abs=1)
@@ -125,12 +125,12 @@ def test_backoff_doubles_with_jitter_up_to_a_bound_and_loses_nothing(kit, clock)
 def test_a_sentry_that_is_down_is_not_asked_for_each_envelope(kit, clock):
     spool = kit.spool()
     ids = fill(spool, *["error"] * 200)
-    carrier = Script(*[DOWN] * 1000)
-    assert kit.sender(spool, carrier).flush(3600).waiting == 200
-    assert len(carrier.sent) < 70
-    carrier.outcomes.clear()
-    assert kit.sender(spool, carrier).flush(10).delivered == 200
-    assert carrier.sent[-200:] == ids
+    connection = Script(*[DOWN] * 1000)
+    assert kit.sender(spool, connection).flush(3600).waiting == 200
+    assert len(connection.sent) < 70
+    connection.outcomes.clear()
+    assert kit.sender(spool, connection).flush(10).delivered == 200
+    assert connection.sent[-200:] == ids
 
 
 def test_one_envelope_that_always_fails_does_not_hold_up_the_others(kit):
@@ -142,11 +142,11 @@ def test_one_envelope_that_always_fails_does_not_hold_up_the_others(kit):
             outcome = super().send(data)
             return DOWN if self.sent[-1] == ids[0] else outcome
 
-    carrier = Choking()
-    summary = kit.sender(spool, carrier).flush(60)
+    connection = Choking()
+    summary = kit.sender(spool, connection).flush(60)
     assert (summary.delivered, summary.waiting) == (3, 1)
-    assert carrier.sent[:4] == ids
-    assert carrier.sent.count(ids[0]) < 12
+    assert connection.sent[:4] == ids
+    assert connection.sent.count(ids[0]) < 12
     assert kit.ids() == ids[:1]
 
 
@@ -171,9 +171,9 @@ def test_memory_is_delivered_when_the_disk_is_gone(kit):
     kit.directory = "/proc/nowhere/spool"
     spool = kit.spool()
     ids = fill(spool, "error", "transaction")
-    carrier = Script(DOWN)
-    assert kit.sender(spool, carrier).flush(50).delivered == 2
-    assert sorted(carrier.sent) == sorted([ids[0], *ids])
+    connection = Script(DOWN)
+    assert kit.sender(spool, connection).flush(50).delivered == 2
+    assert sorted(connection.sent) == sorted([ids[0], *ids])
     assert spool.entries() == []
 
 
@@ -188,8 +188,8 @@ def test_a_rejected_envelope_in_memory_does_not_stop_the_rest(kit):
 def test_what_cannot_be_removed_is_not_sent_again_and_again(kit, monkeypatch):
     spool = kit.spool()
     ids = fill(spool, "error", "error", "error")
-    carrier = Script(Outcome(transport.ACCEPTED, 200), Outcome(transport.REJECTED, 400, "HTTP 400"))
-    sender = kit.sender(spool, carrier)
+    connection = Script(Outcome(transport.ACCEPTED, 200), Outcome(transport.REJECTED, 400, "HTTP 400"))
+    sender = kit.sender(spool, connection)
 
     def read_only(*_):
         raise OSError(30, "Read-only file system")
@@ -198,10 +198,10 @@ def test_what_cannot_be_removed_is_not_sent_again_and_again(kit, monkeypatch):
         patched.setattr(os, "unlink", read_only)
         patched.setattr(os, "rename", read_only)
         summary = sender.flush(0.05)
-        assert carrier.sent == ids
+        assert connection.sent == ids
         assert summary.delivered == 2
     assert sender.flush(10).delivered == 1  # the rejected one, which is now accepted
-    assert carrier.sent == [*ids, ids[1]]
+    assert connection.sent == [*ids, ids[1]]
     assert kit.files() == []
 
 
@@ -210,11 +210,11 @@ def test_flush_waits_for_another_process_and_says_so(kit, clock):
     fill(spool, "error")
     lock = DeliveryLock(kit.directory)
     assert lock.take() is True
-    carrier = Script()
-    assert kit.sender(spool, carrier).flush(3) == Summary(0, 0, 1, "another process is delivering")
-    assert carrier.sent == []
+    connection = Script()
+    assert kit.sender(spool, connection).flush(3) == Summary(0, 0, 1, "another process is delivering")
+    assert connection.sent == []
     lock.release()
-    assert kit.sender(spool, carrier).flush(3).delivered == 1
+    assert kit.sender(spool, connection).flush(3).delivered == 1
 
 
 def test_a_damaged_file_of_rate_limits_counts_as_empty(tmp_path, clock):
@@ -273,19 +273,19 @@ def test_no_wake_up_is_ever_lost_around_the_end_of_the_thread(kit):
     spool = kit.spool(clock=time.time)
     arrived = threading.Semaphore(0)
 
-    class Carrier(Script):
+    class Connection(Script):
         def send(self, data):
             arrived.release()
             return super().send(data)
 
-    carrier = Carrier()
-    sender = Sender(spool, "", carrier=carrier, count=kit.counts, linger=0.0)
+    connection = Connection()
+    sender = Sender(spool, "", connection=connection, count=kit.counts, linger=0.0)
     for number in range(1500):
         spool.write(envelope(size=1))
         sender.wake()
         assert arrived.acquire(timeout=10), f"event {number} was never looked at: {sender.trouble}"
     gone(sender)
-    assert len(carrier.sent) == 1500
+    assert len(connection.sent) == 1500
     assert spool.entries() == []
 
 
@@ -314,14 +314,14 @@ class Flag:
 
 
 def flagged(kit, arrived, **options):
-    class Carrier(Script):
+    class Connection(Script):
         def send(self, data):
             outcome = super().send(data)
             arrived.release()
             return outcome
 
     spool = kit.spool(clock=time.time)
-    sender = Sender(spool, "", carrier=Carrier(), count=kit.counts, **options)
+    sender = Sender(spool, "", connection=Connection(), count=kit.counts, **options)
     state = sender._state()
     state.alive, state.gate = Flag(), Flag()
     state.gate.acquire()
@@ -361,7 +361,7 @@ def test_wakes_from_many_threads_start_one_thread(kit):
     guard = threading.Lock()
     all_sent = threading.Event()
 
-    class Carrier(Script):
+    class Connection(Script):
         def send(self, data):
             with guard:
                 running.append(1)
@@ -373,7 +373,7 @@ def test_wakes_from_many_threads_start_one_thread(kit):
                     all_sent.set()
             return outcome
 
-    sender = Sender(spool, "", carrier=Carrier(), count=kit.counts, linger=0.001)
+    sender = Sender(spool, "", connection=Connection(), count=kit.counts, linger=0.001)
 
     def work():
         for _ in range(50):
@@ -459,7 +459,7 @@ def test_no_more_threads_is_no_error(live, kit, monkeypatch):
     def fail(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", fail)
+    monkeypatch.setattr("agent.deliver.background.worker.start_new_thread", fail)
     fill(spool, "error")
     sender.wake()
     assert "no thread can be started" in sender.trouble
@@ -497,7 +497,7 @@ def test_a_signal_handler_may_wake_in_the_middle_of_a_wake(live, receiver):
 HOST = """
 import sys, os
 from agent.deliver.spool.spool import Spool
-from agent.deliver.send.sender import Sender
+from agent.deliver.background.sender import Sender
 from kit import envelope, Counts
 spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e6, durable=False, count=Counts())
 sender = Sender(spool, sys.argv[2], count=Counts())
@@ -522,7 +522,7 @@ def test_the_hosts_main_thread_stays_the_main_thread(kit, receiver):
 
     code = (
         "import sys; assert 'threading' not in sys.modules\n"
-        "from agent.deliver.spool.spool import Spool; from agent.deliver.send.sender import Sender\n"
+        "from agent.deliver.spool.spool import Spool; from agent.deliver.background.sender import Sender\n"
         "from agent.base.model import Envelope\n"
         "spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e9, durable=False, count=lambda *_: None)\n"
         "sender = Sender(spool, sys.argv[2], count=lambda *_: None)\n"
@@ -667,9 +667,9 @@ def test_what_was_taken_but_cannot_be_removed_is_not_sent_by_another_process_eit
 def test_what_is_held_back_is_never_sent(kit):
     fill(kit.spool(held=True), "error")
     ids = fill(kit.spool(), "error")
-    carrier = Script()
-    assert kit.sender(kit.spool(), carrier).flush(5) == Summary(1, 0, 0, "")
-    assert carrier.sent == ids
+    connection = Script()
+    assert kit.sender(kit.spool(), connection).flush(5) == Summary(1, 0, 0, "")
+    assert connection.sent == ids
     assert len(kit.files("held")) == 1
 
 
@@ -683,9 +683,9 @@ def test_a_clock_that_leaps_while_sentry_is_down_loses_nothing(kit, clock, secon
         fill(spool, "error")
         return DOWN
 
-    carrier = Script(DOWN, leap, *[DOWN] * 6)
-    assert kit.sender(spool, carrier).flush(600).waiting == 0
-    assert set(ids) < set(carrier.sent)
+    connection = Script(DOWN, leap, *[DOWN] * 6)
+    assert kit.sender(spool, connection).flush(600).waiting == 0
+    assert set(ids) < set(connection.sent)
     assert kit.counts.of("sent") == 3
     assert kit.counts.of("too-old") == 0
 
@@ -706,10 +706,10 @@ def test_a_large_backlog_goes_in_batches(kit):
 
     spool = kit.spool()
     ids = fill(spool, *["error"] * (delivery._BATCH + 50))
-    carrier, seen = Script(), []
-    summary = kit.sender(spool, carrier).flush(500, progress=lambda done, total: seen.append((done, total)))
+    connection, seen = Script(), []
+    summary = kit.sender(spool, connection).flush(500, progress=lambda done, total: seen.append((done, total)))
     assert summary.delivered == len(ids)
-    assert carrier.sent == ids
+    assert connection.sent == ids
     assert {total for _, total in seen} == {len(ids)}
 
 

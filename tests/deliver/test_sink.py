@@ -169,7 +169,9 @@ def test_an_attempt_that_ends_finds_its_events_without_a_look_at_the_spool(sink,
 
 
 def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path, monkeypatch):
-    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", refuse(RuntimeError("no thread is wanted here")))
+    monkeypatch.setattr(
+        "agent.deliver.background.worker.start_new_thread", refuse(RuntimeError("no thread is wanted here"))
+    )
     sink = Sink(sentry(dsn="http://key@127.0.0.1:9/1"), SPOOL, str(tmp_path), Quiet("", ""))
     attempt = attempts.Attempt()
     monkeypatch.setattr(attempts, "current", lambda: attempt)

@@ -25,7 +25,7 @@ sys.exit(5)
 """
 
 _SENDER = """
-from agent.deliver.send.sender import Sender
+from agent.deliver.background.sender import Sender
 from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 counts = Counts()
@@ -34,12 +34,12 @@ worker = Sender(spool, {dsn!r}, count=counts)
 spool.write(envelope())
 """
 
-_KEEPER = """
-from agent.deliver.send.keeper import Keeper
+_SWEEPER = """
+from agent.deliver.background.sweeper import Sweeper
 from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 spool = Spool({spool!r}, max_size=1 << 20, max_age=86400.0, durable=False, count=Counts(), held=True)
-worker = Keeper(spool, lambda: None)
+worker = Sweeper(spool, lambda: None)
 spool.write(envelope())
 """
 
@@ -52,7 +52,7 @@ assert "sub-interpreter" in worker._no_thread
 
 
 @pytest.mark.parametrize("closed", ["", "worker.close(1.0)"])
-@pytest.mark.parametrize(("made", "folder"), [(_SENDER, "new"), (_KEEPER, "held")], ids=["sender", "keeper"])
+@pytest.mark.parametrize(("made", "folder"), [(_SENDER, "new"), (_SWEEPER, "held")], ids=["sender", "sweeper"])
 def test_no_thread_starts_in_one_and_what_it_wrote_waits(made, folder, closed, tmp_path):
     spool = tmp_path / "spool"
     with socket.create_server(("127.0.0.1", 0)) as hangs:

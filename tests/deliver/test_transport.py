@@ -40,11 +40,11 @@ def test_limits(header, limits):
 
 
 def send(receiver, data=None, **options):
-    carrier = Transport(parse_dsn(receiver.dsn), **options)
+    connection = Transport(parse_dsn(receiver.dsn), **options)
     try:
-        return carrier.send(data or envelope().data)
+        return connection.send(data or envelope().data)
     finally:
-        carrier.close()
+        connection.close()
 
 
 def test_an_envelope_arrives_whole_with_its_headers(receiver):
@@ -63,11 +63,11 @@ def test_an_envelope_arrives_whole_with_its_headers(receiver):
 
 
 def test_the_connection_is_kept_between_envelopes(receiver):
-    carrier = Transport(parse_dsn(receiver.dsn))
+    connection = Transport(parse_dsn(receiver.dsn))
     for _ in range(5):
-        assert carrier.send(envelope().data).kind == transport.ACCEPTED
-    assert next(iter(carrier._pool.pools._container.values())).num_connections == 1
-    carrier.close()
+        assert connection.send(envelope().data).kind == transport.ACCEPTED
+    assert next(iter(connection._pool.pools._container.values())).num_connections == 1
+    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_a_socks_proxy_is_used(authority, monkeypatch, scheme, host, tls):
     certificate = str(authority / "server.pem") if tls else None
     with Receiver(certificate=certificate) as sentry, Socks(b"erp", b"p@ss") as proxy:
         monkeypatch.setenv("ALL_PROXY", f"{scheme}://erp:p%40ss@127.0.0.1:{proxy.port}")
-        carrier = Transport(parse_dsn(sentry.dsn.replace("127.0.0.1", "localhost")))
-        assert [carrier.send(envelope().data).kind for _ in range(3)] == [transport.ACCEPTED] * 3
-        carrier.close()
+        connection = Transport(parse_dsn(sentry.dsn.replace("127.0.0.1", "localhost")))
+        assert [connection.send(envelope().data).kind for _ in range(3)] == [transport.ACCEPTED] * 3
+        connection.close()
         assert proxy.asked == [(b"erp", b"p@ss", host, sentry.port)]
         monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
         assert send(sentry).kind == transport.ACCEPTED
@@ -168,16 +168,16 @@ def test_a_request_through_a_socks_proxy_has_one_deadline_and_known_descriptors(
     pytest.importorskip("socks")
     with Receiver() as sentry, Socks() as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"socks5://127.0.0.1:{proxy.port}")
-        carrier = Transport(parse_dsn(sentry.dsn), connect_timeout=0.3, read_timeout=0.4)
+        connection = Transport(parse_dsn(sentry.dsn), connect_timeout=0.3, read_timeout=0.4)
         sentry.program(DRIP_HEADERS)
-        assert carrier.send(envelope().data).kind == transport.UNREACHABLE  # its bytes come sooner than any timeout
-        assert carrier.send(envelope().data).kind == transport.ACCEPTED
+        assert connection.send(envelope().data).kind == transport.UNREACHABLE  # its bytes come sooner than any timeout
+        assert connection.send(envelope().data).kind == transport.ACCEPTED
         (number,) = [int(name) for name in os.listdir("/proc/self/fd") if leads_to(int(name), proxy.port)]
         theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
         os.dup2(theirs, number)
         os.close(theirs)
-        assert carrier.send(envelope().data).kind == transport.ACCEPTED
-        carrier.close()
+        assert connection.send(envelope().data).kind == transport.ACCEPTED
+        connection.close()
         assert os.fstat(number).st_size == 0
         os.close(number)
 
@@ -210,9 +210,9 @@ def test_a_delivery_writes_nothing_to_the_hosts_log(receiver, caplog):
     import urllib3
 
     caplog.set_level(logging.DEBUG)
-    carrier = Transport(parse_dsn(receiver.dsn))
+    connection = Transport(parse_dsn(receiver.dsn))
     receiver.program(RESET, HALF_CLOSED)
-    assert {carrier.send(envelope().data).kind for _ in range(4)} == {transport.ACCEPTED, transport.UNREACHABLE}
+    assert {connection.send(envelope().data).kind for _ in range(4)} == {transport.ACCEPTED, transport.UNREACHABLE}
     assert caplog.records == []
     urllib3.PoolManager().request("GET", f"http://127.0.0.1:{receiver.port}/")
     assert {record.name for record in caplog.records} == {"urllib3.connectionpool"}, "the host's own are there"
@@ -265,8 +265,8 @@ def test_tls_that_nobody_vouches_for_is_unreachable_and_gets_no_data(authority, 
         assert outcome.kind == transport.UNREACHABLE
         assert "CERTIFICATE_VERIFY_FAILED" in outcome.detail
         monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
-        carrier = Transport(parse_dsn(secure.dsn.replace("localhost", "127.0.0.1")))  # not what it was issued for
-        assert carrier.send(envelope().data).kind == transport.UNREACHABLE
+        connection = Transport(parse_dsn(secure.dsn.replace("localhost", "127.0.0.1")))  # not what it was issued for
+        assert connection.send(envelope().data).kind == transport.UNREACHABLE
         assert secure.requests == []
 
 
@@ -275,14 +275,14 @@ def test_a_connection_with_tls_whose_number_the_host_has_given_away_writes_and_c
 ):
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
     with Receiver(certificate=str(authority / "server.pem")) as secure:
-        carrier = Transport(parse_dsn(secure.dsn))
-        assert carrier.send(envelope().data).kind == transport.ACCEPTED
+        connection = Transport(parse_dsn(secure.dsn))
+        assert connection.send(envelope().data).kind == transport.ACCEPTED
         (number,) = [int(name) for name in os.listdir("/proc/self/fd") if leads_to(int(name), secure.port)]
         theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
         os.dup2(theirs, number)  # as a host does that closes all descriptors and opens its own files
         try:
-            assert carrier.send(envelope().data).kind == transport.ACCEPTED  # over another one
-            carrier.close()
+            assert connection.send(envelope().data).kind == transport.ACCEPTED  # over another one
+            connection.close()
             assert os.fstat(number).st_size == 0
         finally:
             os.close(number)
@@ -327,9 +327,9 @@ def test_a_server_that_takes_a_request_by_the_byte_does_not_hold_the_sender():
         import os
 
         big = wire.encode("a" * 32, "attachment", os.urandom(3_000_000))
-        carrier = Transport(parse_dsn(f"http://k@127.0.0.1:{server.getsockname()[1]}/1"), connect_timeout=0.3, read_timeout=0.3)  # fmt: skip
+        connection = Transport(parse_dsn(f"http://k@127.0.0.1:{server.getsockname()[1]}/1"), connect_timeout=0.3, read_timeout=0.3)  # fmt: skip
         began = time.monotonic()
-        assert carrier.send(big).kind == transport.UNREACHABLE
+        assert connection.send(big).kind == transport.UNREACHABLE
         assert time.monotonic() - began < 10
         over.set()
         thread.join()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ...base.dsn import parse_dsn
 from ...base.errors import AgentError, ConfigError
 from ...base.health import Health
+from ...deliver.background.sender import Sender
 from ...deliver.send.lock import DeliveryLock
 from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
-from ...deliver.send.sender import Sender
 from .. import options
 from ..state.processes import LOSSES, read
 from ..terminal import console, json_text, moment, out, styled

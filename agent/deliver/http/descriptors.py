@@ -1,8 +1,8 @@
-"""Descriptors that stay open from one call to the next, and are known again before they are used or closed.
+"""Descriptors that stay open from one call to the next, and are checked before they are used or closed.
 
-A host that becomes a daemon closes all descriptors, ours among them, and their numbers come back as files of its own.
-What we then wrote would land there, and our `close` would close the host's file. So what stays open, the lock of
-whoever delivers and the connection to Sentry, notes which file it is, and is let go of where the number is another's.
+A host that becomes a daemon closes all descriptors, ours among them, and reuses their numbers for files of its own. Our
+next write would land there, and our `close` would close the host's file. So what stays open (the lock of the process
+that delivers, the connection to Sentry) records which file it is, and is dropped where the number is another file's.
 """
 
 import os
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from ...base.interrupts import ours
 
 
-class Known(NamedTuple):
-    """An open descriptor of ours, and what the system calls the file behind it."""
+class Descriptor(NamedTuple):
+    """An open descriptor of ours, with the device and inode of its file."""
 
     number: int
     file: tuple[int, int]
 
     def is_ours(self) -> bool:
-        """Whether the number still stands for that file."""
+        """Return whether the number still belongs to that file."""
         try:
             return _file(self.number) == self.file
         except ours(OSError):
@@ -29,9 +29,9 @@ class Known(NamedTuple):
             os.close(self.number)
 
 
-def known(number: int) -> "Known":
+def describe(number: int) -> "Descriptor":
     """Raises OSError."""
-    return Known(number, _file(number))
+    return Descriptor(number, _file(number))
 
 
 def _file(number: int) -> tuple[int, int]:
@@ -40,13 +40,13 @@ def _file(number: int) -> tuple[int, int]:
 
 
 class LostError(ConnectionError):
-    """The host has closed our connection; its number may be another's by now."""
+    """The host has closed our connection; its number may be another file's by now."""
 
 
 def sockets() -> "tuple[Any, Any] | None":
-    """Classes of sockets, without and with TLS, that look before they use or close their descriptor.
+    """Return classes of sockets, without and with TLS, that check their descriptor before they use or close it.
 
-    None where the host has put sockets of its own in place of Python's (gevent, eventlet).
+    None where the host has replaced Python's sockets (gevent, eventlet).
     """
     import socket
     import ssl
@@ -55,14 +55,14 @@ def sockets() -> "tuple[Any, Any] | None":
         return None
 
     class Socket(socket.socket):
-        _known: "Known | None" = None
+        _descriptor: "Descriptor | None" = None
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self._known = known(self.fileno())
+            self._descriptor = describe(self.fileno())
 
         def check(self) -> None:
-            if self._known is not None and not self._known.is_ours():
+            if self._descriptor is not None and not self._descriptor.is_ours():
                 raise LostError("the connection was closed by the host")
 
         def send(self, *arguments: Any) -> int:
@@ -82,13 +82,13 @@ def sockets() -> "tuple[Any, Any] | None":
             super().shutdown(how)
 
         def _real_close(self, *arguments: Any) -> None:
-            if self._known is None or self._known.is_ours():
+            if self._descriptor is None or self._descriptor.is_ours():
                 super()._real_close(*arguments)  # type: ignore[misc]
             else:
                 self.detach()
 
     class Tls(ssl.SSLSocket, Socket):
-        """Made by `ssl` over the descriptor of a Socket: what is above its methods checks, and then they do."""
+        """Made by `ssl` over the descriptor of a Socket. Its own methods run after the checks here."""
 
         def send(self, *arguments: Any) -> int:
             self.check()
@@ -102,15 +102,15 @@ def sockets() -> "tuple[Any, Any] | None":
 
 
 def adopted(make: Any, connected: Any) -> Any:
-    """A socket of the class `make` in place of one that is connected: through a SOCKS proxy, say."""
+    """Return a socket of the class `make` that takes over a connected one, as of a SOCKS proxy."""
     timeout = connected.gettimeout()
-    mine = make(connected.family, connected.type, connected.proto, connected.detach())
-    mine.settimeout(timeout)
-    return mine
+    own = make(connected.family, connected.type, connected.proto, connected.detach())
+    own.settimeout(timeout)
+    return own
 
 
 def connect(make: Any, address: tuple[str, int], timeout: Any, options: Any) -> Any:
-    """A connected socket of the class `make`, as urllib3 connects one. Raises OSError."""
+    """Return a connected socket of the class `make`, as urllib3 connects one. Raises OSError."""
     import socket
 
     failed: OSError = OSError("the host name has no address")
@@ -132,4 +132,4 @@ def connect(make: Any, address: tuple[str, int], timeout: Any, options: Any) -> 
     try:
         raise failed
     finally:
-        del failed  # it would lead back to this frame
+        del failed  # its traceback refers to this frame

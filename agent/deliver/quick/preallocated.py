@@ -22,7 +22,7 @@ from ..spool.names import SPARE
 KEPT = 16
 
 
-class Spares:
+class PreallocatedFiles:
     """Those of one process: a forked child has none of its parent's."""
 
     def __init__(self, folder: str, pid: int, token: str) -> None:

@@ -1,1 +1,1 @@
-"""Delivers a spool, one process at a time."""
+"""Delivers a spool: what is sent next, and what the response means. Independent of the thread or process it runs in."""

@@ -12,7 +12,7 @@ from ..http import transport
 from ..spool.spool import Count, Spool, UnreadableError
 from .delivered import Delivered
 from .lock import DeliveryLock
-from .parallel import Carrier, Lanes
+from .parallel import Connection, ParallelRequests
 from .rate_limits import ALL, BACKOFF, RateLimits
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ _SOONER = 6  # doublings by which all are tried again sooner than one that faile
 _BATCH = 1000  # envelopes that one look at the folder finds
 
 
-class Means(NamedTuple):
+class Resources(NamedTuple):
     """What a delivery works with; `clock` is that of the day, `tick` one that nobody sets."""
 
     spool: Spool
-    open_carrier: Callable[[], Carrier]  # raises DsnError
-    open_another: Optional[Callable[[], Carrier]]  # more of them, for a Sentry that is slow to answer
+    connect: Callable[[], Connection]  # raises DsnError
+    connect_another: Optional[Callable[[], Connection]]  # more of them, for a Sentry that is slow to answer
     counted: Count
     clock: Callable[[], float]
     tick: Callable[[], float]
@@ -49,7 +49,7 @@ class Delivery:
 
     def __init__(
         self,
-        means: "Means",
+        resources: "Resources",
         already_delivered: Delivered,
         *,
         ends: Callable[[], bool],
@@ -57,17 +57,17 @@ class Delivery:
         progress: "Callable[[int, int], None] | None" = None,
     ) -> None:
         """`ends` is asked before each envelope. An `eager` one forgets earlier backoff and waits for its turn."""
-        self._means = means
-        self._spool = means.spool
+        self._resources = resources
+        self._spool = resources.spool
         self._already_delivered = already_delivered
         self._ends = ends
         self._waits_for_turn = self._eager = eager
         self._progress = progress
-        directory = means.spool.directory
-        self._limits = RateLimits(directory, means.clock)
+        directory = resources.spool.directory
+        self._limits = RateLimits(directory, resources.clock)
         self._lock = DeliveryLock(directory)
         self._lock_wait = _LOCK_RETRY[0]
-        self._lanes: Lanes | None = None
+        self._requests: ParallelRequests | None = None
         self._failed: dict[str, tuple[int, float]] = {}  # name → times, not to be tried again before (in ticks)
         self._failing: set[str] = set()  # names that failed since something was last taken
         self._failures = 0  # how often they did
@@ -80,9 +80,9 @@ class Delivery:
 
     def rest(self) -> None:
         """Give the connections back."""
-        lanes, self._lanes = self._lanes, None
-        if lanes is not None:
-            lanes.close()
+        requests, self._requests = self._requests, None
+        if requests is not None:
+            requests.close()
 
     def run(self) -> "float | None":
         """Deliver what can be delivered now. Seconds until it makes sense to look again; None when nothing waits."""
@@ -94,16 +94,18 @@ class Delivery:
         if wait and not self._eager:
             return wait
         try:
-            if self._lanes is None:
-                self._lanes = Lanes(self._means.open_carrier(), self._means.open_another, self._means.tick)
-            lanes = self._lanes
+            if self._requests is None:
+                self._requests = ParallelRequests(
+                    self._resources.connect(), self._resources.connect_another, self._resources.tick
+                )
+            requests = self._requests
         except ours(DsnError) as error:
             self.trouble = str(error)
             return LONGEST_NAP
         self._spool.settle()
         held = self._lock.take() if usable else None
         if held is False:
-            return self._yield_to_other(lanes)
+            return self._yield_to_other(requests)
         try:
             if held:
                 self._limits.load()
@@ -112,24 +114,24 @@ class Delivery:
                     self._limits.forget_backoff()
                     self._eager = False
             self._lock_wait = _LOCK_RETRY[0]
-            return self._on_hold(self._limits.wait()) or self._deliver(lanes, memory_only=not held)
+            return self._on_hold(self._limits.wait()) or self._deliver(requests, memory_only=not held)
         finally:
             if held:
                 self._already_delivered.save()
             self._lock.release()
 
-    def _yield_to_other(self, lanes: Lanes) -> "float | None":
+    def _yield_to_other(self, requests: ParallelRequests) -> "float | None":
         """Another process delivers: stay only while something of ours might be left to us."""
         self.had_its_turn = False
         self.trouble = "another process is delivering"
-        wait = self._deliver(lanes, memory_only=True)
+        wait = self._deliver(requests, memory_only=True)
         if not self._waits_for_turn and wait is None and not self.own_waiting:
             return None
         first = self._lock_wait
         self._lock_wait = min(first * 2, _LOCK_RETRY[1])
-        return first * (0.5 + self._means.random())
+        return first * (0.5 + self._resources.random())
 
-    def _deliver(self, lanes: Lanes, *, memory_only: bool) -> "float | None":
+    def _deliver(self, requests: ParallelRequests, *, memory_only: bool) -> "float | None":
         while True:
             look = _Look(self, memory_only=memory_only)
             batch = self._spool.waiting(_BATCH, look.wanted)
@@ -137,23 +139,23 @@ class Delivery:
             self._failed = {name: self._failed[name] for name in look.failed}
             if not batch:
                 return self._on_hold(look.soonest)
-            wait = self._one_by_one(lanes, batch, look.ready)
+            wait = self._one_by_one(requests, batch, look.ready)
             if wait is not None:
                 return wait
             self._spool.sweep_if_due(self._ends)
 
-    def _one_by_one(self, lanes: Lanes, batch: "list[SpoolEntry]", ready: int) -> "float | None":
+    def _one_by_one(self, requests: ParallelRequests, batch: "list[SpoolEntry]", ready: int) -> "float | None":
         """Seconds to wait with all that is left of the batch, or None. Nothing is on the way when this returns."""
         try:
             for index, entry in enumerate(batch):
                 if self._ends():
                     return 0.0
-                self._means.between()
+                self._resources.between()
                 if self._wait(entry):
                     continue  # a limit that came with an answer to this batch
                 envelope = self._read(entry)
                 if envelope is not None:
-                    self._judge(lanes.send(entry, envelope.data))
+                    self._judge(requests.send(entry, envelope.data))
                 if self._progress is not None:
                     done = self.delivered + self.quarantined
                     self._progress(done, done + ready - index - 1)
@@ -161,9 +163,9 @@ class Delivery:
                 if wait > _BRIEF:
                     return wait
                 if wait:
-                    self._means.sleep(wait)
+                    self._resources.sleep(wait)
         finally:
-            self._judge(lanes.land())
+            self._judge(requests.wait_for_all())
         return self._long_wait()
 
     def _long_wait(self) -> "float | None":
@@ -177,7 +179,7 @@ class Delivery:
 
     def _wait(self, entry: "SpoolEntry") -> float:
         _, not_before = self._failed.get(entry.name, (0, 0.0))
-        return max(self._limits.wait(entry.category), not_before - self._means.tick(), 0.0)
+        return max(self._limits.wait(entry.category), not_before - self._resources.tick(), 0.0)
 
     def _read(self, entry: "SpoolEntry") -> "Envelope | None":
         try:
@@ -189,8 +191,8 @@ class Delivery:
             self._fail(entry)
         return None
 
-    def _judge(self, landed: "list[tuple[SpoolEntry, Outcome]]") -> None:
-        for entry, outcome in landed:
+    def _judge(self, completed: "list[tuple[SpoolEntry, Outcome]]") -> None:
+        for entry, outcome in completed:
             self._judge_one(entry, outcome)
 
     def _judge_one(self, entry: "SpoolEntry", outcome: "Outcome") -> None:
@@ -221,7 +223,7 @@ class Delivery:
         self.trouble = ""
         self._limits.set_reason("")
         self._limits.save()
-        self._means.counted("sent", entry.category, 1)
+        self._resources.counted("sent", entry.category, 1)
 
     def _set_aside(self, entry: "SpoolEntry", reason: str) -> None:
         try:
@@ -240,15 +242,15 @@ class Delivery:
         one that is down is left alone.
         """
         times = self._failed.get(entry.name, (0, 0.0))[0] + 1
-        self._failed[entry.name] = (times, self._means.tick() + self._backoff(times))
+        self._failed[entry.name] = (times, self._resources.tick() + self._backoff(times))
         self._failing.add(entry.name)
         self._failures += 1
         if len(self._failing) > 1:
             self._limits.limit(BACKOFF, self._backoff(self._failures - _SOONER))
 
     def _backoff(self, failures: int) -> float:
-        longest = min(self._means.first_backoff * 2.0 ** (min(failures, 30) - 1), _LONGEST_BACKOFF)
-        return longest * (0.5 + self._means.random() / 2)
+        longest = min(self._resources.first_backoff * 2.0 ** (min(failures, 30) - 1), _LONGEST_BACKOFF)
+        return longest * (0.5 + self._resources.random() / 2)
 
 
 class _Look:

@@ -6,19 +6,19 @@ import os
 
 from ...base.interrupts import ours
 from ...base.postponed import around_forks
-from ..http.descriptors import Known, known
+from ..http.descriptors import Descriptor, describe
 
 _FILE = "lock"
 
 #: Lock files that are open. A forked child has copies of them, and a lock lives until its last copy is closed.
-_open: set[Known] = set()
+_open: set[Descriptor] = set()
 
 
 class DeliveryLock:
     def __init__(self, directory: str) -> None:
         """`directory` is the spool's."""
         self._path = os.path.join(directory, _FILE)
-        self._held: Known | None = None
+        self._held: Descriptor | None = None
 
     def take(self) -> bool | None:
         """Return True if it is held now, False if another process holds it, None if the folder is not writable."""
@@ -28,7 +28,7 @@ class DeliveryLock:
             return True
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            opened = known(os.open(self._path, flags, 0o600))
+            opened = describe(os.open(self._path, flags, 0o600))
         except ours(OSError):
             return None
         _open.add(opened)
@@ -49,7 +49,7 @@ class DeliveryLock:
             _close(held)
 
 
-def _close(opened: Known) -> None:
+def _close(opened: Descriptor) -> None:
     if opened in _open:
         _open.discard(opened)
         opened.close()

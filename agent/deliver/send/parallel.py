@@ -1,9 +1,9 @@
-"""Several requests on the way at the same time, where one after the other would be slow.
+"""Several requests in flight at a time, where one after the other would be slow.
 
-A Sentry that takes a tenth of a second to answer would get ten events a second. How many may be on the way follows from
-how long it takes to answer: one where that is quick, so that events arrive in the order of their capture, and a few
-where it is not, which may then overtake one another. Whatever is decided about an answer is decided by the one thread
-that calls here: the others only carry.
+With a Sentry that takes a tenth of a second to respond, only ten events a second would arrive. How many requests may be
+in flight follows from the response time: one where that is short, so that events arrive in the order of their capture,
+and a few where it is long; these may overtake one another. The thread that calls here decides what each response means;
+the other threads only send.
 """
 
 from __future__ import annotations
@@ -17,122 +17,124 @@ from typing import TYPE_CHECKING, Callable, Protocol
 from ...base.interrupts import ours
 from ..http import transport
 from ..http.transport import Outcome
-from .worker import await_end
+from .thread_end import await_end
 
 if TYPE_CHECKING:
     from ..spool.names import SpoolEntry
 
-    Landed = tuple[SpoolEntry, Outcome]
+    Completed = tuple[SpoolEntry, Outcome]
 
-MOST = 8  # requests on the way at a time
-_WANTED = 0.01  # seconds for each envelope, that more lanes are opened to come near to
-_WEIGHT = 0.2  # of the last answer, in what is known of how long an answer takes
+MOST = 8  # requests in flight
+_WANTED = 0.01  # seconds for each envelope; connections are added to come near to it
+_WEIGHT = 0.2  # of the last response time, in the average
 
 
-class Carrier(Protocol):
-    """What a delivery needs of a transport."""
+class Connection(Protocol):
+    """What sends an envelope: a Transport, or a test's own."""
 
     def send(self, data: bytes) -> Outcome: ...
     def close(self) -> None: ...
 
 
-class Lanes:
+class ParallelRequests:
     def __init__(
-        self, first: Carrier, open_another: Callable[[], Carrier] | None, tick: Callable[[], float] = time.monotonic
+        self,
+        first: Connection,
+        connect_another: Callable[[], Connection] | None,
+        tick: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Without `open_another` there is one lane. Nothing here may be shared with a forked child."""
+        """Without `connect_another` there is one connection. Nothing here may be shared with a forked child."""
         self._all = [first]
         self._free = [first]
-        self._open_another = open_another
+        self._connect_another = connect_another
         self._tick = tick
-        self._landed: deque[tuple[SpoolEntry, Outcome, Carrier, float]] = deque()
-        self._news = allocate_lock()  # open while something has landed since the last look
+        self._completed: deque[tuple[SpoolEntry, Outcome, Connection, float]] = deque()
+        self._news = allocate_lock()  # free while something has completed since the last `_collect`
         self._news.acquire()
-        self._flying = 0
-        self._threads: dict[int, int] = {}  # carrier → the system's id of the last thread that worked with it
-        self._takes = 0.0  # seconds until an answer
+        self._in_flight = 0
+        self._threads: dict[int, int] = {}  # connection → the system's id of the last thread that used it
+        self._response_time = 0.0  # seconds, on average; 0.0 while unknown
 
     @property
     def width(self) -> int:
-        """How many requests may be on the way at present."""
-        return 1 if self._open_another is None else max(1, min(MOST, int(self._takes / _WANTED)))
+        """How many requests may be in flight at present."""
+        return 1 if self._connect_another is None else max(1, min(MOST, int(self._response_time / _WANTED)))
 
-    def send(self, entry: SpoolEntry, data: bytes) -> list[Landed]:
-        """Send it as soon as there is room, and answer what has landed until then: this one too, where it is alone."""
-        landed = self._look()
-        while self._flying and self._flying >= self.width:
-            landed += self._wait()
-        carrier = self._lane()
-        if self.width > 1 and self._start(carrier, entry, data):
-            return landed
-        self._carry(carrier, entry, data)
-        return landed + self._wait()
+    def send(self, entry: SpoolEntry, data: bytes) -> list[Completed]:
+        """Send it as soon as the width allows. Return what has completed until then; with width 1, this one too."""
+        completed = self._collect()
+        while self._in_flight and self._in_flight >= self.width:
+            completed += self._wait()
+        connection = self._connection()
+        if self.width > 1 and self._start(connection, entry, data):
+            return completed
+        self._send(connection, entry, data)
+        return completed + self._wait()
 
-    def land(self) -> list[Landed]:
-        """Wait for all that is on the way."""
-        landed = self._look()
-        while self._flying:
-            landed += self._wait()
+    def wait_for_all(self) -> list[Completed]:
+        """Return what has completed, once nothing is in flight."""
+        completed = self._collect()
+        while self._in_flight:
+            completed += self._wait()
         for thread in self._threads.values():
             await_end(thread)
         self._threads.clear()
-        return landed
+        return completed
 
     def close(self) -> None:
-        """Give the connections back. Nothing may be on the way."""
-        for carrier in self._all:
-            carrier.close()
+        """Close the connections. Nothing may be in flight."""
+        for connection in self._all:
+            connection.close()
 
-    def _lane(self) -> Carrier:
-        if not self._free and self._open_another is not None:
-            another = self._open_another()
+    def _connection(self) -> Connection:
+        if not self._free and self._connect_another is not None:
+            another = self._connect_another()
             self._all.append(another)
             self._free.append(another)
-        self._flying += 1
+        self._in_flight += 1
         return self._free.pop()
 
-    def _start(self, carrier: Carrier, entry: SpoolEntry, data: bytes) -> bool:
+    def _start(self, connection: Connection, entry: SpoolEntry, data: bytes) -> bool:
         if _thread.start_new_thread is not start_new_thread:
-            return (
-                False  # gevent or eventlet came since: their locks in a connection belong to one thread of the system
-            )
+            # gevent or eventlet patched it since: their locks in a connection belong to one thread of the system
+            return False
         try:
-            start_new_thread(self._carry_apart, (carrier, entry, data))
+            start_new_thread(self._send_in_thread, (connection, entry, data))
         except ours(RuntimeError):
             return False  # too many threads, or the process ends
         return True
 
-    def _carry_apart(self, carrier: Carrier, entry: SpoolEntry, data: bytes) -> None:
-        self._threads[id(carrier)] = get_native_id()
-        self._carry(carrier, entry, data)
+    def _send_in_thread(self, connection: Connection, entry: SpoolEntry, data: bytes) -> None:
+        self._threads[id(connection)] = get_native_id()
+        self._send(connection, entry, data)
 
-    def _carry(self, carrier: Carrier, entry: SpoolEntry, data: bytes) -> None:
+    def _send(self, connection: Connection, entry: SpoolEntry, data: bytes) -> None:
         began = self._tick()
         try:
-            outcome = carrier.send(data)
-        except ours(Exception) as error:  # it never should, and whoever waits must hear of it
+            outcome = connection.send(data)
+        except ours(Exception) as error:  # a connection never raises; if one does, `_wait` must still return
             outcome = Outcome(transport.UNREACHABLE, detail=f"{type(error).__name__}: {error}")
-        self._landed.append((entry, outcome, carrier, self._tick() - began))
+        self._completed.append((entry, outcome, connection, self._tick() - began))
         try:
             self._news.release()
         except ours(RuntimeError):
-            pass  # open already
+            pass  # free already
 
-    def _wait(self) -> list[Landed]:
-        if not self._landed:
+    def _wait(self) -> list[Completed]:
+        if not self._completed:
             self._news.acquire()
-        return self._look()
+        return self._collect()
 
-    def _look(self) -> list[Landed]:
+    def _collect(self) -> list[Completed]:
         self._news.acquire(False)
-        found: list[Landed] = []
-        while self._landed:
-            entry, outcome, carrier, took = self._landed.popleft()
-            self._free.append(carrier)
-            self._flying -= 1
+        found: list[Completed] = []
+        while self._completed:
+            entry, outcome, connection, took = self._completed.popleft()
+            self._free.append(connection)
+            self._in_flight -= 1
             if not outcome.status:
-                self._takes = 0.0  # no answer at all: ask with one until there is one
+                self._response_time = 0.0  # no response at all: one request at a time until there is one
             else:
-                self._takes += (took - self._takes) * (_WEIGHT if self._takes else 1.0)
+                self._response_time += (took - self._response_time) * (_WEIGHT if self._response_time else 1.0)
             found.append((entry, outcome))
         return found

@@ -22,7 +22,7 @@ from ...base.model import Envelope
 from ..quick import switch_interval
 from . import age, files
 from .files import UnreadableError
-from .fill import Fill
+from .fill_level import FillLevel
 from .layout import Folders
 from .memory import Memory
 from .names import SpoolEntry, make_name, parse_name, rank
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...base.model import SpoolData
-    from ..quick.preallocated import Spares
-    from ..quick.without_gil import Direct
+    from ..quick.holding_gil import GilHoldingCalls
+    from ..quick.preallocated import PreallocatedFiles
     from .bounds import Bounds
     from .files import Calls
 
@@ -54,7 +54,7 @@ _RATE_SHARE = (0.5, 0.75, 1.0)
 class _Process:
     """What belongs to one process and must not survive a fork."""
 
-    def __init__(self, pid: int, memory: Memory, fill: Fill, room: tuple[int, int]) -> None:
+    def __init__(self, pid: int, memory: Memory, fill: FillLevel, room: tuple[int, int]) -> None:
         self.pid = pid
         self.token = os.urandom(3).hex()  # two containers may share a folder and have the same pid
         self.numbers = numbers()
@@ -69,7 +69,7 @@ class _Process:
         self.fill = fill  # used without a DSN
         self.second = 0
         self.in_second = 0
-        self.spares: Spares | None = None  # once there is a thread that makes them
+        self.spares: PreallocatedFiles | None = None  # once there is a thread that makes them
 
 
 class Spool:
@@ -113,8 +113,8 @@ class Spool:
         #: Has the bounds held, by a thread of ours. Without one, the thread that writes holds them.
         self.sweeper: Callable[[], None] | None = None
         self._degraded: str | None = None
-        self._direct: Direct | None = None
-        self._here = self._process_of(os.getpid())
+        self._gil_holding: GilHoldingCalls | None = None
+        self._current = self._process_of(os.getpid())
 
     # ------------------------------------------------------------------------------------------ on the host's threads
 
@@ -233,7 +233,7 @@ class Spool:
 
         `do` is given the calls to do it with.
         """
-        direct = self._direct
+        direct = self._gil_holding
         if direct is not None and (began := direct.begin(size)) is not None:
             try:
                 do(direct)
@@ -254,14 +254,14 @@ class Spool:
                     raise
 
     def _process(self) -> _Process:
-        process = self._here
+        process = self._current
         if process.pid != os.getpid():
             # After a fork the parent still holds, and will deliver, what it keeps in memory.
-            self._here = process = self._process_of(os.getpid())
+            self._current = process = self._process_of(os.getpid())
         return process
 
     def _process_of(self, pid: int) -> _Process:
-        fill = Fill(
+        fill = FillLevel(
             self.directory,
             self._mark,
             max_files=self._max_files,
@@ -435,16 +435,16 @@ class Spool:
 
     def equip(self) -> None:
         """For a thread of our own, which has the time: what makes writing quick in this process from now on."""
-        from ..quick import without_gil as direct
-        from ..quick.preallocated import Spares
+        from ..quick import holding_gil as direct
+        from ..quick.preallocated import PreallocatedFiles
 
         process = self._process()
         if process.spares is not None or not self.usable():
             return
-        if self._direct is None and self._keep_interpreter:
-            self._direct = direct.load(self._folders.tmp)
+        if self._gil_holding is None and self._keep_interpreter:
+            self._gil_holding = direct.load(self._folders.tmp)
         if hasattr(os, "pwrite"):
-            process.spares = Spares(self._folders.tmp, process.pid, process.token)
+            process.spares = PreallocatedFiles(self._folders.tmp, process.pid, process.token)
 
     def refill(self) -> None:
         """For that thread, between two envelopes: what the writes to come need is made beforehand."""

@@ -13,8 +13,8 @@ import threading
 import pytest
 from kit import Time, envelope
 
-from agent.deliver.quick import mounts, without_gil
-from agent.deliver.quick.without_gil import Direct
+from agent.deliver.quick import holding_gil, mounts
+from agent.deliver.quick.holding_gil import GilHoldingCalls
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="never loaded here"
@@ -30,7 +30,7 @@ def local(monkeypatch):
 
 @pytest.fixture
 def calls(tmp_path):
-    loaded = without_gil.load(str(tmp_path))
+    loaded = holding_gil.load(str(tmp_path))
     assert loaded is not None
     return loaded
 
@@ -38,7 +38,7 @@ def calls(tmp_path):
 class Library:
     """The real functions; those named fail, or do less, as often as is said."""
 
-    def __init__(self, real: Direct, **steps) -> None:
+    def __init__(self, real: GilHoldingCalls, **steps) -> None:
         self._real = real._library
         self._steps = {name: list(each) for name, each in steps.items()}
         self.called: list[str] = []
@@ -68,8 +68,10 @@ def short(real, descriptor, data, size, *offset):
     return real(descriptor, data, min(size, 7), *offset)
 
 
-def with_steps(calls, tick=None, **steps) -> Direct:
-    return Direct(Library(calls, **steps), calls._get_errno, calls._set_errno, **({"tick": tick} if tick else {}))
+def with_steps(calls, tick=None, **steps) -> GilHoldingCalls:
+    return GilHoldingCalls(
+        Library(calls, **steps), calls._get_errno, calls._set_errno, **({"tick": tick} if tick else {})
+    )
 
 
 # --------------------------------------------------------------------------------------------------- the same as `os`
@@ -225,7 +227,7 @@ def test_the_interpreter_is_kept(calls):
 
 def test_not_on_file_systems_that_wait_for_others(monkeypatch, tmp_path):
     monkeypatch.setattr(mounts, "is_local", lambda _: False)
-    assert without_gil.load(str(tmp_path)) is None
+    assert holding_gil.load(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("error", [ImportError, MemoryError, OSError, RuntimeError])
@@ -238,13 +240,13 @@ def test_not_where_ctypes_is_missing_or_forbidden(monkeypatch, tmp_path, error):
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    assert without_gil.load(str(tmp_path)) is None
+    assert holding_gil.load(str(tmp_path)) is None
 
 
 def test_not_on_machines_that_nobody_has_tried(monkeypatch, tmp_path):
     real = os.uname()
     monkeypatch.setattr(os, "uname", lambda: type(real)((*real[:4], "ppc64le")))
-    assert without_gil.load(str(tmp_path)) is None
+    assert holding_gil.load(str(tmp_path)) is None
 
 
 def test_not_for_a_large_envelope(calls):
@@ -310,7 +312,7 @@ def test_the_turn_of_another_thread_between_two_calls_is_not_the_disks_time(call
 def test_no_thread_has_its_turn_between_the_two_looks_at_the_clock(calls):
     """Here the clock is a number that each look at it moves on by one, and other threads look at it all the time."""
     number = itertools.count()
-    each = Direct(calls._library, calls._get_errno, calls._set_errno, number.__next__)
+    each = GilHoldingCalls(calls._library, calls._get_errno, calls._set_errno, number.__next__)
     over = []
 
     def look():
@@ -350,8 +352,8 @@ def spool(kit):
 
 
 def use(spool, **steps):
-    spool._direct = with_steps(spool._direct, **steps)
-    return spool._direct
+    spool._gil_holding = with_steps(spool._gil_holding, **steps)
+    return spool._gil_holding
 
 
 def test_an_envelope_is_written_by_five_calls(spool, kit):
@@ -395,7 +397,7 @@ def test_a_disk_that_takes_nothing_more_degrades_to_memory(spool, kit, number):
     assert [entry.event_id for entry in spool.entries()] == ids
     assert kit.counts.of("kept-in-memory") == 2
     third = envelope()
-    spool._direct = None
+    spool._gil_holding = None
     assert spool.write(third)  # and takes what waited along
     assert sorted(kit.ids()) == sorted([*ids, third.event_id])
 
@@ -418,8 +420,8 @@ def test_a_host_may_forbid_it(kit):
     spool = kit.spool(keep_interpreter=False)
     spool.write(envelope())
     spool.equip()
-    assert spool._direct is None
-    assert spool._here.spares is not None
+    assert spool._gil_holding is None
+    assert spool._current.spares is not None
 
 
 def test_with_durable_the_calls_are_those_that_let_others_run(kit, monkeypatch):
@@ -432,4 +434,4 @@ def test_with_durable_the_calls_are_those_that_let_others_run(kit, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(descriptor), real(descriptor)))
     assert spool.write(envelope())
     assert len(synced) == 2  # the file, and the folder that it is in now
-    assert spool._direct is None
+    assert spool._gil_holding is None

@@ -22,7 +22,7 @@ _WHOLE = 1000
 _SWEEPS_IN_AN_AGE = 50
 
 
-class Fill:
+class FillLevel:
     """That of one process: a forked child begins with its own."""
 
     def __init__(self, directory: str, mark: SweptMark, *, max_files: int, max_size: int, max_age: float) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from _thread import allocate_lock, get_native_id, start_new_thread
 from _weakref import ref  # weakref itself would cost
 from typing import TYPE_CHECKING, Any
@@ -24,13 +23,12 @@ from typing import TYPE_CHECKING, Any
 from ...base import guard, imports
 from ...base.interrupts import ours
 from ...base.postponed import around_forks
+from ..send.thread_end import await_end
 
 if TYPE_CHECKING:
     from _thread import LockType
 
 _PARK_WAIT = 0.2  # seconds that a fork waits for what is under way
-_THREAD_END = 0.05  # seconds that the system may take to end a thread that has nothing more to do
-_FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)
 _WARNED_LATE = sys.version_info >= (3, 13)  # after the hooks that follow a fork: these must not start a thread
 
 
@@ -256,15 +254,6 @@ def _guard_forks() -> None:
     if _guarded < wanted:
         _guarded = wanted
         around_forks(before=_before_fork, after_in_parent=_after_fork_in_parent)
-
-
-def await_end(thread: int) -> None:
-    """Python gives a lock back a moment before the system's thread is gone, and a fork from 3.12 on counts those."""
-    if not thread or not _FORKS_ARE_WARNED_OF:
-        return
-    deadline = time.monotonic() + _THREAD_END
-    while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < deadline:
-        time.sleep(0.0002)
 
 
 def _open(gate: LockType) -> None:

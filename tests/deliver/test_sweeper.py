@@ -8,9 +8,9 @@ import threading
 import pytest
 from kit import envelope
 
-from agent.deliver.send.keeper import Keeper
+from agent.deliver.background.sweeper import Sweeper
 from agent.deliver.spool import age, files
-from agent.deliver.spool.fill import Fill
+from agent.deliver.spool.fill_level import FillLevel
 
 
 @pytest.fixture
@@ -24,37 +24,37 @@ def listed(monkeypatch):
 
 @pytest.fixture
 def keep(kit, monkeypatch):
-    """A spool of a process without a DSN, with its keeper."""
+    """A spool of a process without a DSN, with its sweeper."""
     kept = []
-    monkeypatch.setattr("agent.deliver.send.keeper._LINGER", 0.0)
+    monkeypatch.setattr("agent.deliver.background.sweeper._LINGER", 0.0)
 
     def make(**options):
         spool = kit.spool(held=True, **options)
-        keeper = Keeper(spool, lambda: None)
-        spool.sweeper = keeper.wake
-        kept.append(keeper)
-        return spool, keeper
+        sweeper = Sweeper(spool, lambda: None)
+        spool.sweeper = sweeper.wake
+        kept.append(sweeper)
+        return spool, sweeper
 
     yield make
-    for keeper in kept:
-        keeper.close(10)
+    for sweeper in kept:
+        sweeper.close(10)
 
 
 def test_what_is_over_is_given_up_to_the_last_one_and_counted(kit, keep, listed):
-    spool, keeper = keep(max_files=10)
+    spool, sweeper = keep(max_files=10)
     for _ in range(57):
         spool.write(envelope(size=10))
-    keeper.close(10)
+    sweeper.close(10)
     assert len(kit.files("held")) == 10
     assert kit.counts.all == {("spool-full", "error"): 47}
     assert threading.get_ident() not in listed
 
 
 def test_the_size_is_held_as_well(kit, keep, listed):
-    spool, keeper = keep(max_size=50_000)
+    spool, sweeper = keep(max_size=50_000)
     for _ in range(40):
         spool.write(envelope(size=5_000))
-    keeper.close(10)
+    sweeper.close(10)
     size = sum(os.path.getsize(f"{kit.directory}/held/{name}") for name in kit.files("held"))
     assert 44_000 < size <= 50_000
     assert kit.counts.of("spool-full") == 40 - len(kit.files("held"))
@@ -64,7 +64,7 @@ def test_the_size_is_held_as_well(kit, keep, listed):
 def test_few_events_start_no_thread(keep, monkeypatch):
     spool, _ = keep()
     started = []
-    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", lambda *given: started.append(given))
+    monkeypatch.setattr("agent.deliver.background.worker.start_new_thread", lambda *given: started.append(given))
     for _ in range(200):
         spool.write(envelope(size=10))
     assert started == []
@@ -95,10 +95,10 @@ def test_what_memory_holds_at_the_end_is_counted(kit, keep):
     os.makedirs(os.path.dirname(kit.directory))
     with open(kit.directory, "w"):
         pass  # no folder, and so no disk
-    spool, keeper = keep()
+    spool, sweeper = keep()
     for _ in range(3):
         spool.write(envelope())
-    keeper.close(1)
+    sweeper.close(1)
     assert kit.counts.of("lost-at-exit") == 3
 
 
@@ -106,11 +106,11 @@ def test_where_no_thread_can_be_started_the_end_of_the_process_holds_the_bounds(
     def refuse(*_):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr("agent.deliver.send.worker.start_new_thread", refuse)
-    spool, keeper = keep(max_files=5)
+    monkeypatch.setattr("agent.deliver.background.worker.start_new_thread", refuse)
+    spool, sweeper = keep(max_files=5)
     for _ in range(9):
         spool.write(envelope(size=10))
-    keeper.close(1)
+    sweeper.close(1)
     assert len(kit.files("held")) == 5
     assert kit.counts.of("spool-full") == 4
 
@@ -141,7 +141,7 @@ def test_more_than_is_given_up_at_a_time_goes_all_the_same(kit, monkeypatch):
 
 def test_one_byte_pays_for_many_envelopes(tmp_path, clock):
     mark = age.SweptMark(str(tmp_path / "swept"), clock, clock.uptime)
-    fill = Fill(str(tmp_path), mark, max_files=50_000, max_size=1 << 40, max_age=1e6)
+    fill = FillLevel(str(tmp_path), mark, max_files=50_000, max_size=1 << 40, max_age=1e6)
     appended = []
     real = files.append
     files_append = lambda *given: appended.append(given[0]) or real(*given)
@@ -155,18 +155,18 @@ def test_one_byte_pays_for_many_envelopes(tmp_path, clock):
 
 
 def test_in_a_process_that_forks_all_the_time_a_look_comes_to_its_end_all_the_same(kit, keep, monkeypatch):
-    spool, keeper = keep(max_files=10)
-    state = keeper._state()
+    spool, sweeper = keep(max_files=10)
+    state = sweeper._state()
     looks = []
     sweep = spool.sweep
 
     def fork_meanwhile(ends):
         looks.append(state.stays)
-        keeper._park()
+        sweeper._park()
         sweep(ends)
 
     monkeypatch.setattr(spool, "sweep", fork_meanwhile)
-    monkeypatch.setattr("agent.deliver.send.worker._PARK_WAIT", 0.0)
+    monkeypatch.setattr("agent.deliver.background.worker._PARK_WAIT", 0.0)
     spool.sweeper = None
     for _ in range(30):
         spool._folders.put(
@@ -174,7 +174,7 @@ def test_in_a_process_that_forks_all_the_time_a_look_comes_to_its_end_all_the_sa
         )
     for _ in range(4):
         state.alive.acquire(False)
-        keeper._serve(state)
+        sweeper._serve(state)
         state.parking = False
         state.alarm.acquire(False)
     if state.alive.locked():

@@ -33,7 +33,7 @@ _MACHINES = ("x86_64", "aarch64")  # where a C function that takes any number of
 _do = methodcaller("__call__")
 
 
-class Direct:
+class GilHoldingCalls:
     """Like the functions of `os` with these names, errors included, for writing one small envelope at a time."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Direct:
                 return 0
 
 
-def load(folder: str) -> Direct | None:
+def load(folder: str) -> GilHoldingCalls | None:
     """None where envelopes in this folder have to be written the usual way. Takes milliseconds: imports `ctypes`."""
     if sys.platform != "linux" or os.uname().machine not in _MACHINES or sys.maxsize < 1 << 32:
         return None
@@ -129,4 +129,4 @@ def load(folder: str) -> Direct | None:
         ctypes.set_errno(ctypes.get_errno())  # a host's audit hook may forbid it: then better now
     except ours(ImportError, OSError, AttributeError, MemoryError, RuntimeError):
         return None  # a Python without it, or a system or a host that lets nobody use it
-    return Direct(library, ctypes.get_errno, ctypes.set_errno)
+    return GilHoldingCalls(library, ctypes.get_errno, ctypes.set_errno)

@@ -21,7 +21,7 @@ _OFTEN = 3  # looks in a row that a fork may cut short
 _SHARE = 10.0  # in a full spool, as long as a look took, so many times that it rests
 
 
-class Keeper(Worker):
+class Sweeper(Worker):
     def __init__(self, spool: Spool, counted: Callable[[], None]) -> None:
         """`counted` writes down what was counted."""
         super().__init__("holding the bounds of the spool")

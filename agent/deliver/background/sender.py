@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 from ...base import imports
 from ...base.dsn import parse_dsn
 from ..http import transport
-from .delivered import Delivered
-from .delivery import LONGEST_NAP, Delivery, Means
-from .parallel import Carrier
+from ..send.delivered import Delivered
+from ..send.delivery import LONGEST_NAP, Delivery, Resources
+from ..send.parallel import Connection
 from .worker import State, Worker
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Sender(Worker):
         count: "Count",
         counted: Callable[[], None] = lambda: None,
         route: "Route | None" = None,
-        carrier: "Carrier | None" = None,
+        connection: "Connection | None" = None,
         clock: Callable[[], float] = time.time,
         tick: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -59,12 +59,12 @@ class Sender(Worker):
         super().__init__("the delivery of events", grace=grace)
         self._dsn = dsn
         self._route = route
-        self._carrier = carrier
+        self._connection = connection
         self._counted = counted
         self._linger = linger
-        more = self._open_another if carrier is None else None
-        self._means = Means(
-            spool, self._open_carrier, more, count, clock, tick, sleep, random or _random, first_backoff
+        more = self._connect_another if connection is None else None
+        self._resources = Resources(
+            spool, self._connect, more, count, clock, tick, sleep, random or _random, first_backoff
         )
         self._already_delivered = Delivered(spool.directory)
         self._delivery: Delivery | None = None
@@ -81,7 +81,7 @@ class Sender(Worker):
 
         For a host that asks to wait (in seconds). `slow` is told how many still wait once that takes a while.
         """
-        tick = self._means.tick
+        tick = self._resources.tick
         until, late = tick() + timeout, tick() + min(_A_WHILE, timeout)
         state = self._state()
         target = state.looks + 1
@@ -105,9 +105,9 @@ class Sender(Worker):
 
     def _deliver_here(self, seconds: float) -> None:
         """One turn in the calling thread, which a Sentry that hangs holds no longer than that."""
-        until = self._means.tick() + seconds
-        means = self._means._replace(open_carrier=lambda: self._open_carrier(seconds / 2), open_another=None)
-        delivery = Delivery(means, self._already_delivered, ends=lambda: self._means.tick() >= until)
+        until = self._resources.tick() + seconds
+        resources = self._resources._replace(connect=lambda: self._connect(seconds / 2), connect_another=None)
+        delivery = Delivery(resources, self._already_delivered, ends=lambda: self._resources.tick() >= until)
         try:
             delivery.run()
         finally:
@@ -115,7 +115,7 @@ class Sender(Worker):
 
     def after_fork(self) -> None:
         super().after_fork()
-        self._means.spool.after_fork()
+        self._resources.spool.after_fork()
 
     def _prepare(self) -> None:
         # Before 3.13 the thread that imports `threading` first is taken for the main thread. Ours would be (urllib3
@@ -128,19 +128,19 @@ class Sender(Worker):
                 import threading  # noqa: F401
 
     def _ended(self) -> None:
-        self._means.spool.abandon()
+        self._resources.spool.abandon()
 
     # ---------------------------------------------------------------------------------------------------- the thread
 
     def _serve(self, state: State) -> None:
         """Deliver until nothing has waited for `linger` seconds, or the process ends or forks."""
-        spool = self._means.spool
+        spool = self._resources.spool
         if not state.stopping():
             with imports.Guarded():
                 spool.equip()
             spool.refill()
-        means = self._means._replace(sleep=state.pause, between=spool.refill)
-        self._delivery = delivery = Delivery(means, self._already_delivered, ends=lambda: state.parking)
+        resources = self._resources._replace(sleep=state.pause, between=spool.refill)
+        self._delivery = delivery = Delivery(resources, self._already_delivered, ends=lambda: state.parking)
         try:
             while not state.parking:
                 state.gate.acquire(False)  # what was asked for until here, the look that follows answers
@@ -175,34 +175,34 @@ class Sender(Worker):
         An earlier backoff is forgotten, since a person asks now; limits that Sentry set are obeyed.
         `progress` is told how many are done, of how many.
         """
-        tick = self._means.tick
+        tick = self._resources.tick
         deadline = tick() + timeout
         delivery = Delivery(
-            self._means, self._already_delivered, ends=lambda: tick() >= deadline, eager=True, progress=progress
+            self._resources, self._already_delivered, ends=lambda: tick() >= deadline, eager=True, progress=progress
         )
         try:
             while True:
                 wait = delivery.run()
                 if wait is None or tick() + wait >= deadline:
                     break
-                self._means.sleep(max(wait, 0.01))
-            waiting = self._means.spool.number_waiting()
+                self._resources.sleep(max(wait, 0.01))
+            waiting = self._resources.spool.number_waiting()
             reason = (delivery.trouble or "there was not enough time") if waiting else ""
             return Summary(delivery.delivered, delivery.quarantined, waiting, reason)
         finally:
             delivery.rest()
 
-    def _open_carrier(self, patience: "float | None" = None) -> Carrier:
+    def _connect(self, patience: "float | None" = None) -> Connection:
         """`patience`: seconds that it may take to connect, and to be answered; None for the usual ones."""
-        if self._carrier is not None:
-            return self._carrier
+        if self._connection is not None:
+            return self._connection
         dsn = parse_dsn(self._dsn)
         if patience is not None:
             return transport.Transport(dsn, route=self._route, connect_timeout=patience, read_timeout=patience)
-        self._carrier = transport.Transport(dsn, route=self._route)
-        return self._carrier
+        self._connection = transport.Transport(dsn, route=self._route)
+        return self._connection
 
-    def _open_another(self) -> Carrier:
+    def _connect_another(self) -> Connection:
         return transport.Transport(parse_dsn(self._dsn), route=self._route)
 
 

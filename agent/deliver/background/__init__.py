@@ -1,0 +1,1 @@
+"""The daemon threads that deliver and sweep in a host process. What they do there is in `send` and `spool`."""
