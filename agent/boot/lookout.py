@@ -172,7 +172,7 @@ def listen(listener: "Any") -> None:
         _exchanged = None
     elif _exchanged is None and {*code.co_names, "format"} == {*_COPY.co_names, "format"}:
         if sys.version_info < (3, 11) and len(sys._current_frames()) > 1:
-            return  # a thread may be half-way into calling it: see hook.exchange
+            return  # a thread may be half-way into calling it: see hook.until_310.replace_code
         ours = _COPY.replace(
             co_consts=tuple([_ran if each == "ran" else each for each in _COPY.co_consts]),
             co_filename=code.co_filename,

@@ -5,9 +5,9 @@ costs a call that succeeds nothing at all. Where a clock or a span is wanted, th
 stack when the function begins, below everything that its body does, and what follows a success is put before each
 return. Inserted code stands on no line, so that debuggers, coverage and profilers pass over it.
 
-So on CPython 3.11 to 3.13, where exception handling is a table beside the code and jumps are relative; `blocks` does
-the same for 3.9 and 3.10. `inject` says None where it does not apply (docs/instrumentation.md says why), and the
-trampoline does the work.
+This is for CPython 3.11 to 3.13, where exception handling is a table beside the code and jumps are relative;
+`until_310.blocks` does the same for 3.9 and 3.10. `inject` returns None where it cannot be done, for the reasons in
+docs/instrumentation.md; then the function gets a trampoline.
 """
 
 import os
@@ -16,7 +16,7 @@ from types import CodeType
 from typing import NamedTuple
 
 from ...base.interrupts import ours
-from . import blocks, moved, tables, trampoline
+from . import moved, tables, trampoline
 from .operations import (
     BACKWARD,
     CACHES,
@@ -30,6 +30,9 @@ from .operations import (
     instruction,
     op,
 )
+
+if sys.version_info < (3, 11):
+    from ..until_310 import blocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,16 +2,12 @@
 
 import sys
 
-from . import blocks
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 #: A test compares them with the interpreter's own tables.
 TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
-    (3, 9): {**blocks.TABLE, "store": (125, 126), "store_two": (), "store_cell": (137, 138)},
-    (3, 10): {**blocks.TABLE, "store": (125, 126), "store_two": (), "store_cell": (137, 138)},
     (3, 11): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
         "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107,
@@ -49,6 +45,10 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
 }  # fmt: skip
 
 OPS: "dict[str, Any]" = TABLES.get(sys.version_info[:2], {})
+if sys.version_info < (3, 11):
+    from ..until_310 import operations
+
+    OPS = operations.OPS
 
 _EMPTY: "tuple[int, ...]" = ()
 

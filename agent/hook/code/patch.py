@@ -15,7 +15,9 @@ from _weakref import ref
 from types import CodeType, FunctionType
 
 from ...base.postponed import when_freed
-from .exchange import exchange
+
+if sys.version_info < (3, 11):
+    from ..until_310.replace_code import replace_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +121,10 @@ class Patch(ref):  # type: ignore[type-arg]
                 layer.inner = ref(inner)
                 top = _trampolines.add(new, layer)
                 _inners.add(inner, layer)
-        exchange(function, code)
+        if sys.version_info < (3, 11):
+            replace_code(function, code)
+        else:
+            function.__code__ = code
         self._top = top or ref(code)
         self.layers = layers
         if not layers:

@@ -177,15 +177,13 @@ def _compile(source: str) -> CodeType:
     made: "dict[str, Any]" = {}
     exec(source, made)  # noqa: S102  (the source is ours)
     code = _code_in(made["outer"].__code__)
-    size = len(code.co_code)
     if sys.version_info >= (3, 11):
         # Entries of at most 8 code units each: "no column information", line delta 0 (CPython, Objects/locations.md).
-        whole, rest = divmod(size // 2, 8)
+        whole, rest = divmod(len(code.co_code) // 2, 8)
         return code.replace(co_linetable=b"\xef\x00" * whole + (bytes([0xE8 | (rest - 1), 0]) if rest else b""))
-    if sys.version_info < (3, 10):
-        return code.replace(co_lnotab=b"")
-    whole, rest = divmod(size, 254)
-    return code.replace(co_linetable=b"\xfe\x00" * whole + (bytes([rest, 0]) if rest else b""))
+    from ..until_310 import lines
+
+    return lines.on_one_line(code)
 
 
 def _code_in(code: CodeType) -> CodeType:

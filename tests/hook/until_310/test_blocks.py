@@ -9,7 +9,8 @@ import sys
 import pytest
 from test_inject import EVERY, MODULES, Spy, codes_of
 
-from agent.hook.code import blocks, inject, trampoline
+from agent.hook.code import inject, trampoline
+from agent.hook.until_310 import blocks, operations
 
 Features = trampoline.Features
 
@@ -19,12 +20,12 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_the_table_is_the_interpreters():
-    for name, value in blocks.TABLE.items():
+    for name, value in operations.OPS.items():
         if name.isupper():
             assert opcode.opmap[name] == value, name
-    assert set(blocks.TABLE["relative"]) == set(opcode.hasjrel)
-    assert set(blocks.TABLE["absolute"]) == set(opcode.hasjabs)
-    assert opcode.cmp_op[blocks.TABLE["greater"]] == ">"
+    assert set(operations.OPS["relative"]) == set(opcode.hasjrel)
+    assert set(operations.OPS["absolute"]) == set(opcode.hasjabs)
+    assert opcode.cmp_op[operations.OPS["greater"]] == ">"
     assert opcode.opmap.get("GEN_START", blocks._GEN_START) == blocks._GEN_START
 
 
@@ -50,12 +51,12 @@ def test_the_functions_own_instructions_lines_and_targets_stay(name, monkeypatch
         pytest.skip(str(error))
     made = []
 
-    class Moved(blocks._Moved):
+    class Moved(blocks.Moved):
         def __init__(self, body, ops, parts, suspends):
             super().__init__(body, ops, parts, suspends)
             made.append((self.position, parts, suspends))
 
-    monkeypatch.setattr(blocks, "_Moved", Moved)
+    monkeypatch.setattr(blocks, "Moved", Moved)
     spy = Spy()
     for code in codes_of(library):
         for features in (

@@ -10,43 +10,31 @@ Jumps are absolute, in bytes (3.9) or in instructions (3.10). `inject.inject` de
 import sys
 from types import CodeType
 
-from . import tables
+from ..code import tables
+from . import lines
+from .operations import OPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .trampoline import Features
+    from ..code.trampoline import Features
 
-#: Operations that are the same in both versions; a test compares them with the interpreter's own tables.
-TABLE: "dict[str, Any]" = {
-    "POP_TOP": 1, "ROT_TWO": 2, "ROT_THREE": 3, "DUP_TOP": 4, "DUP_TOP_TWO": 5, "BINARY_MULTIPLY": 20,
-    "BINARY_SUBSCR": 25, "INPLACE_ADD": 55, "STORE_SUBSCR": 60, "BUILD_TUPLE": 102,
-    "BINARY_SUBTRACT": 24, "YIELD_FROM": 72, "RETURN_VALUE": 83,
-    "YIELD_VALUE": 86, "POP_BLOCK": 87, "LOAD_CONST": 100, "COMPARE_OP": 107, "POP_JUMP_IF_FALSE": 114,
-    "SETUP_FINALLY": 122, "LOAD_FAST": 124, "STORE_FAST": 125, "CALL_FUNCTION": 131, "SETUP_WITH": 143,
-    "EXTENDED_ARG": 144, "SETUP_ASYNC_WITH": 154, "RERAISE": 48 if sys.version_info < (3, 10) else 119,
-    "RAISE_VARARGS": 130, "POP_EXCEPT": 89, "END_ASYNC_FOR": 54, "JUMP_ABSOLUTE": 113, "JUMP_IF_NOT_EXC_MATCH": 121,
-    "relative": (93, 110, 122, 143, 154), "absolute": (111, 112, 113, 114, 115, 121),
-    "always": (110, 113), "greater": 4,
-}  # fmt: skip
 _GEN_START = 129  # 3.10 only
 _OLDEST = sys.version_info < (3, 10)
 #: What the argument of a jump counts, for each code unit.
 _SCALE = 2 if _OLDEST else 1
 #: A frame has room for 20 blocks, and the interpreter dies of one more; two are ours.
 _MOST_BLOCKS = 18
-#: Differences of lines in 3.10's table.
-_NO_LINE, _SAME_LINE = 128, 0
 
-_SETUPS = (TABLE["SETUP_FINALLY"], TABLE["SETUP_WITH"], TABLE["SETUP_ASYNC_WITH"])
-_RELATIVE = frozenset(TABLE["relative"])
-_JUMPS = frozenset(TABLE["relative"] + TABLE["absolute"])
-_RETURN, _YIELD, _EXTENDED = TABLE["RETURN_VALUE"], TABLE["YIELD_VALUE"], TABLE["EXTENDED_ARG"]
+_SETUPS = (OPS["SETUP_FINALLY"], OPS["SETUP_WITH"], OPS["SETUP_ASYNC_WITH"])
+_RELATIVE = frozenset(OPS["relative"])
+_JUMPS = frozenset(OPS["relative"] + OPS["absolute"])
+_RETURN, _YIELD, _EXTENDED = OPS["RETURN_VALUE"], OPS["YIELD_VALUE"], OPS["EXTENDED_ARG"]
 _INTERESTING = bytes([op in _JUMPS or op in (_RETURN, _YIELD) for op in range(256)])
 #: What follows these is not reached from them: return, raise, jumps.
-_ENDS = (_RETURN, TABLE["RAISE_VARARGS"], TABLE["RERAISE"], *TABLE["always"])
-_LEAVES = (TABLE["POP_BLOCK"], TABLE["POP_EXCEPT"], TABLE["END_ASYNC_FOR"])
+_ENDS = (_RETURN, OPS["RAISE_VARARGS"], OPS["RERAISE"], *OPS["always"])
+_LEAVES = (OPS["POP_BLOCK"], OPS["POP_EXCEPT"], OPS["END_ASYNC_FOR"])
 
 
 def inject(
@@ -59,13 +47,13 @@ def inject(
     """
     body = code.co_code
     ops = body[::2]
-    if suspends and TABLE["YIELD_FROM"] in ops:
+    if suspends and OPS["YIELD_FROM"] in ops:
         return None  # one operation, which leaves and enters the frame by itself
     if sum(map(ops.count, _SETUPS)) > _MOST_BLOCKS and _blocks(body, ops) > _MOST_BLOCKS:
         return None
-    moved = _Moved(body, ops, parts := _Parts(code, features, clocked, room=2), suspends)
+    moved = Moved(body, ops, parts := _Parts(code, features, clocked, room=2), suspends)
     if len(moved.code) * _SCALE // 2 > 65535:  # our own jumps need more room for where they go
-        moved = _Moved(body, ops, parts := _Parts(code, features, clocked, room=3), suspends)
+        moved = Moved(body, ops, parts := _Parts(code, features, clocked, room=3), suspends)
     depth = max(code.co_stacksize + 10 * suspends, 16, 4 + len(features.check or ()))
     changes: "dict[str, Any]" = {
         "co_code": moved.code,
@@ -73,16 +61,13 @@ def inject(
         "co_nlocals": code.co_nlocals + clocked + features.span,
         "co_varnames": _Names(code.co_varnames) if clocked or features.span else code.co_varnames,
         "co_stacksize": depth,
+        **lines.moved(code, moved),
     }
-    if _OLDEST:
-        changes["co_lnotab"] = _moved_lnotab(code.co_lnotab, moved)
-    else:
-        changes["co_linetable"] = _moved_linetable(code.co_linetable, moved)
     return code.replace(**changes)
 
 
 def _op(name: str, argument: int = 0) -> bytes:
-    return _instruction(TABLE[name], argument)
+    return _instruction(OPS[name], argument)
 
 
 def _instruction(op: int, argument: int, units: int = 1) -> bytes:
@@ -138,7 +123,7 @@ class _Parts:
             self._look = self._call("look") + _op("POP_TOP")
         if features.threshold:
             elapsed = b"" if features.tally else reading + self._start + _op("BINARY_SUBTRACT")
-            self._elapsed = elapsed + self._constant("limit") + _op("COMPARE_OP", TABLE["greater"])
+            self._elapsed = elapsed + self._constant("limit") + _op("COMPARE_OP", OPS["greater"])
             self._slow = result + self._constant("slow") + _op("ROT_TWO") + self._start + _op("ROT_TWO")
             self._slow += _op("CALL_FUNCTION", 2) + _op("POP_TOP")
         if features.check is not None:
@@ -179,7 +164,7 @@ class _Parts:
             code += self._constant("counts") + _op("ROT_TWO") + _op("DUP_TOP_TWO") + _op("BINARY_SUBSCR")
             code += self._constant("one") + _op("INPLACE_ADD") + _op("ROT_THREE") + _op("STORE_SUBSCR")
         code += self._constant("due") + self._constant("zero") + _op("BINARY_SUBSCR")
-        return code + _op("COMPARE_OP", TABLE["greater"])
+        return code + _op("COMPARE_OP", OPS["greater"])
 
     @staticmethod
     def _over() -> bytes:
@@ -201,7 +186,7 @@ class _Parts:
             if then:
                 code += asked
                 over = unit + len(code + then) // 2 + self.room
-                code += _instruction(TABLE["POP_JUMP_IF_FALSE"], over * _SCALE, self.room) + then
+                code += _instruction(OPS["POP_JUMP_IF_FALSE"], over * _SCALE, self.room) + then
         return code + self._check + _op("POP_BLOCK")
 
     def handlers(self, end: int, begin: int) -> bytes:
@@ -209,7 +194,7 @@ class _Parts:
         code = self._failed(end)
         if self._entering:
             code += self._unless_full(end + len(code) // 2, _op("RETURN_VALUE"))
-            body = _instruction(TABLE["JUMP_ABSOLUTE"], begin * _SCALE, self.room)
+            body = _instruction(OPS["JUMP_ABSOLUTE"], begin * _SCALE, self.room)
             code += self._unless_full(end + len(code) // 2, self._instead + body)
         return code
 
@@ -223,15 +208,15 @@ class _Parts:
         """What handles at `unit` what a call of ours raises: where that had no room, the host goes on with `then`."""
         then = _op("POP_TOP") * 3 + _op("POP_EXCEPT") + then
         over = unit + len(self._no_room + then) // 2 + self.room
-        jump = _instruction(TABLE["JUMP_IF_NOT_EXC_MATCH"], over * _SCALE, self.room)
+        jump = _instruction(OPS["JUMP_IF_NOT_EXC_MATCH"], over * _SCALE, self.room)
         return self._no_room + jump + then + _op("RERAISE")
 
     def block(self, unit: int, handler: int) -> bytes:
         """A block whose handler stands at `handler`; itself it stands at `unit`."""
-        return _instruction(TABLE["SETUP_FINALLY"], (handler - unit - self.room) * _SCALE, self.room)
+        return _instruction(OPS["SETUP_FINALLY"], (handler - unit - self.room) * _SCALE, self.room)
 
 
-class _Moved:
+class Moved:
     """The code with the parts in it, its jumps going where they went. `position` says where an old unit has come to."""
 
     def __init__(self, body: bytes, ops: bytes, parts: _Parts, suspends: bool) -> None:
@@ -329,60 +314,3 @@ def _blocks(body: bytes, ops: bytes) -> int:
             depth -= op in _LEAVES
             argument = 0
     return max(known.values())
-
-
-def _moved_lnotab(table: bytes, moved: _Moved) -> bytes:
-    """The table of 3.9: differences of byte offsets and of lines, in pairs (CPython, Objects/lnotab_notes.txt).
-
-    What we put at the beginning counts to the first line: a tracer is told of a line where its first instruction runs,
-    and not again. Of a handler it is always told, so ours stands on the line of `def`, which is nobody's to be covered.
-    """
-    lines = bytearray()
-    unit = at = line = 0
-    entries: "list[tuple[int, int]]" = []
-    for i in range(0, len(table), 2):
-        unit += table[i] // 2
-        if not table[i + 1]:
-            continue
-        entries.append((2 * moved.position[unit] if unit > moved.begin else 0, table[i + 1]))
-        line += table[i + 1] - (table[i + 1] >> 7 << 8)
-    entries += [(2 * moved.end, 256 - 128)] * (line // 128) + [(2 * moved.end, -(line % 128) & 255)] * bool(line % 128)
-    for to, difference in entries:
-        while to - at > 254:
-            lines += b"\xfe\0"
-            at += 254
-        lines += bytes((to - at, difference))
-        at = to
-    return bytes(lines)
-
-
-def _moved_linetable(table: bytes, moved: _Moved) -> bytes:
-    """The table of 3.10: how many bytes, and by how much their line differs (PEP 626).
-
-    What we put at the beginning and at the end stands on no line. What stands before a return belongs to it, because a
-    tracer would take the return itself for a new line otherwise.
-    """
-    lines = bytearray()
-    unit = at = 0
-    for i in range(0, len(table), 2):
-        until, line = unit + table[i] // 2, table[i + 1]
-        if unit <= moved.begin < until:
-            lines += _range(moved.begin - unit, line) + _range(moved.inserted, _NO_LINE)
-            if moved.begin > unit:
-                line = _SAME_LINE if line != _NO_LINE else line
-            at = moved.position[moved.begin]
-        to = moved.position[until] - moved.inserted * (until == moved.begin)
-        lines += _range(to - at, line) if until > unit else table[i : i + 2]
-        unit, at = until, to
-    return bytes(lines + _range(len(moved.code) // 2 - at, _NO_LINE))
-
-
-def _range(units: int, line: int) -> bytes:
-    """Entries for so many code units, of which one entry holds at most 127."""
-    entries = bytearray()
-    while units > 0:
-        here = min(units, 127)
-        entries += bytes((2 * here, line))
-        units -= here
-        line = line if line == _NO_LINE else _SAME_LINE
-    return bytes(entries)

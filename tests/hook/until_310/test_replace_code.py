@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.hook.code import exchange
+from agent.hook.until_310 import replace_code
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 #: Deep recursion uses the interpreter's spare frames up, so that each call allocates; what is collected gives way to others.
 STRESS = """
@@ -70,9 +70,9 @@ def codes():
 
 
 def test_the_code_is_exchanged_whoever_collects(monkeypatch):
-    monkeypatch.setattr(exchange, "_PATIENCE", 3)
+    monkeypatch.setattr(replace_code, "_PATIENCE", 3)
     function, code = codes()
-    exchange.exchange(function, code)
+    replace_code.replace_code(function, code)
     assert function() == 2
     release = threading.Event()
     thread = threading.Thread(target=release.wait)
@@ -82,12 +82,12 @@ def test_the_code_is_exchanged_whoever_collects(monkeypatch):
         for prepare in (gc.enable, gc.disable):
             prepare()
             function, code = codes()
-            exchange.exchange(function, code)
+            replace_code.replace_code(function, code)
             assert function() == 2
         gc.enable()
         function, code = codes()
         monkeypatch.setattr(gc, "collect", lambda _: 0)  # somebody else is collecting, for ever
-        exchange.exchange(function, code)
+        replace_code.replace_code(function, code)
         assert function() == 2
         assert gc.callbacks == callbacks
     finally:
@@ -104,4 +104,4 @@ def test_what_the_interpreter_refuses_is_raised():
 
     function, _ = codes()
     with pytest.raises(ValueError, match="free vars"):
-        exchange.exchange(function, closure.__code__)
+        replace_code.replace_code(function, closure.__code__)

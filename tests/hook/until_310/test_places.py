@@ -1,0 +1,27 @@
+"""What only CPython 3.9 and 3.10 need is in one folder, but for these places: all to be edited when they go."""
+
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[3] / "agent"
+MENTION = re.compile(r"until_310|version_info *(?:<|>=) *\(3, *1[01]\)")
+
+PLACES = {
+    "base/health.py": "one step, for counters",
+    "observe/call/tally.py": "one step, for the numbers of calls",
+    "boot/lookout.py": "how the end of imports is noticed",
+    "hook/code/inject.py": "calls until_310.blocks",
+    "hook/code/operations.py": "takes the opcodes from until_310.operations",
+    "hook/code/patch.py": "calls until_310.replace_code; names of code objects",
+    "hook/code/trampoline.py": "calls until_310.lines; one step; names of code objects; frames in tracebacks",
+}
+
+
+def test_the_places_that_mention_the_two_interpreters_are_known():
+    folder = PACKAGE / "hook" / "until_310"
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if folder not in path.parents and MENTION.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == set(PLACES)
