@@ -48,16 +48,16 @@ def capture_erp_error(
     try:
         traceback = traceback_of(error)
         # Its first frame is the one that has caught it: that one has not failed yet.
-        if traceback is not None and reported.inside(error, traceback):
+        if traceback is not None and reported.is_reported_within(error, traceback):
             return None
         caller = sys._getframe(1)
         frame = traceback.tb_frame.f_back if traceback is not None else caller
         event_id = _report(
             "error", operation or _name_of(caller), module, severity, user, extra_data, frame,
-            key=(type(error), reported.place(traceback)), error=error, traceback=traceback,
+            key=(type(error), reported.end_of(traceback)[0]), error=error, traceback=traceback,
         )  # fmt: skip
         if event_id is not None:
-            reported.note(error, traceback)
+            reported.remember(error, traceback)
         return event_id
     except ours(BaseException):
         guard.swallow("reporting an error by hand")
@@ -131,7 +131,7 @@ def _report(
     if suppressed is None:
         running.health.count("rate", monitor["name"])
         if error is not None:
-            reported.note(error, traceback)
+            reported.remember(error, traceback)
         return None
     observation = Observation(
         monitor=monitor,
@@ -145,7 +145,7 @@ def _report(
         frame=frame,
         duration=facts.get("duration"),
         threshold=facts.get("threshold"),
-        operations=[*callers.enclosing(frame), operation],
+        operations=[*callers.operations(frame), operation],
         captured=Captured(dict(data or {}), {}),
         suppressed=suppressed,
         ended=time.time(),

@@ -222,7 +222,7 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
                 )
             # A stack that is full has no room to ask anybody.
             full = (
-                name == "agent/observe/call/probe.py"
+                name == "agent/observe/call/verdict.py"
                 and node.type is not None
                 and ast.unparse(node.type) == "RecursionError"
             )

@@ -181,7 +181,7 @@ class Problem(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """What the capture expressions gave: raw values by name, and why others gave none (`observe.failing`)."""
+    """The results of capture expressions: raw values by name, and why others have none (`observe.expression`)."""
 
     values: Mapping[str, object]
     failed: Mapping[str, str]

@@ -1,7 +1,10 @@
-"""What the interpreter itself knows of an exception or a class, whatever `__getattribute__` or a metaclass answers.
+"""Attributes of exceptions and classes, read from the interpreter's own slots.
 
-An exception of the host's may run code of the host's with each attribute that is read of it. Nothing here does.
+Reading an attribute of a host's exception may run the host's code: a `__getattribute__`, or a metaclass. Nothing here
+does.
 """
+
+import builtins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,3 +22,14 @@ ancestors_of: "Callable[[type], tuple[type, ...]]" = type.__dict__["__mro__"].__
 name_of: "Callable[[type], str]" = type.__dict__["__name__"].__get__
 qualname_of: "Callable[[type], str]" = type.__dict__["__qualname__"].__get__
 module_of: "Callable[[type], Any]" = type.__dict__["__module__"].__get__
+
+#: The class of exception groups, for `issubclass`; none before Python 3.11.
+GROUPS: "tuple[type, ...]" = tuple([builtins.BaseExceptionGroup] if hasattr(builtins, "BaseExceptionGroup") else [])
+
+
+def members_of(error: BaseException) -> "tuple[BaseException, ...]":
+    """The exceptions in a group; none for any other exception."""
+    if not issubclass(type(error), GROUPS):
+        return ()
+    members = GROUPS[0].__dict__["exceptions"].__get__(error)
+    return members if type(members) is tuple else ()

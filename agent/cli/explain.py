@@ -154,7 +154,7 @@ def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str
 
 
 def _within(name: str, monitor: MonitorData) -> str:
-    """Whether the monitored calls inside this one expect the exception too: `Probe._is_expected_around`."""
+    """Whether the monitored calls inside this one expect the exception too: `Verdict._is_expected_around`."""
     own_alone = name in ("Exception", "BaseException") or monitor["where"].startswith("packs/")
     return "" if own_alone else ", by the monitored calls inside this one as well"
 

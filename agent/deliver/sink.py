@@ -24,8 +24,8 @@ from .spool.spool import directory_of, open_in
 if TYPE_CHECKING:
     from ..base.health import Health
     from ..base.model import Event, Observation, SentryData, SpoolData
-    from ..observe.call.failing import Failed
     from ..observe.call.tally import Tallies
+    from ..observe.expression.reasons import Failed
     from .background.sender import Sender
     from .background.worker import Worker
     from .spool.spool import Spool
@@ -196,7 +196,7 @@ class Sink:
             return
         from . import metrics
 
-        for envelope in metrics.envelopes(tallies.taken(), self._maker.sentry, self._maker.platform, time()):
+        for envelope in metrics.envelopes(tallies.changes(), self._maker.sentry, self._maker.platform, time()):
             self.keep_envelope(envelope)
 
     def _flush_counts(self) -> None:

@@ -1,4 +1,4 @@
-"""Follows what the host logs, for `observe.crumbs`, in the one method that each line passes which is not dropped."""
+"""Follows what the host logs, for `observe.around.breadcrumbs`, in the one method that each line passes."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def follow(logging: ModuleType) -> patch.Layer:
 
 
 def _note(_: object, record: LogRecord) -> None:
-    breadcrumbs.note(record)
+    breadcrumbs.add(record)

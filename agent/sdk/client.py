@@ -20,7 +20,6 @@ from ..base.slots import traceback_of
 from ..deliver import wire
 from ..observe.around import context, release
 from ..observe.event.represent import type_name
-from ..observe.failure import reported as told
 from ..observe.failure import unmonitored
 from . import gate, tracing, unsampled
 from .import_block import Absent
@@ -310,7 +309,7 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
 
 def _is_told(error: BaseException | None) -> bool:
     """Has an event of ours said it, so that another one would say it again?"""
-    return error is not None and (told.reported(error) or unmonitored.was_told(error))
+    return error is not None and unmonitored.is_reported(error)
 
 
 def _is_a_tasks(event: Any) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from ..observe.call.naming import Called
+    from ..observe.call.naming import Named
     from ..observe.call.probe import Probe
 
 _OPERATIONS = {
@@ -95,7 +95,7 @@ def _end(span: Any, failed: bool) -> None:
         span.__exit__(None, None, None)
 
 
-def _words(called: Called) -> tuple[str, str, dict[str, str]]:
+def _words(called: Named) -> tuple[str, str, dict[str, str]]:
     monitor = called.monitor
     detail = monitor["detail"]
     operation = _OPERATIONS.get(monitor["kind"]) or "db." + called.operation
@@ -109,7 +109,7 @@ def _words(called: Called) -> tuple[str, str, dict[str, str]]:
     return operation, name, data
 
 
-def _start_static(sentry_sdk: Any, called: Called, client: Any) -> Any:
+def _start_static(sentry_sdk: Any, called: Named, client: Any) -> Any:
     parent = current_span(sentry_sdk, client)
     if parent is None:
         if called.monitor["kind"] != "transaction":
@@ -129,7 +129,7 @@ def _start_static(sentry_sdk: Any, called: Called, client: Any) -> Any:
     return span
 
 
-def _start_streamed(sentry_sdk: Any, called: Called, client: Any) -> Any:
+def _start_streamed(sentry_sdk: Any, called: Named, client: Any) -> Any:
     parent = current_span(sentry_sdk, client)
     if parent is None and called.monitor["kind"] != "transaction":
         return None

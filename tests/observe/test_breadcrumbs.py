@@ -9,7 +9,7 @@ from agent.observe.around import breadcrumbs, work
 
 
 def logged(text, *values, level=logging.INFO, name="sales"):
-    breadcrumbs.note(logging.LogRecord(name, level, "sales.py", 1, text, values or ("a value",), None))
+    breadcrumbs.add(logging.LogRecord(name, level, "sales.py", 1, text, values or ("a value",), None))
 
 
 def told():

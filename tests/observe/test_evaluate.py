@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.language.expressions import parse
-from agent.observe.call.evaluate import compile_expression
+from agent.observe.expression.evaluate import compile_expression
 
 
 class Thing:

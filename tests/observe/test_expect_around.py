@@ -3,7 +3,7 @@
 import pytest
 from support import Watch, module, monitor
 
-from agent.observe.call import severity
+from agent.observe.failure import severity
 
 SHOP = """
 class Stock(Exception): pass
@@ -27,7 +27,7 @@ class Two(Base): pass
 
 @pytest.fixture(autouse=True)
 def nothing_expected(monkeypatch):
-    monkeypatch.setattr(severity, "_means_them", {})
+    monkeypatch.setattr(severity, "_expected_types", {})
     before = severity.expected_anywhere.copy()
     severity.expected_anywhere.clear()
     yield

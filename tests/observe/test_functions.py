@@ -3,7 +3,7 @@
 import pytest
 
 from agent.language.expressions import parse
-from agent.observe.call.evaluate import compile_expression
+from agent.observe.expression.evaluate import compile_expression
 
 
 def run(text, value):

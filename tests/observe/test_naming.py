@@ -119,5 +119,5 @@ def test_calls_are_counted_for_the_class_that_they_were_made_on():
         for _ in range(well):
             cls().save(bad=False)
         fails(cls().save)
-    counted = {tally.operation: (got.calls, got.failures) for tally, got in watch.tallies.taken()}
+    counted = {tally.operation: (got.calls, got.failures) for tally, got in watch.tallies.changes()}
     assert counted == {"Order.save": (4, 1), "Invoice.save": (2, 1)}

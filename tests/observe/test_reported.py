@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Watch, module, monitor
 
-from agent.observe.failure import reported as told
+from agent.observe.failure import reported
 
 #: What a program may be made of: how a call deals with what it calls. `{call}` is a call of the next step.
 PLAIN = {
@@ -157,13 +157,13 @@ def is_known(way):
 @given(st.lists(steps, min_size=1, max_size=7).filter(is_known))
 def test_a_failure_that_leaves_a_monitored_call_or_is_reported_by_hand_is_one_event(pool, way):
     source, names = program(way)
-    reported = []
+    seen = []
 
     def by_hand(error):
         shop.by_hands.add(error.args[0])
-        if not told.inside(error, error.__traceback__):
-            reported.append(error.args[0])
-            told.note(error, error.__traceback__)
+        if not reported.is_reported_within(error, error.__traceback__):
+            seen.append(error.args[0])
+            reported.remember(error, error.__traceback__)
 
     shop = module(source, pool=pool, by_hand=by_hand)
     watch = Watch(*(monitor(f"shop.{name}") for name in names)).apply(shop)
@@ -172,8 +172,8 @@ def test_a_failure_that_leaves_a_monitored_call_or_is_reported_by_hand_is_one_ev
             shop.run()
         except shop.Failure:
             pass
-    reported += [each.exception.args[0] for each in watch.observed]
-    assert Counter(reported) == Counter(shop.left | shop.by_hands), source[len(ROOT) :]
+    seen += [each.exception.args[0] for each in watch.observed]
+    assert Counter(seen) == Counter(shop.left | shop.by_hands), source[len(ROOT) :]
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +226,8 @@ def test_an_object_that_is_raised_anew_is_another_failure(pool, error, elsewhere
 def test_what_is_remembered_keeps_nothing_of_the_host_alive_and_does_not_grow(monkeypatch):
     import weakref
 
-    monkeypatch.setattr(told, "_known", {})
-    monkeypatch.setattr(told, "_bound", told._FEWEST)
+    monkeypatch.setattr(reported, "_known", {})
+    monkeypatch.setattr(reported, "_bound", reported._FEWEST)
 
     class Thing:
         pass
@@ -243,7 +243,7 @@ def test_what_is_remembered_keeps_nothing_of_the_host_alive_and_does_not_grow(mo
         watch.observed.clear()
     del thing
     assert [each() for each in gone] == [None] * 1_000
-    assert len(told._known) <= told._FEWEST
+    assert len(reported._known) <= reported._FEWEST
 
 
 def test_what_could_not_be_written_is_reported_further_out():

@@ -120,7 +120,7 @@ def test_no_call_is_lost_or_counted_twice_between_threads(how, settings):
                     pass
 
     def read():
-        for _, measured in watch.tallies.taken():
+        for _, measured in watch.tallies.changes():
             told[0] += measured.calls
 
     running = [threading.Thread(target=call) for _ in range(threads)]
@@ -160,7 +160,7 @@ def test_what_is_told_is_what_came_since(how):
     shop, watch = counting(monitor("shop.f"))
 
     def taken():
-        return [(each.operation, measured.calls, measured.failures) for each, measured in watch.tallies.taken()]
+        return [(each.operation, measured.calls, measured.failures) for each, measured in watch.tallies.changes()]
 
     shop.f(1)
     shop.f(2)
@@ -180,7 +180,7 @@ def test_functions_that_share_a_name_for_what_they_do_share_their_numbers(how):
     shop, watch = counting(monitor("shop.f", "shop.c", name="m", operation="reading"))
     shop.f(1)
     asyncio.run(shop.c(1))
-    ((one, measured),) = watch.tallies.taken()
+    ((one, measured),) = watch.tallies.changes()
     assert (one.operation, measured.calls) == ("reading", 2)
 
 

@@ -17,7 +17,7 @@ def doing():
 
 
 def of(**headers):
-    return traces.here(lambda name: headers.get(name.replace("-", "_")))
+    return traces.current(lambda name: headers.get(name.replace("-", "_")))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_is_reported_of_one_request_has_one_trace(doing):
 def test_nothing_but_ids_gets_in(value):
     entered = work.enter(None)
     try:
-        told = traces.here(lambda name: value if name == "sentry-trace" else None)
+        told = traces.current(lambda name: value if name == "sentry-trace" else None)
     finally:
         work.leave(entered)
     for name, length in (("trace_id", 32), ("span_id", 16), ("parent_span_id", 16)):

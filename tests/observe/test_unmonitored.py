@@ -4,7 +4,7 @@ import pytest
 
 from agent.observe.around import work
 from agent.observe.call.limits import HANDFUL
-from agent.observe.failure.unmonitored import Unmonitored, was_told
+from agent.observe.failure.unmonitored import Unmonitored, is_reported
 
 
 class Desk:
@@ -42,10 +42,10 @@ def test_the_same_failure_of_a_piece_of_work_is_told_once_whoever_tells_it():
     error = raised(ValueError("no such order"))
     entered = work.enter(None)
     assert desk.failed(error)
-    assert was_told(error), "what asks next, such as the SDK, hears that it was"
+    assert is_reported(error), "what asks next, such as the SDK, hears that it was"
     assert not desk.failed(error)
     work.leave(entered)
-    assert not was_told(error)
+    assert not is_reported(error)
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), StopIteration()], ids=lambda e: type(e).__name__)

@@ -15,7 +15,7 @@ from ...base.interrupts import ours
 from ...base.slots import set_traceback, traceback_of
 from ...hook.code import wrap
 from ...observe.around import work
-from ...observe.failure import reported, unmonitored
+from ...observe.failure import unmonitored
 from . import request_context
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ class Failures:
         if type(status) is int and status >= 500 and isinstance(error, Exception):
             self._tell(error)
             doing = work.current()
-            if doing is not None and (reported.reported(error) or unmonitored.was_told(error)):
-                doing.answer = response  # which no endpoint has to report once more
+            if doing is not None and unmonitored.is_reported(error):
+                doing.response = response  # which no endpoint has to report once more
 
     def _break_off(self, error: BaseException, frame: FrameType) -> None:
         if isinstance(error, Exception):

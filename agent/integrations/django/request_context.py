@@ -35,7 +35,7 @@ def provide() -> dict[str, object]:
     request = _request(held, meta, match)
     facts["request"] = request
     if SDK not in sys.modules:  # which knows of traces itself
-        facts["trace"] = traces.here(lambda name: meta.get("HTTP_" + name.upper().replace("-", "_")))
+        facts["trace"] = traces.current(lambda name: meta.get("HTTP_" + name.upper().replace("-", "_")))
     place = _place(match)
     if place:
         facts["transaction"] = place

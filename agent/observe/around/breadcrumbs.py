@@ -1,6 +1,6 @@
-"""What the host logged before something was reported: the last lines of the same piece of work, as breadcrumbs.
+"""The last lines that the host logged in the current piece of work, as the breadcrumbs of its reports.
 
-A line leaves as it is written in the source, without the values that fill it; `log_templates` finds out how that is.
+A line leaves as it is written in the source, without the values that fill it; `log_templates` finds that text.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _MOST = 10  # each costs the thread that reports a few microseconds
 _INFO = 20
 
 
-#: Seconds since the epoch, level, logger, text, path, number of the line of source (0: the text is a type's),
-#: and whether there are no arguments: a plain text, or one that was put together before it was logged. A plain tuple:
-#: one is made for each line that the host logs, and a class would have to be made in each process.
+#: Seconds since the epoch, level, logger, text, path, line number in the source (0: the text is the name of a type),
+#: and whether the call had no arguments: a plain text, or one that was formatted before it was logged. A plain tuple,
+#: because one is made for each line that the host logs, and a class would have to be made in each process.
 Line = tuple[float, str, str, str, str, int, bool]
 
 
-#: In place of a text of which nobody knows what in it is a value.
+#: In place of a text whose values are unknown.
 LEFT_OUT = "(text put together before it was logged, {}:{})"
 
 
-#: Of a context that does no piece of work that we know of: a script, a thread of the host's. What a task was given at
-#: its beginning is never changed: each goes on with lines of its own.
-_elsewhere: ContextVar[tuple[Line, ...]] = ContextVar("erp_agent_crumbs", default=())
+#: The lines of a context without a known piece of work: a script, a thread of the host's. The tuple that a task
+#: inherits is never changed: each task adds to its own.
+_elsewhere: ContextVar[tuple[Line, ...]] = ContextVar("erp_agent_breadcrumbs", default=())
 
 
-def note(record: LogRecord) -> None:
-    """A line is logged. Costs a microsecond, and keeps nothing of the host's alive but the text."""
+def add(record: LogRecord) -> None:
+    """Remember a logged line. Costs a microsecond, and keeps nothing of the host's alive but the text."""
     if record.levelno < _INFO or record.name.startswith("urllib3"):
         return
     text = record.msg
@@ -48,19 +48,19 @@ def note(record: LogRecord) -> None:
     if doing is None:
         _elsewhere.set((*_elsewhere.get()[1 - _MOST :], line))
         return
-    if doing.crumbs is None:
-        doing.crumbs = deque(maxlen=_MOST)
-    doing.crumbs.append(line)
+    if doing.breadcrumbs is None:
+        doing.breadcrumbs = deque(maxlen=_MOST)
+    doing.breadcrumbs.append(line)
 
 
 def provide() -> dict[str, object]:
     """The provider for `context.register`: Sentry's breadcrumbs, oldest first."""
     doing = work.current()
-    lines = doing.crumbs if doing is not None else _elsewhere.get()
-    return {"breadcrumbs": [_crumb(each) for each in list(lines)]} if lines else {}
+    lines = doing.breadcrumbs if doing is not None else _elsewhere.get()
+    return {"breadcrumbs": [_breadcrumb(each) for each in list(lines)]} if lines else {}
 
 
-def _crumb(line: Line) -> dict[str, object]:
+def _breadcrumb(line: Line) -> dict[str, object]:
     moment, level, logger, text, path, number, filled = line
     level = str(level).lower()
     return {
@@ -73,7 +73,7 @@ def _crumb(line: Line) -> dict[str, object]:
 
 
 def as_written(text: str, path: object, number: object, *, filled: bool) -> str:
-    """The text without what fills it, or a few words on where it was logged."""
+    """The text without the values that fill it, or where it was logged."""
     if type(path) is not str or type(number) is not int:
         return LEFT_OUT.format("?", "?") if filled else text
     found = log_templates.template(text, path, number, filled=filled)

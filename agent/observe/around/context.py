@@ -1,9 +1,8 @@
-"""Where we are: request, user, task, process; asked of providers that integrations register.
+"""The context of an event: request, user, task and process, collected from registered providers.
 
-A provider is a function without parameters that answers sections, such as `{"request": {…}, "user": {…}}`, and reads
-only what is already there. The section `transaction` is a text: the name of what is being served; `tags` become tags;
-`breadcrumbs` is a list, Sentry's, of what happened before.
-Of two providers that know the same fact, the one registered first wins.
+A provider is a function without parameters that returns sections, such as `{"request": {…}, "user": {…}}`, and reads
+only what is in memory already. The section `transaction` is a text: the name of the endpoint or task; `tags` become
+tags; `breadcrumbs` is a list of Sentry's breadcrumbs. Of two providers of the same fact, the one registered first wins.
 """
 
 from __future__ import annotations
@@ -29,18 +28,14 @@ def register(name: str, provider: Callable[[], Mapping[str, object]]) -> None:
     _providers[name] = provider
 
 
-def unregister(name: str) -> None:
-    _providers.pop(name, None)
-
-
 def collect() -> dict[str, object]:
-    """The sections of all providers, and `process`. Raw: what of it may leave is decided when the event is built."""
+    """The sections of all providers, and `process`. Raw: building the event decides what of it may leave."""
     facts: dict[str, object] = {}
     for name, provider in list(_providers.items()):
         try:
             _add(facts, provider())
         except ours(BaseException):
-            swallow(f"asking {name} for context")
+            swallow(f"collecting the context of {name}")
     _add(facts, {"process": _process()})
     return facts
 
@@ -67,7 +62,7 @@ def _process() -> dict[str, object]:
 
 
 def _thread_name() -> str | None:
-    """Read past `current_thread()`, which would register a thread that `threading` does not know."""
+    """Read without `current_thread()`, which would register a thread that `threading` did not start."""
     threading = sys.modules.get("threading")
     active = getattr(threading, "_active", None)
     if type(active) is not dict:

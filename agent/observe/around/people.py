@@ -1,4 +1,4 @@
-"""Who a user is, from what is in memory already: no property, no query, no lazy object is woken."""
+"""Facts about a user, from what is in memory already: runs no property and no query, and loads no lazy object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FIELDS = ("id", "username", "email", "permissions", "ip", "is_staff", "is_super
 
 
 def facts(user: object) -> dict[str, object]:
-    """Of what somebody hands over as the user: an id, a mapping of fields, or an object of the ERP's."""
+    """The user's fields, of an id, of a mapping of fields, or of an object of the ERP's."""
     if type(user) is dict:
         found = {name: user[name] for name in _FIELDS if name in user}
         if "id" not in found and "pk" in user:
@@ -21,7 +21,7 @@ def facts(user: object) -> dict[str, object]:
 
 
 def facts_of(user: object) -> dict[str, object]:
-    """The user's fields, as far as they are loaded; nothing if it is nobody or still asleep."""
+    """The fields of a user object, as far as they are loaded; none for an anonymous user or an unloaded lazy object."""
     held = instance_dict(user)
     if held is None:
         return {}

@@ -1,7 +1,7 @@
-"""Context from functions that the configuration names: the tenant, the company, the user of an ERP of any make.
+"""Context providers that the configuration names: functions of the ERP that return the tenant, the company, the user.
 
-The function is looked up in what the host has imported, never imported by us, and called without arguments when an
-event is being made. What it raises, and what an expression raises, loses that value and nothing else.
+The function is looked up among the modules that the host has imported, never imported by us, and called without
+arguments while an event is made. If it raises, or an expression does, only that value is missing.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ...base.interrupts import ours
-from ..call import failing, nested
-from ..call.evaluate import compile_expression
+from ..call import reentry
+from ..expression import reasons
+from ..expression.evaluate import compile_expression
 from . import context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ...base.model import ContextData, ExpressionData
-    from ..call.failing import Failed
+    from ..expression.reasons import Failed
 
 
-_asking = nested.UnderWay()
+_running = reentry.Running()
 
 
 def register(configured: Sequence[ContextData], failed: Failed | None = None) -> None:
-    """Ask each of them for every event from now on. `failed` is given what could not be had."""
+    """Call each of them for every event from now on. `failed` takes what raised."""
     for data in configured:
         context.register("context " + data["name"], _Provider(data, failed))
 
@@ -40,33 +41,33 @@ class _Provider:
         self._user = _compiled(data["user"])
 
     def __call__(self) -> dict[str, object]:
-        if _asking.number and nested.is_within(sys._getframe(1), globals()):
-            return {}  # what the function itself reports
+        if _running.number and reentry.is_within(sys._getframe(1), globals()):
+            return {}  # for an event that the function itself causes
         why: dict[str, object] = {}
         found: dict[str, object] = {}
-        _asking.number += 1
+        _running.number += 1
         try:
             result = _function(self._path)()
-            for name, readers in ((self._name, self._read), ("tags", self._tags), ("user", self._user)):
+            for name, expressions in ((self._name, self._read), ("tags", self._tags), ("user", self._user)):
                 values: dict[str, object] = {}
-                for key, reader in readers.items():
+                for key, expression in expressions.items():
                     try:
-                        value = reader(result)
+                        value = expression(result)
                     except ours(BaseException) as error:  # the expression loses its own value
-                        self._note(why, f"{name}.{key}: {reader.text}", error)
+                        self._record(why, f"{name}.{key}: {expression.text}", error)
                         continue
                     if value is not None:
                         values[key] = value
                 if values:
                     found[name] = values
         except ours(BaseException) as error:
-            self._note(why, self._path, error)
+            self._record(why, self._path, error)
         finally:
-            _asking.number -= 1
+            _running.number -= 1
         return {**found, "context_failed": why} if why else found
 
-    def _note(self, why: dict[str, object], expression: str, error: BaseException) -> None:
-        reason = str(error) if type(error) is _AbsentError else failing.why(error, expression)
+    def _record(self, why: dict[str, object], expression: str, error: BaseException) -> None:
+        reason = str(error) if type(error) is _AbsentError else reasons.reason_of(error, expression)
         why[expression.partition(":")[0]] = reason
         if self._failed is not None:
             self._failed("context-raised", "context " + self._name, expression, reason)
@@ -76,7 +77,7 @@ class _AbsentError(LookupError):
     """There is no such function; the text says what is missing."""
 
 
-class _Reader:
+class _Expression:
     """One expression of `result`."""
 
     __slots__ = ("_evaluate", "_reads", "text")
@@ -90,12 +91,12 @@ class _Reader:
         return self._evaluate(result) if self._reads else self._evaluate()
 
 
-def _compiled(expressions: dict[str, ExpressionData]) -> dict[str, _Reader]:
-    return {name: _Reader(data) for name, data in expressions.items()}
+def _compiled(expressions: dict[str, ExpressionData]) -> dict[str, _Expression]:
+    return {name: _Expression(data) for name, data in expressions.items()}
 
 
 def _function(path: str) -> Callable[[], Any]:
-    """What a dotted path names, as far as the host has imported it. Raises _AbsentError."""
+    """The function at a dotted path, if the host has imported it. Raises _AbsentError otherwise."""
     parts = path.split(".")
     for end in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:end])

@@ -1,6 +1,6 @@
-"""The release of the ERP where nobody named it: the commit that is checked out, read from its files.
+"""The release of the ERP where none is configured: the commit that is checked out, read from git's files.
 
-git itself is not run: a child process is more than a host bargained for, and the image may not have it.
+git itself is not run: a host does not expect a child process, and the image may not contain git.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The trace that a piece of work belongs to, though nothing is traced: reports of one request are found together.
+"""The trace id of a piece of work, also where nothing is traced, so that Sentry shows its reports together.
 
-A request may bring the id of its trace along, from a browser or another service; otherwise it is given one, with the
-first event.
+A request may carry the id of its trace, from a browser or another service; otherwise the first event gives it one.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ if TYPE_CHECKING:
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
-def here(header: Callable[[str], object]) -> dict[str, str] | None:
-    """The context `trace` of what is reported in this piece of work; None outside of any.
+def current(header: Callable[[str], object]) -> dict[str, str] | None:
+    """The context `trace` of reports in the current piece of work; None outside of any.
 
-    `header` answers the request's header of that name, in lower case, or whatever else it likes.
+    `header` returns the request's header of that name, given in lower case; other than text is ignored.
     """
     doing = work.current()
     if doing is None:
         return None
     if doing.trace is None:
-        trace_id, parent = _brought(header("sentry-trace"), 0) or _brought(header("traceparent"), 1) or ("", "")
+        trace_id, parent = _ids(header("sentry-trace"), 0) or _ids(header("traceparent"), 1) or ("", "")
         doing.trace = {"trace_id": trace_id or os.urandom(16).hex(), "span_id": os.urandom(8).hex()}
         if parent:
             doing.trace["parent_span_id"] = parent
     return doing.trace
 
 
-def _brought(value: object, at: int) -> tuple[str, str] | None:
-    """Sentry's `trace-span-sampled` and the W3C's `version-trace-span-flags`: the two ids, which begin at that part."""
+def _ids(value: object, at: int) -> tuple[str, str] | None:
+    """The two ids in Sentry's `trace-span-sampled` or the W3C's `version-trace-span-flags`, from part `at` on."""
     if type(value) is not str or len(value) > 200:
         return None
     trace_id, span_id, *_ = [*value.strip().split("-")[at : at + 2], "", ""]

@@ -1,7 +1,6 @@
-"""The piece of work that a context does, a request or a task, and what is noted of it while it goes on.
+"""The current piece of work, a request or a task, and what is remembered of it until it ends.
 
-Entering and leaving costs the host two steps of a context variable; all else is made only where there is something to
-note.
+Entering and leaving costs the host two operations on a context variable. All else is created only when needed.
 """
 
 from __future__ import annotations
@@ -15,24 +14,24 @@ if TYPE_CHECKING:
     from collections import deque
     from contextvars import Token
 
-    from ..failure.reported import Told
+    from ..failure.reported import Reported
     from .breadcrumbs import Line
 
-#: How a piece of work ends: well, though something in it was reported, or with an exception that nobody dealt with.
+#: How a piece of work ends: well, with something reported, or with an exception that nothing handled.
 WELL, ERRORED, CRASHED = 0, 1, 2
 
 
 class Work:
-    """Emptied by `leave`: a context that was copied into a background task does not keep the request alive."""
+    """One piece of work. `leave` empties it, so that a context copied into a background task keeps no request alive."""
 
-    __slots__ = ("about", "answer", "crumbs", "outcome", "told", "trace")
+    __slots__ = ("about", "breadcrumbs", "failure", "outcome", "response", "trace")
 
     def __init__(self, about: object) -> None:
         self.about: object = about  # the request; None for a task
-        self.crumbs: deque[Line] | None = None
+        self.breadcrumbs: deque[Line] | None = None
         self.outcome = WELL
-        self.answer: object = None  # the last response that was reported as a server error
-        self.told: Told | None = None  # the exception that it ended in, if that was reported as such
+        self.response: object = None  # the last response that was reported as a server error
+        self.failure: Reported | None = None  # the exception that it ended in, if that was reported
         self.trace: dict[str, str] | None = None  # see `traces`
 
 
@@ -47,14 +46,14 @@ def current() -> Work | None:
 
 
 def enter(about: object) -> Entered:
-    """A piece of work begins; give what it returns to `leave`."""
+    """A piece of work begins. Pass the result to `leave`."""
     work = Work(about)
     return work, _current.set(work)
 
 
 def leave(entered: Entered) -> None:
     work, token = entered
-    work.about = work.answer = None
+    work.about = work.response = None
     try:
         _current.reset(token)
     except ours(ValueError):  # left in another context than entered: an ASGI handler may do so
@@ -62,7 +61,7 @@ def leave(entered: Entered) -> None:
 
 
 def note(outcome: int) -> None:
-    """It has come to this, or to worse already."""
+    """The outcome of the current piece of work is this, or a worse one noted before."""
     work = _current.get()
     if work is not None and work.outcome < outcome:
         work.outcome = outcome

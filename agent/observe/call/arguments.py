@@ -1,4 +1,4 @@
-"""Reads the arguments of a monitored call by name, on the path that reports it."""
+"""Reads the arguments of a monitored call by name, once there is something to report."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def parameters(code: CodeType) -> tuple[str, ...]:
 
 
 def definition(function: FunctionType) -> FunctionType:
-    """The function that a person wrote, below decorators that say what they wrap."""
+    """The function that a person wrote, below decorators that set `__wrapped__`."""
     inner: Any = function
     for _ in range(20):
-        wrapped = getattr(inner, "__wrapped__", None)  # asking for `__dict__` would make one, and keep it
+        wrapped = getattr(inner, "__wrapped__", None)  # reading `__dict__` would create one
         if type(wrapped) is not FunctionType:
             break
         inner = wrapped
@@ -54,7 +54,7 @@ def of_frame(frame: FrameType, code: CodeType, written: FunctionType | None) -> 
     """The arguments in `frame`, a trampoline's, by name.
 
     `code` is the patched function's own code. Where it is a decorator's wrapper, `written` is the function below it,
-    and what the wrapper got as *args and **kwargs is found again under that function's names.
+    and what the wrapper received as *args and **kwargs gets that function's names.
     """
     values = frame.f_locals
     found = {name: values[name] for name in parameters(code) if name in values}

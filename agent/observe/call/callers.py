@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from ...base import places
 from ...hook.code import patch
@@ -13,12 +13,21 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
 
     from ...base.model import MonitorData
+    from .verdict import Verdict
 
 _DEEPEST = 2000
 
+_PACKAGE = places.PACKAGE + os.sep
 
-def calls(frame: FrameType | None) -> Iterator[tuple[FrameType, Any]]:
-    """The monitored calls that `frame` and its callers are in, innermost first: (their frame, who watches it)."""
+#: What the Sentry SDK wraps around the functions of a framework, itself or by its helpers: a third of a Django request.
+_WRAPPERS = os.sep + os.path.join("sentry_sdk", "")
+
+#: Calls that a report needs below the one that fails. With fewer left of the stack, a call further out reports.
+_ROOM = 100
+
+
+def calls(frame: FrameType | None) -> Iterator[tuple[FrameType, Verdict]]:
+    """The monitored calls that `frame` and its callers are in, innermost first: (their frame, their probe)."""
     trampolines, injected = patch.trampoline_ids, patch.injected_ids
     for _ in range(_DEEPEST):
         if frame is None:
@@ -27,33 +36,18 @@ def calls(frame: FrameType | None) -> Iterator[tuple[FrameType, Any]]:
         key = id(code)
         if key in trampolines or key in injected:
             layer = patch.trampoline_of(code) or patch.injected_in(code)
-            if layer is not None:
-                yield frame, layer.owner
+            if layer is not None and hasattr(layer.owner, "called"):  # integrations patch functions too
+                yield frame, layer.owner  # type: ignore[misc]
         frame = frame.f_back
 
 
-def enclosing(frame: FrameType | None) -> list[str]:
+def operations(frame: FrameType | None) -> list[str]:
     """The operations of the monitored calls that `frame` and its callers are in, outermost first."""
-    return [owner.called(each).operation for each, owner in calls(frame) if hasattr(owner, "called")][::-1]
-
-
-def enclosing_monitors(frame: FrameType | None) -> Iterator[MonitorData]:
-    """The monitors of the monitored calls that `frame` and its callers are in, innermost first."""
-    for _, owner in calls(frame):
-        monitor = getattr(owner, "monitor", None)
-        if monitor is not None:
-            yield cast("MonitorData", monitor)
-
-
-_PACKAGE = places.PACKAGE + os.sep
-
-
-#: What the Sentry SDK wraps around the functions of a framework, itself or by its helpers: a third of a Django request.
-_WRAPPERS = os.sep + os.path.join("sentry_sdk", "")
+    return [probe.called(each).operation for each, probe in calls(frame)][::-1]
 
 
 def own_code(code: CodeType) -> bool:
-    """Is this code of ours, or of the SDK's around the ERP's, to be left out of what is reported?"""
+    """Is this code the agent's, or the SDK's around the ERP's, which reports leave out?"""
     path = code.co_filename
     return (
         id(code) in patch.trampoline_ids or path.startswith(_PACKAGE) or _WRAPPERS in path or path == patch.PASSED_OVER
@@ -66,22 +60,19 @@ def in_package(code: CodeType) -> bool:
 
 
 def placed(monitor: MonitorData, frame: FrameType | None) -> MonitorData:
-    """The monitor, in the module of the nearest enclosing one that has a module, where it has none of its own."""
+    """The monitor. Without a module, it gets that of the nearest enclosing monitored call which has one."""
     if monitor["module"] is None:
-        for around in enclosing_monitors(frame):
+        for _, probe in calls(frame):
+            around = probe.monitor
             if around["module"] is not None:
                 return {**monitor, "module": around["module"], "owner": around["owner"]}
     return monitor
 
 
-#: Calls that a report needs below the one that fails: where fewer are left of the stack, it is left to one further out.
-_ROOM = 100
-
-
 def lack_room(error: BaseException, traceback: TracebackType | None, frame: FrameType) -> bool:
-    """Is the stack exhausted so near to this call that a report is better made further out, and is there who makes it?
+    """Is the stack exhausted so near to this call that a monitored call further out had better report it?
 
-    As much is left of it here as was used from here on, which the traceback shows.
+    As much of the stack is left here as was used from here on, which the traceback shows.
     """
     if not issubclass(type(error), RecursionError):
         return False
@@ -91,7 +82,4 @@ def lack_room(error: BaseException, traceback: TracebackType | None, frame: Fram
         traceback = traceback.tb_next
     if traceback is not None:
         return False
-    for _, owner in calls(frame.f_back):
-        if hasattr(owner, "terms") and owner.terms.severities.of_error(error) is not None:
-            return True
-    return False
+    return any(probe.terms.severities.of_error(error) is not None for _, probe in calls(frame.f_back))

@@ -1,10 +1,10 @@
-"""Where the time of a slow call went: the slow monitored calls inside it and their share.
+"""Where the time of a slow call went: the slow monitored calls inside it, and the share of each.
 
-Only slow calls write here, so that fast ones pay nothing: what was inside is told as far as it was slow itself. One
-short list a thread, for all of its tasks and greenlets: a call belongs to another if it was called by that very one.
+Only slow calls are remembered, so that fast ones pay nothing. Each thread has one short list for all of its tasks and
+greenlets: a call belongs to another only if that very call made it.
 
-A call is known by the address of its frame. That is enough: of what has begun since a call began, only what is inside
-it can name its frame, which has been there for all that time.
+A call is identified by the address of its frame. That is enough: of the calls that began after another one, only those
+inside it can name its frame, which exists for all that time.
 """
 
 from _thread import _local
@@ -30,22 +30,21 @@ class Share(NamedTuple):
     share: float  # of the call that it was inside
 
 
-class _Seen(_local):
-    calls: Optional[list[Slow]] = None
+class _Thread(_local):
+    slow: Optional[list[Slow]] = None
 
 
-_seen = _Seen()
+_thread = _Thread()
 
 
-def note(frame: FrameType, operation: str, start: float, duration: float) -> list[Share]:
-    """Remember a slow call that has just ended in `frame`; answers what was directly inside it, the longest first."""
-    calls = _seen.calls
+def remember(frame: FrameType, operation: str, start: float, duration: float) -> list[Share]:
+    """Remember a slow call that has just ended in `frame`. Returns what was directly inside it, the longest first."""
+    calls = _thread.slow
     if calls is None:
-        calls = _seen.calls = []
-    calling = callers.calls(frame.f_back)
-    around = [(id(each), owner.called(each).operation) for each, owner in calling if hasattr(owner, "called")]
-    own = (*[each for each, _ in reversed(around)], id(frame))
-    path = (*[each for _, each in reversed(around)], operation)
+        calls = _thread.slow = []
+    around = [(id(each), probe.called(each).operation) for each, probe in callers.calls(frame.f_back)][::-1]
+    own = (*[each for each, _ in around], id(frame))
+    path = (*[each for _, each in around], operation)
     depth = len(own)
     inner = [each for each in calls if each.start >= start and len(each.calls) > depth and each.calls[:depth] == own]
     if len(calls) >= _MOST:

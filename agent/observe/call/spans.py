@@ -1,4 +1,4 @@
-"""Monitored calls as spans of the transaction that is under way, where the SDK is there and one is sampled."""
+"""Monitored calls as spans of the current transaction, where the SDK is loaded and samples one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .probe import Probe
 
-#: Set once the Sentry SDK is there: begins a span, or answers None where nothing is sampled.
+#: Set once the Sentry SDK is loaded: begins a span, or returns None where nothing is sampled.
 begin: Callable[[Probe], object] | None = None
 finish: Callable[[object, bool], None] | None = None
 
@@ -21,7 +21,7 @@ start: Callable[[], None] | None = None
 
 
 def enter(probe: Probe) -> object:
-    """Called by the trampoline before the original; what it answers is handed to `leave`."""
+    """Called by the trampoline before the original, which passes the result to `leave`."""
     try:
         if begin is None:
             if start is None or probe.monitor["kind"] != "transaction":

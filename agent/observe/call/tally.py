@@ -1,12 +1,13 @@
-"""Counts of calls, by how long they took: what `sentry.metrics` is made of.
+"""Counts of calls by duration, for `sentry.metrics`.
 
-A monitored function adds one to a number for each call, in its own bytecode, without a lock: a thread comes to its turn
-at calls and loops only, and between reading the number and writing it there are none. (CPython 3.9 changes threads
-between any two instructions; there, a function in C adds.) Numbers only grow. Whoever reads them remembers what it has
-read, so that no call is lost to a reader.
+For each call, a monitored function adds one to a count, in its own bytecode and without a lock: the interpreter
+switches threads at calls and loops only, and there is none between reading the count and writing it. (CPython 3.9
+switches between any two instructions; there, a function in C adds.) Counts only grow. A reader remembers what it has
+read, and so loses no call.
 
-The numbers stand for durations whose bounds grow by the square root of two: the bit length of (duration in units of
-100 ns) squared. So a quantile is known to within a fifth, whatever the duration, and no list of bounds is searched.
+Each count is that of one bucket of durations. The bounds of the buckets grow by the square root of two: the bucket of a
+duration is the bit length of its square, in units of 100 ns. So a quantile is known to within a fifth, whatever the
+duration, and no list of bounds is searched.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 
     from ...base.model import MonitorData
 
-_UNIT = 1e-7  # seconds; what is shorter is not told apart
+_UNIT = 1e-7  # seconds; shorter durations are not distinguished
 #: (duration in seconds)² × SCALE is the square of the duration in units.
 SCALE = 1e14
 BUCKETS = 128  # up to 2**63 units, 29,000 years: a duration out of bounds would be an error in the host's call
-_FAILED = BUCKETS  # the number behind those of the durations
+_FAILED = BUCKETS  # the index of the count of failures, behind those of the durations
 
 _UNKNOWN = float("-inf")
 
-#: Are reading and writing an item one step to other threads?
+#: Is `counts[index] += 1` one step for other threads?
 ONE_STEP = sys.version_info >= (3, 10)
 
-#: Of a duration squared, made an integer: its bucket.
+#: `bits(whole(duration² × SCALE))` is the bucket of a duration.
 bits: Callable[[int], int] = int.bit_length
 whole: Callable[[float], int] = float.__trunc__
 #: `add(dictionary, items)`: one more of each item, in one step everywhere.
@@ -46,7 +47,7 @@ _NONE = [0] * (BUCKETS + 1)
 
 
 class Tally:
-    """What is counted of one operation under one monitor, by all of its functions. `counts` is what those add to."""
+    """The counts of one operation under one monitor. All of its functions add to `counts`."""
 
     __slots__ = ("_tallies", "counts", "monitor", "noted", "operation", "read", "since")
 
@@ -58,8 +59,8 @@ class Tally:
         self.since = self.read = self.noted = _NONE
 
     def ended(self, duration: float, *, failed: bool) -> None:
-        """A call that was seen to end by something else than the code in the function: it raised, as a rule."""
-        # Infinitely less than nothing, where a full stack had no room to read the clock when the call began.
+        """Count a call that the code in the function does not count: most often one that raised."""
+        # Minus infinity where a full stack had no room to read the clock when the call began.
         self._add(bits(whole(duration * duration * SCALE)) if duration > _UNKNOWN else 0)
         if failed:
             self._add(_FAILED)
@@ -72,7 +73,7 @@ class Tally:
             add(self.counts, (index,))
 
     def now(self) -> list[int]:
-        """A copy of the numbers, made in one step."""
+        """A copy of the counts, made in one step."""
         if ONE_STEP:
             return self.counts[:]  # type: ignore[no-any-return]
         counts = self.counts.copy()
@@ -80,10 +81,10 @@ class Tally:
 
 
 class Tallies:
-    """All tallies of this process. `due` holds the time at which the next call that ends has `look` called.
+    """All tallies of this process. `due[0]` is the time after which a call that ends calls `look`.
 
-    `flush` is called then, at most once in `interval` seconds, and `note`, which returns in how many it is to be called
-    again; `clock` is that of the probes.
+    `look` calls `flush`, at most once in `interval` seconds, and `note`, which returns the seconds until it is to be
+    called again. `clock` is that of the probes.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Tallies:
         return tally
 
     def look(self) -> None:
-        """Called from the host's calls: is it time to tell what was counted?"""
+        """Called from the host's calls: call `flush` or `note` if it is time."""
         now = self._clock()
         if now > self._flush_at:
             self._flush_at = self.due[0] = now + self._interval
@@ -121,16 +122,16 @@ class Tallies:
             if self._note is not None:
                 self.due[0] = min(self._flush_at, now + self._note())
 
-    def taken(self) -> Iterator[tuple[Tally, Measured]]:
-        """What was counted since this was asked last. One thread at a time."""
+    def changes(self) -> Iterator[tuple[Tally, Measured]]:
+        """What was counted since the last call of this method. One thread at a time."""
         for tally in list(self._tallies.values()):
             now = tally.now()
             if now != tally.read:
-                yield tally, measure([one - before for one, before in zip(now, tally.read)])
+                yield tally, measure(_difference(now, tally.read))
                 tally.read = now
 
     def by_monitor(self) -> dict[str, Measured]:
-        """What this process has counted, by the monitors' names. What has not changed is not reckoned again."""
+        """What this process has counted, by the names of the monitors. Only what has changed is computed again."""
         changed: dict[str, list[list[int]]] = {}
         for tally in list(self._tallies.values()):
             now = tally.now()
@@ -139,20 +140,23 @@ class Tallies:
                 changed[tally.monitor["name"]] = []
         for tally in list(self._tallies.values()) if changed else ():
             if tally.monitor["name"] in changed and tally.noted != tally.since:
-                here = [one - before for one, before in zip(tally.noted, tally.since)]
-                changed[tally.monitor["name"]].append(here)
+                changed[tally.monitor["name"]].append(_difference(tally.noted, tally.since))
         for name, parts in changed.items():
             if parts:
                 self._measured[name] = measure([sum(numbers) for numbers in zip(*parts)])
         return dict(self._measured)
 
     def after_fork(self) -> None:
-        """In a forked child: what the parent counted is the parent's to tell."""
+        """In a forked child: the parent reports what it counted itself."""
         for tally in self._tallies.values():
             tally.since = tally.read = tally.noted = tally.now()
         self._measured = {}
         self._flush_at = self._clock() + self._interval
         self.due[0] = self._flush_at if self._note is None else 0.0
+
+
+def _difference(now: Sequence[int], before: Sequence[int]) -> list[int]:
+    return [one - other for one, other in zip(now, before)]
 
 
 def measure(counts: Sequence[int]) -> Measured:
@@ -166,12 +170,12 @@ def measure(counts: Sequence[int]) -> Measured:
 
 
 def _bound(index: float) -> float:
-    """Seconds below which the durations of a bucket lie."""
+    """The upper bound of a bucket, in seconds."""
     return _UNIT * 2.0 ** (index / 2)  # type: ignore[no-any-return]
 
 
 def _quantile(durations: Sequence[int], calls: int, share: float) -> float:
-    """The middle of the bucket in which it lies."""
+    """The middle of the bucket that contains it."""
     left = share * calls
     for index, number in enumerate(durations):
         left -= number

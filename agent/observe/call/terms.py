@@ -1,7 +1,7 @@
-"""What all probes of one monitor share: its words made ready for use, its limits, and who is told.
+"""What all probes of one monitor share: its compiled expressions, its limits, and where it reports.
 
 A pattern binds one monitor to a thousand functions. Expressions are compiled, exceptions judged and rates kept once,
-here, and a probe holds only what differs from function to function.
+here. A probe holds only what differs from function to function.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...base.model import SHADOWED
 from ..event import reserve
-from . import failing
-from .evaluate import compile_expression
+from ..expression import reasons
+from ..expression.evaluate import compile_expression
+from ..failure.severity import Severities
 from .limits import Escalation, Limiter
-from .severity import Severities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from ...base.model import ExpressionData, MonitorData, Observation, RuleData
-    from .failing import Failed
+    from ..expression.reasons import Failed
     from .tally import Tallies
 
     Report = Callable[[Observation], object]  # None: nothing was written
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Names in an expression that are not parameters.
 OWN_NAMES = ("result", "error", "duration")
-#: What expressions call parameters of these names → their own names.
+#: Parameters of these names: as expressions spell them → as the function does.
 SHADOWED_NAMES = {SHADOWED + name: name for name in OWN_NAMES}
 
 
@@ -66,7 +66,7 @@ class Exemption:
         return "unless"
 
     def holds(self, values: Mapping[str, object]) -> bool:
-        """False where it cannot be told: then the call is reported."""
+        """False where the expression raises: the call is reported then."""
         try:
             return bool(self.evaluate(*[values[name] for name in self.names]))
         except ours(BaseException) as error:
@@ -75,7 +75,7 @@ class Exemption:
 
 
 class Rule:
-    """With `escalation`, a rule may hold now and then."""
+    """A condition that is reported when it holds; with `escalation`, only when it holds too often."""
 
     __slots__ = ("escalation", "message", "names", "on_error", "severity", "test", "text")
 
@@ -94,12 +94,12 @@ class Rule:
 
 
 class Terms:
-    """`report` takes an Observation; `count(reason, monitor)` counts what was not reported; `failed` is given the
-    expressions that raised.
+    """One monitor, ready for use.
 
-    `limiter` and `span` come from elsewhere where they are shared more widely: the rate is the monitor's, also where
-    its functions lie in many modules. `sample_rate` is multiplied into the monitor's own. With `tallies`, every call
-    is counted. `clock` answers seconds.
+    `report` takes an Observation; `count(reason, monitor)` counts what was not reported; `failed` takes the
+    expressions that raised. A `limiter` is passed where modules share it: a rate holds for all functions of a monitor.
+    `span` is what begins and ends one. `sample_rate` is multiplied with the monitor's own. With `tallies`, every call
+    is counted. `clock` returns seconds.
     """
 
     def __init__(
@@ -129,16 +129,19 @@ class Terms:
         self.exemption = Exemption(monitor["unless"], self.failed) if monitor["unless"] is not None else None
         self.quiet = frozenset(monitor["quiet_inside"])
         self.expressions = [*self.captures, *self.rules, *([self.exemption] if self.exemption is not None else ())]
-        #: Is there something to look at after each success?
-        self.looks = bool(self.rules or monitor["audit"]) or monitor["kind"] == "api"
-        #: What these say of a failure is asked each time; all else is known by its type.
-        self.asks = bool(monitor["escalate"] or self.quiet or self.exemption or any(r.on_error for r in self.rules))
+        #: Is each success looked at?
+        self.checks_each = bool(self.rules or monitor["audit"]) or monitor["kind"] == "api"
+        #: Is each failure judged by itself, rather than by its type?
+        self.judges_each = bool(
+            monitor["escalate"] or self.quiet or self.exemption or any(rule.on_error for rule in self.rules)
+        )
         self.thresholds = sorted(monitor["thresholds"])
+        self.lowest = self.thresholds[0][0] if self.thresholds else None
         self.severities = Severities(monitor, ignore)
         self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
 
     def lost(self, doing: str, path: str) -> None:
-        """Call from an `except ours(BaseException)` block only: what happened to the function at `path` is not told."""
+        """A report on the function at `path` failed. Call this only in an `except ours(BaseException)` block."""
         if isinstance(sys.exc_info()[1], MemoryError):
             reserve.release()
             self.count("not-made", self.name)
@@ -147,8 +150,8 @@ class Terms:
             guard.swallow(doing + path)
 
     def failed(self, reason: str, expression: str, error: BaseException) -> None:
-        """An expression of this monitor raised: it loses its own value, and is counted under `reason`."""
+        """An expression of this monitor raised: it has no value, and is counted under `reason`."""
         if self._failed is not None:
-            self._failed(reason, self.name, expression, failing.why(error, expression))
+            self._failed(reason, self.name, expression, reasons.reason_of(error, expression))
         else:
             self.count(reason, self.name)

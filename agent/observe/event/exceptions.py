@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from ...base.slots import cause_of, context_of, suppresses, traceback_of
+from ...base.slots import cause_of, context_of, members_of, qualname_of, suppresses, traceback_of
 from .represent import exception_text, type_name
 from .stack import MOST_FRAMES, passed_frames, places, stacktrace
 
@@ -27,7 +26,7 @@ def values_of(
     values: list[dict[str, Any]] = []
     seen: set[int] = set()
     frames = _MOST_FRAMES_IN_ALL
-    says = observation.monitor["exception_text"]
+    with_text = observation.monitor["exception_text"]
     # (exception, where it was found, number of the one it belongs to), nearest first
     waiting: list[tuple[BaseException, str, int | None]] = [(cast("BaseException", observation.exception), "", None)]
     while waiting and len(values) < _MOST_EXCEPTIONS:
@@ -50,13 +49,13 @@ def values_of(
                 passed = observation.traceback
                 trace = stacktrace(passed, observation.frame, own=own, in_app=in_app, limit=limit)
         value = _kind(type(error))
-        value["value"] = exception_text(error) if says else ""
+        value["value"] = exception_text(error) if with_text else ""
         value["mechanism"] = mechanism
         if trace is not None:
             frames -= len(trace["frames"])
             value["stacktrace"] = trace
         values.append(value)
-        members = _members(error)
+        members = members_of(error)[:_MOST_EXCEPTIONS]
         if members:
             mechanism["is_exception_group"] = True
         waiting += [(member, f"exceptions[{place}]", number) for place, member in enumerate(members)]
@@ -69,7 +68,7 @@ def values_of(
 def reduced(
     observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...], *, stack: bool
 ) -> tuple[dict[str, Any], str]:
-    """As `values_of`, of the main exception alone, and with nothing that has to be asked of it or read from a file."""
+    """As `values_of`, of the main exception alone. Reads neither its message nor any file."""
     value = _kind(type(cast("BaseException", observation.exception)))
     value["mechanism"] = {"type": "erp-agent", "handled": observation.handled}
     if not stack:
@@ -84,14 +83,10 @@ def reduced(
 def _kind(kind: type) -> dict[str, Any]:
     """Sentry's `type` and `module`."""
     module, _, name = type_name(kind).rpartition(".")
-    value: dict[str, Any] = {"type": _short_name(kind) or name}
+    value: dict[str, Any] = {"type": qualname_of(kind)[:200] or name}
     if module:
         value["module"] = type_name(kind)[: -len(value["type"]) - 1] or module
     return value
-
-
-def _short_name(kind: type) -> str:
-    return cast("str", type.__dict__["__qualname__"].__get__(kind))[:200]
 
 
 def _behind(error: BaseException, number: int) -> list[tuple[BaseException, str, int | None]]:
@@ -105,16 +100,8 @@ def _behind(error: BaseException, number: int) -> list[tuple[BaseException, str,
     return []
 
 
-def _members(error: BaseException) -> tuple[BaseException, ...]:
-    group = sys.modules["builtins"].__dict__.get("BaseExceptionGroup")
-    if group is None or not issubclass(type(error), group):
-        return ()
-    members = group.__dict__["exceptions"].__get__(error)
-    return members[:_MOST_EXCEPTIONS] if type(members) is tuple else ()
-
-
 def _innermost(passed: Sequence[dict[str, Any]]) -> str:
-    """Of the ERP's functions that an exception passed; none of those that called what it left, a middleware say."""
+    """The innermost of the ERP's functions that an exception passed. Its callers, a middleware for example, do not."""
     for frame in reversed(passed):
         if frame["in_app"]:
             return f"{frame.get('module', frame['filename'])}.{frame['function']}"

@@ -1,7 +1,7 @@
-"""Work that is tried again: what fails in an attempt counts only if no other attempt follows.
+"""Attempts of work that may be run again: their failures are reported only if no other attempt follows.
 
-An integration that knows of attempts (Celery's) registers `current`. The errors of an attempt are on disk at once, as
-all events are, but held back; `deliver.sink` lets them go, or drops and counts them, when the attempt has ended.
+An integration that finds attempts (Celery's) registers `current`. The errors of an attempt are on disk at once, as all
+events are, but held back. When the attempt has ended, `deliver.sink` releases them, or drops and counts them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """One attempt that may be followed by another. `held` are the monitors of its events, by where these are kept."""
+    """One attempt that another may follow. `held` maps where its events are kept to the monitors that made them."""
 
     __slots__ = ("held",)
 

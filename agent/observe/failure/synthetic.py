@@ -1,8 +1,10 @@
-"""The monitor that a report would have come from, where it came from none in the file."""
+"""A synthetic monitor for reports that no configured monitor made: unmonitored failures, Celery, `capture_*()`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from ...language.monitor_keys import plain_monitor
 
 if TYPE_CHECKING:
     from ...base.model import MonitorData
@@ -19,9 +21,7 @@ def monitor(
     fingerprint: list[str] | None = None,
     rate_limit: tuple[float, float] | None = None,
 ) -> MonitorData:
-    """`where` names, in place of a file and a line, what reported."""
-    from ...language.monitor_keys import plain_monitor
-
+    """`where` names what reported, in place of a file and a line."""
     return plain_monitor(
         name=name, where=where, kind=kind, module=module, operation=operation, severity=severity,
         fingerprint=fingerprint, rate_limit=rate_limit, span="never",

@@ -1,4 +1,4 @@
-"""Failures that nobody has dealt with and no monitor has seen: a request that ends in a 500, a task that fails."""
+"""Reports failures that nothing handled and no monitor reported: a request that ends in a 500, a task that fails."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from ...base.slots import traceback_of
 from ..around import work
 from ..call import callers
 from ..call.limits import Limiter
-from ..call.severity import Severities
 from ..event.represent import type_name
 from . import reported, synthetic
+from .severity import Severities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ...base.model import MonitorData
 
 #: As for monitors: 30 events a minute of each kind.
 _RATE = (30.0, 60.0)
@@ -41,7 +40,7 @@ class Unmonitored:
     def failed(
         self, what: str, error: BaseException, *, operation: str, function: str, severity: str = "error"
     ) -> bool:
-        """Report it, unless a monitor has, or it is to be ignored, or there were too many. Answers whether it did.
+        """Report it, unless a monitor has, or it is ignored, or there were too many. Returns whether it was reported.
 
         `what` has failed: `request` or `task`; `function` is the dotted path of what it ran.
         """
@@ -53,16 +52,16 @@ class Unmonitored:
             rate_limit=_RATE,
             fingerprint=["{monitor}", "error", "{cause}"],
         )
-        if self._is_none(monitor, error):
+        if not isinstance(error, Exception) or Severities(monitor, self._ignore).of_error(error) is None:
             return False
         work.note(work.CRASHED)
-        if reported.reported(error) or was_told(error):
+        if is_reported(error):
             return False
         traceback = traceback_of(error)
         doing = work.current()
         if doing is not None:
-            doing.told = reported.told_of(error, traceback)
-        suppressed = self._limits.admit((operation, type_name(type(error)), *reported.place(traceback)))
+            doing.failure = reported.place_of(error, traceback)
+        suppressed = self._limits.admit((operation, type_name(type(error)), *reported.end_of(traceback)[0]))
         if suppressed is None:
             self._count("rate", monitor["name"])
             return False
@@ -80,7 +79,7 @@ class Unmonitored:
                 frame=frame,
                 duration=None,
                 threshold=None,
-                operations=[*callers.enclosing(frame), operation],
+                operations=[*callers.operations(frame), operation],
                 captured=Captured({}, {}),
                 suppressed=suppressed,
                 ended=time.time(),
@@ -88,12 +87,10 @@ class Unmonitored:
         )
         return True
 
-    def _is_none(self, monitor: MonitorData, error: BaseException) -> bool:
-        """Is it a way to leave, or one of the exceptions that are ignored everywhere?"""
-        return not isinstance(error, Exception) or Severities(monitor, self._ignore).of_error(error) is None
 
-
-def was_told(error: BaseException) -> bool:
-    """Was it reported that this piece of work ended in this exception? What asks is the SDK, which need not then."""
+def is_reported(error: BaseException) -> bool:
+    """Was this exception reported, by a monitor or as what the current piece of work ended in?"""
+    if reported.is_reported(error):
+        return True
     doing = work.current()
-    return doing is not None and doing.told is not None and doing.told.is_of(error)
+    return doing is not None and doing.failure is not None and doing.failure.is_of(error)

@@ -8,7 +8,7 @@ import pytest
 from support import Watch, module, monitor
 
 from agent.observe.around import work
-from agent.observe.failure import answered
+from agent.observe.failure import server_errors
 
 API = """
 import asyncio
@@ -53,7 +53,7 @@ def api():
     made.told = lambda: [each.operation for each in watch.observed]
     yield made
     watch.undo()
-    assert answered.around == {}
+    assert server_errors.endpoints == {}
 
 
 def test_what_an_endpoint_passes_on_is_told_once(api):

@@ -1,8 +1,7 @@
-"""Parts of ours that must not begin again in what they themselves call: a report in the host's `__str__`, say.
+"""Keeps a report, or the call of a context provider, from starting again in what it calls: the host's `__str__`, say.
 
-Whose call that is, only the stack knows: a thread may be one greenlet or task now and another a moment later, and may
-have been changed into either while we were at it. So a thread counts what is under way in it; only where that is
-something, the stack is looked at.
+Only the stack shows whose call that is: a thread may switch to another greenlet or task while ours is at work. So a
+thread counts what is in progress in it, and the stack is read only where the count is not zero.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class UnderWay(_local):
-    """How many are under way in this thread, by all of its greenlets."""
+class Running(_local):
+    """How many are in progress in this thread, in all of its greenlets."""
 
     number = 0
 

@@ -1,4 +1,4 @@
-"""Functions of expressions that tell what a value is about, and never what is in it."""
+"""Functions for expressions that describe a value without revealing its content."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _OF_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:[]")
 
 
 def keys(values: Any) -> list[str]:
-    """The keys of a mapping, or of the mappings in a list or under numbers: texts alone, sorted, at most 100.
+    """The keys of a mapping, or of the mappings in a list or under numbers: texts only, sorted, at most 100.
 
-    TypeError: anything else, which might run a query or be used up.
+    Raises TypeError for anything else, which might run a query or be consumed.
     """
     found: set[str] = set()
     for kind in (dict, list, tuple):
@@ -39,7 +39,7 @@ def keys(values: Any) -> list[str]:
 
 
 def given(values: Any) -> int:
-    """How many values of a mapping say something: are neither None nor an empty text. TypeError: it is no mapping."""
+    """How many values of a mapping are neither None nor an empty text. Raises TypeError for anything else."""
     if not issubclass(type(values), dict):
         raise TypeError("given() takes a mapping")
     return sum(value is not None and not (issubclass(type(value), str) and not value) for value in dict.values(values))
@@ -51,7 +51,7 @@ def kind_of(value: Any) -> str:
 
 
 def verb(text: Any) -> str:
-    """The first word of a command or statement, in capitals. ValueError: it begins with something else than letters."""
+    """The first word of a command or statement, in capitals. Raises ValueError where it has other than letters."""
     if issubclass(type(text), (bytes, bytearray)):
         text = bytes(text[:_LONGEST_VERB]).decode("ascii", "replace")
     if not issubclass(type(text), str):
@@ -63,11 +63,11 @@ def verb(text: Any) -> str:
 
 
 def host(url: Any) -> str:
-    """Host or host:port of an address, without credentials, path and query. ValueError: there is none in it."""
+    """Host or host:port of a URL, without credentials, path and query. Raises ValueError where it has none."""
     if issubclass(type(url), (bytes, bytearray)):
         url = bytes(url).decode("ascii", "replace")
     if not issubclass(type(url), str):
-        raise TypeError("host() takes an address as text")
+        raise TypeError("host() takes a URL as text")
     scheme, separator, rest = str.partition(url, "://")
     if not separator or not scheme.isascii():
         raise ValueError("there is no host in it")
@@ -80,7 +80,7 @@ def host(url: Any) -> str:
 
 
 def statement(sql: Any) -> str:
-    """An SQL statement on one line, without its literals and comments: which statement it is, not what it is about."""
+    """An SQL statement on one line, without its literals and comments."""
     from ...privacy.sql import without_values
 
     if issubclass(type(sql), (bytes, bytearray)):

@@ -370,13 +370,17 @@ def test_an_exception_that_is_kept_and_raised_again_further_up_is_the_same_failu
 
 @pytest.mark.parametrize(
     ("source", "step"),
-    [("def f(): raise ValueError", "_emit"), ("def f(): return 1", "_apply_rules"), ("def f(): return 1", "_is_left")],
+    [
+        ("def f(): raise ValueError", "_report"),
+        ("def f(): return 1", "_apply_rules"),
+        ("def f(): return 1", "_is_left_out"),
+    ],
 )
 def test_without_the_memory_to_decide_the_loss_is_counted(monkeypatch, source, step):
     def refuse(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("agent.observe.call.probe.Probe." + step, refuse)
+    monkeypatch.setattr("agent.observe.call.verdict.Verdict." + step, refuse)
     shop = module(source)
     rules = [("result > 0", "much", "warning")]
     watch = Watch(monitor("shop:f", rules=rules, thresholds=[(0.0, "warning")])).apply(shop)

@@ -1,8 +1,9 @@
-"""Expressions of `when` and `capture` as functions.
+"""Compiles the expressions of the configuration to functions.
 
-The checked tree is checked once more here, node by node, because a plan may come out of a cache on disk; then Python
-source is made from it, from names and operators of fixed lists only, and compiled once. Constants never become source.
-An expression reads: it cannot consume the host's iterators, add keys to its defaultdicts, or blow up by multiplying.
+The checked tree is checked again here, node by node, because a plan may come from a cache on disk. Then it becomes
+Python source, made only of names and operators from fixed lists, which is compiled once. Constants never become source.
+An expression only reads: it cannot consume the host's iterators, add keys to its defaultdicts, or multiply without
+bound.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _OPERATORS = frozenset(("+", "-", "/", "//", "%", "*"))
 
 
 def compile_expression(data: ExpressionData) -> Callable[..., object]:
-    """A function of the values of `data["names"]`, in that order. ValueError: the tree is not what a checker passes.
+    """Return a function of the values of `data["names"]`, in that order. Raises ValueError for an unchecked tree.
 
-    What the function raises is the expression's own business: AttributeError, KeyError, TypeError, ValueError …
+    The function raises whatever the expression does: AttributeError, KeyError, TypeError, ValueError …
     """
     names = data["names"]
     if type(names) is not list or len(set(names)) != len(names):
@@ -43,7 +44,7 @@ def compile_expression(data: ExpressionData) -> Callable[..., object]:
     parameters = ", ".join(writer.names.values())
     source = f"lambda {parameters}: {body}"
     try:
-        # Not `compile`, which first makes the types of syntax trees: see `hook.trampoline`.
+        # Not `compile`, which first makes the types of syntax trees: see `hook.code.trampoline`.
         made = eval(source, writer.globals)  # noqa: S307
     except ours(SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"the expression cannot be compiled: {error}") from None
@@ -102,7 +103,7 @@ class _Writer:
             if type(pair) not in (list, tuple) or len(pair) != 2 or pair[0] not in _COMPARISONS:
                 raise ValueError(f"not a comparison: {pair!r:.80}")
             operand = self.write(pair[1], depth)
-            written += f" {pair[0]} _lasting{operand}" if pair[0].endswith("in") else f" {pair[0]} {operand}"
+            written += f" {pair[0]} _reusable{operand}" if pair[0].endswith("in") else f" {pair[0]} {operand}"
         return written
 
     def _and(self, nodes: Any, depth: int) -> str:
@@ -155,7 +156,7 @@ _FORMS = {
 
 
 def _identifier(name: Any) -> None:
-    """A name that Python reads as it is written: the parser folds look-alikes such as a full-width underscore."""
+    """Raise ValueError unless Python reads the name as written. It folds look-alikes like a full-width underscore."""
     if type(name) is not str or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ValueError(f"not a name of expressions: {name!r:.80}")
     if not name.isascii():
@@ -188,31 +189,31 @@ def _item(holder: Any, key: Any) -> Any:
     return holder[key]
 
 
-def _lasting(value: Any) -> Any:
-    """The value, unless looking through it would use it up: the host wants to read its generators itself."""
+def _reusable(value: Any) -> Any:
+    """The value, unless iterating would consume it: the host reads its generators itself."""
     if any("__next__" in base.__dict__ for base in type(value).__mro__):
         raise TypeError("an expression does not consume an iterator")
     return value
 
 
 def _any(values: Any) -> bool:
-    return any(_lasting(values))
+    return any(_reusable(values))
 
 
 def _all(values: Any) -> bool:
-    return all(_lasting(values))
+    return all(_reusable(values))
 
 
 def _sum(values: Any, *start: Any) -> Any:
-    return sum(_lasting(values), *start)
+    return sum(_reusable(values), *start)
 
 
 def _min(*values: Any) -> Any:
-    return min(_lasting(values[0])) if len(values) == 1 else min(*values)
+    return min(_reusable(values[0])) if len(values) == 1 else min(*values)
 
 
 def _max(*values: Any) -> Any:
-    return max(_lasting(values[0])) if len(values) == 1 else max(*values)
+    return max(_reusable(values[0])) if len(values) == 1 else max(*values)
 
 
 _FUNCTIONS = frozenset(
@@ -223,6 +224,6 @@ _FUNCTIONS = frozenset(
 _HELPERS: dict[str, Any] = {
     "_len": len, "_abs": abs, "_min": _min, "_max": _max, "_sum": _sum, "_round": round, "_any": _any, "_all": _all,
     "_str": str, "_int": int, "_float": float, "_multiply": _multiply, "_remainder": _remainder, "_item": _item,
-    "_lasting": _lasting, "_empty": (), "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
+    "_reusable": _reusable, "_empty": (), "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
     "_host": functions.host, "_statement": functions.statement, "_given": functions.given,
 }  # fmt: skip

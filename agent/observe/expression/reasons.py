@@ -1,7 +1,8 @@
-"""Why an expression, or a provider of context, failed: what may be said of it without a value of the host's.
+"""Why an expression, or a provider of context, failed, in words that contain no value of the host's.
 
-An exception's own words may quote what it was given. The interpreter's do not, but for keys and texts that are no
-numbers; so they count where an operation of the expression itself raised, and of all else the type alone.
+The message of an exception may quote what the code was given. Those of the interpreter do not, except for keys and for
+texts that are no numbers. So a message is used only where an operation of the expression itself raised; of any other
+exception, only the type is.
 """
 
 from __future__ import annotations
@@ -19,31 +20,31 @@ if TYPE_CHECKING:
     #: (what is counted, monitor or provider, which of its expressions, why)
     Failed = Callable[[str, str, str, str], None]
 
-_HERE = places.PACKAGE + os.sep
+_PACKAGE = places.PACKAGE + os.sep
 _PLAIN = (AttributeError, TypeError, ZeroDivisionError, IndexError)
 _LONGEST = 200
 _DEEPEST = 1_000
 
 
-def why(error: BaseException, expression: str) -> str:
+def reason_of(error: BaseException, expression: str) -> str:
     """AttributeError: 'Order' object has no attribute 'statu'"""
     kind = type(error)
     name = kind.__name__ if kind.__module__ == "builtins" else type_name(kind)
-    said = error.args[0] if kind in (*_PLAIN, KeyError) and error.args else None
-    if kind is KeyError and type(said) in (str, int):
-        quoted = repr(said)
+    message = error.args[0] if kind in (*_PLAIN, KeyError) and error.args else None
+    if kind is KeyError and type(message) in (str, int):
+        quoted = repr(message)
         known = quoted in expression or quoted.replace("'", '"') in expression
         return f"{name}: {quoted[:_LONGEST]}" if known else name
-    if kind in _PLAIN and type(said) is str and _is_the_expressions(error.__traceback__):
-        return f"{name}: {said[:_LONGEST]}"
+    if kind in _PLAIN and type(message) is str and _is_the_expressions(error.__traceback__):
+        return f"{name}: {message[:_LONGEST]}"
     return name
 
 
 def _is_the_expressions(trace: TracebackType | None) -> bool:
-    """Was it raised by code of ours, or that we compiled, rather than by the host's?"""
+    """Was it raised by code of ours or a compiled expression, rather than by the host's?"""
     for _ in range(_DEEPEST):
         if trace is None or trace.tb_next is None:
             break
         trace = trace.tb_next
     file = trace.tb_frame.f_code.co_filename if trace is not None else ""
-    return file == "<string>" or file.startswith(_HERE)
+    return file == "<string>" or file.startswith(_PACKAGE)

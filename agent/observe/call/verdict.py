@@ -1,0 +1,522 @@
+"""Decides which calls of one monitored function are worth a report, and makes that report.
+
+The code that a probe puts into the function calls `fail`, `slow` and `check`. Each reads the frame of its caller, so
+that a call which nothing is reported of never pays for its arguments.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from ...base.interrupts import ours
+from ...base.model import Captured, Observation
+from ...base.slots import name_of, qualname_of, set_traceback, traceback_of
+from ...hook.code import patch, trampoline
+from ..event import reserve
+from ..event.represent import status_of, type_name
+from ..expression import reasons
+from ..failure import reported, server_errors
+from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
+from . import arguments, callers, inside, reentry
+from .limits import Escalation
+from .naming import named
+from .terms import OWN_NAMES, SHADOWED_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+    from types import FrameType, FunctionType, TracebackType
+
+    from ...base.model import MonitorData
+    from ...hook.targets.resolve import Found
+    from .naming import Named
+    from .terms import Capture, Exemption, Rule, Terms
+
+
+#: Reports in progress: what a report itself calls is not monitored.
+_reports = reentry.Running()
+
+_ERROR, _RULE, _AUDIT = "error", "rule", "audit"
+
+#: For functions that look at each failure; never written to.
+_NONE: dict[type, tuple[str | None, str]] = {}
+
+
+class Verdict:
+    """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
+
+    __slots__ = ("_by_class", "_by_type", "_captures", "_code", "_error_rules", "_escalation", "_exemption",
+                 "_left_to_another", "_named", "_passed", "_rules", "_shared", "_tally", "_written", "disabled", "path",
+                 "receiver", "terms")  # fmt: skip
+
+    def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
+        self.terms = terms
+        self.receiver = found.receiver
+        self._left_to_another = found.left
+        self.path = found.path
+        written = arguments.definition(found.inner or function)
+        self._named, self._by_class = named(terms.monitor, found, written)
+        self._code = patch.original_code(function)
+        self._written = written if written is not function else None
+        self._captures: Sequence[Capture] = terms.captures
+        self._rules: Sequence[Rule] = terms.rules
+        self._exemption = terms.exemption
+        #: Expressions that name a parameter which this function does not have, each with the reason.
+        self.disabled: Sequence[str] = ()
+        names = self._names
+        if terms.expressions:
+            self._disable_unknown_names(names)
+        rate = terms.monitor["escalate"]
+        self._escalation = Escalation(*rate) if rate else None
+        # Of a method that several classes share, only the argument shows whose it is.
+        self._shared = found.receiver is not None or self._by_class is not None
+        each = terms.judges_each or found.receiver is not None or found.left is not None
+        each = each or (self._by_class is not None and terms.tallies is not None)
+        self._by_type = _NONE if each else terms.severities.by_type
+        self._tally = terms.tallies.of(terms.monitor, self.operation) if terms.tallies is not None else None
+        self._error_rules = [rule for rule in self._rules if rule.on_error]
+        wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
+        #: The parameters that `check` is called with. None: a decorator's wrapper has other names than the function
+        #: below it, and those are read from the frame.
+        self._passed = tuple(sorted(wanted)) if wanted.issubset(names) else None
+
+    @property
+    def name(self) -> str:
+        """The monitor's."""
+        return self.terms.name
+
+    @property
+    def monitor(self) -> MonitorData:
+        return self.terms.monitor
+
+    @property
+    def operation(self) -> str:
+        """The operation of a call that shows no class."""
+        return self._named.operation
+
+    def called(self, frame: FrameType) -> Named:
+        """The names of the call in `frame`. The monitor may name the class that a method is called on."""
+        by_class = self._by_class
+        return (by_class.of(arguments.first(frame, self._code)) if by_class is not None else None) or self._named
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return arguments.parameters(self._code)
+
+    def _expressions(self) -> list[Capture | Rule | Exemption]:
+        exemption = [self._exemption] if self._exemption is not None else []
+        return [*self._captures, *self._rules, *exemption]
+
+    def _disable_unknown_names(self, names: Sequence[str]) -> None:
+        known = set(names)
+        if self._written is not None:
+            known.update(arguments.parameters(patch.original_code(self._written)))
+        known.update([called for called, name in SHADOWED_NAMES.items() if name in known], OWN_NAMES)
+        disabled = []
+        for item in self._expressions():
+            missing = [name for name in item.names if name not in known]
+            if missing:
+                disabled.append("{}: {!r} names no parameter of {} (it has {})".format(
+                    item, missing[0], self.path, ", ".join(names) or "none"))  # fmt: skip
+        if disabled:
+            self.disabled = disabled
+            self._captures = [item for item in self._captures if known.issuperset(item.names)]
+            self._rules = [item for item in self._rules if known.issuperset(item.names)]
+            if self._exemption is not None and not known.issuperset(self._exemption.names):
+                self._exemption = None
+
+    # Called by the trampoline, or by the code inside the function.
+
+    def fail(self, start: float) -> None:
+        """An exception leaves the call. Nothing here changes it, except that our frame leaves its traceback."""
+        error = sys.exc_info()[1]
+        if error is None:
+            return
+        traceback = traceback_of(error)
+        if traceback is not None and traceback.tb_frame is sys._getframe(1):
+            traceback = traceback.tb_next
+            if traceback is not None and trampoline.LEAVES_NO_FRAME:
+                set_traceback(error, traceback)
+        try:
+            self._raised(start, error, traceback, 2)
+        except RecursionError:  # there is no room to find out whose it is; the host's own exception goes on
+            pass
+
+    def fail_inside(self, start: float, error: BaseException | None = None) -> None:
+        """An exception leaves the call; the frame is the function's own. Before Python 3.11, `error` is not given."""
+        if error is None:
+            error = sys.exc_info()[1]
+            if error is None:
+                return
+        try:
+            self._raised(start, error, traceback_of(error), 2)
+        except RecursionError:
+            pass
+
+    def slow(self, start: float, result: object) -> None:
+        """The call took longer than the lowest threshold."""
+        duration = self.terms.clock() - start
+        frame = sys._getframe(1)
+        entered = False
+        try:
+            if _is_in_report(frame):
+                return
+            _reports.number += 1
+            entered = True
+            if not self._applies_to(frame) or self._is_left_out(frame, result, None, duration):
+                return
+            passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
+            threshold, severity = passed[-1]
+            shares = inside.remember(frame, self.called(frame).operation, start, duration)
+            suppressed = self.terms.limits.admit(("slow", self._place(frame), severity))
+            if suppressed is None:
+                self.terms.count("rate", self.name)
+                return
+            self._report(
+                frame, "slow", severity, result, None, duration, suppressed, threshold=threshold, shares=shares
+            )
+        except RecursionError:
+            pass
+        except ours(BaseException):
+            self.terms.lost("reporting a slow call of ", self.path)
+        finally:
+            if entered:
+                _reports.number -= 1
+
+    def check(self, result: object, start: float, *passed: object) -> None:
+        """The call succeeded, and each success is looked at: for rules, an audit, or the status of a response."""
+        frame = sys._getframe(1)
+        entered = False
+        try:
+            if _is_in_report(frame):
+                return
+            _reports.number += 1
+            entered = True
+            duration = self.terms.clock() - start
+            if self._rules:
+                self._apply_rules(frame, self._rules, self._passed_values(frame, result, duration, passed), duration)
+            if self._shared and self._tally is not None and self._applies_to(frame):
+                self._tally_of(frame).ended(duration, failed=False)
+            monitor = self.terms.monitor
+            if monitor["kind"] == "api":
+                self._check_status(frame, result, duration)
+            if monitor["audit"] and self._applies_to(frame) and not self._is_left_out(frame, result, None, duration):
+                self._report_within_limits(frame, _AUDIT, None, monitor["audit"], result, duration)
+        except RecursionError:
+            pass
+        except ours(BaseException):
+            self.terms.lost("checking the rules of ", self.path)
+        finally:
+            if entered:
+                _reports.number -= 1
+
+    # An exception.
+
+    def _raised(self, start: float, error: BaseException, traceback: TracebackType | None, depth: int) -> None:
+        """`depth` is that of the frame with the arguments, counted from here.
+
+        Hosts raise a thousand exceptions for each one that is worth a report: one look at the type sorts out the
+        others, before anything of the host's runs.
+        """
+        try:
+            known = self._by_type.get(type(error))
+            if known is None or _reports.number:
+                self._consider(start, error, traceback, sys._getframe(depth))
+                return
+            if server_errors.endpoints:
+                server_errors.ended(sys._getframe(depth))
+            terms = self.terms
+            severity, word = known
+            if severity is not None and expected_anywhere and self._is_expected_around(error, sys._getframe(depth)):
+                severity, word = None, "expected"
+            if self._tally is not None:
+                self._tally.ended(terms.clock() - start, failed=severity is not None)
+            if severity is None:
+                terms.count(word, terms.name)
+                return
+            if reported.is_reported_within(error, traceback, self):
+                return
+            place = self.path if self._by_class is None else self._place(sys._getframe(depth))
+            end = reported.end_of(traceback)
+            suppressed = terms.limits.admit((_ERROR, place, word, end[0]))
+            if suppressed is None:  # there were too many: no call further out reports it either
+                terms.count("rate", terms.name)
+                reported.remember(error, traceback, self, end)
+                return
+            duration = terms.clock() - start if start else None
+            _reports.number += 1
+            try:
+                self._report(sys._getframe(depth), _ERROR, severity, None, error, duration, suppressed, traceback)
+            finally:
+                _reports.number -= 1
+        except ours(RecursionError):
+            pass  # nothing was reported, and so a call further out does, which has more of the stack
+        except ours(BaseException):
+            self.terms.lost("reporting an error in ", self.path)
+
+    def _consider(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
+        """A failure whose type alone does not decide whether it is reported."""
+        exhausted = issubclass(type(error), MemoryError)
+        if exhausted:
+            reserve.release()  # to decide takes memory as well
+        try:
+            if server_errors.endpoints:
+                server_errors.ended(frame)
+            self._decide(start, error, traceback, frame)
+        finally:
+            if exhausted:
+                reserve.keep()
+
+    def _decide(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
+        terms = self.terms
+        if not issubclass(type(error), Exception):
+            terms.count("control-flow", terms.name)
+            self._ended(frame, start, failed=False)
+        elif _is_in_report(frame):
+            terms.count("inside-a-report", terms.name)  # what the agent itself, or the host's __str__, called
+            self._ended(frame, start, failed=terms.severities.of_error(error) is not None)
+        else:
+            failure = cast("Exception", error)
+            _reports.number += 1
+            try:
+                if self._applies_to(frame):
+                    self._failed(start, failure, traceback, frame)
+            finally:
+                _reports.number -= 1
+
+    def _failed(self, start: float, error: Exception, traceback: TracebackType | None, frame: FrameType) -> None:
+        terms = self.terms
+        severity = terms.severities.of_error(error)
+        if severity is not None and self._is_expected_around(error, frame):
+            severity = None
+        self._ended(frame, start, failed=severity is not None)
+        duration = terms.clock() - start if start else None
+        if severity is None:
+            self._expected(error, traceback, frame, duration)
+            return
+        if self._is_left_out(frame, None, error, duration):
+            return
+        if reported.is_reported_within(error, traceback, self) or callers.lack_room(error, traceback, frame):
+            return
+        self._apply_error_rules(frame, error, duration)
+        end = reported.end_of(traceback)
+        suppressed = terms.limits.admit((_ERROR, self._place(frame), type_name(type(error)), end[0]))
+        if suppressed is None:
+            terms.count("rate", terms.name)
+            reported.remember(error, traceback, self, end)
+            return
+        self._report(frame, _ERROR, severity, None, error, duration, suppressed, traceback)
+
+    def _is_expected_around(self, error: BaseException, frame: FrameType) -> bool:
+        """Is this exception expected by the operation that the call is a part of?
+
+        Of the monitors around, the nearest that names the exception decides. What this monitor itself says of the
+        exception comes before theirs.
+        """
+        kind = type(error)
+        if not is_expected_anywhere(kind) or self.terms.severities.stance_on(kind) is not None:
+            return False
+        for around, probe in callers.calls(frame.f_back):
+            if probe._applies_to(around):
+                stance = probe.terms.severities.stance_on(kind)
+                if stance is not None:
+                    return stance == "expected"
+        return False
+
+    def _expected(
+        self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
+    ) -> None:
+        """Count it. Report it where it came more often than the monitor's `escalate` allows."""
+        control_flow = is_control_flow(type(error))
+        self.terms.count("control-flow" if control_flow else "expected", self.name)
+        if control_flow:
+            return
+        if self._error_rules and self.terms.severities.expects(type(error)):
+            self._apply_error_rules(frame, error, duration)
+        if self._escalation is None or not self._escalation.passes(qualname_of(type(error))):
+            return
+        if reported.is_reported_within(error, traceback, self):
+            return
+        many, seconds = self._escalation.rate
+        message = "%s is expected, but came more than %g times in %g s" % (name_of(type(error)), many, seconds)
+        self._report(frame, _RULE, self.monitor["severity"], None, error, duration, 0, message=message)
+
+    # Rules.
+
+    def _passed_values(
+        self, frame: FrameType, result: object, duration: float, passed: Sequence[object]
+    ) -> Mapping[str, object]:
+        """The values that rules name: those that `check` was called with, or all of them, read from the frame."""
+        if self._passed is None:
+            return self._values(frame, result, None, duration)
+        return dict(zip(self._passed, passed), result=result, error=None, duration=duration)
+
+    def _apply_error_rules(self, frame: FrameType, error: Exception, duration: float | None) -> None:
+        if self._error_rules:
+            values = self._values(frame, None, error, duration)
+            self._apply_rules(frame, self._error_rules, values, duration, error)
+
+    def _apply_rules(
+        self,
+        frame: FrameType,
+        rules: Sequence[Rule],
+        values: Mapping[str, object],
+        duration: float | None,
+        error: Exception | None = None,
+    ) -> None:
+        for rule in rules:
+            try:
+                hit = rule.test(*[values[name] for name in rule.names])
+            except ours(BaseException) as raised:
+                self.terms.failed("rule-raised", f"when {rule.text}", raised)
+                continue
+            if not hit or not self._applies_to(frame):
+                continue
+            result = values["result"]
+            if self._is_left_out(frame, result, error, duration):
+                continue
+            if rule.escalation is None:
+                self._report_within_limits(frame, _RULE, rule.message, rule.severity, result, duration, error)
+            elif rule.escalation.passes(self.path):
+                message = "%s (more than %g times in %g s)" % (rule.message, *rule.escalation.rate)
+                self._report(frame, _RULE, rule.severity, result, error, duration, 0, message=message)
+            else:
+                self.terms.count("expected", self.name)
+
+    def _check_status(self, frame: FrameType, response: object, duration: float) -> None:
+        """A server error that raised nothing. The innermost endpoint reports it; those around it pass it on."""
+        status = getattr(response, "status_code", None)
+        passed_on = server_errors.is_passed_on(frame, response)
+        if type(status) is int and status >= 500 and self._applies_to(frame) and not passed_on:
+            if self._is_left_out(frame, response, None, duration):
+                return
+            server_errors.remember(frame, response)
+            called = self.called(frame)
+            message = "%s answered %d" % (called.monitor["detail"].get("endpoint") or called.operation, status)
+            self._report_within_limits(frame, _RULE, message, self.monitor["severity"], response, duration)
+
+    # What all of these need.
+
+    def _applies_to(self, frame: FrameType) -> bool:
+        """A method that several classes share is monitored only where the target's class is the receiver."""
+        receiver = self.receiver
+        return receiver is None or arguments.is_received_by(receiver, arguments.first(frame, self._code))
+
+    def _is_left_out(
+        self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
+    ) -> bool:
+        """Does another monitor report what happened, or is it exempt? Counts it, if so."""
+        if self._is_quiet(frame.f_back) or (self._left_to_another is not None and self._left_to_another(frame)):
+            self.terms.count("left-to-another", self.name)
+        elif self._exemption is not None and self._exemption.holds(self._values(frame, result, error, duration)):
+            self.terms.count("exempt", self.name)
+        else:
+            return False
+        return True
+
+    def _is_quiet(self, frame: FrameType | None) -> bool:
+        """Is the call inside one of a monitor that `quiet_inside` names?"""
+        quiet = self.terms.quiet
+        return bool(quiet) and any(probe.name in quiet for _, probe in callers.calls(frame))
+
+    def _place(self, frame: FrameType) -> Hashable:
+        """What limits distinguish besides what happened: the function, and its class where the monitor names that."""
+        return self.path if self._by_class is None else (self.path, self.called(frame).operation)
+
+    def _ended(self, frame: FrameType, start: float, *, failed: bool) -> None:
+        if self._tally is not None:
+            self._tally_of(frame).ended(self.terms.clock() - start, failed=failed)
+
+    def _tally_of(self, frame: FrameType) -> Any:
+        if self._by_class is None or self.terms.tallies is None:
+            return self._tally
+        return self.terms.tallies.of(self.monitor, self.called(frame).operation)
+
+    def _values(
+        self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
+    ) -> dict[str, object]:
+        """The values of all names that expressions may use."""
+        if not self._captures and not self._rules and self._exemption is None:
+            return {}
+        values: dict[str, object] = arguments.of_frame(frame, self._code, self._written)
+        hidden = {called: values[name] for called, name in SHADOWED_NAMES.items() if name in values}
+        return {**values, **hidden, "result": result, "error": error, "duration": duration}
+
+    def _captured(self, values: Mapping[str, object]) -> Captured:
+        found: dict[str, object] = {}
+        failed: dict[str, str] = {}
+        for capture in self._captures:
+            try:
+                found[capture.name] = capture.evaluate(*[values[name] for name in capture.names])
+            except ours(BaseException) as error:
+                failed[capture.name] = reasons.reason_of(error, capture.text)
+                self.terms.failed("capture-raised", f"{capture}: {capture.text}", error)
+        return Captured(found, failed)
+
+    def _report_within_limits(
+        self,
+        frame: FrameType,
+        report: str,
+        message: str | None,
+        severity: str,
+        result: object,
+        duration: float | None,
+        error: Exception | None = None,
+    ) -> None:
+        suppressed = self.terms.limits.admit((report, self._place(frame), message))
+        if suppressed is None:
+            self.terms.count("rate", self.name)
+        else:
+            self._report(frame, report, severity, result, error, duration, suppressed, message=message)
+
+    def _report(
+        self,
+        frame: FrameType,
+        report: str,
+        severity: str,
+        result: object,
+        error: BaseException | None,
+        duration: float | None,
+        suppressed: int,
+        traceback: TracebackType | None = None,
+        *,
+        message: str | None = None,
+        threshold: float | None = None,
+        shares: Sequence[tuple[str, int, float, float]] = (),
+    ) -> None:
+        """`error` is what expressions read; the event is about it where `report` is "error"."""
+        exception = error if report == _ERROR else None
+        called = self.called(frame)
+        try:
+            observation = Observation(
+                monitor=callers.placed(called.monitor, frame.f_back),
+                operation=called.operation,
+                function=self.path,
+                report=report,
+                severity=severity,
+                message=message,
+                exception=exception,
+                traceback=traceback,
+                frame=frame.f_back,
+                duration=duration,
+                threshold=self.terms.lowest if threshold is None else threshold,
+                operations=[*callers.operations(frame.f_back), called.operation],
+                captured=self._captured(self._values(frame, result, error, duration)),
+                suppressed=suppressed,
+                ended=time.time(),
+                inside=shares,
+                status=status_of(result),
+            )
+        except ours(BaseException):
+            raise
+        except BaseException:  # a time limit of the host's, in a capture for example
+            self.terms.count("not-made", self.name)
+            raise
+        if self.terms.report(observation) is not None and exception is not None:
+            reported.remember(exception, traceback, self)
+
+
+def _is_in_report(frame: FrameType) -> bool:
+    """Is `frame` called by a report, in this greenlet or task?"""
+    return _reports.number > 0 and reentry.is_within(frame.f_back, globals())
