@@ -4,12 +4,11 @@ The compiler, decorators, `list`, `explain` and the tests read this table, in th
 schema, its field in `MonitorData`, and the code that uses it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, Optional, cast
 
 from ..base.model import MonitorData
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +19,7 @@ KIND_SEVERITY = {"security": "warning"}
 KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
 
 
-class MonitorKey(NamedTuple):
+class MonitorKey(NamedTuple):  # annotated with types, not with text: see model.py
     name: str  # in monitors.yaml, and in MonitorData unless `field` differs
     value: str  # the kind of value: flag, fraction, text, texts, or one of `_SPELLED`
     default: Any = None  # in MonitorData
@@ -28,7 +27,7 @@ class MonitorKey(NamedTuple):
     kind: str = ""  # the only kind of monitor that has this key; its value is in `detail`
     mention: str = ""  # how `list` mentions a value that is not the default
     off: str = ""  # how `explain` spells that there is none
-    field: str | None = ""  # in MonitorData, where the name differs; None: the plan does not carry it
+    field: Optional[str] = ""  # in MonitorData, where the name differs; None: the plan does not carry it
 
     def of(self, monitor: MonitorData) -> Any:
         """The value in a compiled monitor; None where the plan does not carry it."""
@@ -67,7 +66,7 @@ def _ladder(value: list[tuple[float, str]]) -> str:
 
 
 #: Kind of value → how people write one. Targets have a place of their own in both commands.
-_SPELLED: dict[str, Callable[[Any], str]] = {
+_SPELLED: "dict[str, Callable[[Any], str]]" = {
     "text": str,
     "texts": ", ".join,
     "flag": lambda value: str(value).lower(),
