@@ -1,1 +1,1 @@
-"""What frameworks need beyond monitors."""
+"""Support for frameworks and libraries beyond monitors: Django, Celery, logging, coverage.py."""

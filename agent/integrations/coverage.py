@@ -1,6 +1,6 @@
-"""coverage.py: a report that names no sources is about the host, and not about us, as it is not about libraries.
+"""Keeps the agent's files out of coverage.py's reports where no sources are configured.
 
-Where the agent is in a checkout, its files are in no folder of libraries, and would be most of such a report.
+coverage.py leaves out folders of libraries. The agent in a checkout is in none, and would fill most of the report.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _AGENT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 
 def install(_name: str, module: ModuleType, _engine: Engine) -> list[patch.Layer]:
-    """Called when the module that decides what is measured has been imported."""
+    """Called when coverage.inorout, which decides what is measured, has been imported."""
     finds = getattr(module, "_add_coverage_paths", None) or getattr(module, "add_coverage_paths", None)
     if finds is None:
-        return []  # of another time: see docs/limits.md
+        return []  # another version of coverage.py: see docs/limits.md
     return [wrap.watch(finds, returned=lambda _, paths: paths.add(_AGENT), passed=("paths",))]

@@ -1,4 +1,4 @@
-"""Follows what the host logs, for `observe.around.breadcrumbs`, in the one method that each line passes."""
+"""Notes log records for `observe.around.breadcrumbs`, in the one method that handles each record not filtered out."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def follow(logging: ModuleType) -> patch.Layer:
-    """Undo through what is answered.
+    """Watch `Logger.callHandlers`.
 
-    Handlers and formatters look for the caller that logs by the first frame that is not `logging`'s: loguru's recipe,
-    structlog. So none of ours may stand beneath them.
+    Handlers and formatters (loguru's recipe, structlog) find the caller as the first frame outside of `logging`.
+    Therefore no frame of ours may lie between.
     """
     context.register("log", breadcrumbs.provide)
     return wrap.watch(logging.Logger.callHandlers, returned=_note, passed=("record",))

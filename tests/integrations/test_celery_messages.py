@@ -13,6 +13,7 @@ from celery import schedules, signals  # noqa: E402
 from agent.deliver import wire  # noqa: E402
 from agent.integrations.celery import checkins, messages  # noqa: E402
 from agent.integrations.celery import queue as celery_queue  # noqa: E402
+from agent.integrations.signals import Receiver  # noqa: E402
 
 NOW = 1_800_000_000.0
 RUN = messages.CheckIn("nightly", "a" * 32, NOW)
@@ -20,7 +21,7 @@ RUN = messages.CheckIn("nightly", "a" * 32, NOW)
 
 @pytest.fixture
 def labels():
-    made = messages.Labels(signals, clock=lambda: NOW)
+    made = messages.add_headers(signals, clock=lambda: NOW)
     yield made
     made.undo()
 
@@ -30,7 +31,7 @@ def published(**headers):
     return headers.get(messages.HEADER)
 
 
-def test_a_message_says_when_it_is_due(labels):
+def test_a_message_has_the_time_when_it_is_due(labels):
     assert published(id="1") == "1800000000.000"
     assert published(id="1", eta="2027-01-15T08:00:30+00:00") == "1800000030.000"
     assert published(id="1", eta="2027-01-15T09:00:30+01:00") == "1800000030.000"
@@ -39,7 +40,7 @@ def test_a_message_says_when_it_is_due(labels):
     assert published(id="1") is None
 
 
-def test_what_beat_publishes_says_whose_run_it_is(labels):
+def test_what_beat_publishes_names_its_check_in(labels):
     token = messages.publishing.set(RUN)
     text = published(id="1")
     messages.publishing.reset(token)
@@ -60,7 +61,8 @@ def waits(queue_wait, queues, *requests):
     """What is reported of tasks that begin `waited` seconds after they were due, in a queue."""
     reported, counted = [], []
     settings = {"queue_wait": queue_wait, "queues": queues, "check_ins": [], "margin": None, "max_runtime": None}
-    made = celery_queue.Waits(signals, settings, reported.append, lambda *what: counted.append(what), clock=lambda: NOW)
+    measured = celery_queue.Waits(settings, reported.append, lambda *what: counted.append(what), clock=lambda: NOW)
+    made = Receiver(signals.task_prerun, measured.begin, "waiting")
     try:
         for waited, queue in requests:
             request = Request()
@@ -83,20 +85,20 @@ def test_only_what_waited_longer_than_its_queue_may_is_reported():
     assert waits([], {"hasty": [(1, "info")]}, (100, "celery"), (2, "hasty"))[0] == [("hasty", 2, 1, "info")]
 
 
-def test_a_backlog_is_told_once():
+def test_a_backlog_is_reported_once():
     found, counted = waits(STEP, {}, *[(31, "celery")] * 50)
     assert len(found) == 1
     assert counted == [("rate", "celery.queue_wait")] * 49
 
 
-def test_each_task_of_a_backlog_is_told_up_to_a_bound():
+def test_each_task_of_a_backlog_is_reported_up_to_a_bound():
     found, counted = waits(STEP, {}, *[(31, f"queue{number}") for number in range(50)])
     assert [each[0] for each in found[:10]] == [f"queue{number}" for number in range(10)]
     assert len(found) + len(counted) == 50
     assert len(found) <= 20
 
 
-def test_a_backlog_that_grows_is_told_at_each_step():
+def test_a_backlog_that_grows_is_reported_at_each_step():
     steps = [(30, "warning"), (300, "error"), (3600, "fatal")]
     found, counted = waits(steps, {}, *[(waited, "celery") for waited in range(20, 4000, 10)])
     assert found == [

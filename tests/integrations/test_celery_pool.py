@@ -55,7 +55,7 @@ def processes(clock, told):
 
 
 def look(processes, pool):
-    assert processes.kept(lambda given: given, pool) is pool
+    assert processes.maintained(lambda given: given, pool) is pool
 
 
 def test_a_pool_that_stays_full_is_told_at_each_step_once(processes, clock, told):

@@ -1,8 +1,8 @@
-"""Celery's tasks as they run: each is a piece of work, to which log lines belong, and maybe an attempt of several.
+"""Celery's running tasks: each is a piece of work, which log lines belong to, and may be one of several attempts.
 
-A task that succeeds at its third try is not two errors. Only a task that looks as if it retried is watched for that:
-one with `autoretry_for`, or whose function mentions `retry`. And only while tries are left: the last one reports as any
-other function does.
+A task that succeeds at its third attempt does not make two errors. The failures of an attempt are held back only for a
+task that looks as if it retries (it has `autoretry_for`, or its function mentions `retry`), and only while attempts are
+left: the last one is reported like the call of any other function.
 """
 
 from __future__ import annotations
@@ -10,68 +10,53 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ...base import guard
-from ...base.interrupts import ours
 from ...hook.code import patch
 from ...observe.around import work
 from ...observe.failure.attempts import Attempt
+from ..signals import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-#: The tasks that run here, one inside the other where they are eager. No work of its own has one that runs within a
-#: request, or within another task.
+#: The tasks that run here, nested where they are eager. One that runs inside a request or another task is no piece of
+#: work of its own.
 _running: ContextVar[tuple[tuple[Attempt | None, work.Entered | None], ...]] = ContextVar(
     "erp_agent_celery_running", default=()
 )
 
-_UID = "erp-sentry-agent"
-
 
 def current() -> Attempt | None:
-    """The provider for `attempts.register`."""
+    """Return the running attempt; registered with `attempts.register`."""
     running = _running.get()
     return running[-1][0] if running else None
 
 
-class Watch:
-    """Two receivers of Celery's signals; `settle(attempt, again)` is called when an attempt has ended."""
+def watch(signals: Any, decide: Callable[[Attempt, bool], None]) -> list[Receiver]:
+    """Follow tasks from `task_prerun` to `task_postrun`. `decide(attempt, again)` is called at its end."""
 
-    def __init__(self, signals: Any, settle: Callable[[Attempt, bool], None]) -> None:
-        self._signals = signals
-        self._settle = settle
-        signals.task_prerun.connect(self._begin, weak=False, dispatch_uid=_UID)
-        signals.task_postrun.connect(self._end, weak=False, dispatch_uid=_UID)
+    def begin(task: Any = None, **_: Any) -> None:
+        attempt = Attempt() if may_try_again(task) else None
+        entered = work.enter(None) if work.current() is None else None
+        _running.set((*_running.get(), (attempt, entered)))
 
-    def undo(self) -> bool:
-        self._signals.task_prerun.disconnect(self._begin, dispatch_uid=_UID)
-        self._signals.task_postrun.disconnect(self._end, dispatch_uid=_UID)
-        return True
-
-    def _begin(self, task: Any = None, **_: Any) -> None:
+    def end(state: Any = None, **_: Any) -> None:
+        running = _running.get()
+        if not running:
+            return
+        _running.set(running[:-1])
+        attempt, entered = running[-1]
         try:
-            attempt = Attempt() if may_try_again(task) else None
-            entered = work.enter(None) if work.current() is None else None
-            _running.set((*_running.get(), (attempt, entered)))
-        except ours(Exception):
-            guard.swallow("beginning a task")
+            if attempt is not None and attempt.held:
+                decide(attempt, state == "RETRY")
+        finally:
+            if entered is not None:
+                work.leave(entered)
 
-    def _end(self, state: Any = None, **_: Any) -> None:
-        try:
-            running = _running.get()
-            if not running:
-                return
-            _running.set(running[:-1])
-            attempt, entered = running[-1]
-            try:
-                if attempt is not None and attempt.held:
-                    self._settle(attempt, state == "RETRY")
-            finally:
-                if entered is not None:
-                    work.leave(entered)
-        except ours(Exception):
-            guard.swallow("ending a task")
+    return [
+        Receiver(signals.task_prerun, begin, "beginning a task"),
+        Receiver(signals.task_postrun, end, "ending a task"),
+    ]
 
 
 def may_try_again(task: Any) -> bool:

@@ -1,9 +1,8 @@
-"""Entries of Celery beat's schedule as Sentry's cron monitors: told when they begin, and how they end.
+"""Check-ins for the entries of Celery beat's schedule: each is a cron monitor of Sentry's.
 
-Beat says that an entry begins when it publishes its task, with the schedule, so that Sentry knows when to expect the
-next one. Whoever sees the task end says how: the process that ran it, or the worker's main process where that process
-was killed. The check-in's id travels in the message's header; retries take it along. Nothing of the task's arguments or
-results is said.
+When beat publishes an entry's task, it sends `in_progress` with the schedule, so that Sentry expects the next run. The
+process that runs the task sends how it ended; where that process was killed, the worker's main process does. The
+check-in's id travels in a header of the message, and retries keep it. Arguments and results are never sent.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
 
 _LONGEST_SLUG = 50
 
-#: How a task ended → what Sentry is told. RETRY and REJECTED (which may be for another worker) are no end.
+#: The state of a task that ended → the check-in's status. RETRY and REJECTED (another worker may run it) are no end.
 _ENDS = {"SUCCESS": "ok", "IGNORED": "ok", "FAILURE": "error", "REVOKED": "error"}
 
 
 class CheckIns:
-    """Makes check-ins; `keep` takes their envelopes."""
+    """Makes check-ins and passes their envelopes to `keep`."""
 
     def __init__(
         self,
@@ -53,10 +52,10 @@ class CheckIns:
             if value
         }
 
-    # Beat.
+    # In beat.
 
     def scheduling(self, original: Callable[..., Any], scheduler: Any, entry: Any, *rest: Any, **options: Any) -> Any:
-        """The wrapper for `celery.beat.Scheduler.apply_async(entry, …)`."""
+        """Wrapper of `celery.beat.Scheduler.apply_async(entry, …)`."""
         check_in = self._begin(entry)
         if check_in is None:
             return original(scheduler, entry, *rest, **options)
@@ -78,7 +77,7 @@ class CheckIns:
             if schedule is None:
                 return None
             check_in = CheckIn(slug_of(name), os.urandom(16).hex(), self._clock())
-            self._say(check_in, "in_progress", monitor_config=self._config(entry.schedule, schedule))
+            self._send(check_in, "in_progress", monitor_config=self._config(entry.schedule, schedule))
             return check_in
         except ours(Exception):
             guard.swallow("beginning a scheduled task")
@@ -97,85 +96,64 @@ class CheckIns:
                 config[key] = _minutes(seconds)
         return config
 
-    # Whoever sees the task end.
+    # In the process that runs the task, and in the worker's main process.
 
-    def ended(self, task: Any, state: object) -> None:
-        """A process has run a task to this state."""
+    def ended(self, task: Any = None, state: object = None, **_: Any) -> None:
+        """Receives `task_postrun`: this process has run a task to `state`."""
         request = task.request_stack.top
-        told = messages.of_request(request)
-        check_in = told.check_in if told is not None else None
+        header = messages.of_request(request)
+        check_in = header.check_in if header is not None else None
         if check_in is None and getattr(request, "is_eager", False):
             check_in = messages.publishing.get()
         if check_in is not None and state in _ENDS:
             self.end(check_in, _ENDS[str(state)])
 
-    def lost(self, request: Any) -> None:
-        """The main process knows that nobody will run this request to its end."""
+    def revoked(self, request: Any = None, **_: Any) -> None:
+        """Receives `task_revoked`: the task expired, or somebody revoked it."""
+        self._lost(request)
+
+    def _lost(self, request: Any) -> None:
+        """End the check-in of a request that no process will run to its end; called in the main process."""
         try:
-            told = messages.of_main_process(request)
-            if told is not None and told.check_in is not None:
-                self.end(told.check_in, "error")
+            header = messages.of_main_process(request)
+            if header is not None and header.check_in is not None:
+                self.end(header.check_in, "error")
         except ours(Exception):
             guard.swallow("giving a scheduled task up")
 
     def timed_out(self, original: Callable[..., Any], request: Any, soft: Any, *rest: Any, **options: Any) -> Any:
-        """The wrapper for `Request.on_timeout(soft, timeout)`: a hard limit killed the process."""
+        """Wrapper of `Request.on_timeout(soft, timeout)`: a hard limit has killed the process."""
         if not soft:
-            self.lost(request)
+            self._lost(request)
         return original(request, soft, *rest, **options)
 
     def failed(self, original: Callable[..., Any], request: Any, exc_info: Any, *rest: Any, **options: Any) -> Any:
-        """The wrapper for `Request.on_failure(exc_info, …)`, which is also told of what `_ran` has seen."""
+        """Wrapper of `Request.on_failure(exc_info, …)`, which is called for tasks that `ended` has seen, too."""
         try:
             if failures.is_lost(exc_info) and not failures.runs_again(request):
-                self.lost(request)
+                self._lost(request)
         except ours(Exception):
             guard.swallow("losing a process")
         return original(request, exc_info, *rest, **options)
 
     def end(self, check_in: CheckIn, status: str) -> None:
         try:
-            self._say(check_in, status, duration=round(max(0.0, self._clock() - check_in.began), 3))
+            self._send(check_in, status, duration=round(max(0.0, self._clock() - check_in.began), 3))
         except ours(Exception):
             guard.swallow("ending a scheduled task")
 
-    def _say(self, check_in: CheckIn, status: str, **more: object) -> None:
+    def _send(self, check_in: CheckIn, status: str, **more: object) -> None:
         payload = {"check_in_id": check_in.id, "monitor_slug": check_in.slug, "status": status, **self._same, **more}
         data = json.dumps(payload, separators=(",", ":")).encode("ascii")
         event_id = os.urandom(16).hex()
         self._keep(Envelope(event_id, "monitor", wire.encode(event_id, "check_in", data)))
 
 
-class Ends:
-    """Receivers of the signals that tell how tasks end."""
-
-    def __init__(self, signals: Any, check_ins: CheckIns) -> None:
-        self._signals = signals
-        self._check_ins = check_ins
-        signals.task_postrun.connect(self._ran, weak=False, dispatch_uid=messages.UID)
-        signals.task_revoked.connect(self._revoked, weak=False, dispatch_uid=messages.UID)
-
-    def undo(self) -> bool:
-        self._signals.task_postrun.disconnect(self._ran, dispatch_uid=messages.UID)
-        self._signals.task_revoked.disconnect(self._revoked, dispatch_uid=messages.UID)
-        return True
-
-    def _ran(self, task: Any = None, state: Any = None, **_: Any) -> None:
-        try:
-            self._check_ins.ended(task, state)
-        except ours(Exception):
-            guard.swallow("ending a task")
-
-    def _revoked(self, request: Any = None, **_: Any) -> None:
-        """Expired, or revoked by somebody."""
-        self._check_ins.lost(request)
-
-
 # ----------------------------------------------------------------------------------------------------------- schedules
 
 
 def schedule_of(schedule: Any) -> dict[str, object] | None:
-    """Celery's schedule as Sentry spells it; None for what it cannot say: the sun, a single time, seconds."""
+    """Return Celery's schedule in Sentry's form; None where there is none: the sun, a single time, seconds."""
     schedules: Any = sys.modules["celery.schedules"]
     if isinstance(schedule, schedules.crontab):
         fields = [getattr(schedule, "_orig_" + name) for name in _FIELDS]
@@ -205,7 +183,7 @@ def _minutes(seconds: float) -> int:
 
 
 def slug_of(name: str) -> str:
-    """The entry's name, scrubbed, in the letters that Sentry allows; one that was cut is known apart by a number."""
+    """Return the entry's name, scrubbed, in the characters that Sentry allows; a checksum follows one that was cut."""
     clean = text(name)
     slug = "".join(each if each.isascii() and (each.isalnum() or each in "_-") else "-" for each in clean.lower())
     slug = "-".join(part for part in slug.split("-") if part)

@@ -1,8 +1,6 @@
-"""Celery: tasks as they are made, the task of what is reported, its attempts and failures, the SDK's integration where
-it is needed.
+"""Installs what Celery needs: monitors and facts of tasks, attempts, failures, and the SDK's integration if needed.
 
-And what `celery:` asks for: how long tasks waited in their queue, what keeps a worker's processes from working, and
-the check-ins of beat's entries.
+Where a key under `celery:` needs it, also reports of waits in queues and of a worker's pool, and beat's check-ins.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...hook.code import wrap
 from ...observe.around import context
 from ...observe.failure import attempts
+from ..signals import Receiver
 from . import attempts as celery_attempts
 from . import task_context, tasks
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def install(name: str, module: ModuleType, engine: Engine) -> Changes:
-    """Called when the module `name` of Celery has been imported. Answers what undoes it."""
+    """Called when the module `name` of Celery has been imported. Returns the changes, each with its undo."""
     return _INSTALL[name](module, engine)
 
 
@@ -39,7 +38,7 @@ def _publisher(_module: ModuleType, engine: Engine) -> Changes:
         return []
     from . import messages
 
-    return [messages.Labels(sys.modules["celery.signals"])]
+    return [messages.add_headers(sys.modules["celery.signals"])]
 
 
 def _tasks(module: ModuleType, engine: Engine) -> Changes:
@@ -49,31 +48,31 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     attempts.register(celery_attempts.current)
     # Celery's own function, before the SDK's integration puts another one in its place.
     changes: Changes = [wrap.wrap(module.build_tracer, tasks.tracing(engine.applier))]
-    changes.append(celery_attempts.Watch(signals, lambda attempt, again: engine.sink().settle(attempt, again=again)))
+    changes += celery_attempts.watch(signals, lambda attempt, again: engine.sink().settle(attempt, again=again))
     if engine.integrates("celery"):
         from . import failures
 
-        changes.append(failures.Failures(signals, engine.failed))
+        changes.append(failures.receive(signals, engine.failed))
     settings = engine.sentry.get("celery")
     if settings is not None and (settings["queue_wait"] or settings["queues"]):
         from . import queue
 
-        changes.append(queue.Waits(signals, settings, engine.report, engine.health.count))
+        waits = queue.Waits(settings, engine.report, engine.health.count)
+        changes.append(Receiver(signals.task_prerun, waits.begin, "measuring how long a task waited"))
     check_ins = _check_ins(engine)
     if check_ins is not None:
-        from . import checkins
-
-        changes.append(checkins.Ends(signals, check_ins))
+        changes.append(Receiver(signals.task_postrun, check_ins.ended, "ending a scheduled task"))
+        changes.append(Receiver(signals.task_revoked, check_ins.revoked, "revoking a scheduled task"))
     engine.set_up_sdk("celery")
     if engine.sentry["dsn"] is None:
-        from . import start
-
-        changes.append(start.Start(signals, lambda: engine.set_up_sdk("celery")))
+        # Django's settings may bring one. When this is sent they are loaded, and no process has been forked yet.
+        begin = signals.celeryd_after_setup
+        changes.append(Receiver(begin, lambda **_: engine.set_up_sdk("celery"), "beginning to run tasks"))
     return changes
 
 
 def _requests(module: ModuleType, engine: Engine) -> Changes:
-    """A worker's main process, which deals with a task in place of a pool process that cannot any more."""
+    """In a worker's main process, which handles the requests of pool processes that were lost."""
     handlers = module.Request.__dict__
     changes: Changes = []
     if engine.integrates("celery"):
@@ -82,7 +81,7 @@ def _requests(module: ModuleType, engine: Engine) -> Changes:
         losses = failures.Losses(handlers, engine.failed)
         changes.append(wrap.wrap(handlers["on_timeout"], losses.timed_out))
         changes.append(wrap.wrap(handlers["on_failure"], losses.failed))
-    # Around the others: they ask whose request it is.
+    # Around the others, which look up whose request it is.
     changes += [wrap.wrap(handlers[each], task_context.about_request) for each in _HANDLERS if each in handlers]
     check_ins = _check_ins(engine)
     if check_ins is not None:
@@ -92,7 +91,7 @@ def _requests(module: ModuleType, engine: Engine) -> Changes:
 
 
 def _pool(_module: ModuleType, engine: Engine) -> Changes:
-    """A worker will have processes."""
+    """A worker starts a pool of processes."""
     settings = engine.sentry.get("celery")
     if settings is None or not (settings["pool_full"] or settings["worker_stalled"] or settings["memory_recycles"]):
         return []
@@ -102,7 +101,7 @@ def _pool(_module: ModuleType, engine: Engine) -> Changes:
     processes = pool.Processes(settings, engine.report)
     changes: Changes = []
     if settings["pool_full"] or settings["worker_stalled"]:
-        changes.append(wrap.wrap(methods["maintain_pool"], processes.kept))
+        changes.append(wrap.wrap(methods["maintain_pool"], processes.maintained))
     if settings["memory_recycles"]:
         changes.append(wrap.wrap(methods["_join_exited_workers"], processes.ended))
     return changes
@@ -116,7 +115,7 @@ def _scheduler(module: ModuleType, engine: Engine) -> Changes:
 
 
 def _check_ins(engine: Engine) -> CheckIns | None:
-    """None where nobody asks for them. Whether there is anybody to be told, Django's settings may say later."""
+    """Return None where none are configured. A DSN may still come from Django's settings later."""
     settings = engine.sentry.get("celery")
     if settings is None or not settings["check_ins"]:
         return None
@@ -124,7 +123,7 @@ def _check_ins(engine: Engine) -> CheckIns | None:
 
     def keep(envelope: Envelope) -> None:
         sink = engine.sink()
-        if sink.sender is not None:  # there is no DSN; later is too late for these
+        if sink.sender is not None:  # without a DSN they are dropped: a check-in that arrives late is wrong
             sink.keep_envelope(envelope)
 
     return CheckIns(settings, engine.sentry, keep)

@@ -1,6 +1,7 @@
-"""What travels with a Celery message, in one header: when the task is due, and which check-in its end belongs to.
+"""The agent's header on a Celery message: when the task is due, and which check-in it belongs to.
 
-Only where `celery:` asks for it. The header is text, `DUE` or `DUE SLUG CHECK-IN BEGAN`, times in seconds of the epoch.
+It is added only where a key under `celery:` needs it. It is text, `DUE` or `DUE SLUG CHECK-IN BEGAN`, with times in
+seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -9,16 +10,15 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...base import guard
 from ...base.interrupts import ours
 from ...observe.event.represent import instance_dict
+from ..signals import Receiver
 from . import task_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HEADER = "erp_agent"
-UID = "erp-sentry-agent-messages"
 _LONGEST = 300
 
 
@@ -30,8 +30,8 @@ class CheckIn(NamedTuple):
     began: float  # seconds since the epoch
 
 
-class Told(NamedTuple):
-    """What a message said."""
+class Header(NamedTuple):
+    """The header, parsed."""
 
     due: float  # seconds since the epoch
     check_in: CheckIn | None
@@ -41,44 +41,33 @@ class Told(NamedTuple):
 publishing: ContextVar[CheckIn | None] = ContextVar("erp_agent_celery_check_in", default=None)
 
 
-class Labels:
-    """Puts the header on what this process publishes."""
+def add_headers(signals: Any, clock: Callable[[], float] = time.time) -> Receiver:
+    """Put the header on each message that this process publishes."""
 
-    def __init__(self, signals: Any, clock: Callable[[], float] = time.time) -> None:
-        self._signal = signals.before_task_publish
-        self._clock = clock
-        self._signal.connect(self._label, weak=False, dispatch_uid=UID)
+    def add(headers: Any = None, **_: Any) -> None:
+        if type(headers) is dict:
+            check_in = publishing.get() or _of_first_attempt(headers)
+            headers[HEADER] = compose(_eta(headers.get("eta")) or clock(), check_in)
 
-    def undo(self) -> bool:
-        self._signal.disconnect(self._label, dispatch_uid=UID)
-        return True
-
-    def _label(self, headers: Any = None, **_: Any) -> None:
-        try:
-            if type(headers) is not dict:
-                return
-            check_in = publishing.get() or _of_the_first_try(headers)
-            headers[HEADER] = compose(_eta(headers.get("eta")) or self._clock(), check_in)
-        except ours(Exception):
-            guard.swallow("publishing a task")
+    return Receiver(signals.before_task_publish, add, "publishing a task")
 
 
-def _of_the_first_try(headers: dict[Any, Any]) -> CheckIn | None:
-    """A task that publishes itself again, under its own id, is still the same run of an entry."""
+def _of_first_attempt(headers: dict[Any, Any]) -> CheckIn | None:
+    """The check-in of a task that publishes itself again, under its own id: still the same run of the entry."""
     _, request = task_context.running()
-    told = of_request(request)
-    if told is None or (instance_dict(request) or {}).get("id") != headers.get("id"):
+    header = of_request(request)
+    if header is None or (instance_dict(request) or {}).get("id") != headers.get("id"):
         return None
-    return told.check_in
+    return header.check_in
 
 
-def of_request(request: Any) -> Told | None:
-    """What the message of a task's request (`task.request_stack.top`) said."""
+def of_request(request: Any) -> Header | None:
+    """Return the header of a task's request (`task.request_stack.top`)."""
     return parse((instance_dict(request) or {}).get(HEADER))
 
 
-def of_main_process(request: Any) -> Told | None:
-    """The same of a `celery.worker.request.Request`, which keeps the headers in a slot."""
+def of_main_process(request: Any) -> Header | None:
+    """Return the header of a `celery.worker.request.Request`, which keeps the headers in a slot."""
     headers = getattr(request, "_request_dict", None)
     return parse(headers.get(HEADER)) if type(headers) is dict else None
 
@@ -89,22 +78,22 @@ def compose(due: float, check_in: CheckIn | None) -> str:
     return "%.3f %s %s %.3f" % (due, *check_in)
 
 
-def parse(text: object) -> Told | None:
-    """None for what is not ours: messages come from anywhere."""
+def parse(text: object) -> Header | None:
+    """Return None for what is not a header of ours: messages come from anywhere."""
     if type(text) is not str or len(text) > _LONGEST:
         return None
     words = text.split(" ")
     try:
         if len(words) == 1:
-            return Told(float(words[0]), None)
+            return Header(float(words[0]), None)
         due, slug, identity, began = words
-        return Told(float(due), CheckIn(slug, identity, float(began)))
+        return Header(float(due), CheckIn(slug, identity, float(began)))
     except ours(ValueError):
         return None
 
 
 def _eta(text: object) -> float | None:
-    """A task with a countdown waits in nobody's queue until then."""
+    """Return the time before which a task with a countdown is not due."""
     if type(text) is not str:
         return None
     from datetime import datetime, timezone

@@ -1,8 +1,8 @@
-"""A prefork worker, as its main process sees it: all processes busy for too long with the same tasks, processes that
-are replaced for their memory again and again, and the main process itself, where it stood still.
+"""Reports on a prefork worker, from its main process.
 
-Celery's own timer keeps the pool right every five seconds, and so do the ends of processes: that is when we look. No
-task costs anything.
+Three things are reported: all processes are busy with the same tasks for too long; many processes are replaced because
+of their memory; the main process was blocked. They are checked when Celery maintains its pool, every five seconds and
+at the end of each process, so that no task costs anything.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _STALLED = "celery.worker_stalled"
 _RECYCLED = "celery.memory_recycles"
 _MOST_TASKS = 20
 
-#: Seconds after which Celery looks after its processes again.
+#: Seconds between two calls of `maintain_pool`, by Celery's timer.
 _INTERVAL = 5.0
 
 
 class Processes:
-    """`kept` wraps `billiard.pool.Pool.maintain_pool`, `ended` its `_join_exited_workers`.
+    """`maintained` wraps `billiard.pool.Pool.maintain_pool`, `ended` its `_join_exited_workers`.
 
-    `clock` is billiard's, which says when a process began its task.
+    `clock` is the one by which billiard notes when a process began its task.
     """
 
     def __init__(
@@ -45,20 +45,20 @@ class Processes:
     ) -> None:
         self._steps = settings["pool_full"]
         self._stalled = settings["worker_stalled"]
-        self._looked: float | None = None  # when Celery did so last
+        self._looked: float | None = None  # when Celery last maintained its pool
         self._report = report
         self._clock = clock
-        self._told = 0  # steps of the ladder, since a process was free
+        self._reported = 0  # steps of the ladder that were reported since a process was free
         often = settings["memory_recycles"]
         self._recycled = Escalation(*often, clock=clock) if often is not None else None
 
-    def kept(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
+    def maintained(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
         answer = original(pool, *rest, **options)
         try:
-            self._look_back()
-            self._look_at(pool)
+            self._check_stalled()
+            self._check_full(pool)
         except ours(Exception):
-            guard.swallow("looking at a pool")
+            guard.swallow("checking a pool")
         return answer
 
     def ended(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
@@ -66,35 +66,35 @@ class Processes:
         try:
             self._count(pool, statuses)
         except ours(Exception):
-            guard.swallow("looking at processes that ended")
+            guard.swallow("counting processes that ended")
         return statuses
 
-    def _look_back(self) -> None:
+    def _check_stalled(self) -> None:
         now = self._clock()
         since = 0.0 if self._looked is None else now - self._looked - _INTERVAL
         self._looked = now
         passed = [step for step in self._stalled if since > step[0]]
         if passed:
             limit, severity = passed[-1]
-            message = "The worker's main process stood still for {duration}"
-            self._tell(_STALLED, "slow", severity, message, {}, duration=since, threshold=limit)
+            message = "The worker's main process was blocked for {duration}"
+            self._send(_STALLED, "slow", severity, message, {}, duration=since, threshold=limit)
 
-    def _look_at(self, pool: Any) -> None:
+    def _check_full(self, pool: Any) -> None:
         jobs = list(pool._cache.values())
         began = [job._time_accepted for job in jobs if not job.ready() and type(job._time_accepted) is float]
         full = 0 < pool._processes <= len(began)
         since = self._clock() - max(began) if full else 0.0
         passed = [step for step in self._steps if since > step[0]]
-        if len(passed) > self._told:
+        if len(passed) > self._reported:
             limit, severity = passed[-1]
             tasks, waiting = _tasks()
             values = {"processes": pool._processes, "waiting": waiting, "tasks": tasks}
             message = "All {processes} processes have been busy with the same tasks for {duration}; {waiting} more wait"
-            self._tell(_FULL, "slow", severity, message, values, duration=since, threshold=limit)
-        self._told = len(passed)
+            self._send(_FULL, "slow", severity, message, values, duration=since, threshold=limit)
+        self._reported = len(passed)
 
     def _count(self, pool: Any, statuses: Any) -> None:
-        """Where a number of tasks ends processes too, their status does not tell which of the two it was."""
+        """Count those replaced for their memory. A limit on tasks gives the same status: then none are counted."""
         limit = pool._max_memory_per_child
         if self._recycled is None or not limit or pool._maxtasksperchild:
             return
@@ -105,9 +105,9 @@ class Processes:
                     many,
                     seconds,
                 )
-                self._tell(_RECYCLED, "rule", "warning", message, {"limit": limit})
+                self._send(_RECYCLED, "rule", "warning", message, {"limit": limit})
 
-    def _tell(
+    def _send(
         self,
         name: str,
         report: str,
@@ -128,7 +128,7 @@ class Processes:
 
 
 def _tasks() -> tuple[dict[str, int], int]:
-    """Name → how many of them run, and how many more this worker was sent."""
+    """Return name → number of running tasks, and how many more tasks this worker was sent."""
     state = sys.modules["celery.worker.state"]
     running, sent = list(state.active_requests), len(state.reserved_requests)
     counts: dict[str, int] = {}

@@ -1,12 +1,10 @@
-"""How long tasks waited in their queue: from when they were due until a worker begins them."""
+"""Reports how long tasks waited in their queue: from the time they were due until a worker begins them."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...base import guard
-from ...base.interrupts import ours
 from ...base.model import Captured, Observation
 from ...observe.call.limits import Limiter
 from ...observe.event.represent import instance_dict
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...base.model import CeleryData
 
-#: A backlog of thousands is told task by task, not message by message: of equal ones one a minute, of all these.
+#: A backlog of thousands is reported by task, not by message: one report a minute for the same task, ten for all.
 _EACH = (1.0, 60.0)
 _RATE = (10.0, 60.0)
 _MOST_KINDS = 500
@@ -30,46 +28,39 @@ _MONITOR = synthetic.monitor(
 
 
 class Waits:
-    """A receiver of `task_prerun`. Clocks of two machines may differ: what seems to be early has not waited."""
+    """Reports tasks that waited too long; `begin` receives `task_prerun`.
+
+    The clocks of two machines may differ: a task that seems to begin early has not waited.
+    """
 
     def __init__(
         self,
-        signals: Any,
         settings: CeleryData,
         report: Callable[[Observation], object],
         count: Callable[[str, str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._signal = signals.task_prerun
         self._settings = settings
         self._report = report
         self._count = count
         self._clock = clock
         self._limits = Limiter(_RATE)
         self._each: dict[tuple[str, str, str], Limiter] = {}
-        self._signal.connect(self._begin, weak=False, dispatch_uid=messages.UID)
 
-    def undo(self) -> bool:
-        self._signal.disconnect(self._begin, dispatch_uid=messages.UID)
-        return True
-
-    def _begin(self, task: Any = None, **_: Any) -> None:
-        try:
-            request = task.request_stack.top
-            told = messages.of_request(request)
-            if told is not None:
-                queue = _queue(request)
-                steps = self._settings["queues"].get(queue, self._settings["queue_wait"])
-                now = self._clock()
-                passed = [step for step in steps if now - told.due > step[0]]
-                if passed:
-                    self._waited(str(task.name), queue, now - told.due, passed[-1], now)
-        except ours(Exception):
-            guard.swallow("looking at how long a task waited")
+    def begin(self, task: Any = None, **_: Any) -> None:
+        request = task.request_stack.top
+        header = messages.of_request(request)
+        if header is not None:
+            queue = _queue(request)
+            steps = self._settings["queues"].get(queue, self._settings["queue_wait"])
+            now = self._clock()
+            passed = [step for step in steps if now - header.due > step[0]]
+            if passed:
+                self._waited(str(task.name), queue, now - header.due, passed[-1], now)
 
     def _waited(self, task: str, queue: str, seconds: float, step: tuple[float, str], now: float) -> None:
         limit, severity = step
-        suppressed = self._admit((queue, task, severity))  # a backlog that grows is told at each step
+        suppressed = self._admit((queue, task, severity))  # a backlog that grows is reported at each step
         if suppressed is None:
             self._count("rate", _OPERATION)
             return
@@ -93,7 +84,7 @@ class Waits:
 
 
 def _queue(request: Any) -> str:
-    """The routing key, which is the queue's name unless the ERP routes by something else."""
+    """Return the routing key, which is the queue's name unless the ERP routes by something else."""
     delivery = (instance_dict(request) or {}).get("delivery_info")
     key = delivery.get("routing_key") if type(delivery) is dict else None
     return key if type(key) is str else ""

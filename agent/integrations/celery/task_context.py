@@ -1,4 +1,4 @@
-"""Facts of the Celery task that is running: its name, id, retries and queue, never its arguments."""
+"""Facts about the running Celery task: its name, id, retries and queue, never its arguments."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ...observe.event.represent import instance_dict
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: In a worker's main process, the request that it deals with in place of a pool process that cannot any more.
+#: In a worker's main process, the request that it handles in place of a pool process that was lost.
 _about: ContextVar[Any] = ContextVar("erp_agent_celery_request", default=None)
 
 
 def about() -> Any:
-    """The request that this main process deals with; None elsewhere."""
+    """Return the request that this main process handles; None elsewhere."""
     return _about.get()
 
 
 def about_request(original: Callable[..., Any], request: Any, *arguments: Any, **options: Any) -> Any:
-    """The wrapper for methods of `celery.worker.request.Request`."""
+    """Wrapper of methods of `celery.worker.request.Request`."""
     token = _about.set(request)
     try:
         return original(request, *arguments, **options)
@@ -30,7 +30,7 @@ def about_request(original: Callable[..., Any], request: Any, *arguments: Any, *
 
 
 def running() -> tuple[Any, Any]:
-    """The task that runs here and its request; None where none does, or Celery is not loaded."""
+    """Return the running task and its request; None for both where no task runs or Celery is not loaded."""
     stack = getattr(sys.modules.get("celery._state"), "_task_stack", None)
     task = stack.top if stack is not None else None
     requests = getattr(task, "request_stack", None)
@@ -38,7 +38,7 @@ def running() -> tuple[Any, Any]:
 
 
 def provide() -> dict[str, object]:
-    """The provider for `context.register`. Says nothing until the host itself has loaded Celery."""
+    """Return facts for an event; registered with `context.register`. Empty until the host has loaded Celery."""
     task, request = running()
     if task is None:
         return _of_the_main_process()

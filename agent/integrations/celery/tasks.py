@@ -1,7 +1,7 @@
-"""The functions of Celery's tasks, watched by the monitors of `celery.app.task:Task.run`.
+"""Applies the monitors of `celery.app.task:Task.run` to the functions of Celery's tasks.
 
-A task's class, and with it its `run`, is made when the application is finalised, long after the import of the module
-that holds the function. Celery builds a tracer for each task that a process may run: that is the moment to patch it.
+A task's class, with its `run`, is made when the application is finalised, long after the module with the function was
+imported. Celery builds a tracer for each task that a process may run: then the function is patched.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def tracing(applier: Applier) -> Callable[..., Any]:
-    """The wrapper for `celery.app.trace.build_tracer(name, task, …)`."""
+    """Return the wrapper of `celery.app.trace.build_tracer(name, task, …)`."""
 
     def build(original: Callable[..., Any], name: Any, task: Any, *rest: Any, **options: Any) -> Any:
         try:
@@ -31,45 +31,45 @@ def tracing(applier: Applier) -> Callable[..., Any]:
             if found is not None:
                 applier.adopt(found, "celery.app.task", "Task.run", dict.fromkeys(expected(task), EXPECTED))
         except ours(Exception):
-            guard.swallow("looking at a task")
+            guard.swallow("patching a task")
         return original(name, task, *rest, **options)
 
     return build
 
 
-#: Celery logs them at this level, and without their traceback.
+#: The severity of exceptions that a task `throws`: Celery logs them at this level, without a traceback.
 EXPECTED = "info"
 
 
 def expected(task: Any) -> tuple[str, ...]:
-    """The exceptions that the task says it `throws`, as dotted names."""
+    """Return the exceptions that the task declares in `throws`, as dotted names."""
     throws = getattr(task, "throws", ())
     given = throws if type(throws) in (tuple, list) else (throws,)
     return tuple(type_name(each) for each in given if isinstance(each, type))
 
 
 def _run_of(task: Any) -> resolve.Found | None:
-    """The function that the task runs; None for Celery's own `Task.run`, and for what has no code to give."""
+    """Return the function that the task runs; None for Celery's own `Task.run`, and for one without code to patch."""
     for cls in type(task).__mro__:
         raw = resolve.namespace(cls).get("run")
         if raw is not None:
             if cls.__module__ == "celery.app.task":
                 return None
             found = resolve.found_in(f"{cls.__module__}.{cls.__qualname__}", cls, "run", raw)
-            # What the class holds may be shared with other tasks, each of which is watched.
+            # Other tasks may share the function, and each of them is monitored.
             found.receiver = None
             found.left = is_no_task
             if found.function is None:
                 return None
-            found.name = arguments.definition(found.function).__name__  # and not `run`, which all of them are
+            found.name = arguments.definition(found.function).__name__  # and not `run`, the name of them all
             return found
     return None
 
 
 def is_no_task(frame: FrameType) -> bool:
-    """Was a task's function called like any other, or a task with `throw`, so that its caller gets what it raises?
+    """Whether the caller gets what the task raises: it called the function directly, or ran the task with `throw`.
 
-    Celery counts neither as a task that has failed. Who lets it pass fails with it, and is told of.
+    Celery counts neither as a failed task. A caller that does not handle the exception fails with it and is reported.
     """
     _, request = task_context.running()
     held = instance_dict(request) or {}
@@ -79,9 +79,9 @@ def is_no_task(frame: FrameType) -> bool:
 
 
 def _propagates(frame: FrameType) -> bool:
-    """Does the call of Celery's that runs this task let through what it raises?
+    """Whether Celery's tracer raises to its caller what the task raises. A closure in the tracer holds the setting.
 
-    Between that and the task's function stand a few wrappers. It knows by what it was built with.
+    Between the tracer and the task's function may be a few wrappers.
     """
     back = frame.f_back
     for _ in range(20):

@@ -1,8 +1,8 @@
-"""Requests of Django that fail with an exception which nobody has dealt with, or of which a server error was made.
+"""Reports requests of Django that fail with an unhandled exception, or with one that became a server error.
 
-Django's own signal tells of those that fail before there is an answer. A middleware, or the exception handler of
-Django REST framework, may answer itself. One that fails in the middle of a streamed answer fails in the server, which
-asks for one part after the other.
+Django sends a signal for an exception that is raised before there is a response. A middleware, or the exception handler
+of Django REST framework, may make a response of the exception instead. A streamed response may fail later, in the
+server, which iterates over its parts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from . import request_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType, FunctionType, ModuleType
+    from types import FrameType, FunctionType
 
     from ...hook.code import patch
-
-_UID = "erp-sentry-agent"
 
 
 class Failures:
@@ -32,33 +30,31 @@ class Failures:
 
     def __init__(self, failed: Callable[..., bool]) -> None:
         self._failed = failed
-        self._signal: Any = None
         self._readers: dict[type, list[patch.Layer]] = {}
 
-    def listen(self, signals: ModuleType) -> Failures:
-        """To `got_request_exception`, which Django sends while it handles the exception."""
-        self._signal = signals.got_request_exception
-        self._signal.connect(self._receive, weak=False, dispatch_uid=_UID)
-        return self
-
     def undo(self) -> bool:
-        if self._signal is not None:
-            self._signal.disconnect(self._receive, dispatch_uid=_UID)
+        """Stop watching the servers' readers of files. What the other methods return has its own undo."""
         for layer in [layer for layers in self._readers.values() for layer in layers]:
             layer.undo()
         return True
 
+    def received(self, **_: Any) -> None:
+        """Receives `got_request_exception`, which Django sends while it handles the exception."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            self._report(error)
+
     def watch(self, response: type) -> Iterator[patch.Layer]:
-        """The parts of streamed answers of this class. Undo through what is answered."""
+        """Watch the iteration over streamed responses of this class."""
         methods = response.__dict__
         yield wrap.wrap(methods["__iter__"], self._iterate, warns=True)
         if "__aiter__" in methods:
-            yield wrap.watch(methods["__aiter__"], failed=self._break_off)
+            yield wrap.watch(methods["__aiter__"], failed=self._broke_off)
 
     def files(self, function: FunctionType) -> Iterator[patch.Layer]:
-        """`function` serves WSGI: for a file it returns the server's own reader, which knows nothing of the answer.
+        """Watch files that `function`, a WSGI application, returns as the server's own reader.
 
-        Nothing where it is no longer Django's own: another agent's wrapper has other parameters.
+        Does nothing where another agent's wrapper, with other parameters, has replaced Django's function.
         """
         if "environ" in function.__code__.co_varnames[: function.__code__.co_argcount]:
             yield wrap.watch(function, returned=self._served, passed=["environ"])
@@ -68,54 +64,50 @@ class Failures:
         if reader is not environ.get("wsgi.file_wrapper") or reader in self._readers:
             return
         reads = [reader.__dict__.get(name) for name in ("__next__", "__getitem__")]
-        written = type(_request_of)  # in Python: what a server has in C cannot be watched
+        written = type(_request_of)  # a Python function: a reader written in C cannot be watched
         self._readers[reader] = [
             wrap.watch(cast("FunctionType", read), failed=self._unreadable) for read in reads if type(read) is written
         ]
 
     def _unreadable(self, error: BaseException, frame: FrameType) -> None:
-        """Django gives a file that is served so the answer's own `close`."""
+        """Report a reader that failed. Django gives the file that it reads the response's own `close`."""
         kind = type(error)
-        if issubclass(kind, Exception) and not issubclass(kind, (StopIteration, IndexError)):  # these end a file
+        if issubclass(kind, Exception) and not issubclass(kind, (StopIteration, IndexError)):  # both end a file
             file = getattr(frame.f_locals.get("self"), "filelike", None)
             close = getattr(file, "__dict__", {}).get("close")
-            self._tell_of_stream(error, getattr(close, "__self__", None))
+            self._report_stream(error, getattr(close, "__self__", None))
 
-    def answers(self, function: FunctionType, name: str) -> patch.Layer:
-        """`function` makes an answer of the exception that is its parameter `name`: a middleware, or a handler of a
-        framework's. If that is a server error, the exception is what has failed.
+    def responses(self, function: FunctionType, name: str) -> patch.Layer:
+        """Watch `function`, a middleware or a framework's handler, which makes a response of its parameter `name`.
+
+        If the response is a server error, that exception is reported.
         """
-        return wrap.watch(function, returned=self._answer, passed=[name])
+        return wrap.watch(function, returned=self._responded, passed=[name])
 
-    def _answer(self, response: Any, error: object) -> None:
+    def _responded(self, response: Any, error: object) -> None:
         status = getattr(response, "status_code", None)
         if type(status) is int and status >= 500 and isinstance(error, Exception):
-            self._tell(error)
+            self._report(error)
             doing = work.current()
             if doing is not None and unmonitored.is_reported(error):
-                doing.response = response  # which no endpoint has to report once more
+                doing.response = response  # no endpoint reports it again
 
-    def _break_off(self, error: BaseException, frame: FrameType) -> None:
+    def _broke_off(self, error: BaseException, frame: FrameType) -> None:
         if isinstance(error, Exception):
-            self._tell_of_stream(error, frame.f_locals.get("self"))
+            self._report_stream(error, frame.f_locals.get("self"))
 
-    def _receive(self, **_: Any) -> None:
-        error = sys.exc_info()[1]
-        if error is not None:
-            self._tell(error)
-
-    def _tell(self, error: BaseException) -> None:
+    def _report(self, error: BaseException) -> None:
         try:
             operation, function = request_context.operation()
             self._failed("request", error, operation=operation, function=function)
         except ours(Exception):
             guard.swallow("reporting a request that failed")
 
-    def _tell_of_stream(self, error: BaseException, response: Any) -> None:
-        """The request has been left by now."""
+    def _report_stream(self, error: BaseException, response: Any) -> None:
+        """Report in the context of the request, which has ended by now."""
         entered = work.enter(_request_of(response))
         try:
-            self._tell(error)
+            self._report(error)
         finally:
             work.leave(entered)
 
@@ -127,7 +119,7 @@ class Failures:
             passed = traceback_of(error)
             if passed is not None:
                 set_traceback(error, passed.tb_next)  # without our frame
-            self._tell_of_stream(error, response)
+            self._report_stream(error, response)
             raise
         return self._parts(iter(parts), response)
 
@@ -135,12 +127,12 @@ class Failures:
         try:
             yield from parts
         except ours(Exception) as error:
-            self._tell_of_stream(error, response)
+            self._report_stream(error, response)
             raise
 
 
 def _request_of(response: Any) -> Any:
-    """The request that is closed together with this answer."""
+    """Return the request that is closed together with this response."""
     for close in reversed(getattr(response, "_resource_closers", None) or ()):
         request = getattr(close, "__self__", None)
         if request is not None and hasattr(type(request), "get_signed_cookie"):

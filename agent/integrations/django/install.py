@@ -1,5 +1,5 @@
-"""Django: requests as pieces of work, their failures and their user, the SDK's integration where it is needed, and
-`sentry_test`.
+"""Installs what Django needs: pieces of work, failures and users of requests, the SDK's integration if needed, and the
+command `sentry_test`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import wrap
 from ...observe.around import context, work
+from ..signals import Receiver
 from . import failures as django_failures
 from . import request_context
 
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 
 
 def install(name: str, module: ModuleType, engine: Engine) -> Changes:
-    """Called when the module `name` of Django has been imported. Answers what undoes it."""
+    """Called when the module `name` of Django has been imported. Returns the changes, each with its undo."""
     context.register("django", request_context.provide)
     if name == "django.core.management":
         commands = module.get_commands
         return [wrap.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
     if name == "rest_framework.views":
         handle = module.APIView.__dict__["handle_exception"]
-        return [_failures(engine).answers(handle, "exc")] if engine.integrates("django") else []
+        return [_failures(engine).responses(handle, "exc")] if engine.integrates("django") else []
     if name != "django.core.handlers.base":
         changes: Changes = []
         if name == "django.core.handlers.wsgi" and engine.integrates("django"):
             failures = _failures(engine)
             changes = [*failures.files(module.WSGIHandler.__dict__["__call__"]), failures]
-        # Now, and not with the base: the SDK's integration patches the handler that has just been defined.
+        # Here, and not with the base: the SDK's integration patches the handler that has just been defined.
         engine.serve("django")
         return changes
     handler = module.BaseHandler.__dict__
@@ -50,8 +51,9 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
         changes.append(wrap.wrap(handler["get_response_async"], _with_request_async(engine)))
     if engine.integrates("django"):
         failures = _failures(engine)
-        changes.append(failures.answers(handler["process_exception_by_middleware"], "exception"))
-        changes.append(failures.listen(sys.modules["django.core.signals"]))
+        changes.append(failures.responses(handler["process_exception_by_middleware"], "exception"))
+        signal = sys.modules["django.core.signals"].got_request_exception
+        changes.append(Receiver(signal, failures.received, "reporting a request that failed"))
         changes += failures.watch(sys.modules["django.http.response"].StreamingHttpResponse)
     return changes
 
@@ -61,7 +63,7 @@ def _failures(engine: Engine) -> django_failures.Failures:
 
 
 def _with_settings(engine: Engine) -> Callable[..., Any]:
-    """A server begins: Django has its settings by now, which may bring the DSN, or set up a client of the host's."""
+    """When a server begins, Django has its settings, which may hold the DSN or have set up a client of the host's."""
 
     def load(original: Callable[..., Any], handler: Any, *rest: Any, **options: Any) -> Any:
         before = type(handler).load_middleware
@@ -70,7 +72,7 @@ def _with_settings(engine: Engine) -> Callable[..., Any]:
         except ours(Exception):
             guard.swallow("beginning to serve")
         now = type(handler).load_middleware
-        if now is not before:  # the SDK's, which has just come, and which calls this one again
+        if now is not before:  # the SDK's, installed just now, which calls this one again
             return now(handler, *rest, **options)
         return original(handler, *rest, **options)
 
@@ -105,7 +107,7 @@ def _leave(engine: Engine, entered: work.Entered) -> None:
         try:
             sdk.note_user(request_context.user)
         except ours(Exception):
-            guard.swallow("telling a transaction's user")
+            guard.swallow("setting a transaction's user")
     work.leave(entered)
     if engine.sessions is not None:
         try:
@@ -116,6 +118,6 @@ def _leave(engine: Engine, entered: work.Entered) -> None:
 
 def _with_sentry_test(original: FunctionType) -> dict[str, Any]:
     commands: dict[str, Any] = original()
-    # A name of the host's own stays the host's.
+    # A command of the host's with this name stays.
     commands.setdefault("sentry_test", __package__.partition(".")[0] + ".cli.django")
     return commands

@@ -1,7 +1,7 @@
-"""Facts of the Django request that is being served, without waking anything lazy.
+"""Facts about the Django request that is being served, without evaluating anything lazy.
 
-No `request.user`, no `GET`, `POST`, `body` or `COOKIES`, no query: only what instances already hold in their own
-`__dict__`. Who the user is, is known only if the host has already asked.
+No `request.user`, `GET`, `POST`, `body` or `COOKIES`, and no database query: only what instances already hold in their
+`__dict__`. The user is known only if the host has already loaded it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST_QUERY = 4_096
 
 
 def provide() -> dict[str, object]:
-    """The provider for `context.register`."""
+    """Return facts for an event; registered with `context.register`."""
     facts: dict[str, object] = {}
     command = _command()
     if command is not None:
@@ -34,7 +34,7 @@ def provide() -> dict[str, object]:
     match = instance_dict(held.get("resolver_match")) or {}
     request = _request(held, meta, match)
     facts["request"] = request
-    if SDK not in sys.modules:  # which knows of traces itself
+    if SDK not in sys.modules:  # which adds the trace itself
         facts["trace"] = traces.current(lambda name: meta.get("HTTP_" + name.upper().replace("-", "_")))
     place = _place(match)
     if place:
@@ -46,7 +46,7 @@ def provide() -> dict[str, object]:
 
 
 def operation() -> tuple[str, str]:
-    """The request in a few words, such as `GET /orders/<int:number>/`, and the dotted path of its view."""
+    """Return the request as words, such as `GET /orders/<int:number>/`, and the dotted path of its view."""
     held = _request_here() or {}
     match = instance_dict(held.get("resolver_match")) or {}
     method, view = held.get("method"), match.get("_func_path")
@@ -55,13 +55,13 @@ def operation() -> tuple[str, str]:
 
 
 def _place(match: dict[str, object]) -> str:
-    """The route that has matched."""
+    """Return the route that matched, or an empty text."""
     route = match.get("route")
     return "/" + route.lstrip("^/") if type(route) is str else ""
 
 
 def user() -> dict[str, object]:
-    """Who makes the request that is being served, as far as that is known, and from where."""
+    """Return the id and address of the user who makes the current request, as far as they are known."""
     held = _request_here()
     if held is None:
         return {}
@@ -74,13 +74,13 @@ def user() -> dict[str, object]:
 
 
 def _request_here() -> dict[str, object] | None:
-    """What the request that is being served holds itself."""
+    """Return the `__dict__` of the current request; None outside of one."""
     current = work.current()
     return instance_dict(current.about) if current is not None and current.about is not None else None
 
 
 def _command() -> str | None:
-    """The management command's name: the first word behind manage.py, nothing else of the command line."""
+    """Return the management command: the first word after manage.py, and nothing else of the command line."""
     arguments = getattr(sys, "argv", None) or []
     if len(arguments) < 2 or not all(type(each) is str for each in arguments[:2]):
         return None
@@ -109,7 +109,7 @@ def _request(held: dict[str, object], meta: dict[Any, Any], match: dict[str, obj
 
 
 def _without_secrets(path: str, captured: object) -> str:
-    """The path, without what the route itself calls a token, a password …"""
+    """Return the path without the parts that the route names token, password …"""
     if type(captured) is dict:
         for name, value in captured.items():
             if type(name) is str and type(value) is str and value and is_secret(name):
@@ -118,7 +118,7 @@ def _without_secrets(path: str, captured: object) -> str:
 
 
 def _names(query: str) -> list[str]:
-    """The names of the query's parameters. What stands without `=` is left out: it may be a value."""
+    """Return the names of the query's parameters. One without `=` is left out: it may be a value."""
     parse = sys.modules.get("urllib.parse")
     names: list[str] = []
     for part in query.split("&"):

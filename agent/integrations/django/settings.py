@@ -1,6 +1,6 @@
-"""What Django's settings say of Sentry, once Django has read them: `SENTRY_DSN` and `ENABLE_SENTRY`.
+"""Reads `SENTRY_DSN` and `ENABLE_SENTRY` from Django's settings, once Django has loaded them.
 
-They are never imported by us, and never read before the host has read them.
+The agent never imports the settings, and never makes Django load them.
 """
 
 import sys
@@ -11,26 +11,26 @@ from ...base.interrupts import ours
 from ...observe.event.represent import instance_dict
 
 _MISSING = object()
-_LAYERS = 20  # of `override_settings` inside each other
+_LAYERS = 20  # of nested `override_settings`
 
 
-class Said(NamedTuple):
+class SentrySettings(NamedTuple):
     dsn: Optional[str]
     enabled: bool
     problem: Optional[str]
 
     def dsn_for(self, configured: "str | None") -> "str | None":
-        """Where events go; `configured` is what monitors.yaml or the environment says, which comes first."""
+        """Return where events go. `configured`, from monitors.yaml or the environment, comes first."""
         return (configured or self.dsn) if self.enabled else None
 
 
-def read() -> "Said | None":
-    """None until Django has settings."""
+def read() -> "SentrySettings | None":
+    """Return None until Django has loaded its settings."""
     module = sys.modules.get("django.conf")
     lazy = getattr(module, "__dict__", {}).get("settings")
     wrapped = (instance_dict(lazy) or {}).get("_wrapped")
     if instance_dict(wrapped) is None:
-        return None  # they are there, and nobody has asked for one
+        return None  # declared, but not loaded
     dsn, problem = _value(wrapped, "SENTRY_DSN"), None
     if type(dsn) is str and dsn.strip():
         try:
@@ -38,7 +38,7 @@ def read() -> "Said | None":
         except ours(DsnError) as error:
             dsn, problem = None, f"SENTRY_DSN in Django's settings is not used: {error}"
     enabled = _value(wrapped, "ENABLE_SENTRY")
-    return Said(
+    return SentrySettings(
         dsn.strip() if type(dsn) is str and dsn.strip() else None,
         enabled is _MISSING or enabled is None or _is_on(enabled),
         problem,
@@ -57,7 +57,7 @@ def _value(wrapped: object, name: str) -> object:
 
 
 def _is_on(value: object) -> bool:
-    """As settings that come from the environment spell it. No `__bool__` of the host's runs."""
+    """Interpret a flag, also as text from the environment. No `__bool__` of the host's runs."""
     if type(value) is str:
         return value.strip().lower() not in ("", "0", "false", "no", "off", "n", "f")
     return value is not False and value != 0 if type(value) in (bool, int) else True
