@@ -117,7 +117,6 @@ class Receiver:
         self.requests: list[Request] = []
         self.envelopes: list[Envelope] = []  # the kept ones, in order of arrival
         self._over = threading.Event()  # releases those that hang
-        self._sockets: set[socket.socket] = set()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -132,10 +131,10 @@ class Receiver:
                 receiver.connections += 1
 
             def do_POST(self) -> None:
-                receiver._serve(self)
+                receiver.serve(self)
 
             def do_CONNECT(self) -> None:
-                receiver._note(Request(self.path, self.headers, b""))
+                receiver.note(Request(self.path, self.headers, b""))
                 self.send_error(502)
 
         class Server(ThreadingHTTPServer):
@@ -170,8 +169,12 @@ class Receiver:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def release(self) -> None:
+        """End the responses that hang, and let later ones hang no more."""
         self._over.set()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.release()
         self._server.shutdown()
         self._server.server_close()
         if self._log:
@@ -238,7 +241,7 @@ class Receiver:
             assert self._changed.wait_for(done, timeout), f"after {timeout} s: {what()}"
             return list(self.envelopes)
 
-    def _note(self, request: Request) -> Answer:
+    def note(self, request: Request) -> Answer:
         with self._changed:
             if not self._forget:
                 self.requests.append(request)
@@ -264,7 +267,7 @@ class Receiver:
             return Envelope({"event_id": event.get("event_id")}, [({"type": "event"}, request.body)])
         return parse_envelope(request.body)
 
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers.get("Content-Length") or 0)
         body = handler.rfile.read(length)
         if len(body) < length:
@@ -274,7 +277,7 @@ class Receiver:
             return
         body = decode_body(body, handler.headers.get("Content-Encoding") or "")
         self._over.wait(self._delay)
-        answer = self._note(Request(handler.path, handler.headers, body))
+        answer = self.note(Request(handler.path, handler.headers, body))
         if answer.how != "answer":
             handler.close_connection = True
             getattr(self, "_" + answer.how.replace("-", "_"))(handler)

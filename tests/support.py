@@ -1,7 +1,9 @@
-"""Plans by hand: what the configuration would compile to, for tests below it."""
+"""Plans by hand: what the configuration would compile to, for tests below it; and calls that must not hang."""
 
 import sys
 import types
+from concurrent.futures import Future
+from threading import Thread
 
 from agent.hook.targets import resolve
 from agent.hook.targets.apply import Applier
@@ -100,6 +102,20 @@ def module(source, name="shop", **extra):
     sys.modules[name] = made
     exec(compile(source, f"<{name}>", "exec"), made.__dict__)
     return made
+
+
+def finishes(call, *args, timeout=60.0, **kwargs):
+    """Return what the call returns. Raises TimeoutError if it hangs: what it must not wait for takes an hour."""
+    outcome = Future()
+
+    def run():
+        try:
+            outcome.set_result(call(*args, **kwargs))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return outcome.result(timeout)
 
 
 def found(module_, attribute):

@@ -55,43 +55,36 @@ def room(name: str) -> str:
 
 
 @cache
-def tree_of(path: Path) -> tuple[ast.Module, frozenset[ast.AST], frozenset[ast.AST]]:
-    """The syntax tree, what in it is for types only, and what runs only when a function is called."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = frozenset(
-        child
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-        for child in ast.walk(node)
-    )
-    lazy = frozenset(
-        child
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        for child in ast.walk(node)
-    )
-    return tree, typing_only, lazy
+def tree_of(path: Path) -> ast.Module:
+    """The syntax tree of a file, which every test here shares."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache
-def imports(path: Path) -> tuple[tuple[str, int, bool], ...]:
-    """(top-level module, or "." + the agent's own; line; at module level) of all that is not for types only."""
-    tree, typing_only, lazy = tree_of(path)
+def imports(path: Path) -> "tuple[tuple[str, int, bool], ...]":
+    """(top-level module, or "." + the agent's own; line; at module level) of all imports that are not for types only."""
     package = dotted(path).split(".") if path.name == "__init__.py" else dotted(path).split(".")[:-1]
-    found = []
-    for node in ast.walk(tree):
-        if node in typing_only:
-            continue
+    found: "list[tuple[str, int, bool]]" = []
+
+    def look(node: ast.AST, at_module_level: bool) -> None:
         if isinstance(node, ast.Import):
-            found += [(alias.name.partition(".")[0], node.lineno, node not in lazy) for alias in node.names]
+            found.extend((alias.name.partition(".")[0], node.lineno, at_module_level) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.append(((node.module or "").partition(".")[0], node.lineno, node not in lazy))
+            found.append(((node.module or "").partition(".")[0], node.lineno, at_module_level))
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1]
             base = ".".join([*above, node.module] if node.module else above)
             for alias in node.names:
                 whole = f"{base}.{alias.name}" if base else alias.name
-                found.append(("." + (whole if whole in NAMES else base), node.lineno, node not in lazy))
+                found.append(("." + (whole if whole in NAMES else base), node.lineno, at_module_level))
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            return
+        elif not isinstance(node, ast.expr):
+            at_module_level = at_module_level and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            for child in ast.iter_child_nodes(node):
+                look(child, at_module_level)
+
+    look(tree_of(path), True)
     return tuple(found)
 
 
@@ -139,7 +132,7 @@ def test_each_room_has_one_subject_and_is_read_at_a_glance():
         folder = init.parent
         if folder == PACKAGE or "management" in folder.parts:
             continue
-        subject = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+        subject = ast.get_docstring(tree_of(init)) or ""
         assert subject.partition("\n")[0].endswith("."), f"{init.relative_to(ROOT)} does not state its subject"
         files = [path for path in folder.glob("*.py") if path != init]
         assert len(files) <= MOST_FILES or folder.name == "cli", (folder, len(files))
@@ -196,7 +189,7 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
         name = path.relative_to(ROOT).as_posix()
         if NOT_IN_A_HOST.match(name):
             continue
-        tree = tree_of(path)[0]
+        tree = tree_of(path)
         deciding = {
             each
             for function in ast.walk(tree)
@@ -265,7 +258,7 @@ def test_commands_print_through_the_terminal_alone(path):
     """Which escapes what a terminal would obey: nothing may be printed beside it."""
     if path.name == "terminal.py":
         return
-    for node in ast.walk(tree_of(path)[0]):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             beside = called in ("print", "os.write", "Console") or (

@@ -51,7 +51,7 @@ class Postgres(NamedTuple):
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
-    program = shutil.which("redis-server") or _missing("redis-server")
+    program = shutil.which("redis-server") or missing("redis-server")
     with run_redis(program) as redis:
         yield redis
 
@@ -59,7 +59,7 @@ def redis_server() -> Iterator[Redis]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     debian = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))  # which it does not put on PATH
-    initdb = shutil.which("initdb") or (debian[-1] if debian else _missing("PostgreSQL's initdb"))
+    initdb = shutil.which("initdb") or (debian[-1] if debian else missing("PostgreSQL's initdb"))
     with run_postgres(os.path.dirname(os.path.realpath(initdb))) as postgres:
         yield postgres
 
@@ -106,7 +106,7 @@ def run_postgres(binaries: str) -> Iterator[Postgres]:
 @contextmanager
 def run_rabbitmq() -> Iterator[str]:
     """RabbitMQ as Debian has it, with a name server of its own; its address. Takes some ten seconds."""
-    program = next(iter(glob.glob("/usr/lib/rabbitmq/bin/rabbitmq-server")), None) or _missing("rabbitmq-server")
+    program = next(iter(glob.glob("/usr/lib/rabbitmq/bin/rabbitmq-server")), None) or missing("rabbitmq-server")
     folder = tempfile.mkdtemp(prefix="rabbitmq-")
     names, nodes = free_port(), free_port()
     environment = {
@@ -127,7 +127,7 @@ def run_rabbitmq() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _missing(what: str) -> str:
+def missing(what: str) -> str:
     reason = f"{what} is not installed"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
@@ -138,7 +138,7 @@ def _postgres_user() -> str:
     try:
         return pwd.getpwnam("postgres").pw_name
     except KeyError:
-        return _missing("PostgreSQL's user `postgres`")
+        return missing("PostgreSQL's user `postgres`")
 
 
 def free_port() -> int:

@@ -175,9 +175,7 @@ def test_a_server(shop, sentry, request, name, arguments):
             server.until(replaced, what="a new worker")
         if name.startswith("uwsgi"):  # which forgets a worker that is being started when it is told to end
             server.until(lambda: server.said.count("WSGI app 0") >= workers_begun(server.said, "lazy" in name))
-        began = time.monotonic()
-        server.stop(signal.SIGTERM)
-        assert time.monotonic() - began < 15, "longer than any of these servers takes by itself"  # gunicorn: 4 s
+        server.stop(signal.SIGTERM, timeout=25)  # gunicorn kills a worker that hangs after 30 s
     deliver(shop, sentry)
     assert "agent:" not in server.said
     told = [event["exception"]["values"][-1]["value"] for event in sentry.events]

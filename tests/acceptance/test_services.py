@@ -26,4 +26,4 @@ def test_postgres_makes_databases(postgres_server):
 def test_a_missing_server_is_a_failure_in_ci_alone(monkeypatch, ci, outcome):
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="no-such-server is not installed"):
-        services._missing("no-such-server")
+        services.missing("no-such-server")

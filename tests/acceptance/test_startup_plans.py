@@ -134,13 +134,11 @@ def test_a_compiler_that_hangs_is_left(shop, tmp_path, monkeypatch):
     from agent.plan import compile_elsewhere
 
     started = []
-    spawn = compile_elsewhere._spawn
-    monkeypatch.setattr(compile_elsewhere, "_spawn", lambda *given: started.append(spawn(*given)) or started[0])
+    spawn = os.posix_spawn
+    monkeypatch.setattr(os, "posix_spawn", lambda *given, **more: started.append(spawn(*given, **more)) or started[0])
     monkeypatch.setattr(compile_elsewhere, "PATIENCE", 0.3)
     monkeypatch.setenv("AGENT_PYTHON", script(tmp_path, "exec sleep 60"))
-    began = time.monotonic()
     assert "took more than" in compile_elsewhere.run(str(shop.config))
-    assert time.monotonic() - began < 10
     with pytest.raises(ChildProcessError):
         os.waitpid(started[0], os.WNOHANG)  # killed, and reaped
 

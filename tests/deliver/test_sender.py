@@ -9,13 +9,16 @@ import time
 import pytest
 from kit import ROOT, Script, envelope, python
 from receiver import HANG, Answer
+from support import finishes
 
+from agent.base.dsn import parse_dsn
 from agent.deliver.background.sender import Sender, Summary
 from agent.deliver.http import transport
-from agent.deliver.http.transport import Outcome
+from agent.deliver.http.transport import Outcome, Transport
 from agent.deliver.send.lock import DeliveryLock
 from agent.deliver.send.rate_limits import RateLimits
 
+HOUR = 3600.0
 DOWN = Outcome(transport.UNREACHABLE, 500, "HTTP 500")
 
 
@@ -412,14 +415,13 @@ def test_close_lets_a_delivery_finish(live, receiver, kit):
 
 
 def test_close_does_not_wait_for_a_sentry_that_hangs(live, receiver, kit):
-    spool, sender = live()
+    spool, sender = live(connection=Transport(parse_dsn(receiver.dsn), read_timeout=HOUR))
     receiver.program(default=HANG)
     fill(spool, "error")
     sender.wake()
     receiver.wait_for_requests(1)
-    began = time.monotonic()
-    sender.close(0.1)
-    assert time.monotonic() - began < 1.0
+    finishes(sender.close, 0.1)
+    receiver.release()
     assert len(kit.files()) == 1
 
 
@@ -436,14 +438,12 @@ def test_close_counts_what_only_memory_held_and_nobody_took(live, receiver, kit)
 
 
 def test_close_during_a_backoff_does_not_wait_at_all(live, receiver, kit):
-    spool, sender = live(first_backoff=100.0)
+    spool, sender = live(first_backoff=HOUR)
     receiver.program(default=500)
     fill(spool, "error")
     sender.wake()
     receiver.wait_for_requests(1)
-    began = time.monotonic()
-    sender.close(30)
-    assert time.monotonic() - began < 5.0
+    finishes(sender.close, HOUR)
     assert len(kit.files()) == 1
 
 
@@ -508,6 +508,13 @@ def event():
     return one.event_id
 """
 
+#: The sender waits for a response for so long that whoever waits for the sender hangs.
+PATIENT = """
+from agent.base.dsn import parse_dsn
+from agent.deliver.http.transport import Transport
+sender = Sender(spool, sys.argv[2], connection=Transport(parse_dsn(sys.argv[2]), read_timeout=3600.0), count=Counts())
+"""
+
 
 def run(code, *arguments):
     process = python(HOST + code, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -566,14 +573,8 @@ def test_a_short_command_ends_at_once_silently_and_loses_nothing(kit, receiver, 
 
 def test_a_short_command_is_not_held_up_by_a_sentry_that_hangs(kit, receiver):
     receiver.program(default=HANG)
-    out = run(
-        "import time; i = event(); t = time.monotonic(); sender.close(0.2); print(i, time.monotonic() - t)",
-        kit.directory,
-        receiver.dsn,
-    )
-    event_id, took = out.split()
-    assert float(took) < 0.5
-    assert kit.ids() == [event_id]
+    out = run(PATIENT + "print(event()); sender.close(0.2)", kit.directory, receiver.dsn)
+    assert kit.ids() == [out.strip()]
 
 
 def test_a_fork_while_the_thread_imports_does_not_hang_the_child(kit, tmp_path):
@@ -626,18 +627,16 @@ def test_a_fork_beside_the_thread_is_warned_of_by_nobody_and_delivery_goes_on(ki
 def test_a_fork_waits_only_a_moment_for_a_request_that_hangs(kit, receiver):
     receiver.program(default=HANG)
     out = run(
-        "import time, warnings; warnings.simplefilter('ignore')\n"
+        PATIENT + "import time, warnings; warnings.simplefilter('ignore')\n"
         "event(); sys.stdin = None\n"
         "while not sender._delivery or not sender._delivery._lock._held: time.sleep(0.01)\n"
         "time.sleep(0.3)\n"
-        "began = time.monotonic()\n"
         "if not (child := os.fork()): os._exit(0)\n"
-        "os.waitpid(child, 0); print(time.monotonic() - began)\n"
-        "began = time.monotonic(); sender.close(0.2); assert time.monotonic() - began < 1",
+        "print(os.waitpid(child, 0)[1]); sender.close(0.2)",
         kit.directory,
         receiver.dsn,
     )
-    assert float(out) < 1.0
+    assert out == "0\n"
     assert len(kit.files()) == 1
 
 
