@@ -9,7 +9,6 @@ from ..base.errors import ConfigError
 from ..base.wildcards import matches
 from ..codebase.check import check
 from ..config.load import examine
-from ..config.read.document import position
 from ..config.requirements import unmet_requirements
 from ..language.nearest import did_you_mean
 from ..language.units import format_duration, format_rate
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..base.model import MonitorData, PlanData
     from ..codebase.check import Sighting
-    from ..config.build.merge import Entry
+    from ..config.build.merge import WrittenMonitor
     from ..config.load import Examined
 
 HELP = "tell what one monitor does, and where each of its settings came from"
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _is_meant(pair: tuple[Entry, MonitorData], what: str) -> bool:
+def _is_meant(pair: tuple[WrittenMonitor, MonitorData], what: str) -> bool:
     _, monitor = pair
     dotted = what.replace(":", ".")
     if what == monitor["name"] or any(dotted == target["path"] for target in monitor["targets"]):
@@ -94,7 +93,7 @@ def _unknown(examined: Examined, what: str) -> int:
     return 1
 
 
-def _explain(entry: Entry, monitor: MonitorData, examined: Examined, sightings: list[Sighting]) -> Explained:
+def _explain(entry: WrittenMonitor, monitor: MonitorData, examined: Examined, sightings: list[Sighting]) -> Explained:
     assert examined.settings is not None
     return Explained(
         monitor,
@@ -106,15 +105,15 @@ def _explain(entry: Entry, monitor: MonitorData, examined: Examined, sightings: 
     )
 
 
-def _why_off(entry: Entry, monitor: MonitorData, plan: PlanData | None) -> str:
+def _why_off(entry: WrittenMonitor, monitor: MonitorData, plan: PlanData | None) -> str:
     if plan is None:
         return "the file as a whole cannot be used; see: python -m agent validate"
     if any(one["name"] == monitor["name"] for one in plan["monitors"]):
         return ""
     if entry.value.get("enabled") is False:
-        document, path = entry.at("enabled")
-        if "except" in path:
-            return f"`except` in {document.shown}:{position(document, path).line}"
+        placed = entry.at("enabled")
+        if "except" in placed.path:
+            return f"`except` in {placed.where}"
         return "`enabled: false`"
     reason = unmet_requirements(entry.value.get("requires"))
     if reason:

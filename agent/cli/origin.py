@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..config.build.inherit import choose
 from ..config.findings import Findings
-from ..config.read.document import position
 from ..language.monitor_keys import KEYS
 
 if TYPE_CHECKING:
     from ..base.model import MonitorData
-    from ..config.build.merge import Entry, Placed, Settings
+    from ..config.build.merge import Settings, WrittenMonitor
+    from ..config.read.document import Placed
 
 
 class Setting(NamedTuple):
@@ -20,7 +20,7 @@ class Setting(NamedTuple):
     origin: str  # "monitors.yaml:56", "defaults of module sales, monitors.yaml:43", "kind api", "built in"
 
 
-def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[Setting]:
+def settings_of(entry: WrittenMonitor, monitor: MonitorData, settings: Settings) -> list[Setting]:
     """Every key that has an effect on this monitor, in the order in which people ask for them."""
     chosen = choose(entry, settings, Findings())
     found: list[Setting] = []
@@ -35,11 +35,11 @@ def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[
             declared = [placed for placed in settings.module(monitor["module"]) if placed.value.get("owner")]
             origin = _place(declared[0], entry) if declared else "built in"
         elif key in entry.value:
-            origin = _own(entry, key)
+            origin = entry.at(key).where_key
         elif key == "tags" and monitor["module"]:
             origin = f"module {monitor['module']}"
         elif key == "operation" and monitor["detail"] and monitor["kind"] != "database":
-            origin = f"from `{next(iter(monitor['detail']))}`, " + _own(entry, next(iter(monitor["detail"])))
+            origin = f"from `{next(iter(monitor['detail']))}`, " + entry.at(next(iter(monitor["detail"]))).where_key
         elif key == "name":
             origin = "from the operation or target"
         else:
@@ -48,13 +48,8 @@ def settings_of(entry: Entry, monitor: MonitorData, settings: Settings) -> list[
     return found
 
 
-def _own(entry: Entry, key: str) -> str:
-    document, path = entry.at(key)
-    return f"{document.shown}:{position(document, path, of_key=True).line}"
-
-
-def _place(placed: Placed, entry: Entry) -> str:
-    where = f"{placed.document.shown}:{position(placed.document, placed.path, of_key=True).line}"
+def _place(placed: Placed, entry: WrittenMonitor) -> str:
+    where = placed.where_key
     if placed.path[0] == "modules":
         return f"{'defaults of ' if len(placed.path) > 3 else ''}module {placed.path[1]}, {where}"
     if placed.path[0] == "defaults":

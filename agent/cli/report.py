@@ -66,7 +66,7 @@ def as_json(results: list[Examined], seen: list[Sighting]) -> dict[str, Any]:
 
 def _target(one: Sighting) -> dict[str, Any]:
     outcome = one.outcome
-    place = one.place
+    place = one.placed.position()
     return {
         "monitor": one.monitor["name"] if one.monitor is not None else None,
         "file": one.entry.document.file,

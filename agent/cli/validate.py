@@ -79,7 +79,7 @@ def show_targets(seen: list[Sighting]) -> None:
 def target_line(one: Sighting) -> Text:
     """monitors.yaml:3: shop.create → found code/shop.py:2 (customer, items)"""
     outcome = one.outcome
-    place = f"{one.entry.document.shown}:{one.place.line}: "
+    place = f"{one.placed.where}: "
     what = f"{shown_path(outcome.file)}:{outcome.line}" if outcome.found and outcome.line else ""
     signature = outcome.parameters.text if outcome.parameters and outcome.found else ""
     more = outcome.note if outcome.found else outcome.reason

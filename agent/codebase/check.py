@@ -10,7 +10,6 @@ from ..base.model import SHADOWED
 from ..config.build.duplicates import can_meet, explicit_targets
 from ..config.build.monitor import captures
 from ..config.findings import Findings
-from ..config.read.document import place_within, position, written
 from ..config.read.node import NOWHERE, Mark
 from ..config.requirements import RequirementError, unmet_requirements
 from ..language.expressions import SPECIAL
@@ -24,33 +23,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..base.model import ExpressionData, MonitorData, Problem, TargetData
-    from ..config.build.merge import Entry
+    from ..config.build.merge import WrittenMonitor
     from ..config.load import Examined
-    from ..config.read.document import Document
-    from ..config.read.node import Key
+    from ..config.read.document import Document, Placed
     from .resolve import Lookup
 
 
 class Sighting(NamedTuple):
     """One target as written, and what stands in the installed code."""
 
-    entry: Entry
+    entry: WrittenMonitor
     monitor: MonitorData | None  # None: it is switched off by a Problem of its own
-    path: tuple[Key, ...]
+    placed: Placed
     text: str
     pattern: bool
     outcome: Outcome
     functions: list[tuple[str, Outcome]]  # dotted path → what stands there; one, or what a pattern matches
 
-    @property
-    def place(self) -> Mark:
-        return position(self.entry.document, self.path)
-
 
 def check(
     examined: Examined, lookup: Lookup, tick: Callable[[int, int], None] | None = None
 ) -> tuple[list[Sighting], list[Problem]]:
-    """`tick(done, total)` is told after each monitor."""
+    """`tick(done, total)` is called after each monitor."""
     return _Check(examined, lookup).run(tick)
 
 
@@ -79,23 +73,21 @@ class _Check:
                 tick(number + 1, total)
         self.ignored()
         self.providers()
-        self.tell_absent()
+        self.report_absent()
         return sightings, self.findings.ordered() if self.findings.problems else []
 
     def wrong_ones(self) -> None:
-        """Monitors that a Problem switched off: what else is wrong with their targets is told in the same go."""
+        """Monitors that a Problem switched off: what else is wrong with their targets is reported in the same run."""
         for entry in self.examined.wrong:
             if not isinstance(entry.value, dict) or entry.value.get("enabled") is False or not self.is_met(entry):
                 continue
-            for path, dotted in explicit_targets(entry):
-                given: Any = entry.value
-                for key in path[len(entry.path) :]:
-                    given = given[key]
-                outcome = self.lookup.outcome(dotted, given.partition(":")[0] if ":" in given else None)
-                self.tell(Sighting(entry, None, path, given, False, outcome, []))
+            for placed, dotted in explicit_targets(entry):
+                module, colon, _ = placed.value.partition(":")
+                outcome = self.lookup.outcome(dotted, module if colon else None)
+                self.report(Sighting(entry, None, placed, placed.value, False, outcome, []))
             self.exceptions(entry)
 
-    def is_met(self, entry: Entry) -> bool:
+    def is_met(self, entry: WrittenMonitor) -> bool:
         """Whether the environment that is looked at, which need not be the running one, meets `requires`."""
         requires = entry.value.get("requires")
         key = str(requires)
@@ -103,26 +95,24 @@ class _Check:
             try:
                 self.met[key] = not unmet_requirements(requires, self.lookup.search.entries)
             except RequirementError:
-                self.met[key] = True  # what else is wrong with the monitor is found in the same go
+                self.met[key] = True  # what else is wrong with the monitor is found in the same run
         return self.met[key]
 
-    def monitor(self, entry: Entry, monitor: MonitorData) -> Iterator[Sighting]:
-        given = entry.value.get("target", entry.value.get("targets"))
-        single = isinstance(given, str)
+    def monitor(self, entry: WrittenMonitor, monitor: MonitorData) -> Iterator[Sighting]:
+        single, several = entry.at("target"), entry.at("targets")
         for number, target in enumerate(monitor["targets"]):
-            path = (*entry.path, "target") if single else (*entry.path, "targets", number)
-            text = given if isinstance(given, str) else str(given[number] if given else "")
+            placed = single if isinstance(single.value, str) else several.at(number)
             if target["pattern"]:
                 matches = expand(self.lookup, target["path"], target["module"], monitor["exclude"])
                 outcome, functions = matches.outcome, matches.functions
             else:
                 outcome = self.lookup.outcome(target["path"], target["module"])
                 functions = [(target["path"], outcome)] if outcome.found else []
-            sighting = Sighting(entry, monitor, path, text, target["pattern"], outcome, functions)
-            self.tell(sighting)
+            sighting = Sighting(entry, monitor, placed, str(placed.value), target["pattern"], outcome, functions)
+            self.report(sighting)
             yield sighting
 
-    def tell(self, seen: Sighting) -> None:
+    def report(self, seen: Sighting) -> None:
         outcome = seen.outcome
         if outcome.absent:
             self.add_absent(seen.entry.document, seen.text.replace(":", "."))
@@ -134,14 +124,7 @@ class _Check:
                 slug, severity = "pattern-matches-nothing", "warning"
             if seen.entry.pack:
                 severity = "warning"
-            self.findings.add(
-                seen.entry.document,
-                seen.path,
-                slug,
-                f"`{seen.text}`: {outcome.reason}",
-                outcome.hint,
-                severity=severity,
-            )
+            self.findings.add(seen.placed, slug, f"`{seen.text}`: {outcome.reason}", outcome.hint, severity=severity)
         elif seen.pattern:
             self.overlaps(seen)
 
@@ -157,26 +140,26 @@ class _Check:
         if first is not None:
             more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
             self.findings.add(
-                seen.entry.document, seen.path, "overlapping-pattern",
+                seen.placed, "overlapping-pattern",
                 f"`{shared[0]}`{more} is matched by `{first.text}` at {first.entry.where} too, which wins",
                 "name it in `exclude` of one of the two", severity="warning",
             )  # fmt: skip
 
     # Expressions
 
-    def parameters(self, entry: Entry, monitor: MonitorData, seen: list[Sighting]) -> None:
+    def parameters(self, entry: WrittenMonitor, monitor: MonitorData, seen: list[Sighting]) -> None:
         functions = [(sighting, path, found) for sighting in seen for path, found in sighting.functions]
         if not functions:
             return
         complete = all(sighting.outcome.found for sighting in seen)
-        ours: set[str] = set()  # of which it has been said, once a monitor
-        for (document, path), expression in _expressions(entry, monitor):
-            self.attributes(document, path, expression, seen)
+        ours: set[str] = set()  # reported, once a monitor
+        for placed, expression in _expressions(entry, monitor):
+            self.attributes(placed, expression, seen)
             for word in expression["names"]:
                 if word in SPECIAL:
                     if word not in ours:
                         ours.add(word)
-                        self.shadowed(document, path, expression, word, functions)
+                        self.shadowed(placed, expression, word, functions)
                     continue
                 name = word.removeprefix(SHADOWED)
                 lacking = [item for item in functions if item[2].parameters and name not in item[2].parameters.names]
@@ -184,24 +167,20 @@ class _Check:
                     continue
                 if lacking:
                     sure = complete and len(lacking) == len(functions)
-                    self.tell_parameter(document, path, expression, name, lacking, sure=sure)
+                    self.report_parameter(placed, expression, name, lacking, sure=sure)
 
-    def shadowed(
-        self, document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str, functions: Any
-    ) -> None:
+    def shadowed(self, placed: Placed, expression: ExpressionData, name: str, functions: Any) -> None:
         """A parameter has the name of one of our own words: which of the two is meant?"""
         having = [target for _, target, found in functions if found.parameters and name in found.parameters.names]
         if having:
             self.findings.add(
-                document, path, "shadowed-parameter",
+                placed, "shadowed-parameter",
                 f"`{having[0]}` has a parameter `{name}`; here `{name}` is {_MEANING[name]}",
                 f'write argument("{name}") for the parameter', severity="warning",
-                mark=_mark(document, path, expression, name),
+                mark=_mark(placed, expression, name),
             )  # fmt: skip
 
-    def attributes(
-        self, document: Document, path: tuple[Key, ...], expression: ExpressionData, seen: list[Sighting]
-    ) -> None:
+    def attributes(self, placed: Placed, expression: ExpressionData, seen: list[Sighting]) -> None:
         """Only where all functions are named one by one, and the source refutes it for each."""
         if not seen or any(sighting.pattern or not sighting.functions for sighting in seen):
             return
@@ -219,20 +198,13 @@ class _Check:
         )
         at = expression["text"].find(f"{first.name}.{first.attribute}")
         self.findings.add(
-            document, path, "unknown-attribute", message, first.hint,
+            placed, "unknown-attribute", message, first.hint,
             severity="error" if all(one.certain for one in found) else "warning",
-            mark=place_within(document, path, max(at, 0) + 1),
+            mark=placed.within(max(at, 0) + 1),
         )  # fmt: skip
 
-    def tell_parameter(
-        self,
-        document: Document,
-        path: tuple[Key, ...],
-        expression: ExpressionData,
-        name: str,
-        lacking: Any,
-        *,
-        sure: bool,
+    def report_parameter(
+        self, placed: Placed, expression: ExpressionData, name: str, lacking: Any, *, sure: bool
     ) -> None:
         target = lacking[0][1]
         certain = all(item[2].parameters.certain for item in lacking)
@@ -243,72 +215,60 @@ class _Check:
             message += ", unless a decorator adds it"
         otherwise = f"it has {listed(known)}" if known else "it has none"
         self.findings.add(
-            document, path, "unknown-parameter", message,
+            placed, "unknown-parameter", message,
             did_you_mean(name, [*known, *SPECIAL], f"{otherwise}; and there are {listed(SPECIAL)}"),
             severity="error" if sure and certain else "warning",
-            mark=_mark(document, path, expression, name),
+            mark=_mark(placed, expression, name),
         )  # fmt: skip
 
     # Exceptions
 
-    def exceptions(self, entry: Entry) -> None:
+    def exceptions(self, entry: WrittenMonitor) -> None:
         severity = "warning" if entry.pack else "error"
-        expect = entry.value.get("expect")
-        for index, name in enumerate(expect if isinstance(expect, list) else ()):
-            self.exception(*entry.at("expect", index), name, severity=severity)
-        errors = entry.value.get("errors")
-        for name in errors if isinstance(errors, dict) else ():
-            self.exception(*entry.at("errors", name), name, severity=severity, of_key=True)
+        for placed in entry.at("expect").items():
+            self.exception(placed, placed.value, severity=severity)
+        for name, placed in entry.at("errors").fields():
+            self.exception(placed, name, severity=severity, of_key=True)
 
     def ignored(self) -> None:
         for document in self.examined.documents:
-            sentry = document.value.get("sentry")
-            names = sentry.get("ignore_errors") if isinstance(sentry, dict) else None
-            for index, name in enumerate(names if isinstance(names, list) else ()):
-                self.exception(document, ("sentry", "ignore_errors", index), name, severity="error")
+            for placed in document.at("sentry", "ignore_errors").items():
+                self.exception(placed, placed.value)
 
-    def exception(
-        self, document: Document, path: tuple[Key, ...], name: object, *, severity: str, of_key: bool = False
-    ) -> None:
+    def exception(self, placed: Placed, name: object, *, severity: str = "error", of_key: bool = False) -> None:
         if not isinstance(name, str) or not name or any(not part.isidentifier() for part in name.split(".")):
             return
         outcome = self.lookup.exception(name)
         if outcome.status == MISSING and not outcome.absent:
-            self.findings.add(
-                document, path, "exception-not-found", f"`{name}`: {outcome.reason}", outcome.hint,
-                severity=severity, of_key=of_key,
-            )  # fmt: skip
+            message = f"`{name}`: {outcome.reason}"
+            self.findings.add(placed, "exception-not-found", message, outcome.hint, severity=severity, of_key=of_key)
 
     # Providers of context
 
     def providers(self) -> None:
-        """A provider is called without arguments: one that is not there, or wants some, never says anything."""
+        """A provider is called without arguments: one that is missing, or needs some, never returns anything."""
         for document in self.examined.documents:
-            given = document.value.get("context")
-            for index, value in enumerate(given if isinstance(given, list) else ()):
-                path: tuple[Key, ...] = ("context", index, "target")
-                text = value.get("target") if isinstance(value, dict) else None
+            for provider in document.at("context").items():
+                placed = provider.at("target")
                 try:
-                    target = parse_target(text) if isinstance(text, str) else None
+                    target = parse_target(placed.value) if isinstance(placed.value, str) else None
                 except TargetError:
                     continue
                 if target is not None and not target["pattern"]:
-                    self.provider(document, path, target)
+                    self.provider(placed, target)
 
-    def provider(self, document: Document, path: tuple[Key, ...], target: TargetData) -> None:
+    def provider(self, placed: Placed, target: TargetData) -> None:
         outcome = self.lookup.outcome(target["path"], target["module"])
-        shown = f"`{(written(document, path) or '')[:100]}`"
         if outcome.absent:
-            self.add_absent(document, target["path"])
+            self.add_absent(placed.document, target["path"])
         elif outcome.status == MISSING and outcome.kind != "class":
-            message = f"{shown}: {outcome.reason}"
-            self.findings.add(document, path, "target-not-found", message, outcome.hint, severity="error")
+            self.findings.add(placed, "target-not-found", f"{placed.quoted}: {outcome.reason}", outcome.hint)
         elif outcome.parameters is not None and outcome.parameters.certain:
-            wanted = required(outcome.parameters.text)
-            if wanted:
-                message = f"{shown} is called without arguments, and needs {listed(wanted)}"
+            needed = required(outcome.parameters.text)
+            if needed:
+                message = f"{placed.quoted} is called without arguments, and needs {listed(needed)}"
                 hint = "name a function that finds out by itself, or give the parameters defaults"
-                self.findings.add(document, path, "provider-parameters", message, hint, severity="error")
+                self.findings.add(placed, "provider-parameters", message, hint)
 
     # What is not here at all
 
@@ -317,7 +277,7 @@ class _Check:
         self.absent[top] = self.absent.get(top, 0) + 1
         self.first_absent = self.first_absent or document
 
-    def tell_absent(self) -> None:
+    def report_absent(self) -> None:
         """One line for all: where the ERP is not installed, every target would say the same."""
         if self.first_absent is None:
             return
@@ -325,7 +285,7 @@ class _Check:
         names = listed(sorted(self.absent, key=lambda name: -self.absent[name]), 6)
         one = len(self.absent) == 1
         self.findings.add(
-            self.first_absent, (), "target-not-installed",
+            self.first_absent.at(), "target-not-installed",
             f"{number} target{'s' * (number > 1)} cannot be checked here: the package{'s' * (not one)} {names} "
             f"{'is' if one else 'are'} not on the path of {self.lookup.search.executable}",
             "name the ERP's folder, or a script's, with --path, or its interpreter with --python",
@@ -341,9 +301,9 @@ _MEANING = {
 }
 
 
-def _mark(document: Document, path: tuple[Key, ...], expression: ExpressionData, name: str) -> Any:
+def _mark(placed: Placed, expression: ExpressionData, name: str) -> Mark:
     found = re.search(rf"(?<![\w.]){re.escape(name)}\b", expression["text"])
-    return place_within(document, path, (found.start() if found else 0) + 1)
+    return placed.within((found.start() if found else 0) + 1)
 
 
 def required(parameters: str) -> list[str]:
@@ -367,9 +327,7 @@ def counts(sightings: list[Sighting]) -> dict[str, int]:
     return found
 
 
-def _expressions(
-    entry: Entry, monitor: MonitorData
-) -> Iterator[tuple[tuple[Document, tuple[Key, ...]], ExpressionData]]:
+def _expressions(entry: WrittenMonitor, monitor: MonitorData) -> Iterator[tuple[Placed, ExpressionData]]:
     for name, key, _ in captures(entry.value.get("capture")):
         if name in monitor["capture"]:
             yield entry.at("capture", key), monitor["capture"][name]

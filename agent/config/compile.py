@@ -9,7 +9,7 @@ from ..language.nearest import did_you_mean
 from .build.context import providers
 from .build.distribution import release_of
 from .build.duplicates import check_duplicates, explicit_targets, overridden
-from .build.merge import entries, merge
+from .build.merge import merge, monitors_of
 from .build.monitor import build
 from .build.names import name_all
 from .build.packs import changed
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..base.model import MonitorData, PlanData
-    from .build.merge import Entry, Settings
+    from .build.merge import Settings, WrittenMonitor
     from .findings import Findings
-    from .read.document import Document
     from .read.sources import Sources
 
 
 class Compiled(NamedTuple):
     plan: PlanData | None
     checked: int  # monitors of a person's own, right or wrong
-    built: list[tuple[Entry, MonitorData]]  # each that is right by itself, in force or not, and where it was written
+    built: list[
+        tuple[WrittenMonitor, MonitorData]
+    ]  # each that is right by itself, in force or not, and where it was written
     settings: Settings | None
-    wrong: list[Entry]  # a person's own that a Problem switched off
+    wrong: list[WrittenMonitor]  # a person's own that a Problem switched off
 
 
 def compile_plan(
@@ -50,8 +51,9 @@ def compile_plan(
         check(document, validator, findings)
         check_sections(document, findings)
     settings = merge(sources.documents, sources.packs, findings)
-    every = changed(sources.documents, entries(sources.documents, sources.packs), findings)
-    checked = sum(_number(document) for document in sources.documents)
+    packs = monitors_of(sources.packs, pack=True)
+    every = [*monitors_of(sources.documents, pack=False), *changed(sources.documents, packs, findings)]
+    checked = sum(1 for document in sources.documents for _ in document.at("monitors").items())
     check_duplicates(every, findings)
     tried = [(entry, build(entry, settings, findings)) for entry in every]
     built = [(entry, monitor) for entry, monitor in tried if monitor is not None]
@@ -82,53 +84,43 @@ def compile_plan(
     return Compiled(plan, checked, chosen, settings, wrong)
 
 
-def _number(document: Document) -> int:
-    monitors = document.value.get("monitors")
-    return len(monitors) if isinstance(monitors, list) else 0
-
-
-def _without_overridden(built: list[tuple[Entry, MonitorData]]) -> list[tuple[Entry, MonitorData]]:
+def _without_overridden(built: list[tuple[WrittenMonitor, MonitorData]]) -> list[tuple[WrittenMonitor, MonitorData]]:
     """A person's monitor of the same target wins over a pack's, also when it is there to switch it off."""
     own = frozenset(target for entry, _ in built if not entry.pack for _, target in explicit_targets(entry))
     return [(entry, monitor) for entry, monitor in built if not (entry.pack and overridden(entry, own))]
 
 
-def _check_quiet(chosen: list[tuple[Entry, MonitorData]], names: set[str], findings: Findings) -> None:
-    """A name in `quiet_inside` that nothing bears would be a wish that never comes true. Packs name each other."""
-    for entry, monitor in chosen:
-        document, path = entry.at("quiet_inside")
-        for index, name in enumerate(monitor["quiet_inside"]):
-            if name not in names and not (entry.pack and document is entry.document):
+def _check_quiet(chosen: list[tuple[WrittenMonitor, MonitorData]], names: set[str], findings: Findings) -> None:
+    """Report a name in `quiet_inside` that no monitor has. Packs may name each other."""
+    for entry, _ in chosen:
+        for placed in entry.at("quiet_inside").items():
+            name = placed.value
+            if name not in names and not (entry.pack and placed.document is entry.document):
                 message = f"no monitor is called `{name[:100]}`"
                 hint = did_you_mean(name, names, "see: python -m agent list")
-                findings.add(document, (*path, index), "unknown-monitor", message, hint, severity="warning")
+                findings.add(placed, "unknown-monitor", message, hint, severity="warning")
 
 
-def _is_on(entry: Entry, environment: str) -> bool:
+def _is_on(entry: WrittenMonitor, environment: str) -> bool:
     environments = entry.value.get("environments")
     return entry.value.get("enabled") is not False and (not environments or environment in environments)
 
 
-def _is_met(entry: Entry, findings: Findings, noted: set[tuple[str, str]]) -> bool:
+def _is_met(entry: WrittenMonitor, findings: Findings, noted: set[tuple[str, str]]) -> bool:
     requires = entry.value.get("requires")
     reason = unmet_requirements(requires)
     if reason and not entry.pack and (entry.document.file, str(requires)) not in noted:
         noted.add((entry.document.file, str(requires)))
-        findings.add(
-            entry.document,
-            (*entry.path, "requires"),
-            "requirement-unmet",
-            f"monitors are left out that require {reason}",
-            severity="note",
-        )
+        message = f"monitors are left out that require {reason}"
+        findings.add(entry.at("requires"), "requirement-unmet", message, severity="note")
     return not reason
 
 
-def _disabled(every: list[Entry], findings: Findings) -> list[str]:
+def _disabled(every: list[WrittenMonitor], findings: Findings) -> list[str]:
     """One line for each monitor that a Problem switched off: "monitors.yaml:35 reserve_stock: threshold: …"."""
     lines = []
     for entry in every:
-        problem = findings.first.get((entry.document.file, entry.number))
+        problem = findings.first.get((entry.document.file, entry.placed.path[1]))
         if problem is not None:
             head, _, rest = problem.path.partition(" › ")
             label = head.partition(" ")[2].strip('"') or head

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..base.model import Problem
-from .read.document import position
-from .read.node import Mark
 
 if TYPE_CHECKING:
-    from .read.document import Document
-    from .read.node import Defect, Key
+    from .read.document import Document, Placed
+    from .read.node import Defect, Key, Mark
 
 _MOST = 2000  # a file that is wrong 2000 times is not read to the end by anyone
 
@@ -28,8 +26,7 @@ class Findings:
 
     def add(
         self,
-        document: Document,
-        path: tuple[Key, ...],
+        placed: Placed,
         slug: str,
         message: str,
         hint: str = "",
@@ -38,9 +35,10 @@ class Findings:
         of_key: bool = False,
         mark: Mark | None = None,
     ) -> None:
-        """Only an error makes what it is about unusable; a warning or note does not."""
-        line, column = mark or position(document, path, of_key=of_key)
-        problem = Problem(slug, document.file, line, column, words(document, path), message, hint, severity)
+        """Only an error makes the value unusable; a warning or note does not."""
+        document, path = placed.document, placed.path
+        line, column = mark or placed.position(of_key=of_key)
+        problem = Problem(slug, document.file, line, column, words(placed), message, hint, severity)
         if severity == "error":
             prefixes = self._wrong.setdefault(document.file, set())
             prefixes.update(path[:length] for length in range(len(path) + 1))
@@ -49,39 +47,29 @@ class Findings:
                 self.first.setdefault((document.file, path[1]), problem)
         self._keep(problem)
 
-    def add_defect(self, document: Document, defect: Defect) -> None:
-        self.add(
-            document, defect.path, defect.slug, defect.message, defect.hint, severity=defect.severity, mark=defect.mark
-        )
+    def add_defect(self, document: Document, found: Defect) -> None:
+        placed = document.at(*found.path)
+        self.add(placed, found.slug, found.message, found.hint, severity=found.severity, mark=found.mark)
 
     def add_file(self, file: str, defect: Defect) -> None:
         """A finding about a file that gave no Document."""
         self._keep(Problem(defect.slug, file, *defect.mark, "", defect.message, defect.hint, defect.severity))
 
-    def is_wrong(self, document: Document, *path: Key) -> bool:
-        """Whether an error lies at `path` or below it."""
-        return path in self._wrong.get(document.file, ())
+    def is_wrong(self, placed: Placed) -> bool:
+        """Whether there is an error at this position or below it."""
+        return placed.path in self._wrong.get(placed.document.file, ())
 
-    def has(self, document: Document, path: tuple[Key, ...]) -> bool:
-        """Whether an error was already found for exactly this value."""
-        return path in self._exact.get(document.file, ())
+    def has(self, placed: Placed) -> bool:
+        """Whether there is an error of exactly this value."""
+        return placed.path in self._exact.get(placed.document.file, ())
 
     def ordered(self) -> list[Problem]:
         """By file, in the order the files were read, then by place."""
         rank = {file: index for index, file in enumerate(self._files)}
         problems = sorted(self.problems, key=lambda problem: (rank[problem.file], problem.line, problem.column))
         if self.left_out:
-            problems.append(
-                Problem(
-                    "too-many",
-                    problems[0].file,
-                    0,
-                    0,
-                    "",
-                    f"{self.left_out} further problems are not shown",
-                    "mend these first",
-                )
-            )
+            message = f"{self.left_out} further problems are not shown"
+            problems.append(Problem("too-many", problems[0].file, 0, 0, "", message, "mend these first"))
         return problems
 
     def _keep(self, problem: Problem) -> None:
@@ -93,33 +81,31 @@ class Findings:
             self.left_out += 1
 
 
-def words(document: Document, path: tuple[Key, ...]) -> str:
+def words(placed: Placed) -> str:
     """A path as people follow it: monitors[2] "reserve_stock" › threshold. List places count from 1."""  # noqa: RUF002  (not an ASCII `>`: a path is no comparison)
     steps: list[str] = []
-    for depth, key in enumerate(path):
+    for depth, key in enumerate(placed.path):
         if isinstance(key, int) and steps:
             steps[-1] += f"[{key + 1}]"
-            if depth == 1 and path[0] == "monitors":
-                label = label_of(document, key)
+            if depth == 1 and placed.path[0] == "monitors":
+                label = label_of(placed.document.at("monitors", key).value)
                 steps[-1] += f' "{label}"' if label else ""
         else:
             steps.append(str(key)[:100])
     return " › ".join(steps)
 
 
-def label_of(document: Document, index: int) -> str:
+def label_of(monitor: object) -> str:
     """What a person calls a monitor: its name, else its operation, else the last part of its target."""
-    monitors = document.value.get("monitors")
-    entry = monitors[index] if isinstance(monitors, list) and 0 <= index < len(monitors) else None
-    if not isinstance(entry, dict):
+    if not isinstance(monitor, dict):
         return ""
     for key in ("name", "operation", "process", "endpoint", "event_type"):
-        value = entry.get(key)
+        value = monitor.get(key)
         if isinstance(value, str) and value and "{" not in value:
             return value[:80]
-    target = entry.get("target")
-    if target is None and isinstance(entry.get("targets"), list) and entry["targets"]:
-        target = entry["targets"][0]
+    target = monitor.get("target")
+    if target is None and isinstance(monitor.get("targets"), list) and monitor["targets"]:
+        target = monitor["targets"][0]
     if isinstance(target, str) and target:
         parts = target.replace(":", ".").split(".")
         return ".".join(parts[-2:])[:80] if "*" in parts[-1] else parts[-1][:80]

@@ -12,7 +12,7 @@ from .read.sources import read_sources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .build.merge import Entry, Settings
+    from .build.merge import Settings, WrittenMonitor
     from .read.document import Document
 
 
@@ -28,9 +28,9 @@ class Examined(NamedTuple):
     monitors: int  # how many were checked, packs left out
     environment: dict[str, str | None]  # every variable that was read, also where there is no plan
     documents: list[Document]
-    built: list[tuple[Entry, MonitorData]]  # each monitor that is right by itself, and where it was written
+    built: list[tuple[WrittenMonitor, MonitorData]]  # each monitor that is right by itself, and where it was written
     settings: Settings | None
-    wrong: list[Entry]  # a person's own that a Problem switched off
+    wrong: list[WrittenMonitor]  # a person's own that a Problem switched off
 
 
 def load(path: str, environ: Mapping[str, str], *, environment: str | None = None) -> Loaded:

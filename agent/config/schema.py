@@ -10,13 +10,11 @@ from ..base.model import SEVERITIES
 from ..language import hints, units
 from ..language.monitor_keys import KIND_OF
 from ..language.nearest import did_you_mean, listed
-from .read.document import find, written
 from .read.shipped import schema_path
 
 if TYPE_CHECKING:
     from .findings import Findings
-    from .read.document import Document
-    from .read.node import Key
+    from .read.document import Document, Placed
 
 _NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",
           "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip
@@ -110,14 +108,14 @@ class _Translation:
     """One error of jsonschema on its way to a Problem."""
 
     def __init__(self, document: Document, findings: Findings, error: Any) -> None:
-        self.document = document
         self.findings = findings
         self.error = error
         self.instance = error.instance
-        self.path: tuple[Key, ...] = tuple(error.absolute_path)
         self.of_key = "propertyNames" in error.absolute_schema_path
+        self.placed: Placed = document.at(*error.absolute_path)
         if self.of_key:
-            self.path = (*self.path, self.instance)
+            self.placed = self.placed.at(self.instance)
+        self.path = self.placed.path
         self.schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
         self.title = str(self.schema.get("title", ""))
 
@@ -127,20 +125,18 @@ class _Translation:
             self.unknown_keys()
         elif keyword == "required":
             self.missing_key()
-        elif not self.findings.has(self.document, self.path):
+        elif not self.findings.has(self.placed):
             slug, message, hint = self.describe(keyword)
-            self.findings.add(
-                self.document, self.path, slug, message, hint, of_key=self.of_key or self.title == "misplaced"
-            )
+            self.findings.add(self.placed, slug, message, hint, of_key=self.of_key or self.title == "misplaced")
 
     def unknown_keys(self) -> None:
         known = self.schema.get("properties", {})
         for key in self.instance:
-            path = (*self.path, key)
-            if key in known or (not self.path and key.startswith("x-")) or self.findings.has(self.document, path):
+            placed = self.placed.at(key)
+            if key in known or (not self.path and key.startswith("x-")) or self.findings.has(placed):
                 continue
             hint, _ = hints.for_key(key, known, self.path, self.title)
-            self.findings.add(self.document, path, "unknown-key", f"`{key[:100]}` is not a key here", hint, of_key=True)
+            self.findings.add(placed, "unknown-key", f"`{key[:100]}` is not a key here", hint, of_key=True)
 
     def missing_key(self) -> None:
         known = self.schema.get("properties") or {"target": None, "targets": None, "name": None, "tags": None}
@@ -157,7 +153,7 @@ class _Translation:
                 what = {"monitor": "the monitor", "rule": "the rule", "context": "the provider"}.get(self.title, "")
                 what = what or ("the file" if not self.path else "the monitor" if key == "target" else "this")
                 slug = "wrong-version" if key == "version" else "missing-key"
-                self.findings.add(self.document, self.path, slug, f"{what} has no `{key}`", advice.get(key, ""))
+                self.findings.add(self.placed, slug, f"{what} has no `{key}`", advice.get(key, ""))
 
     def describe(self, keyword: str) -> tuple[str, str, str]:
         """Slug, message and hint."""
@@ -188,7 +184,7 @@ class _Translation:
         if keyword in limits:
             return "bad-value", f"`{self.name()}` {limits[keyword]}", ""
         if keyword == "pattern" and self.title == "target":
-            text = written(self.document, self.path)
+            text = self.placed.text
             hint = hints.for_target(text) if text and text == self.instance else ""
             hint = hint or "write `package.module.function`"
             return "bad-target", f"{self.given()} is not a dotted path", hint
@@ -216,9 +212,7 @@ class _Translation:
     def misplaced(self) -> tuple[str, str, str]:
         key = str(self.path[-1])
         if key in KIND_OF:
-            monitor = find(self.document, self.path[:-1])
-            given = monitor.children.get("kind") if monitor and isinstance(monitor.children, dict) else None
-            kind = (given.text if given else None) or "function"
+            kind = self.placed.document.at(*self.path[:-1], "kind").text or "function"
             message = f"`{key}` belongs to monitors of kind `{KIND_OF[key]}`; this one is of kind `{kind}`"
             return "misplaced-key", message, f"write `kind: {KIND_OF[key]}`, or remove `{key}`"
         other = "targets" if key == "target" else "thresholds"
@@ -244,7 +238,7 @@ class _Translation:
 
     def wrong_type(self) -> tuple[str, str, str]:
         if self.title == "fraction":
-            hint = hints.for_fraction(written(self.document, self.path))
+            hint = hints.for_fraction(self.placed.text)
             return "bad-value", f"expected a number from 0 to 1, not {self.given()}", hint
         if self.title == "count":
             return "bad-value", f"expected a whole number from 1 on, not {self.given()}", ""
@@ -252,7 +246,7 @@ class _Translation:
         wanted = [wanted] if isinstance(wanted, str) else wanted
         expected = " or ".join(_NAMES[kind] for kind in wanted if kind != "null") or "nothing"
         hint = ""
-        text = written(self.document, self.path)
+        text = self.placed.text
         if "boolean" in wanted and isinstance(self.instance, str):
             meant = units.BOOLEANS.get(self.instance.lower())
             hint = f"did you mean `{meant}`?" if meant else ""
@@ -262,7 +256,7 @@ class _Translation:
             hint = f'quote it: "{text}"'
         elif "array" in wanted and isinstance(self.instance, str):
             hint = f"did you mean `[{text}]`?"
-        node = find(self.document, self.path)
+        node = self.placed.node
         items = [child.text for child in node.children] if node and isinstance(node.children, list) else []
         hint = hint or hints.for_shape(self.name(), wanted, self.instance, text, items)
         return "wrong-type", f"expected {expected}, not {self.given()}", hint
@@ -277,7 +271,7 @@ class _Translation:
         """The value as the file has it: what came from the environment is not repeated."""
         if self.of_key:
             return f"`{str(self.instance)[:100]}`"
-        text = written(self.document, self.path)
+        text = self.placed.text
         if text is not None:
             return f"`{text[:100]}`" if text else "nothing"
         return (

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...language import units
-from .checks import check_ladder_at, check_unit
 from .inherit import ladder
+from .values import check_duration_or_ladder, check_unit
 
 if TYPE_CHECKING:
     from ...base.model import CeleryData
     from ..findings import Findings
-    from ..read.document import Document
-    from ..read.node import Key
+    from ..read.document import Placed
     from .merge import Settings
 
 
-def check(document: Document, section: object, findings: Findings) -> None:
-    """What the schema cannot say about it."""
-    if not isinstance(section, dict):
-        return
+def check(section: Placed, findings: Findings) -> None:
+    """Report what the schema cannot check."""
     for key in ("queue_wait", "pool_full", "worker_stalled"):
-        _check_wait(document, ("celery", key), section, findings)
-    path = ("celery", "memory_recycles")
-    check_unit(document, path, section, units.escalation_rate, "bad-rate", findings, switch=True)
+        check_duration_or_ladder(section.at(key), findings)
+    check_unit(section.at("memory_recycles"), units.escalation_rate, "bad-rate", findings, off=True)
     for key in ("check_in_margin", "check_in_max_runtime"):
-        check_unit(document, ("celery", key), section, units.duration, "bad-duration", findings)
-    queues = section.get("queues")
-    for name in queues if isinstance(queues, dict) else ():
-        _check_wait(document, ("celery", "queues", name), section["queues"], findings)
+        check_unit(section.at(key), units.duration, "bad-duration", findings)
+    for _, queue in section.at("queues").fields():
+        check_duration_or_ladder(queue, findings)
 
 
 def data(settings: Settings) -> CeleryData | None:
-    """None where nothing is to be told."""
+    """None where nothing is to be reported."""
     given = {key: placed.value for key, placed in settings.celery.items()}
     often = given.get("memory_recycles")
     found: CeleryData = {
@@ -45,12 +40,5 @@ def data(settings: Settings) -> CeleryData | None:
         "margin": units.duration(given["check_in_margin"]) if "check_in_margin" in given else None,
         "max_runtime": units.duration(given["check_in_max_runtime"]) if "check_in_max_runtime" in given else None,
     }
-    asked = any(found[key] for key in ("queue_wait", "pool_full", "worker_stalled", "memory_recycles", "check_ins"))
-    return found if asked or any(found["queues"].values()) else None
-
-
-def _check_wait(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:
-    if isinstance(mapping.get(str(path[-1])), dict):
-        check_ladder_at(document, path, mapping, findings)
-    else:
-        check_unit(document, path, mapping, units.duration, "bad-duration", findings, switch=True)
+    wanted = any(found[key] for key in ("queue_wait", "pool_full", "worker_stalled", "memory_recycles", "check_ins"))
+    return found if wanted or any(found["queues"].values()) else None

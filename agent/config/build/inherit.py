@@ -1,8 +1,8 @@
 """What a monitor inherits.
 
-Its own word wins over its module's defaults, those over its pack's, those over the file's, those over what its kind
-implies. What `packs` says of a pack's monitor is its own word; what a pack says of a module counts below what the files
-say of it.
+Its own value wins over its module's defaults, those over its pack's, those over the file's, those over what its kind
+implies. What `packs` gives for a pack's monitor counts as its own value; a module's declaration in a pack counts below
+those in the files.
 
 Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
 30/min, sample 1, span auto, no escalation. `off` (or null, or false) for a threshold, a rate limit or `escalate` ends
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...language import units
 from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD
-from .merge import Placed, layer
+from .merge import layer
 
 if TYPE_CHECKING:
     from ..findings import Findings
-    from .merge import Entry, Settings
+    from ..read.document import Placed
+    from .merge import Settings, WrittenMonitor
 
 _DEFAULTS = {key.name: key.default for key in KEYS if key.inherited}
 
@@ -33,8 +34,8 @@ class Inherited(NamedTuple):
     escalate: tuple[float, float] | None
 
 
-def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> Inherited:
-    chosen = choose(entry, settings, findings)
+def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Findings) -> Inherited:
+    chosen = choose(monitor, settings, findings)
     severity = KIND_SEVERITY.get(kind, _DEFAULTS["severity"])
     if "severity" in chosen:
         severity = units.severity(chosen["severity"].value)
@@ -48,16 +49,14 @@ def inherit(entry: Entry, kind: str, settings: Settings, findings: Findings) -> 
     )
 
 
-def choose(entry: Entry, settings: Settings, findings: Findings) -> dict[str, Placed]:
-    """The word that counts for each of `INHERITED`, where anybody says one."""
-    own = {key: value for key, value in entry.value.items() if key not in entry.changes}
-    changes = {key if key != "thresholds" else "threshold": placed for key, placed in entry.changes.items()}
-    layers = [changes, layer(entry.document, entry.path, own, findings)]
-    for declared in settings.module(entry.value.get("module")):
-        path = (*declared.path, "defaults")
-        layers.append(layer(declared.document, path, declared.value.get("defaults"), findings))
-    if entry.pack:
-        layers.append(layer(entry.document, ("defaults",), entry.document.value.get("defaults"), findings))
+def choose(monitor: WrittenMonitor, settings: Settings, findings: Findings) -> dict[str, Placed]:
+    """The value that counts for each of `INHERITED`, where one is given."""
+    changes = {key if key != "thresholds" else "threshold": placed for key, placed in monitor.changes.items()}
+    own = {key: placed for key, placed in layer(monitor.placed, findings).items() if key in INHERITED}
+    layers = [changes, own]
+    layers += [layer(module.at("defaults"), findings) for module in settings.module(monitor.value.get("module"))]
+    if monitor.pack:
+        layers.append(layer(monitor.document.at("defaults"), findings))
     layers.append(settings.defaults)
     chosen: dict[str, Placed] = {}
     for one in layers:
@@ -65,36 +64,6 @@ def choose(entry: Entry, settings: Settings, findings: Findings) -> dict[str, Pl
             if key in one:
                 chosen.setdefault(key, one[key])
     return chosen
-
-
-def check_ladder(placed: Placed, findings: Findings) -> None:
-    """A milder severity must have the shorter duration, or it could never be seen."""
-    steps: list[tuple[int, float, str]] = []
-    try:
-        for key, value in placed.value.items():
-            steps.append((units.rank(units.severity(key)), units.duration(value), key))
-    except units.UnitError:
-        return  # the schema has said so
-    steps.sort(key=lambda step: step[0])
-    for (mild, short, milder), (severe, long, key) in zip(steps, steps[1:]):
-        if severe == mild:
-            findings.add(
-                placed.document,
-                (*placed.path, key),
-                "bad-ladder",
-                f"`{milder}` and `{key}` are the same severity",
-                "keep one of them",
-                of_key=True,
-            )
-        elif long <= short:
-            findings.add(
-                placed.document,
-                (*placed.path, key),
-                "bad-ladder",
-                f"`{key}` is more severe than `{milder}`, so it needs a duration longer than "
-                f"{units.format_duration(short)}, not {units.format_duration(long)}",
-                "did you swap the two?" if long < short else "",
-            )
 
 
 def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[float, str]]:
@@ -105,7 +74,7 @@ def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[f
 
 
 def ladder(value: object, slow: str = "warning") -> list[tuple[float, str]]:
-    """(seconds, severity), ascending, of a ladder or of a single duration, which is told as `slow`; [] for `off`."""
+    """(seconds, severity), ascending, of a ladder or of a single duration, whose severity is `slow`; [] for `off`."""
     if isinstance(value, dict):
         return sorted((units.duration(each), units.severity(key)) for key, each in value.items())
     return [] if units.is_off(value) else [(units.duration(value), slow)]

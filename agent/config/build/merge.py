@@ -1,23 +1,13 @@
-"""The sections of all files as one. Two files may say the same; where they differ, both places are named."""
+"""The sections of all files as one, and the monitors as they are written."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..read.document import position
-
 if TYPE_CHECKING:
     from ..findings import Findings
-    from ..read.document import Document
+    from ..read.document import Document, Placed
     from ..read.node import Key
-
-
-class Placed(NamedTuple):
-    """A plain value and where it stands."""
-
-    document: Document
-    path: tuple[Key, ...]
-    value: Any
 
 
 class Settings(NamedTuple):
@@ -27,97 +17,83 @@ class Settings(NamedTuple):
     celery: dict[str, Placed]
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
-    presets: dict[str, list[Placed]]  # what packs say of modules, under what the files themselves say
+    presets: dict[str, list[Placed]]  # modules that packs declare; what the files give wins
 
     def module(self, name: object) -> list[Placed]:
-        """What is said of a module: by the files first, then by packs."""
+        """The declarations of a module: the files' first, then those of packs."""
         if not isinstance(name, str):
             return []
-        said = [self.modules[name]] if name in self.modules else []
-        said += [placed for placed in self.presets.get(name, ()) if placed not in said]
-        return [placed for placed in said if isinstance(placed.value, dict)]
+        found = [self.modules[name]] if name in self.modules else []
+        found += [placed for placed in self.presets.get(name, ()) if placed not in found]
+        return [placed for placed in found if isinstance(placed.value, dict)]
 
 
 _UNCHANGED: dict[str, Placed] = {}
 
 
-class Entry(NamedTuple):
+class WrittenMonitor(NamedTuple):
     """One monitor as written; of a pack, with what `packs` changes about it."""
 
-    document: Document
-    number: int  # in the list of its file, from 0
+    placed: Placed  # as its own file has it
     value: dict[str, Any]
     pack: bool
-    changes: dict[str, Placed] = _UNCHANGED  # key → what `packs` says in place of the pack's own word
+    changes: dict[str, Placed] = _UNCHANGED  # key → the value that `packs` gives in place of the pack's own
 
     @property
-    def path(self) -> tuple[Key, ...]:
-        return ("monitors", self.number)
-
-    def at(self, key: str, *more: Key) -> tuple[Document, tuple[Key, ...]]:
-        """Where the value of a key stands, or what lies below it."""
-        placed = self.changes.get(key)
-        return (self.document, (*self.path, key, *more)) if placed is None else (placed.document, (*placed.path, *more))
+    def document(self) -> Document:
+        return self.placed.document
 
     @property
     def where(self) -> str:
-        return f"{self.document.shown}:{position(self.document, self.path).line}"
+        return self.placed.where
+
+    def at(self, key: str, *more: Key) -> Placed:
+        """The value of a key, or of what is below it."""
+        return self.changes[key].at(*more) if key in self.changes else self.placed.at(key, *more)
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
     settings = Settings({}, {}, {}, {}, {}, {}, {})
     for document in documents:
-        value = document.value
-        delivery = value.get("delivery")
-        spool = delivery.get("spool") if isinstance(delivery, dict) else None
-        _merge_section(settings.sentry, layer(document, ("sentry",), value.get("sentry"), findings), findings)
-        _merge_section(settings.spool, layer(document, ("delivery", "spool"), spool, findings), findings)
-        processes = layer(document, ("processes",), value.get("processes"), findings)
-        _merge_section(settings.processes, processes, findings)
-        _merge_section(settings.celery, layer(document, ("celery",), value.get("celery"), findings), findings)
-        _merge_section(settings.defaults, layer(document, ("defaults",), value.get("defaults"), findings), findings)
-        _merge_section(settings.modules, layer(document, ("modules",), value.get("modules"), findings), findings)
+        for section, path in (
+            (settings.sentry, ("sentry",)), (settings.spool, ("delivery", "spool")),
+            (settings.processes, ("processes",)), (settings.celery, ("celery",)),
+            (settings.defaults, ("defaults",)), (settings.modules, ("modules",)),
+        ):  # fmt: skip
+            for key, placed in layer(document.at(*path), findings).items():
+                check_same(section.setdefault(key, placed), key, placed, findings)
     for pack in packs:
-        for name, module in layer(pack, ("modules",), pack.value.get("modules"), findings).items():
+        for name, module in layer(pack.at("modules"), findings).items():
             settings.modules.setdefault(name, module)
             settings.presets.setdefault(name, []).append(module)
     return settings
 
 
-def entries(documents: list[Document], packs: list[Document]) -> list[Entry]:
-    found = []
-    for document in (*documents, *packs):
-        monitors = document.value.get("monitors")
-        for index, value in enumerate(monitors if isinstance(monitors, list) else []):
-            if isinstance(value, dict):
-                found.append(Entry(document, index, value, pack=document in packs))
-    return found
+def monitors_of(documents: list[Document], *, pack: bool) -> list[WrittenMonitor]:
+    return [
+        WrittenMonitor(placed, placed.value, pack)
+        for document in documents
+        for placed in document.at("monitors").items()
+        if isinstance(placed.value, dict)
+    ]
 
 
-def layer(document: Document, path: tuple[Key, ...], mapping: object, findings: Findings) -> dict[str, Placed]:
-    """What one mapping gives, without its keys that are wrong. `thresholds` counts as the `threshold` that it replaces,
-    and so only one of the two is inherited; the path tells which it was.
+def layer(mapping: Placed, findings: Findings) -> dict[str, Placed]:
+    """The values of a mapping, without those that are wrong. `thresholds` counts as the `threshold` that it replaces,
+    so that only one of the two is inherited; the path has the key as written.
     """
-    if not isinstance(mapping, dict):
-        return {}
-    found = {}
-    for key, item in mapping.items():
-        whole_module = path == ("modules",)  # a module stays declared when one of its keys is wrong
-        if whole_module or not findings.is_wrong(document, *path, key):
-            found[key if key != "thresholds" else "threshold"] = Placed(document, (*path, key), item)
-    return found
+    whole_module = mapping.path == ("modules",)  # a module stays declared when one of its keys is wrong
+    return {
+        key if key != "thresholds" else "threshold": placed
+        for key, placed in mapping.fields()
+        if whole_module or not findings.is_wrong(placed)
+    }
 
 
-def _merge_section(merged: dict[str, Placed], section: dict[str, Placed], findings: Findings) -> None:
-    for key, placed in section.items():
-        first = merged.setdefault(key, placed)
-        if first is not placed and (first.path[-1], first.value) != (placed.path[-1], placed.value):
-            line = position(first.document, first.path, of_key=True).line
-            findings.add(
-                placed.document,
-                placed.path,
-                "conflict",
-                f"`{key}` is given differently in {first.document.shown}:{line}",
-                "give it in one file only",
-                of_key=True,
-            )
+def check_same(first: Placed, key: str, other: Placed, findings: Findings) -> bool:
+    """Two files may give the same value; where they differ, the second is reported, and the first counts."""
+    if first is other or (first.path[-1], first.value) == (other.path[-1], other.value):
+        return True
+    message = f"`{key}` is given differently in {first.where_key}"
+    findings.add(other, "conflict", message, "give it in one file only", of_key=True)
+    return False

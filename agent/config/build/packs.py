@@ -1,4 +1,4 @@
-"""What `packs` says: which packs, and what of each is left out or changed.
+"""The section `packs`: which packs apply, and what of each is left out or changed.
 
     packs:
       - celery
@@ -14,58 +14,52 @@ conflict.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...base.wildcards import matches
 from ...language.nearest import did_you_mean, listed
-from ..read.document import position
-from .merge import Entry, Placed
-from .sections import check_inheritable
+from .merge import check_same
+from .values import check_inheritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..findings import Findings
-    from ..read.document import Document
-    from ..read.node import Key
+    from ..read.document import Document, Placed
+    from .merge import WrittenMonitor
 
 
 class Mention(NamedTuple):
-    """A pack that a file names, and where."""
+    """A pack that a file names."""
 
-    document: Document
-    path: tuple[Key, ...]
     name: str
-    options: dict[str, Any]
+    placed: Placed  # the name, or the options below it
 
 
 def mentions(document: Document) -> Iterator[Mention]:
-    given = document.value.get("packs")
-    for index, item in enumerate(given if isinstance(given, list) else []):
-        if isinstance(item, str) and item:
-            yield Mention(document, ("packs", index), item, {})
-        elif isinstance(item, dict) and len(item) == 1:
-            ((name, options),) = item.items()
-            yield Mention(document, ("packs", index, name), name, options if isinstance(options, dict) else {})
+    for item in document.at("packs").items():
+        if isinstance(item.value, str) and item.value:
+            yield Mention(item.value, item)
+        elif isinstance(item.value, dict) and len(item.value) == 1:
+            yield from (Mention(name, options) for name, options in item.fields())
 
 
-def changed(documents: list[Document], entries: list[Entry], findings: Findings) -> list[Entry]:
-    """The entries, those of packs as the files change them."""
-    named: dict[str, dict[str, int]] = {}  # pack → name of a monitor → its number in `entries`
-    for number, entry in enumerate(entries):
-        if entry.pack:
-            named.setdefault(name_of(entry.document), {})[str(entry.value.get("name"))] = number
+def changed(documents: list[Document], packs: list[WrittenMonitor], findings: Findings) -> list[WrittenMonitor]:
+    """The monitors of packs, as the files change them."""
+    named: dict[str, dict[str, int]] = {}  # pack → name of a monitor → its number in `packs`
+    for number, monitor in enumerate(packs):
+        named.setdefault(name_of(monitor.document), {})[str(monitor.value.get("name"))] = number
     changes: dict[int, dict[str, Placed]] = {}
     for document in documents:
         for mention in mentions(document):
             known = named.get(mention.name, {})
-            for name, key, placed in _asked(mention, known, findings):
+            for name, key, placed in _changes(mention, known, findings) if known else ():
                 _add(changes.setdefault(known[name], {}), key, placed, findings)
     return [
-        entry._replace(value={**entry.value, **{key: placed.value for key, placed in found.items()}}, changes=found)
+        monitor._replace(value={**monitor.value, **{key: placed.value for key, placed in found.items()}}, changes=found)
         if (found := changes.get(number))
-        else entry
-        for number, entry in enumerate(entries)
+        else monitor
+        for number, monitor in enumerate(packs)
     ]
 
 
@@ -73,49 +67,41 @@ def name_of(pack: Document) -> str:
     return os.path.basename(pack.file)[: -len(".yaml")]
 
 
-def _asked(mention: Mention, known: dict[str, int], findings: Findings) -> Iterator[tuple[str, str, Placed]]:
-    """(name of a monitor, key, new value). `except` is `enabled: false` in other words."""
-    document = mention.document
-    given = mention.options.get("except")
-    for index, pattern in enumerate(given if isinstance(given, list) else []):
-        path = (*mention.path, "except", index)
-        if not isinstance(pattern, str) or findings.has(document, path) or not known:
+def _changes(mention: Mention, known: dict[str, int], findings: Findings) -> Iterator[tuple[str, str, Placed]]:
+    """(name of a monitor, key, new value). `except` is another spelling of `enabled: false`."""
+    for pattern in mention.placed.at("except").items():
+        if not isinstance(pattern.value, str) or findings.has(pattern):
             continue
-        meant = [name for name in known if matches(pattern, name)]
+        meant = [name for name in known if matches(pattern.value, name)]
         if not meant:
-            _unknown(mention, path, pattern, known, findings)
+            _report_unknown(mention, pattern, pattern.value, known, findings)
         for name in meant:
-            yield name, "enabled", Placed(document, path, False)
-    monitors = mention.options.get("monitors")
-    for name, change in monitors.items() if isinstance(monitors, dict) else ():
-        path = (*mention.path, "monitors", name)
-        if not known or not isinstance(change, dict):
+            yield name, "enabled", pattern._replace(value=False)
+    for name, change in mention.placed.at("monitors").fields():
+        if not isinstance(change.value, dict):
             continue
         if name not in known:
-            _unknown(mention, path, name, known, findings)
+            _report_unknown(mention, change, name, known, findings, of_key=True)
             continue
-        check_inheritable(document, path, change, findings)
-        for key, value in change.items():
-            if not findings.is_wrong(document, *path, key):
-                yield name, key, Placed(document, (*path, key), value)
+        check_inheritable(change, findings)
+        for key, placed in change.fields():
+            if not findings.is_wrong(placed):
+                yield name, key, placed
 
 
-def _unknown(mention: Mention, path: tuple[Key, ...], name: str, known: dict[str, int], findings: Findings) -> None:
+def _report_unknown(
+    mention: Mention, placed: Placed, name: str, known: dict[str, int], findings: Findings, *, of_key: bool = False
+) -> None:
     message = f"the pack `{mention.name}` has no monitor `{name[:100]}`"
     hint = did_you_mean(name, known, f"it has {listed(sorted(known), 40)}")
-    findings.add(mention.document, path, "unknown-monitor", message, hint, of_key="monitors" in path)
+    findings.add(placed, "unknown-monitor", message, hint, of_key=of_key)
 
 
 def _add(changes: dict[str, Placed], key: str, placed: Placed, findings: Findings) -> None:
     same = "thresholds" if key == "threshold" else "threshold" if key == "thresholds" else key
     first = changes.get(key) or changes.get(same) or placed
-    if first is not placed and (first.path[-1], first.value) != (placed.path[-1], placed.value) and key != "enabled":
-        line = position(first.document, first.path, of_key=True).line
-        findings.add(
-            placed.document, placed.path, "conflict", f"`{key}` is given differently in {first.document.shown}:{line}",
-            "give it in one file only", of_key=True,
-        )  # fmt: skip
-        return
-    if key == "enabled" and first is not placed and first.value is False:
-        return  # what one file leaves out, another does not bring back
-    changes[key] = placed
+    if key == "enabled":
+        if first is placed or first.value is not False:  # what one file leaves out, another does not bring back
+            changes[key] = placed
+    elif check_same(first, key, placed, findings):
+        changes[key] = placed

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.dsn import DsnError, parse_dsn
 from ...language import units
-from ...language.targets import TargetError, parse_dotted
-from ..read.document import written
 from . import celery
-from .checks import check_bare, check_ladder_at, check_unit
+from .values import check_inheritable, check_unit, is_exception_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...base.model import ContextData, ScrubData, SentryData, SpoolData
     from ..findings import Findings
-    from ..read.document import Document
-    from ..read.node import Key
+    from ..read.document import Document, Placed
     from .merge import Settings
 
 DEFAULT_ENVIRONMENT = "production"
@@ -32,7 +29,7 @@ _EXPECTED: dict[str, type] = {
     "processes": dict, "context": list, "celery": dict,
 }  # fmt: skip
 
-#: Keys of `sentry` that can fall back to nothing when they are wrong: it sends less, or says less.
+#: Keys of `sentry` that can fall back to nothing when they are wrong: less is sent, or with less on it.
 _HARMLESS = ("dsn", "release", "tags")
 
 
@@ -40,50 +37,35 @@ def is_usable(document: Document, findings: Findings) -> bool:
     """Whether a Plan may be made of a file at all.
 
     A wrong monitor, module, pack, default, provider of context or unknown key at the top loses itself alone. The whole
-    file is refused (and the last good plan stays in force) where guessing could send what should stay, or watch less
-    than before without a word: an unknown version, a section of the wrong type or given twice, anything wrong in
-    `include`, `delivery` and `processes`, and anything wrong in `sentry` but its dsn, release and tags, without which
-    less is sent or said.
+    file is refused (and the last good plan stays in force) where a guess could send what should stay, or silently
+    monitor less than before: an unknown version, a section of the wrong type or given twice, anything wrong in
+    `include`, `delivery` and `processes`, and anything wrong in `sentry` but its dsn, release and tags.
     """
-    if document.value.get("version") != 1 or findings.has(document, ("version",)):
+    if document.value.get("version") != 1 or findings.has(document.at("version")):
         return False
     for section, kind in _EXPECTED.items():
         wrong_type = section in document.value and not isinstance(document.value[section], kind)
-        if wrong_type or findings.has(document, (section,)):
+        if wrong_type or findings.has(document.at(section)):
             return False
-    if any(findings.is_wrong(document, section) for section in ("include", "delivery", "processes")):
+    if any(findings.is_wrong(document.at(section)) for section in ("include", "delivery", "processes")):
         return False
-    sentry = document.value.get("sentry", {})
-    return not any(findings.is_wrong(document, "sentry", key) for key in sentry if key not in _HARMLESS)
+    return not any(findings.is_wrong(each) for key, each in document.at("sentry").fields() if key not in _HARMLESS)
 
 
 def check_sections(document: Document, findings: Findings) -> None:
-    """What the schema cannot say about `defaults`, `modules`, `delivery`, `processes` and `sentry`."""
-    value = document.value
-    _check_defaults(document, ("defaults",), value.get("defaults"), findings)
-    modules = value.get("modules")
-    for name, module in modules.items() if isinstance(modules, dict) else ():
-        if isinstance(module, dict):
-            _check_defaults(document, ("modules", name, "defaults"), module.get("defaults"), findings)
-    delivery = value.get("delivery")
-    spool = delivery.get("spool") if isinstance(delivery, dict) else None
-    if isinstance(spool, dict):
-        path = ("delivery", "spool")
-        check_unit(document, (*path, "max_size"), spool, units.size, "bad-size", findings)
-        check_unit(document, (*path, "max_age"), spool, units.duration, "bad-duration", findings)
-        check_unit(document, (*path, "max_rate"), spool, units.spool_rate, "bad-rate", findings, switch=True)
-    celery.check(document, value.get("celery"), findings)
-    _check_processes(document, value.get("processes"), findings)
-    _check_sentry(document, value.get("sentry"), findings)
-
-
-def check_inheritable(document: Document, path: tuple[Key, ...], mapping: dict[str, Any], findings: Findings) -> None:
-    """The keys that a monitor and `defaults` share."""
-    check_unit(document, (*path, "threshold"), mapping, units.duration, "bad-duration", findings, switch=True)
-    check_bare(document, (*path, "threshold"), mapping.get("threshold"), findings)
-    check_unit(document, (*path, "rate_limit"), mapping, units.rate, "bad-rate", findings, switch=True)
-    check_unit(document, (*path, "escalate"), mapping, units.escalation_rate, "bad-rate", findings, switch=True)
-    check_ladder_at(document, (*path, "thresholds"), mapping, findings)
+    """Report what the schema cannot check in `defaults`, `modules`, `delivery`, `celery`, `processes` and `sentry`."""
+    check_inheritable(document.at("defaults"), findings)
+    for _, module in document.at("modules").fields():
+        check_inheritable(module.at("defaults"), findings)
+    spool = document.at("delivery", "spool")
+    check_unit(spool.at("max_size"), units.size, "bad-size", findings)
+    check_unit(spool.at("max_age"), units.duration, "bad-duration", findings)
+    check_unit(spool.at("max_rate"), units.spool_rate, "bad-rate", findings, off=True)
+    celery.check(document.at("celery"), findings)
+    for key in ("only", "skip"):
+        for pattern in document.at("processes", key).items():
+            _check_program(pattern, findings)
+    _check_sentry(document.at("sentry"), findings)
 
 
 def sentry_data(
@@ -108,8 +90,7 @@ def sentry_data(
     if wrong:
         if "dsn" not in settings.sentry or variables.get("SENTRY_DSN") == dsn:
             findings.add(
-                main,
-                ("sentry", "dsn"),
+                main.at("sentry", "dsn"),
                 "bad-dsn",
                 f"SENTRY_DSN in the environment is not a Sentry DSN: {wrong}",
                 "it looks like https://public_key@host/project",
@@ -170,36 +151,23 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
 
 
 def processes_data(settings: Settings) -> dict[str, list[str]] | None:
-    """None where nothing is said: programs.py has its own list of what to skip."""
+    """None where nothing is given: programs.py has its own list of what to skip."""
     return {key: list(placed.value) for key, placed in settings.processes.items()} or None
 
 
-def _check_processes(document: Document, processes: object, findings: Findings) -> None:
-    """A pattern that could never match would leave out, or let in, every program without a word."""
-    if not isinstance(processes, dict):
+def _check_program(pattern: Placed, findings: Findings) -> None:
+    """Report a pattern that could never match: it would silently leave out, or let in, every program."""
+    if not isinstance(pattern.value, str) or findings.has(pattern):
         return
-    for key in ("only", "skip"):
-        patterns = processes.get(key)
-        for index, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
-            path: tuple[Key, ...] = ("processes", key, index)
-            if not isinstance(pattern, str) or findings.has(document, path):
-                continue
-            program, space, command = pattern.partition(" ")
-            if "/" in program or "\\" in program:
-                name = re.split(r"[/\\]", program)[-1]
-                plain = written(document, path) == pattern  # what came from the environment is not repeated
-                hint = f"write `{name}{space}{command}`" if name and plain else ""
-                message = f"`{(written(document, path) or '')[:100]}` is a path: programs go by their names here"
-                findings.add(document, path, "bad-value", message, hint)
-            elif not {"?", "["}.isdisjoint(_VERSION.sub("", pattern)):
-                message = f"`{(written(document, path) or '')[:100]}`: `?` and `[…]` stand for nothing here"
-                hint = "`*` stands for any characters, and `[0-9.]` at the end for a version"
-                findings.add(document, path, "bad-value", message, hint)
-
-
-def _check_defaults(document: Document, path: tuple[Key, ...], value: object, findings: Findings) -> None:
-    if isinstance(value, dict):
-        check_inheritable(document, path, value, findings)
+    program, space, command = pattern.value.partition(" ")
+    if "/" in program or "\\" in program:
+        name = re.split(r"[/\\]", program)[-1]
+        plain = pattern.text == pattern.value  # what came from the environment is not repeated
+        hint = f"write `{name}{space}{command}`" if name and plain else ""
+        findings.add(pattern, "bad-value", f"{pattern.quoted} is a path: programs go by their names here", hint)
+    elif not {"?", "["}.isdisjoint(_VERSION.sub("", pattern.value)):
+        hint = "`*` stands for any characters, and `[0-9.]` at the end for a version"
+        findings.add(pattern, "bad-value", f"{pattern.quoted}: `?` and `[…]` stand for nothing here", hint)
 
 
 def _wrong_dsn(dsn: str | None) -> str:
@@ -212,25 +180,12 @@ def _wrong_dsn(dsn: str | None) -> str:
     return ""
 
 
-def _check_sentry(document: Document, sentry: object, findings: Findings) -> None:
-    if not isinstance(sentry, dict):
-        return
-    dsn = sentry.get("dsn")
-    path: tuple[Key, ...] = ("sentry", "dsn")
-    wrong = _wrong_dsn(dsn) if isinstance(dsn, str) and dsn.strip() else ""
-    if wrong and not findings.has(document, path):
-        findings.add(
-            document,
-            path,
-            "bad-dsn",
-            f"this is not a Sentry DSN: {wrong}",
-            "it looks like https://public_key@host/project; leave it empty to send nothing",
-        )
-    ignored = sentry.get("ignore_errors")
-    for index, name in enumerate(ignored if isinstance(ignored, list) else ()):
-        path = ("sentry", "ignore_errors", index)
-        if isinstance(name, str) and not findings.has(document, path):
-            try:
-                parse_dotted(name)
-            except TargetError as error:
-                findings.add(document, path, "bad-exception", f"`{name[:100]}`: {error}", error.hint)
+def _check_sentry(sentry: Placed, findings: Findings) -> None:
+    dsn = sentry.at("dsn")
+    wrong = _wrong_dsn(dsn.value) if isinstance(dsn.value, str) and dsn.value.strip() else ""
+    if wrong and not findings.has(dsn):
+        hint = "it looks like https://public_key@host/project; leave it empty to send nothing"
+        findings.add(dsn, "bad-dsn", f"this is not a Sentry DSN: {wrong}", hint)
+    for name in sentry.at("ignore_errors").items():
+        if isinstance(name.value, str) and not findings.has(name):
+            is_exception_name(name, name.value, findings)

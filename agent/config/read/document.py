@@ -1,66 +1,111 @@
-"""One file, read: its values, and where each of them stands."""
+"""One file, read: its values, and the position of each."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .node import Key, Mark, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Document(NamedTuple):
     file: str  # as it is opened
-    shown: str  # as messages about monitors name it: relative to the main file
+    shown: str  # in messages about monitors: relative to the main file
     text: str
     root: Node
     value: dict[str, Any]  # interpolated
 
-
-def find(document: Document, path: tuple[Key, ...]) -> Node | None:
-    node: Node | None = document.root
-    for key in path:
-        node = _child(node, key)
-        if node is None:
-            return None
-    return node
+    def at(self, *path: Key) -> Placed:
+        return Placed(self, (), self.value).at(*path)
 
 
-def position(document: Document, path: tuple[Key, ...], *, of_key: bool = False) -> Mark:
-    """Where the value at `path` (or its key) stands; where it is absent, the nearest thing around it."""
-    node = document.root
-    mark = Mark(node.line, node.column)
-    for depth, key in enumerate(path):
-        child = _child(node, key)
-        if child is None:
-            break
-        mark = Mark(child.line, child.column)
-        if of_key and depth == len(path) - 1 and isinstance(key, str):
-            mark = node.keys.get(key, mark)
-        node = child
-    return mark
+class Placed(NamedTuple):
+    """A plain value, and its position in a document. The value is None where the document has none at that path."""
+
+    document: Document
+    path: tuple[Key, ...]
+    value: Any
+
+    def at(self, *keys: Key) -> Placed:
+        value = self.value
+        for key in keys:
+            value = _child(value, key)
+        return Placed(self.document, (*self.path, *keys), value)
+
+    def fields(self) -> Iterator[tuple[str, Placed]]:
+        """The keys of a mapping, each with its value; nothing where the value is no mapping."""
+        for key in self.value if isinstance(self.value, dict) else ():
+            yield key, self.at(key)
+
+    def items(self) -> Iterator[Placed]:
+        """The items of a list; nothing where the value is no list."""
+        for index in range(len(self.value) if isinstance(self.value, list) else 0):
+            yield self.at(index)
+
+    def texts(self) -> Iterator[Placed]:
+        """The single text, or the texts of a list; empty ones are left out."""
+        for each in (self,) if isinstance(self.value, str) else self.items():
+            if isinstance(each.value, str) and each.value:
+                yield each
+
+    @property
+    def node(self) -> Node | None:
+        node: Node | None = self.document.root
+        for key in self.path:
+            node = None if node is None else _child(node.children, key)
+        return node
+
+    @property
+    def text(self) -> str | None:
+        """A scalar as the file has it: `${NAME}` where the value came from the environment."""
+        node = self.node
+        return None if node is None else node.text
+
+    @property
+    def quoted(self) -> str:
+        """`text` for messages."""
+        return f"`{(self.text or '')[:100]}`"
+
+    @property
+    def where(self) -> str:
+        return f"{self.document.shown}:{self.position().line}"
+
+    @property
+    def where_key(self) -> str:
+        return f"{self.document.shown}:{self.position(of_key=True).line}"
+
+    def position(self, *, of_key: bool = False) -> Mark:
+        """Of the value, or of its key; where it is absent, of the nearest value around it."""
+        node = self.document.root
+        mark = Mark(node.line, node.column)
+        for depth, key in enumerate(self.path):
+            child = _child(node.children, key)
+            if child is None:
+                break
+            mark = Mark(child.line, child.column)
+            if of_key and depth == len(self.path) - 1 and isinstance(key, str):
+                mark = node.keys.get(key, mark)
+            node = child
+        return mark
+
+    def within(self, column: int) -> Mark:
+        """The position of the `column`-th character (from 1) of a text; of its start where it is not on one line."""
+        node = self.node
+        if node is None or node.text is None:
+            return self.position()
+        lines = self.document.text.splitlines()
+        line = lines[node.line - 1] if node.line <= len(lines) else ""
+        start = node.column - 1 + (0 if node.plain else 1)
+        inline = line[start : start + len(node.text)] == node.text
+        return Mark(node.line, start + column) if inline else Mark(node.line, node.column)
 
 
-def written(document: Document, path: tuple[Key, ...]) -> str | None:
-    """The text of a scalar as the file has it: `${NAME}` where the value came from the environment."""
-    node = find(document, path)
-    return None if node is None else node.text
-
-
-def _child(node: Node | None, key: Key) -> Node | None:
-    children = None if node is None else node.children
-    if isinstance(children, dict):
-        return children.get(key) if isinstance(key, str) else None
-    if isinstance(children, list) and isinstance(key, int) and 0 <= key < len(children):
-        return children[key]
+def _child(parent: Any, key: Key) -> Any:
+    """Of a mapping or a list, plain or of nodes; None where there is none."""
+    if isinstance(parent, dict):
+        return parent.get(key) if isinstance(key, str) else None
+    if isinstance(parent, list) and isinstance(key, int) and 0 <= key < len(parent):
+        return parent[key]
     return None
-
-
-def place_within(document: Document, path: tuple[Key, ...], column: int) -> Mark:
-    """Where the `column`-th character (from 1) of a text stands; its beginning where the text is not on one line."""
-    node = find(document, path)
-    if node is None or node.text is None:
-        return position(document, path)
-    lines = document.text.splitlines()
-    line = lines[node.line - 1] if node.line <= len(lines) else ""
-    start = node.column - 1 + (0 if node.plain else 1)
-    inline = line[start : start + len(node.text)] == node.text
-    return Mark(node.line, start + column) if inline else Mark(node.line, node.column)

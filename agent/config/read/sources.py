@@ -1,6 +1,6 @@
 """The files that one configuration is made of: the main file, what it includes, and the packs it names.
 
-An include that cannot be read is an error of the whole: to go on without it would silently watch less than before.
+An include that cannot be read is an error of the whole: to go on without it would silently monitor less than before.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..findings import Findings
+    from .document import Placed
     from .node import Node
 
 MOST_FILES = 1000
@@ -91,38 +92,28 @@ class _Reader:
         """Adds the document, then what it includes, depth first. `trail` holds the files being included."""
         self.seen.add(trail[-1])
         self.documents.append(document)
-        patterns = document.value.get("include")
-        for index, pattern in enumerate(patterns if isinstance(patterns, list) else []):
-            if isinstance(pattern, str) and pattern:
-                self.include(document, ("include", index), pattern, trail)
+        for pattern in document.at("include").items():
+            if isinstance(pattern.value, str) and pattern.value:
+                self.include(pattern, trail)
 
-    def include(self, document: Document, place: tuple[str, int], pattern: str, trail: tuple[str, ...]) -> None:
-        base = os.path.dirname(document.file)
-        wanted = os.path.join(base, os.path.expanduser(pattern))
-        matches = _matches(wanted)
+    def include(self, pattern: Placed, trail: tuple[str, ...]) -> None:
+        base = os.path.dirname(pattern.document.file)
+        matches = _matches(os.path.join(base, os.path.expanduser(pattern.value)))
         if not matches:
-            literal = not glob.has_magic(pattern)
-            self.complete = self.complete and not literal
-            self.findings.add(
-                document,
-                place,
-                "include-missing" if literal else "include-empty",
-                f"no file matches `{pattern}`",
-                f"it is looked for in {base or os.curdir}",
-                severity="error" if literal else "warning",
-            )
+            message, hint = f"no file matches `{pattern.value}`", f"it is looked for in {base or os.curdir}"
+            if glob.has_magic(pattern.value):
+                self.findings.add(pattern, "include-empty", message, hint, severity="warning")
+            else:
+                self.fail(pattern, "include-missing", message, hint)
         for file in matches:
             real = os.path.realpath(file)
             if real in trail:
                 names = " → ".join(os.path.basename(step) for step in (*trail[trail.index(real) :], real))
-                self.findings.add(
-                    document, place, "include-cycle", f"the file includes itself: {names}", "remove it from `include`"
-                )
-                self.complete = False
+                message = f"the file includes itself: {names}"
+                self.fail(pattern, "include-cycle", message, "remove it from `include`")
             elif real not in self.seen:
                 if len(self.seen) >= MOST_FILES:
-                    self.findings.add(document, place, "include-many", f"more than {MOST_FILES} files are included")
-                    self.complete = False
+                    self.fail(pattern, "include-many", f"more than {MOST_FILES} files are included")
                     return
                 self.seen.add(real)
                 included = self.read(file, os.path.relpath(os.path.abspath(file), self.folder))
@@ -130,6 +121,10 @@ class _Reader:
                     self.complete = False
                 else:
                     self.follow(included, (*trail, real))
+
+    def fail(self, pattern: Placed, slug: str, message: str, hint: str = "") -> None:
+        self.complete = False
+        self.findings.add(pattern, slug, message, hint)
 
     def packs(self) -> list[Document]:
         packs: dict[str, Document] = {}
@@ -141,7 +136,7 @@ class _Reader:
                 if name not in pack_names():
                     hint = did_you_mean(name, pack_names(), f"there are {listed(pack_names())}")
                     message = f"there is no pack `{name[:100]}`"
-                    self.findings.add(document, mention.path, "unknown-pack", message, hint, of_key=True)
+                    self.findings.add(mention.placed, "unknown-pack", message, hint, of_key=True)
                     continue
                 pack = self.read(pack_path(name), f"packs/{name}.yaml")
                 if pack is not None:
