@@ -15,6 +15,7 @@ from ..language.monitor_keys import plain_monitor
 from ..observe.around import context
 from ..observe.call import callers
 from ..observe.event import event
+from ..observe.event.encode import encode
 from ..sdk import client
 from . import options as here
 from .terminal import console, styled
@@ -95,7 +96,7 @@ def _envelope(kind: str, settings: SentryData) -> Envelope:
         return client.performance_envelope(settings)
     made = event.build(_observation(kind), sentry=settings, context=context.collect(), own=callers.own_code)
     event_id = str(made["event_id"])
-    return Envelope(event_id, "error", wire.encode(event_id, "event", event.encode(made)))
+    return Envelope(event_id, "error", wire.encode(event_id, "event", encode(made)))
 
 
 class AgentTestError(Exception):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..base.model import Envelope
 from ..base.version import __version__
-from ..observe.event import event
+from ..observe.event.encode import encode
 from ..privacy import scrub
 from . import wire
 
@@ -71,6 +71,6 @@ def _attributes(tally: Tally, sentry: SentryData, platform: Platform) -> Json:
 
 def _envelope(items: list[Json]) -> Envelope:
     event_id = os.urandom(16).hex()
-    payload = event.encode(scrub.scrub({"items": items}))
+    payload = encode(scrub.scrub({"items": items}))
     headers: dict[str, Json] = {"item_count": len(items), "content_type": _CONTENT}
     return Envelope(event_id, "trace_metric", wire.encode(event_id, "trace_metric", payload, item_headers=headers))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable
 
 from ..base.model import Envelope
 from ..base.version import __version__
-from ..observe.event import event
+from ..observe.event.encode import encode
 from ..privacy import scrub
 from . import wire
 
@@ -73,7 +73,7 @@ class Sessions:
             {"started": _moment(minute * 60), **{name: number for name, number in zip(_OUTCOMES, counts) if number}}
             for minute, counts in sorted(done)
         ]
-        payload = event.encode(scrub.scrub({"attrs": self._attributes, "aggregates": aggregates}))
+        payload = encode(scrub.scrub({"attrs": self._attributes, "aggregates": aggregates}))
         envelope_id = os.urandom(16).hex()
         headers: dict[str, Json] = {"sdk": {"name": "erp-sentry-agent", "version": __version__}}
         self._keep(Envelope(envelope_id, "session", wire.encode(envelope_id, "sessions", payload, headers)))

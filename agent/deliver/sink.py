@@ -14,6 +14,7 @@ from ..base.version import __version__
 from ..observe.around import context, providers, release, work
 from ..observe.call import callers
 from ..observe.event import event, reserve
+from ..observe.event.encode import encode
 from ..observe.event.represent import type_name
 from ..observe.failure import attempts
 from ..privacy import redact
@@ -90,7 +91,7 @@ class Maker:
 
 
 def _with_json(made: Event) -> tuple[Event, bytes]:
-    return made, event.encode(made)
+    return made, encode(made)
 
 
 class Sink:

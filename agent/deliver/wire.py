@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import AgentError
 from ..base.interrupts import ours
-from ..observe.event.event import to_json
+from ..observe.event.encode import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..observe.around.breadcrumbs import as_written
-from ..observe.event.event import encode
+from ..observe.event.encode import encode
 from ..privacy.redact import text
 from ..privacy.scrub import scrub
 from ..privacy.sql import without_values

@@ -10,6 +10,8 @@ from making import PLATFORM, a_monitor, an_observation, built, nothing_own, sent
 
 from agent.base.model import Captured
 from agent.observe.event import event, stack
+from agent.observe.event.encode import encode
+from agent.observe.event.wording import duration_text
 
 
 def raised(make, *, depth=0):
@@ -125,7 +127,7 @@ def test_an_observation_without_a_clock_or_a_frame():
     assert made["logentry"]["formatted"] == "create_order (login_failed)"
     assert made["tags"]["event_type"] == "login_failed"
     assert "threads" not in made
-    assert event.encode(made)
+    assert encode(made)
 
 
 def test_names_of_the_plan_are_not_taken_for_secrets():
@@ -304,7 +306,7 @@ def test_tags_fit_sentry():
 
 def test_equal_input_gives_equal_bytes():
     error = raised(fail(ValueError("x")))
-    first, second = (event.encode(built(an_observation(exception=error))) for _ in range(2))
+    first, second = (encode(built(an_observation(exception=error))) for _ in range(2))
     assert first == second
     ids = {
         event.build(an_observation(report="audit"), sentry=sentry(), context={}, own=nothing_own)["event_id"]
@@ -317,12 +319,12 @@ def test_equal_input_gives_equal_bytes():
 def test_a_duration_that_is_not_known_is_left_out():
     made = built(an_observation(exception=ValueError(), duration=float("-inf")))
     assert "duration_ms" not in made["contexts"]["erp"]
-    assert json.loads(event.encode(made), parse_constant=pytest.fail)
+    assert json.loads(encode(made), parse_constant=pytest.fail)
 
 
 def test_any_text_encodes():
     made = built(an_observation(exception=ValueError("\ud800 \0 \x1b[31m ü")), context={"x": {"\udfff": "\ud83d"}})
-    again = json.loads(event.encode(made).decode("utf-8"))
+    again = json.loads(encode(made).decode("utf-8"))
     assert again["exception"]["values"][0]["value"].startswith("\\ud800")
 
 
@@ -346,7 +348,7 @@ def test_any_text_encodes():
     ],
 )
 def test_durations_as_a_person_says_them(seconds, text):
-    assert event.duration_text(seconds) == text
+    assert duration_text(seconds) == text
 
 
 SECRETS = [
@@ -441,7 +443,7 @@ def test_no_planted_secret_is_ever_in_the_bytes(case):
     for holder in [made.get("exception", {}).get("values", []), made.get("threads", {}).get("values", [])]:
         for each in holder:
             each.pop("stacktrace", None)  # this file's own source holds the secrets as literals: see below
-    text = json.dumps(json.loads(event.encode(made)), ensure_ascii=False)
+    text = json.dumps(json.loads(encode(made)), ensure_ascii=False)
     for secret in secrets:
         assert secret not in text
         assert json.dumps(secret)[1:-1] not in text
@@ -457,7 +459,7 @@ def test_secrets_in_source_lines_go_too(tmp_path):
     path.write_text(source)
     namespace: dict[str, object] = {}
     exec(compile(source, str(path), "exec"), namespace)
-    data = event.encode(built(an_observation(exception=raised(namespace["f"])))).decode()
+    data = encode(built(an_observation(exception=raised(namespace["f"])))).decode()
     assert "hunter2" not in data
     assert not [each for each in SECRETS[:4] if each in data]
     assert "raise ValueError" in data

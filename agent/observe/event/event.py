@@ -1,43 +1,42 @@
-"""From an `Observation` to an `Event`: everything that leaves, in the ERP's words, and nothing else.
+"""Makes an `Event` of an `Observation`: all that leaves the process, in the ERP's own names.
 
-`build` represents and scrubs as it goes; `encode` makes the bytes. An event carries no argument, no local variable and
-no value that the monitor does not capture.
+`build` represents and scrubs; `encode` makes the bytes. An event contains no argument, no local variable and no value
+that the monitor does not capture.
 
-An exception's mechanism says `handled: false` where it left a monitored operation: whether somebody further up deals
-with it cannot be known when the event is made.
+An exception's mechanism has `handled: false` where it left a monitored operation: when the event is made, it is not
+known whether a caller further out handles it.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ...base.guard import swallow
 from ...base.interrupts import ours
 from ...base.model import Platform
 from ...base.version import __version__
-from ...privacy.patterns import Patterns
 from ...privacy.redact import SCRUBBED, clip, is_secret
-from ...privacy.scrub import Clean, scrub, scrub_json
-from . import exceptions
-from .represent import Budget, represent, type_name
+from ...privacy.scrub import scrub
+from . import exceptions, wording
+from .represent import Budget, represent
 from .stack import stacktrace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from types import CodeType
 
     from ...base.model import Event, Json, Observation, SentryData
 
-#: Bounds of one event: Sentry takes a megabyte, and one that is refused helps nobody.
+#: Bounds of one event: Sentry takes a megabyte, and refuses what is larger.
 _MOST_VALUES = 600
 _LONGEST_TAG = 200
 _LONGEST_TAG_NAME = 32
-_LONGEST_MESSAGE = 1_000
-_LONGEST_FILLING = 200
+_MOST_TAG_NAMES = 2_000
+_MOST_ENTRIES = 50
 
 _LEVELS = frozenset(("debug", "info", "warning", "error", "fatal"))
-#: What monitors.yaml says itself. `reset_password: …` in such a place is a name and not a password.
+#: Texts from monitors.yaml. `reset_password: …` in one of these is a name and not a password.
 _FROM_THE_PLAN = frozenset(
     ("contexts.erp.monitor", "contexts.erp.function", "contexts.erp.operation", "contexts.erp.defined",
      "tags.erp.monitor", "tags.erp.operation")
@@ -75,32 +74,30 @@ def build(
 ) -> Event:
     """The event of one observation; the same input and `event_id` give the same event.
 
-    `context` is what `context.collect` gave. `own` says which code objects are the agent's. Without `platform`, it is
-    that of this process.
+    `context` is what `context.collect` returned. `own` returns whether a code object is the agent's. `platform` is by
+    default that of this process.
     """
     platform = platform or _here()
     budget = Budget(_MOST_VALUES)
     captured = {name: _represented(value, budget) for name, value in observation.captured.values.items()}
-    filling = _filling(observation, captured)
     payload = _head(observation, sentry, context, platform, event_id)
     payload["contexts"] = _contexts(observation, context, captured, platform, budget)
     _add_user(payload, context, sentry, budget)
     _add_request(payload, context)
-    crumbs = context.get("breadcrumbs")
-    if type(crumbs) is list and crumbs:
-        payload["breadcrumbs"] = {"values": _represented(crumbs, budget)}
+    breadcrumbs = context.get("breadcrumbs")
+    if type(breadcrumbs) is list and breadcrumbs:
+        payload["breadcrumbs"] = {"values": _represented(breadcrumbs, budget)}
 
+    values: list[dict[str, Any]] = []
     function = ""
-    if observation.report == "error" and observation.exception is not None:
+    if _has_exception(observation):
         values, function = exceptions.values_of(observation, own, platform.in_app)
-        payload["exception"] = {"values": values}
-    else:
-        payload["logentry"] = _message(observation, filling)
+    _add_subject(payload, observation, captured, values, function)
+    if not values:
         trace = stacktrace(None, observation.frame, own=own, in_app=platform.in_app)
         if trace is not None:
             thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
             payload["threads"] = {"values": [thread]}
-    payload["fingerprint"] = _fingerprint(observation, filling, function or payload["transaction"])
     configured = ["user." + _USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
     return scrub(payload, keep=_FROM_THE_PLAN.union(configured))
 
@@ -114,23 +111,40 @@ def reduced(
     why: str,
     stack: bool,
 ) -> Event:
-    """What is left of an event that cannot be made whole: the plan's own words and the type of the exception.
+    """A smaller event, for where `build` fails: the texts of the plan and the type of the exception.
 
-    With `stack`, the places that the exception passed as well. No text, value or line of source of the host's is
-    looked at. `why` is what the whole one failed with; it stands in the event.
+    With `stack`, also the places that the exception passed. Reads no text, value or line of source of the host's.
+    The event contains `why`, the reason of the failure.
     """
     payload = _head(observation, sentry, {}, platform, None)
-    erp = {**_words(observation), "reduced": why}
-    payload["contexts"] = {"erp": {name: value for name, value in erp.items() if value is not None}}
-    filling = _filling(observation, {})
+    payload["contexts"] = {"erp": _without_empty({**_facts(observation), "reduced": why})}
+    values: list[dict[str, Any]] = []
     function = ""
-    if observation.report == "error" and observation.exception is not None:
+    if _has_exception(observation):
         value, function = exceptions.reduced(observation, own, platform.in_app, stack=stack)
-        payload["exception"] = {"values": [value]}
-    else:
-        payload["logentry"] = _message(observation, filling)
-    payload["fingerprint"] = _fingerprint(observation, filling, function or payload["transaction"])
+        values = [value]
+    _add_subject(payload, observation, {}, values, function)
     return scrub(payload, keep=_FROM_THE_PLAN)
+
+
+def _has_exception(observation: Observation) -> bool:
+    return observation.report == "error" and observation.exception is not None
+
+
+def _add_subject(
+    payload: dict[str, Any],
+    observation: Observation,
+    captured: Mapping[str, Json],
+    values: list[dict[str, Any]],
+    function: str,
+) -> None:
+    """Add the exception or the message, and the fingerprint."""
+    placeholders = wording.placeholders(observation, captured)
+    if values:
+        payload["exception"] = {"values": values}
+    else:
+        payload["logentry"] = wording.message(observation, placeholders)
+    payload["fingerprint"] = wording.fingerprint(observation, placeholders, function or payload["transaction"])
 
 
 def _head(
@@ -140,7 +154,7 @@ def _head(
     platform: Platform,
     event_id: str | None,
 ) -> dict[str, Any]:
-    """What every event begins with, up to its tags."""
+    """The first fields of every event, up to its tags."""
     payload: dict[str, Any] = {
         "event_id": event_id or os.urandom(16).hex(),
         "timestamp": observation.ended,
@@ -155,223 +169,56 @@ def _head(
         "server_name": platform.server_name,
     }
     payload.update((name, value) for name, value in where.items() if value)
-    place = context.get("transaction")
-    payload["transaction"] = place if type(place) is str and place else observation.operation
+    transaction = context.get("transaction")
+    payload["transaction"] = transaction if type(transaction) is str and transaction else observation.operation
     payload["tags"] = _tags(observation, sentry, context)
     return payload
-
-
-#: id of a frame that events share → that frame and its JSON.
-_frames: dict[int, tuple[Clean, str]] = {}
-_MOST_FRAMES_KNOWN = 2_000
-_PLACE = "\0"
-
-
-def encode(event: Event) -> bytes:
-    """Compact JSON in UTF-8. A frame is spelt out once, however many events it is in."""
-    held = cast("dict[str, Any]", event)
-    told: list[str] = []
-    shallow = dict(held)
-    for holder in ("exception", "threads"):
-        section: dict[str, Any] = held.get(holder) or {}
-        if type(section.get("values")) is list:
-            shallow[holder] = {**section, "values": [_shallow(each, told) for each in section["values"]]}
-    whole = to_json(shallow)
-    if told:
-        first, *rest = whole.split('"\\u0000"')
-        if len(rest) == len(told):
-            whole = first + "".join([frames + after for frames, after in zip(told, rest)])
-        else:  # a text of the host's spells our placeholder
-            whole = to_json(held)
-    return whole.encode("utf-8", "replace")
-
-
-def _shallow(value: Any, told: list[str]) -> Any:
-    trace = value.get("stacktrace") if type(value) is dict else None
-    frames = trace.get("frames") if type(trace) is dict else None
-    if type(frames) is not list:
-        return value
-    told.append("[" + ",".join([_frame(frame) for frame in frames]) + "]")
-    return {**value, "stacktrace": dict(cast("dict[str, Any]", trace), frames=_PLACE)}
-
-
-def _frame(frame: Any) -> str:
-    if type(frame) is not Clean:
-        return to_json(frame)
-    known = _frames.get(id(frame))
-    if known is None or known[0] is not frame:
-        if len(_frames) >= _MOST_FRAMES_KNOWN:
-            _frames.clear()
-        known = _frames[id(frame)] = (frame, to_json(frame))
-    return known[1]
-
-
-def to_json(value: object, *, ascii_only: bool = False) -> str:
-    """Compact, of exact JSON types."""
-    return "".join((_ascii_encoder if ascii_only else _encoder)(value, 0))
-
-
-def _refuse(value: object) -> object:
-    raise TypeError(f"{type(value).__name__} is no JSON")
-
-
-def _make_encoder(*, ascii_only: bool) -> Callable[[object, int], Iterable[str]]:
-    """The encoder that `json` makes anew for each call, without `json` itself, which brings a decoder with it."""
-    try:
-        from _json import encode_basestring, encode_basestring_ascii, make_encoder
-    except ours(ImportError):  # a Python without its accelerator
-        from json import JSONEncoder
-
-        settings = JSONEncoder(ensure_ascii=ascii_only, check_circular=False, allow_nan=False, separators=(",", ":"))
-        return lambda value, _: [settings.encode(value)]
-    text_ = encode_basestring_ascii if ascii_only else encode_basestring
-    made: Callable[[object, int], Iterable[str]] = make_encoder(
-        None, _refuse, text_, None, ":", ",", False, False, False
-    )
-    return made
-
-
-_encoder, _ascii_encoder = _make_encoder(ascii_only=False), _make_encoder(ascii_only=True)
-
-
-# ----------------------------------------------------------------------------------------------------------- words
-
-
-def duration_text(seconds: float | None) -> str:
-    """3.2 s, 320 ms, 2 min 5 s: as a person says it."""
-    if seconds is None or not seconds >= 0:
-        return ""
-    if seconds < 0.001:
-        return f"{seconds * 1_000_000:.0f} µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.3g} ms"
-    if seconds < 59.95:
-        return f"{seconds:.3g} s"
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-def _message(observation: Observation, filling: Mapping[str, str]) -> dict[str, str]:
-    template = observation.message
-    if observation.report == "slow" and not template:
-        limit = f" (limit {duration_text(observation.threshold)})" if observation.threshold is not None else ""
-        return {
-            "message": f"{observation.operation} was slow",
-            "formatted": f"{observation.operation} took {duration_text(observation.duration)}{limit}",
-        }
-    if not template:
-        said = observation.monitor["detail"].get("event_type")
-        other = said if said != observation.operation else None
-        template = f"{observation.operation} ({other})" if other else f"{observation.operation} was called"
-        return {"message": template, "formatted": template}
-    return {
-        "message": clip(template, _LONGEST_MESSAGE),
-        "formatted": clip(fill(template, filling), _LONGEST_MESSAGE),
-    }
-
-
-_patterns = Patterns(placeholder=r"(?<!\{)\{([A-Za-z_]\w{0,80})\}(?!\})")
-
-
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """`{name}` replaced where `values` knows the name. Nothing else of format's language is understood."""
-    if "{" not in template:
-        return template
-    return _patterns.placeholder.sub(lambda found: values.get(found.group(1), found.group()), template)
-
-
-def _filling(observation: Observation, captured: Mapping[str, Json]) -> dict[str, str]:
-    monitor = observation.monitor
-    error = observation.exception
-    values = {
-        "monitor": monitor["name"],
-        "operation": observation.operation,
-        "module": monitor["module"] or "",
-        "function": observation.function,
-        "report": observation.report,
-        "severity": observation.severity,
-        "duration": duration_text(observation.duration),
-        "error": type_name(type(error)) if error is not None else "",
-    }
-    for name, value in captured.items():
-        values[name] = SCRUBBED if is_secret(name) else _spoken(value)
-    return values
-
-
-def _spoken(value: Json) -> str:
-    if type(value) is str:
-        return clip(value, _LONGEST_FILLING)
-    return clip(str(scrub_json(value)), _LONGEST_FILLING)
-
-
-def _fingerprint(observation: Observation, filling: dict[str, str], function: str) -> list[str]:
-    """`function` is the innermost one of the ERP that an exception passed; if it passed none, what was being served."""
-    cause = _cause(observation, function)
-    template = observation.monitor["fingerprint"]
-    if not template:
-        return [observation.monitor["name"], observation.report, observation.operation, cause]
-    filling["cause"] = cause
-    return [fill(part, filling)[:_LONGEST_MESSAGE] for part in template]
-
-
-def _cause(observation: Observation, function: str) -> str:
-    if observation.report == "error" and observation.exception is not None:
-        name = type_name(type(observation.exception))
-        return f"{name} in {function}"
-    if observation.report == "slow":
-        return observation.severity
-    return observation.message or observation.monitor["detail"].get("event_type") or observation.operation
-
-
-# ------------------------------------------------------------------------------------------------------ the pieces
 
 
 def _tags(observation: Observation, sentry: SentryData, context: Mapping[str, object]) -> dict[str, str]:
     monitor = observation.monitor
     detail = monitor["detail"]
-    tags: dict[str, str] = {}
     given = context.get("tags")
+    own: dict[str, Json] = {
+        "erp.module": monitor["module"],
+        "erp.operation": observation.operation,
+        "erp.kind": monitor["kind"],
+        "erp.monitor": monitor["name"],
+        "erp.report": observation.report,
+        "erp.owner": monitor["owner"],
+    }
+    if monitor["kind"] == "database":
+        own.update({"db.model": detail.get("model"), "db.operation": observation.operation})
+    own.update((name, detail.get(name)) for name in ("process", "endpoint", "event_type"))
+    tags: dict[str, str] = {}
     for more in (given if type(given) is dict else {}, sentry["tags"], monitor["tags"]):
         for name, value in more.items():
             if type(name) is str:
                 _tag(tags, name, represent(value, depth=0))
-    _tag(tags, "erp.module", monitor["module"])
-    _tag(tags, "erp.operation", observation.operation)
-    _tag(tags, "erp.kind", monitor["kind"])
-    _tag(tags, "erp.monitor", monitor["name"])
-    _tag(tags, "erp.report", observation.report)
-    _tag(tags, "erp.owner", monitor["owner"])
-    if monitor["kind"] == "database":
-        _tag(tags, "db.model", detail.get("model"))
-        _tag(tags, "db.operation", observation.operation)
-    for name in ("process", "endpoint", "event_type"):
-        _tag(tags, name, detail.get(name))
+    for name, value in own.items():
+        _tag(tags, name, value)
     return tags
 
 
-_fitting_names: dict[str, str] = {}
+_tag_names: dict[str, str] = {}
 
 
 def _tag(tags: dict[str, str], name: str, value: Json) -> None:
-    """Sentry drops a tag whose name is too long or odd, or whose value spans lines: such are made to fit."""
+    """Sentry drops a tag whose name is too long or has other characters, or whose value has several lines."""
     if value is None or value == "":
         return
-    fitting = _fitting_names.get(name)
+    fitting = _tag_names.get(name)
     if fitting is None:
         fitting = "".join(each if each.isascii() and (each.isalnum() or each in "_.:-") else "_" for each in name)
-        if len(_fitting_names) < _MOST_FRAMES_KNOWN:
-            _fitting_names[name] = fitting
-    told = SCRUBBED if is_secret(name) else value if type(value) is str else str(value)
-    told = " ".join((clip(told, _LONGEST_TAG) if len(told) > _LONGEST_TAG else told).split())
-    tags[fitting[:_LONGEST_TAG_NAME]] = told if len(told) <= _LONGEST_TAG else told[: _LONGEST_TAG - 1] + "…"
+        if len(_tag_names) < _MOST_TAG_NAMES:
+            _tag_names[name] = fitting
+    text = SCRUBBED if is_secret(name) else value if type(value) is str else str(value)
+    text = " ".join((clip(text, _LONGEST_TAG) if len(text) > _LONGEST_TAG else text).split())
+    tags[fitting[:_LONGEST_TAG_NAME]] = text if len(text) <= _LONGEST_TAG else text[: _LONGEST_TAG - 1] + "…"
 
 
-def _words(observation: Observation) -> dict[str, Any]:
-    """What the plan and the clock say of the call."""
+def _facts(observation: Observation) -> dict[str, Any]:
+    """What the plan and the clock contribute to the context `erp`."""
     monitor = observation.monitor
     return {
         "monitor": monitor["name"],
@@ -387,6 +234,10 @@ def _words(observation: Observation) -> dict[str, Any]:
     }
 
 
+def _without_empty(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value not in (None, [], {})}
+
+
 def _contexts(
     observation: Observation,
     context: Mapping[str, object],
@@ -394,23 +245,20 @@ def _contexts(
     platform: Platform,
     budget: Budget,
 ) -> dict[str, Any]:
-    monitor = observation.monitor
-    erp: dict[str, Any] = {
-        **_words(observation),
-        "operations": list(observation.operations)[:50],
+    erp = _without_empty({
+        **_facts(observation),
+        "operations": list(observation.operations)[:_MOST_ENTRIES],
         "captured": captured,
-        "capture_failed": dict(list(observation.captured.failed.items())[:50]),
+        "capture_failed": dict(list(observation.captured.failed.items())[:_MOST_ENTRIES]),
         "context_failed": context.get("context_failed"),
         "inside": [
             {"operation": operation, "times": times, "duration_ms": _milliseconds(seconds), "share": round(share, 3)}
             for operation, times, seconds, share in observation.inside
         ],
-    }
-    contexts: dict[str, Any] = {
-        "erp": {name: value for name, value in erp.items() if value not in (None, [], {})},
-        "runtime": {"name": "CPython", "version": platform.python},
-    }
-    contexts["erp"].update((name, value) for name, value in monitor["detail"].items() if name not in contexts["erp"])
+    })  # fmt: skip
+    for name, text in observation.monitor["detail"].items():
+        erp.setdefault(name, text)
+    contexts: dict[str, Any] = {"erp": erp, "runtime": {"name": "CPython", "version": platform.python}}
     for name, section in context.items():
         if name in ("transaction", "tags", "user", "breadcrumbs", "erp", "runtime", "context_failed"):
             continue
@@ -434,7 +282,7 @@ def _represented(value: object, budget: Budget) -> Json:
 
 
 def _milliseconds(seconds: float | None) -> float | None:
-    """None where it is not known when the call began: a full stack had no room to read the clock."""
+    """None where the start of the call is unknown: a full stack had no room to read the clock."""
     return None if seconds is None or not seconds >= 0 else round(seconds * 1000, 3)
 
 
@@ -453,7 +301,7 @@ def _add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: Se
 
 
 def _add_request(payload: dict[str, Any], context: Mapping[str, object]) -> None:
-    """Sentry's `request`: method and path; of the query the names alone. The rest stays in the context `request`."""
+    """Sentry's `request`: method, path, and the names in the query. The rest stays in the context `request`."""
     known = context.get("request")
     if type(known) is not dict:
         return
@@ -461,7 +309,7 @@ def _add_request(payload: dict[str, Any], context: Mapping[str, object]) -> None
     for field, name in (("method", "method"), ("path", "url")):
         value = known.get(field)
         if type(value) is str:
-            request[name] = clip(value, _LONGEST_MESSAGE)
+            request[name] = clip(value, wording.LONGEST_MESSAGE)
     names = known.get("parameters")
     if type(names) is list and names:
         request["query_string"] = [[name, ""] for name in names if type(name) is str]
