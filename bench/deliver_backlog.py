@@ -20,8 +20,9 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "
 
 from kit import envelope  # noqa: E402
 
-from agent.deliver.background.sender import Sender  # noqa: E402
 from agent.deliver.send import parallel  # noqa: E402
+from agent.deliver.send.flush import flush  # noqa: E402
+from agent.deliver.send.resources import to_sentry  # noqa: E402
 from agent.deliver.spool.spool import Spool  # noqa: E402
 
 
@@ -32,7 +33,7 @@ def rate(number: int, dsn: str) -> float:
     for _ in range(number):
         spool.write(envelope(size=2000))
     began = time.monotonic()
-    summary = Sender(spool, dsn, count=lambda *_: None).flush(3600)
+    summary = flush(to_sentry(spool, dsn, lambda *_: None), 3600)
     took = time.monotonic() - began
     assert (summary.delivered, summary.waiting) == (number, 0), summary
     shutil.rmtree(directory)

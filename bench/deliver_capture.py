@@ -70,8 +70,9 @@ def open_spool(directory: str, **options: Any) -> Any:
 
 def open_sender(spool: Any, dsn: str, **options: Any) -> Any:
     from agent.deliver.background.sender import Sender
+    from agent.deliver.send.resources import to_sentry
 
-    return Sender(spool, dsn, count=lambda *_: None, **options)
+    return Sender(to_sentry(spool, dsn, lambda *_: None), **options)
 
 
 def keeping(spool: Any, wake: Callable[[], None] | None = None) -> Way:

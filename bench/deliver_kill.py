@@ -25,7 +25,8 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "
 from kit import envelope  # noqa: E402
 from receiver import Receiver  # noqa: E402
 
-from agent.deliver.background.sender import Sender  # noqa: E402
+from agent.deliver.send.flush import flush  # noqa: E402
+from agent.deliver.send.resources import to_sentry  # noqa: E402
 from agent.deliver.spool.spool import Spool  # noqa: E402
 
 
@@ -77,7 +78,7 @@ def main() -> int:
     acknowledged = [each for _ in range(options.times) for each in killed_once(spool, dice, bare=options.bare)]
     began = time.monotonic()
     with Receiver(forget=True, log=os.path.join(directory, "arrived")) as receiver:
-        summary = Sender(spool, receiver.dsn, count=spool._count).flush(600)
+        summary = flush(to_sentry(spool, receiver.dsn, spool._count), 600)
     with open(os.path.join(directory, "arrived")) as file:
         arrived = Counter(line.split('"')[3] for line in file)
     missing = set(acknowledged) - set(arrived)

@@ -30,6 +30,8 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "
 from kit import envelope  # noqa: E402
 
 from agent.deliver.background.sender import Sender  # noqa: E402
+from agent.deliver.send.flush import flush  # noqa: E402
+from agent.deliver.send.resources import to_sentry  # noqa: E402
 from agent.deliver.spool.spool import Spool  # noqa: E402
 
 _EVERY = 5.0  # seconds between two looks at the memory of all
@@ -47,7 +49,7 @@ def write(directory: str, dsn: str, log: str, number: int, until: float) -> None
     """A writer: notes each acknowledged id in its log, and at its end what it counted."""
     counts: Counter[str] = Counter()
     spool = open_spool(directory, counts)
-    sender = Sender(spool, dsn, count=spool._count)
+    sender = Sender(to_sentry(spool, dsn, spool._count))
     with open(log, "a", buffering=1) as file:
         for done in range(number):
             one = envelope(size=random.choice((200, 800, 2000)))
@@ -93,7 +95,7 @@ def main() -> int:
         samples: list[Sample] = []
         kills = run_writers(options, directory, dsn, place, samples)
         counts: Counter[str] = Counter()
-        summary = Sender(open_spool(directory, counts), dsn, count=lambda *_: None).flush(600)
+        summary = flush(to_sentry(open_spool(directory, counts), dsn, lambda *_: None), 600)
     finally:
         receiver.kill()
         receiver.wait()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..base.interrupts import ours
 from .background.sender import Sender
 from .http import route as routes
+from .send.resources import to_sentry
 from .spool.spool import directory_of, open_in
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Destination:
     def __init__(self, route: Route, settings: SpoolData, state: str, count: Count) -> None:
         self._route = route
         self.spool = open_in(os.path.join(directory_of(settings, state), _FOLDER, route.name()), settings, count)
-        self.sender = Sender(self.spool, route.dsn, count=count, route=route)
+        self.sender = Sender(to_sentry(self.spool, route.dsn, count, route))
         self.spool.sweeper = self.sender.wake
 
     def keep(self, envelope: Envelope) -> bool:
@@ -86,4 +87,4 @@ def adopt(settings: SpoolData, state: str, count: Count, *, but: str) -> None:
     """Deliver what was left for other destinations than the one called `but`: their clients may be gone for good."""
     for name, route, spool in find(settings, state, count):
         if name != but and spool.is_anything_waiting():
-            Sender(spool, route.dsn, count=count, route=route).wake()
+            Sender(to_sentry(spool, route.dsn, count, route)).wake()

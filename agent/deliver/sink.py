@@ -204,7 +204,7 @@ class Sink:
         if self._health.due():
             return
         if self._together:
-            self.spool.quickly(0, lambda calls: self._health.flush(calls=calls))
+            self.spool.quick.run(0, lambda calls: self._health.flush(calls=calls))
         else:
             self._health.flush()
 
@@ -242,12 +242,12 @@ class Sink:
         self._worker.after_fork()
 
 
-def _sender(spool: Spool, dsn: str, health: Health, counted: Callable[[], None]) -> Sender:
-    from .background.sender import (
-        Sender,  # a third of what a first report costs, and nothing to a process that sends nothing
-    )
+def _sender(spool: Spool, dsn: str, health: Health, write_counts: Callable[[], None]) -> Sender:
+    # A third of the cost of a first report; not imported in a process that sends nothing.
+    from .background.sender import Sender
+    from .send.resources import to_sentry
 
-    return Sender(spool, dsn, count=health.count, counted=counted, grace=GRACE)
+    return Sender(to_sentry(spool, dsn, health.count), write_counts=write_counts, grace=GRACE)
 
 
 def open_spool(settings: SpoolData, state: str, health: Health, *, held: bool = False) -> Spool:

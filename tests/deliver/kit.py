@@ -9,8 +9,8 @@ from collections import Counter
 
 from agent.base.model import Envelope
 from agent.deliver import wire
-from agent.deliver.background.sender import Sender
 from agent.deliver.http.transport import ACCEPTED, Outcome
+from agent.deliver.send.resources import Resources, to_sentry
 from agent.deliver.spool.spool import Spool
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -67,6 +67,11 @@ class Script:
         self.closed += 1
 
 
+def through(connection, resources: Resources, **options) -> Resources:
+    """The same resources with one connection."""
+    return resources._replace(connect=lambda _: connection, parallel=False, **options)
+
+
 class Kit:
     def __init__(self, directory, counts: Counts, clock: Time) -> None:
         self.directory = str(directory)
@@ -84,15 +89,12 @@ class Kit:
         }
         return Spool(self.directory, **{**settings, **options})
 
-    def sender(self, spool: Spool, connection=None, dsn: str = "http://key@127.0.0.1:9/1", **options) -> Sender:
-        settings = {
-            "count": self.counts,
-            "clock": self.clock,
-            "tick": self.clock.uptime,
-            "sleep": self.clock.sleep,
-            "random": lambda: 0.5,
-        }
-        return Sender(spool, dsn, connection=connection, **{**settings, **options})
+    def resources(self, spool: Spool, connection=None, dsn: str = "http://key@127.0.0.1:9/1", **options) -> Resources:
+        """With `connection`, that one alone sends."""
+        made = to_sentry(spool, dsn, self.counts)._replace(
+            clock=self.clock, tick=self.clock.uptime, sleep=self.clock.sleep, random=lambda: 0.5
+        )
+        return through(connection, made, **options) if connection is not None else made._replace(**options)
 
     def files(self, folder: str = "new") -> list[str]:
         try:

@@ -139,13 +139,14 @@ def test_a_number_that_cannot_be_asked_about_is_not_ours():
 DAEMON = """
     import os, sys, time
     from agent.deliver.background.sender import Sender
+    from agent.deliver.send.resources import to_sentry
     from agent.deliver.spool.spool import Spool
     from agent.base.model import Envelope
     from agent.deliver import wire
     sys.path.insert(0, {tests!r})
     from kit import envelope
     spool = Spool(sys.argv[1], max_size=1 << 20, max_age=3600, durable=False, count=lambda *_: None)
-    sender = Sender(spool, sys.argv[2], count=lambda *_: None, first_backoff=0.05)
+    sender = Sender(to_sentry(spool, sys.argv[2], lambda *_: None)._replace(first_backoff=0.05))
     spool.write(envelope())
     sender.wake()
     print("sent", flush=True)

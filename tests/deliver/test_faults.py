@@ -13,18 +13,20 @@ import pytest
 from kit import envelope, python
 from receiver import HALF_CLOSED, HANG, RESET, Answer
 
-from agent.deliver.background.sender import Sender
 from agent.deliver.quick import mounts
+from agent.deliver.send.flush import flush
+from agent.deliver.send.resources import to_sentry
 
 HOST = """
 import os, random, signal, sys
 from agent.deliver.background.sender import Sender
+from agent.deliver.send.resources import to_sentry
 from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 counts = Counts()
 def make(directory, dsn, **options):
     spool = Spool(directory, **{"max_size": 1 << 28, "max_age": 1e6, "durable": False, "count": counts, **options})
-    return spool, Sender(spool, dsn, count=counts, first_backoff=0.02, linger=0.2)
+    return spool, Sender(to_sentry(spool, dsn, counts)._replace(first_backoff=0.02), linger=0.2)
 spool, sender = make(sys.argv[1], sys.argv[2])
 def event(**options):
     one = envelope(**options)
@@ -44,9 +46,9 @@ def finish(process, timeout=180):  # far beyond what it takes: only against a te
     return out
 
 
-def flush(kit, receiver, timeout=20.0):
-    sender = Sender(kit.spool(clock=time.time), receiver.dsn, count=kit.counts, first_backoff=0.01)
-    summary = sender.flush(timeout)
+def flush_all(kit, receiver, timeout=20.0):
+    resources = to_sentry(kit.spool(clock=time.time), receiver.dsn, kit.counts)._replace(first_backoff=0.01)
+    summary = flush(resources, timeout)
     assert summary.waiting == 0, summary
     return summary
 
@@ -61,7 +63,7 @@ for _ in range(int(sys.argv[4])):
     if not child:
         os.close(reader)
         while True:
-            if sys.argv[3] == "spares":
+            if sys.argv[3] == "preallocated":
                 spool.equip()
                 spool.refill()
             one = envelope(size=random.choice((10, 1000, 60_000)))
@@ -83,20 +85,20 @@ for _ in range(int(sys.argv[4])):
 """
 
 
-@pytest.mark.parametrize(("mode", "times"), [("quick", 200), ("spares", 200), ("durable", 40)])
+@pytest.mark.parametrize(("mode", "times"), [("quick", 200), ("preallocated", 200), ("durable", 40)])
 def test_a_writer_killed_at_any_moment_loses_nothing_that_it_was_told_is_kept(kit, receiver, mode, times):
     acknowledged = finish(host(KILLED, kit, "http://k@127.0.0.1:9/1", mode, str(times))).split()
     assert len(acknowledged) > times
     waiting = Counter(kit.ids())
     assert set(acknowledged) <= set(waiting)
     assert max(waiting.values()) == 1
-    flush(kit, receiver)
+    flush_all(kit, receiver)
     arrived = Counter(receiver.ids)
     assert set(acknowledged) <= set(arrived)
     assert max(arrived.values()) == 1
     assert kit.files("quarantine") == []  # a rename makes a file whole: not one is torn
     assert kit.counts.of("sent") == len(arrived)
-    if mode == "spares":
+    if mode == "preallocated":
         assert len(kit.files("tmp")) > times
         kit.spool(clock=time.time).sweep()
         assert [name for name in kit.files("tmp") if name.endswith(".spare")] == []
@@ -123,7 +125,7 @@ def test_writers_with_senders_killed_in_turn_lose_nothing(kit, receiver):
             process.wait()
             process.stdout.close()
     receiver.program(default=200)
-    flush(kit, receiver)
+    flush_all(kit, receiver)
     assert set(acknowledged) <= set(receiver.ids)
     assert kit.files("quarantine") == []
     assert kit.counts.of("spool-full") == 0
@@ -157,7 +159,7 @@ print(*ids, os.read(reader, 1 << 16).decode())
     )
     ids = out.split()
     assert len(set(ids)) == 150
-    flush(kit, receiver)
+    flush_all(kit, receiver)
     assert Counter(receiver.ids) == Counter(ids)
 
 
@@ -218,7 +220,7 @@ def test_a_fleet_against_a_sentry_that_fails_in_every_way(kit, receiver):
     code = "ids = [event(size=5000) for _ in range(50)]; print(*ids, flush=True); sender.close(30)"
     ids = [each for process in [host(code, kit, receiver.dsn) for _ in range(4)] for each in finish(process).split()]
     assert len(ids) == 200
-    flush(kit, receiver)
+    flush_all(kit, receiver)
     assert set(receiver.ids) == set(ids)
     assert kit.files("quarantine") == []
 
@@ -262,7 +264,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize("ready", [False, True], ids=["as it is", "with spares"])
+@pytest.mark.parametrize("ready", [False, True], ids=["as it is", "with preallocated files"])
 def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, kit, receiver, ready):
     kit.directory = str(small_disk / "spool")
     spool = kit.spool(clock=time.time)
@@ -271,7 +273,7 @@ def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, k
         spool.remove(spool.entries()[0])
         spool.equip()
         spool.refill()
-        assert spool._gil_holding is not None or not mounts.is_local(str(small_disk))
+        assert spool.quick.gil_holding is not None or not mounts.is_local(str(small_disk))
     ids, on_disk = [], 0
     for _ in range(100):
         one = envelope(size=5000)
@@ -280,8 +282,7 @@ def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, k
     assert 10 < on_disk < 100
     assert "No space left" in spool.degraded
     assert [name for name in kit.files("tmp") if not name.endswith(".spare")] == []
-    sender = Sender(spool, receiver.dsn, count=kit.counts)
-    assert sender.flush(20).waiting == 0
+    assert flush(to_sentry(spool, receiver.dsn, kit.counts), 20).waiting == 0
     assert Counter(receiver.ids) == Counter(ids)
     assert kit.counts.of("sent") == 100
     assert spool.write(envelope())

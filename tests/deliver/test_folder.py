@@ -412,10 +412,11 @@ def test_the_process_pays_only_for_light_modules():
     code = (
         "import sys, os; directory = sys.argv[1]\n"
         "from agent.deliver.spool.spool import Spool; from agent.deliver.background.sender import Sender\n"
+        "from agent.deliver.send.resources import to_sentry\n"
         "from agent.base.model import Envelope\n"
         "s = Spool(directory, max_size=10**6, max_age=1e6, durable=False, count=print)\n"
         "assert s.write(Envelope('a' * 32, 'error', b'{}'))\n"
-        "Sender(s, 'https://k@h/1', count=print)\n"
+        "Sender(to_sentry(s, 'https://k@h/1', print))\n"
         "print(*sorted(sys.modules))\n"
     )
     import tempfile

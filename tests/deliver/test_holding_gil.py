@@ -352,8 +352,8 @@ def spool(kit):
 
 
 def use(spool, **steps):
-    spool._gil_holding = with_steps(spool._gil_holding, **steps)
-    return spool._gil_holding
+    spool.quick.gil_holding = with_steps(spool.quick.gil_holding, **steps)
+    return spool.quick.gil_holding
 
 
 def test_an_envelope_is_written_by_five_calls(spool, kit):
@@ -397,7 +397,7 @@ def test_a_disk_that_takes_nothing_more_degrades_to_memory(spool, kit, number):
     assert [entry.event_id for entry in spool.entries()] == ids
     assert kit.counts.of("kept-in-memory") == 2
     third = envelope()
-    spool._gil_holding = None
+    spool.quick.gil_holding = None
     assert spool.write(third)  # and takes what waited along
     assert sorted(kit.ids()) == sorted([*ids, third.event_id])
 
@@ -420,8 +420,8 @@ def test_a_host_may_forbid_it(kit):
     spool = kit.spool(keep_interpreter=False)
     spool.write(envelope())
     spool.equip()
-    assert spool._gil_holding is None
-    assert spool._current.spares is not None
+    assert spool.quick.gil_holding is None
+    assert spool._current.preallocated is not None
 
 
 def test_with_durable_the_calls_are_those_that_let_others_run(kit, monkeypatch):
@@ -434,4 +434,4 @@ def test_with_durable_the_calls_are_those_that_let_others_run(kit, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(descriptor), real(descriptor)))
     assert spool.write(envelope())
     assert len(synced) == 2  # the file, and the folder that it is in now
-    assert spool._gil_holding is None
+    assert spool.quick.gil_holding is None

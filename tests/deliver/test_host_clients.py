@@ -11,6 +11,7 @@ from receiver import HANG, Receiver
 
 from agent.base.dsn import parse_dsn
 from agent.deliver import clients
+from agent.deliver.background.sender import Sender
 from agent.deliver.http.route import Route, decode, found
 from agent.deliver.http.transport import Transport
 
@@ -160,7 +161,7 @@ def test_a_drain_waits_for_nothing_that_others_wrote(kit):
         os.path.join(spool.directory, "new", kit.files()[0]),
         os.path.join(spool.directory, "new", kit.files()[0].replace(f"-{os.getpid()}-", "-1-")),
     )
-    sending = kit.sender(spool, Script())
-    sending._resources = sending._resources._replace(tick=lambda: 0.0)  # no time passes: it would wait for ever
+    # no time passes: it would wait for ever
+    sending = Sender(kit.resources(spool, Script(), tick=lambda: 0.0))
     assert sending.drain(1.0) == 1.0
     sending.close(0.0)

@@ -7,16 +7,16 @@ import threading
 import time
 
 import pytest
-from kit import Script, envelope
+from kit import envelope
 from receiver import Answer, Receiver
 
 from agent.deliver import wire
-from agent.deliver.background.sender import Sender
 from agent.deliver.http.transport import ACCEPTED, REJECTED, UNREACHABLE, Outcome
 from agent.deliver.send import parallel
-from agent.deliver.send.delivered import Delivered
 from agent.deliver.send.delivery import Delivery
+from agent.deliver.send.flush import flush
 from agent.deliver.send.parallel import MOST, ParallelRequests
+from agent.deliver.send.resources import to_sentry
 from agent.deliver.spool.names import make_name, parse_name
 
 
@@ -164,12 +164,9 @@ def test_when_all_have_landed_no_thread_is_left(monkeypatch):
     assert set(os.listdir("/proc/self/task")) <= before
 
 
-def delivery(kit, spool, shared, ends=lambda: False):
-    sender = kit.sender(spool, Script())
-    resources = sender._resources._replace(
-        connect=shared.connection, connect_another=shared.connection, tick=shared.tick
-    )
-    return Delivery(resources, Delivered(kit.directory), ends=ends)
+def delivery(kit, spool, shared, should_stop=lambda: False):
+    resources = kit.resources(spool, connect=lambda _: shared.connection(), tick=shared.tick)
+    return Delivery(resources, should_stop=should_stop)
 
 
 def test_a_backlog_goes_out_whole_each_once_and_begins_in_order(kit, monkeypatch):
@@ -187,7 +184,7 @@ def test_a_backlog_goes_out_whole_each_once_and_begins_in_order(kit, monkeypatch
     shared = Slow(0.1)
     turn = delivery(kit, spool, shared)
     assert turn.run() is None
-    turn.rest()
+    turn.disconnect()
     assert begun == ids
     assert sorted(wire.decode(data).headers["event_id"] for data in shared.began) == sorted(ids)
     assert kit.files() == []
@@ -199,7 +196,7 @@ def test_who_has_to_end_waits_for_what_is_on_the_way_and_forgets_no_answer(kit):
     for _ in range(40):
         spool.write(envelope())
     shared = Slow(0.1)
-    turn = delivery(kit, spool, shared, ends=lambda: len(shared.began) >= 10)
+    turn = delivery(kit, spool, shared, should_stop=lambda: len(shared.began) >= 10)
     assert turn.run() == 0.0
     assert shared.flying == 0
     assert len(kit.files()) == 40 - len(shared.began)
@@ -235,7 +232,7 @@ def test_a_real_sentry_that_is_slow(kit):
         ids = {envelope().event_id for _ in range(40)}
         for each in ids:
             spool.write(envelope(each))
-        summary = Sender(spool, receiver.dsn, count=kit.counts).flush(60)
+        summary = flush(to_sentry(spool, receiver.dsn, kit.counts), 60)
         assert (summary.delivered, summary.waiting) == (40, 0)
         assert sorted(receiver.ids) == sorted(ids)
         assert receiver.connections > 1

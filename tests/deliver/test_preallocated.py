@@ -18,6 +18,7 @@ from kit import Counts, Kit, Script, Time, envelope, python
 
 from agent.deliver.quick import holding_gil, mounts, preallocated
 from agent.deliver.quick.preallocated import KEPT, PreallocatedFiles
+from agent.deliver.send.flush import flush
 from agent.deliver.spool.names import owner_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pwrite"), reason="none are made here")
@@ -47,7 +48,7 @@ def paths(kit):
 
 def interrupt(monkeypatch, spool, name, do):
     """`do`, once, where a write calls this one."""
-    calls = spool._gil_holding or os
+    calls = spool.quick.gil_holding or os
     real = getattr(calls, name)
     once = []
 
@@ -392,7 +393,7 @@ STEPS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS)
 def test_whatever_befalls_them_what_was_kept_is_there(tmp_path_factory, steps):
-    place = tmp_path_factory.mktemp("spares")
+    place = tmp_path_factory.mktemp("preallocated")
     kit = Kit(place / "state" / "spool", Counts(), Time())
     spool = equipped(kit)
     expected = {}
@@ -415,7 +416,7 @@ def test_whatever_befalls_them_what_was_kept_is_there(tmp_path_factory, steps):
             spool._current = spool._process_of(os.getpid())  # as in a child, which then has a thread of its own
             spool.equip()
         elif step == "deliver":
-            assert kit.sender(spool, Script()).flush(5).waiting == 0
+            assert flush(kit.resources(spool, Script()), 5).waiting == 0
             expected.clear()
         else:
             trouble, number = step
@@ -432,11 +433,13 @@ def test_whatever_befalls_them_what_was_kept_is_there(tmp_path_factory, steps):
 
 HOST = """
 import os, sys, time
+from agent.deliver.send.flush import flush
+from agent.deliver.send.resources import to_sentry
 from agent.deliver.background.sender import Sender
 from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 spool = Spool(sys.argv[1], max_size=1 << 28, max_age=1e6, durable=False, count=Counts())
-sender = Sender(spool, sys.argv[2], count=Counts())
+sender = Sender(to_sentry(spool, sys.argv[2], Counts()))
 def event():
     assert spool.write(envelope())
     sender.wake()
@@ -452,7 +455,7 @@ while files("tmp") < 16 or files("new"):
     time.sleep(0.005)
 assert "ctypes" in sys.modules
 event()
-assert spool._current.spares is not None and len(spool._current.spares) < 16
+assert spool._current.preallocated is not None and len(spool._current.preallocated) < 16
 sender.close(10)
 """
     process = python(HOST + code, kit.directory, receiver.dsn)

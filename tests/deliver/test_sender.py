@@ -7,16 +7,17 @@ import threading
 import time
 
 import pytest
-from kit import ROOT, Script, envelope, python
+from kit import ROOT, Script, envelope, python, through
 from receiver import HANG, Answer
 from support import finishes
 
-from agent.base.dsn import parse_dsn
-from agent.deliver.background.sender import Sender, Summary
+from agent.deliver.background.sender import Sender
 from agent.deliver.http import transport
-from agent.deliver.http.transport import Outcome, Transport
+from agent.deliver.http.transport import Outcome
+from agent.deliver.send.flush import Summary, flush
 from agent.deliver.send.lock import DeliveryLock
 from agent.deliver.send.rate_limits import RateLimits
+from agent.deliver.send.resources import to_sentry
 
 HOUR = 3600.0
 DOWN = Outcome(transport.UNREACHABLE, 500, "HTTP 500")
@@ -39,7 +40,7 @@ def test_what_waits_is_delivered_oldest_first_and_removed(kit):
     ids = fill(spool, "error", "transaction", "error")
     connection = Script()
     seen = []
-    summary = kit.sender(spool, connection).flush(10, progress=lambda done, total: seen.append((done, total)))
+    summary = flush(kit.resources(spool, connection), 10, progress=lambda done, total: seen.append((done, total)))
     assert summary == Summary(3, 0, 0, "")
     assert connection.sent == ids
     assert kit.files() == []
@@ -48,7 +49,7 @@ def test_what_waits_is_delivered_oldest_first_and_removed(kit):
 
 
 def test_an_empty_spool_is_flushed_without_creating_anything(kit):
-    assert kit.sender(kit.spool(), Script()).flush(1) == Summary(0, 0, 0, "")
+    assert flush(kit.resources(kit.spool(), Script()), 1) == Summary(0, 0, 0, "")
     assert not os.path.exists(kit.directory)
 
 
@@ -56,18 +57,18 @@ def test_a_category_that_is_limited_waits_and_the_others_go_on(kit, clock):
     spool = kit.spool()
     ids = fill(spool, "transaction", "error", "transaction", "error")
     connection = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"transaction": 60.0}))
-    summary = kit.sender(spool, connection).flush(30)
+    summary = flush(kit.resources(spool, connection), 30)
     assert connection.sent == [ids[0], ids[1], ids[3]]
-    assert summary == Summary(2, 0, 2, "an earlier answer, or the lack of one, asks for 60 s more of patience")
+    assert summary == Summary(2, 0, 2, "backing off; next attempt in 60 s")
     clock.now += 61
-    assert kit.sender(spool, connection).flush(30).delivered == 2
+    assert flush(kit.resources(spool, connection), 30).delivered == 2
 
 
 def test_limits_that_come_with_a_success_are_obeyed_too(kit):
     spool = kit.spool()
     ids = fill(spool, "error", "transaction", "error")
     connection = Script(Outcome(transport.ACCEPTED, 200, "", {"transaction": 60.0}))
-    kit.sender(spool, connection).flush(30)
+    flush(kit.resources(spool, connection), 30)
     assert connection.sent == [ids[0], ids[2]]
 
 
@@ -75,28 +76,28 @@ def test_a_limit_on_everything_stops_everything_and_other_processes_obey(kit, cl
     spool = kit.spool()
     ids = fill(spool, "error", "transaction")
     connection = Script(Outcome(transport.LIMITED, 429, "HTTP 429", {"": 60.0}))
-    kit.sender(spool, connection).flush(5)
+    flush(kit.resources(spool, connection), 5)
     assert connection.sent == ids[:1]
     other = Script()
-    assert kit.sender(kit.spool(), other).flush(5).waiting == 2
+    assert flush(kit.resources(kit.spool(), other), 5).waiting == 2
     assert other.sent == []
     clock.now += 61
-    assert kit.sender(kit.spool(), other).flush(5).delivered == 2
+    assert flush(kit.resources(kit.spool(), other), 5).delivered == 2
 
 
 def test_a_clock_set_back_does_not_stretch_a_limit(kit, clock):
     spool = kit.spool()
     fill(spool, "error")
-    kit.sender(spool, Script(Outcome(transport.LIMITED, 429, "", {"": 60.0}))).flush(1)
+    flush(kit.resources(spool, Script(Outcome(transport.LIMITED, 429, "", {"": 60.0}))), 1)
     clock.now -= 86400 * 365
-    assert kit.sender(spool, Script()).flush(1).delivered == 1
+    assert flush(kit.resources(spool, Script()), 1).delivered == 1
 
 
 def test_a_rejected_envelope_is_set_aside_with_the_answer(kit):
     spool = kit.spool()
     ids = fill(spool, "error", "error")
     connection = Script(Outcome(transport.REJECTED, 413, "HTTP 413: too large"))
-    assert kit.sender(spool, connection).flush(5) == Summary(1, 1, 0, "")
+    assert flush(kit.resources(spool, connection), 5) == Summary(1, 1, 0, "")
     ((entry, reason),) = spool.quarantined()
     assert (entry.event_id, reason) == (ids[0], "HTTP 413: too large")
 
@@ -105,7 +106,7 @@ def test_a_wrong_dsn_keeps_everything_and_is_not_tried_again_soon(kit, clock):
     spool = kit.spool()
     fill(spool, *["error"] * 5)
     connection = Script(Outcome(transport.REFUSED, 403, "HTTP 403: no such key"))
-    assert kit.sender(spool, connection).flush(600) == Summary(0, 0, 5, "HTTP 403: no such key")
+    assert flush(kit.resources(spool, connection), 600) == Summary(0, 0, 5, "HTTP 403: no such key")
     assert len(connection.sent) == 1
 
 
@@ -119,7 +120,7 @@ def test_backoff_doubles_with_jitter_up_to_a_bound_and_loses_nothing(kit, clock)
         return DOWN
 
     connection = Script(*[down] * 14)
-    assert kit.sender(spool, connection).flush(10_000).delivered == 1
+    assert flush(kit.resources(spool, connection), 10_000).delivered == 1
     waits = [later - earlier for earlier, later in zip(tried, tried[1:])]
     assert waits[:6] == pytest.approx([0.075, 0.15, 0.3, 0.6, 1.2, 2.4], abs=0.02)
     assert waits[-2:] == pytest.approx([90, 90], abs=1)
@@ -129,10 +130,10 @@ def test_a_sentry_that_is_down_is_not_asked_for_each_envelope(kit, clock):
     spool = kit.spool()
     ids = fill(spool, *["error"] * 200)
     connection = Script(*[DOWN] * 1000)
-    assert kit.sender(spool, connection).flush(3600).waiting == 200
+    assert flush(kit.resources(spool, connection), 3600).waiting == 200
     assert len(connection.sent) < 70
     connection.outcomes.clear()
-    assert kit.sender(spool, connection).flush(10).delivered == 200
+    assert flush(kit.resources(spool, connection), 10).delivered == 200
     assert connection.sent[-200:] == ids
 
 
@@ -146,7 +147,7 @@ def test_one_envelope_that_always_fails_does_not_hold_up_the_others(kit):
             return DOWN if self.sent[-1] == ids[0] else outcome
 
     connection = Choking()
-    summary = kit.sender(spool, connection).flush(60)
+    summary = flush(kit.resources(spool, connection), 60)
     assert (summary.delivered, summary.waiting) == (3, 1)
     assert connection.sent[:4] == ids
     assert connection.sent.count(ids[0]) < 12
@@ -159,13 +160,13 @@ def test_torn_files_are_set_aside_and_the_rest_goes(kit):
     name = kit.files()[1]
     with open(f"{kit.directory}/new/{name}", "r+b") as file:
         file.truncate(50)
-    assert kit.sender(spool, Script()).flush(5) == Summary(2, 1, 0, "")
+    assert flush(kit.resources(spool, Script()), 5) == Summary(2, 1, 0, "")
 
 
 def test_a_bad_dsn_delivers_nothing_and_says_why(kit):
     spool = kit.spool()
     fill(spool, "error")
-    summary = kit.sender(spool, dsn="https://sentry.io/1").flush(5)
+    summary = flush(kit.resources(spool, dsn="https://sentry.io/1"), 5)
     assert summary.waiting == 1
     assert "no key" in summary.reason
 
@@ -175,7 +176,7 @@ def test_memory_is_delivered_when_the_disk_is_gone(kit):
     spool = kit.spool()
     ids = fill(spool, "error", "transaction")
     connection = Script(DOWN)
-    assert kit.sender(spool, connection).flush(50).delivered == 2
+    assert flush(kit.resources(spool, connection), 50).delivered == 2
     assert sorted(connection.sent) == sorted([ids[0], *ids])
     assert spool.entries() == []
 
@@ -184,7 +185,7 @@ def test_a_rejected_envelope_in_memory_does_not_stop_the_rest(kit):
     kit.directory = "/proc/nowhere/spool"
     spool = kit.spool()
     fill(spool, "error", "error")
-    summary = kit.sender(spool, Script(Outcome(transport.REJECTED, 400, "HTTP 400"))).flush(50)
+    summary = flush(kit.resources(spool, Script(Outcome(transport.REJECTED, 400, "HTTP 400"))), 50)
     assert summary.delivered == 2 or summary == Summary(1, 1, 0, "")
 
 
@@ -192,7 +193,7 @@ def test_what_cannot_be_removed_is_not_sent_again_and_again(kit, monkeypatch):
     spool = kit.spool()
     ids = fill(spool, "error", "error", "error")
     connection = Script(Outcome(transport.ACCEPTED, 200), Outcome(transport.REJECTED, 400, "HTTP 400"))
-    sender = kit.sender(spool, connection)
+    resources = kit.resources(spool, connection)
 
     def read_only(*_):
         raise OSError(30, "Read-only file system")
@@ -200,10 +201,10 @@ def test_what_cannot_be_removed_is_not_sent_again_and_again(kit, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", read_only)
         patched.setattr(os, "rename", read_only)
-        summary = sender.flush(0.05)
+        summary = flush(resources, 0.05)
         assert connection.sent == ids
         assert summary.delivered == 2
-    assert sender.flush(10).delivered == 1  # the rejected one, which is now accepted
+    assert flush(resources, 10).delivered == 1  # the rejected one, which is now accepted
     assert connection.sent == [*ids, ids[1]]
     assert kit.files() == []
 
@@ -214,10 +215,10 @@ def test_flush_waits_for_another_process_and_says_so(kit, clock):
     lock = DeliveryLock(kit.directory)
     assert lock.take() is True
     connection = Script()
-    assert kit.sender(spool, connection).flush(3) == Summary(0, 0, 1, "another process is delivering")
+    assert flush(kit.resources(spool, connection), 3) == Summary(0, 0, 1, "another process is delivering")
     assert connection.sent == []
     lock.release()
-    assert kit.sender(spool, connection).flush(3).delivered == 1
+    assert flush(kit.resources(spool, connection), 3).delivered == 1
 
 
 def test_a_damaged_file_of_rate_limits_counts_as_empty(tmp_path, clock):
@@ -243,10 +244,11 @@ def live(kit, receiver):
     """Real time, a real receiver."""
     senders = []
 
-    def make(**options):
+    def make(first_backoff=0.02, patience=None, **options):
         spool = kit.spool(clock=time.time)
-        settings = {"count": kit.counts, "linger": 0.05, "first_backoff": 0.02}
-        senders.append(Sender(spool, receiver.dsn, **{**settings, **options}))
+        resources = to_sentry(spool, receiver.dsn, kit.counts)
+        changed = resources._replace(first_backoff=first_backoff, connect=lambda _: resources.connect(patience))
+        senders.append(Sender(changed, **{"linger": 0.05, **options}))
         return spool, senders[-1]
 
     yield make
@@ -282,11 +284,11 @@ def test_no_wake_up_is_ever_lost_around_the_end_of_the_thread(kit):
             return super().send(data)
 
     connection = Connection()
-    sender = Sender(spool, "", connection=connection, count=kit.counts, linger=0.0)
+    sender = Sender(through(connection, to_sentry(spool, "", kit.counts)), linger=0.0)
     for number in range(1500):
         spool.write(envelope(size=1))
         sender.wake()
-        assert arrived.acquire(timeout=10), f"event {number} was never looked at: {sender.trouble}"
+        assert arrived.acquire(timeout=10), f"event {number} was never looked at"
     gone(sender)
     assert len(connection.sent) == 1500
     assert spool.entries() == []
@@ -324,7 +326,7 @@ def flagged(kit, arrived, **options):
             return outcome
 
     spool = kit.spool(clock=time.time)
-    sender = Sender(spool, "", connection=Connection(), count=kit.counts, **options)
+    sender = Sender(through(Connection(), to_sentry(spool, "", kit.counts)), **options)
     state = sender._state()
     state.alive, state.gate = Flag(), Flag()
     state.gate.acquire()
@@ -376,7 +378,7 @@ def test_wakes_from_many_threads_start_one_thread(kit):
                     all_sent.set()
             return outcome
 
-    sender = Sender(spool, "", connection=Connection(), count=kit.counts, linger=0.001)
+    sender = Sender(through(Connection(), to_sentry(spool, "", kit.counts)), linger=0.001)
 
     def work():
         for _ in range(50):
@@ -415,7 +417,7 @@ def test_close_lets_a_delivery_finish(live, receiver, kit):
 
 
 def test_close_does_not_wait_for_a_sentry_that_hangs(live, receiver, kit):
-    spool, sender = live(connection=Transport(parse_dsn(receiver.dsn), read_timeout=HOUR))
+    spool, sender = live(patience=HOUR)
     receiver.program(default=HANG)
     fill(spool, "error")
     sender.wake()
@@ -448,7 +450,7 @@ def test_close_during_a_backoff_does_not_wait_at_all(live, receiver, kit):
 
 
 def test_close_without_any_event_does_nothing(kit):
-    sender = kit.sender(kit.spool(), Script())
+    sender = Sender(kit.resources(kit.spool(), Script()))
     sender.close(10)
     assert not os.path.exists(kit.directory)
 
@@ -462,7 +464,7 @@ def test_no_more_threads_is_no_error(live, kit, monkeypatch):
     monkeypatch.setattr("agent.deliver.background.worker.start_new_thread", fail)
     fill(spool, "error")
     sender.wake()
-    assert "no thread can be started" in sender.trouble
+    assert "no thread can be started" in sender.no_thread
     monkeypatch.undo()
     sender.wake()
     gone(sender)
@@ -498,9 +500,10 @@ HOST = """
 import sys, os
 from agent.deliver.spool.spool import Spool
 from agent.deliver.background.sender import Sender
+from agent.deliver.send.resources import to_sentry
 from kit import envelope, Counts
 spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e6, durable=False, count=Counts())
-sender = Sender(spool, sys.argv[2], count=Counts())
+sender = Sender(to_sentry(spool, sys.argv[2], Counts()))
 def event():
     one = envelope()
     assert spool.write(one)
@@ -510,9 +513,8 @@ def event():
 
 #: The sender waits for a response for so long that whoever waits for the sender hangs.
 PATIENT = """
-from agent.base.dsn import parse_dsn
-from agent.deliver.http.transport import Transport
-sender = Sender(spool, sys.argv[2], connection=Transport(parse_dsn(sys.argv[2]), read_timeout=3600.0), count=Counts())
+resources = to_sentry(spool, sys.argv[2], Counts())
+sender = Sender(resources._replace(connect=lambda _: resources.connect(3600.0)))
 """
 
 
@@ -530,9 +532,10 @@ def test_the_hosts_main_thread_stays_the_main_thread(kit, receiver):
     code = (
         "import sys; assert 'threading' not in sys.modules\n"
         "from agent.deliver.spool.spool import Spool; from agent.deliver.background.sender import Sender\n"
+        "from agent.deliver.send.resources import to_sentry\n"
         "from agent.base.model import Envelope\n"
         "spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e9, durable=False, count=lambda *_: None)\n"
-        "sender = Sender(spool, sys.argv[2], count=lambda *_: None)\n"
+        "sender = Sender(to_sentry(spool, sys.argv[2], lambda *_: None))\n"
         "spool.write(Envelope('a' * 32, 'error', b'{}\\n{\"type\":\"event\"}\\n{}'))\n"
         "sender.wake(); sender.close(20)\n"
         "import threading; print(threading.current_thread() is threading.main_thread(), spool.entries())\n"
@@ -586,7 +589,7 @@ def test_a_fork_while_the_thread_imports_does_not_hang_the_child(kit, tmp_path):
     out = run(
         "import warnings; warnings.simplefilter('ignore')  # 3.12 warns of any fork beside a thread\n"
         "reader, writer = os.pipe(); sys.argv.append(str(writer)); sys.path.insert(0, sys.argv[2])\n"
-        "sender._dsn = 'http://k@127.0.0.1:9/1'\n"
+        "sender = Sender(to_sentry(spool, 'http://k@127.0.0.1:9/1', Counts()))\n"
         "event(); os.read(reader, 1)\n"
         "child = os.fork()\n"
         "if not child:\n"
@@ -653,11 +656,11 @@ def test_what_was_taken_but_cannot_be_removed_is_not_sent_by_another_process_eit
     first, second = Script(), Script()
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", stuck)
-        kit.sender(spool, first).flush(5)
-        kit.sender(kit.spool(), second).flush(5)
+        flush(kit.resources(spool, first), 5)
+        flush(kit.resources(kit.spool(), second), 5)
     assert (first.sent, second.sent) == (ids, [])
     assert len(kit.files()) == 2
-    assert kit.sender(kit.spool(), second).flush(5).waiting == 0
+    assert flush(kit.resources(kit.spool(), second), 5).waiting == 0
     assert second.sent == []
     assert kit.files() == []
     assert "delivered" not in os.listdir(kit.directory)
@@ -667,7 +670,7 @@ def test_what_is_held_back_is_never_sent(kit):
     fill(kit.spool(held=True), "error")
     ids = fill(kit.spool(), "error")
     connection = Script()
-    assert kit.sender(kit.spool(), connection).flush(5) == Summary(1, 0, 0, "")
+    assert flush(kit.resources(kit.spool(), connection), 5) == Summary(1, 0, 0, "")
     assert connection.sent == ids
     assert len(kit.files("held")) == 1
 
@@ -683,7 +686,7 @@ def test_a_clock_that_leaps_while_sentry_is_down_loses_nothing(kit, clock, secon
         return DOWN
 
     connection = Script(DOWN, leap, *[DOWN] * 6)
-    assert kit.sender(spool, connection).flush(600).waiting == 0
+    assert flush(kit.resources(spool, connection), 600).waiting == 0
     assert set(ids) < set(connection.sent)
     assert kit.counts.of("sent") == 3
     assert kit.counts.of("too-old") == 0
@@ -697,7 +700,7 @@ def test_a_folder_on_a_file_system_without_locks_is_delivered_all_the_same(kit, 
 
     fill(kit.spool(), "error")
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    assert kit.sender(kit.spool(), Script()).flush(5).delivered == 1
+    assert flush(kit.resources(kit.spool(), Script()), 5).delivered == 1
 
 
 def test_a_large_backlog_goes_in_batches(kit):
@@ -706,7 +709,7 @@ def test_a_large_backlog_goes_in_batches(kit):
     spool = kit.spool()
     ids = fill(spool, *["error"] * (delivery._BATCH + 50))
     connection, seen = Script(), []
-    summary = kit.sender(spool, connection).flush(500, progress=lambda done, total: seen.append((done, total)))
+    summary = flush(kit.resources(spool, connection), 500, progress=lambda done, total: seen.append((done, total)))
     assert summary.delivered == len(ids)
     assert connection.sent == ids
     assert {total for _, total in seen} == {len(ids)}
@@ -746,7 +749,7 @@ def test_to_wait_for_a_delivery_lists_no_folder_in_the_thread_that_waits(live, r
 def test_what_is_counted_is_written_down_by_the_thread_that_counts_it(live, receiver, kit):
     """The last of a row of events, too: no report may follow for hours."""
     seen = []
-    spool, sender = live(counted=lambda: seen.append(kit.counts.of("sent")))
+    spool, sender = live(write_counts=lambda: seen.append(kit.counts.of("sent")))
     for _ in range(3):
         spool.write(envelope())
     assert sender.drain(10) > 0

@@ -16,9 +16,9 @@ from agent.base.health import Health
 from agent.base.own_folders import replace
 from agent.deliver import wire
 from agent.deliver.quick import switch_interval
+from agent.deliver.quick.calls import QuickCalls
 from agent.deliver.sink import Sink
 from agent.deliver.spool import files
-from agent.deliver.spool.spool import Spool
 from agent.observe.around import context
 from agent.observe.event import event, reserve
 from agent.observe.failure import attempts
@@ -203,7 +203,7 @@ def test_wherever_a_time_limit_of_the_hosts_strikes_a_report_is_kept_once_and_th
         kept = sum(number for (reason, _), number in health.counts.items() if reason == "captured")
         assert kept == 1 or place[0] in (Health.add.__code__, Sink._keep.__code__), striking.name(place)
         # Where a signal may strike, this is put back; a tracer strikes at the lines that see to that, too.
-        assert sys.getswitchinterval() > 0.004 or place[0] in (Spool.quickly.__code__, switch_interval.begin.__code__)
+        assert sys.getswitchinterval() > 0.004 or place[0] in (QuickCalls.run.__code__, switch_interval.begin.__code__)
         met += 1
     assert met > 200
 

@@ -25,12 +25,13 @@ sys.exit(5)
 """
 
 _SENDER = """
+from agent.deliver.send.resources import to_sentry
 from agent.deliver.background.sender import Sender
 from agent.deliver.spool.spool import Spool
 from kit import Counts, envelope
 counts = Counts()
 spool = Spool({spool!r}, max_size=1 << 20, max_age=86400.0, durable=False, count=counts)
-worker = Sender(spool, {dsn!r}, count=counts)
+worker = Sender(to_sentry(spool, {dsn!r}, counts))
 spool.write(envelope())
 """
 
@@ -47,7 +48,7 @@ _WAKE = """
 import _thread
 worker.wake()
 assert _thread._count() == 0, "a thread was started"
-assert "sub-interpreter" in worker._no_thread
+assert "sub-interpreter" in worker.no_thread
 """
 
 

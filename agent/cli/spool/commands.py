@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ...base.dsn import parse_dsn
 from ...base.errors import AgentError, ConfigError
 from ...base.health import Health
-from ...deliver.background.sender import Sender
+from ...deliver.send.flush import flush
 from ...deliver.send.lock import DeliveryLock
 from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
+from ...deliver.send.resources import to_sentry
 from .. import options
 from ..state.processes import LOSSES, read
 from ..terminal import console, json_text, moment, out, styled
@@ -225,8 +226,8 @@ def _flush_one(place: Place, timeout: float, health: Health) -> int:
     assert place.route is not None
     to = f" to {place.where} for the host's own client" if place.name else ""
     with closing(Progress()) as progress:
-        sender = Sender(place.spool, place.route.dsn, count=health.count, route=place.route)
-        summary = sender.flush(timeout, progress.show)
+        resources = to_sentry(place.spool, place.route.dsn, health.count, place.route)
+        summary = flush(resources, timeout, progress.show)
     target = console()
     target.print(f"{summary.delivered} delivered{to}.")
     if summary.quarantined:

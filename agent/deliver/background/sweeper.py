@@ -1,7 +1,7 @@
-"""The thread that holds the bounds of a spool from which nothing is delivered: a process without a DSN has it.
+"""The thread that enforces the bounds of a spool in a process without a DSN, where none delivers.
 
-Most such processes never start it: only where the spool may be full, or nobody has looked at it for hours. It runs for
-as long as a look takes. No thread of the host's lists a folder.
+Most such processes never start it: only where the spool may be full, or was not swept for hours. It ends once it has
+swept. No thread of the host lists a folder.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from ..spool.spool import Spool
 
 _LINGER = 1.0  # seconds that the thread waits for more before it ends
-_OFTEN = 3  # looks in a row that a fork may cut short
-_SHARE = 10.0  # in a full spool, as long as a look took, so many times that it rests
+_OFTEN = 3  # sweeps in a row that a fork may cut short
+_SHARE = 10.0  # pause after a sweep of a full spool, in durations of that sweep
 
 
 class Sweeper(Worker):
-    def __init__(self, spool: Spool, counted: Callable[[], None]) -> None:
-        """`counted` writes down what was counted."""
-        super().__init__("holding the bounds of the spool")
+    def __init__(self, spool: Spool, write_counts: Callable[[], None]) -> None:
+        super().__init__("sweeping the spool")
         self._spool = spool
-        self._counted = counted
+        self._write_counts = write_counts
         self._cut_short = 0  # by forks, one after the other
 
     def close(self, timeout: float) -> None:
@@ -41,15 +40,15 @@ class Sweeper(Worker):
         except ours(ImportError):
             return  # our files are gone, or cannot be opened: another process sweeps
         while not state.parking:
-            state.gate.acquire(False)  # what was asked for until here, the look that follows sees to
+            state.gate.acquire(False)  # the sweep that follows serves every wake until here
             last = state.closing
             began = monotonic()
-            # In a process that forks all the time, no look would ever come to its end.
+            # In a process that forks all the time, no sweep would ever be complete.
             state.stays = self._cut_short >= _OFTEN
             self._spool.sweep(lambda: state.parking)
             state.stays = False
             self._cut_short = self._cut_short + 1 if state.parking else 0
-            self._counted()
+            self._write_counts()
             if last:
                 return
             state.pause((monotonic() - began) * _SHARE)
@@ -58,6 +57,6 @@ class Sweeper(Worker):
 
     def _ended(self) -> None:
         until = monotonic() + 1.0
-        if self._no_thread and self._spool.is_over():  # Python 3.12 starts no thread any more
+        if self.no_thread and self._spool.is_over():  # Python 3.12 starts no thread any more
             self._spool.sweep(lambda: monotonic() > until)
         self._spool.abandon()

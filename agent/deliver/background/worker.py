@@ -1,13 +1,13 @@
-"""A daemon thread of ours that lives while there is something to do.
+"""A daemon thread of the agent that lives while there is something to do.
 
-Waking it must cost the capturing thread next to nothing and must work inside a signal handler or a `__del__`, so it
-waits for no lock. Two locks serve as flags instead: `gate` is open (free) while somebody has asked for a turn, `alive`
-is held while a thread runs. Whoever wakes opens the gate first and then tries to take `alive`; the thread gives `alive`
-back first and then looks at the gate. In whatever order those four steps fall, one of the two sees the other.
+`wake` must cost the capturing thread next to nothing and must work inside a signal handler or a `__del__`, so it waits
+for no lock. Two locks serve as flags: `gate` is open (free) while a turn is requested, `alive` is held while a thread
+runs. `wake` opens the gate first and then tries to acquire `alive`; the thread releases `alive` first and then checks
+the gate. In whatever order those four steps happen, no request is missed.
 
-A fork ends the thread, as far as that takes only a moment: a child must not be born in the middle of a request, and
-Python 3.12 warns the host of each fork beside a thread. Afterwards it goes on in the parent only: at once, or on 3.13
-with the next event.
+A fork ends the thread, if that takes only a moment: a child must not be forked in the middle of a request, and Python
+3.12 warns the host of each fork beside a thread. Afterwards it continues in the parent only: at once, or on 3.13 with
+the next event.
 
 In a sub-interpreter no thread is started: Python aborts the process when one ends beside a thread of its own.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import allocate_lock, get_native_id, start_new_thread
-from _weakref import ref  # weakref itself would cost
+from _weakref import ref  # `weakref` itself takes time to import
 from typing import TYPE_CHECKING, Any
 
 from ...base import guard, imports
@@ -28,48 +28,46 @@ from ..send.thread_end import await_end
 if TYPE_CHECKING:
     from _thread import LockType
 
-_PARK_WAIT = 0.2  # seconds that a fork waits for what is under way
+_PARK_WAIT = 0.2  # seconds that a fork waits for the thread
 _WARNED_LATE = sys.version_info >= (3, 13)  # after the hooks that follow a fork: these must not start a thread
 
 
 class Worker:
     def __init__(self, what: str, *, grace: float = 0.0) -> None:
-        """`what` it does, in words. For `grace` seconds the first thread does nothing."""
+        """`what` it does, for messages. For `grace` seconds the first thread does nothing."""
         self._what = what
         self._grace = grace
         self._states: dict[int, State] = {}
-        self._no_thread = ""
+        #: Why no thread could be started; "" when it could.
+        self.no_thread = ""
         _workers.append(ref(self, _workers.remove))
 
-    # ---------------------------------------------------------------------------------------- for those that work so
+    # ------------------------------------------------------------------------------------------------ for subclasses
 
     def _serve(self, state: State) -> None:
-        """Do what there is to do, until there is nothing, or `state` says that the process ends or forks."""
+        """Work until nothing is left to do, or `state` shows that the process ends or forks."""
         raise NotImplementedError
 
     def _prepare(self) -> None:
-        """In the thread that wakes, before a thread is started."""
+        """Called in the thread that wakes, before a thread is started."""
 
     def _ended(self) -> None:
-        """The process ends, and the thread has ended or had its time."""
+        """Called at the end of the process, once the thread has ended or its time is over."""
 
     # ------------------------------------------------------------------------------------------ on the host's threads
 
     def wake(self) -> None:
-        """There is something to do. Starts the thread where none runs. Never raises, never waits."""
+        """Request a turn, and start the thread if none runs. Never raises, never waits."""
         try:
             self._wake()
         except ours(Exception):
             guard.swallow("starting " + self._what)
-        except BaseException:  # a time limit of the host's: what there is to do has still to be done
+        except BaseException:  # a time limit of the host: the work has still to be done
             self._wake()
             raise
 
     def close(self, timeout: float) -> None:
-        """The process ends: what is under way or possible at once has `timeout` seconds, then we let go.
-
-        A later `wake` starts nothing any more.
-        """
+        """The process ends: finish what can be done in `timeout` seconds. A later `wake` starts nothing."""
         try:
             state = self._state()
             if state.closing:
@@ -79,13 +77,13 @@ class Worker:
             state.closing = True
             _open(state.gate)
             _open(state.alarm)
-            state.alive.acquire(True, max(timeout, 0.0))  # the thread's end, or as long as we may wait for it
+            state.alive.acquire(True, max(timeout, 0.0))  # the thread has ended, or its time is over
             self._ended()
         except ours(Exception):
             guard.swallow("ending " + self._what)
 
     def after_fork(self) -> None:
-        """For the owner's fork hook in the child. Otherwise done at the first `wake`."""
+        """For the owner's fork hook in the child. Otherwise the first `wake` does it."""
         self._states.clear()
 
     def _state(self) -> State:
@@ -102,7 +100,7 @@ class Worker:
     def _wake(self) -> None:
         state = self._state()
         _open(state.gate)
-        # Done in C as far as the outcome is written down: whatever strikes then, it is known who holds the lock.
+        # Done in C, including the record of the result: an exception in between leaves no doubt who holds the lock.
         taken: list[bool] = []
         started: list[int] = []
         try:
@@ -114,27 +112,24 @@ class Worker:
                 state.alive.release()
 
     def _start(self, state: State, started: list[int]) -> None:
-        """`started` is no more empty once there is a thread."""
+        """`started` is not empty once there is a thread."""
         state.ran = False
         try:
             if _in_sub_interpreter():
-                self._no_thread = (
-                    "in a sub-interpreter no thread is started: what it captured waits for another process"
-                )
+                self.no_thread = "no thread is started in a sub-interpreter; another process delivers its events"
                 return
             self._prepare()
             _guard_forks()
             started.extend(map(start_new_thread, (self._run,), ((state,),)))
-            self._no_thread = ""
+            self.no_thread = ""
         except ours(RuntimeError, ImportError, OSError, MemoryError) as error:
-            # Too many threads, the interpreter is ending, or what a thread needs cannot be loaded: the next wake, or
-            # the next process, does it.
-            self._no_thread = f"no thread can be started: {error}"
+            # Too many threads, the interpreter ends, or a module cannot be loaded: the next wake or process does it.
+            self.no_thread = f"no thread can be started: {error}"
 
     # ------------------------------------------------------------------------------------------------ around a fork
 
     def _park(self) -> None:
-        """End the thread, as far as that takes no more than a moment, and let no other one start."""
+        """End the thread if that takes only a moment, and let no other one start."""
         state = self._states.get(os.getpid())
         if state is None or state.closing or state.parking or state.stays:
             return
@@ -181,22 +176,22 @@ class Worker:
 
 
 class State:
-    """The flags of one process's thread; a forked child begins with its own."""
+    """The flags of the thread of one process; a forked child begins with its own."""
 
     def __init__(self) -> None:
         self.gate = allocate_lock()
         self.gate.acquire()
-        self.alarm = allocate_lock()  # opened to end a pause
+        self.alarm = allocate_lock()  # released to end a pause
         self.alarm.acquire()
         self.alive = allocate_lock()
         self.closing = False
-        self.parking = False  # a fork wants the thread to end
-        self.ran = False  # there was a thread when the fork began
-        self.taken: list[bool] = []  # whether it has ended: outcomes of taking `alive`
-        self.stays = False  # this time the thread is not to be ended by a fork
+        self.parking = False  # a fork is about to happen: the thread has to end
+        self.ran = False  # a thread ran when the fork began
+        self.taken: list[bool] = []  # results of acquiring `alive`: whether it has ended
+        self.stays = False  # a fork must not end the thread this time
         self.thread = 0  # the system's id of the last thread
         self.looks = 0  # turns that have begun
-        self.settled = 0  # the last of them that left nothing which could be done then
+        self.settled = 0  # the last of them that left nothing to do at that time
         self.ended = 0  # the last of them that has ended
 
     def stopping(self) -> bool:
@@ -208,12 +203,12 @@ class State:
 
 
 _workers: list[ref[Worker]] = []
-#: How often the hooks were registered: before `logging` was loaded, and after.
+#: How often the fork hooks were registered: before `logging` was loaded, and after.
 _guarded = 0
 
 
 def _known_interpreters() -> Any:
-    """The module that knows of sub-interpreters; None where Python was built without it."""
+    """Return the module about sub-interpreters; None where Python was built without it."""
     try:
         return __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
     except ours(ImportError):
@@ -244,10 +239,10 @@ def _after_fork_in_parent() -> None:
 
 
 def _guard_forks() -> None:
-    """With the first thread, and again with the first one after `logging` was loaded.
+    """Register fork hooks with the first thread, and again with the first one after `logging` was loaded.
 
-    Hooks before a fork run in reverse order, and ours must come before the one of `logging`, which takes a lock that
-    our thread may need to end.
+    Hooks before a fork run in reverse order. Ours must run before the one of `logging`, which acquires a lock that our
+    thread may need to end.
     """
     global _guarded
     wanted = 2 if "logging" in sys.modules else 1

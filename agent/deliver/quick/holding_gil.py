@@ -1,13 +1,13 @@
-"""The system calls that write an envelope, made without giving the interpreter away.
+"""The system calls that write an envelope, made without releasing the GIL.
 
-Around each of its system calls Python lets other threads of the process run, and one that computes keeps the
-interpreter for five milliseconds. Writing an envelope takes a tenth of one in five calls: beside busy threads it would
-wait a hundred times as long as it works, and more. `ctypes` can make the same calls and keep the interpreter.
+Python releases the GIL around each system call, and a thread that computes keeps it for five milliseconds. Writing an
+envelope takes a tenth of one in five calls: beside busy threads it would wait a hundred times as long as it works, and
+more. `ctypes` can make the same calls and hold the GIL.
 
-That is right only as long as the disk does not keep us waiting, for meanwhile no thread of the process runs. So it is
-done only on file systems of this machine, never for what waits for the disk by its nature (an fsync, a large envelope),
-and after a call that took long no more for a while. Elsewhere, and until the thread that delivers has loaded this, the
-calls of `os` are used, which `hurry` helps along.
+That is right only while the disk is quick, for meanwhile no thread of the process runs. So it is done on local file
+systems only, never for what waits for the disk by its nature (an fsync, a large envelope), and not for a while after a
+call that took long. Elsewhere, and until the thread that delivers has loaded this, the calls of `os` are used, with a
+short switch interval.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ...base.interrupts import ours
 from . import mounts
 
 _LARGEST = 256 << 10  # bytes of an envelope that is written this way
-_SLOW = 0.005  # seconds of one envelope's calls that are many: a slow disk, a crowd in the folder, or chance
-_SLOW_TIMES = 3  # in a row, which is not chance any more
+_SLOW = 0.005  # seconds for the calls of one envelope: a slow disk, a crowded folder, or chance
+_SLOW_TIMES = 3  # in a row, which is not chance
 _STALL = 0.05  # seconds that are too many even once
-_REST = 60.0  # seconds for which it is not done any more
-_MACHINES = ("x86_64", "aarch64")  # where a C function that takes any number of arguments is called like any other
+_REST = 60.0  # seconds for which it is not done afterwards
+_MACHINES = ("x86_64", "aarch64")  # where variadic C functions are called like any other
 
 _do = methodcaller("__call__")
 
 
 class GilHoldingCalls:
-    """Like the functions of `os` with these names, errors included, for writing one small envelope at a time."""
+    """The functions of `os` with these names, errors included, for writing one small envelope at a time."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class GilHoldingCalls:
         self._slow = 0
         self._not_before = 0.0
 
-    # ----------------------------------------------------------------------------------------------- when it is right
+    # ------------------------------------------------------------------------------------------------ when to use them
 
     def begin(self, size: int) -> float | None:
-        """For so many bytes that are to be written: what `end` has to know; None where it must not be done."""
+        """Return what `end` needs; None if these calls must not be used to write so many bytes."""
         return self._spent if size <= _LARGEST and self._tick() >= self._not_before else None
 
     def end(self, began: float) -> bool:
-        """Whether that took so long that it will not be done for a while."""
+        """Return whether the calls took so long that they will not be used for a while."""
         took = self._spent - began
         self._slow = self._slow + 1 if took >= _SLOW else 0
         rests = took >= _STALL or self._slow >= _SLOW_TIMES
@@ -91,14 +91,14 @@ class GilHoldingCalls:
     def _call(self, function: Any, *arguments: Any, paths: tuple[str | None, ...] = (), again: bool = True) -> int:
         before = self._get_errno()
         while True:
-            # Unpacked from `map`, so that no step of the interpreter lies between the readings: another thread could
-            # have its turn there, and would be taken for a slow disk.
+            # Unpacked from `map`, so that no bytecode runs between the readings of the clock: another thread could run
+            # there, and would look like a slow disk.
             began, result, ended = map(_do, (self._tick, partial(function, *arguments), self._tick))
             self._spent += ended - began
             if result >= 0:
                 return int(result)
             number = self._get_errno()
-            self._set_errno(before)  # of the host's own calls through ctypes, which we may have come in between
+            self._set_errno(before)  # which belongs to the host's own calls through ctypes
             if number != errno.EINTR:
                 raise OSError(number, os.strerror(number), *paths)
             if not again:
@@ -106,7 +106,7 @@ class GilHoldingCalls:
 
 
 def load(folder: str) -> GilHoldingCalls | None:
-    """None where envelopes in this folder have to be written the usual way. Takes milliseconds: imports `ctypes`."""
+    """Return None where the calls of `os` must be used for this folder. Takes milliseconds: imports `ctypes`."""
     if sys.platform != "linux" or os.uname().machine not in _MACHINES or sys.maxsize < 1 << 32:
         return None
     if not mounts.is_local(folder):
@@ -126,7 +126,7 @@ def load(folder: str) -> GilHoldingCalls | None:
         ):
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
-        ctypes.set_errno(ctypes.get_errno())  # a host's audit hook may forbid it: then better now
+        ctypes.set_errno(ctypes.get_errno())  # an audit hook of the host may forbid it: better now than later
     except ours(ImportError, OSError, AttributeError, MemoryError, RuntimeError):
-        return None  # a Python without it, or a system or a host that lets nobody use it
+        return None  # a Python without `ctypes`, or a system or host that forbids it
     return GilHoldingCalls(library, ctypes.get_errno, ctypes.set_errno)

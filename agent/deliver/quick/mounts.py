@@ -1,4 +1,4 @@
-"""Whether a folder lies on a disk of this machine, where a write waits for no network and no other program."""
+"""Finds out whether a folder is on a local file system, where a write waits for no network and no other program."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _LOCAL = frozenset(
 
 
 def is_local(folder: str, proc: str = "/proc/self") -> bool:
-    """False also where the system does not tell, and for file systems that are not known to be local."""
+    """Return False also for unknown file systems, and where the system does not provide their type."""
     return _type_of(folder, proc) in _LOCAL
 
 
 def _type_of(folder: str, proc: str) -> str:
-    """As the kernel calls it: "ext4", "nfs4", "fuse.sshfs"; "" where that cannot be found out."""
+    """Return the kernel's name ("ext4", "nfs4", "fuse.sshfs"), or "" if it cannot be found out."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

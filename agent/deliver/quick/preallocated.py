@@ -1,11 +1,10 @@
-"""Empty files that wait for the next envelopes of this process.
+"""Empty files, made beforehand for the next envelopes of this process.
 
-Most of what it takes to write an envelope is the making of its file, which the thread that delivers can do beforehand.
-One to be written takes a spare, fills it and renames it to where it belongs. Whatever is wrong with a spare, the
-envelope gets a file of its own, made as if there were none. They lie in tmp/ under a name that says whose they are, so
-that a sweep finds those of the dead.
+Creating the file is most of the work of writing an envelope, and the thread that delivers can do it in advance: a write
+fills a preallocated file and renames it into place. If anything is wrong with that file, the envelope is written to a
+new one. The files lie in tmp/ under a name that shows their process, so that a sweep finds those of dead processes.
 
-Taken on the host's threads, also inside a signal handler that interrupted another taking, so without a lock.
+`take` is called on the host's threads, also in a signal handler that interrupts another `take`: so without a lock.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from itertools import count as numbers
 
 from ...base.interrupts import ours
 from ..spool import files
-from ..spool.names import SPARE
+from ..spool.names import PREALLOCATED
 
-#: How many lie ready; more are made once half of them are used. A burst is faster than whoever makes them anyway.
+#: How many are kept ready; once half of them are used, more are made.
 KEPT = 16
 
 
@@ -27,7 +26,7 @@ class PreallocatedFiles:
 
     def __init__(self, folder: str, pid: int, token: str) -> None:
         """`token` is unique to the process."""
-        self._beginning = os.path.join(folder, f"{pid}-{token}")
+        self._prefix = os.path.join(folder, f"{pid}-{token}")
         self._pid = pid
         self._numbers = numbers()
         self._ready: deque[str] = deque()
@@ -37,25 +36,25 @@ class PreallocatedFiles:
         return len(self._ready)
 
     def take(self) -> str | None:
-        """The path of one that nobody else has; None where there is none."""
+        """Return the path of one, for this caller alone; None where there is none."""
         try:
-            spare = self._ready.popleft()
+            path = self._ready.popleft()
         except ours(IndexError):
             return None
-        # A child forked by a handler that interrupted us, just before this, holds a copy of its parent's list.
-        return spare if os.getpid() == self._pid else None
+        # A child forked by a signal handler that interrupted us just before holds a copy of its parent's list.
+        return path if os.getpid() == self._pid else None
 
     def refill(self) -> None:
-        """For the thread that delivers. Raises OSError where the disk takes no more files."""
+        """For the thread that delivers. Raises OSError where no file can be made."""
         if len(self._ready) > KEPT // 2:
             return
         while len(self._ready) < KEPT and not self._closed:
-            path = f"{self._beginning}-{next(self._numbers)}{SPARE}"
+            path = f"{self._prefix}-{next(self._numbers)}{PREALLOCATED}"
             files.write_new(path, b"")
             self._ready.append(path)
 
     def close(self) -> None:
-        """The process ends: remove them, and make no more."""
+        """Remove them, and make no more."""
         self._closed = True
-        while (spare := self.take()) is not None:
-            files.unlink(spare)
+        while (path := self.take()) is not None:
+            files.unlink(path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .spool import Count
 
 _LEFTOVER_AGE = 3600.0  # of a file in tmp/: its writer is gone
-_SPARE_AGE = 86400.0  # of a spare whose number of a process is alive: that may be another process by now
+_PREALLOCATED_AGE = 86400.0  # of a preallocated file whose process lives: its id may be another process's by now
 _AT_A_TIME = 10_000  # envelopes that are given up after one look: more would be held in memory, and sorted in one go
 _QUARANTINE_SHARE = 4  # quarantine may take max_size / 4
 
@@ -144,4 +144,4 @@ def _longest(leftover: str) -> float:
     owner = owner_of(leftover)
     if owner is None:
         return _LEFTOVER_AGE
-    return _SPARE_AGE if alive(owner) else float("-inf")  # whatever the clock says
+    return _PREALLOCATED_AGE if alive(owner) else float("-inf")  # whatever the clock says

@@ -1,4 +1,4 @@
-"""Files and folders that are their owner's alone: made, written, read and removed without following a link."""
+"""Reads, writes and removes files that only their owner may access, without following links."""
 
 from __future__ import annotations
 
@@ -15,29 +15,19 @@ __all__ = ["replace"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Protocol
 
-    class Calls(Protocol):
-        """What it takes to write a file: the module `os`, or what stands in for it."""
-
-        def open(self, path: str, flags: int, mode: int = ...) -> int: ...
-        def write(self, descriptor: int, data: bytes, /) -> int: ...
-        def pwrite(self, descriptor: int, data: bytes, offset: int, /) -> int: ...
-        def lseek(self, descriptor: int, offset: int, whence: int, /) -> int: ...
-        def close(self, descriptor: int) -> None: ...
-        def rename(self, old: str, new: str, /) -> None: ...
-
+    from ..quick.calls import FileCalls
 
 _LOG_FILE = OLD_FILE | os.O_APPEND | os.O_CREAT
-LARGEST = 16 << 20  # bytes of a file that is read, where nothing else is known of it
+LARGEST = 16 << 20  # bytes of a file that is read, unless the caller has a limit
 
 
 class UnreadableError(AgentError):
-    """A file of the spool is torn or not one of ours; the text is the reason for its quarantine."""
+    """A file of the spool is torn or not ours; the text is the reason for its quarantine."""
 
 
-def write_new(path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> None:
-    """All of it or, after an exception, nothing."""
+def write_new(path: str, data: bytes, *, durable: bool = False, calls: FileCalls = os) -> None:
+    """Write all of it or, if an exception is raised, nothing."""
     descriptor = -1
     try:
         try:
@@ -49,15 +39,15 @@ def write_new(path: str, data: bytes, *, durable: bool = False, calls: Calls = o
                 os.fsync(descriptor)
         finally:
             if descriptor >= 0:
-                calls.close(descriptor)  # a full network disk may say so only here
-    except BaseException:  # a time limit of the host's may strike in the middle
+                calls.close(descriptor)  # a full network disk may report it only here
+    except BaseException:  # a time limit of the host may interrupt it
         if descriptor >= 0:
             unlink(path)
         raise
 
 
 def append(path: str, data: bytes) -> int:
-    """Make a file longer, which is made if need be; its length then. Raises OSError."""
+    """Append to a file, which is made if necessary. Return its length. Raises OSError."""
     descriptor = -1
     try:
         descriptor = os.open(path, _LOG_FILE, 0o600)
@@ -68,18 +58,18 @@ def append(path: str, data: bytes) -> int:
             os.close(descriptor)
 
 
-def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Calls = os) -> bool:
-    """Put the data into an empty file that is there already, and rename that to `path`. Whether that was done.
+def fill(preallocated: str, path: str, data: bytes, *, durable: bool = False, calls: FileCalls = os) -> bool:
+    """Write the data into an empty file that exists, and rename it to `path`. Return whether that was done.
 
-    A child forked in the middle of this, by a signal handler, goes on with the same file: both write the same to the
-    same place, and one of the two renames it.
+    A child forked in the middle of this by a signal handler continues with the same file: both write the same bytes to
+    the same place, and one of them renames it.
     """
     descriptor = -1
     try:
         try:
-            descriptor = calls.open(spare, OLD_FILE)
+            descriptor = calls.open(preallocated, OLD_FILE)
             if calls.lseek(descriptor, 0, os.SEEK_END):
-                return False  # somebody else's, by now
+                return False  # another process has used it
             written = 0
             while written < len(data):
                 written += calls.pwrite(descriptor, data[written:], written)
@@ -88,18 +78,18 @@ def fill(spare: str, path: str, data: bytes, *, durable: bool = False, calls: Ca
         finally:
             if descriptor >= 0:
                 calls.close(descriptor)
-        calls.rename(spare, path)
+        calls.rename(preallocated, path)
     except ours(OSError):
-        unlink(spare)
+        unlink(preallocated)
         return False
     except BaseException:
-        unlink(spare)
+        unlink(preallocated)
         raise
     return True
 
 
 def read_own(path: str, largest: int = LARGEST) -> bytes | None:
-    """None where there is no such file. Raises UnreadableError for what is not a regular file of ours, and OSError."""
+    """Return None if there is no such file. Raises OSError, and UnreadableError for what is not our regular file."""
     try:
         descriptor, status = open_own(path)
     except ours(FileNotFoundError):
@@ -119,7 +109,7 @@ def read_own(path: str, largest: int = LARGEST) -> bytes | None:
 
 
 def names_in(folder: str) -> Iterator[str]:
-    """One at a time, so that a folder of many files takes no memory. What cannot be listed is empty."""
+    """Yield one name at a time, so that a large folder takes no memory. A folder that cannot be listed is empty."""
     try:
         with os.scandir(folder) as found:
             for each in found:
@@ -129,7 +119,7 @@ def names_in(folder: str) -> Iterator[str]:
 
 
 def scan(folder: str) -> Iterator[tuple[str, int, float]]:
-    """Name, size and time of each, one at a time. What cannot be listed is empty."""
+    """Yield name, size and time of modification, one file at a time. A folder that cannot be listed is empty."""
     try:
         found = os.scandir(folder)
     except ours(OSError):
@@ -154,7 +144,7 @@ def sync_folder(path: str) -> None:
 
 
 def unlink(path: str) -> bool:
-    """Whether it was there and is gone now."""
+    """Return whether it existed and is removed now."""
     try:
         os.unlink(path)
     except ours(OSError):

@@ -1,11 +1,11 @@
-"""The folders of a spool, and how an envelope moves between them.
+"""The folders and files of a spool, and how an envelope moves between them.
 
-new/         envelopes that wait to be delivered
-held/        envelopes captured without a DSN: they wait until somebody says that they may be sent
-tmp/         envelopes being written, and empty files for the next ones; a rename out of it makes them whole
-quarantine/  what cannot be delivered, each with its reason in a .txt beside it
-swept        when the bounds were last held, and what is known of the clock
-unswept      how full the spool is, as far as processes without a DSN know: in thousandths, by its length
+new/         envelopes that wait for delivery
+held/        envelopes that are held back until `release`: captured without a DSN, or in an attempt that has not ended
+tmp/         envelopes that are being written, and preallocated files; a rename completes them
+quarantine/  envelopes that cannot be delivered, each with its reason in a .txt beside it
+swept        time of the last sweep, and the clock's eras
+unswept      fill level for processes without a DSN: its length in bytes, in thousandths of the bounds
 lock         held by the process that delivers
 rate-limits  rate limits and back-off deadlines
 delivered    names of envelopes that were delivered and could not be removed
@@ -21,7 +21,7 @@ from ...base.interrupts import ours
 from . import files
 
 if TYPE_CHECKING:
-    from .files import Calls
+    from ..quick.calls import FileCalls
 
 
 class Folders:
@@ -34,35 +34,33 @@ class Folders:
         self._durable = durable
         self._ready = False
 
-    def put(self, folder: str, name: str, data: bytes, *, spare: str | None = None, calls: Calls = os) -> None:
-        """In that folder, whole, when this returns. Raises OSError, and leaves nothing then.
+    def put(
+        self, folder: str, name: str, data: bytes, *, preallocated: str | None = None, calls: FileCalls = os
+    ) -> None:
+        """Write a whole file into that folder, or nothing: then OSError is raised.
 
-        `spare` is an empty file in tmp/ that nobody else uses.
+        `preallocated` is an empty file in tmp/ that nobody else uses.
         """
         if not self._ready:
             self._prepare()
         try:
-            if spare is None or not self._fill(spare, folder, name, data, calls):
-                self._put(folder, name, data, calls)
+            self._put(folder, name, data, preallocated, calls)
         except ours(FileNotFoundError):
             self._prepare()  # somebody cleared the state folder
-            self._put(folder, name, data, calls)
+            self._put(folder, name, data, None, calls)
 
-    def _fill(self, spare: str, folder: str, name: str, data: bytes, calls: Calls) -> bool:
-        filled = files.fill(spare, os.path.join(folder, name), data, durable=self._durable, calls=calls)
-        if filled and self._durable:
-            files.sync_folder(folder)
-        return filled
-
-    def _put(self, folder: str, name: str, data: bytes, calls: Calls) -> None:
-        beside = os.path.join(self.tmp, name)
-        try:
-            files.write_new(beside, data, durable=self._durable, calls=calls)
-            calls.rename(beside, os.path.join(folder, name))
-        except BaseException:
-            files.unlink(beside)
-            raise
-        if self._durable:
+    def _put(self, folder: str, name: str, data: bytes, preallocated: str | None, calls: FileCalls) -> None:
+        path = os.path.join(folder, name)
+        durable = self._durable
+        if preallocated is None or not files.fill(preallocated, path, data, durable=durable, calls=calls):
+            beside = os.path.join(self.tmp, name)
+            try:
+                files.write_new(beside, data, durable=durable, calls=calls)
+                calls.rename(beside, path)
+            except BaseException:
+                files.unlink(beside)
+                raise
+        if durable:
             files.sync_folder(folder)
 
     def _prepare(self) -> None:
@@ -73,7 +71,7 @@ class Folders:
         self._ready = True
 
     def exist(self) -> bool:
-        """Whether the spool is there. Raises OSError where it is not our own."""
+        """Return whether the spool exists. Raises OSError if it is not our own."""
         if not self._ready:
             try:
                 own_folders.check_own(self.directory)
@@ -83,11 +81,11 @@ class Folders:
         return True
 
     def set_aside(self, folder: str, name: str, reason: str) -> bool:
-        """Move it to quarantine; whether it was there. Raises OSError where it has to stay."""
+        """Move it to quarantine. Return whether it existed. Raises OSError if it cannot be moved."""
         aside = name
         while os.path.lexists(os.path.join(self.quarantine, aside)):
             aside += "+"
-        self.explain(aside, reason)  # first: whoever finds the one finds the other
+        self.explain(aside, reason)  # first: an envelope in quarantine always has its reason
         try:
             os.rename(os.path.join(folder, name), os.path.join(self.quarantine, aside))
         except ours(OSError) as error:
@@ -103,7 +101,7 @@ class Folders:
             files.unlink(path)
             files.write_new(path, reason.encode("utf-8", "replace") + b"\n")
         except ours(OSError):
-            pass  # the envelope itself is safe; only its explanation is not
+            pass  # the envelope itself is safe, only its explanation is lost
 
     def explanation(self, name: str) -> str:
         try:
@@ -113,7 +111,7 @@ class Folders:
         return (text or b"").decode("utf-8", "replace").strip()
 
     def forget(self, folder: str, name: str) -> bool:
-        """Remove it, with its explanation; whether this was the one that removed it."""
+        """Remove it with its explanation. Return whether this call has removed it."""
         if folder == self.quarantine:
             files.unlink(os.path.join(folder, name + ".txt"))
         return files.unlink(os.path.join(folder, name))

@@ -12,7 +12,7 @@ from typing import NamedTuple, Optional
 from ...base.health import pid_in
 
 SUFFIX = ".envelope"
-SPARE = ".spare"  # of the empty files in tmp/, which are called PID-TOKEN-NUMBER
+PREALLOCATED = ".spare"  # suffix of preallocated files in tmp/: PID-TOKEN-NUMBER.spare
 _ID_LENGTH = 32
 _STAMP_DIGITS = 20
 _LONGEST_CATEGORY = 40
@@ -78,9 +78,9 @@ def parse_name(name: str) -> "SpoolEntry | None":
     return SpoolEntry(name, int(stamp), category, "slow" in marks, owner, event_id, "trying" in marks)
 
 
-def owner_of(spare: str) -> "int | None":
-    """The process that made it; None for a name that is not a spare's."""
-    return (pid_in(spare.partition("-")[0]) or None) if spare.endswith(SPARE) else None
+def owner_of(preallocated: str) -> "int | None":
+    """Return the process that made the file; None for the name of another file."""
+    return (pid_in(preallocated.partition("-")[0]) or None) if preallocated.endswith(PREALLOCATED) else None
 
 
 def _plain(category: str) -> str:

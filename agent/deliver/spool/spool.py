@@ -19,7 +19,7 @@ from ...base import guard
 from ...base.health import alive
 from ...base.interrupts import ours
 from ...base.model import Envelope
-from ..quick import switch_interval
+from ..quick.calls import QuickCalls
 from . import age, files
 from .files import UnreadableError
 from .fill_level import FillLevel
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...base.model import SpoolData
-    from ..quick.holding_gil import GilHoldingCalls
     from ..quick.preallocated import PreallocatedFiles
     from .bounds import Bounds
-    from .files import Calls
 
 Count = Callable[[str, str, int], None]
 
@@ -69,7 +67,7 @@ class _Process:
         self.fill = fill  # used without a DSN
         self.second = 0
         self.in_second = 0
-        self.spares: PreallocatedFiles | None = None  # once there is a thread that makes them
+        self.preallocated: PreallocatedFiles | None = None  # once there is a thread that makes them
 
 
 class Spool:
@@ -106,6 +104,7 @@ class Spool:
         self._max_memory = max_memory
         self._max_kept = max_kept
         self._count = count
+        self.quick = QuickCalls(lambda: count("slow-disk", "spool", 1))
         self._clock = clock
         self._max_age = max_age
         self._mark = age.SweptMark(os.path.join(self.directory, "swept"), clock, uptime)
@@ -113,7 +112,6 @@ class Spool:
         #: Has the bounds held, by a thread of ours. Without one, the thread that writes holds them.
         self.sweeper: Callable[[], None] | None = None
         self._degraded: str | None = None
-        self._gil_holding: GilHoldingCalls | None = None
         self._current = self._process_of(os.getpid())
 
     # ------------------------------------------------------------------------------------------ on the host's threads
@@ -205,9 +203,11 @@ class Spool:
         if named is not None and (entry := parse_name(name)) is not None:
             named(entry._replace(held=held))
         folder = self._folders.held if held else self._folders.new
-        spare = process.spares.take() if process.spares is not None else None
+        preallocated = process.preallocated.take() if process.preallocated is not None else None
         try:
-            self.quickly(size, lambda calls: self._folders.put(folder, name, data, spare=spare, calls=calls))
+            self.quick.run(
+                size, lambda calls: self._folders.put(folder, name, data, preallocated=preallocated, calls=calls)
+            )
             safe.append(True)
         except ours(OSError) as error:
             self._degraded = files.reason(error)
@@ -227,31 +227,6 @@ class Spool:
         process.unswept_bytes += size
         self._sweep_if_due(process, size)
         return True
-
-    def quickly(self, size: int, do: Callable[[Calls], object]) -> None:
-        """Do what writes so many bytes into this file system, without a wait for the interpreter as far as that goes.
-
-        `do` is given the calls to do it with.
-        """
-        direct = self._gil_holding
-        if direct is not None and (began := direct.begin(size)) is not None:
-            try:
-                do(direct)
-            finally:
-                if direct.end(began):
-                    self._count("slow-disk", "spool", 1)
-            return
-        hurried = True
-        try:
-            hurried = switch_interval.begin()
-            do(os)
-        finally:
-            if hurried:
-                try:
-                    switch_interval.end()
-                except BaseException:  # a time limit has struck on the way there
-                    switch_interval.end()
-                    raise
 
     def _process(self) -> _Process:
         process = self._current
@@ -300,8 +275,8 @@ class Spool:
     def _sweep_if_due(self, process: _Process, size: int) -> None:
         if self._held:
             due = process.fill.add(size)
-        else:  # with spares there is a thread that delivers, which looks oftener whether a sweep is due
-            asks = process.spares is None and process.writes % _LOOK_EVERY == 1
+        else:  # with preallocated files there is a thread that delivers, which looks oftener whether a sweep is due
+            asks = process.preallocated is None and process.writes % _LOOK_EVERY == 1
             due = self.is_over() or (asks and self.is_sweep_due())
         if due:
             (self.sweeper or self.sweep)()
@@ -430,28 +405,27 @@ class Spool:
             for entry in process.memory.entries():
                 if process.memory.take(entry.name) is not None:
                     self._count("lost-at-exit", entry.category, 1)
-        if process.spares is not None:
-            process.spares.close()
+        if process.preallocated is not None:
+            process.preallocated.close()
 
     def equip(self) -> None:
         """For a thread of our own, which has the time: what makes writing quick in this process from now on."""
-        from ..quick import holding_gil as direct
         from ..quick.preallocated import PreallocatedFiles
 
         process = self._process()
-        if process.spares is not None or not self.usable():
+        if process.preallocated is not None or not self.usable():
             return
-        if self._gil_holding is None and self._keep_interpreter:
-            self._gil_holding = direct.load(self._folders.tmp)
+        if self._keep_interpreter:
+            self.quick.load(self._folders.tmp)
         if hasattr(os, "pwrite"):
-            process.spares = PreallocatedFiles(self._folders.tmp, process.pid, process.token)
+            process.preallocated = PreallocatedFiles(self._folders.tmp, process.pid, process.token)
 
     def refill(self) -> None:
         """For that thread, between two envelopes: what the writes to come need is made beforehand."""
-        spares = self._process().spares
-        if spares is not None and self._degraded is None:
+        preallocated = self._process().preallocated
+        if preallocated is not None and self._degraded is None:
             try:
-                spares.refill()
+                preallocated.refill()
             except ours(OSError):
                 pass  # a write that meets the same trouble says so
 

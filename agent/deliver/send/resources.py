@@ -1,0 +1,49 @@
+"""What a delivery works with: the spool, connections to Sentry, counters and clocks."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+
+from ...base.dsn import parse_dsn
+from ..http.transport import Transport
+from ..spool.spool import Count, Spool
+from .delivered import Delivered
+from .parallel import Connection
+
+if TYPE_CHECKING:
+    from ..http.route import Route
+
+
+def _random() -> float:
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+class Resources(NamedTuple):
+    """`connect` takes the seconds that connecting and each response may take (None: the usual ones). Raises DsnError.
+
+    `clock` is the time of day, `tick` a clock that nobody sets. `random` returns numbers in [0, 1).
+    """
+
+    spool: Spool
+    connect: Callable[[Optional[float]], Connection]
+    already_delivered: Delivered
+    add_count: Count
+    parallel: bool = True  # whether further connections may be opened
+    clock: Callable[[], float] = time.time
+    tick: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = _random
+    first_backoff: float = 0.1  # seconds
+    between: Callable[[], None] = lambda: None  # called before each envelope
+
+
+def to_sentry(spool: Spool, dsn: str, count: Count, route: "Route | None" = None) -> Resources:
+    """Return the resources to deliver a spool. `route` is for envelopes of the host's own clients."""
+
+    def connect(timeout: "float | None") -> Connection:
+        parsed = parse_dsn(dsn)
+        if timeout is None:
+            return Transport(parsed, route=route)
+        return Transport(parsed, route=route, connect_timeout=timeout, read_timeout=timeout)
+
+    return Resources(spool, connect, Delivered(spool.directory), count)
