@@ -551,7 +551,7 @@ def test_what_is_held_back_in_memory_goes_to_its_own_folder(kit):
     assert not spool.write(envelope())
     assert spool.number_waiting() == 0
     os.unlink(kit.directory)
-    assert spool.settle() == 0
+    assert spool.write_from_memory() == 0
     assert len(kit.files("held")) == 1
     assert kit.files() == []
 
@@ -591,7 +591,7 @@ def test_what_is_held_back_in_memory_can_be_let_go_or_dropped(kit):
     assert spool.remove(kept[second.event_id])
     assert [entry.event_id for entry in spool.waiting(9, lambda _: True)] == [first.event_id]
     os.unlink(kit.directory)
-    assert spool.settle() == 0
+    assert spool.write_from_memory() == 0
     assert (kit.ids(), kit.ids("held")) == ([first.event_id], [third.event_id])
 
 
@@ -611,7 +611,7 @@ def test_what_is_let_go_on_its_way_from_memory_to_the_disk_goes(kit, monkeypatch
         rename(*paths)
 
     monkeypatch.setattr(os, "rename", let_go)
-    spool.settle()
+    spool.write_from_memory()
     assert (kit.ids(), kit.ids("held")) == ([one.event_id], [])
 
 

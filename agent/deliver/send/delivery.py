@@ -82,7 +82,7 @@ class Delivery:
         except ours(DsnError) as error:
             self.reason = str(error)
             return LONGEST_NAP
-        self._spool.settle()
+        self._spool.write_from_memory()
         held = self._lock.take() if usable else None
         if held is False:
             return self._run_without_lock(requests)

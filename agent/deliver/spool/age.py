@@ -1,8 +1,8 @@
-"""How old envelopes are, on a machine whose clock may be set.
+"""The age of envelopes on a machine whose clock may be set.
 
-A clock that leaps a year ahead must not make everything in the spool a year old. What can be trusted is the time since
-the machine booted: each sweep notes both clocks in a file of the folder, and where the clock of the day went further
-than the other one, a new era of it begins. An era maps the clock of the day to time that was lived through.
+A clock that leaps a year ahead must not make every envelope a year old. The time since boot can be trusted: each sweep
+records both clocks in a file of the spool, and when the time of day has advanced further than the time since boot, a
+new era begins. An era maps the time of day to elapsed time.
 """
 
 import os
@@ -13,12 +13,12 @@ from ...base.interrupts import ours
 from . import files
 
 _TOLERANCE = 120.0  # seconds that the two clocks may drift apart between two sweeps
-_UNSEEN = 86400.0  # seconds before a boot that count at most: nobody can tell a machine that was off from a wrong clock
+_UNSEEN = 86400.0  # seconds before a boot that count at most: a machine that was off looks like a wrong clock
 _MOST_ERAS = 50
 
 
 class Era(NamedTuple):
-    """Seconds since the epoch as the clock showed them; lived time is the clock's minus `offset`."""
+    """Seconds since the epoch by the time of day; elapsed time is that minus `offset`."""
 
     offset: float
     start: float
@@ -30,7 +30,7 @@ class Ages:
         self._eras = eras
 
     def of(self, stamp: float) -> float:
-        """Lived seconds since the clock showed `stamp`; in doubt the fewer."""
+        """Return the elapsed seconds since the clock showed `stamp`; in doubt, fewer."""
         first, last = self._eras[0], self._eras[-1]
         lived = [stamp - era.offset for era in self._eras if era.start <= stamp <= era.end]
         if not lived:  # before the first sweep, or between two
@@ -39,7 +39,7 @@ class Ages:
 
 
 class SweptMark:
-    """The file that says when the folder was last swept, and what is known of the clock."""
+    """The file with the time of the last sweep and the eras of the clock."""
 
     def __init__(self, path: str, clock: Callable[[], float], uptime: Callable[[], float]) -> None:
         self._path = path
@@ -47,14 +47,14 @@ class SweptMark:
         self._uptime = uptime
 
     def age(self) -> "float | None":
-        """Seconds since the last sweep, whichever way the clock went; None where there was none."""
+        """Return the seconds since the last sweep, even if the clock was set back; None if there was none."""
         try:
             return abs(self._clock() - os.stat(self._path).st_mtime)
         except ours(OSError):
             return None
 
     def set(self, max_age: float) -> Ages:
-        """Note that a sweep is done now, and answer what the clock's stamps mean. Raises nothing."""
+        """Record a sweep now. Return the ages of the clock's stamps. Never raises."""
         now, uptime = self._clock(), self._uptime()
         eras = self._eras(now, uptime)
         ages = Ages(eras)
@@ -64,7 +64,7 @@ class SweptMark:
             files.replace(self._path, "".join(lines).encode("ascii"))
             os.utime(self._path, (now, now))
         except ours(OSError):
-            pass  # a full disk: then every sweep is due, and compares with the last one that was noted
+            pass  # a full disk: then every sweep is due, and compares with the last one that was recorded
         return ages
 
     def _eras(self, now: float, uptime: float) -> list[Era]:
@@ -79,16 +79,16 @@ class SweptMark:
             return [Era(0.0, now, now)]
         shown = now - before
         lived = uptime - uptime_before if uptime >= uptime_before else uptime + _UNSEEN
-        # Another machine of a shared folder may have been up for longer: no more was lived than the clock shows.
+        # Another machine of a shared folder may have been up for longer: no more time has elapsed than the clock shows.
         leap = shown - min(lived, max(shown, 0.0))
         if abs(leap) <= _TOLERANCE:
             return [*eras, last._replace(end=now)]
-        # When the leap happened is not known: each era reaches as far as it can have lasted.
+        # When the leap happened is unknown: each era is as long as it can have been.
         return [*eras, last._replace(end=now - leap), Era(last.offset + leap, before + leap, now)]
 
 
 def uptime() -> float:
-    """Seconds since the machine booted, those in which it slept included where the system can tell."""
+    """Return the seconds since boot, including those of sleep where the system counts them."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

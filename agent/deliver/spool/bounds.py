@@ -1,6 +1,6 @@
-"""Holds a spool to its bounds: leftovers, foreign files, what is too old, and then what is too much, in its order.
+"""Enforces the bounds of a spool: removes leftovers and old envelopes, then as many as needed, in their order.
 
-Any process may sweep, at any moment, also beside another one: of two that remove the same file one counts it.
+Any process may sweep at any time, also beside another one: of two that remove the same file, one counts it.
 
 Counted: spool-full, too-old (lost).
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from ...base.health import alive
 from . import age, files
-from .names import SUFFIX, SpoolEntry, giving_up, owner_of, parse_name
+from .names import SUFFIX, SpoolEntry, drop_order, owner_of, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from .layout import Folders
     from .spool import Count
 
-_LEFTOVER_AGE = 3600.0  # of a file in tmp/: its writer is gone
+_LEFTOVER_AGE = 3600.0  # of a file in tmp/: its process is gone
 _PREALLOCATED_AGE = 86400.0  # of a preallocated file whose process lives: its id may be another process's by now
-_AT_A_TIME = 10_000  # envelopes that are given up after one look: more would be held in memory, and sorted in one go
+_AT_A_TIME = 10_000  # envelopes dropped after one listing, which are in memory and are sorted at once
 _QUARANTINE_SHARE = 4  # quarantine may take max_size / 4
 
 
 class Room(NamedTuple):
-    """Below nothing, where there was no time to make any."""
+    """What is left of the bounds; negative if the sweep was ended early."""
 
     files: int
     size: int  # bytes
@@ -53,32 +53,32 @@ class Bounds:
         self._clock = clock
         self._mark = mark
 
-    def sweep(self, ends: Callable[[], bool]) -> Room:
-        """What is left of the bounds then. `ends` is asked often, and cuts it short.
+    def sweep(self, should_stop: Callable[[], bool]) -> Room:
+        """Return what is left of the bounds. `should_stop` is called often, and ends the sweep early.
 
-        Raises OSError where a foreign file cannot be set aside, after everything else was done.
+        Raises OSError if a foreign file cannot be quarantined, after everything else was done.
         """
         ages = self._mark.set(self._max_age)
         folders = self._folders
-        self._clean_tmp(ends)
-        room = self._bound((folders.new, folders.held), ages, self._max_size, ends)
-        self._bound((folders.quarantine,), ages, self._max_size // _QUARANTINE_SHARE, ends)
-        if not ends():
+        self._clean_tmp(should_stop)
+        room = self._bound((folders.new, folders.held), ages, self._max_size, should_stop)
+        self._bound((folders.quarantine,), ages, self._max_size // _QUARANTINE_SHARE, should_stop)
+        if not should_stop():
             self._set_foreign_aside()
         return room
 
-    def _clean_tmp(self, ends: Callable[[], bool]) -> None:
+    def _clean_tmp(self, should_stop: Callable[[], bool]) -> None:
         for name, _, mtime in files.scan(self._folders.tmp):
-            if ends():
+            if should_stop():
                 return
             if self._clock() - mtime > _longest(name):
                 files.unlink(os.path.join(self._folders.tmp, name))
 
-    def _bound(self, folders: tuple[str, ...], ages: age.Ages, max_size: int, ends: Callable[[], bool]) -> Room:
+    def _bound(self, folders: tuple[str, ...], ages: age.Ages, max_size: int, should_stop: Callable[[], bool]) -> Room:
         number = size = 0
         for folder in folders:
             for name, weight, mtime in files.scan(folder):
-                if ends():
+                if should_stop():
                     return Room(0, 0)
                 entry = parse_name(name)
                 if entry is None:
@@ -88,28 +88,30 @@ class Bounds:
                 else:
                     size += weight
                     number += 1
-        while (number > self._max_files or size > max_size) and not ends():
-            gone, freed = self._make_room(folders, number - self._max_files, size - max_size, ends)
+        while (number > self._max_files or size > max_size) and not should_stop():
+            gone, freed = self._make_room(folders, number - self._max_files, size - max_size, should_stop)
             if not gone:
                 break
             number -= gone
             size -= freed
         return Room(self._max_files - number, max_size - size)
 
-    def _make_room(self, folders: tuple[str, ...], number: int, size: int, ends: Callable[[], bool]) -> tuple[int, int]:
-        """Give up what is over, a part of it at a time; how many went, and how many bytes."""
+    def _make_room(
+        self, folders: tuple[str, ...], number: int, size: int, should_stop: Callable[[], bool]
+    ) -> tuple[int, int]:
+        """Drop some of what is too much. Return how many envelopes, and how many bytes."""
 
-        def all_of_them() -> "Iterator[tuple[tuple[int, int, str], str, SpoolEntry, int]]":
+        def all_entries() -> "Iterator[tuple[tuple[int, int, str], str, SpoolEntry, int]]":
             for folder in folders:
                 for name, weight, _ in files.scan(folder):
                     entry = parse_name(name)
                     if entry is not None:
-                        yield giving_up(entry), folder, entry, weight
+                        yield drop_order(entry), folder, entry, weight
 
         many = _AT_A_TIME if size > 0 else min(number, _AT_A_TIME)
         gone = freed = 0
-        for _, folder, entry, weight in nsmallest(many, all_of_them()):
-            if (gone >= number and freed >= size) or ends():
+        for _, folder, entry, weight in nsmallest(many, all_entries()):
+            if (gone >= number and freed >= size) or should_stop():
                 break
             self._drop(folder, entry, "spool-full")
             gone += 1
@@ -121,7 +123,7 @@ class Bounds:
             self._count(reason, entry.category, 1)
 
     def _forget_foreign(self, folder: str, name: str, mtime: float) -> None:
-        """In quarantine: what is no envelope goes when it is old, and an explanation that explains nothing."""
+        """In quarantine, remove old files that are no envelopes, and reasons without an envelope."""
         if folder != self._folders.quarantine:
             return
         path = os.path.join(folder, name)
@@ -140,8 +142,8 @@ class Bounds:
 
 
 def _longest(leftover: str) -> float:
-    """Seconds that a file in tmp/ may lie there."""
+    """Return the seconds that a file may stay in tmp/."""
     owner = owner_of(leftover)
     if owner is None:
         return _LEFTOVER_AGE
-    return _PREALLOCATED_AGE if alive(owner) else float("-inf")  # whatever the clock says
+    return _PREALLOCATED_AGE if alive(owner) else float("-inf")  # whatever the clock shows

@@ -1,13 +1,13 @@
-"""Envelopes for which there is no place on disk at present, within bounds. They belong to one process.
+"""Envelopes of one process that cannot be written to disk at present, within bounds.
 
-Host threads, signal handlers and the sender come here without a lock: each step is one operation on a dictionary.
+Used by threads of the host, signal handlers and the sender without a lock: each step is one operation on a dictionary.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .names import giving_up
+from .names import drop_order
 
 if TYPE_CHECKING:
     from .names import SpoolEntry
@@ -30,18 +30,18 @@ class Memory:
         return self._entries.pop(name, None)
 
     def keep(self, entry: SpoolEntry) -> list[SpoolEntry]:
-        """Answers what had to go for it; that may be the entry itself."""
+        """Return what was dropped for it, which may be the entry itself."""
         self._entries[entry.name] = entry
         waiting = self.entries()
         number, size = len(waiting), sum(len(each.data or b"") for each in waiting)
-        gone: list[SpoolEntry] = []
+        dropped: list[SpoolEntry] = []
         if number <= self._max_number and size <= self._max_size:
-            return gone
-        for each in sorted(waiting, key=giving_up):
+            return dropped
+        for each in sorted(waiting, key=drop_order):
             if number <= self._max_number and size <= self._max_size:
                 break
             if self.take(each.name) is not None:
-                gone.append(each)
+                dropped.append(each)
             number -= 1
             size -= len(each.data or b"")
-        return gone
+        return dropped

@@ -1,9 +1,9 @@
-"""The names of the spool's files. They carry all that the folder needs to know of an envelope.
+"""The names of envelopes in the spool, which contain all that the spool needs to know about them.
 
     <time in ns>-<category>[.slow][.trying]-<pid>-<process token and number>-<event id>.envelope
 
-So nothing is read to sort a folder, to decide what goes first when it is full, or to tell who wrote what; and names in
-alphabetical order are in order of capture.
+So no file is read to sort a folder, to choose what is dropped when it is full, or to find out which process wrote it.
+Names in alphabetical order are in order of capture.
 """
 
 import os
@@ -17,17 +17,17 @@ _ID_LENGTH = 32
 _STAMP_DIGITS = 20
 _LONGEST_CATEGORY = 40
 
-#: Categories that a full spool gives up first. Everything else is kept longest; reports of slow calls are in between.
+#: Categories that a full spool drops first; then reports of slow calls, and last everything else.
 _LIGHT = frozenset(
     ("transaction", "session", "span", "profile", "profile_chunk", "log_item", "log_byte", "metric_bucket",
      "trace_metric", "replay", "internal", "attachment")
 )  # fmt: skip
 
-_PLAIN = _LIGHT | {"error", "monitor", "security", "feedback"}  # need no cleaning to be part of a name
+_PLAIN = _LIGHT | {"error", "monitor", "security", "feedback"}  # are part of a name as they are
 
 
 class SpoolEntry(NamedTuple):
-    """What the name of an envelope tells. `data` is set for one that waits in this process's memory."""
+    """One envelope of a spool, as its name describes it. `data` is set for one in this process's memory."""
 
     name: str
     stamp: int  # ns since the epoch, when it was captured
@@ -35,13 +35,13 @@ class SpoolEntry(NamedTuple):
     slow: bool  # the report of a slow call
     pid: int
     event_id: str
-    trying: bool = False  # of an attempt that may be followed by another: its process decides, while it lives
-    held: bool = False  # lies apart: not to be sent before somebody says so
+    trying: bool = False  # of an attempt that may be followed by another: its process decides, while it is alive
+    held: bool = False  # held back until it is released
     data: Optional[bytes] = None
 
     @property
     def rank(self) -> int:
-        """Order in which a full spool gives entries up: lowest first."""
+        """The lowest rank is dropped first when the spool is full."""
         return rank(self.category, slow=self.slow)
 
 
@@ -49,8 +49,8 @@ def rank(category: str, *, slow: bool) -> int:
     return 0 if category in _LIGHT else 1 if slow else 2
 
 
-def giving_up(entry: SpoolEntry) -> tuple[int, int, str]:
-    """Sort key: what goes first when there is not room for all."""
+def drop_order(entry: SpoolEntry) -> tuple[int, int, str]:
+    """Return the sort key for dropping: lowest first."""
     return (entry.rank, entry.stamp, entry.name)
 
 
@@ -58,13 +58,13 @@ def make_name(stamp: int, category: str, event_id: str, token: str, *, slow: boo
     """`token` is unique to the writing process and this envelope."""
     category = category if category in _PLAIN else _plain(category)
     if len(event_id) != _ID_LENGTH or not event_id.isascii() or not event_id.isalnum():
-        event_id = os.urandom(16).hex()  # sessions and the like have none, and a file name must not hold a path
+        event_id = os.urandom(16).hex()  # sessions have none, and a file name must not contain a path
     marks = ".slow" * slow + ".trying" * trying
     return f"{stamp:020d}-{category}{marks}-{os.getpid()}-{token}-{event_id}{SUFFIX}"
 
 
 def parse_name(name: str) -> "SpoolEntry | None":
-    """None for a name that this spool did not give."""
+    """Return None for a name that no spool has made."""
     if not name.endswith(SUFFIX) or not name.isascii():
         return None
     parts = name[: -len(SUFFIX)].split("-")

@@ -1,10 +1,10 @@
-"""The folder of envelopes that wait to be delivered; layout.py draws it.
+"""The folder of envelopes that wait for delivery; `layout` describes it.
 
-`write` runs on the host's own threads, also inside a signal handler or a `__del__` that interrupted another `write`: it
-waits for no lock, for it could find it held by itself.
+`write` runs on the host's threads, also inside a signal handler or a `__del__` that interrupted another `write`: it
+waits for no lock, since its own thread may hold it.
 
-Counted: too-large, too-many, memory-full, lost-at-exit, not-kept, and what bounds.py counts (lost); kept-in-memory,
-quarantined (kept); slow-disk (held other threads of the process up).
+Counted: too-large, too-many, memory-full, lost-at-exit, not-kept, and the counts of `bounds` (lost); kept-in-memory,
+quarantined (kept); slow-disk (delayed other threads of the process).
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ Count = Callable[[str, str, int], None]
 
 __all__ = ["Count", "Spool", "SpoolEntry", "UnreadableError", "directory_of", "open_in"]
 
-_LOOK_EVERY = 64  # writes after which a process asks whether a sweep is due
-_SWEEP_EVERY = 60.0  # seconds in which at most one process of the fleet looks at the whole folder
-_UNSEEN_SHARE = 8  # of its bounds, that a process may fill before it looks for the first time how full they are
+_LOOK_EVERY = 64  # writes after which a process checks whether a sweep is due
+_SWEEP_EVERY = 60.0  # seconds between sweeps, of all processes together
+_UNSEEN_SHARE = 8  # share of the bounds that a process may use before its first sweep
 
-_LONGEST_ATTEMPT = 86400.0  # seconds after which nobody is waited for any more
-_SET_BACK = 60 * 10**9  # nanoseconds by which a clock is corrected without the order of events being touched
+_LONGEST_ATTEMPT = 86400.0  # seconds after which an attempt counts as ended
+_SET_BACK = 60 * 10**9  # nanoseconds that a clock may be set back without effect on the order of events
 
-#: Share of `max_rate` that is for envelopes of a rank and those above it: transactions first to go, errors last.
+#: Share of `max_rate` for envelopes of each rank: transactions are dropped first, errors last.
 _RATE_SHARE = (0.5, 0.75, 1.0)
 
 
 class _Process:
-    """What belongs to one process and must not survive a fork."""
+    """State of one process, which a forked child must not inherit."""
 
     def __init__(self, pid: int, memory: Memory, fill: FillLevel, room: tuple[int, int]) -> None:
         self.pid = pid
         self.token = os.urandom(3).hex()  # two containers may share a folder and have the same pid
         self.numbers = numbers()
         self.memory = memory
-        self.sweeping = allocate_lock()  # both locks are only ever tried, never waited for
-        self.settling = allocate_lock()
+        self.sweeping = allocate_lock()  # both locks are never waited for
+        self.writing_from_memory = allocate_lock()
         self.last_stamp = 0
         self.writes = 0
         self.unswept_files = 0  # written since the last sweep…
@@ -67,7 +67,7 @@ class _Process:
         self.fill = fill  # used without a DSN
         self.second = 0
         self.in_second = 0
-        self.preallocated: PreallocatedFiles | None = None  # once there is a thread that makes them
+        self.preallocated: PreallocatedFiles | None = None  # once a thread makes them
 
 
 class Spool:
@@ -88,13 +88,13 @@ class Spool:
         max_kept: int = 1000,
         keep_interpreter: bool = True,
     ) -> None:
-        """`max_size` and `max_memory` in bytes, `max_age` in seconds; `max_kept` envelopes at most stay in memory.
+        """`max_size` and `max_memory` in bytes, `max_age` in seconds; `max_kept` is the number of envelopes in memory.
 
-        `max_rate` envelopes a second are taken from one process, 0 for any number. With `held` what is written waits
-        until `release` says that it may be sent: that is for processes that have no DSN.
+        `max_rate` is per second and process, 0 for no limit. With `held`, for processes without a DSN, envelopes are
+        held back until `release`.
         """
         self._folders = Folders(directory, durable=durable)
-        self._keep_interpreter = keep_interpreter and not durable  # an fsync takes as long as the disk does
+        self._keep_interpreter = keep_interpreter and not durable  # an fsync is as slow as the disk
         self.directory = self._folders.directory
         self._held = held
         self._target = self._folders.held if held else self._folders.new
@@ -109,7 +109,7 @@ class Spool:
         self._max_age = max_age
         self._mark = age.SweptMark(os.path.join(self.directory, "swept"), clock, uptime)
         self._bounds: Bounds | None = None
-        #: Has the bounds held, by a thread of ours. Without one, the thread that writes holds them.
+        #: Starts a sweep in a thread of ours. Without it, the thread that writes sweeps.
         self.sweeper: Callable[[], None] | None = None
         self._degraded: str | None = None
         self._current = self._process_of(os.getpid())
@@ -125,13 +125,13 @@ class Spool:
         named: Callable[[SpoolEntry], object] | None = None,
         safe: list[bool] | None = None,
     ) -> bool:
-        """Whether the envelope is on disk now. If not, it is in memory or was counted as lost. Never raises.
+        """Return whether the envelope is on disk. If not, it is in memory or was counted as lost. Never raises.
 
-        What is written `trying` is held back until this process decides to `release` or `remove` it: once the process
-        is dead, or after a day, a sweep releases it. `named` gets what these two want, whatever becomes of the rest.
+        With `trying` it is held back until this process calls `release` or `remove`; once the process is dead, or after
+        a day, a sweep releases it. `named` is called first, with the entry for these two.
 
-        An exception of the host's that strikes meanwhile (a time limit) goes on once the envelope is safe: `safe` is no
-        more empty then.
+        An exception of the host that interrupts this (a time limit) is raised again once the envelope is safe: then
+        `safe` is not empty.
         """
         if safe is None:
             safe = []
@@ -146,7 +146,7 @@ class Spool:
                 self._write_safely(envelope, slow, trying, named, safe)
             raise struck
         finally:
-            del struck  # it leads to this frame
+            del struck  # its traceback refers to this frame
 
     def _write_safely(
         self,
@@ -166,16 +166,16 @@ class Spool:
             return False
 
     def is_too_large(self, envelope: Envelope) -> bool:
-        """Larger than all that the spool may hold: `write` would only count it."""
+        """Return whether it is larger than the whole spool may be: `write` would only count it."""
         return len(envelope.data) > self._max_size
 
     @property
     def degraded(self) -> str | None:
-        """Why envelopes are not getting to disk at present; None when they are."""
+        """Why envelopes cannot be written to disk at present; None when they can."""
         return self._degraded
 
     def after_fork(self) -> None:
-        """For the owner's fork hook: the child forgets what its parent keeps in memory. Otherwise done at first use."""
+        """For the fork hook in the child: forget what the parent has in memory. Otherwise the first use does it."""
         self._process()
 
     def _write(
@@ -221,7 +221,7 @@ class Spool:
         if self._degraded is not None:
             self._degraded = None
         if process.memory:
-            self.settle(limit=4)
+            self.write_from_memory(limit=4)
         process.writes += 1
         process.unswept_files += 1
         process.unswept_bytes += size
@@ -231,7 +231,7 @@ class Spool:
     def _process(self) -> _Process:
         process = self._current
         if process.pid != os.getpid():
-            # After a fork the parent still holds, and will deliver, what it keeps in memory.
+            # After a fork the parent still has, and will deliver, the envelopes in its memory.
             self._current = process = self._process_of(os.getpid())
         return process
 
@@ -257,8 +257,8 @@ class Spool:
     def _name(self, process: _Process, envelope: Envelope, now: float, *, slow: bool, trying: bool) -> str:
         stamp = int(now * 1e9)
         if process.last_stamp - _SET_BACK <= stamp <= process.last_stamp:
-            # A clock that is being corrected must not put a later event before an earlier one of the same process. One
-            # that was set back by much is believed: stamps are also what tells the age.
+            # A small correction of the clock must not reorder the events of a process. One that was set back by much is
+            # accepted, since stamps also determine the age.
             stamp = process.last_stamp + 1
         process.last_stamp = stamp
         token = f"{process.token}{next(process.numbers):06d}"
@@ -275,29 +275,29 @@ class Spool:
     def _sweep_if_due(self, process: _Process, size: int) -> None:
         if self._held:
             due = process.fill.add(size)
-        else:  # with preallocated files there is a thread that delivers, which looks oftener whether a sweep is due
-            asks = process.preallocated is None and process.writes % _LOOK_EVERY == 1
-            due = self.is_over() or (asks and self.is_sweep_due())
+        else:  # with preallocated files there is a thread that delivers, which checks more often
+            check = process.preallocated is None and process.writes % _LOOK_EVERY == 1
+            due = self.is_over() or (check and self.is_sweep_due())
         if due:
             (self.sweeper or self.sweep)()
 
-    # ------------------------------------------------------------------------------------- for senders and commands
+    # ------------------------------------------------------------------------------------ for delivery and commands
 
     def entries(self) -> list[SpoolEntry]:
-        """All that lies here, oldest first, held back or not, in memory and on disk, whoever wrote it."""
+        """Return all entries, oldest first, held back or not, in memory and on disk, of all processes."""
         found = [*self._on_disk(self._folders.new), *self._process().memory.entries()]
         found += [entry._replace(held=True) for entry in self._on_disk(self._folders.held)]
         found.sort()
         return found
 
     def waiting(self, limit: int, wanted: Callable[[SpoolEntry], bool]) -> list[SpoolEntry]:
-        """The oldest of what may be sent and is `wanted`. However many files there are, memory holds `limit`."""
-        from heapq import nsmallest  # for whoever delivers: no thread of the host's comes here
+        """Return the oldest entries that may be sent and are `wanted`. At most `limit` are in memory at a time."""
+        from heapq import nsmallest  # here, since no thread of the host calls this
 
         return nsmallest(limit, filter(wanted, self._waiting()))
 
     def number_waiting(self) -> int:
-        """How many envelopes may be sent."""
+        """Return the number of envelopes that may be sent."""
         return sum(1 for _ in self._waiting())
 
     def is_anything_waiting(self) -> bool:
@@ -312,7 +312,7 @@ class Spool:
             yield from filter(None, map(parse_name, files.names_in(folder)))
 
     def usable(self) -> bool:
-        """Whether the folder is there and our own; if it is somebody else's, `degraded` says so."""
+        """Return whether the folder exists and is our own; if it is another user's, `degraded` has the reason."""
         try:
             return self._folders.exist()
         except ours(OSError) as error:
@@ -320,7 +320,7 @@ class Spool:
             return False
 
     def read(self, entry: SpoolEntry) -> Envelope | None:
-        """None when somebody else has taken it. Raises UnreadableError for what is torn or not ours, and OSError."""
+        """Return None if it is gone. Raises OSError, and UnreadableError for what is torn or not ours."""
         if entry.data is not None:
             return Envelope(entry.event_id, entry.category, entry.data)
         return self._read(self._folder(entry), entry)
@@ -336,12 +336,12 @@ class Spool:
         return self._folders.held if entry.held else self._folders.new
 
     def remove(self, entry: SpoolEntry) -> bool:
-        """Whether it was there to remove."""
+        """Return whether it existed."""
         kept = self._process().memory.take(entry.name) is not None
         return files.unlink(os.path.join(self._folder(entry), entry.name)) or kept
 
     def release(self, entry: SpoolEntry) -> bool:
-        """Let an envelope that was held back be sent. Whether it was there. Raises OSError."""
+        """Allow a held-back envelope to be sent. Return whether it existed. Raises OSError."""
         memory = self._process().memory
         kept = memory.take(entry.name)
         if kept is not None:
@@ -350,13 +350,13 @@ class Spool:
         return self._move(self._folders.held, entry)
 
     def adopt(self, name: str, data: bytes) -> bool:
-        """Take in an envelope under the name that another spool gave it. False where it lies here already.
+        """Add an envelope under the name that another spool gave it. Return False if it is here already.
 
-        Raises UnreadableError for a name or data that no spool wrote, and OSError.
+        Raises OSError, and UnreadableError for a name or data that no spool wrote.
         """
         entry = parse_name(name)
         if entry is None or os.path.basename(name) != name:
-            raise UnreadableError("it has no name of a spool")
+            raise UnreadableError("its name is not that of an envelope in a spool")
         _check(data)
         if os.path.lexists(os.path.join(self._target, name)):
             return False
@@ -364,16 +364,16 @@ class Spool:
         return True
 
     def size(self, entry: SpoolEntry) -> int:
-        """Bytes on disk; 0 where somebody has taken it."""
+        """Return the bytes on disk or in memory; 0 if it is gone."""
         try:
             return os.lstat(os.path.join(self._folder(entry), entry.name)).st_size
         except ours(OSError):
             return len(entry.data or b"")
 
-    def settle(self, limit: int | None = None) -> int:
-        """Move what waits in memory to the disk as far as that works now; the number that still waits in memory."""
+    def write_from_memory(self, limit: int | None = None) -> int:
+        """Move envelopes from memory to disk, as far as possible now. Return the number that is still in memory."""
         process = self._process()
-        if process.memory and process.settling.acquire(False):
+        if process.memory and process.writing_from_memory.acquire(False):
             try:
                 for entry in process.memory.entries()[:limit]:
                     self._folders.put(self._folder(entry), entry.name, entry.data or b"")
@@ -381,27 +381,27 @@ class Spool:
                     if taken is None:
                         self.remove(entry)  # delivered or dropped meanwhile
                     elif entry.held and not taken.held:
-                        self.release(entry)  # let go meanwhile
+                        self.release(entry)  # released meanwhile
                 self._degraded = None
             except ours(OSError) as error:
                 self._degraded = files.reason(error)
             finally:
-                process.settling.release()
+                process.writing_from_memory.release()
         return len(process.memory)
 
     def take_over(self, other: Spool) -> None:
-        """What another one of this process keeps in memory: it may not write to its own folder any more."""
+        """Take the envelopes in the memory of another spool of this process, which may not write to its folder now."""
         theirs, mine = other._process().memory, self._process().memory
         for entry in theirs.entries():
             taken = theirs.take(entry.name)
             for gone in mine.keep(taken) if taken is not None else ():
                 self._count("memory-full", gone.category, 1)
-        self.settle()
+        self.write_from_memory()
 
     def abandon(self) -> None:
-        """The process ends: what memory holds goes to disk, or is counted as lost."""
+        """The process ends: write what is in memory to disk, or count it as lost."""
         process = self._process()
-        if process.memory and self.settle():
+        if process.memory and self.write_from_memory():
             for entry in process.memory.entries():
                 if process.memory.take(entry.name) is not None:
                     self._count("lost-at-exit", entry.category, 1)
@@ -409,7 +409,7 @@ class Spool:
             process.preallocated.close()
 
     def equip(self) -> None:
-        """For a thread of our own, which has the time: what makes writing quick in this process from now on."""
+        """For a thread of ours, which has the time: prepare what makes writing quick in this process from now on."""
         from ..quick.preallocated import PreallocatedFiles
 
         process = self._process()
@@ -421,42 +421,42 @@ class Spool:
             process.preallocated = PreallocatedFiles(self._folders.tmp, process.pid, process.token)
 
     def refill(self) -> None:
-        """For that thread, between two envelopes: what the writes to come need is made beforehand."""
+        """For the same thread, between two envelopes: make files for the next writes."""
         preallocated = self._process().preallocated
         if preallocated is not None and self._degraded is None:
             try:
                 preallocated.refill()
             except ours(OSError):
-                pass  # a write that meets the same trouble says so
+                pass  # a write that fails for the same reason reports it
 
     def is_over(self) -> bool:
-        """Has this process written more than there was room for, as far as it knows?"""
+        """Return whether this process has written more than the last sweep left room for."""
         process = self._process()
         if self._held:
             return process.fill.over
         return process.unswept_files > process.room[0] or process.unswept_bytes > process.room[1]
 
     def is_sweep_due(self) -> bool:
-        """Has nobody swept for a while?"""
+        """Return whether no process has swept for a while."""
         since = self._mark.age()
         return since is None or since >= _SWEEP_EVERY
 
-    def sweep_if_due(self, ends: Callable[[], bool] = lambda: False) -> None:
+    def sweep_if_due(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         if self.is_over() or self.is_sweep_due():
-            self.sweep(ends)
+            self.sweep(should_stop)
 
-    def sweep(self, ends: Callable[[], bool] = lambda: False) -> None:
-        """Hold the bounds: lists the folder. A thread that comes while another one sweeps goes on.
+    def sweep(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """List the folder and enforce the bounds. Returns at once while another thread sweeps.
 
-        `ends` is asked often, and cuts it short.
+        `should_stop` is called often, and ends it early.
         """
         process = self._process()
         if not process.sweeping.acquire(False):
             return
         try:
             process.unswept_bytes = process.unswept_files = 0
-            process.room = room = self._hold_bounds().sweep(ends)
-            if not ends():
+            process.room = room = self._get_bounds().sweep(should_stop)
+            if not should_stop():
                 process.fill.measured(room)
                 self._reclaim()
         except ours(OSError) as error:
@@ -464,9 +464,9 @@ class Spool:
         finally:
             process.sweeping.release()
 
-    def _hold_bounds(self) -> Bounds:
+    def _get_bounds(self) -> Bounds:
         if self._bounds is None:
-            from .bounds import Bounds  # of use to whoever sweeps, which a thread of the host's does not
+            from .bounds import Bounds  # here, since no thread of the host sweeps
 
             self._bounds = Bounds(
                 self._folders,
@@ -480,7 +480,7 @@ class Spool:
         return self._bounds
 
     def _reclaim(self) -> None:
-        """Release what was held back by processes that can no longer decide about it."""
+        """Release the errors of attempts whose process is dead, and of those that last too long."""
         yesterday = int((self._clock() - _LONGEST_ATTEMPT) * 1e9)
         for entry in self._on_disk(self._folders.held):
             if entry.trying and (entry.stamp < yesterday or not alive(entry.pid)):
@@ -489,7 +489,7 @@ class Spool:
     # ------------------------------------------------------------------------------------------------- the quarantine
 
     def quarantine(self, entry: SpoolEntry, reason: str) -> None:
-        """Set it aside for good, with the reason beside it. Raises OSError where it has to stay where it is."""
+        """Move it to quarantine, with the reason beside it. Raises OSError if it cannot be moved."""
         if entry.data is not None:
             files.write_new(os.path.join(self._folders.quarantine, entry.name), entry.data)
             self.remove(entry)
@@ -499,7 +499,7 @@ class Spool:
         self._count("quarantined", entry.category, 1)
 
     def quarantined(self) -> list[tuple[SpoolEntry, str]]:
-        """What was set aside, oldest first, with its reason."""
+        """Return the quarantined envelopes, oldest first, each with its reason."""
         found = sorted(self._on_disk(self._folders.quarantine))
         return [(entry, self._folders.explanation(entry.name)) for entry in found]
 
@@ -508,14 +508,14 @@ class Spool:
         return self._read(self._folders.quarantine, entry)
 
     def replay(self, entry: SpoolEntry) -> bool:
-        """Put a quarantined envelope back among those that wait. Whether it was there. Raises OSError."""
+        """Move a quarantined envelope back to those that wait. Return whether it existed. Raises OSError."""
         moved = self._move(self._folders.quarantine, entry)
         if moved:
             files.unlink(os.path.join(self._folders.quarantine, entry.name + ".txt"))
         return moved
 
     def discard(self, entry: SpoolEntry) -> bool:
-        """Remove a quarantined envelope with its reason. Whether it was there."""
+        """Remove a quarantined envelope with its reason. Return whether it existed."""
         return self._folders.forget(self._folders.quarantine, entry.name)
 
     def _move(self, folder: str, entry: SpoolEntry) -> bool:
@@ -542,7 +542,7 @@ def directory_of(settings: SpoolData, state: str) -> str:
 
 
 def open_in(directory: str, settings: SpoolData, count: Count, *, held: bool = False) -> Spool:
-    """A spool with the bounds of the configuration."""
+    """Return a spool with the bounds of the configuration."""
     return Spool(
         directory,
         max_size=settings["max_size"],
