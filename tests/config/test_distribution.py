@@ -22,10 +22,6 @@ def installed(tmp_path, monkeypatch):
             (folder / "top_level.txt").write_text(top_level)
         if record is not None:
             (folder / "RECORD").write_text(record)
-            for line in filter(None, record.splitlines()):
-                file = site / line.partition(",")[0]
-                file.parent.mkdir(exist_ok=True)
-                file.touch()  # a file that is gone is left out
 
     return install
 
@@ -51,6 +47,14 @@ def test_the_distribution_that_holds_the_package_which_most_monitors_name(instal
 def test_also_where_only_the_record_says_what_it_holds(installed, options):
     installed("some-other-name", "7.0", **options)
     assert release_of(monitors("hatched_erp.f")) == "7.0"
+
+
+def test_a_name_that_begins_alike_or_lies_further_down_is_another_package(installed):
+    installed("longer-name", "1", record="hatched_erp2/__init__.py,,\nvendored/hatched_erp/__init__.py,,\n")
+    installed("longer-module", "2", record="hatched_erp.pyi,,\nold_hatched_erp.py,,\n")
+    assert release_of(monitors("hatched_erp.f")) is None
+    installed("hatching", "3", record="hatched_erp/__init__.py,,\n")
+    assert release_of(monitors("hatched_erp.f")) == "3"
 
 
 def test_one_of_the_same_name_needs_no_search(installed):

@@ -34,19 +34,19 @@ def _distribution(package: str) -> Any:
     for distribution in installed().distributions(name=package):
         return distribution
     for distribution in installed().distributions():
-        if package in _top_level(distribution):
+        if _holds(distribution, package):
             return distribution
     return None
 
 
-def _top_level(distribution: Any) -> set[str]:
-    """The packages and modules that it installs."""
+def _holds(distribution: Any, package: str) -> bool:
+    """Does it install this package or module?
+
+    RECORD is searched as text: `distribution.files` looks up each of its files on disk, which takes most of the time
+    of a compilation where many distributions are installed.
+    """
     listed = distribution.read_text("top_level.txt")
     if listed:
-        return set(listed.split())
-    return {
-        first if len(file.parts) > 1 else first[: -len(".py")]
-        for file in distribution.files or ()
-        for first in file.parts[:1]
-        if len(file.parts) > 1 or first.endswith(".py")
-    }
+        return package in listed.split()
+    record = "\n" + (distribution.read_text("RECORD") or "")
+    return f"\n{package}/" in record or f"\n{package}.py," in record
