@@ -28,7 +28,7 @@ def names(number):
     import ast
 
     from agent.codebase.propose import modules_below
-    from agent.codebase.resolve import Lookup
+    from agent.codebase.lookup import Lookup
     from agent.codebase.search import here
 
     lookup, found = Lookup(here()), []

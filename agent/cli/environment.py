@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..codebase import search
 from ..codebase.check import check
-from ..codebase.resolve import Lookup
+from ..codebase.lookup import Lookup
 from .terminal import progress
 
 if TYPE_CHECKING:

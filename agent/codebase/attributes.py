@@ -11,14 +11,14 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..language.nearest import did_you_mean
+from .bindings import dotted, last_name
 from .classes import GENERATED, builtin_has
-from .index import dotted, last_name
-from .resolve import Thing
+from .lookup import Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .resolve import Lookup
+    from .lookup import Lookup
 
 _GIVES = ("__getattr__", "__getattribute__", "__dict__")
 _SETS = frozenset(("setattr", "vars", "__dict__"))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..config.build.merge import WrittenMonitor
     from ..config.load import Examined
     from ..config.read.document import Document, Placed
-    from .resolve import Lookup
+    from .lookup import Lookup
 
 
 class Sighting(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 
-from .index import last_name
+from .bindings import last_name
 
 # fmt: off
 _DATACLASS = frozenset((

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.wildcards import matches, segment_match
 from ..language.nearest import did_you_mean
-from .finder import ModuleFile
-from .index import Index, Scope
+from .bindings import ModuleIndex, Scope
+from .lookup import PROGRAM, Thing, parameters_of
+from .modules import ModuleFile
 from .outcome import FOUND, MISSING, UNCHECKED, Outcome
-from .resolve import PROGRAM, Thing, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .resolve import Lookup
+    from .lookup import Lookup
 
 _MOST = 5000
 
@@ -85,7 +85,7 @@ def _modules(
                 yield from _modules(lookup, below, segments, depth + 1, split)
 
 
-def _functions(index: Index, scope: Scope, rest: list[str], prefix: str) -> Iterator[tuple[str, Outcome]]:
+def _functions(index: ModuleIndex, scope: Scope, rest: list[str], prefix: str) -> Iterator[tuple[str, Outcome]]:
     first, below = rest[0], rest[1:]
     for name, bindings in scope.names.items():
         if not segment_match(first, name) or (name.startswith("_") and not first.startswith("_")):

@@ -9,8 +9,8 @@ from ..config.read.shipped import pack_names, pack_path
 from ..config.read.text import read_text
 from ..config.read.tree import parse
 from ..config.requirements import RequirementError, parse_requirement, unmet
+from .lookup import Lookup
 from .propose import Proposal, applications, discover
-from .resolve import Lookup
 from .search import SearchPath
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..config.read.tree import resolve_scalar
 from .attributes import Bodies
-from .index import last_name
-from .resolve import Thing
+from .bindings import last_name
+from .lookup import Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .finder import ModuleFile
-    from .index import Function, Index
-    from .resolve import Lookup
+    from .bindings import Function, ModuleIndex
+    from .lookup import Lookup
+    from .modules import ModuleFile
 
 _TASKS = ("shared_task", "task", "periodic_task")
 _VIEW_DECORATORS = ("api_view", "require_http_methods", "require_GET", "require_POST", "require_safe", "route")
@@ -90,7 +90,7 @@ def _application(lookup: Lookup, module: ModuleFile, apps: set[str]) -> str:
     return parts[1] if divided else parts[0]
 
 
-def _of_module(index: Index, erp_module: str, bodies: Bodies) -> Iterator[Proposal]:
+def _of_module(index: ModuleIndex, erp_module: str, bodies: Bodies) -> Iterator[Proposal]:
     parts = index.name.split(".")
     role = parts[-1]
     within = set(parts)
@@ -106,7 +106,7 @@ def _of_module(index: Index, erp_module: str, bodies: Bodies) -> Iterator[Propos
             yield from _of_class(index, node, role, within, erp_module)
 
 
-def _of_function(index: Index, node: Function, within: set[str], module: str) -> Proposal | None:
+def _of_function(index: ModuleIndex, node: Function, within: set[str], module: str) -> Proposal | None:
     target = f"{index.name}:{node.name}" if "." not in index.name else f"{index.name}.{node.name}"
     decorators = [last_name(decorator) for decorator in node.decorator_list]
     task = next((name for name in decorators if name in _TASKS), "")
@@ -128,7 +128,7 @@ def _of_function(index: Index, node: Function, within: set[str], module: str) ->
     return None
 
 
-def _of_class(index: Index, node: ast.ClassDef, role: str, within: set[str], module: str) -> Iterator[Proposal]:
+def _of_class(index: ModuleIndex, node: ast.ClassDef, role: str, within: set[str], module: str) -> Iterator[Proposal]:
     bases = [last_name(base) for base in node.bases]
     scope = index.inside(node)
     methods = [name for name, bindings in scope.names.items()

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import ConfigError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _ASK = """
-import sys, json, os, site
+import sys, json, os, site, importlib.machinery
 prefixes = [sys.prefix, sys.exec_prefix]
 folder = os.path.dirname(os.path.dirname(os.path.abspath(sys.executable)))
 venv, system = os.path.join(folder, "pyvenv.cfg"), True
@@ -32,7 +33,7 @@ if system and site.check_enableusersite() is not False:
     sites.insert(0, site.getusersitepackages())
 print(json.dumps({
     "path": sys.path, "sites": sites, "version": list(sys.version_info[:3]),
-    "builtin": list(sys.builtin_module_names), "executable": sys.executable,
+    "builtin": list(sys.builtin_module_names), "extensions": importlib.machinery.EXTENSION_SUFFIXES,
 }))
 """
 
@@ -43,6 +44,7 @@ class SearchPath(NamedTuple):
     builtin: frozenset[str]
     version: tuple[int, ...]
     executable: str
+    extensions: tuple[str, ...] = tuple(EXTENSION_SUFFIXES)  # of the files of compiled modules
 
 
 def here(extra: Sequence[str] = ()) -> SearchPath:
@@ -77,6 +79,7 @@ def of_interpreter(python: str, extra: Sequence[str] = ()) -> SearchPath:
         frozenset(answer["builtin"]),
         tuple(answer["version"]),
         program,
+        tuple(answer["extensions"]),
     )
 
 

@@ -11,7 +11,7 @@ from .build.distribution import release_of
 from .build.duplicates import check_duplicates, explicit_targets, overridden
 from .build.merge import merge, monitors_of
 from .build.monitor import build
-from .build.names import name_all
+from .build.monitor_names import name_all
 from .build.packs import changed
 from .build.sections import check_sections, is_usable, processes_data, sentry_data, spool_data
 from .requirements import unmet_requirements

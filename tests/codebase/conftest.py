@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from agent.codebase.resolve import Lookup
+from agent.codebase.lookup import Lookup
 from agent.codebase.search import SearchPath, here
 
 

@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from agent.codebase.resolve import Lookup
+from agent.codebase.lookup import Lookup
 from agent.codebase.search import here
 
 MODULES = [

@@ -9,7 +9,7 @@ import pytest
 from agent.cli import validate
 from agent.codebase import search
 from agent.codebase.check import check
-from agent.codebase.resolve import Lookup
+from agent.codebase.lookup import Lookup
 from agent.config.load import examine
 
 SHOP = """

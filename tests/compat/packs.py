@@ -88,7 +88,7 @@ def unpack(archive: str, folder: str) -> None:
 def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, int, list[str]]":
     """The release, how many targets were looked up, and what is wrong with them or their exceptions."""
     from agent.codebase.check import check
-    from agent.codebase.resolve import Lookup
+    from agent.codebase.lookup import Lookup
     from agent.codebase.search import here
     from agent.config.load import examine
 

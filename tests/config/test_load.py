@@ -338,7 +338,7 @@ def test_every_pack_monitor_has_a_requirement():
 @pytest.mark.parametrize("name", pack_names())
 def test_the_targets_of_packs_exist_in_what_is_installed(look, name):
     from agent.codebase.check import check
-    from agent.codebase.resolve import Lookup
+    from agent.codebase.lookup import Lookup
     from agent.codebase.search import here
 
     examined = look(f"version: 1\npacks: [{name}]\n")

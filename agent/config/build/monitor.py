@@ -26,7 +26,7 @@ _OPERATION_NAMES = ("name", "qualname", "module", "class")
 
 
 def build(written: WrittenMonitor, settings: Settings, findings: Findings) -> MonitorData | None:
-    """None where anything about the monitor is wrong. Its name may still be "": names.py derives it.
+    """None where anything about the monitor is wrong. Its name may still be "": monitor_names derives it.
 
     Where a change in `packs` is wrong, it is left out, and the pack's own value counts.
     """

@@ -73,7 +73,7 @@ def check_ladder(ladder: Placed, findings: Findings) -> None:
             )
             hint = "did you swap the two?" if long < short else ""
         if message:
-            findings.add(ladder.at(key), "bad-ladder", message, hint, of_key=True)
+            findings.add(ladder.at(key), "bad-ladder", message, hint, of_key=severe == mild)
 
 
 def check_inheritable(mapping: Placed, findings: Findings) -> None:

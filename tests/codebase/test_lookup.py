@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.codebase.resolve import Lookup
+from agent.codebase.lookup import Lookup
 from agent.codebase.search import here
 
 BASE = """

@@ -14,8 +14,8 @@ import pytest
 
 from agent.base.errors import ConfigError
 from agent.codebase import search
-from agent.codebase.finder import Finder
-from agent.codebase.resolve import Lookup
+from agent.codebase.lookup import Lookup
+from agent.codebase.modules import ModuleFinder
 
 
 def test_kinds_of_modules(project):
@@ -154,5 +154,5 @@ def test_what_is_no_interpreter_is_a_sentence(tmp_path):
 
 
 def test_folders_that_vanish_or_are_unreadable_are_empty(bare, tmp_path):
-    finder = Finder(bare(str(tmp_path / "none"), "", "\0", str(tmp_path / "none.zip")))
+    finder = ModuleFinder(bare(str(tmp_path / "none"), "", "\0", str(tmp_path / "none.zip")))
     assert finder.find("a") is None

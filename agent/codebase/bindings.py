@@ -44,7 +44,7 @@ class Scope:
         self.changed: dict[str, Binding] = {}  # "Class.name" → what a statement outside the class assigns there
 
 
-class Index(Scope):
+class ModuleIndex(Scope):
     """A module. `unreadable` says why there is nothing to be known of it; "" otherwise."""
 
     def __init__(self, name: str, file: str, *, package: bool) -> None:
@@ -75,8 +75,8 @@ class Index(Scope):
         return ".".join([*parts, module] if module else parts)
 
 
-def read(name: str, file: str, source: bytes, *, package: bool, version: Sequence[int]) -> Index:
-    index = Index(name, file, package=package)
+def read(name: str, file: str, source: bytes, *, package: bool, version: Sequence[int]) -> ModuleIndex:
+    index = ModuleIndex(name, file, package=package)
     index.version = tuple(version)
     try:
         with warnings.catch_warnings():
@@ -96,7 +96,7 @@ def read(name: str, file: str, source: bytes, *, package: bool, version: Sequenc
 
 
 class _Reader:
-    def __init__(self, index: Index, scope: Scope, version: tuple[int, ...]) -> None:
+    def __init__(self, index: ModuleIndex, scope: Scope, version: tuple[int, ...]) -> None:
         self.index = index
         self.scope = scope
         self.version = version

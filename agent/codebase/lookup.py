@@ -10,9 +10,9 @@ import builtins
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 from ..language.nearest import did_you_mean
+from .bindings import Binding, ModuleIndex, Scope, dotted, last_name, read
 from .classes import GENERATED, builtin_has, generated_by
-from .finder import Finder, ModuleFile
-from .index import Binding, Index, Scope, dotted, last_name, read
+from .modules import ModuleFile, ModuleFinder
 from .outcome import ELSEWHERE, FOUND, MISSING, UNCHECKED, Outcome, Parameters
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _OPAQUE_NAMES = ("getattr", "type", "import_module", "import_string", "namedtupl
 class Thing(NamedTuple):
     """What a path leads to, in the module whose text says so."""
 
-    home: Index
+    home: ModuleIndex
     binding: Binding
     owner: ast.ClassDef | None = None  # the class whose body holds the binding
     note: str = ""
@@ -78,23 +78,23 @@ class Lookup:
 
     def __init__(self, search: SearchPath) -> None:
         self.search = search
-        self.finder = Finder(search)
-        self._indexes: dict[str, Index] = {}
+        self.finder = ModuleFinder(search)
+        self._indexes: dict[str, ModuleIndex] = {}
         self._outcomes: dict[tuple[str, str | None], Outcome] = {}
         self._steps = 0
         self._lines: dict[tuple[int, str], tuple[list[Thing], list[str]]] = {}
 
     # Modules
 
-    def index(self, module: ModuleFile) -> Index:
+    def index(self, module: ModuleFile) -> ModuleIndex:
         index = self._indexes.get(module.name)
         if index is None:
             index = self._indexes[module.name] = self._read(module)
         return index
 
-    def _read(self, module: ModuleFile) -> Index:
+    def _read(self, module: ModuleFile) -> ModuleIndex:
         package = bool(module.locations)
-        index = Index(module.name, module.file, package=package)
+        index = ModuleIndex(module.name, module.file, package=package)
         if module.kind == "source":
             try:
                 source = self.finder.read(module)
@@ -179,7 +179,7 @@ class Lookup:
                 if whole is None and length > 1 and self.index_of(name).unreadable:
                     return
 
-    def index_of(self, name: str) -> Index:
+    def index_of(self, name: str) -> ModuleIndex:
         module = self.module(name)
         assert module is not None
         return self.index(module)
@@ -268,7 +268,7 @@ class Lookup:
         names = [name for name in index.names if not name.startswith("__")]
         return names + (self.finder.submodules(module) if module.locations else [])
 
-    def _bound(self, index: Index, name: str, depth: int) -> Thing | ModuleFile | Unknown | None:
+    def _bound(self, index: ModuleIndex, name: str, depth: int) -> Thing | ModuleFile | Unknown | None:
         """A name of a module's own text, the best of its possibilities; None where it has none."""
         best: Step | None = None
         for binding in index.names.get(name, []):
@@ -298,7 +298,7 @@ class Lookup:
                     return step
         return None
 
-    def _replaced(self, index: Index, binding: Binding) -> Unknown | None:
+    def _replaced(self, index: ModuleIndex, binding: Binding) -> Unknown | None:
         """A compiled twin whose names come in below the definitions, as in the standard library's datetime."""
         for star, line, _ in index.stars:
             there = self.module(star) if line > binding.line else None
