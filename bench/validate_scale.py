@@ -27,8 +27,8 @@ def names(number):
     sys.path.insert(0, ROOT)
     import ast
 
-    from agent.codebase.propose import modules_below
     from agent.codebase.lookup import Lookup
+    from agent.codebase.propose import modules_below
     from agent.codebase.search import here
 
     lookup, found = Lookup(here()), []
