@@ -1,8 +1,8 @@
-"""Keeps what a Sentry client that the host set up itself would send, and delivers it to the host's Sentry.
+"""Keeps what a Sentry client of the host's own would send, and delivers it to the host's Sentry.
 
-Each destination has a folder of its own (`clients/NAME/` in the spool's), with its own lock, limits and quarantine:
-whatever befalls one Sentry, the other does not feel. The host's bytes are delivered as they are, nothing of ours is
-added, and none of the agent's privacy settings applies: what this client sends is the host's affair.
+Each destination has a folder (`clients/NAME/` in the spool's), with its own lock, limits and quarantine, so that a
+failing Sentry does not affect another. The bytes are delivered unchanged, and the agent's privacy settings do not
+apply: the host decides what its client sends.
 """
 
 from __future__ import annotations
@@ -25,36 +25,44 @@ _FOLDER = "clients"
 
 
 class Destination:
-    """One Sentry of the host's, and what waits for it."""
+    """One Sentry of the host's own clients, and what waits for it."""
 
     def __init__(self, route: Route, settings: SpoolData, state: str, count: Count) -> None:
         self._route = route
-        self.spool = open_in(os.path.join(directory_of(settings, state), _FOLDER, route.name()), settings, count)
+        self.spool = _open(route.name(), settings, state, count)
         self.sender = Sender(to_sentry(self.spool, route.dsn, count, route))
         self.spool.sweeper = self.sender.wake
 
     def keep(self, envelope: Envelope) -> bool:
-        """On disk when this returns, or in memory where no disk takes it; False for what the client is left to send."""
+        """Write it to disk, or keep it in memory if that fails. Return False for what the client has to send itself."""
         if self.spool.is_too_large(envelope):
             return False
         try:
-            self._route.keep(self.spool.directory)  # first: without it nobody else could deliver what we leave
+            self._route.keep(self.spool.directory)  # first: no other process can deliver without it
         except ours(OSError):
-            pass  # `write` meets the same trouble, keeps the envelope in memory and says so
+            pass  # `write` fails for the same reason, keeps the envelope in memory and reports it
         self.spool.write(envelope)
         self.sender.wake()
         return True
 
 
+def _folder(settings: SpoolData, state: str) -> str:
+    return os.path.join(directory_of(settings, state), _FOLDER)
+
+
+def _open(name: str, settings: SpoolData, state: str, count: Count) -> Spool:
+    return open_in(os.path.join(_folder(settings, state), name), settings, count)
+
+
 def spool_for(route: Route, settings: SpoolData, state: str, count: Count) -> Spool:
-    """Where what goes there is kept; made if need be. Raises OSError."""
-    spool = open_in(os.path.join(directory_of(settings, state), _FOLDER, route.name()), settings, count)
+    """Return the spool of a route, which is made if necessary. Raises OSError."""
+    spool = _open(route.name(), settings, state, count)
     route.keep(spool.directory)
     return spool
 
 
 class Found(NamedTuple):
-    """A destination of the host's, as it is found on disk."""
+    """A destination of the host's own clients, as found on disk."""
 
     name: str
     route: Route
@@ -68,15 +76,14 @@ class Found(NamedTuple):
 
 
 def find(settings: SpoolData, state: str, count: Count) -> list[Found]:
-    """All destinations that something was ever kept for."""
-    folder = os.path.join(directory_of(settings, state), _FOLDER)
+    """Return all destinations that have a folder."""
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(os.listdir(_folder(settings, state)))
     except ours(OSError):
         return []
     found = []
     for name in names:
-        spool = open_in(os.path.join(folder, name), settings, count)
+        spool = _open(name, settings, state, count)
         route = routes.found(spool.directory) if spool.usable() else None
         if route is not None:
             found.append(Found(name, route, spool))
@@ -84,7 +91,7 @@ def find(settings: SpoolData, state: str, count: Count) -> list[Found]:
 
 
 def adopt(settings: SpoolData, state: str, count: Count, *, but: str) -> None:
-    """Deliver what was left for other destinations than the one called `but`: their clients may be gone for good."""
+    """Deliver what waits for destinations other than `but`: their clients may never run again."""
     for name, route, spool in find(settings, state, count):
         if name != but and spool.is_anything_waiting():
             Sender(to_sentry(spool, route.dsn, count, route)).wake()

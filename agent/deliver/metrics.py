@@ -1,9 +1,8 @@
-"""Envelopes of metrics: what was counted of each operation since the last time, as Sentry's `trace_metric` items.
+"""Envelopes of metrics: the counts of each operation since the last ones, as Sentry's `trace_metric` items.
 
-https://develop.sentry.dev/sdk/telemetry/metrics/ describes the format. An item of it holds one number. Calls and
-failures are counters, so that sums over processes and time are right. Of the durations, only what was counted is known,
-not each one; a handful of invented ones would be counted as calls by whoever adds them up, so their quantiles are sent
-as gauges.
+https://develop.sentry.dev/sdk/telemetry/metrics/ describes the format. An item contains one number. Calls and failures
+are counters, so that sums over processes and time are right. Single durations are not known, and a few representative
+ones would be counted as calls, so their quantiles are sent as gauges.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ _MOST = 1000  # items in one envelope
 def envelopes(
     taken: Iterable[tuple[Tally, Measured]], sentry: SentryData, platform: Platform, now: float
 ) -> Iterator[Envelope]:
-    """`now` in seconds since the epoch: the metrics stand for the time until then."""
-    trace = os.urandom(16).hex()  # the format wants one; what was added up belongs to none of the host's
+    """Yield envelopes. `now` is the end of the time that was measured, in seconds since the epoch."""
+    trace = os.urandom(16).hex()  # required by the format; sums belong to no trace of the host
     items: list[Json] = []
     for tally, measured in taken:
         attributes = _attributes(tally, sentry, platform)

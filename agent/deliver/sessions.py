@@ -1,4 +1,4 @@
-"""Release health without the Sentry SDK: how many requests of a release ended well, were errored, or crashed.
+"""Release health without the Sentry SDK: how many requests of a release succeeded, had an error, or crashed.
 
 https://develop.sentry.dev/sdk/telemetry/sessions/ describes the format. Requests are counted by the minute in which
 they end, and a full minute is sent with the first request after it: no thread has to wait for that. What a process has
@@ -41,13 +41,13 @@ class Sessions:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """What a parent has counted is the parent's."""
+        """In the child: the parent sends its own counts."""
         self._lock = allocate_lock()
         self._minute = 0
         self._counted: dict[int, list[int]] = {}
 
     def add(self, outcome: int) -> None:
-        """A request has ended, in one of the ways that `work` tells."""
+        """Count a request that has ended. `outcome` is one of those in `work`."""
         minute = int(self._clock() // 60)
         with self._lock:
             counts = self._counted.get(minute)
@@ -62,7 +62,7 @@ class Sessions:
             self._send(done)
 
     def close(self) -> None:
-        """The process ends: what is counted goes, the minute full or not."""
+        """Send what is counted at the end of the process, even if the minute is not over."""
         with self._lock:
             done, self._counted = list(self._counted.items()), {}
         if done:

@@ -39,7 +39,7 @@ GRACE = 2.0
 
 
 class Maker:
-    """Makes the events of a process. `in_app` names the packages that count as the ERP's wherever they are."""
+    """Makes the events of a process. `in_app` names packages that always count as the ERP's."""
 
     def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = (), failed: Failed | None = None) -> None:
         self.sentry = sentry
@@ -50,11 +50,10 @@ class Maker:
         )
 
     def make(self, observation: Observation, facts: dict[str, object] | None = None) -> tuple[Event, bytes]:
-        """The event and its JSON. `facts` are sections of context that come before what the providers say.
+        """Return the event and its JSON. `facts` are context sections that override those of the providers.
 
-        An event that cannot be made whole, because memory or the stack is exhausted or an object of the host's raises,
-        is made without any value of the host's, at last without its frames. Raises MemoryError or RecursionError where
-        there is no room for that either.
+        If memory or the stack is exhausted, or an object of the host raises, the event is made without any value of the
+        host, and at last without its frames. Raises MemoryError or RecursionError if there is no room even for that.
         """
         try:
             return _with_json(self._whole(observation, facts))
@@ -70,7 +69,7 @@ class Maker:
             return _with_json(self._reduced(observation, why, stack=False))
 
     def make_reduced(self, observation: Observation, why: str) -> tuple[Event, bytes]:
-        """As `make`, without any value of the host's."""
+        """As `make`, without any value of the host."""
         return _with_json(self._reduced(observation, why, stack=True))
 
     def _whole(self, observation: Observation, facts: dict[str, object] | None) -> Event:
@@ -106,13 +105,13 @@ class Sink:
         hand_over: Callable[[Event], bool] | None = None,
         errored: Callable[[], None] | None = None,
     ) -> None:
-        """`hand_over` gives an event to the host's client; `errored` is called once an error is on disk."""
+        """`hand_over` passes an event to the host's client; `errored` is called once an error is on disk."""
         self._to_host, self._errored = hand_over, errored
         self._maker = Maker(sentry, in_app, health.failed)
         self._health = health
-        self._counted = 0  # in all, when a thread of ours last wrote it down
+        self._counted = 0  # sum of all counts when a thread of ours last wrote them
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
-        self._together = not spool["directory"]  # spool and counters lie on one disk
+        self._together = not spool["directory"]  # spool and counters are on one disk
         dsn = sentry["dsn"]
         self.sender = _sender(self.spool, dsn, health, self._write_counts) if dsn else None
         self._worker: Worker = self.sender or Sweeper(self.spool, self._write_counts)
@@ -122,10 +121,10 @@ class Sink:
         reserve.keep()
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str | None:
-        """The id of the event; None where none could be made, which is counted. `facts`: see `Maker.make`.
+        """Return the id of the event; None if none could be made, which is counted. `facts`: see `Maker.make`.
 
-        An exception of the host's that strikes while the event is made (a time limit) goes on once a smaller event is
-        kept: it may have been a value of the host's that took so long.
+        An exception of the host that interrupts this (a time limit) is raised again once a reduced event is kept: a
+        value of the host may have taken too long.
         """
         safe: list[bool] = []
         try:
@@ -140,7 +139,7 @@ class Sink:
                 self._report(lambda: self._maker.make_reduced(observation, why), observation, safe)
             raise struck
         finally:
-            del struck  # it leads to this frame
+            del struck  # its traceback refers to this frame
 
     def _report(
         self, make: Callable[[], tuple[Event, bytes]], observation: Observation, safe: list[bool]
@@ -162,7 +161,7 @@ class Sink:
         try:
             if attempt is not None:
                 held = attempt.held
-                # Should the process die before the attempt ends, nobody else may know that there was one: it is sent.
+                # If the process dies before the attempt ends, a sweep of another one releases it.
                 self.spool.write(
                     envelope,
                     trying=self.sender is not None,
@@ -184,7 +183,7 @@ class Sink:
         return event_id
 
     def keep_envelope(self, envelope: Envelope, *, slow: bool = False, safe: list[bool] | None = None) -> None:
-        """On disk when this returns; what is slow gives way first where the spool is full. `safe`: as for the spool."""
+        """Write it to disk. A full spool drops what is `slow` first. `safe`: see `Spool.write`."""
         try:
             self.spool.write(envelope, slow=slow, safe=safe)
         finally:
@@ -192,7 +191,7 @@ class Sink:
                 self.sender.wake()
 
     def keep_metrics(self, tallies: Tallies) -> None:
-        """What was counted since the last time. Without a DSN it stays where `status` reads it."""
+        """Write what was counted since the last time. Without a DSN it is only shown by `status`."""
         if self.sender is None:
             return
         from . import metrics
@@ -209,13 +208,13 @@ class Sink:
             self._health.flush()
 
     def _write_counts(self) -> None:
-        """For a thread of ours: what it has counted is in `status` before the next report, which may never come."""
+        """For a thread of ours: make its counts visible in `status` before the next report, which may never follow."""
         counted = sum(self._health.counts.values())
         if counted != self._counted and self._health.flush():
             self._counted = counted
 
     def _hand_over(self, hand_over: Callable[[Event], bool], made: Event, observation: Observation) -> None:
-        """Without a DSN of our own: to the client that the host set up, if it did. The spool keeps its copy."""
+        """Without a DSN: pass it to the host's own client, if there is one. The spool keeps its copy."""
         try:
             if hand_over(made):
                 self._health.count("handed-over", observation.monitor["name"])
@@ -223,7 +222,7 @@ class Sink:
             guard.swallow("handing an event to the host's Sentry client")
 
     def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:
-        """An attempt has ended: if another follows, its errors are dropped and counted, else they may be sent."""
+        """End an attempt: if another follows, its errors are dropped and counted, else they may be sent."""
         for entry, monitor in attempt.held.items():
             if again:
                 if self.spool.remove(entry):
@@ -237,7 +236,7 @@ class Sink:
         self._worker.close(LAST_MOMENT)
 
     def after_fork(self) -> None:
-        """In a forked child: nothing of the parent's goes on here."""
+        """In the child: forget the state of the parent."""
         self.spool.after_fork()
         self._worker.after_fork()
 
@@ -251,5 +250,5 @@ def _sender(spool: Spool, dsn: str, health: Health, write_counts: Callable[[], N
 
 
 def open_spool(settings: SpoolData, state: str, health: Health, *, held: bool = False) -> Spool:
-    """With `held`, for a process without a DSN: what it captures is sent only once somebody has said so."""
+    """With `held`, for a process without a DSN, envelopes are sent only after `spool release`."""
     return open_in(directory_of(settings, state), settings, health.count, held=held)

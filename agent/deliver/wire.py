@@ -1,7 +1,7 @@
-"""Bytes of an envelope, made and taken apart: one JSON line of headers, then for each item a JSON line and a payload.
+"""Encodes and decodes envelopes: one JSON line of headers, then for each item a JSON line and a payload.
 
-https://develop.sentry.dev/sdk/data-model/envelopes/ describes the format. Only what takes envelopes apart imports
-`json`: no thread of the host's does.
+https://develop.sentry.dev/sdk/data-model/envelopes/ describes the format. Only decoding imports `json`,
+which no thread of the host does.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,21 +24,19 @@ _CATEGORIES = {
     "otel_log": "log_item",
     "statsd": "metric_bucket",
     "metric_buckets": "metric_bucket",
-    "trace_metric": "trace_metric",
     "client_report": "internal",
     "replay_event": "replay",
     "replay_recording": "replay",
     "replay_video": "replay",
-    "profile_chunk": "profile_chunk",
     "user_report": "feedback",
 }
 
-#: The category that speaks for an envelope of several items: the first of these that is among them.
+#: The category of an envelope of several items: the first of these that is among them.
 _FOREMOST = ("error", "security", "feedback", "monitor", "transaction")
 
 
 class EnvelopeError(AgentError):
-    """The bytes are no envelope, or only the beginning of one; the text says where they stop making sense."""
+    """The bytes are no envelope, or an incomplete one; the text shows where decoding failed."""
 
 
 class Item(NamedTuple):
@@ -63,10 +61,10 @@ def encode(
     headers: "Mapping[str, Json] | None" = None,
     item_headers: "Mapping[str, Json] | None" = None,
 ) -> bytes:
-    """Bytes of an envelope with one item; `headers` go on the envelope, `item_headers` on the item."""
+    """Return an envelope with one item; `headers` are those of the envelope, `item_headers` those of the item."""
     if not headers and not item_headers and _is_plain(event_id) and _is_plain(item_type):
         plain = (event_id.encode(), item_type.encode(), len(payload), payload)
-        return b'{"event_id":"%s"}\n{"type":"%s","length":%d}\n%s\n' % plain  # the usual one, in half the time
+        return b'{"event_id":"%s"}\n{"type":"%s","length":%d}\n%s\n' % plain  # the usual case, in half the time
     first = {"event_id": event_id, **(headers or {})}
     second = {"type": item_type, **(item_headers or {}), "length": len(payload)}
     return b"%s\n%s\n%s\n" % (_encoded(first), _encoded(second), payload)
@@ -91,7 +89,7 @@ def decode(data: bytes) -> Parsed:
 
 
 def category_of(item_types: "Iterable[str]") -> str:
-    """Sentry's data category for an envelope with items of these types, by which limits and losses are counted."""
+    """Return Sentry's data category for items of these types, used for limits and counts of losses."""
     categories = [_CATEGORIES.get(kind, kind) for kind in item_types]
     for category in _FOREMOST:
         if category in categories:
@@ -100,10 +98,10 @@ def category_of(item_types: "Iterable[str]") -> str:
 
 
 def with_sent_at(data: bytes, now: float) -> bytes:
-    """The same envelope as sent at `now` (seconds since the epoch).
+    """Return the envelope with `sent_at` set to `now` (seconds since the epoch).
 
-    Sentry moves the timestamps of an event by the distance between `sent_at` and its own clock, so a `sent_at` from
-    the time of capture would shift an event by as long as it lay in the spool.
+    Sentry shifts the timestamps of an event by the difference between `sent_at` and its own clock, so a `sent_at` from
+    the time of capture would shift an event by its time in the spool.
     """
     import time
 
@@ -149,10 +147,10 @@ def _payload(data: bytes, at: int, length: object, where: str) -> tuple[bytes, i
     if length is None:
         return _until_newline(data, at)
     if not isinstance(length, int) or isinstance(length, bool) or length < 0:
-        raise EnvelopeError(f"{where} has a length that is no size")
+        raise EnvelopeError(f"{where} has an invalid length")
     end = at + length
     if end > len(data):
         raise EnvelopeError(f"{where} ends after {len(data) - at} of {length} bytes")
     if end < len(data) and data[end : end + 1] != b"\n":
-        raise EnvelopeError(f"{where} goes on beyond its {length} bytes")
+        raise EnvelopeError(f"{where} is longer than its {length} bytes")
     return data[at:end], end + 1

@@ -1,8 +1,7 @@
 """Connections for which a whole request has one deadline.
 
-A socket's timeout starts anew with each piece that comes: a server that drips its answer byte by byte, or takes a
-request that slowly, would hold the sender for hours. (TLS handshakes need nothing from us: `ssl` bounds them as a
-whole.)
+A socket's timeout starts again with each piece that arrives: a server that sends its response byte by byte, or reads a
+request that slowly, would block the delivery for hours. (`ssl` bounds TLS handshakes as a whole.)
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ class Deadline:
         self._until = time.monotonic() + seconds
 
     def cap(self, timeout: float | None) -> float:
-        """What is left of a socket's timeout. Raises TimeoutError where nothing is."""
+        """Return what is left of a socket's timeout. Raises TimeoutError if nothing is."""
         left = self._until - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the whole answer took too long")
+            raise TimeoutError("the whole request took too long")
         return left if timeout is None else min(timeout, left)
 
 
 def bounded(deadline: Deadline, urllib3: Any, pools: Mapping[str, Any], plain: Any) -> dict[str, Any]:
-    """By scheme, urllib3's `pools` with connections that keep the deadline.
+    """Return urllib3's `pools` (by scheme) with connections that observe the deadline.
 
     `plain` is the class of their sockets, from `descriptors`; None for Python's own.
     """
@@ -51,14 +50,14 @@ def bounded(deadline: Deadline, urllib3: Any, pools: Mapping[str, Any], plain: A
             return super().readinto(buffer)
 
     class Source:
-        """What HTTPResponse asks of a socket."""
+        """What HTTPResponse needs of a socket."""
 
         def __init__(self, sock: Any) -> None:
             self._socket = sock
 
         def makefile(self, mode: str, *arguments: Any) -> Any:
             if not isinstance(self._socket, socket.socket):
-                return self._socket.makefile(mode, *arguments)  # TLS within TLS, to a proxy that speaks it
+                return self._socket.makefile(mode, *arguments)  # TLS within TLS, to an HTTPS proxy
             self._socket._io_refs += 1  # type: ignore[attr-defined]  # as socket.makefile does
             return io.BufferedReader(Reader(self._socket))
 

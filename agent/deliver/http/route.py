@@ -1,6 +1,6 @@
-"""How a Sentry is reached: its DSN, and what the host's own client was told about the way there.
+"""How a Sentry is reached: its DSN, and the connection settings of the host's own client.
 
-Kept as a file in the folder of what goes there, so that any process, and `spool flush`, can deliver what another left.
+Kept as a file in the spool of that destination, so that any process, and `spool flush`, can deliver it.
 """
 
 import os
@@ -15,11 +15,11 @@ _FILE = "route"
 
 
 class Route(NamedTuple):
-    """For the agent's own DSN, all but the first are empty. The words are those of the SDK's options."""
+    """For the agent's own DSN, all but the first are empty. The names are those of the SDK's options."""
 
     dsn: str
-    client: str = ""  # who says that it sends, as `sentry.python/2.75.0`; "" for the agent itself
-    http_proxy: Optional[str] = None  # None: as the environment says; "": none at all
+    client: str = ""  # its name, such as `sentry.python/2.75.0`; "" for the agent itself
+    http_proxy: Optional[str] = None  # None: that of the environment; "": none
     https_proxy: Optional[str] = None
     proxy_headers: Optional[Mapping[str, str]] = None
     ca_certs: Optional[str] = None
@@ -35,7 +35,7 @@ class Route(NamedTuple):
         return self.dsn.partition("://")[2].rpartition("@")[0].partition(":")[2]
 
     def proxy(self, scheme: str, environment: "Mapping[str, str]", *, bypass: bool) -> "str | None":
-        """Which proxy to take. `environment` is what the *_PROXY variables name, and `bypass` what NO_PROXY says."""
+        """Return the proxy to use. `environment` has the *_PROXY variables; `bypass` is true if NO_PROXY applies."""
         if not self.client:
             proxy = None if bypass else environment.get(scheme) or environment.get("all")
         else:  # as the SDK chooses: https may fall back to the proxy for http, and there is no "all"
@@ -48,17 +48,17 @@ class Route(NamedTuple):
         return "http://" + proxy if proxy and "://" not in proxy else proxy
 
     def name(self) -> str:
-        """A name for its folder, that says nothing of it."""
+        """Return a name for its folder, which reveals nothing."""
         from hashlib import sha256
 
         return sha256(self.encode()).hexdigest()[:16]
 
     def abroad(self) -> "Route":
-        """For another machine, whose proxies and certificates are its own."""
+        """Return the route without proxies and certificates, for another machine."""
         return Route(self.dsn, self.client)
 
     def keep(self, folder: str) -> None:
-        """Write it where `found` finds it, in a folder that is made if need be. Raises OSError."""
+        """Write it for `found`. The folder is made if necessary. Raises OSError."""
         path = os.path.join(folder, _FILE)
         if not os.path.lexists(path):
             own_folders.make(folder)
@@ -71,7 +71,7 @@ class Route(NamedTuple):
 
 
 def found(folder: str) -> "Route | None":
-    """What `keep` wrote; None where there is nothing, or nothing of ours."""
+    """Return what `keep` wrote; None if there is none, or none of ours."""
     try:
         return decode(files.read_own(os.path.join(folder, _FILE)) or b"")
     except ours(OSError, ValueError, files.UnreadableError):
@@ -79,12 +79,12 @@ def found(folder: str) -> "Route | None":
 
 
 def decode(data: bytes) -> "Route":
-    """What `encode` made. Raises ValueError for anything else."""
+    """Decode what `encode` made. Raises ValueError for anything else."""
     import json
 
     held: Any = json.loads(data)
     if not isinstance(held, dict) or not all(isinstance(held.get(name), str) for name in ("dsn", "client")):
-        raise ValueError("it does not say where to send")
+        raise ValueError("it has no DSN or client")
     try:
         return Route(**held)
     except ours(TypeError):

@@ -1,7 +1,7 @@
-"""One POST of one envelope to Sentry, and what came of it.
+"""Sends one envelope to Sentry with one POST, and interprets the response.
 
-Only the sender's thread and the command line come here: `urllib3`, and through it `ssl`, are imported by the first
-`send`, never by importing this file.
+Used by the delivering thread and the command line only: the first `send` imports `urllib3`, and with it `ssl`;
+importing this file does not.
 """
 
 import os
@@ -18,22 +18,22 @@ from .deadline import Deadline, bounded
 from .route import Route
 
 CONNECT_TIMEOUT = 3.0  # seconds
-READ_TIMEOUT = 10.0  # seconds, for each answer of the socket
+READ_TIMEOUT = 10.0  # seconds, for each read of the socket
 _CLIENT = "erp-sentry-agent/0.1"
-_SNIPPET = 500  # bytes of an answer that are worth keeping
-_SLOWEST = 16_384.0  # bytes a second that a connection must take for a large envelope to have the time for it
+_SNIPPET = 500  # bytes of a response that are kept
+_SLOWEST = 16_384.0  # bytes a second that a connection must accept at least, for large envelopes
 _COMPRESS_FROM = 1024  # bytes
-_DEFAULT_LIMIT = 60.0  # seconds, of a 429 that does not say
-_LONGEST_LIMIT = 24 * 3600.0  # seconds; a longer one is a mistake of somebody's clock
+_DEFAULT_LIMIT = 60.0  # seconds, for a 429 without a limit
+_LONGEST_LIMIT = 24 * 3600.0  # seconds; a longer limit is due to a wrong clock
 
-#: What a sender makes of an outcome.
+#: Kinds of outcomes.
 ACCEPTED = "accepted"
-REJECTED = "rejected"  # this envelope will never be taken
+REJECTED = "rejected"  # this envelope will never be accepted
 LIMITED = "limited"  # not now, not this category
-REFUSED = "refused"  # an operator's mistake (DSN, proxy, address): no envelope would be taken
+REFUSED = "refused"  # a wrong setting (DSN, proxy, address): no envelope would be accepted
 UNREACHABLE = "unreachable"  # try again
 
-#: Schemes of proxies. `socks` alone does not say which version is spoken.
+#: Schemes of proxies. `socks` alone is no version of the protocol.
 _PROXIES = ("http", "https", "socks5", "socks5h", "socks4", "socks4a")
 _REFUSED_STATUSES = frozenset((401, 403, 404, 405, 407))
 _PASSING_STATUSES = frozenset((408, 425))
@@ -43,11 +43,11 @@ class Outcome(NamedTuple):
     kind: str
     status: int = 0
     detail: str = ""
-    limits: Mapping[str, float] = {}  # category → seconds from now; "" stands for all of them
+    limits: Mapping[str, float] = {}  # category → seconds from now; "" for all categories
 
 
 def parse_limits(header: str) -> dict[str, float]:
-    """`X-Sentry-Rate-Limits` as category → seconds. Parts that make no sense are passed over."""
+    """Return `X-Sentry-Rate-Limits` as category → seconds. Invalid parts are ignored."""
     limits: dict[str, float] = {}
     for part in header.split(","):
         fields = part.strip().split(":")
@@ -58,7 +58,7 @@ def parse_limits(header: str) -> dict[str, float]:
         for category in fields[1].split(";"):
             name = category.strip()
             if name == "metric_bucket" and namespaces and "custom" not in namespaces:
-                continue  # limits another kind of metrics than those that applications send
+                continue  # limits metrics of a kind that applications do not send
             limits[name] = max(limits.get(name, 0.0), seconds)
     return limits
 
@@ -84,11 +84,11 @@ def _retry_after(value: str) -> float:
 
 
 class UnusableProxyError(ValueError):
-    """No envelope can be sent by way of this proxy until a person changes it or what is installed."""
+    """No envelope can be sent through this proxy until a person changes it or installs what it needs."""
 
 
 class Transport:
-    """Keeps one connection. Not shared with a forked child: the child opens its own."""
+    """One connection to Sentry. A forked child opens its own."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Transport:
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
-        """`route` is for what is not the agent's own: who sends it, and by which way."""
+        """`route` is for envelopes of the host's own clients."""
         self.dsn = dsn
         self._route = route or Route("")
         self._connect_timeout = connect_timeout
@@ -108,7 +108,7 @@ class Transport:
         self._pid = 0
 
     def send(self, data: bytes) -> "Outcome":
-        """Never raises: whatever goes wrong on the way is an UNREACHABLE with its reason."""
+        """Send an envelope. Never raises: a failure on the way is an UNREACHABLE with its reason."""
         with unlogged.sending():
             return self._send(data)
 
@@ -120,14 +120,14 @@ class Transport:
         except ours(UnusableProxyError) as error:
             return Outcome(REFUSED, detail=str(error))
         except ours(Exception) as error:
-            return Outcome(UNREACHABLE, detail=f"no connection can be set up: {_words(error)}")
+            return Outcome(UNREACHABLE, detail=f"no connection can be set up: {_describe(error)}")
         try:
             return self._post(pool, data)
         except ours(Exception) as error:
-            return Outcome(UNREACHABLE, detail=_words(error))
+            return Outcome(UNREACHABLE, detail=_describe(error))
 
     def close(self) -> None:
-        """Give the connection back; the next `send` opens another."""
+        """Close the connection; the next `send` opens another."""
         pool, self._pool = self._pool, None
         if pool is not None and self._pid == os.getpid():
             try:
@@ -138,7 +138,7 @@ class Transport:
     def _open(self) -> Any:
         if self._pool is None or self._pid != os.getpid():
             with imports.Guarded():
-                # all that a delivery imports sooner or later; `encodings.idna` at the first look-up of a host name
+                # all that a delivery imports; `encodings.idna` is for the first look-up of a host name
                 import email.utils  # noqa: F401
                 import encodings.idna  # noqa: F401
                 import json  # noqa: F401
@@ -183,17 +183,17 @@ class Transport:
             preload_content=False,
             timeout=urllib3.Timeout(connect=self._connect_timeout, read=self._read_timeout),
         )
-        return _outcome(response.status, response.headers, self._answer(response))
+        return _outcome(response.status, response.headers, self._beginning(response))
 
-    def _answer(self, response: Any) -> str:
-        """The beginning of the body. One that drips or does not end costs the connection, not the sender's time."""
+    def _beginning(self, response: Any) -> str:
+        """Return the beginning of the body. If there is more, close the connection instead of reading on."""
         body = b""
         whole = False
         try:
             body = response.read(_SNIPPET, decode_content=True)
             whole = len(body) < _SNIPPET
         except ours(Exception) as error:
-            # The status has been said, and that is the answer; the rest only explains it.
+            # The status is known, and that decides; the body only explains it.
             body = f"[{type(error).__name__}]".encode()
         finally:
             if whole:
@@ -203,9 +203,9 @@ class Transport:
         return body.decode("utf-8", "replace").strip()
 
 
-def _outcome(status: int, headers: Mapping[str, str], answer: str) -> "Outcome":
+def _outcome(status: int, headers: Mapping[str, str], body: str) -> "Outcome":
     limits = parse_limits(headers.get("X-Sentry-Rate-Limits") or "")
-    detail = f"HTTP {status}" + (f": {answer}" if answer else "")
+    detail = f"HTTP {status}" + (f": {body}" if body else "")
     if 200 <= status < 300:
         return Outcome(ACCEPTED, status, detail, limits)
     if status == 429:
@@ -227,7 +227,7 @@ def _proxy(dsn: "Dsn", route: Route) -> "str | None":
 
 
 def _certificates() -> "str | None":
-    """None leaves it to the system's own store."""
+    """Return the file of certificates; None for the system's own store."""
     named = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
     if named:
         return named
@@ -239,7 +239,7 @@ def _certificates() -> "str | None":
 
 
 def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
-    """`tls` is the class of sockets, None for Python's own."""
+    """Return a pool of urllib3. `tls` is the class of sockets, None for Python's own."""
     import urllib3
 
     proxy = _proxy(dsn, route)
@@ -276,7 +276,7 @@ def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
 
 
 def _scheme_and_credentials(proxy: str) -> "tuple[str, str | None]":
-    """Raises UnusableProxyError, in whose words nothing of the address stands: a password may be in it."""
+    """Raises UnusableProxyError, whose text does not contain the address: a password may be in it."""
     import urllib3
 
     try:
@@ -300,6 +300,6 @@ def _scheme_and_credentials(proxy: str) -> "tuple[str, str | None]":
     return scheme, address.auth
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

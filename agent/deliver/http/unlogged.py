@@ -1,7 +1,7 @@
-"""What we send writes nothing to the host's log.
+"""Keeps our deliveries out of the host's log.
 
-urllib3 logs each connection and request at DEBUG. A host that logs everything would find our deliveries among its
-lines; its handlers would run in our thread; and one that is monitored and fails would give the next delivery a reason.
+urllib3 logs each connection and request at DEBUG. In a host that logs everything, our deliveries would be among its
+lines, its handlers would run in our thread, and a monitored handler that fails would cause the next delivery.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from logging import LogRecord
 
-#: Those of urllib3's modules. A filter counts for the very logger that has it.
+#: Loggers of urllib3's modules. A filter applies only to the logger that has it.
 _LOGGERS = ("connection", "connectionpool", "poolmanager", "response", "util.retry")
 
 #: Of this thread or greenlet; a forked child's threads begin without.
@@ -22,7 +22,7 @@ _sending: ContextVar[bool] = ContextVar("erp_agent_sending", default=False)
 
 
 def follow() -> None:
-    """Once urllib3 is there: what it logs from within `sending` is dropped, the host's own lines are not."""
+    """Drop what urllib3 logs within `sending`, but not the host's own lines. Call it once urllib3 is imported."""
     import logging
 
     for name in _LOGGERS:

@@ -1,4 +1,4 @@
-"""Envelopes in a tar file, to be carried to a machine that Sentry can be reached from."""
+"""Exports envelopes to a tar file, and imports them on a machine that can reach Sentry."""
 
 from __future__ import annotations
 
@@ -22,23 +22,22 @@ if TYPE_CHECKING:
 
 _LARGEST = 256 << 20  # bytes
 
-
-#: Envelopes of a client of the host's own stand in `clients/NAME/`, where `route` comes first and says whose they are.
+#: Envelopes of a client of the host's own are in `clients/NAME/`, after the `route` that they are sent by.
 _CLIENTS = "clients"
 _ROUTE = "route"
 
 
 class Imported(NamedTuple):
     taken: int
-    known: int  # lay here already
+    known: int  # were in the spool already
     for_clients: int  # of those taken
     refused: list[str]  # member and reason
 
 
 def pack(spools: list[tuple[str, Spool]], path: str) -> list[tuple[Spool, SpoolEntry]]:
-    """Write all that lies in the spools to a new file, for its owner alone; answers what is in it. Raises AgentError.
+    """Write all envelopes of the spools to a new file, readable by its owner only. Return them. Raises AgentError.
 
-    Each spool comes with the name of its client, "" for the agent's own.
+    Each spool is given with the name of its client, "" for the agent's own.
     """
     beside = f"{path}.{os.getpid()}"
     packed: list[tuple[Spool, SpoolEntry]] = []
@@ -69,7 +68,7 @@ def _pack_one(archive: tarfile.TarFile, client: str, spool: Spool) -> list[Spool
         try:
             envelope = spool.read(entry)
         except ours(OSError, UnreadableError):
-            continue  # a sender will set it aside and say why
+            continue  # a delivery will quarantine it with the reason
         if envelope is None:
             continue
         if route is not None and not packed:
@@ -86,7 +85,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, time: int) -> None:
 
 
 def unpack(own: Spool, spool_for: Callable[[Route], Spool], path: str) -> Imported:
-    """Take in what `pack` wrote. Nothing is extracted by the archive's own names or rights. Raises AgentError."""
+    """Add what `pack` wrote. Names and modes of the archive are not used for files. Raises AgentError."""
     taken = known = for_clients = 0
     refused = []
     clients: dict[str, Spool] = {}
@@ -99,7 +98,7 @@ def unpack(own: Spool, spool_for: Callable[[Route], Spool], path: str) -> Import
                     if folder.startswith(_CLIENTS + "/") and name == _ROUTE:
                         clients[folder] = spool_for(_route(data))
                         continue
-                    # Any other folder stays in the name, and is refused with it.
+                    # Any other folder remains in the name, which is then refused.
                     spool, name = (clients[folder], name) if folder in clients else (own, member.name)
                     new = spool.adopt(name, data)
                 except ours(UnreadableError) as error:
