@@ -18,6 +18,18 @@ traceback_of: "Callable[[BaseException], Optional[TracebackType]]" = BaseExcepti
 set_traceback: "Callable[[BaseException, Optional[TracebackType]], None]" = BaseException.__dict__[
     "__traceback__"
 ].__set__
+
+
+def drop_first_frame(error: BaseException) -> None:
+    """Take the outermost frame, one of ours, out of an exception's traceback.
+
+    From Python 3.11 on, re-raising does not add it again; before, it stays (docs/limits.md).
+    """
+    traceback = traceback_of(error)
+    if traceback is not None:
+        set_traceback(error, traceback.tb_next)
+
+
 ancestors_of: "Callable[[type], tuple[type, ...]]" = type.__dict__["__mro__"].__get__
 name_of: "Callable[[type], str]" = type.__dict__["__name__"].__get__
 qualname_of: "Callable[[type], str]" = type.__dict__["__qualname__"].__get__

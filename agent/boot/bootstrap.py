@@ -193,14 +193,14 @@ class Agent:
         traced = sentry["dsn"] is not None and sentry["integrations"] != [] and sentry["traces_sample_rate"]
         if traced or name in self.index:
             return False
-        from ..hook.imports import first_call
+        from ..hook.code import wrap
 
         layers: "list[Layer]" = []
         try:
             for path in _NOT_BEFORE[name]:
                 holder, _, attribute = path.rpartition(".")
                 function = (module.__dict__[holder] if holder else module).__dict__[attribute]
-                layers.append(first_call.watch(function, self._wake))
+                layers.append(wrap.before_first_call(function, self._wake))
         except ours(Exception):  # another version of the framework, or somebody has been there: then it is needed now
             for layer in layers:
                 layer.undo()

@@ -14,6 +14,8 @@ import sys
 from types import CodeType, FunctionType
 from typing import NamedTuple, Optional
 
+from ...base.slots import drop_first_frame
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,19 +80,9 @@ _DUE, _LOOK = "\0due", "\0look"
 _STOP, _STOP_ASYNC, _EXIT, _BASE = "\0stop", "\0stop_async", "\0exit", "\0base"
 _LEAVE_OUT = "\0leave_out"
 
-#: What the interpreter itself knows, whatever an exception's own `__getattribute__` returns.
-_TRACEBACK: "Any" = BaseException.__dict__["__traceback__"]
-
-
-def _leave_out(error: BaseException) -> None:
-    """Take the frame that calls this out of the traceback of what was thrown in; the exception does not notice."""
-    traceback = _TRACEBACK.__get__(error)
-    _TRACEBACK.__set__(error, traceback and traceback.tb_next)
-
-
 _OWN: "dict[str, object]" = {
     _STOP: StopIteration, _STOP_ASYNC: StopAsyncIteration, _EXIT: GeneratorExit, _BASE: BaseException,
-    _LEAVE_OUT: Callback(_leave_out),
+    _LEAVE_OUT: Callback(drop_first_frame),
 }  # fmt: skip
 
 _templates: "dict[tuple[object, ...], CodeType]" = {}

@@ -1,114 +1,131 @@
-"""Puts a function of ours around a function of a framework's, in place; or into it, where that is only looked at."""
-
-from __future__ import annotations
+"""Patches functions of frameworks: calls ours instead, watches how they end, or runs ours before the first call."""
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from ...base import guard
 from ...base.interrupts import ours
-from ...base.slots import set_traceback, traceback_of
-from . import inject, patch, trampoline
+from ...base.slots import drop_first_frame, traceback_of
+from . import patch, trampoline
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import CodeType, FrameType, FunctionType
-    from typing import Any
+    from typing import Any, Optional
+
+    Failed = Callable[[BaseException, FrameType], None]
 
 _WRAP = trampoline.Features(wrap=True)
+_BEFORE = trampoline.Features(span=True)
 
 
-def wrap(function: FunctionType, wrapper: Callable[..., Any], *, warns: bool = False) -> patch.Layer:
-    """`wrapper(original, *arguments)` is called instead; a coroutine function where `function` is one.
+def wrap(function: "FunctionType", wrapper: "Callable[..., Any]", *, warns: bool = False) -> patch.Layer:
+    """Have `wrapper(original, *arguments)` called instead; a coroutine function where `function` is one.
 
-    Where `function` `warns` its caller, our frames pass for the import system's: `wrapper` by `passed_over`.
+    `warns`: `function` may warn its caller, so that our frames must pass for the import system's. Decorate `wrapper`
+    with `passed_over` then.
     """
-    return patch.patch_function(function, _Wrapper(wrapper, warns))
+    return patch.patch_function(function, _Owner(_WRAP, {"wrap": wrapper}, warns=warns))
 
 
-def watch(
-    function: FunctionType,
-    *,
-    returned: Callable[..., None] | None = None,
-    passed: Sequence[str] = (),
-    failed: Callable[[BaseException, FrameType], None] | None = None,
-) -> patch.Layer:
-    """`returned(result, *arguments)` is called after a success, with the parameters that `passed` names.
-
-    `failed` is called while an exception leaves `function`, with the frame that holds its arguments. No frame of ours
-    stands in between.
-    """
-    return patch.patch_function(function, _Watcher(function, returned, passed, failed))
-
-
-def passed_over(function: Any) -> Any:
+def passed_over(function: "Any") -> "Any":
     function.__code__ = function.__code__.replace(co_filename=patch.PASSED_OVER)
     return function
 
 
-class _Wrapper:
-    """Has a trampoline only: the original is what the wrapper calls."""
+def watch(
+    function: "FunctionType",
+    *,
+    returned: "Optional[Callable[..., None]]" = None,
+    passed: "Sequence[str]" = (),
+    failed: "Optional[Failed]" = None,
+) -> patch.Layer:
+    """Have `returned(result, *arguments)` called after a success, with the parameters that `passed` names.
 
-    def __init__(self, wrapper: Callable[..., Any], warns: bool) -> None:
-        self._values = {"wrap": wrapper}
-        self._warns = warns
+    `failed` is called while an exception leaves `function`, with the frame that holds its arguments. Where `function`
+    can be injected into, no frame of ours lies in between.
+    """
 
-    def make(self, original: FunctionType) -> CodeType:
-        code = trampoline.build(original, _WRAP, self._values)
-        return code.replace(co_filename=patch.PASSED_OVER) if self._warns else code
-
-    def inject(self, code: CodeType) -> None:
-        del code
-
-
-class _Watcher:
-    def __init__(
-        self,
-        function: FunctionType,
-        returned: Callable[..., None] | None,
-        passed: Sequence[str],
-        failed: Callable[[BaseException, FrameType], None] | None,
-    ) -> None:
-        names = function.__code__.co_varnames
-        self._returned, self._failed = returned, failed
-        self._features = trampoline.Features(check=tuple(map(names.index, passed)) if returned is not None else None)
-        self._wanted = names[: function.__code__.co_argcount]
-
-    def make(self, original: FunctionType) -> CodeType:
-        return trampoline.build(original, self._features, self._values(_Watcher._fails))
-
-    def inject(self, code: CodeType) -> CodeType | None:
-        return inject.inject(code, self._features, self._values(_Watcher._fails_inside), self._wanted)
-
-    def _values(self, fails: Callable[..., None]) -> dict[str, Any]:
-        return {
-            "clock": time.perf_counter,
-            "check": trampoline.Callback(_Watcher._returns, self),
-            "fail": trampoline.Callback(fails, self),
-        }
-
-    def _returns(self, result: object, _: float, *passed: object) -> None:
+    def succeeds(result: object, _: float, *arguments: object) -> None:
         try:
-            if self._returned is not None:
-                self._returned(result, *passed)
+            if returned is not None:
+                returned(result, *arguments)
         except ours(Exception):
             guard.swallow("looking at what a framework returns")
 
-    def _fails(self, _: float) -> None:
-        """The frame is a trampoline's: the host's traceback does without it."""
-        error = sys.exc_info()[1]
-        traceback = traceback_of(error) if error is not None else None
-        if trampoline.LEAVES_NO_FRAME and traceback is not None and traceback.tb_frame is sys._getframe(1):
-            set_traceback(error, traceback.tb_next)  # type: ignore[arg-type]
-        self._tell(error, sys._getframe(1))
+    def fails(_: float) -> None:
+        report(_without_trampoline(sys._getframe(1)), sys._getframe(1))
 
-    def _fails_inside(self, _: float, error: BaseException | None = None) -> None:
-        self._tell(error or sys.exc_info()[1], sys._getframe(1))
+    def fails_inside(_: float, error: "BaseException | None" = None) -> None:
+        report(error or sys.exc_info()[1], sys._getframe(1))
 
-    def _tell(self, error: BaseException | None, frame: FrameType) -> None:
+    def report(error: "BaseException | None", frame: "FrameType") -> None:
         try:
-            if self._failed is not None and error is not None:
-                self._failed(error, frame)
+            if failed is not None and error is not None:
+                failed(error, frame)
         except ours(Exception):
             guard.swallow("looking at a failure in a framework")
+
+    code = function.__code__
+    features = trampoline.Features(check=tuple(map(code.co_varnames.index, passed)) if returned is not None else None)
+    values = {"clock": time.perf_counter, "check": trampoline.Callback(succeeds), "fail": trampoline.Callback(fails)}
+    inside = {**values, "fail": trampoline.Callback(fails_inside)}
+    return patch.patch_function(function, _Owner(features, values, inside, code.co_varnames[: code.co_argcount]))
+
+
+def before_first_call(function: "FunctionType", wake: "Callable[[], None]") -> patch.Layer:
+    """Call `wake` at the first call of `function`, which is unpatched again by then.
+
+    `wake` raises nothing. It may patch `function`: that counts from the second call on.
+    """
+
+    def enter() -> None:
+        layer.undo()
+        wake()
+
+    def fail(_: float) -> None:
+        _without_trampoline(sys._getframe(1))
+
+    # Not injected: it is there for one call.
+    layer = patch.patch_function(function, _Owner(_BEFORE, {"fail": fail, "enter": enter, "leave": lambda *_: None}))
+    return layer
+
+
+class _Owner:
+    """Patches by a trampoline with `values`; by injection where `inside` has the values for that."""
+
+    def __init__(
+        self,
+        features: trampoline.Features,
+        values: "Mapping[str, Any]",
+        inside: "Mapping[str, Any] | None" = None,
+        wanted: "Collection[str]" = (),
+        *,
+        warns: bool = False,
+    ) -> None:
+        self._features = features
+        self._values = values
+        self._inside = inside
+        self._wanted = wanted
+        self._warns = warns
+
+    def make(self, original: "FunctionType") -> "CodeType":
+        code = trampoline.build(original, self._features, self._values)
+        return code.replace(co_filename=patch.PASSED_OVER) if self._warns else code
+
+    def inject(self, code: "CodeType") -> "CodeType | None":
+        if self._inside is None:
+            return None
+        from . import inject  # which a process that only waits for a first call does not load
+
+        return inject.inject(code, self._features, self._inside, self._wanted)
+
+
+def _without_trampoline(frame: "FrameType") -> "BaseException | None":
+    """Return the exception being handled, whose traceback no longer begins with `frame`, a trampoline's."""
+    error = sys.exc_info()[1]
+    traceback = traceback_of(error) if error is not None else None
+    if trampoline.LEAVES_NO_FRAME and traceback is not None and traceback.tb_frame is frame:
+        drop_first_frame(error)  # type: ignore[arg-type]
+    return error

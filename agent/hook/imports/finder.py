@@ -1,9 +1,9 @@
-"""Notices the import of modules that monitors name, and of no others.
+"""The finder on `sys.meta_path`: notices the import of modules that monitors name.
 
-The finder stands first on `sys.meta_path`. For a module that no monitor names it answers None after one dictionary
-look-up. For one that is named it asks the other finders for the spec, and lets the spec's own loader run the module;
-when the module has run, `on_import(name, module, own)` is called, with what it defines where that is known. The module
-keeps the spec and the loader that it would have had. What is loaded by hand comes through `ran`.
+It is the first finder. For a module that no monitor names it returns None after one dictionary look-up. For a named one
+it gets the spec from the other finders and lets the spec's own loader run the module; then it calls
+`on_import(name, module, own)`, where `own` is what the module defines, if known. The module keeps the spec and the
+loader that it would have had. Modules that are loaded by hand come through `ran`.
 """
 
 import sys
@@ -11,14 +11,14 @@ import sys
 from ...base import places
 from ...base.interrupts import ours
 from ...base.postponed import when_freed
-from ...base.slots import set_traceback, traceback_of
+from ...base.slots import drop_first_frame
 from ..targets import defined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from importlib.machinery import ModuleSpec
-    from types import CodeType, FunctionType, ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
     from ..targets.defined import Names
@@ -33,8 +33,8 @@ _NOTHING: "Names" = {}
 class Finder:
     """`wanted` holds module names; `roots` the top-level packages in which patterns may match any module.
 
-    Everything fallible happens here, where answering None is still possible; once a loader has been handed out, the
-    import depends on it. `swallow(where)` deals with internal errors.
+    Everything that can fail happens here, where None can still be returned: once a loader has been returned, the import
+    depends on it. `swallow(where)` handles internal errors.
     """
 
     def __init__(
@@ -48,28 +48,28 @@ class Finder:
         self.roots = roots
         self.packages: "Container[str]" = ()  # those of `wanted`
         self.every_module = False  # set when classes defined anywhere matter (`subclasses: true`)
-        self.waits = False  # set when targets were not there when their module had run
+        self.waits = False  # set when targets did not exist when their module had run
         self.on_wait: "Callable[[], None] | None" = None
-        self.on_code: "Callable[[CodeType], None] | None" = None  # told of what runpy is about to run
+        self.on_code: "Callable[[CodeType], None] | None" = None  # called with what runpy is about to run
         self.follower: "Follower | None" = None  # pauses while an import runs
         self.after: "Callable[[], object] | None" = None  # called once, when the next module has run
         self._on_import = on_import
         self._swallow = swallow
-        self._seen: "set[str]" = set()  # modules that were wanted and came past us
-        self._late: "set[str]" = set()  # modules that did not, and are still being run
+        self._seen: "set[str]" = set()  # wanted modules whose import was noticed
+        self._late: "set[str]" = set()  # others, which are still being run
         self.running: "dict[int, Names]" = {}  # modules that are being imported → what they define, once known
 
     def find_spec(self, name: str, path: "Any" = None, target: "ModuleType | None" = None) -> "ModuleSpec | None":
         try:
             finders = sys.meta_path
             if finders[0] is not self and self in finders:
-                # Another finder has put itself in front: what it finds we would never see.
+                # Another finder was inserted before this one: the modules that it finds would be missed.
                 finders.insert(0, self)
                 del finders[finders.index(self, 1)]
                 self._late.update(self._escaped())
             if self._late or self.waits:
                 self._catch_up()
-            # As in `_wants`; every import comes past here.
+            # As in `_wants`, but inline: this runs with every import.
             wanted = name in self.wanted or self.every_module
             if not wanted and self.roots:
                 wanted = name.partition(".")[0] in self.roots
@@ -87,7 +87,7 @@ class Finder:
                         self._watch(spec, wanted)
                     return spec
         except ours(Exception):
-            # A finder of the host's that raises will be asked again by the import system, and raise there.
+            # The import system calls the host's finder again, which raises there.
             if not isinstance(sys.exc_info()[1], ImportError):
                 self._swallow("looking for the module " + name)
         return None
@@ -96,7 +96,7 @@ class Finder:
         return name in self.wanted or bool(self.roots and name.partition(".")[0] in self.roots) or self.every_module
 
     def _escaped(self) -> "list[str]":
-        """What was imported while another finder stood in front of us."""
+        """Return the modules that were imported while another finder came first."""
         return [name for name in list(sys.modules) if name not in self._seen and self._wants(name)]
 
     def _catch_up(self) -> None:
@@ -114,7 +114,7 @@ class Finder:
     def _watch(self, spec: "ModuleSpec", wanted: bool) -> None:
         holder, loader = spec, spec.loader
         while type(loader).__module__ == "importlib.util" and type(loader).__name__ == "LazyLoader":
-            # It runs the module when that is first used, through the loader inside it; looking now would wake it.
+            # It runs the module on first use, through the loader inside it. Do not trigger that.
             holder, loader = loader, loader.loader  # type: ignore[assignment, union-attr]
         fresh = type(loader).__module__ in _FRESH_LOADERS and hasattr(loader, "exec_module")
         follower = self.follower if fresh and type(loader).__name__.startswith("Source") else None
@@ -123,23 +123,21 @@ class Finder:
         if wanted:
             self._seen.add(spec.name)
         if fresh:
-            # These are made anew for each spec, so that one instance can carry the change and lose it again: the
-            # module's loader is then the very object, of the very type, that it would have been.
+            # Each spec has a loader of its own, so that this one can be changed and restored: the module's loader is
+            # then the same object, of the same type, as without us.
             methods: "dict[str, Any]" = {"exec_module": _Exec(self, loader, wanted, follower)}
             if wanted and self.may_be_run():
                 methods["get_code"] = _GetCode(self, loader, spec)
             if _replace_methods(loader, methods):
                 return
-        if hasattr(loader, "exec_module"):
-            holder.loader = _Loader(self, loader, spec)  # type: ignore[assignment]
-        else:
-            holder.loader = _LegacyLoader(self, loader, spec)  # type: ignore[assignment]
+        proxy = _Proxy if hasattr(loader, "exec_module") else _LegacyProxy
+        holder.loader = proxy(self, loader, spec)  # type: ignore[assignment]
 
     def may_be_run(self) -> bool:
         return self.on_code is not None and "runpy" in sys.modules
 
     def loaded(self, name: str, module: "ModuleType", own: "Names" = _NOTHING) -> None:
-        # A module may put something else in its own place; that is what importers get.
+        # A module may replace itself in sys.modules; importers get the replacement.
         self._apply(name, sys.modules.get(name, module), own)
 
     def _apply(self, name: str, module: "ModuleType", own: "Names") -> None:
@@ -150,9 +148,9 @@ class Finder:
             self._swallow("applying monitors to " + name)
 
     def ran(self, module: "ModuleType", code: "CodeType") -> "Callable[[], None] | None":
-        """Importlib's own loaders have run a module. Answers what is to be done when its code has been let go.
+        """Called when one of importlib's loaders has run a module. Returns what to call once its code was released.
 
-        One that was loaded by hand is monitored under the name that it was loaded as, or else under the one that an
+        A module that was loaded by hand is monitored under the name it was loaded as, or else under the name that an
         import would give to its file.
         """
         after, self.after = self.after, None
@@ -169,13 +167,13 @@ class Finder:
                     return None
                 name = names[0] if names else name
         except ours(Exception):
-            self._swallow("looking at a module that was loaded by hand")
+            self._swallow("applying monitors to a module that was loaded by hand")
             return None
         own = defined.names(code)
         return lambda: self._apply(name, module, own)
 
     def runs(self, code: "CodeType") -> None:
-        """Module runpy is about to run `code`."""
+        """Called when runpy is about to run `code`."""
         try:
             if self.on_code is not None:
                 self.on_code(code)
@@ -186,30 +184,44 @@ class Finder:
 _FRESH_LOADERS = ("_frozen_importlib_external", "importlib._bootstrap_external")
 
 
+def _as_importlib(function: "Callable[..., Any]") -> "Any":
+    """Make a frame of ours pass for the import system's own.
+
+    `warnings.warn(stacklevel=2)` in a module's body then finds the importer, and the interpreter takes the frame out of
+    tracebacks together with importlib's.
+    """
+    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
+    return function
+
+
 class _Exec:
-    """Stands in for `exec_module` on one loader, for one import.
+    """Replaces `exec_module` of one loader for one import.
 
     A program whose own lines are followed is not followed while its imports run.
     """
 
-    def __init__(self, finder: Finder, loader: "Any", wanted: bool, follower: "Follower | None") -> None:
+    def __init__(
+        self, finder: Finder, loader: "Any", wanted: bool, follower: "Follower | None", proxy: "_Proxy | None" = None
+    ) -> None:
         self._finder = finder
         self._loader = loader
         self._wanted = wanted
         self._follower = follower
+        self._proxy = proxy
 
+    @_as_importlib
     def __call__(self, module: "ModuleType") -> None:
-        _restore_methods(self._loader)
+        if self._proxy is None:
+            _restore_methods(self._loader)
+        else:
+            self._proxy.restore(module)
         paused = self._follower is not None and self._follower.pause()
         running = self._finder.running
         running[id(module)] = _NOTHING
         try:
             self._loader.exec_module(module)
         except BaseException as error:
-            # The host's traceback shows no frame of ours (from Python 3.11 on: docs/limits.md).
-            passed = traceback_of(error)
-            if passed is not None:
-                set_traceback(error, passed.tb_next)
+            drop_first_frame(error)
             raise
         finally:
             own = running.pop(id(module), _NOTHING)
@@ -220,13 +232,14 @@ class _Exec:
 
 
 class _GetCode:
-    """Stands in for `get_code` of a loader: what runpy asks for, it runs itself, as `python -m` does."""
+    """Replaces `get_code` of a loader, for runpy, which runs the code itself, as in `python -m`."""
 
     def __init__(self, finder: Finder, loader: "Any", spec: "ModuleSpec") -> None:
         self._finder = finder
         self._loader = loader
         self._spec = spec
 
+    @_as_importlib
     def __call__(self, *arguments: "Any") -> "Any":
         own = type(self._loader).get_code
         if sys._getframe(1).f_globals.get("__name__") != "runpy":
@@ -236,16 +249,14 @@ class _GetCode:
         try:
             code = self._loader.get_code(*arguments)
         except BaseException as error:
-            passed = traceback_of(error)
-            if passed is not None:
-                set_traceback(error, passed.tb_next)
+            drop_first_frame(error)
             raise
         self._finder.runs(code)
         return code
 
 
 class _Method:
-    """Finds what stands in for a method of one loader; the loader itself holds nothing that could be seen on it."""
+    """A descriptor that returns the replacement of a loader's method, which is kept outside of the loader."""
 
     def __init__(self, original: type, name: str) -> None:
         self._original = getattr(original, name)
@@ -258,17 +269,17 @@ class _Method:
         return methods.get(self._name) or self._original.__get__(loader)
 
 
-#: The identity of a loader → a weak reference to it, and what stands in for its methods.
+#: The identity of a loader → a weak reference to it, and the replacements of its methods.
 _replaced: "dict[int, tuple[Any, dict[str, Any]]]" = {}
-#: A class of loaders → one that differs in nothing but these methods; and back.
+#: A class of loaders → a subclass that differs only in these methods; and back.
 _twins: "dict[type, type]" = {}
 _originals: "dict[type, type]" = {}
 
 
 def _replace_methods(loader: "Any", methods: "dict[str, Any]") -> bool:
-    """Have these stand in for methods of a loader, until `_restore_methods`; False where its class does not allow it.
+    """Replace methods of a loader until `_restore_methods`; return False where its class does not allow it.
 
-    Its dictionary stays as it was, so that its spec still equals another of the same module.
+    The loader's `__dict__` does not change, so that its spec still equals another spec of the same module.
     """
     from _weakref import ref
 
@@ -304,8 +315,8 @@ def _set_class(loader: "Any", cls: type) -> None:
     object.__dict__["__class__"].__set__(loader, cls)
 
 
-class _StandIn:
-    """Stands in for a loader that is shared or foreign, until the module is about to run."""
+class _Proxy:
+    """In place of a loader that is shared or foreign, until the module is about to run."""
 
     def __init__(self, finder: Finder, loader: "Any", spec: "ModuleSpec") -> None:
         self._finder = finder
@@ -314,38 +325,18 @@ class _StandIn:
 
     def __getattr__(self, name: str) -> "Any":
         value = getattr(self._loader, name)
+        if name == "exec_module":
+            return _Exec(self._finder, self._loader, wanted=True, follower=None, proxy=self)
         if name == "get_code" and self._finder.may_be_run():
             return _GetCode(self._finder, self._loader, self._spec)
         return value
 
     @property  # type: ignore[misc]
-    def __class__(self) -> "Any":  # isinstance must answer as for the loader that this stands in for
+    def __class__(self) -> "Any":  # isinstance must return what it returns for the loader
         return type(self._loader)
 
-
-class _Loader(_StandIn):
-    """For a loader of today."""
-
-    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
-        create = getattr(self._loader, "create_module", None)
-        return create(spec) if create is not None else None
-
-    def exec_module(self, module: "ModuleType") -> None:
-        self._restore(module)
-        running = self._finder.running
-        running[id(module)] = _NOTHING
-        try:
-            self._loader.exec_module(module)
-        except BaseException as error:
-            passed = traceback_of(error)
-            if passed is not None:
-                set_traceback(error, passed.tb_next)
-            raise
-        finally:
-            own = running.pop(id(module), _NOTHING)
-        self._finder.loaded(module.__name__, module, own)
-
-    def _restore(self, module: "ModuleType") -> None:
+    def restore(self, module: "ModuleType") -> None:
+        """Put the loader back where the module shows it."""
         spec = getattr(module, "__spec__", None)
         if spec is not None and spec.loader is self:
             spec.loader = self._loader
@@ -356,27 +347,15 @@ class _Loader(_StandIn):
                 pass
 
 
-class _LegacyLoader(_StandIn):
-    """For a loader that knows only `load_module`; that it has no `exec_module` is how importlib can tell."""
+class _LegacyProxy(_Proxy):
+    """For a loader that has only `load_module`: by the lack of `exec_module`, importlib recognises it."""
 
+    @_as_importlib
     def load_module(self, name: str) -> "ModuleType":
         self._spec.loader = self._loader
         module: "ModuleType" = self._loader.load_module(name)
         self._finder.loaded(name, module)
         return module
-
-
-def _as_importlib(function: "FunctionType") -> None:
-    """Have a frame of ours pass for the import system's own.
-
-    `warnings.warn(stacklevel=2)` in a module's body then finds whoever imports it, and the interpreter takes the frame
-    out of tracebacks together with importlib's.
-    """
-    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
-
-
-for _function in (_Exec.__call__, _GetCode.__call__, _Loader.exec_module, _LegacyLoader.load_module):
-    _as_importlib(_function)  # type: ignore[arg-type]
 
 
 def install(finder: Finder) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...base import guard
 from ...base.interrupts import ours
-from ...base.slots import set_traceback, traceback_of
+from ...base.slots import drop_first_frame
 from ...hook.code import wrap
 from ...observe.around import work
 from ...observe.failure import unmonitored
@@ -116,9 +116,7 @@ class Failures:
         try:
             parts = original(response)  # an asynchronous iterator is read to its end here
         except ours(Exception) as error:
-            passed = traceback_of(error)
-            if passed is not None:
-                set_traceback(error, passed.tb_next)  # without our frame
+            drop_first_frame(error)
             self._report_stream(error, response)
             raise
         return self._parts(iter(parts), response)
