@@ -33,7 +33,7 @@ MOST_LINES = 620
 ONE_FILE = {
     "yaml": "agent/config/read/tree.py",
     "jsonschema": "agent/config/schema.py",
-    "sentry_sdk": "agent/sdk/client.py",
+    "sentry_sdk": "agent/sdk/scope.py",
     "urllib3": "agent/deliver/http/transport.py",
     "packaging": "agent/config/requirements.py",
     "importlib_metadata": "agent/config/requirements.py",

@@ -279,9 +279,9 @@ class Engine:
         reports for itself what was `raised`, which is all that it sees.
         """
         if raised and _sdk_is_loaded():
-            from ..sdk import client
+            from ..sdk import host
 
-            if client.is_the_hosts():
+            if host.is_active():
                 return False
         if self._unmonitored is None:
             from ..observe.failure.unmonitored import Unmonitored
@@ -388,9 +388,9 @@ def _user() -> int:
 
 
 def _hand_over(event: "Event") -> bool:
-    from ..sdk import client
+    from ..sdk import host
 
-    return client.hand_over(event)
+    return host.hand_over(event)
 
 
 def _count_error() -> None:
@@ -440,9 +440,9 @@ class _Integrations:
             # The host may have a client of its own, whose transactions our spans then belong to.
             if "sentry_sdk" not in sys.modules:
                 return None
-            from ..sdk import client
+            from ..sdk import host
 
-            if not client.host_traces(self._engine._packages()):
+            if not host.traces(self._engine._packages()):
                 return None
         elif not self._engine.sentry["traces_sample_rate"] and monitor["span"] != "always":
             return None

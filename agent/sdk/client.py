@@ -1,9 +1,8 @@
-"""The Sentry SDK, in the one file that imports it: framework integrations, tracing, and the host's own client.
+"""The agent's own Sentry client: framework integrations and tracing by the SDK, through the gate and the spool.
 
 Our own events do not need it. It is set up when a framework that it integrates with has been imported by the host, or
-when a `kind: transaction` is called, and there is a DSN to send to. What it sends passes `private` and then our spool.
-A client that the host set up itself stays as it is: our events go to our DSN and not through it; where we have none,
-they go through it.
+when a `kind: transaction` is called, and there is a DSN to send to. What it sends passes `gate` and then our spool.
+A client that the host set up itself stays as it is: see `host`.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ from ..base.slots import traceback_of
 from ..deliver import wire
 from ..observe.around import context, release
 from ..observe.event.represent import type_name
-from ..observe.failure import unmonitored
-from . import gate, tracing, unsampled
+from . import gate, host, scope, unsampled
 from .import_block import Absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..base.model import Event, SentryData
-    from ..observe.call.probe import Probe
+    from ..base.model import SentryData
 
 #: Framework → the SDK's integration for it. Set up when the host has imported the framework, which imports its parts.
 _INTEGRATIONS = {
@@ -36,73 +33,73 @@ _INTEGRATIONS = {
     "celery": ("sentry_sdk.integrations.celery", "CeleryIntegration"),
 }
 
-#: What carries the scope, and with it the transaction, into the threads that the ERP starts.
+#: Carries the scope, and with it the transaction, into the threads that the ERP starts.
 _THREADS = ("sentry_sdk.integrations.threading", "ThreadingIntegration")
 
 _LOGGING = ("sentry_sdk.integrations.logging", "LoggingIntegration")
 
+#: What the SDK's integrations import only to read its version.
+_IMPORTED_FOR_VERSIONS = ("django", "channels", "gevent", "eventlet")
+
+#: Kinds of spans that can be switched on or off: each costs every request something.
+_SPANS = {"django": ("middleware_spans", "cache_spans", "signals_spans")}
+#: Of these, the kinds whose option the integration reads at every request.
+_SPANS_BY_REQUEST = {"django": ("middleware_spans", "signals_spans")}
+
 #: The frameworks whose integration is set up so far; None before the SDK is.
 _set_up: dict[str, Any] | None = None
 _under_way: set[str] = set()
-#: Our client. Another one that is active is the host's.
-_own: Any = None
 
 
 def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None], in_app: tuple[str, ...] = ()) -> str:
-    """Integrate the SDK with a framework that the host has just imported, or with none (""); answers in words.
+    """Integrate the SDK with a framework that the host has just imported, or with none (""). Return what was done.
 
     `keep` takes the SDK's envelopes. `in_app` names packages that are the ERP's wherever they are installed. Raises
     ImportError where there is no SDK.
     """
-    global _set_up, _own
+    global _set_up
     chosen = sentry["integrations"]
     if framework and (framework not in _INTEGRATIONS or (chosen != "auto" and framework not in chosen)):
         return f"{framework} is not to be integrated"
-    sentry_sdk = _sdk()
-    active = _client(sentry_sdk)
-    if active is not None and active is not _own:
-        _trace(sentry_sdk, sentry, in_app)
+    sentry_sdk = scope.load_sdk()
+    active = scope.active_client(sentry_sdk)
+    if active is not None and not scope.is_own(active):
+        scope.trace(sentry_sdk, sentry, in_app)
         shared = same_project(sentry["dsn"], active.options.get("dsn"))
         return SHARED if shared else "the host's own Sentry client is left as it is"
     if framework in _under_way or (_set_up is not None and framework in {*_set_up, ""}):
-        return _in_words()
+        return _outcome()
     integrations = dict(_set_up or {})
     if framework and _being_imported(_INTEGRATIONS[framework][0]):
         return f"the host itself integrates the Sentry SDK with {framework}"
     if framework:
-        _under_way.add(framework)  # the integration imports parts of the framework, whose import brings us here again
+        _under_way.add(framework)  # the integration imports parts of the framework, whose import calls this again
         try:
-            module, attribute = _INTEGRATIONS[framework]
-            __import__(module)
-            integrations[framework] = _integration(getattr(sys.modules[module], attribute), framework, sentry)
+            integrations[framework] = _integration(_loaded(_INTEGRATIONS[framework]), framework, sentry)
         finally:
             _under_way.discard(framework)
     everything = [*integrations.values(), *_threads(sentry), *_logging(sentry)]
-    with Absent(_ASKED_FOR):
+    with Absent(_IMPORTED_FOR_VERSIONS):
         sentry_sdk.init(**_options(sentry, everything, keep))
-    _own = _client(sentry_sdk)
-    if not _own.options["release"]:
-        _own.options["release"] = None  # so that sessions, which are counted by release, are not kept
+    own = scope.own_client = scope.active_client(sentry_sdk)
+    if not own.options["release"]:
+        own.options["release"] = None  # so that sessions, which are counted by release, are not kept
     _set_up = integrations
     if framework == "django":
         unsampled.statements(sentry_sdk, unsampled.sampling(sentry_sdk))
-    _trace(sentry_sdk, sentry, in_app)
-    return _in_words()
-
-
-def is_the_hosts() -> bool:
-    """Is the active client one that the host set up?"""
-    active = _client(_sdk())
-    return active is not None and active is not _own
+    scope.trace(sentry_sdk, sentry, in_app)
+    return _outcome()
 
 
 def is_integrated(framework: str) -> bool:
     """Does a client of the host's, or our integration, see what ends this framework's requests and tasks?"""
-    return is_the_hosts() or framework in (_set_up or ())
+    return host.is_active() or framework in (_set_up or ())
 
 
-#: What the SDK's integrations import only to look at its version.
-_ASKED_FOR = ("django", "channels", "gevent", "eventlet")
+def _loaded(integration: tuple[str, str]) -> Any:
+    module, attribute = integration
+    __import__(module)
+    return getattr(sys.modules[module], attribute)
 
 
 def _threads(sentry: SentryData) -> list[Any]:
@@ -110,9 +107,7 @@ def _threads(sentry: SentryData) -> list[Any]:
     chosen = sentry["integrations"]
     if not sentry["traces_sample_rate"] or (chosen != "auto" and "threading" not in chosen):
         return []
-    module, attribute = _THREADS
-    __import__(module)
-    integration = getattr(sys.modules[module], attribute)
+    integration = _loaded(_THREADS)
     try:
         return [integration(propagate_scope=True)]
     except ours(TypeError):  # before 2.0
@@ -124,27 +119,19 @@ def _logging(sentry: SentryData) -> list[Any]:
     chosen = sentry["integrations"]
     if "logging" not in sys.modules or (chosen != "auto" and "logging" not in chosen):
         return []
-    module, attribute = _LOGGING
-    __import__(module)
-    return [getattr(sys.modules[module], attribute)(event_level=None)]
-
-
-#: The kinds of spans that can be had, or left out: each costs every request something…
-_SPANS = {"django": ("middleware_spans", "cache_spans", "signals_spans")}
-#: …but for these, which the integration asks for each time.
-_ASKED_EACH_TIME = {"django": ("middleware_spans", "signals_spans")}
+    return [_loaded(_LOGGING)(event_level=None)]
 
 
 def _integration(cls: Any, framework: str, sentry: SentryData) -> Any:
-    """An integration that makes spans of all that it can, or of nothing where nothing is traced.
+    """An integration that makes all spans that it can, or none where nothing is traced.
 
-    An older version's knows fewer kinds of them.
+    Older versions have fewer of these options.
     """
     known = cls.__init__.__code__.co_varnames
     traced = sentry["traces_sample_rate"] > 0
     if traced:
-        names = [name for name in _ASKED_EACH_TIME.get(framework, ()) if name in known]
-        cls = unsampled.with_options_while(unsampled.sampling(_sdk()), cls, names)
+        names = [name for name in _SPANS_BY_REQUEST.get(framework, ()) if name in known]
+        cls = unsampled.with_options_while(unsampled.sampling(scope.load_sdk()), cls, names)
     return cls(**{name: traced for name in _SPANS.get(framework, ()) if name in known})
 
 
@@ -155,7 +142,7 @@ def _being_imported(module: str) -> bool:
 
 
 def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelope], None]) -> Any:
-    """Our settings, in the words of the SDK's version: what it does not know, `private` sees to."""
+    """Our settings as options of the installed SDK. What its version has no option for, `gate` removes."""
     nothing = {"mode": "off"}
     known = sys.modules["sentry_sdk.consts"].DEFAULT_OPTIONS
     options: dict[str, Any] = {
@@ -181,7 +168,7 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
     }
     if "data_collection" in known:
         options["data_collection"] = {
-            "user_info": False,  # to be told, the SDK would wake Django's lazy user, with a query: see `note_user`
+            "user_info": False,  # with it the SDK would evaluate Django's lazy user, with a query: see `note_user`
             "cookies": nothing, "http_headers": {"request": nothing}, "http_bodies": [], "url_query_params": nothing,
             "graphql": {"document": False, "variables": False}, "gen_ai": {"inputs": False, "outputs": False},
             "database_query_data": False, "queues": False, "stack_frame_variables": False,
@@ -192,7 +179,7 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
 
 
 def _release(sentry: SentryData) -> str:
-    """As events of monitors have it. Empty, and not None, where there is none: at that the SDK would run git."""
+    """The release of monitors' events. Empty, and not None, where there is none: with None the SDK would run git."""
     return sentry["release"] or release.of_checkout() or ""
 
 
@@ -201,21 +188,13 @@ def _type_only(value: object) -> str:
     return f"<{type_name(type(value))}>"
 
 
-def _in_words() -> str:
+def _outcome() -> str:
     return "integrated with " + ", ".join(_set_up) if _set_up else "set up without a framework"
-
-
-def version() -> str | None:
-    """The SDK's version, or None where it cannot be imported."""
-    try:
-        return str(_sdk().VERSION)
-    except ours(ImportError):
-        return None
 
 
 def performance_envelope(sentry: SentryData) -> Envelope:
     """A transaction with two spans, made and sampled by the SDK itself, as `test --performance` sends it."""
-    sentry_sdk = _sdk()
+    sentry_sdk = scope.load_sdk()
     kept: list[Envelope] = []
     client = sentry_sdk.Client(
         dsn=sentry["dsn"] or "http://key@localhost/1",
@@ -227,8 +206,8 @@ def performance_envelope(sentry: SentryData) -> Envelope:
         transport=_transport(sentry, kept.append),
     )
     if hasattr(sentry_sdk, "new_scope"):
-        with sentry_sdk.new_scope() as scope:
-            scope.set_client(client)
+        with sentry_sdk.new_scope() as current:
+            current.set_client(client)
             _test_transaction(sentry_sdk)
     else:
         with sentry_sdk.Hub(client):
@@ -245,21 +224,6 @@ def _test_transaction(sentry_sdk: Any) -> None:
             pass
         with transaction.start_child(op="function", description="a test function"):
             pass
-
-
-def _sdk() -> Any:
-    """The SDK, imported without what it would drag into the host. Raises ImportError."""
-    with Absent():
-        import sentry_sdk
-    return sentry_sdk
-
-
-def _client(sentry_sdk: Any) -> Any:
-    """The active client, whoever set it up, or None."""
-    if hasattr(sentry_sdk, "get_client"):
-        client = sentry_sdk.get_client()
-        return client if client.is_active() else None
-    return sentry_sdk.Hub.current.client
 
 
 def _transport(sentry: SentryData, keep: Callable[[Envelope], None]) -> Any:
@@ -290,12 +254,10 @@ def _transport(sentry: SentryData, keep: Callable[[Envelope], None]) -> Any:
 def _before_send(event: Any, hint: dict[str, Any]) -> Any:
     try:
         error = (hint.get("exc_info") or (None, None, None))[1]
-        if _is_told(error):
-            _note_in_session(event)
+        if scope.already_reported(error):
+            scope.note_in_session(event)
             return None
-        if _is_a_tasks(event):
-            return None
-        if error is not None and _is_no_request(error):
+        if _is_a_tasks(event) or (error is not None and _is_no_request(error)):
             return None
         if not event.get("user"):
             known = context.collect().get("user")
@@ -307,19 +269,14 @@ def _before_send(event: Any, hint: dict[str, Any]) -> Any:
         return None
 
 
-def _is_told(error: BaseException | None) -> bool:
-    """Has an event of ours said it, so that another one would say it again?"""
-    return error is not None and unmonitored.is_reported(error)
-
-
 def _is_a_tasks(event: Any) -> bool:
-    """`celery_failures` tells it a moment later, when Celery itself knows that the task has failed for good."""
+    """Our Celery integration reports it a moment later, when Celery has decided that the task has failed for good."""
     values = (event.get("exception") or {}).get("values") or ()
     return any((value.get("mechanism") or {}).get("type") == "celery" for value in values if isinstance(value, dict))
 
 
 def _is_no_request(error: BaseException) -> bool:
-    """An ASGI server that starts asks for the lifespan protocol. Django refuses with an exception, and all is well."""
+    """A starting ASGI server tries the lifespan protocol. Django refuses it with an exception: that is no failure."""
     entry = traceback_of(error)
     while entry is not None and entry.tb_next is not None:
         entry = entry.tb_next
@@ -329,13 +286,20 @@ def _is_no_request(error: BaseException) -> bool:
     return frame.f_code.co_name == "__call__" and frame.f_globals.get("__name__") == "django.core.handlers.asgi"
 
 
-def note_user(user: Callable[[], dict[str, object]]) -> None:
-    """A request ends: who the user was, if the host has asked for that, is said of its transaction too.
-
-    `user` tells it, and is called only where the transaction is sampled.
-    """
+def _sdk_of_own_client() -> Any:
+    """The SDK where our client is the active one, else None."""
     sentry_sdk: Any = sys.modules.get("sentry_sdk")
-    if _own is None or sentry_sdk is None or _client(sentry_sdk) is not _own or not unsampled.sampling(sentry_sdk)():
+    own = sentry_sdk is not None and scope.own_client is not None and scope.is_own(scope.active_client(sentry_sdk))
+    return sentry_sdk if own else None
+
+
+def note_user(user: Callable[[], dict[str, object]]) -> None:
+    """Put the user on the transaction of a request that ends, if the host has looked the user up.
+
+    `user` returns the user's fields. It is called only where the transaction is sampled.
+    """
+    sentry_sdk = _sdk_of_own_client()
+    if sentry_sdk is None or not unsampled.sampling(sentry_sdk)():
         return
     known = user()
     if known:
@@ -343,12 +307,12 @@ def note_user(user: Callable[[], dict[str, object]]) -> None:
 
 
 def _user(known: Any) -> dict[str, object]:
-    """In the SDK's words; `private` lets pass what is configured, by default the id."""
+    """The user under the SDK's names; `gate` keeps what is configured, by default the id."""
     return {"ip_address" if name == "ip" else name: value for name, value in known.items()}
 
 
 def _before_breadcrumb(crumb: Any, hint: dict[str, Any]) -> Any:
-    """Of a log line the text as it came and where, for `private`, which finds what of it is written in the source."""
+    """Of a log line the unformatted text and its place, for `gate`, which keeps what the source has in it."""
     try:
         record: Any = hint.get("log_record")
         written = getattr(record, "msg", None)
@@ -364,142 +328,15 @@ def _before_breadcrumb(crumb: Any, hint: dict[str, Any]) -> Any:
         return None
 
 
-def _note_in_session(event: Any) -> None:
-    """An event that is dropped because ours says the same must still count in release health."""
-    sentry_sdk = sys.modules["sentry_sdk"]
-    session, client = _session(sentry_sdk), _client(sentry_sdk)
-    if session is not None and client is not None:
-        client._update_session_from_event(session, event)
-
-
 def count_error() -> None:
-    """An error was reported: the session of our own client, if there is one, is errored.
+    """An error was reported: mark the session of our own client, if there is one, as errored.
 
-    Whether it has crashed, the SDK's integrations tell, which see what nobody deals with.
+    The SDK's integrations decide whether it has crashed: they see what nobody handles.
     """
     try:
-        sentry_sdk = sys.modules.get("sentry_sdk")
-        if sentry_sdk is not None and _own is not None and _client(sentry_sdk) is _own:
-            session = _session(sentry_sdk)
-            if session is not None:
-                session.update(errors=session.errors + 1)
+        sentry_sdk = _sdk_of_own_client()
+        session = scope.session(sentry_sdk) if sentry_sdk is not None else None
+        if session is not None:
+            session.update(errors=session.errors + 1)
     except ours(Exception):
         guard.swallow("counting an error in its session")
-
-
-def _session(sentry_sdk: Any) -> Any:
-    return getattr(_scopes(sentry_sdk)[:2][-1], "_session", None)
-
-
-# ------------------------------------------------------------------------------------------------ the host's client
-
-_following = False
-
-
-def hand_over(event: Event) -> bool:
-    """Give an event to the client that the host set up, where we have no DSN of our own; its hooks and scope apply."""
-    global _following
-    sentry_sdk: Any = sys.modules.get("sentry_sdk")
-    client = _client(sentry_sdk) if sentry_sdk is not None and hasattr(sentry_sdk, "capture_event") else None
-    if client is None or client is _own or not client.options.get("dsn"):
-        return False
-    if not _following:
-        _following = True
-        # What its integrations report once more is left out, as it is where the client is ours.
-        sys.modules["sentry_sdk.scope"].add_global_event_processor(_once)
-    return sentry_sdk.capture_event(_without_verdict(event)) is not None
-
-
-def _without_verdict(event: Event) -> dict[str, Any]:
-    """That an exception left an operation crashes nobody's session: whether it did, the host's integrations say."""
-    held: dict[str, Any] = dict(event)
-    values = (held.get("exception") or {}).get("values") or ()
-    if values:
-        told = [{**each, "mechanism": {**each["mechanism"], "handled": None}} for each in values]
-        held["exception"] = {"values": told}
-    return held
-
-
-def _once(event: Any, hint: dict[str, Any]) -> Any:
-    """Whatever else its integrations report stays: nobody but them tells of it."""
-    try:
-        error = (hint.get("exc_info") or (None, None, None))[1]
-        if event.get("type") != "transaction" and _is_told(error):
-            _note_in_session(event)
-            return None
-    except ours(Exception):
-        guard.swallow("looking at an event of the host's Sentry client")
-    return event
-
-
-def host_traces(in_app: tuple[str, ...] = ()) -> bool:
-    """Has the host set up a client that samples transactions? Then, without a DSN of our own, our spans are its."""
-    sentry_sdk: Any = sys.modules.get("sentry_sdk")
-    if sentry_sdk is None or not hasattr(sentry_sdk, "capture_event"):
-        return False
-    client = _client(sentry_sdk)
-    if client is None or not (client.options.get("traces_sample_rate") or client.options.get("traces_sampler")):
-        return False
-    _trace(sentry_sdk, None, in_app)
-    return True
-
-
-# ---------------------------------------------------------------------------------------------- spans and the scope
-
-_MOST_CRUMBS = 10  # the last ones of the scope, in an event; each costs the calling thread a dozen microseconds
-
-
-def _trace(sentry_sdk: Any, sentry: SentryData | None, in_app: tuple[str, ...] = ()) -> None:
-    """From now on monitored calls are spans, and events tell their trace and what the scope knows.
-
-    With a DSN of our own, only of our own client's transactions, but for monitors that say `span: always`; and only the
-    scope of our own client, whose tags nobody else's events should have.
-    """
-    anywhere = sentry is None or sentry["dsn"] is None
-
-    def client_for(probe: Probe) -> Any:
-        client = _client(sentry_sdk)
-        return client if client is _own or anywhere or probe.monitor["span"] == "always" else None
-
-    def current() -> dict[str, object]:
-        client = _client(sentry_sdk)
-        if client is None or (client is not _own and not anywhere):
-            return {}
-        holder = tracing.current_span(sentry_sdk, client)
-        if holder is None and client is _own:
-            holder = next((scope for scope in _scopes(sentry_sdk)[1:2] if hasattr(scope, "get_trace_context")), None)
-        facts: dict[str, object] = {"trace": tracing.trace_of(holder)} if holder is not None else {}
-        return {**facts, **_of_scope(sentry_sdk)} if client is _own else facts
-
-    tracing.follow(sentry_sdk, client_for, in_app)
-    context.register("sentry", current)
-
-
-def _of_scope(sentry_sdk: Any) -> dict[str, object]:
-    """The breadcrumbs, tags and user that integrations, or the ERP itself, have put on the scope."""
-    crumbs: list[Any] = []
-    tags: dict[str, object] = {}
-    user: dict[str, object] = {}
-    for scope in _scopes(sentry_sdk):
-        crumbs += getattr(scope, "_breadcrumbs", ())
-        tags.update(getattr(scope, "_tags", None) or {})
-        user.update(getattr(scope, "_user", None) or {})
-    last = [gate.crumb({**each, "timestamp": _moment(each)}) for each in crumbs[-_MOST_CRUMBS:]]
-    if "ip_address" in user:
-        user["ip"] = user["ip_address"]
-    facts: dict[str, object] = {"breadcrumbs": last, "tags": tags, "user": user}
-    return {name: value for name, value in facts.items() if value}
-
-
-def _scopes(sentry_sdk: Any) -> list[Any]:
-    """The global, the isolation and the current scope; before 2.0 there is one."""
-    scope = sys.modules["sentry_sdk.scope"].Scope
-    if not hasattr(scope, "get_isolation_scope"):
-        return [sentry_sdk.Hub.current.scope]
-    return [scope.get_global_scope(), scope.get_isolation_scope(), scope.get_current_scope()]
-
-
-def _moment(crumb: dict[str, Any]) -> object:
-    """The SDK's datetime, which is UTC in all versions and says so in some."""
-    moment: Any = crumb.get("timestamp")
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if hasattr(moment, "strftime") else moment

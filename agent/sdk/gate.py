@@ -1,4 +1,4 @@
-"""What of the Sentry SDK's own envelopes may leave: the last gate, whatever the SDK's version and its integrations do.
+"""Removes from the Sentry SDK's own envelopes what must not leave, whatever its version and integrations put there.
 
 Our own events are private by construction. The SDK's are made by other people's code, which changes from version to
 version; so each item is taken apart here, what is known to hold values (headers, cookies, bodies, query strings, SQL
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..observe.around.breadcrumbs import as_written
 from ..observe.event.encode import encode
+from ..observe.event.event import USER_FIELDS
 from ..privacy.redact import text
 from ..privacy.scrub import scrub
 from ..privacy.sql import without_values
@@ -30,17 +31,15 @@ _CONTAINERS = frozenset(("span", "log", "trace_metric"))
 _PROFILES = frozenset(("profile", "profile_chunk"))
 #: Everything else (attachments, replays, feedback) may hold anything.
 
-_USER = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
-
-#: Data of spans and attributes that say what was done, not with what: names, and beginnings of names.
-_SAID = frozenset((
+#: Data of spans and attributes that describe what was done, not with which values: names, and beginnings of names.
+_DESCRIBING = frozenset((
     "db.name", "db.namespace", "db.query.text", "db.query.summary", "db.statement", "http.method",
     "http.request.method", "http.response.status_code", "http.status_code", "http.route", "messaging.system",
     "messaging.message.id",
     "messaging.message.receive.latency", "messaging.message.retry.count", "process.pid", "cache.hit", "cache.item_size",
     "template_name", "status", "reason", "url.path", "middleware_name", "profiler_id", "logger.name", "db.driver.name",
 ))  # fmt: skip
-_SAID_OF = (
+_DESCRIBING_PREFIXES = (
     "sentry.", "thread.", "code.", "db.system", "db.operation", "db.collection", "server.", "messaging.destination",
     "messaging.destination.", "process.runtime.", "erp.", "rpc.",
 )  # fmt: skip
@@ -49,7 +48,7 @@ _NEVER = ("sentry.message.parameter",)  # what was filled into a log line
 #: Under which name of its data a breadcrumb has the place where it was logged: file, line, without arguments.
 LINE = "erp.line"
 _CONTEXTS = frozenset(("trace", "runtime", "os", "device", "app", "profile", "monitor", "flags", "otel", "erp"))
-#: What an event may be made of. What the next release of the SDK adds waits until somebody has looked at it.
+#: The parts that an event may have. What a later release of the SDK adds is dropped until somebody has reviewed it.
 _PARTS = frozenset((
     "event_id", "type", "timestamp", "start_timestamp", "platform", "level", "logger", "sdk", "environment", "release",
     "dist", "server_name", "transaction", "transaction_info", "tags", "request", "user", "extra", "contexts", "message",
@@ -107,7 +106,7 @@ def _item(kind: str, payload: bytes, sentry: SentryData) -> bytes | None:
 
 
 def _kept(sentry: SentryData) -> set[str]:
-    return {"user." + _USER[name] for name in sentry["user"] if name in ("username", "email")}
+    return {"user." + USER_FIELDS[name] for name in sentry["user"] if name in ("username", "email")}
 
 
 def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
@@ -118,7 +117,7 @@ def _event(event: dict[str, Any], sentry: SentryData) -> dict[str, Any]:
         event["request"] = _request(request)
     user = event.pop("user", None)
     if isinstance(user, dict):
-        allowed = {_USER[name] for name in sentry["user"] if name in _USER}
+        allowed = {USER_FIELDS[name] for name in sentry["user"] if name in USER_FIELDS}
         event["user"] = {name: value for name, value in user.items() if name in allowed}
     extra = event.pop("extra", None)
     job = extra.get("celery-job") if isinstance(extra, dict) else None
@@ -177,11 +176,7 @@ def _address(url: str) -> str:
 
 def _context(name: str, context: Any) -> Any:
     if name == "trace" and isinstance(context, dict):
-        kept = {key: value for key, value in context.items() if key not in ("data", "description")}
-        if isinstance(context.get("description"), str):
-            kept["description"] = _described(context)
-        data = _data(context.get("data"))
-        return {**kept, "data": data} if data else kept
+        return _span(context)
     return context
 
 
@@ -196,13 +191,13 @@ def _span(span: dict[str, Any]) -> dict[str, Any]:
 
 
 def _described(span: dict[str, Any]) -> str:
-    said = str(span["description"])
+    description = str(span["description"])
     operation = str(span.get("op") or "")
     if operation.startswith("db"):
-        return without_values(said)
+        return without_values(description)
     if operation.startswith(("cache", "subprocess", "file")):
         return operation  # keys, command lines, paths
-    return _address(said) if "?" in said or "://" in said else said
+    return _address(description) if "?" in description or "://" in description else description
 
 
 def _data(data: Any) -> dict[str, Any]:
@@ -211,7 +206,7 @@ def _data(data: Any) -> dict[str, Any]:
     kept = {
         name: value
         for name, value in data.items()
-        if name in _SAID or (name.startswith(_SAID_OF) and not name.startswith(_NEVER))
+        if name in _DESCRIBING or (name.startswith(_DESCRIBING_PREFIXES) and not name.startswith(_NEVER))
     }
     for name in ("db.query.text", "db.statement"):
         held = kept.get(name)

@@ -7,6 +7,7 @@ changes, the one from its queue in memory to the network. A transport of the hos
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer | Any]:
-    """Called when the SDK's transports have been imported. Answers what undoes it."""
+    """Called when the SDK's transports have been imported. Return the changes, each with its `undo`."""
     _load()
     if not engine.spool["host_client"]:
         return []
@@ -51,7 +52,7 @@ def _load() -> None:
 
 
 class _CannotKeepError(Exception):
-    """The text says why a client is left alone."""
+    """Why a client is left alone."""
 
 
 class _Clients:
@@ -109,11 +110,11 @@ class _Clients:
         return True
 
     def _report_losses(self, transport: Any, *, force: bool = False) -> None:
-        """What the SDK itself sampled or filtered away, which it tells Sentry now and then, when it sends."""
+        """Have the SDK report what it sampled or filtered away. It does so now and then, when it sends."""
         try:
             transport._flush_client_reports(force=force)
         except ours(Exception):
-            guard.swallow("asking the host's Sentry client for what it filtered")
+            guard.swallow("reading what the host's Sentry client filtered")
 
     def _drain(self, destination: Destination, timeout: float, callback: Any) -> float:
         slow = None if callback is None else lambda waiting: callback(waiting, timeout)
@@ -131,13 +132,13 @@ class _Clients:
             pass
         try:
             destination: Destination | None = self._open(transport)
-            said = "what it sends goes through the spool"
+            outcome = "what it sends goes through the spool"
         except ours(_CannotKeepError, DsnError) as error:
-            destination, said = None, f"it sends for itself: {error}"
+            destination, outcome = None, f"it sends for itself: {error}"
         if same_project(self._engine.sentry["dsn"], transport.options.get("dsn")):
-            said = f"{said}. {SHARED}"
+            outcome = f"{outcome}. {SHARED}"
         self._destinations[transport] = destination
-        self._engine.health.record("client", said)
+        self._engine.health.record("client", outcome)
         self._engine.health.flush()
         return destination
 
@@ -159,7 +160,7 @@ class _Clients:
         return known
 
     def close(self) -> None:
-        """At exit. A host whose client waits for its events has waited; one whose does not, is not made to."""
+        """At exit, without waiting: a host whose client waits for its events has waited by now."""
         for destination in self._by_name.values():
             destination.sender.close(0.0)
 
@@ -168,7 +169,7 @@ class _Clients:
 
 
 def _route(transport: Any) -> Any:
-    """The way that the SDK would take, in its own words. Raises _CannotKeepError."""
+    """The route that the SDK would use, from its own options. Raises _CannotKeepError."""
     from ..deliver.http.route import Route
 
     options = transport.options
@@ -190,10 +191,8 @@ def _route(transport: Any) -> Any:
     sockets = list(options.get("socket_options") or ())
     if options.get("keep_alive"):
         used = {tuple(each[:2]) for each in sockets}
-        from sys import modules
-
         sockets += [
-            each for each in modules[transport.__module__].KEEP_ALIVE_SOCKET_OPTIONS if tuple(each[:2]) not in used
+            each for each in sys.modules[transport.__module__].KEEP_ALIVE_SOCKET_OPTIONS if tuple(each[:2]) not in used
         ]
     if not all(isinstance(part, int) for each in sockets for part in each):
         raise _CannotKeepError("its option socket_options holds more than numbers")

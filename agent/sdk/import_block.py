@@ -1,8 +1,8 @@
 """Keeps the Sentry SDK from importing what the host itself has not imported.
 
-The SDK asks at its own import whether gevent or eventlet have patched the process, by importing them. Where they are
+The SDK imports gevent and eventlet at its own import, to find out whether they have patched the process. Where they are
 installed and not used, that costs time, memory and, with eventlet, a warning on stderr. A package that the host has not
-imported cannot have patched it: so to the thread that imports the SDK, and to no other, it is not there.
+imported cannot have patched it. So the thread that imports the SDK, and no other, cannot import it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Monitored calls as spans of the transactions of whichever client is active, in both ways in which the SDK has spans.
 
-The SDK is handed in: it is imported in `sentry` alone.
+The SDK is a parameter: `scope` alone imports it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OPERATIONS = {
     "security": "erp.security",
 }
 
-#: Seconds after which a database span says where it was called from, as the SDK's own do.
+#: Seconds after which a database span gets the place that it was called from, as the SDK's own do.
 _SLOW_QUERY = 0.1
 
 
@@ -39,9 +39,9 @@ class _Begun(NamedTuple):
 
 
 def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[str, ...] = ()) -> None:
-    """From now on monitored calls are spans of whatever transaction is sampled.
+    """Make monitored calls spans of whatever transaction is sampled.
 
-    `client_for` answers the active client where a monitor's calls may be spans of it, None where they may not. `in_app`
+    `client_for` returns the active client where a monitor's calls may be spans of it, else None. `in_app`
     names packages that are the ERP's wherever they are installed.
     """
     sampled = unsampled.sampling(sentry_sdk)
@@ -67,10 +67,10 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[st
 def streams(client: Any) -> bool:
     """Does this client send its spans as they end, and not in one transaction?"""
     options = client.options
-    said = options.get("trace_lifecycle")
-    if said is None:
-        said = (options.get("_experiments") or {}).get("trace_lifecycle")
-    return bool(said == "stream")
+    chosen = options.get("trace_lifecycle")
+    if chosen is None:
+        chosen = (options.get("_experiments") or {}).get("trace_lifecycle")
+    return bool(chosen == "stream")
 
 
 def current_span(sentry_sdk: Any, client: Any) -> Any:
@@ -81,7 +81,7 @@ def current_span(sentry_sdk: Any, client: Any) -> Any:
 
 
 def trace_of(holder: Any) -> dict[str, str]:
-    """The context `trace` of an event that happened in this span; a scope knows the trace that came with a request."""
+    """The context `trace` of an event that happened in this span. A scope holds the trace that came with a request."""
     known = holder._get_trace_context() if hasattr(holder, "_get_trace_context") else holder.get_trace_context()
     return {name: known[name] for name in ("trace_id", "span_id", "parent_span_id", "op") if known.get(name)}
 

@@ -1,8 +1,8 @@
-"""What a request that is not sampled does not pay for: spans that nobody would keep.
+"""Leaves out the spans of requests that are not sampled, which nobody would keep.
 
-The SDK's integrations make their spans whatever was decided of the transaction. Here they are asked for while one is
-sampled, and left out otherwise. Nothing else changes: breadcrumbs, traces and errors are the same in both. The SDK is
-handed in: it is imported in `sentry` alone.
+The SDK's integrations make their spans whether the transaction is sampled or not. Here they are switched on only while
+one is sampled. Nothing else changes: breadcrumbs, traces and errors are the same in both. The SDK is a parameter:
+`scope` alone imports it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def sampling(sentry_sdk: Any) -> Callable[[], bool]:
-    """Answers whether a span begun now would be kept; True where this version of the SDK does not tell.
+    """Return a function: would a span that begins now be kept? True where this version of the SDK does not show it.
 
-    Asked by each monitored call, so it must cost next to nothing.
+    Each monitored call uses it, so it must cost next to nothing.
     """
     current = getattr(sys.modules["sentry_sdk.scope"].Scope, "get_current_scope", None)
     if current is None:  # before 2.0 there are hubs

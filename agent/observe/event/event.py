@@ -41,7 +41,7 @@ _FROM_THE_PLAN = frozenset(
     ("contexts.erp.monitor", "contexts.erp.function", "contexts.erp.operation", "contexts.erp.defined",
      "tags.erp.monitor", "tags.erp.operation")
 )  # fmt: skip
-_USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
+USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
 
 
 def platform_here(agent_version: str, *, release: str | None = None, in_app: tuple[str, ...] = ()) -> Platform:
@@ -98,7 +98,7 @@ def build(
         if trace is not None:
             thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
             payload["threads"] = {"values": [thread]}
-    configured = ["user." + _USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
+    configured = ["user." + USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
     return scrub(payload, keep=_FROM_THE_PLAN.union(configured))
 
 
@@ -293,9 +293,9 @@ def _add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: Se
     user: dict[str, Json] = {}
     for field in sentry["user"]:
         value = known.get(field)
-        if field in _USER_FIELDS and value is not None:
+        if field in USER_FIELDS and value is not None:
             form = represent(value, depth=2, budget=budget)
-            user[_USER_FIELDS[field]] = str(form) if field == "id" else form
+            user[USER_FIELDS[field]] = str(form) if field == "id" else form
     if user:
         payload["user"] = user
 

@@ -1,0 +1,67 @@
+"""A Sentry client that the host set up itself: where we have no DSN, our events and spans go through it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..base import guard
+from ..base.interrupts import ours
+from . import scope
+
+if TYPE_CHECKING:
+    from ..base.model import Event
+
+_following = False
+
+
+def is_active() -> bool:
+    """Is the active client one that the host set up?"""
+    client = scope.active_client(scope.load_sdk())
+    return client is not None and not scope.is_own(client)
+
+
+def hand_over(event: Event) -> bool:
+    """Give an event to the client that the host set up; its hooks and scope apply. Return whether it took the event."""
+    global _following
+    sentry_sdk = scope.loaded_sdk()
+    client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
+    if client is None or scope.is_own(client) or not client.options.get("dsn"):
+        return False
+    if not _following:
+        _following = True
+        # Second reports by its integrations are dropped, as they are where the client is ours.
+        sys.modules["sentry_sdk.scope"].add_global_event_processor(_without_duplicates)
+    return sentry_sdk.capture_event(_without_verdict(event)) is not None
+
+
+def _without_verdict(event: Event) -> dict[str, Any]:
+    """The event with `handled` unset: whether an exception crashed the session, only the host's integrations know."""
+    held: dict[str, Any] = dict(event)
+    values = (held.get("exception") or {}).get("values") or ()
+    if values:
+        open_values = [{**each, "mechanism": {**each["mechanism"], "handled": None}} for each in values]
+        held["exception"] = {"values": open_values}
+    return held
+
+
+def _without_duplicates(event: Any, hint: dict[str, Any]) -> Any:
+    """Drop what the agent has reported already; what only the host's integrations report stays."""
+    try:
+        error = (hint.get("exc_info") or (None, None, None))[1]
+        if event.get("type") != "transaction" and scope.already_reported(error):
+            scope.note_in_session(event)
+            return None
+    except ours(Exception):
+        guard.swallow("looking at an event of the host's Sentry client")
+    return event
+
+
+def traces(in_app: tuple[str, ...] = ()) -> bool:
+    """Has the host set up a client that samples transactions? Then, without a DSN of our own, our spans are its."""
+    sentry_sdk = scope.loaded_sdk()
+    client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
+    if client is None or not (client.options.get("traces_sample_rate") or client.options.get("traces_sampler")):
+        return False
+    scope.trace(sentry_sdk, None, in_app)
+    return True
