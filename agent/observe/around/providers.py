@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.interrupts import ours
 from ..call import reentry
 from ..expression import reasons
-from ..expression.evaluate import compile_expression
+from ..expression.evaluate import Expression
 from . import context
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class _Provider:
         found: dict[str, object] = {}
         _running.number += 1
         try:
-            result = _function(self._path)()
+            result = {"result": _function(self._path)()}
             for name, expressions in ((self._name, self._read), ("tags", self._tags), ("user", self._user)):
                 values: dict[str, object] = {}
                 for key, expression in expressions.items():
                     try:
-                        value = expression(result)
+                        value = expression.of(result)
                     except ours(BaseException) as error:  # the expression loses its own value
                         self._record(why, f"{name}.{key}: {expression.text}", error)
                         continue
@@ -77,22 +77,8 @@ class _AbsentError(LookupError):
     """There is no such function; the text says what is missing."""
 
 
-class _Expression:
-    """One expression of `result`."""
-
-    __slots__ = ("_evaluate", "_reads", "text")
-
-    def __init__(self, data: ExpressionData) -> None:
-        self.text = data["text"]
-        self._reads = bool(data["names"])
-        self._evaluate = compile_expression(data)
-
-    def __call__(self, result: object) -> object:
-        return self._evaluate(result) if self._reads else self._evaluate()
-
-
-def _compiled(expressions: dict[str, ExpressionData]) -> dict[str, _Expression]:
-    return {name: _Expression(data) for name, data in expressions.items()}
+def _compiled(expressions: dict[str, ExpressionData]) -> dict[str, Expression]:
+    return {name: Expression(data) for name, data in expressions.items()}
 
 
 def _function(path: str) -> Callable[[], Any]:

@@ -15,7 +15,7 @@ from ...base.interrupts import ours
 from ...base.model import SHADOWED
 from ..event import reserve
 from ..expression import reasons
-from ..expression.evaluate import compile_expression
+from ..expression.evaluate import Expression
 from ..failure.severity import Severities
 from .limits import Escalation, Limiter
 
@@ -36,31 +36,27 @@ OWN_NAMES = ("result", "error", "duration")
 SHADOWED_NAMES = {SHADOWED + name: name for name in OWN_NAMES}
 
 
-class Capture:
+class Capture(Expression):
     """A value that is read when there is something to report."""
 
-    __slots__ = ("evaluate", "name", "names", "text")
+    __slots__ = ("name",)
 
     def __init__(self, name: str, expression: ExpressionData) -> None:
+        super().__init__(expression)
         self.name = name
-        self.text = expression["text"]
-        self.names: Sequence[str] = expression["names"]
-        self.evaluate = compile_expression(expression)
 
     def __str__(self) -> str:
         return "capture." + self.name
 
 
-class Exemption:
+class Exemption(Expression):
     """Which calls are not reported."""
 
-    __slots__ = ("evaluate", "failed", "names", "text")
+    __slots__ = ("failed",)
 
     def __init__(self, expression: ExpressionData, failed: Callable[[str, str, BaseException], None]) -> None:
+        super().__init__(expression)
         self.failed = failed
-        self.text = expression["text"]
-        self.names: Sequence[str] = expression["names"]
-        self.evaluate = compile_expression(expression)
 
     def __str__(self) -> str:
         return "unless"
@@ -68,23 +64,21 @@ class Exemption:
     def holds(self, values: Mapping[str, object]) -> bool:
         """False where the expression raises: the call is reported then."""
         try:
-            return bool(self.evaluate(*[values[name] for name in self.names]))
+            return bool(self.of(values))
         except ours(BaseException) as error:
             self.failed("exemption-raised", f"unless {self.text}", error)
             return False
 
 
-class Rule:
+class Rule(Expression):
     """A condition that is reported when it holds; with `escalation`, only when it holds too often."""
 
-    __slots__ = ("escalation", "message", "names", "on_error", "severity", "test", "text")
+    __slots__ = ("escalation", "message", "on_error", "severity")
 
     def __init__(self, rule: RuleData) -> None:
-        when, rate = rule["when"], rule["escalate"]
-        self.names: Sequence[str] = when["names"]
-        self.text = when["text"]
-        self.test = compile_expression(when)
-        self.on_error = "error" in when["names"]
+        super().__init__(rule["when"])
+        rate = rule["escalate"]
+        self.on_error = "error" in self.names
         self.message = rule["message"]
         self.severity = rule["severity"]
         self.escalation = Escalation(rate[0], rate[1]) if rate else None

@@ -367,7 +367,7 @@ class Verdict:
     ) -> None:
         for rule in rules:
             try:
-                hit = rule.test(*[values[name] for name in rule.names])
+                hit = rule.evaluate(*[values[name] for name in rule.names])
             except ours(BaseException) as raised:
                 self.terms.failed("rule-raised", f"when {rule.text}", raised)
                 continue
@@ -448,7 +448,7 @@ class Verdict:
         failed: dict[str, str] = {}
         for capture in self._captures:
             try:
-                found[capture.name] = capture.evaluate(*[values[name] for name in capture.names])
+                found[capture.name] = capture.of(values)
             except ours(BaseException) as error:
                 failed[capture.name] = reasons.reason_of(error, capture.text)
                 self.terms.failed("capture-raised", f"{capture}: {capture.text}", error)

@@ -43,11 +43,8 @@ def values_of(
         trace = None
         if frames > 0:
             limit = min(MOST_FRAMES, frames)
-            if source:
-                trace = stacktrace(traceback_of(error), None, own=own, in_app=in_app, limit=limit)
-            else:
-                passed = observation.traceback
-                trace = stacktrace(passed, observation.frame, own=own, in_app=in_app, limit=limit)
+            ends = (traceback_of(error), None) if source else (observation.traceback, observation.frame)
+            trace = stacktrace(*ends, own=own, in_app=in_app, limit=limit)
         value = _kind(type(error))
         value["value"] = exception_text(error) if with_text else ""
         value["mechanism"] = mechanism

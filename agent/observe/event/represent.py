@@ -1,9 +1,9 @@
-"""A bounded JSON form of any object, without running a line of the host's code.
+"""A bounded JSON form of any object, made without running the host's code.
 
-The host's `__repr__`, properties, `__getattr__`, `__class__`, lazy objects and querysets are never asked: what is read
-is read through the slots of the built-in types, and from a plain instance `__dict__`. The one exception is
-`exception_text`, which calls a `__str__` that an exception class brings along, because that text is what people know
-the failure by.
+The host's `__repr__`, properties, `__getattr__` and `__class__` are never called, and lazy objects and querysets are
+not loaded: values are read through the slots of the built-in types, and from a plain instance `__dict__`. The one
+exception is `exception_text`, which calls the `__str__` of an exception class, because people know the failure by that
+text.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import FunctionType, GetSetDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from ...base.interrupts import ours
+from ...base.slots import GROUPS, ancestors_of, members_of, module_of, qualname_of
 from ...privacy.redact import clip, text
 from ...privacy.scrub import scrub_json
 
@@ -26,19 +27,16 @@ LONGEST_EXCEPTION = 2_000
 MOST_ITEMS = 25
 
 _WIDEST_JSON_INT = 63  # bits
-_WIDEST_INT = 1_000  # bits; what is wider is named, not spelt out
+_WIDEST_INT = 1_000  # bits; wider numbers are not written out
 _LONGEST_ID = 64
 
 _type_dict = type.__dict__["__dict__"].__get__
-_type_mro = type.__dict__["__mro__"].__get__
-_type_name = type.__dict__["__qualname__"].__get__
-_type_module = type.__dict__["__module__"].__get__
 _module_dict: Any = _type_dict(ModuleType)["__dict__"].__get__
 _type_flags = type.__dict__["__flags__"].__get__
 
 
 class Budget:
-    """How many values may still be represented; shared by everything that goes into one event."""
+    """How many values may still be represented, in all parts of one event together."""
 
     __slots__ = ("left",)
 
@@ -47,19 +45,19 @@ class Budget:
 
 
 def represent(value: object, *, depth: int = 4, budget: Budget | int = 300) -> Json:
-    """`value` as JSON: at most `depth` containers deep and `budget` values wide; what is left out is said."""
+    """`value` as JSON: at most `depth` containers deep, and `budget` values in all. Marks what is left out."""
     return _represent(value, depth, Budget(budget) if type(budget) is int else cast("Budget", budget))
 
 
 def type_name(kind: type) -> str:
-    """`package.module.Class`, whatever the metaclass says."""
-    name = _type_name(kind)
+    """`package.module.Class`, read without calling the metaclass."""
+    name = qualname_of(kind)
     try:
-        module = _type_module(kind)
+        module = module_of(kind)
     except ours(AttributeError):
         module = None
     if type(module) is not str or module == "builtins":
-        return cast("str", name)[:200]
+        return name[:200]
     return f"{module}.{name}"[:200]
 
 
@@ -89,10 +87,9 @@ def _other(value: Any, kind: type, depth: int, budget: Budget) -> Json:
         return _integer(int.__index__(value) if int.bit_length(value) <= _WIDEST_INT else value)
     if issubclass(kind, float):
         return _float(float.__float__(value))
-    if issubclass(kind, bytes):
-        return f"<{type_name(kind)}, {bytes.__len__(value)}>"
-    if issubclass(kind, bytearray):
-        return f"<{type_name(kind)}, {bytearray.__len__(value)}>"
+    for buffer in (bytes, bytearray):
+        if issubclass(kind, buffer):
+            return f"<{type_name(kind)}, {buffer.__len__(value)}>"
     for base in (dict, list, tuple, set, frozenset):
         if issubclass(kind, base):
             return _container(value, base, depth, budget)
@@ -111,12 +108,12 @@ def _other(value: Any, kind: type, depth: int, budget: Budget) -> Json:
 
 
 def _own_text(value: Any, limit: int) -> str:
-    """A plain `str` of any instance of `str`, as much of it as is wanted."""
+    """A plain `str` of any instance of `str`, at most `limit` characters."""
     size = str.__len__(value)
     head = str.__getitem__(value, slice(0, limit + 300))
     if size <= limit:
         return head
-    # clip() tells the length by what it is given, so the note is made for the whole here.
+    # clip() would note the length of `head`.
     return clip(head, limit).rpartition("… (")[0] + f"… ({size - limit:,} more characters)"
 
 
@@ -150,7 +147,7 @@ def _container(value: Any, base: type, depth: int, budget: Budget) -> Json:
 
 
 def _extend(items: list[Json], source: Iterable[object], depth: int, budget: Budget) -> bool:
-    """Whether something was left out."""
+    """Add the items of `source`. Returns whether some were left out."""
     try:
         for item in source:
             if len(items) >= MOST_ITEMS or budget.left <= 0:
@@ -209,7 +206,7 @@ def _object(value: Any, kind: type) -> str:
 
 
 def _lazy_message(held: dict[str, object]) -> str | None:
-    """What Django's `gettext_lazy` would translate, read without translating it."""
+    """The text that Django's `gettext_lazy` would translate, not translated."""
     arguments = dict.get(held, "_args") or dict.get(held, "_proxy____args")
     if type(arguments) is tuple and arguments and type(arguments[0]) is str:
         return clip(arguments[0], LONGEST_TEXT)
@@ -219,7 +216,7 @@ def _lazy_message(held: dict[str, object]) -> str | None:
 def instance_dict(value: object) -> dict[str, object] | None:
     """The instance's own `__dict__`, if it is the ordinary one; None for anything that could run code instead."""
     found = None
-    for base in _type_mro(type(value)):
+    for base in ancestors_of(type(value)):
         descriptor = _type_dict(base).get("__dict__")
         if descriptor is None:
             continue
@@ -235,8 +232,8 @@ def instance_dict(value: object) -> dict[str, object] | None:
 
 
 def class_attribute(value: object, name: str) -> object:
-    """Read from the classes' dictionaries: no descriptor is bound, no `__getattr__` asked. None where there is none."""
-    for base in _type_mro(type(value)):
+    """Read from the dictionaries of the classes: binds no descriptor, calls no `__getattr__`. None where missing."""
+    for base in ancestors_of(type(value)):
         held = _type_dict(base)
         if name in held:
             return held[name]
@@ -244,7 +241,7 @@ def class_attribute(value: object, name: str) -> object:
 
 
 def status_of(response: object) -> int | None:
-    """The status of an HTTP response of any framework that calls it `status_code`, read where it lies."""
+    """The status of an HTTP response of any framework that names it `status_code`, read without a property."""
     held = instance_dict(response) or {}
     status = held["status_code"] if "status_code" in held else class_attribute(response, "status_code")
     if not issubclass(type(status), int):
@@ -264,16 +261,13 @@ def _ordinary(descriptor: GetSetDescriptorType) -> bool:
     return descriptor.__doc__ == _ORDINARY_DOC and bool(_type_flags(descriptor.__objclass__) & (1 << 9))  # a heap type
 
 
-# ------------------------------------------------------------------------------------ types of the standard library
-
-
 def _standard(value: Any, kind: type) -> Json:
-    """The safe form of the standard library's value types, or None. Only modules that are loaded are looked at."""
+    """The form of the standard library's value types, or None. Uses only modules that are loaded."""
     modules = sys.modules
     enum = modules.get("enum")
     if enum is not None and issubclass(kind, enum.__dict__.get("Enum", ())):
         name = (instance_dict(value) or {}).get("_name_")
-        return f"{_type_name(kind)}.{name}"[:200] if type(name) is str else f"<{type_name(kind)}>"
+        return f"{qualname_of(kind)}.{name}"[:200] if type(name) is str else f"<{type_name(kind)}>"
     # The C modules: tests replace the classes in `datetime`.
     module = modules.get("_datetime")
     if module is not None:
@@ -282,7 +276,8 @@ def _standard(value: Any, kind: type) -> Json:
             return moment
     module = modules.get("_decimal")
     if module is not None and issubclass(kind, module.Decimal):
-        return _decimal(value, module.Decimal)
+        base = module.Decimal
+        return f"<{type_name(kind)}>" if base.__sizeof__(value) > 1_000 else cast("str", base.__str__(value))
     module = modules.get("uuid")
     if module is not None and issubclass(kind, module.__dict__.get("UUID", ())):
         number = module.UUID.__dict__["int"].__get__(value)
@@ -293,14 +288,13 @@ def _standard(value: Any, kind: type) -> Json:
 
 
 def _moment(value: Any, kind: type, module: Any) -> Json:
+    if issubclass(kind, module.datetime):
+        day = "-".join(f"{_field(module.date, name, value):02}" for name in ("month", "day"))
+        return f"{_field(module.date, 'year', value):04}-{day}T{_clock(value, module.datetime, module)}"
     if issubclass(kind, module.date):
-        if not issubclass(kind, module.datetime):
-            return cast("str", module.date.isoformat(value))
-        day = f"{_field(module.date, 'year', value):04}-{_field(module.date, 'month', value):02}-"
-        clock = _clock(value, module.datetime, module.datetime.__dict__["tzinfo"], module)
-        return f"{day}{_field(module.date, 'day', value):02}T{clock}"
+        return cast("str", module.date.isoformat(value))
     if issubclass(kind, module.time):
-        return _clock(value, module.time, module.time.__dict__["tzinfo"], module)
+        return _clock(value, module.time, module)
     if issubclass(kind, module.timedelta):
         return cast("str", module.timedelta.__str__(value))
     return None
@@ -310,25 +304,17 @@ def _field(owner: type, name: str, value: object) -> int:
     return cast("int", owner.__dict__[name].__get__(value))
 
 
-def _clock(value: Any, owner: type, zone_of: Any, module: Any) -> str:
+def _clock(value: Any, owner: type, module: Any) -> str:
     micro = _field(owner, "microsecond", value)
     parts = ":".join(f"{_field(owner, name, value):02}" for name in ("hour", "minute", "second"))
     text = f"{parts}.{micro:06}" if micro else parts
-    zone = zone_of.__get__(value)
+    zone = owner.__dict__["tzinfo"].__get__(value)
     if zone is None:
         return text
     if type(zone) is module.timezone:
         return text + str(module.timezone.tzname(zone, None))
-    return f"{text} <{type_name(type(zone))}>"  # asking it for its offset would run its code
+    return f"{text} <{type_name(type(zone))}>"  # its offset would take a call of its code
 
-
-def _decimal(value: Any, base: Any) -> str:
-    if base.__sizeof__(value) > 1_000:
-        return f"<{type_name(type(value))}>"
-    return cast("str", base.__str__(value))
-
-
-# ------------------------------------------------------------------------------------------------------ exceptions
 
 _arguments_of = BaseException.__dict__["args"].__get__
 _PLAIN = (str, int, float, bool, type(None))
@@ -347,15 +333,15 @@ _PRINTING_ARGUMENTS = (KeyError, OSError, ImportError)
 
 
 def exception_text(error: BaseException) -> str:
-    """The exception's message as people know it, at most 2,000 characters.
+    """The exception's message, at most 2,000 characters.
 
-    Built-in forms are made from the arguments. A `__str__` that the class brings along is called; if it raises, the
-    arguments speak instead. Arguments that are the host's objects are represented, never turned into text by the host.
+    Built-in messages are made from the arguments. A `__str__` of the class itself is called; if it raises, the
+    arguments are used instead. Arguments that are the host's objects are represented, never converted by its code.
     """
     owner, method = _text_method(type(error))
     if owner is BaseException:
         return _from_arguments(error)
-    if owner.__name__ == "BaseExceptionGroup" and owner.__module__ == "builtins":
+    if owner in GROUPS:
         return _group_text(error)
     attributes = _PRINTED.get(owner)
     if attributes is not None and not _printable(error, owner, attributes):
@@ -364,13 +350,13 @@ def exception_text(error: BaseException) -> str:
         text = method(error)
         if issubclass(type(text), str):
             return _own_text(text, LONGEST_EXCEPTION)
-    except ours(BaseException):  # the host's __str__; the arguments are what is left
+    except ours(BaseException):  # from the host's __str__
         pass
     return _from_arguments(error)
 
 
 def _text_method(kind: type) -> tuple[type, Any]:
-    for base in _type_mro(kind):
+    for base in ancestors_of(kind):
         method = _type_dict(base).get("__str__")
         if method is not None:
             return base, method if base in _PRINTED else _bound_later(method, kind)
@@ -378,7 +364,7 @@ def _text_method(kind: type) -> tuple[type, Any]:
 
 
 def _bound_later(method: Any, kind: type) -> Any:
-    """`str` looks the method up on the class and binds it; so do we, whatever kind of descriptor it is."""
+    """Bind the method at the call, as `str` does, whatever kind of descriptor it is."""
 
     def call(error: BaseException) -> object:
         bind = getattr(type(method), "__get__", None)
@@ -402,7 +388,7 @@ def _plain(value: Any) -> bool:
 
 
 def _from_arguments(error: BaseException, depth: int = 3, budget: Budget | None = None) -> str:
-    """What `str` makes of the arguments. An exception may be among its own, at any depth."""
+    """What `str` makes of the arguments. They may contain the exception itself, at any depth."""
     arguments = _arguments_of(error)
     if not arguments:
         return ""
@@ -426,14 +412,14 @@ def _argument(value: object, error: BaseException, depth: int, budget: Budget, *
 
 
 def _printed(form: Json, original: object, *, quote: bool) -> str:
-    """A represented value as Python would print it; what is under a secret name goes while the name is still known."""
+    """A represented value as Python would print it. Values under secret names are masked while the names are known."""
     if type(form) is str:
         return _quoted(text(form), original) if quote else form
     return _spelt(scrub_json(form), original)
 
 
 def _spelt(form: Json, original: object) -> str:
-    """Of a list or tuple each member for itself: only what is text stands in quotes."""
+    """Each member of a list or tuple by itself, so that only texts are in quotes."""
     kind = type(original)
     if type(form) is not list or kind not in (list, tuple):
         return _quoted(form, original)
@@ -450,15 +436,7 @@ def _quoted(form: Json, original: object) -> str:
 
 
 def _group_text(error: Any) -> str:
-    owner = _group_class()
-    message = owner.__dict__["message"].__get__(error)
-    members = owner.__dict__["exceptions"].__get__(error)
-    count = len(members) if type(members) is tuple else 0
+    message = GROUPS[0].__dict__["message"].__get__(error)
+    count = len(members_of(error))
     head = _own_text(message, LONGEST_EXCEPTION) if issubclass(type(message), str) else ""
     return f"{head} ({count} sub-exception{'' if count == 1 else 's'})"
-
-
-def _group_class() -> Any:
-    import builtins
-
-    return builtins.__dict__["BaseExceptionGroup"]

@@ -1,6 +1,6 @@
-"""Memory set aside for the moment at which there is no more: given back, it is room enough to report that.
+"""Memory reserved for reporting that memory is exhausted: it is released for that report.
 
-Only addresses are taken. The pages behind them are never touched, so that they cost no memory.
+Only addresses are reserved. Their pages are never touched, so that they cost no memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _held: bytes | None = None
 
 
 def keep() -> None:
-    """Set it aside, unless it is. Raises nothing: without room, the next call tries again."""
+    """Reserve it, unless it is reserved. Raises nothing: without memory, the next call tries again."""
     global _held
     if _held is None:
         try:
@@ -23,6 +23,6 @@ def keep() -> None:
 
 
 def release() -> None:
-    """Give it back, for the report that follows."""
+    """Release it for the report that follows."""
     global _held
     _held = None

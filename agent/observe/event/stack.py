@@ -1,7 +1,7 @@
-"""Sentry's stack frames from a traceback or from a frame: no local variables, and without the agent's own frames.
+"""Sentry's stack frames, from a traceback or a frame: without local variables, and without the agent's own frames.
 
-A frame is built and scrubbed once for each place in the code and then shared between events: most stacks of a process
-go through the same lines again and again.
+A frame is built and scrubbed once for each place in the code, and then shared between events: most stacks of a process
+contain the same lines again and again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_KNOWN = 2_000
 _files: dict[str, tuple[str, str, bool]] = {}
 forgetful += (_known.clear, _files.clear)
 
-#: The interpreter's own library; what lies there is never the ERP.
+#: The interpreter's own library, which is never the ERP.
 _LIBRARY = os.path.dirname(os.__file__)
 
 
@@ -47,18 +47,19 @@ def stacktrace(
 ) -> dict[str, Any] | None:
     """Sentry's `stacktrace`: the callers that end in `frame`, then what `traceback` passed through; oldest first.
 
-    Both ends are kept where there are more than `limit` frames, and `frames_omitted` says which ones are missing.
-    `in_app` names packages that count as the ERP's wherever they are installed. None where there is no frame.
+    Of more than `limit` frames, both ends are kept, and `frames_omitted` has the range of the others. `in_app` names
+    packages that count as the ERP's wherever they are installed. None where there is no frame.
     """
     found = _callers(frame, own) + _passed(traceback, own)
     if not found:
         return None
-    if len(found) <= limit:
-        return {"frames": [frame_of(place, line, in_app) for place, line in found]}
     head = limit // 2
     tail = len(found) - (limit - head)
-    kept = found[:head] + found[tail:]
-    return {"frames": [frame_of(place, line, in_app) for place, line in kept], "frames_omitted": [head, tail]}
+    kept = found if len(found) <= limit else found[:head] + found[tail:]
+    trace: dict[str, Any] = {"frames": [frame_of(place, line, in_app) for place, line in kept]}
+    if len(kept) < len(found):
+        trace["frames_omitted"] = [head, tail]
+    return trace
 
 
 def passed_frames(
@@ -75,7 +76,7 @@ def places(
     own: Callable[[CodeType], bool],
     in_app: tuple[str, ...],
 ) -> list[dict[str, Any]]:
-    """The nearest frames of what `stacktrace` shows, without source: no file is read and nothing is remembered."""
+    """The nearest frames of `stacktrace`, without source: reads no file, and keeps nothing."""
     nearest = [*_callers(frame, own, _FEW), *_passed(traceback, own)[-_MANY:]]
     found = []
     for place, line in nearest:
@@ -106,25 +107,24 @@ def _callers(
     frame: FrameType | None, own: Callable[[CodeType], bool], deepest: int = _DEEPEST
 ) -> list[tuple[FrameType, int]]:
     found: list[tuple[FrameType, int]] = []
-    steps = 0
-    while frame is not None and steps < deepest:
+    for _ in range(deepest):
+        if frame is None:
+            break
         if not own(frame.f_code):
             found.append((frame, frame.f_lineno or 0))
         frame = frame.f_back
-        steps += 1
-    found.reverse()
-    return found
+    return found[::-1]
 
 
 def _passed(traceback: TracebackType | None, own: Callable[[CodeType], bool]) -> list[tuple[FrameType, int]]:
     found: list[tuple[FrameType, int]] = []
-    steps = 0
-    while traceback is not None and steps < _DEEPEST:
+    for _ in range(_DEEPEST):
+        if traceback is None:
+            break
         frame = traceback.tb_frame
         if not own(frame.f_code):
             found.append((frame, traceback.tb_lineno or 0))
         traceback = traceback.tb_next
-        steps += 1
     return found
 
 
@@ -144,7 +144,7 @@ def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean
         try:
             _add_source(known, code.co_filename, line)
         except ours(OSError, MemoryError):
-            return known  # not to be remembered: another time there is more of it
+            return known  # not kept: the source may be readable next time
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[key] = known
@@ -152,7 +152,7 @@ def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean
 
 
 def _installed_at(space: dict[str, Any], path: str) -> str | None:
-    """Where a module lies whose frames name no file of this machine; None where `path` is one."""
+    """The file of a module whose frames name no file of this machine; None where `path` is one."""
     if path.startswith("<") or os.path.isabs(path) or os.path.exists(path):
         return None
     file = dict.get(space, "__file__") if issubclass(type(space), dict) else None
@@ -184,7 +184,7 @@ def _add_source(frame: Clean, path: str, line: int) -> None:
 
 
 def _file(path: str) -> tuple[str, str, bool]:
-    """The absolute path, the path from the `sys.path` entry that it lies under, and whether it looks like the ERP's."""
+    """The absolute path, the path relative to its `sys.path` entry, and whether it looks like the ERP's."""
     known = _files.get(path)
     if known is None:
         absolute = path if path.startswith("<") else _absolute(path)

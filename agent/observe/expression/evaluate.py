@@ -16,7 +16,7 @@ from ...base.model import SHADOWED
 from . import functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from ...base.model import ExpressionData
 
@@ -49,6 +49,20 @@ def compile_expression(data: ExpressionData) -> Callable[..., object]:
     except ours(SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"the expression cannot be compiled: {error}") from None
     return made  # type: ignore[no-any-return]
+
+
+class Expression:
+    """A compiled expression. `evaluate` takes the values of `names`, in that order."""
+
+    __slots__ = ("evaluate", "names", "text")
+
+    def __init__(self, data: ExpressionData) -> None:
+        self.text = data["text"]
+        self.names: Sequence[str] = data["names"]
+        self.evaluate = compile_expression(data)
+
+    def of(self, values: Mapping[str, object]) -> object:
+        return self.evaluate(*[values[name] for name in self.names])
 
 
 class _Writer:
@@ -196,34 +210,23 @@ def _reusable(value: Any) -> Any:
     return value
 
 
-def _any(values: Any) -> bool:
-    return any(_reusable(values))
+def _over(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose first argument must be reusable: the others are no iterables."""
+
+    def call(first: Any, *others: Any) -> Any:
+        return function(_reusable(first), *others)
+
+    return call
 
 
-def _all(values: Any) -> bool:
-    return all(_reusable(values))
-
-
-def _sum(values: Any, *start: Any) -> Any:
-    return sum(_reusable(values), *start)
-
-
-def _min(*values: Any) -> Any:
-    return min(_reusable(values[0])) if len(values) == 1 else min(*values)
-
-
-def _max(*values: Any) -> Any:
-    return max(_reusable(values[0])) if len(values) == 1 else max(*values)
-
-
-_FUNCTIONS = frozenset(
-    ("len", "abs", "min", "max", "sum", "round", "any", "all", "str", "int", "float", "keys", "type", "verb", "host",
-     "statement", "given")
-)  # fmt: skip
+_FUNCTIONS: dict[str, Any] = {
+    "len": len, "abs": abs, "round": round, "str": str, "int": int, "float": float,
+    "min": _over(min), "max": _over(max), "sum": _over(sum), "any": _over(any), "all": _over(all),
+    "keys": functions.keys, "type": functions.kind_of, "verb": functions.verb, "host": functions.host,
+    "statement": functions.statement, "given": functions.given,
+}  # fmt: skip
 
 _HELPERS: dict[str, Any] = {
-    "_len": len, "_abs": abs, "_min": _min, "_max": _max, "_sum": _sum, "_round": round, "_any": _any, "_all": _all,
-    "_str": str, "_int": int, "_float": float, "_multiply": _multiply, "_remainder": _remainder, "_item": _item,
-    "_reusable": _reusable, "_empty": (), "_keys": functions.keys, "_type": functions.kind_of, "_verb": functions.verb,
-    "_host": functions.host, "_statement": functions.statement, "_given": functions.given,
+    **{f"_{name}": function for name, function in _FUNCTIONS.items()},
+    "_multiply": _multiply, "_remainder": _remainder, "_item": _item, "_reusable": _reusable, "_empty": (),
 }  # fmt: skip

@@ -52,11 +52,8 @@ def kind_of(value: Any) -> str:
 
 def verb(text: Any) -> str:
     """The first word of a command or statement, in capitals. Raises ValueError where it has other than letters."""
-    if issubclass(type(text), (bytes, bytearray)):
-        text = bytes(text[:_LONGEST_VERB]).decode("ascii", "replace")
-    if not issubclass(type(text), str):
-        raise TypeError("verb() takes text")
-    word = (str.__getitem__(text, slice(0, _LONGEST_VERB)).split(None, 1) or [""])[0].upper()
+    head = _head(text, _LONGEST_VERB, "verb() takes text")
+    word = (head.split(None, 1) or [""])[0].upper()
     if not (word.isascii() and word.isalpha() and len(word) < _LONGEST_VERB):
         raise ValueError("there is no word in front")
     return word
@@ -83,8 +80,13 @@ def statement(sql: Any) -> str:
     """An SQL statement on one line, without its literals and comments."""
     from ...privacy.sql import without_values
 
-    if issubclass(type(sql), (bytes, bytearray)):
-        sql = bytes(sql[:_LONGEST_STATEMENT]).decode("utf-8", "replace")
-    if not issubclass(type(sql), str):
-        raise TypeError("statement() takes an SQL statement as text")
-    return without_values(str.__getitem__(sql, slice(0, _LONGEST_STATEMENT)), comments=False)
+    head = _head(sql, _LONGEST_STATEMENT, "statement() takes an SQL statement as text")
+    return without_values(head, comments=False)
+
+
+def _head(text: Any, longest: int, error: str) -> str:
+    if issubclass(type(text), (bytes, bytearray)):
+        return bytes(text[:longest]).decode("utf-8", "replace")
+    if not issubclass(type(text), str):
+        raise TypeError(error)
+    return str.__getitem__(text, slice(0, longest))
