@@ -230,7 +230,7 @@ def test_a_message_of_a_task_that_nobody_knows_is_told(shop, redis_server):
         celery.until(shop.events)
         assert int(shop.run("works.py", **extra).stdout)
     (event,) = shop.events()
-    assert told([event]) == [("celery.discarded", "error", "A message was thrown away: KeyError")]
+    assert told([event]) == [("celery.discarded", "error", "A message was discarded: KeyError")]
     assert event["contexts"]["erp"]["captured"] == {"task": "shop.of_tomorrow", "reason": "KeyError"}
     assert b"secret-argument" not in b"".join(shop.envelopes())
 

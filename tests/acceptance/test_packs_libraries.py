@@ -119,7 +119,7 @@ def test_calls_of_other_systems(host, partner):
     }
     broken, moved, busy, refused = [event for event in events if event["tags"]["erp.monitor"] == "requests.send"]
     assert captured(broken) == {"method": "POST", "host": partner, "status": 503}
-    assert broken["logentry"]["formatted"] == f"{partner} answered POST with 503"
+    assert broken["logentry"]["formatted"] == f"{partner} returned 503 for POST"
     assert captured(moved)["status"] == 503
     assert captured(busy)["status"] == 429
     assert captured(refused) == {"method": "GET", "host": nobody, "status": None}
