@@ -2,15 +2,22 @@ import os
 
 import pytest
 
-# An internal error of the agent is loud in its own tests, and no test uses the real state folder or a real Sentry.
+# An internal error of the agent is raised in its own tests, and no test uses the real state folder or a real Sentry.
 os.environ["AGENT_TESTING"] = "1"
 for name in ("AGENT_CONFIG", "AGENT_DISABLED", "SENTRY_DSN", "SENTRY_ENVIRONMENT", "SENTRY_RELEASE"):
     os.environ.pop(name, None)
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        marker = item.get_closest_marker("slow")
+        if marker is not None and not marker.kwargs.get("reason"):
+            raise pytest.UsageError(f"{item.nodeid}: write @pytest.mark.slow(reason=…)")
+
+
 @pytest.fixture
 def write(tmp_path):
-    """Write monitors.yaml (and other files by name) and answer the main file's path."""
+    """Write monitors.yaml (and other files by name) and return the main file's path."""
 
     def write_files(text: str, **others: str) -> str:
         for name, content in others.items():
@@ -25,7 +32,6 @@ def write(tmp_path):
 @pytest.fixture
 def look(write):
     """Examine a text with an environment."""
-
     from agent.config.load import examine
 
     def examine_text(text: str, environ: dict[str, str] | None = None, **others: str):

@@ -45,7 +45,7 @@ def test_each_decorator_gives_the_same_function_back_and_monitors_it(name, form)
         else:
             assert (decorator("a_word") if form == "with words" else decorator())(work) is work
         assert isinstance(quiet(work), ValueError)
-        assert len(reported.errors) == 1
+        assert len(reported.errors) == 1, (reported.targets, reported.counted, reported.events)
         expected = {"sales", "inventory", "production", "quality"} & set(name.split("_"))
         if expected:
             assert reported.errors[0]["tags"]["erp.module"] == expected.pop()

@@ -93,6 +93,7 @@ _near = st.builds(
 _dsns = st.one_of(_near, st.lists(_piece, max_size=10).map(lambda parts: "https://" + "".join(parts)))
 
 
+@pytest.mark.slow(reason="a large space: 1500 examples")
 @settings(max_examples=1500, deadline=None)
 @given(_dsns)
 @example("HTTP://k@127.0.0.1:8911/1?verify_ssl=0")

@@ -43,6 +43,7 @@ def called(capsys, *arguments):
     return (status, *capsys.readouterr())
 
 
+@pytest.mark.slow(reason="every command on every case")
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_every_command_on_every_case(file, capsys):
     problems = examine(str(file), {}).problems
@@ -76,6 +77,7 @@ _files = st.builds(
 )
 
 
+@pytest.mark.slow(reason="a large space of documents")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_files)
 def test_anything_in_a_monitor_is_a_problem_and_no_crash(tmp_path, capsys, document):

@@ -165,6 +165,7 @@ def test_an_event_of_any_shape_is_shown(place, capsys, broken):
     assert say(capsys, "last")[0] == 0
 
 
+@pytest.mark.slow(reason="thousands of events")
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
 def test_memory_does_not_grow_with_what_lies_there(place, capsys):
     large = {"values": [{"type": "ValueError", "value": "x", "stacktrace": {"frames": [

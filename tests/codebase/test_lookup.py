@@ -245,6 +245,7 @@ _lines = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow(reason="a large space: 200 examples")
 @settings(max_examples=200, deadline=None)
 @given(st.lists(_lines, max_size=8))
 def test_any_module_gives_an_outcome(tmp_path_factory, lines):

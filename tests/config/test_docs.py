@@ -66,6 +66,7 @@ def test_every_example_of_the_reference_is_yaml_and_says_the_same():
         assert f"`monitors[].{key}`" in text
 
 
+@pytest.mark.slow(reason="compiles every example of the reference")
 def test_every_example_of_the_reference_is_accepted(look):
     """Each line where its section says that it belongs, with nothing but what it needs around it."""
     seen = 0

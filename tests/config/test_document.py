@@ -121,6 +121,7 @@ fragments = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow(reason="a large space: 150 examples")
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(st.lists(fragments, max_size=40).map(lambda parts: "".join(parts).encode()), st.binary(max_size=80)))
 def test_any_bytes_give_problems_and_never_a_crash(tmp_path_factory, data):

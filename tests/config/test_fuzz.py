@@ -15,6 +15,8 @@ from agent.config.read.node import Unreadable
 from agent.config.read.tree import parse as parse_tree
 from agent.language.expressions import ExpressionError, parse
 
+pytestmark = pytest.mark.slow(reason="large spaces of input")
+
 _pieces = st.sampled_from([
     "version: 1\n", "monitors:\n", "  - target: a.b.c\n", "    threshold: 2s\n", "    rules:\n", "      - when: x\n", "&a ", "*a",
     "<<: *a\n", "${X}", "${X:-1}", "${", "$$", "{", "}", "[", "]", ": ", "- ", "\n", "\t", "  ", "|\n", ">-\n", "!!python/object:os.system ",

@@ -362,6 +362,7 @@ def test_a_monitor_of_ones_own_replaces_the_packs(look):
     assert "django.query_many" in names
 
 
+@pytest.mark.slow(reason="ten thousand monitors")
 def test_ten_thousand_monitors_are_one_answer(look):
     lines = [f"  - {{target: a.b.c{number}, threshold: 2s, capture: {{x: result.id}}}}" for number in range(10_000)]
     lines[5_000] = "  - {target: a.b.x, treshold: 2s}"
@@ -418,6 +419,7 @@ _document = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow(reason="a large space: 300 examples")
 @settings(max_examples=300, deadline=None)
 @given(_document)
 def test_documents_of_the_schemas_words_compile_or_give_problems(tmp_path_factory, content):

@@ -17,6 +17,8 @@ from agent.deliver.quick import mounts
 from agent.deliver.send.flush import flush
 from agent.deliver.send.resources import to_sentry
 
+pytestmark = pytest.mark.slow(reason="processes are killed, and disks filled, at many moments")
+
 HOST = """
 import os, random, signal, sys
 from agent.deliver.background.sender import Sender

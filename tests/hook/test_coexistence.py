@@ -426,6 +426,7 @@ def test_compiled_functions_that_the_agent_uses_stay_what_they_are_to_the_agent(
 # Stress.
 
 
+@pytest.mark.slow(reason="threads call for a second")
 def test_applied_and_undone_while_others_call():
     """No call is lost, doubled, or answered wrongly, whichever code it met."""
     shop = module(
@@ -479,6 +480,7 @@ def test_applied_and_undone_while_others_call():
     assert all(each.__code__ is code for each, code in zip((shop.f, shop.g, shop.c, shop.bad), codes))
 
 
+@pytest.mark.slow(reason="a million calls")
 def test_a_million_calls_are_counted_once_each_while_another_monitor_comes_and_goes():
     """One monitor stays and counts; the code around it is made anew all the time, under the feet of those who call."""
     shop = module("def f(n, ran):\n ran[0] += 1\n if n % 64 == 63: raise KeyError(n)\n return n\n", name="shop")
@@ -536,6 +538,7 @@ def test_a_million_calls_are_counted_once_each_while_another_monitor_comes_and_g
     assert shop.f.__code__ is own
 
 
+@pytest.mark.slow(reason="a thousand rounds")
 def test_a_thousand_rounds_leave_nothing_behind():
     shop = module("def f(): pass\n")
     data = monitor("shop.f", thresholds=[[1, "warning"]])

@@ -128,6 +128,7 @@ MODULES = ["argparse", "decimal", "_pydecimal", "asyncio.base_events", "typing",
            "contextlib", "dataclasses", "ast", "json.decoder", "subprocess", "threading", "turtle"]  # fmt: skip
 
 
+@pytest.mark.slow(reason="every function of large modules")
 @in_a_table
 @pytest.mark.parametrize("name", MODULES)
 def test_the_functions_own_instructions_lines_and_handlers_stay(name):
@@ -360,6 +361,7 @@ def traced(function, a, log):
     return events, end
 
 
+@pytest.mark.slow(reason="a large space: 150 examples")
 @settings(deadline=None, max_examples=150)
 @given(bodies(), st.integers(0, 10), st.sampled_from(EVERY), st.booleans())
 def test_any_body_behaves_as_unpatched(source, a, features, tracing):

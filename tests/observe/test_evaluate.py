@@ -169,6 +169,7 @@ garbage = st.recursive(
 )
 
 
+@pytest.mark.slow(reason="a large space: 300 examples")
 @settings(max_examples=300, deadline=None)
 @given(garbage)
 def test_any_tree_is_compiled_or_refused_with_a_value_error(tree):

@@ -153,6 +153,7 @@ def is_known(way):
     return "forgets the traceback" not in kinds or not any(kind == "async" or what in others for kind, what, _ in way)
 
 
+@pytest.mark.slow(reason="a large space: 200 examples")
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(steps, min_size=1, max_size=7).filter(is_known))
 def test_a_failure_that_leaves_a_monitored_call_or_is_reported_by_hand_is_one_event(pool, way):

@@ -239,6 +239,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.slow(reason="a large space: 300 examples")
 @settings(max_examples=300, deadline=None)
 @given(anything)
 def test_any_value_has_a_bounded_json_form(value):

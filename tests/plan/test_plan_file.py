@@ -46,6 +46,7 @@ def test_a_plan_is_read_as_it_was_written():
     assert all(len(found) == 1 for found in WHOLE[-1])
 
 
+@pytest.mark.slow(reason="a large space: 400 examples")
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, len(PLAN) - 1), st.integers(1, 255))
 def test_a_byte_that_is_wrong(at, flip):
@@ -54,6 +55,7 @@ def test_a_byte_that_is_wrong(at, flip):
     assert monitors_in(bytes(damaged)) is None
 
 
+@pytest.mark.slow(reason="a large space: 200 examples")
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_what_is_cut_off_added_exchanged_or_of_an_earlier_plan(data):

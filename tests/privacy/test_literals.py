@@ -89,6 +89,7 @@ def test_what_began_above_the_lines_counts():
     assert literals.shown(text, 2, 5, 200) == ["it's password=[Filtered]", "b'''", "y = 'open'"]
 
 
+@pytest.mark.slow(reason="a large space: 300 examples")
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from([
     "password", "token", "=", '"', "'", '"""', "'''", "(", ")", "[", "]", "{", "}", ",", ":", "\n", "\\", "#", "f", "b", " ", "x",

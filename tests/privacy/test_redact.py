@@ -309,6 +309,7 @@ def bytes_(name, value):
     return repr({name.encode(): value.encode()})
 
 
+@pytest.mark.slow(reason="a large space: 1500 examples")
 @settings(max_examples=1500, deadline=None)
 @given(
     names, ends, ends,
@@ -319,6 +320,7 @@ def test_no_value_of_a_private_name_is_left_however_it_is_printed(name, before, 
     assert VALUE not in redact.text(text), text
 
 
+@pytest.mark.slow(reason="a large space: 800 examples")
 @settings(max_examples=800, deadline=None)
 @given(
     names | spoken, st.sampled_from(["=", ":", " = ", ": ", ":   ", "\t=\t", "=>", " := ", " -> ", ":\n  ", "%3D"]), unbroken,
@@ -335,6 +337,7 @@ users = st.text(st.sampled_from("abc1._-"), min_size=1, max_size=5)
 passwords = st.text(st.sampled_from("aZ5'/:@?#%&=+$!*(),;"), max_size=5)
 
 
+@pytest.mark.slow(reason="a large space: 500 examples")
 @settings(max_examples=500, deadline=None)
 @given(st.sampled_from(["postgres", "mysql+pymysql", "redis", "amqp", "https", "ldap", "mssql+pyodbc"]), users, passwords,
        passwords, st.sampled_from(["{}", "could not connect to {}: refused", "'{}'", '"{}"', "url={}"]))  # fmt: skip
@@ -343,6 +346,7 @@ def test_no_password_of_an_address_is_left(scheme, user, before, after, around):
     assert VALUE not in redact.text(text), text
 
 
+@pytest.mark.slow(reason="a large space: 500 examples")
 @settings(max_examples=500, deadline=None)
 @given(st.text(max_size=12), st.text(max_size=12), st.sampled_from([
     "Key (email)=({}) already exists.", "Key (lower(name::text), b)=({}, 5) already exists.",
@@ -359,6 +363,7 @@ def test_no_value_is_left_in_what_a_database_says(before, after, message):
 literal = st.text(st.sampled_from('aZ5 "\\\\,;:-/*#$%@)('), max_size=6)
 
 
+@pytest.mark.slow(reason="a large space: 500 examples")
 @settings(max_examples=500, deadline=None)
 @given(literal, literal, st.sampled_from([
     "[SQL: UPDATE t SET a = {} WHERE b = 5]", "SELECT * FROM t -- it's\nWHERE a = {}", "INSERT INTO t VALUES ({}, 5)",
@@ -377,6 +382,7 @@ plain = st.lists(st.sampled_from([
 ]), max_size=10).map(" ".join)  # fmt: skip
 
 
+@pytest.mark.slow(reason="a large space: 500 examples")
 @settings(max_examples=500, deadline=None)
 @given(plain)
 def test_ordinary_text_is_left_alone(text):

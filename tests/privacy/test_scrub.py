@@ -196,6 +196,7 @@ _pieces = st.sampled_from(
 nasty_text = st.lists(_pieces, max_size=14).map("".join)
 
 
+@pytest.mark.slow(reason="a large space: 600 examples")
 @settings(max_examples=600, deadline=None)
 @given(st.text() | nasty_text)
 @example("+" * 10)
@@ -204,6 +205,7 @@ def test_scrubbing_twice_changes_nothing(text):
     assert redact.text(once) == once
 
 
+@pytest.mark.slow(reason="a large space: 200 examples")
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.text() | nasty_text, json_values | nasty_text, max_size=5))
 def test_any_json_becomes_an_event_that_scrubbing_leaves_alone(payload):
@@ -240,6 +242,7 @@ def test_cards_that_are_numbers_go_too():
     ]
 
 
+@pytest.mark.slow(reason="a large space: 200 examples")
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 60), st.sampled_from(sorted(SECRETS)), st.sampled_from([" ", ",", "\n"]))
 def test_a_cut_leaves_no_half_of_a_secret(shift, name, separator):

@@ -158,6 +158,7 @@ def planted(draw):
     return draw(tree), form
 
 
+@pytest.mark.slow(reason="a large space: 300 examples")
 @settings(max_examples=300, deadline=None)
 @given(planted(), st.sampled_from([
     "tags", "contexts.trace", "contexts.erp", "contexts.otel", "exception.values", "breadcrumbs.values", "spans",
