@@ -11,6 +11,7 @@ from kit import envelope
 from receiver import Answer, Receiver
 
 from agent.deliver import wire
+from agent.deliver.background.worker import await_end
 from agent.deliver.http.transport import ACCEPTED, REJECTED, UNREACHABLE, Outcome
 from agent.deliver.send import parallel
 from agent.deliver.send.delivery import Delivery
@@ -75,7 +76,7 @@ def entry(number: int = 0):
 
 
 def some(shared: Slow) -> ParallelRequests:
-    return ParallelRequests(shared.connection(), shared.connection, shared.tick)
+    return ParallelRequests(shared.connection(), shared.connection, shared.tick, await_end)
 
 
 @pytest.mark.parametrize(("seconds", "width"), [(0.001, 1), (0.019, 1), (0.025, 2), (0.055, 5), (5.0, MOST)])
@@ -149,7 +150,7 @@ def test_where_no_more_threads_can_be_started_one_carries(monkeypatch):
 
 
 def test_when_all_have_landed_no_thread_is_left(monkeypatch):
-    monkeypatch.setattr("agent.deliver.send.thread_end._FORKS_ARE_WARNED_OF", True)
+    monkeypatch.setattr("agent.deliver.background.worker._FORKS_ARE_WARNED_OF", True)
     shared = Slow(0.2)
     several = some(shared)
     several.send(entry(), b"1")

@@ -11,6 +11,7 @@ from kit import envelope
 from agent.deliver.background.sweeper import Sweeper
 from agent.deliver.spool import age, files
 from agent.deliver.spool.fill_level import FillLevel
+from agent.deliver.spool.layout import Maximum
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_more_than_is_given_up_at_a_time_goes_all_the_same(kit, monkeypatch):
 
 def test_one_byte_pays_for_many_envelopes(tmp_path, clock):
     mark = age.SweptMark(str(tmp_path / "swept"), clock, clock.uptime)
-    fill = FillLevel(str(tmp_path), mark, max_files=50_000, max_size=1 << 40, max_age=1e6)
+    fill = FillLevel(str(tmp_path), mark, Maximum(size=1 << 40, age=1e6, files=50_000))
     appended = []
     real = files.append
     files_append = lambda *given: appended.append(given[0]) or real(*given)

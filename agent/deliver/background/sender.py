@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Callable
 
 from ...base import imports
 from ..send.delivery import LONGEST_NAP, Delivery
-from .worker import State, Worker
+from .worker import State, Worker, await_end
 
 if TYPE_CHECKING:
     from ..send.resources import Resources
@@ -101,7 +101,7 @@ class Sender(Worker):
             with imports.Guarded():
                 spool.equip()
             spool.refill()
-        resources = self._resources._replace(sleep=state.pause, between=spool.refill)
+        resources = self._resources._replace(sleep=state.pause, between=spool.refill, await_end=await_end)
         self._delivery = delivery = Delivery(resources, should_stop=lambda: state.parking)
         try:
             while not state.parking:

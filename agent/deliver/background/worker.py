@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from _thread import allocate_lock, get_native_id, start_new_thread
 from _weakref import ref  # `weakref` itself takes time to import
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 from ...base import guard, imports
 from ...base.interrupts import ours
 from ...base.postponed import around_forks
-from ..send.thread_end import await_end
 
 if TYPE_CHECKING:
     from _thread import LockType
 
+_THREAD_END = 0.05  # seconds that the system may take to end a thread that has nothing more to do
+_FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)
 _PARK_WAIT = 0.2  # seconds that a fork waits for the thread
 _WARNED_LATE = sys.version_info >= (3, 13)  # after the hooks that follow a fork: these must not start a thread
 
@@ -249,6 +251,15 @@ def _guard_forks() -> None:
     if _guarded < wanted:
         _guarded = wanted
         around_forks(before=_before_fork, after_in_parent=_after_fork_in_parent)
+
+
+def await_end(thread: int) -> None:
+    """Wait until a thread of the system is gone: Python releases a lock a moment earlier, and a fork counts threads."""
+    if not thread or not _FORKS_ARE_WARNED_OF:
+        return
+    deadline = time.monotonic() + _THREAD_END
+    while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < deadline:
+        time.sleep(0.0002)
 
 
 def _open(gate: LockType) -> None:

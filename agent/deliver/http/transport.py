@@ -107,12 +107,9 @@ class Transport:
         self._pool: Any = None
         self._pid = 0
 
+    @unlogged.sending()
     def send(self, data: bytes) -> "Outcome":
         """Send an envelope. Never raises: a failure on the way is an UNREACHABLE with its reason."""
-        with unlogged.sending():
-            return self._send(data)
-
-    def _send(self, data: bytes) -> "Outcome":
         try:
             pool = self._open()
         except ours(ImportError) as error:

@@ -102,9 +102,9 @@ class Delivery:
 
     def _connect(self) -> ParallelRequests:
         if self._requests is None:
-            connect = self._resources.connect
-            another = (lambda: connect(None)) if self._resources.parallel else None
-            self._requests = ParallelRequests(connect(None), another, self._resources.tick)
+            resources = self._resources
+            another = (lambda: resources.connect(None)) if resources.parallel else None
+            self._requests = ParallelRequests(resources.connect(None), another, resources.tick, resources.await_end)
         return self._requests
 
     def _run_without_lock(self, requests: ParallelRequests) -> "float | None":
@@ -120,16 +120,41 @@ class Delivery:
 
     def _deliver(self, requests: ParallelRequests, *, memory_only: bool) -> "float | None":
         while True:
-            listing = _Listing(self, memory_only=memory_only)
-            batch = self._spool.waiting(_BATCH, listing.wanted)
-            self.own_waiting = listing.own
-            self._failed = {name: self._failed[name] for name in listing.failed}
+            batch, ready, soonest = self._list(memory_only=memory_only)
             if not batch:
-                return self._explained(listing.soonest)
-            wait = self._send(requests, batch, listing.ready)
+                return self._explained(soonest)
+            wait = self._send(requests, batch, ready)
             if wait is not None:
                 return wait
             self._spool.sweep_if_due(self._should_stop)
+
+    def _list(self, *, memory_only: bool) -> "tuple[list[SpoolEntry], int, float | None]":
+        """Return a batch to send, the number of all that can be sent, and the seconds until the first other one can."""
+        own = ready = 0
+        soonest: float | None = None
+        failed = {}
+
+        def wanted(entry: "SpoolEntry") -> bool:
+            nonlocal own, ready, soonest
+            own += entry.pid == self._pid
+            if entry.name in self._failed:
+                failed[entry.name] = self._failed[entry.name]
+            if memory_only and entry.data is None:
+                return False
+            if entry.name in self._already_delivered:
+                if self._spool.remove(entry):
+                    self._already_delivered.discard(entry.name)
+                return False
+            wait = self._wait(entry)
+            if wait:
+                soonest = wait if soonest is None else min(soonest, wait)
+                return False
+            ready += 1
+            return True
+
+        batch = self._spool.waiting(_BATCH, wanted)
+        self.own_waiting, self._failed = own, failed
+        return batch, ready, soonest
 
     def _send(self, requests: ParallelRequests, batch: "list[SpoolEntry]", ready: int) -> "float | None":
         """Return the seconds to wait before the rest of the batch, or None. Nothing is in flight afterwards."""
@@ -232,33 +257,3 @@ class Delivery:
     def _backoff(self, failures: int) -> float:
         longest = min(self._resources.first_backoff * 2.0 ** (min(failures, 30) - 1), _LONGEST_BACKOFF)
         return longest * (0.5 + self._resources.random() / 2)
-
-
-class _Listing:
-    """One listing of the folder: what may be sent now, and when the first of the others may."""
-
-    def __init__(self, delivery: "Delivery", *, memory_only: bool) -> None:
-        self._delivery = delivery
-        self._memory_only = memory_only
-        self.own = 0  # envelopes of this process
-        self.ready = 0
-        self.soonest: float | None = None
-        self.failed: list[str] = []
-
-    def wanted(self, entry: "SpoolEntry") -> bool:
-        delivery = self._delivery
-        self.own += entry.pid == delivery._pid
-        if entry.name in delivery._failed:
-            self.failed.append(entry.name)
-        if self._memory_only and entry.data is None:
-            return False
-        if entry.name in delivery._already_delivered:
-            if delivery._spool.remove(entry):
-                delivery._already_delivered.discard(entry.name)
-            return False
-        wait = delivery._wait(entry)
-        if wait:
-            self.soonest = wait if self.soonest is None else min(self.soonest, wait)
-            return False
-        self.ready += 1
-        return True

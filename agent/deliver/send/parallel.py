@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Callable, Protocol
 from ...base.interrupts import ours
 from ..http import transport
 from ..http.transport import Outcome
-from .thread_end import await_end
 
 if TYPE_CHECKING:
     from ..spool.names import SpoolEntry
@@ -42,12 +41,17 @@ class ParallelRequests:
         first: Connection,
         connect_another: Callable[[], Connection] | None,
         tick: Callable[[], float] = time.monotonic,
+        await_end: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Without `connect_another` there is one connection. Nothing here may be shared with a forked child."""
+        """Without `connect_another` there is one connection. `await_end` is called with the system's id of each thread.
+
+        Nothing here may be shared with a forked child.
+        """
         self._all = [first]
         self._free = [first]
         self._connect_another = connect_another
         self._tick = tick
+        self._await_end = await_end
         self._completed: deque[tuple[SpoolEntry, Outcome, Connection, float]] = deque()
         self._news = allocate_lock()  # free while something has completed since the last `_collect`
         self._news.acquire()
@@ -77,7 +81,7 @@ class ParallelRequests:
         while self._in_flight:
             completed += self._wait()
         for thread in self._threads.values():
-            await_end(thread)
+            self._await_end(thread)
         self._threads.clear()
         return completed
 

@@ -35,6 +35,7 @@ class Resources(NamedTuple):
     random: Callable[[], float] = _random
     first_backoff: float = 0.1  # seconds
     between: Callable[[], None] = lambda: None  # called before each envelope
+    await_end: Callable[[int], None] = lambda _: None  # called with the system's id of each thread that has sent
 
 
 def to_sentry(spool: Spool, dsn: str, count: Count, route: "Route | None" = None) -> Resources:

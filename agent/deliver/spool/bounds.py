@@ -16,7 +16,7 @@ from .names import SUFFIX, SpoolEntry, drop_order, owner_of, parse_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .layout import Folders
+    from .layout import Folders, Maximum
     from .spool import Count
 
 _LEFTOVER_AGE = 3600.0  # of a file in tmp/: its process is gone
@@ -34,21 +34,10 @@ class Room(NamedTuple):
 
 class Bounds:
     def __init__(
-        self,
-        folders: "Folders",
-        mark: age.SweptMark,
-        *,
-        max_size: int,
-        max_age: float,
-        max_files: int,
-        count: "Count",
-        clock: Callable[[], float],
+        self, folders: "Folders", mark: age.SweptMark, maximum: "Maximum", count: "Count", clock: Callable[[], float]
     ) -> None:
-        """`max_size` in bytes, `max_age` in seconds."""
         self._folders = folders
-        self._max_size = max_size
-        self._max_age = max_age
-        self._max_files = max_files
+        self._maximum = maximum
         self._count = count
         self._clock = clock
         self._mark = mark
@@ -58,11 +47,11 @@ class Bounds:
 
         Raises OSError if a foreign file cannot be quarantined, after everything else was done.
         """
-        ages = self._mark.set(self._max_age)
+        ages = self._mark.set(self._maximum.age)
         folders = self._folders
         self._clean_tmp(should_stop)
-        room = self._bound((folders.new, folders.held), ages, self._max_size, should_stop)
-        self._bound((folders.quarantine,), ages, self._max_size // _QUARANTINE_SHARE, should_stop)
+        room = self._bound((folders.new, folders.held), ages, self._maximum.size, should_stop)
+        self._bound((folders.quarantine,), ages, self._maximum.size // _QUARANTINE_SHARE, should_stop)
         if not should_stop():
             self._set_foreign_aside()
         return room
@@ -83,18 +72,18 @@ class Bounds:
                 entry = parse_name(name)
                 if entry is None:
                     self._forget_foreign(folder, name, mtime)
-                elif ages.of(entry.stamp / 1e9) > self._max_age:
+                elif ages.of(entry.stamp / 1e9) > self._maximum.age:
                     self._drop(folder, entry, "too-old")
                 else:
                     size += weight
                     number += 1
-        while (number > self._max_files or size > max_size) and not should_stop():
-            gone, freed = self._make_room(folders, number - self._max_files, size - max_size, should_stop)
+        while (number > self._maximum.files or size > max_size) and not should_stop():
+            gone, freed = self._make_room(folders, number - self._maximum.files, size - max_size, should_stop)
             if not gone:
                 break
             number -= gone
             size -= freed
-        return Room(self._max_files - number, max_size - size)
+        return Room(self._maximum.files - number, max_size - size)
 
     def _make_room(
         self, folders: tuple[str, ...], number: int, size: int, should_stop: Callable[[], bool]
@@ -131,7 +120,7 @@ class Bounds:
         if name.endswith(SUFFIX + ".txt"):
             if age_ > _LEFTOVER_AGE and not os.path.lexists(path[: -len(".txt")]):
                 files.unlink(path)
-        elif age_ > self._max_age:
+        elif age_ > self._maximum.age:
             files.unlink(path)
 
     def _set_foreign_aside(self) -> None:

@@ -16,6 +16,7 @@ from . import files
 if TYPE_CHECKING:
     from .age import SweptMark
     from .bounds import Room
+    from .layout import Maximum
 
 _WHOLE = 1000
 _SWEEPS_IN_AN_AGE = 50
@@ -24,12 +25,12 @@ _SWEEPS_IN_AN_AGE = 50
 class FillLevel:
     """The view of one process: a forked child begins with its own."""
 
-    def __init__(self, directory: str, mark: SweptMark, *, max_files: int, max_size: int, max_age: float) -> None:
+    def __init__(self, directory: str, mark: SweptMark, maximum: Maximum) -> None:
         self._path = os.path.join(directory, "unswept")
         self._mark = mark
-        self._max_files = max(max_files, 1)
-        self._max_size = max(max_size, 1)
-        self._max_age = max_age
+        self._max_files = max(maximum.files, 1)
+        self._max_size = max(maximum.size, 1)
+        self._max_age = maximum.age
         self._paid = 0.0  # thousandths that are paid and not used
         self._full = False
         self.over = False  # whether the bounds may be exceeded since the last sweep

@@ -14,7 +14,7 @@ delivered    names of envelopes that were delivered and could not be removed
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...base import own_folders
 from ...base.interrupts import ours
@@ -22,6 +22,14 @@ from . import files
 
 if TYPE_CHECKING:
     from ..quick.calls import FileCalls
+
+
+class Maximum(NamedTuple):
+    """The bounds of a spool."""
+
+    size: int  # bytes
+    age: float  # seconds
+    files: int
 
 
 class Folders:

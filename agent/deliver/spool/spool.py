@@ -23,7 +23,7 @@ from ..quick.calls import QuickCalls
 from . import age, files
 from .files import UnreadableError
 from .fill_level import FillLevel
-from .layout import Folders
+from .layout import Folders, Maximum
 from .memory import Memory
 from .names import SpoolEntry, make_name, parse_name, rank
 
@@ -52,7 +52,7 @@ _RATE_SHARE = (0.5, 0.75, 1.0)
 class _Process:
     """State of one process, which a forked child must not inherit."""
 
-    def __init__(self, pid: int, memory: Memory, fill: FillLevel, room: tuple[int, int]) -> None:
+    def __init__(self, pid: int, memory: Memory, fill_level: FillLevel, room: tuple[int, int]) -> None:
         self.pid = pid
         self.token = os.urandom(3).hex()  # two containers may share a folder and have the same pid
         self.numbers = numbers()
@@ -64,7 +64,7 @@ class _Process:
         self.unswept_files = 0  # written since the last sweep…
         self.unswept_bytes = 0
         self.room = room  # …which left room for so many files, and bytes
-        self.fill = fill  # used without a DSN
+        self.fill_level = fill_level  # used without a DSN
         self.second = 0
         self.in_second = 0
         self.preallocated: PreallocatedFiles | None = None  # once a thread makes them
@@ -98,15 +98,13 @@ class Spool:
         self.directory = self._folders.directory
         self._held = held
         self._target = self._folders.held if held else self._folders.new
-        self._max_size = max_size
-        self._max_files = max_files
+        self._maximum = Maximum(max_size, max_age, max_files)
         self._max_rate = max_rate
         self._max_memory = max_memory
         self._max_kept = max_kept
         self._count = count
         self.quick = QuickCalls(lambda: count("slow-disk", "spool", 1))
         self._clock = clock
-        self._max_age = max_age
         self._mark = age.SweptMark(os.path.join(self.directory, "swept"), clock, uptime)
         self._bounds: Bounds | None = None
         #: Starts a sweep in a thread of ours. Without it, the thread that writes sweeps.
@@ -167,7 +165,7 @@ class Spool:
 
     def is_too_large(self, envelope: Envelope) -> bool:
         """Return whether it is larger than the whole spool may be: `write` would only count it."""
-        return len(envelope.data) > self._max_size
+        return len(envelope.data) > self._maximum.size
 
     @property
     def degraded(self) -> str | None:
@@ -236,15 +234,9 @@ class Spool:
         return process
 
     def _process_of(self, pid: int) -> _Process:
-        fill = FillLevel(
-            self.directory,
-            self._mark,
-            max_files=self._max_files,
-            max_size=self._max_size,
-            max_age=self._max_age,
-        )
-        room = (self._max_files // _UNSEEN_SHARE, self._max_size // _UNSEEN_SHARE)
-        return _Process(pid, Memory(self._max_kept, self._max_memory), fill, room)
+        fill_level = FillLevel(self.directory, self._mark, self._maximum)
+        room = (self._maximum.files // _UNSEEN_SHARE, self._maximum.size // _UNSEEN_SHARE)
+        return _Process(pid, Memory(self._max_kept, self._max_memory), fill_level, room)
 
     def _too_many(self, process: _Process, now: float, rank_: int) -> bool:
         if process.second != int(now):
@@ -274,7 +266,7 @@ class Spool:
 
     def _sweep_if_due(self, process: _Process, size: int) -> None:
         if self._held:
-            due = process.fill.add(size)
+            due = process.fill_level.add(size)
         else:  # with preallocated files there is a thread that delivers, which checks more often
             check = process.preallocated is None and process.writes % _LOOK_EVERY == 1
             due = self.is_over() or (check and self.is_sweep_due())
@@ -326,7 +318,7 @@ class Spool:
         return self._read(self._folder(entry), entry)
 
     def _read(self, folder: str, entry: SpoolEntry) -> Envelope | None:
-        data = files.read_own(os.path.join(folder, entry.name), self._max_size)
+        data = files.read_own(os.path.join(folder, entry.name), self._maximum.size)
         if data is None:
             return None
         _check(data)
@@ -433,7 +425,7 @@ class Spool:
         """Return whether this process has written more than the last sweep left room for."""
         process = self._process()
         if self._held:
-            return process.fill.over
+            return process.fill_level.over
         return process.unswept_files > process.room[0] or process.unswept_bytes > process.room[1]
 
     def is_sweep_due(self) -> bool:
@@ -457,7 +449,7 @@ class Spool:
             process.unswept_bytes = process.unswept_files = 0
             process.room = room = self._get_bounds().sweep(should_stop)
             if not should_stop():
-                process.fill.measured(room)
+                process.fill_level.measured(room)
                 self._reclaim()
         except ours(OSError) as error:
             self._degraded = files.reason(error)
@@ -468,15 +460,7 @@ class Spool:
         if self._bounds is None:
             from .bounds import Bounds  # here, since no thread of the host sweeps
 
-            self._bounds = Bounds(
-                self._folders,
-                self._mark,
-                max_size=self._max_size,
-                max_age=self._max_age,
-                max_files=self._max_files,
-                count=self._count,
-                clock=self._clock,
-            )
+            self._bounds = Bounds(self._folders, self._mark, self._maximum, self._count, self._clock)
         return self._bounds
 
     def _reclaim(self) -> None:
