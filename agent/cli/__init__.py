@@ -1,1 +1,1 @@
-"""The command line: one file a command."""
+"""The command line, `python -m agent …`: each command is one file."""

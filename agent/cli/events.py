@@ -1,4 +1,4 @@
-"""`events`: what lies in the spool, grouped as Sentry would group it; `events ID`: the story of one event."""
+"""`events`: the events in the spool, grouped as Sentry would group them; `events ID`: one event in detail."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..base.errors import AgentError
 from ..deliver import wire
 from . import options, story
 from .spool.places import fate, fate_of
-from .state import other_users
-from .terminal import STYLES, console, cut, err, json_text, out, show_table, styled, table
+from .state import other_folders
+from .terminal import STYLES, console, counted, cut, err, is_terminal, json_text, out, show_table, styled, table
 
 if TYPE_CHECKING:
     import argparse
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from ..deliver.spool.spool import Spool, SpoolEntry
 
-HELP = "show what was caught and lies in the spool"
+HELP = "show the events in the spool, or one of them in detail"
 
 _ORDER = {"fatal": 0, "error": 1, "warning": 2, "info": 3, "debug": 4}
 
-#: Categories of envelopes that hold what Sentry calls an event. Sessions and metrics are none.
+#: Categories of envelopes that hold events, unlike sessions and metrics.
 _EVENTS = ("error", "transaction")
 
 _SHORT = 8  # characters of an id on a terminal
+_WIDE = 110  # columns of a terminal from which a group is one line
 
 
 class Seen(NamedTuple):
@@ -37,7 +38,7 @@ class Seen(NamedTuple):
 
 
 class Group:
-    """What the list shows of equal events: so many as lie there are never in memory at once."""
+    """Equal events in the list: their number and the last one. They are never all in memory at once."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -52,23 +53,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     parser.add_argument("--module", metavar="MODULE", help="only events of this ERP module")
     parser.add_argument("--operation", metavar="OPERATION", help="only events of this operation")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    options.add_format(parser)
     parser.add_argument(
-        "--json", action="store_const", const="json", dest="format", help="the events as they go over the wire"
+        "--json", action="store_const", const="json", dest="format", help="print events as they are sent to Sentry"
     )
     parser.add_argument(
-        "what", nargs="*", metavar="[show] ID", help="of one event, or the beginning of it; `last` for the newest"
+        "what", nargs="*", metavar="[show] ID", help="ID of one event, or its first characters; `last` for the newest"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0: shown, also where there is nothing to show; 2: there is no such event."""
+    """0: shown, even if there is no event; 2: there is no event with this ID, or could not run."""
     words = arguments.what[1:] if arguments.what[:1] in (["list"], ["show"]) else arguments.what
     if len(words) > 1 or (words and arguments.what[0] == "list"):
-        raise AgentError(f"one event at a time: python -m agent events {words[-1]}")
+        raise AgentError(f"only one event can be shown: python -m agent events {words[-1]}")
     if arguments.what == ["show"]:
-        raise AgentError("which event? python -m agent events ID (the last column of `python -m agent events`)")
-    where = options.look(arguments)
+        raise AgentError("no ID was given: python -m agent events ID (the last column of `python -m agent events`)")
+    where = options.configured(arguments)
     spool = where.spool()
     entries = [entry for entry in spool.entries() if entry.category in _EVENTS]
     if words:
@@ -80,17 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
     elif entries:
         _list(filter(wanted, _read(spool, entries)))
     else:
-        out(f"No event lies in the spool {spool.directory}.")
-        out("Nothing went wrong, or it has been delivered, or nothing is monitored; see: python -m agent status")
+        out(f"No event is in the spool {spool.directory}.")
+        out("Nothing was reported, or everything was delivered, or nothing is monitored: see python -m agent status")
     if entries and not wanted.hits:
         err(wanted.missed())
-    for other in other_users.look(where.config, where.state):
+    for other in other_folders.readable(where.config, where.state):
         err(other.line("events"))
     return 0
 
 
 class _Filter:
-    """What `--module` and `--operation` ask for; remembers what there is instead."""
+    """Selects events by `--module` and `--operation`, and counts the others for the message if none matches."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._wanted = {"module": arguments.module, "operation": arguments.operation}
@@ -107,19 +108,19 @@ class _Filter:
         return found
 
     def missed(self) -> str:
-        asked = [f"{name} {wanted}" for name, wanted in self._wanted.items() if wanted is not None]
+        wanted = {name: value for name, value in self._wanted.items() if value is not None}
+        if not wanted:
+            return "no event in the spool can be read; see: python -m agent spool show"
+        missing = " and ".join(f"{name} {value}" for name, value in wanted.items())
         there = [
             f"{name}s: {', '.join(f'{tag} {number}' for tag, number in self._others[name].most_common(10))}"
-            for name, wanted in self._wanted.items()
-            if wanted is not None
+            for name in wanted
         ]
-        if not asked:
-            return "nothing that lies there can be read; see: python -m agent spool show"
-        return f"no event of {' and '.join(asked)} lies in the spool; there are events of the {'; of the '.join(there)}"
+        return f"no event of {missing} is in the spool; it has events of the {'; of the '.join(there)}"
 
 
 def _read(spool: Spool, entries: list[SpoolEntry]) -> Iterator[Seen]:
-    """One after the other. What cannot be read is left to whoever delivers, who sets it aside and keeps the reason."""
+    """Yield one event at a time. Delivery sets aside what cannot be read, and keeps the reason."""
     for entry in entries:
         try:
             envelope = spool.read(entry)
@@ -141,35 +142,37 @@ def _read(spool: Spool, entries: list[SpoolEntry]) -> Iterator[Seen]:
 
 def _list(found: Iterator[Seen]) -> None:
     groups: dict[tuple[str, ...], Group] = {}
-    lying: list[SpoolEntry] = []
+    shown: list[SpoolEntry] = []
     for seen in found:
         groups.setdefault(_key(seen.event), Group()).add(seen)
-        lying.append(seen.entry)
+        shown.append(seen.entry)
     if not groups:
         return
-    listing = table(
-        "SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST SEEN", "ID", right=("COUNT",), folding="WHAT"
-    )
+    wide = not is_terminal() or console().width >= _WIDE
+    where = ("MODULE", "OPERATION") if wide else ()
+    listing = table("SEVERITY", *where, "WHAT", "COUNT", "LAST SEEN", "ID", right=("COUNT",), folding="WHAT")
     for seen, count in sorted(((group.last, group.count) for group in groups.values() if group.last), key=_rank):
         event = seen.event
         level = str(event.get("level", "info"))
-        listing.add_row(
-            styled((level, STYLES.get(level, ""))),
+        place = (
             cut(_tag(event, "erp.module") or "-"),
             cut(_tag(event, "erp.operation") or str(event.get("transaction") or "-")),
-            cut(story.what(event)),
+        )
+        happened = cut(story.what(event))
+        if not wide:
+            happened.append("\n").append(place[0]).append(" ").append(place[1])
+        listing.add_row(
+            styled((level, STYLES.get(level, ""))),
+            *(place if wide else ()),
+            happened,
             styled(str(count)),
             cut(_ago(event)),
             cut(seen.entry.event_id[:_SHORT]),
         )
     show_table(listing)
-    number = len(lying)
-    console().print(
-        styled(
-            "%d event%s in %d group%s, " % (number, "s" * (number != 1), len(groups), "s" * (len(groups) != 1)),
-            "; ".join(fate(lying)) + ". The story of one: python -m agent events ID",
-        )
-    )
+    what = f"{counted(len(shown), 'event')} in {counted(len(groups), 'group')}, {'; '.join(fate(shown))}."
+    console().print(styled(what))
+    console().print(styled("Details of one: python -m agent events ID"))
 
 
 def _key(event: dict[str, Any]) -> tuple[str, ...]:
@@ -212,17 +215,15 @@ def _show(spool: Spool, entries: list[SpoolEntry], wanted: str, arguments: argpa
         chosen = _Filter(arguments)
         seen = next(filter(chosen, _read(spool, entries[::-1])), None)
         if seen is None:
-            raise AgentError(chosen.missed() if entries else f"no event lies in the spool {spool.directory}")
+            raise AgentError(chosen.missed() if entries else f"no event is in the spool {spool.directory}")
     else:
         found = [entry for entry in entries if entry.event_id.startswith(wanted)]
         ids = sorted({entry.event_id for entry in found})
         if not ids:
-            raise AgentError(
-                f"no event in the spool has an id that begins with {wanted!r}; see: python -m agent events"
-            )
+            raise AgentError(f"no event in the spool has an ID starting with {wanted!r}; see: python -m agent events")
         if len(ids) > 1:
             some = "".join("\n  " + each for each in ids[:10])
-            raise AgentError(f"{len(ids)} events have an id that begins with {wanted!r}:{some}")
+            raise AgentError(f"{len(ids)} events have an ID starting with {wanted!r}:{some}")
         seen = next(_read(spool, found), None)
         if seen is None:
             raise AgentError(f"the event {ids[0]} has just been delivered, or cannot be read")
@@ -230,6 +231,6 @@ def _show(spool: Spool, entries: list[SpoolEntry], wanted: str, arguments: argpa
         out(json_text(seen.event, indent=2))
         return 0
     story.show(seen.event, fate_of(seen.entry))
-    size = f"\nAs it goes over the wire ({seen.size} bytes, scrubbed when it was captured): "
+    size = f"\nAs it is sent to Sentry ({seen.size} bytes, scrubbed when it was captured): "
     console().print(styled((size, "dim"), f"python -m agent events {seen.entry.event_id[:_SHORT]} --json"))
     return 0

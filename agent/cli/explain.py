@@ -1,11 +1,10 @@
-"""`explain`: one monitor's effective settings, where each came from, and what it would report, when, and as what."""
+"""`explain`: one monitor's effective settings, where each comes from, and what it reports, when and how."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..base.errors import ConfigError
 from ..base.wildcards import matches
 from ..codebase.check import check
 from ..config.load import examine
@@ -13,10 +12,10 @@ from ..config.requirements import unmet_requirements
 from ..language.nearest import did_you_mean
 from ..language.units import format_duration, format_rate
 from ..observe.call.limits import HANDFUL
-from . import options
 from .environment import add_environment, lookup_of
+from .options import ProblemsError, add_config, add_format, config_path, unusable
 from .origin import Setting, settings_of
-from .terminal import console, fail, json_text, out, show_table, shown_path, styled, table
+from .terminal import console, json_text, out, show_table, styled, table
 from .validate import target_line
 
 if TYPE_CHECKING:
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
     from ..config.build.merge import WrittenMonitor
     from ..config.load import Examined
 
-HELP = "tell what one monitor does, and where each of its settings came from"
+HELP = "show what one monitor reports, and where each of its settings comes from"
 
 
 class Explained(NamedTuple):
     monitor: MonitorData
-    off: str  # why it is not in force; "" where it is
+    off: str  # why it is not in force, or ""
     settings: list[Setting]
     reports: list[tuple[str, str]]  # what → when and how
     fields: list[tuple[str, str]]  # of the Sentry event
@@ -40,33 +39,28 @@ class Explained(NamedTuple):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="TARGET|NAME", help="a monitor's name, or the dotted path of a function")
-    parser.add_argument(
-        "--config", metavar="FILE", help="default: AGENT_CONFIG, or monitors.yaml beside sitecustomize.py"
-    )
+    parser.add_argument("what", metavar="TARGET|NAME", help="name of a monitor, or dotted path of a function")
+    add_config(parser)
     add_environment(parser)
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0: explained, 1: there is no such monitor, or the file is wrong as a whole, 2: could not run."""
-    try:
-        path = args.config or options.config_of(None)
-        examined = examine(path, os.environ)
-        if not examined.documents:
-            return fail(f"{shown_path(path)}: {examined.problems[0].message}")
-        chosen = [pair for pair in examined.built if _is_meant(pair, args.what)]
-        if not chosen:
-            return _unknown(examined, args.what)
-        sightings, _ = check(examined._replace(built=chosen, wrong=[]), lookup_of(args))
-        explained = [_explain(entry, monitor, examined, sightings) for entry, monitor in chosen]
-        if args.format == "json":
-            out(json_text([_as_json(one) for one in explained], indent=2))
-        else:
-            for one in explained:
-                _show(one)
-    except ConfigError as error:
-        return fail(error)
+    path = config_path(args.config)
+    examined = examine(path, os.environ)
+    if not examined.documents:
+        raise unusable(path, examined.problems)
+    chosen = [pair for pair in examined.built if _is_meant(pair, args.what)]
+    if not chosen:
+        raise _unknown(examined, args.what)
+    sightings, _ = check(examined._replace(built=chosen, wrong=[]), lookup_of(args))
+    explained = [_explain(entry, monitor, examined, sightings) for entry, monitor in chosen]
+    if args.format == "json":
+        out(json_text([_as_json(one) for one in explained], indent=2))
+    else:
+        for one in explained:
+            _show(one)
     return 0
 
 
@@ -80,17 +74,14 @@ def _is_meant(pair: tuple[WrittenMonitor, MonitorData], what: str) -> bool:
     return "." in what and swept and not excluded
 
 
-def _unknown(examined: Examined, what: str) -> int:
+def _unknown(examined: Examined, what: str) -> ProblemsError:
+    for line in examined.plan["disabled"] if examined.plan is not None else ():
+        if what in line.partition(": ")[0].split(" "):
+            return ProblemsError(f"{what} is disabled by an error: {line}")
     known = [monitor["name"] for _, monitor in examined.built]
     known += [target["path"] for _, monitor in examined.built for target in monitor["targets"]]
     hint = did_you_mean(what, known, "see: python -m agent list")
-    wrong = examined.plan["disabled"] if examined.plan is not None else []
-    for line in wrong:
-        if what in line.partition(": ")[0].split(" "):
-            fail(f"{what}: a problem switched it off: {line}")
-            return 1
-    fail(f"no monitor is called `{what}` or names it as a target; {hint}")
-    return 1
+    return ProblemsError(f"no monitor has the name or the target `{what}`; {hint}")
 
 
 def _explain(entry: WrittenMonitor, monitor: MonitorData, examined: Examined, sightings: list[Sighting]) -> Explained:
@@ -107,7 +98,7 @@ def _explain(entry: WrittenMonitor, monitor: MonitorData, examined: Examined, si
 
 def _why_off(entry: WrittenMonitor, monitor: MonitorData, plan: PlanData | None) -> str:
     if plan is None:
-        return "the file as a whole cannot be used; see: python -m agent validate"
+        return "the file cannot be used; see: python -m agent validate"
     if any(one["name"] == monitor["name"] for one in plan["monitors"]):
         return ""
     if entry.value.get("enabled") is False:
@@ -119,26 +110,25 @@ def _why_off(entry: WrittenMonitor, monitor: MonitorData, plan: PlanData | None)
     if reason:
         return f"it requires {reason}"
     environment = plan["sentry"]["environment"]
-    return (
-        f"this environment is `{environment}`, and it is meant for {', '.join(entry.value.get('environments') or ())}"
-    )
+    meant = ", ".join(entry.value.get("environments") or ())
+    return f"it is for the environment {meant}, and this one is `{environment}`"
 
 
 def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:
-    found = [("never", f"{name}: expected, counted only{_within(name, monitor)}") for name in monitor["expect"]]
+    found = [("never", f"{name}: expected and only counted{_within(name, monitor)}") for name in monitor["expect"]]
     if monitor["escalate"]:
         often = format_rate(monitor["escalate"])
-        found.append((monitor["severity"], f"when one kind of expected error comes more often than {often}: one event"))
+        found.append((monitor["severity"], f"when one kind of expected error is more frequent than {often}: one event"))
     ignored = plan["sentry"]["ignore_errors"] if plan is not None else []
     found += [("never", f"{name}: in sentry.ignore_errors") for name in ignored]
     found += [(severity, f"when {name} leaves the call") for name, severity in monitor["errors"].items()]
     if monitor["unless"]:
         found.append(("never", f"when {monitor['unless']['text']}"))
-    found += [("never", f"inside a call that the monitor {name} watches") for name in monitor["quiet_inside"]]
-    text = "" if monitor["exception_text"] else ", without what it says"
+    found += [("never", f"inside a call of the monitor {name}") for name in monitor["quiet_inside"]]
+    text = "" if monitor["exception_text"] else ", without its message"
     found.append((monitor["severity"], f"when any other exception leaves the call{text}"))
     if monitor["kind"] == "api":
-        found.append((monitor["severity"], "when the response's status is 500 or more, though nothing was raised"))
+        found.append((monitor["severity"], "when the response's status is 500 or more and nothing was raised"))
     found += [
         (severity, f"when the call takes longer than {format_duration(seconds)}")
         for seconds, severity in monitor["thresholds"]
@@ -153,21 +143,21 @@ def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str
 
 
 def _within(name: str, monitor: MonitorData) -> str:
-    """Whether the monitored calls inside this one expect the exception too: `Verdict._is_expected_around`."""
+    """Do the monitored calls inside this one expect the exception, too?"""
     own_alone = name in ("Exception", "BaseException") or monitor["where"].startswith("packs/")
-    return "" if own_alone else ", by the monitored calls inside this one as well"
+    return "" if own_alone else ", also by the monitored calls inside this one"
 
 
 def _limit(monitor: MonitorData) -> str:
-    share = f"{monitor['sample']:.0%} of what repeats itself is kept; " if monitor["sample"] != 1 else ""
+    share = f"{monitor['sample']:.0%} of equal reports are kept; " if monitor["sample"] != 1 else ""
     if not monitor["rate_limit"]:
         return share + "no limit"
     events, seconds = monitor["rate_limit"]
     at_once = int(max(1, min(HANDFUL, events)))
     every = format_duration(round(seconds / events, 3) or 0.001)
     return (
-        f"{share}of equal reports {at_once} at once, then one every {every}; of all together "
-        f"{format_rate(monitor['rate_limit'])}, and the first of each kind; the rest is counted"
+        f"{share}equal reports: {at_once} at once, then one every {every}; all reports: "
+        f"{format_rate(monitor['rate_limit'])}, and the first of each kind; others are only counted"
     )
 
 
@@ -176,7 +166,7 @@ def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]
     operation = monitor["operation"]
     found = [
         ("level", "the severity above"),
-        ("transaction", f"the one under way, else {operation}"),
+        ("transaction", f"the current one, else {operation}"),
         ("fingerprint", ", ".join(monitor["fingerprint"] or [monitor["name"], "error|slow|rule|audit", "the cause"])),
     ]
     tags = {

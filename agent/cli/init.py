@@ -1,4 +1,4 @@
-"""`init`: a commented monitors.yaml for the project that it stands in."""
+"""`init`: a commented monitors.yaml for the project in a folder."""
 
 from __future__ import annotations
 
@@ -9,73 +9,71 @@ from typing import TYPE_CHECKING
 from ..base.errors import ConfigError
 from ..codebase import search
 from ..codebase.project import Project, survey
-from ..codebase.propose import module_lines, monitor_lines
-from .output import write_new
-from .terminal import fail, out, shown_path
+from ..codebase.propose import Proposal, module_lines, monitor_lines
+from .terminal import counted, out, shown_path, write_new
 
 if TYPE_CHECKING:
     import argparse
 
 HELP = "write a commented monitors.yaml for the project in this folder"
 
-_FIRST = ("task", "service", "security")  # what a first file monitors; the rest is for `discover`
+_FIRST = ("task", "service", "security")  # what a first file monitors; `discover` proposes the others
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="of the project; default: this one")
-    parser.add_argument("--output", metavar="FILE", help="default: monitors.yaml in the folder")
-    parser.add_argument("--python", metavar="PATH", help="the interpreter or virtual environment that it runs in")
+    parser.add_argument(
+        "folder", nargs="?", default=".", metavar="FOLDER", help="folder of the project (default: this one)"
+    )
+    parser.add_argument("--output", metavar="FILE", help="file to write (default: monitors.yaml in that folder)")
+    parser.add_argument("--python", metavar="PATH", help="interpreter or virtual environment that the project runs in")
 
 
 def run(args: argparse.Namespace) -> int:
     """0: written, 2: the file exists, or could not run."""
     output = args.output or os.path.join(args.folder, "monitors.yaml")
-    try:
-        if not os.path.isdir(args.folder):
-            return fail(f"there is no folder {args.folder}")
-        project = survey(args.folder, search.of_interpreter(args.python) if args.python else search.here())
-        write_new(output, render(project))
-    except ConfigError as error:
-        return fail(error)
+    if not os.path.isdir(args.folder):
+        raise ConfigError(f"there is no folder {args.folder}")
+    project = survey(args.folder, search.of_interpreter(args.python) if args.python else search.here())
+    write_new(output, render(project))
     words = ["validate", output, *(word for root in project.roots for word in ("--path", root))]
-    out(f"wrote {output}: {_told(project)}")
+    out(f"wrote {output}: {_summary(project)}")
     if project.client is not None:
-        out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own. With the same project in")
-        out(
-            "      sentry.dsn, a failure that both see is there twice: give it another one, or leave it out, and events"
-        )
-        out("      go through the ERP's client.")
+        out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own.")
+        out("      If sentry.dsn names the same project, both report the same failures.")
+        out("      Give sentry.dsn another project, or leave it out: events then go through the ERP's client.")
     out(f"next: python -m agent {shlex.join(words)}")
     return 0
 
 
-def _told(project: Project) -> str:
-    chosen = [proposal for proposal in project.proposals if proposal.role in _FIRST]
-    apps = f"{len(project.apps)} Django app{'s' * (len(project.apps) != 1)}"
+def _chosen(project: Project) -> list[Proposal]:
+    return [proposal for proposal in project.proposals if proposal.role in _FIRST]
+
+
+def _summary(project: Project) -> str:
     packs = f"packs {', '.join(project.packs)}" if project.packs else "no pack applies"
-    return f"{apps}, {len(chosen)} monitor{'s' * (len(chosen) != 1)}, {packs}"
+    return f"{counted(len(project.apps), 'Django app')}, {counted(len(_chosen(project)), 'monitor')}, {packs}"
 
 
 def render(project: Project) -> str:
-    chosen = [proposal for proposal in project.proposals if proposal.role in _FIRST]
+    chosen = _chosen(project)
     names = [proposal.module for proposal in chosen] + [app.rpartition(".")[2] for app in project.apps]
     lines = [
-        "# What is monitored here. Written by `python -m agent init` from the source, which it read and did not run.",
+        "# The monitors of this project. Written by `python -m agent init`, which read its source and ran none of it.",
         "# After a change: python -m agent validate",
         "version: 1",
         "",
         "# Monitors that ship with the agent, for the frameworks that are installed.",
         f"packs: [{', '.join(project.packs)}]",
         "",
-        "# Without a DSN nothing leaves the machine: `python -m agent events` shows what was caught.",
+        "# Without a DSN nothing leaves this machine: `python -m agent events` shows what was captured.",
         "sentry:",
         "  dsn: ${SENTRY_DSN:-}",
         "  environment: ${SENTRY_ENVIRONMENT:-production}",
         "  release: ${SENTRY_RELEASE:-}",
         "  user: [id]                        # never the name or the e-mail address, unless they are listed here",
         "",
-        "# For every monitor that does not say otherwise. A `severity` here counts for security as well (otherwise",
-        "# warning), a `threshold` for api (otherwise 5s) and database (1s).",
+        "# For every monitor without a value of its own. A `severity` here also replaces the one of kind security",
+        "# (warning), and a `threshold` those of kind api (5s) and database (1s).",
         "defaults: {rate_limit: 30/min}",
         "",
         "# The parts of the system. Give each an `owner`, and `defaults` of its own.",

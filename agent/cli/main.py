@@ -1,4 +1,4 @@
-"""The parser and the dispatch of `python -m agent`."""
+"""The parser of `python -m agent`. Commands raise; only `main` prints the error and chooses the exit status."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..base.errors import AgentError
 from ..base.version import __version__
-from .terminal import clean, fail
+from .options import ProblemsError, add_command
+from .terminal import clean, err
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Command → the module that has HELP, configure(parser) and run(arguments) → exit status.
+#: Command → the module that has HELP, configure(parser) and, without subcommands, run(arguments) → exit status.
 COMMANDS = {
     "validate": "validate",
     "list": "list",
@@ -31,16 +32,28 @@ COMMANDS = {
     "run": "run",
 }
 
-_EPILOG = """exit status: 0 all is well, 1 problems were found, 2 the command could not run
-environment: AGENT_CONFIG the configuration, AGENT_STATE_DIR where the agent writes, AGENT_DISABLED=1 the kill switch,
-             AGENT_STRICT=1 stop where the configuration is wrong, AGENT_DEBUG=1 explain each step on stderr,
-             AGENT_LAST_GOOD how long the last good plan holds (24h), AGENT_PYTHON the interpreter that compiles it,
-             AGENT_INJECTION=0 no change inside functions, SENTRY_DSN SENTRY_ENVIRONMENT SENTRY_RELEASE as for the SDK,
-             NO_COLOR no colours"""
+_EPILOG = """\
+exit status:
+  0  no problem
+  1  problems were found
+  2  the command could not run
+
+environment variables:
+  AGENT_CONFIG        configuration file
+  AGENT_STATE_DIR     folder for everything that the agent writes
+  AGENT_DISABLED=1    switch the agent off
+  AGENT_STRICT=1      stop a process whose configuration has an error
+  AGENT_DEBUG=1       log each step of the start on stderr
+  AGENT_LAST_GOOD     how long the last good plan stays in force (default: 24h)
+  AGENT_PYTHON        interpreter that compiles the configuration
+  AGENT_INJECTION=0   do not change code inside functions
+  SENTRY_DSN, SENTRY_ENVIRONMENT, SENTRY_RELEASE
+                      as for the Sentry SDK
+  NO_COLOR            print without colours"""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Repeats what was typed, cleaned like all that is printed."""
+    """Escapes control characters in what it repeats of the command line."""
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         super().exit(status, clean(message) if message else message)
@@ -49,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m agent",
-        description="Monitors a Python ERP from monitors.yaml, without touching its source.",
+        description="Monitor a Python ERP as monitors.yaml says, without a change to its source.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,9 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for name, module_name in COMMANDS.items():
         module = import_module("." + module_name, __package__)
-        sub = commands.add_parser(name, help=module.HELP, description=module.HELP[0].upper() + module.HELP[1:] + ".")
-        module.configure(sub)
-        sub.set_defaults(run=module.run)
+        module.configure(add_command(commands, name, getattr(module, "run", None), module.HELP))
     return parser
 
 
@@ -73,9 +84,10 @@ def main(arguments: Sequence[str]) -> int:
         status: int = parsed.run(parsed)
         sys.stdout.flush()
     except AgentError as error:
-        return fail(error)
+        err(error)
+        return 1 if isinstance(error, ProblemsError) else 2
     except BrokenPipeError:
-        # Whoever read our output has had enough (`… | head`). Python would complain once more when it flushes at exit.
+        # The reader of the pipe has gone (`… | head`). Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

@@ -1,25 +1,37 @@
-"""What a command knows of the configuration that it is asked about."""
+"""What commands share: their options, the configuration that they read, and its settings."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from ..base import places
-from ..base.errors import ConfigError
+from ..base.errors import AgentError, ConfigError
 from ..base.health import Health
-from ..plan import index as cache
-from .terminal import err
+from ..plan import index
+from .terminal import err, shown_path
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
-    from ..base.model import SentryData, SpoolData
+    from ..base.model import Problem, SentryData, SpoolData
     from ..deliver.spool.spool import Spool
 
+#: Problems of a file that cannot be read, rather than of what it contains.
+UNREADABLE = ("file-missing", "file-unreadable")
 
-class Here(NamedTuple):
+CONFIG_HELP = "configuration file (default: $AGENT_CONFIG, else monitors.yaml beside sitecustomize.py)"
+
+
+class ProblemsError(AgentError):
+    """The command ran and found something wrong: exit status 1 instead of 2."""
+
+
+class Configured(NamedTuple):
+    """A configuration, its state folder, and the settings that are in force."""
+
     config: str
     state: str
     sentry: SentryData
@@ -31,20 +43,32 @@ class Here(NamedTuple):
         return open_spool(self.spool_settings, self.state, self.health("spool"))
 
     def health(self, command: str) -> Health:
-        """Where a command counts: apart from the processes of the ERP."""
+        """Counters of a command, which are kept apart from those of the ERP's processes."""
         return Health(os.path.join(self.state, "run"), self.config, command=command)
 
 
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int] | None, text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+
+
+def add_format(parser: argparse.ArgumentParser, *others: str) -> None:
     parser.add_argument(
-        "--config", metavar="FILE", help="default: AGENT_CONFIG, or monitors.yaml beside sitecustomize.py"
+        "--format", choices=("text", "json", *others), default="text", help="output format (default: text)"
     )
 
 
-def config_of(given: str | None) -> str:
-    """The configuration that is meant. Raises ConfigError where none is named and none lies in the usual place.
+def config_path(given: str | None) -> str:
+    """The path of the configuration. Raises ConfigError where none is named and the usual place has none.
 
-    One in the current folder is never used unasked: it is named.
+    One in the current folder is used only if it is named.
     """
     if given:
         return os.path.abspath(os.path.expanduser(given))
@@ -52,32 +76,39 @@ def config_of(given: str | None) -> str:
     if os.environ.get("AGENT_CONFIG"):
         return path
     local = os.path.abspath("monitors.yaml")
-    there = os.path.exists(path)
-    hint = f"there is one in this folder: export AGENT_CONFIG={shlex.quote(local)}, or give --config monitors.yaml"
+    hint = f"to use the one in this folder: export AGENT_CONFIG={shlex.quote(local)}, or add --config monitors.yaml"
     if not os.path.exists(local):
         hint = "name yours in AGENT_CONFIG or with --config, or write one: python -m agent init"
-    if not there:
-        raise ConfigError(f"no configuration: AGENT_CONFIG is not set, and there is no {path}; {hint}")
+    if not os.path.exists(path):
+        raise ConfigError(f"no configuration: AGENT_CONFIG is not set, and {path} does not exist; {hint}")
     if os.path.exists(local) and not os.path.samefile(local, path):
-        err(f"note: AGENT_CONFIG is not set, so this is about {path}; {hint}")
+        err(f"note: AGENT_CONFIG is not set, so {path} is used; {hint}")
     return path
 
 
-def look(arguments: argparse.Namespace) -> Here:
-    """The settings in force. Raises ConfigError where there are none: the file gives no plan, and never did."""
-    return settings(config_of(arguments.config))
+def configured(arguments: argparse.Namespace) -> Configured:
+    """The settings in force. Raises ConfigError where the file gives no plan and no earlier one is kept."""
+    return configured_by(config_path(arguments.config))
 
 
-def settings(path: str) -> Here:
-    """As `look`, for this configuration."""
+def configured_by(path: str) -> Configured:
+    """`configured` for this path."""
     state = places.state_folder(os.environ, path)
     from ..config.load import load
 
     loaded = load(path, os.environ)
     if loaded.plan is not None:
-        return Here(path, state, loaded.plan["sentry"], loaded.plan["spool"])
-    index = cache.load(state, path)
-    if index is not None:
-        return Here(path, state, *index.settings())
-    first = next((problem for problem in loaded.problems if problem.severity == "error"), None)
-    raise ConfigError("{}: {}; see: python -m agent validate".format(path, first.message if first else "gives no plan"))
+        return Configured(path, state, loaded.plan["sentry"], loaded.plan["spool"])
+    kept = index.load(state, path)
+    if kept is not None:
+        return Configured(path, state, *kept.settings())
+    raise ConfigError(str(unusable(path, loaded.problems)))
+
+
+def unusable(path: str, problems: Iterable[Problem]) -> AgentError:
+    """The error to raise for a file that gives no plan."""
+    first = next((problem for problem in problems if problem.severity == "error"), None)
+    where = f"{first.path}: " if first is not None and first.path else ""
+    why = first.message if first is not None else "the file cannot be used"
+    kind = ConfigError if first is not None and first.slug in UNREADABLE else ProblemsError
+    return kind(f"{shown_path(path)}: {where}{why}; see: python -m agent validate {shlex.quote(shown_path(path))}")

@@ -1,4 +1,4 @@
-"""Where each effective setting of a monitor came from. For `explain` alone: the plan does not carry it."""
+"""Where each effective setting of a monitor comes from. Only `explain` needs it: the plan does not contain it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Setting(NamedTuple):
 
 
 def settings_of(entry: WrittenMonitor, monitor: MonitorData, settings: Settings) -> list[Setting]:
-    """Every key that has an effect on this monitor, in the order in which people ask for them."""
+    """Every key that has an effect on this monitor, in the order of the documentation."""
     chosen = choose(entry, settings, Findings())
     found: list[Setting] = []
     for row in KEYS:

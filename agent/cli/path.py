@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 HELP = "print the folder to put on PYTHONPATH"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    del parser
+def configure(_: argparse.ArgumentParser) -> None:
+    """It has no options."""
 
 
 def run(_: argparse.Namespace) -> int:
@@ -25,11 +25,11 @@ def run(_: argparse.Namespace) -> int:
 
 
 def folder() -> str:
-    """Where sitecustomize.py lies. Raises AgentError where it cannot be found."""
+    """The folder of sitecustomize.py. Raises AgentError where there is none."""
     package = places.PACKAGE
     for place in (os.path.dirname(package), os.path.join(package, "site")):
-        name = os.path.join(place, "sitecustomize.py")
-        # In site-packages there may be a sitecustomize.py of somebody else's.
-        if os.path.isfile(name) and (place.startswith(package) or not place.endswith("-packages")):
+        # A sitecustomize.py in site-packages may be another project's.
+        ours = place.startswith(package) or not place.endswith("-packages")
+        if ours and os.path.isfile(os.path.join(place, "sitecustomize.py")):
             return place
-    raise AgentError(f"no sitecustomize.py of the agent was found beside {package}: install the agent again")
+    raise AgentError(f"no sitecustomize.py of the agent beside {package}: install the agent again")

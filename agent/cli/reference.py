@@ -1,4 +1,4 @@
-"""The schema → the reference of every key, in Markdown. docs/configuration.md is its output; a test keeps it fresh."""
+"""The reference of every key, made from the schema: the text of docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ _SECTIONS = (
 )
 
 _VALUES = ("duration", "size", "severity", "fraction", "target", "expression", "tags")
+
+#: Title of a definition → its type in the reference; "" for the title itself with an article.
+_BY_TITLE = {
+    **dict.fromkeys(("duration", "duration or off", "size", "rate or off", "target", "expression", "dotted name"), ""),
+    "integrations": "`auto` or a list of texts",
+    "capture": "a mapping of name → expression, or a list of names",
+    "audit": "true, false or a severity",
+    "duration, ladder or off": "a duration, a ladder or off",
+    "flag": "true or false",
+    "fraction": "a number from 0 to 1",
+    "count": "a whole number",
+}
 
 _NOTES = """\
 ## How files are read
@@ -98,7 +110,7 @@ def _key(key: str, path: str, value: dict[str, Any], definitions: dict[str, Any]
 
 
 def _resolved(value: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A key's schema with what it refers to; its own words win."""
+    """A key's schema, completed by the definition that it refers to."""
     whole = dict(value)
     while "$ref" in whole:
         reference = whole.pop("$ref")
@@ -115,36 +127,15 @@ def _type(whole: dict[str, Any], definitions: dict[str, Any]) -> str:
     title = whole.get("title") or whole.get("type name")
     kinds = whole.get("type", "")
     if kinds == "array":
-        items = _resolved(whole.get("items", {}), definitions)
-        return "a list of " + {"one": "values"}.get(_type(items, definitions), _plural(_type(items, definitions)))
-    if kinds == "object" and "properties" in whole:
-        return "a mapping, see its own section"
+        kind = _type(_resolved(whole.get("items", {}), definitions), definitions)
+        return "a list of " + ("values" if kind == "one" else _plural(kind))
     if kinds == "object":
-        inner = _resolved(whole.get("additionalProperties") or {}, definitions)
-        if "properties" in inner:
-            return "a mapping of name → mapping, see its own section"
-        return f"a mapping of name → {_type(inner, definitions)}"
-    if title in (
-        "duration",
-        "duration or off",
-        "size",
-        "rate or off",
-        "target",
-        "expression",
-        "dotted name",
-        "integrations",
-    ):
-        return {"integrations": "`auto` or a list of texts", "flag": "true or false"}.get(
-            title, f"{'an' if title == 'expression' else 'a'} {title}"
-        )
-    if title == "capture":
-        return "a mapping of name → expression, or a list of names"
-    if title == "audit":
-        return "true, false or a severity"
-    if title == "duration, ladder or off":
-        return "a duration, a ladder or off"
-    if title in ("flag", "fraction", "count"):
-        return {"flag": "true or false", "fraction": "a number from 0 to 1", "count": "a whole number"}[title]
+        inner = whole if "properties" in whole else _resolved(whole.get("additionalProperties") or {}, definitions)
+        if "properties" not in inner:
+            return f"a mapping of name → {_type(inner, definitions)}"
+        return f"a mapping{'' if inner is whole else ' of name → mapping'}, see its own section"
+    if title in _BY_TITLE:
+        return _BY_TITLE[title] or f"{'an' if title == 'expression' else 'a'} {title}"
     names = {"string": "text", "null": "null", "number": "number", "boolean": "true or false", "object": "mapping"}
     listed = [kinds] if isinstance(kinds, str) else kinds
     return " or ".join(names.get(kind, kind) for kind in listed) or "any"
@@ -176,7 +167,7 @@ def _examples(whole: dict[str, Any], key: str = "") -> Iterator[str]:
 
 
 def _flow(value: Any, *, nested: bool = False) -> str:
-    """A value as YAML on one line, as a person would write it."""
+    """A value as YAML on one line, as a person writes it."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(item, nested=True)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..codebase.check import counts
 from ..config.build.packs import name_of
-from .terminal import shown_path
+from .terminal import counted, shown_path
 
 if TYPE_CHECKING:
     from ..base.model import Problem
@@ -20,31 +21,29 @@ _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
 
 def summary(results: list[Examined]) -> str:
     """2 problems in 1 file, 34 monitors checked"""
-    counts = {"error": 0, "warning": 0, "note": 0}
-    for problem in problems_of(results):
-        counts[problem.severity] = counts.get(problem.severity, 0) + 1
+    numbers = Counter(problem.severity for problem in problems_of(results))
     files = len({os.path.realpath(file) for result in results for file in result.files})
     monitors = sum(result.monitors for result in results)
-    found = [_counted(counts["error"], "problem")]
-    found += [_counted(counts[kind], kind) for kind in ("warning", "note") if counts[kind]]
+    found = [_number(numbers["error"], "problem")]
+    found += [_number(numbers[kind], kind) for kind in ("warning", "note") if numbers[kind]]
     what = " and ".join(found) if len(found) < 3 else f"{found[0]}, {found[1]} and {found[2]}"
-    return f"{what} in {_counted(files, 'file')}, {_counted(monitors, 'monitor')} checked"
+    return f"{what} in {_number(files, 'file')}, {_number(monitors, 'monitor')} checked"
 
 
 def packs_summary(results: list[Examined]) -> str:
-    """packs: celery 6, django 23 of 25, redis 0 of 7. What is in force here; "" without packs that hold monitors."""
+    """packs: celery 6, django 23 of 25, redis 0 of 7 (monitors in force here); "" where no pack has a monitor."""
     found: dict[str, list[bool]] = {}
     for result in results:
         names = {monitor["name"] for monitor in result.plan["monitors"]} if result.plan is not None else set()
         for entry, monitor in result.built:
             if entry.pack:
                 found.setdefault(name_of(entry.document), []).append(monitor["name"] in names)
-    told = [f"{name} {sum(on)}" + (f" of {len(on)}" if not all(on) else "") for name, on in sorted(found.items())]
-    return f"packs: {', '.join(told)}" if told else ""
+    shown = [f"{name} {sum(on)}" + (f" of {len(on)}" if not all(on) else "") for name, on in sorted(found.items())]
+    return f"packs: {', '.join(shown)}" if shown else ""
 
 
 def problems_of(results: list[Examined]) -> list[Problem]:
-    """Each once, also where two files include the same third one."""
+    """Every Problem once, also where two files include the same third one."""
     return list(dict.fromkeys(problem for result in results for problem in result.problems))
 
 
@@ -54,7 +53,7 @@ def targets_summary(seen: list[Sighting]) -> str:
 
 
 def as_json(results: list[Examined], seen: list[Sighting]) -> dict[str, Any]:
-    """`targets` is empty where they were not looked up."""
+    """`targets` is empty if they were not looked up."""
     return {
         "files": list(dict.fromkeys(file for result in results for file in result.files)),
         "monitors": sum(result.monitors for result in results),
@@ -130,8 +129,8 @@ def _sentence(problem: Problem) -> str:
     return where + problem.message + (f" ({problem.hint})" if problem.hint else "")
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+def _number(number: int, noun: str) -> str:
+    return counted(number, noun) if number else f"no {noun}s"
 
 
 def _data(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`run`: a command with the agent in it, for a try or in a service file."""
+"""`run`: start a command with the agent switched on."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ import shutil
 import sys
 
 from ..base.errors import AgentError
-from . import options
+from .options import add_config, config_path
 from .path import folder
+from .terminal import shown_path
 
-HELP = "run a command with the agent in it: python -m agent run [--config FILE] [--strict] -- COMMAND"
+HELP = "run a command with the agent switched on, as in: run --strict -- python manage.py runserver"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
     parser.add_argument(
-        "--config", metavar="FILE", help="default: AGENT_CONFIG, or monitors.yaml beside sitecustomize.py"
+        "--strict", action="store_true", help="if the configuration has an error, exit with status 2 and run nothing"
     )
-    parser.add_argument(
-        "--strict", action="store_true", help="do not run it, with exit status 2, where the configuration is wrong"
-    )
-    parser.add_argument("--debug", action="store_true", help="explain on stderr what the agent does as it starts")
+    parser.add_argument("--debug", action="store_true", help="log each step of the agent's start on stderr")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Becomes the command: its exit status is the status. 2: the command could not be run."""
+    """Becomes the command, whose exit status counts. Raises AgentError where it could not be run."""
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
-        raise AgentError("there is no command to run: python -m agent run -- python manage.py runserver")
-    config = options.config_of(arguments.config)
+        raise AgentError("no command to run was given; example: python -m agent run -- python manage.py runserver")
+    config = config_path(arguments.config)
     if arguments.config and not os.path.exists(config):
         raise AgentError(f"{config}: no such file")
     program = shutil.which(words[0])
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 def make_environment(
     environ: os._Environ[str] | dict[str, str], config: str, *, strict: bool, debug: bool
 ) -> dict[str, str]:
-    """`environ` with the agent switched on in every Python that inherits it, in front of all others."""
+    """`environ` with the agent switched on in every Python that inherits it, first on PYTHONPATH."""
     made = {name: value for name, value in environ.items() if name != "AGENT_DISABLED"}
     first = folder()
     rest = [entry for entry in made.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != first]
@@ -61,10 +60,17 @@ def make_environment(
 
 
 def _check(config: str) -> None:
-    """Here, too: the command may be no Python, or one that does not read PYTHONPATH."""
+    """Raises AgentError with every error of the configuration.
+
+    The command's own process would check too, but it may be no Python, or one that ignores PYTHONPATH.
+    """
     from ..config.load import load
 
     wrong = [problem for problem in load(config, os.environ).problems if problem.severity == "error"]
     if wrong:
-        lines = [f"{each.file}:{each.line}:{each.column}: {each.path}: {each.message} [{each.slug}]" for each in wrong]
-        raise AgentError("\n".join([*lines, f"{config} is wrong: the command was not run"]))
+        lines = []
+        for each in wrong:
+            place = f":{each.line}:{each.column}" if each.line else ""
+            where = f"{each.path}: " if each.path else ""
+            lines.append(f"{shown_path(each.file)}{place}: {where}{each.message} [{each.slug}]")
+        raise AgentError("\n".join([*lines, f"the command was not run: {shown_path(config)} has errors"]))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import ConfigError
 from ..config.read.shipped import schema_path
-from .terminal import fail, out
+from .reference import markdown
+from .terminal import out
 
 if TYPE_CHECKING:
     import argparse
@@ -16,22 +17,22 @@ HELP = "print the JSON Schema of monitors.yaml"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     shape = parser.add_mutually_exclusive_group()
-    shape.add_argument("--markdown", action="store_true", help="print the reference of every key, as in the docs")
-    shape.add_argument("--path", action="store_true", help="print where the schema lies")
+    shape.add_argument("--markdown", action="store_true", help="print docs/configuration.md, the reference of all keys")
+    shape.add_argument("--path", action="store_true", help="print the path of the schema file")
 
 
 def run(args: argparse.Namespace) -> int:
     path = schema_path()
+    if args.path:
+        out(path)
+        return 0
     try:
-        if args.path:
-            out(path)
-        elif args.markdown:
-            from .reference import markdown
-
-            out(markdown(), end="")
+        if args.markdown:
+            text = markdown()
         else:
             with open(path, encoding="utf-8") as stream:
-                out(stream.read(), end="")
-    except (OSError, ConfigError) as error:
-        return fail(error)
+                text = stream.read()
+    except OSError as error:
+        raise ConfigError(f"the schema cannot be read: {error}") from None
+    out(text, end="")
     return 0

@@ -1,4 +1,4 @@
-"""`status`: what this configuration did in the processes that run, or ran last: patched, waiting, failed and why."""
+"""`status`: what a configuration does in the processes that run, or ran last: patched, waiting, failed and why."""
 
 from __future__ import annotations
 
@@ -12,112 +12,117 @@ from ..plan import index as cache
 from ..plan.in_force import last_good_for
 from . import options
 from .spool.places import fate
-from .state import elsewhere, other_users, processes
+from .state import other_folders, other_processes, processes
 from .state.plans import Plans
-from .terminal import console, json_text, moment, one_line, out, show_table, shown_path, styled, table
+from .terminal import console, counted, json_text, moment, one_line, out, show_table, shown_path, styled, table
 
 if TYPE_CHECKING:
     import argparse
 
-    from rich.text import Text
-
     from .state.processes import Process
 
-HELP = "show what the configuration did in running processes: patched, waiting for import, failed and why"
+HELP = "show what is monitored in running processes, and what is not and why"
 
-_NOT_IMPORTED = "its module has not been imported"
+_NOT_IMPORTED = "module not imported yet"
 _STYLES = {"failed": "bold red", "waiting": "yellow", "patched": "green"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
-    parser.add_argument("--all", action="store_true", help="also processes that have ended (default: the last of them)")
-    parser.add_argument("--functions", action="store_true", help="every function, and not a line for each monitor")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument(
+        "--all", action="store_true", help="show every process that has ended, too (default: only the last one)"
+    )
+    parser.add_argument("--functions", action="store_true", help="show a line for each function, not each monitor")
+    options.add_format(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0: all that ran did what the configuration says, 1: something failed or is not in force."""
-    path = options.config_of(arguments.config)
+    """0: no problem is known, 1: something failed or is not in force."""
+    path = options.config_path(arguments.config)
     state = places.state_folder(os.environ, path)
     shown = processes.of_the_host(processes.read(os.path.join(state, "run")), all_=arguments.all)
     plans = Plans(state, path)
     older = {process.pid for process in shown if plans.is_older(process)}
     index = plans.of(shown)
     problems = list(index.problems) if index is not None else []
+    if not os.path.exists(path):
+        problems.insert(0, f"{path}: there is no such file")
     wrong = problems or any(process.failed or process.problems for process in shown)
     status = int(bool(wrong or any(process.alive for process in shown if process.pid in older)))
-    others = other_users.look(path, state)
+    others = other_folders.readable(path, state)
     if arguments.format == "json":
         rows = [{**process.as_json(), "restart_needed": process.pid in older} for process in shown]
-        answer = {"config": path, "state": state, "problems": problems, "processes": rows}
-        out(json_text({**answer, "elsewhere": [other._asdict() for other in others]}, indent=2))
+        report = {"config": path, "state": state, "problems": problems, "processes": rows}
+        out(json_text({**report, "elsewhere": [other._asdict() for other in others]}, indent=2))
         return status
     target = console()
-    target.print(styled(("configuration ", "dim"), one_line(shown_path(path))))
-    target.print(styled(("state         ", "dim"), one_line(state)))
+    _print_fact("configuration", shown_path(path))
+    _print_fact("state", state)
     _show_plan(state, path, plans, index)
     _show_spool(path)
     for other in others:
-        target.print(styled(("elsewhere     ", "dim"), one_line(other.line("status"))))
+        _print_fact("elsewhere", other.line("status"))
     for problem in problems:
         target.print(styled(("problem: ", "bold red"), one_line(problem)))
     for process in shown:
         _show_process(process, plans, problems, older=process.pid in older, functions=arguments.functions)
     if not shown:
-        out("\nNo process has reported in: none has imported a module that a monitor names.")
-        for clue in elsewhere.clues(path, state):
+        out("\nNo process has reported in yet. A process appears once it imports a monitored module.")
+        if places.is_on("AGENT_DISABLED"):
+            out("  AGENT_DISABLED is set in this shell.")
+        for clue in (*(other.hint() for other in other_folders.unreadable(path, state)),
+                     *other_processes.reasons_by_process(path)):  # fmt: skip
             out(f"  {one_line(clue)}")
     return status
 
 
-# --------------------------------------------------------------------------------------------------------- what holds
+def _print_fact(name: str, text: object) -> None:
+    console().print(styled(("%-14s" % name, "dim"), one_line(text)))
+
+
+# ----------------------------------------------------------------------------------------------- plan and spool
 
 
 def _show_plan(state: str, path: str, plans: Plans, index: cache.Index | None) -> None:
     bad = cache.load_bad(state, path)
     if bad is not None and not places.unchanged(bad.header, environment=False):
-        bad = None  # it has been corrected since
-    target = console()
+        bad = None  # the file has been corrected
     if index is None:
-        words = "none compiled yet for this Python and environment: the first process makes it"
+        words = "none compiled yet for this Python and environment: the first process compiles it"
         if bad is not None:
-            words = "none: " + (bad.problems[0] if bad.problems else "the configuration gives no plan")
-        target.print(styled(("plan          ", "dim"), one_line(words)))
+            words = "none: " + (bad.problems[0] if bad.problems else "the configuration cannot be used")
+        _print_fact("plan", words)
         return
-    number = len(index.all_monitors())
-    words = "%d monitor%s, %s" % (number, "s" * (number != 1), plans.age(index))
-    target.print(styled(("plan          ", "dim"), one_line(words)))
+    _print_fact("plan", f"{counted(len(index.all_monitors()), 'monitor')}, {plans.age(index)}")
     if bad is not None:
         allowed = last_good_for(os.environ.get("AGENT_LAST_GOOD"))
         since, until = (moment(at, "%Y-%m-%d %H:%M") for at in (bad.since, bad.since + allowed))
         words = f"the last good plan is in force since {since}, until {until} (AGENT_LAST_GOOD)"
         if time.time() > bad.since + allowed:
             words = f"nothing is monitored: the last good plan was in force until {until} (AGENT_LAST_GOOD)"
-        target.print(styled(("problem: ", "bold red"), words))
+        console().print(styled(("problem: ", "bold red"), words))
 
 
 def _show_spool(path: str) -> None:
-    target = console()
     try:
-        spool = options.settings(path).spool()
+        spool = options.configured_by(path).spool()
     except AgentError as error:
-        target.print(styled(("spool         ", "dim"), one_line(error)))
+        _print_fact("spool", error)
         return
     aside = spool.quarantined()
     lines = fate(spool.entries()) or ["empty"]
     if aside:
-        lines.append("%d set aside (last: %s)" % (len(aside), aside[-1][1] or "no reason kept"))
+        lines.append("%d set aside (last: %s)" % (len(aside), aside[-1][1] or "no reason was kept"))
     if spool.degraded:
-        lines.append(f"in trouble: {spool.degraded}")
+        lines.append(f"problem: {spool.degraded}")
     for number, line in enumerate([*lines, "in " + spool.directory]):
-        target.print(styled(("" if number else "spool", "dim"), " " * (14 if number else 9), one_line(line)))
+        _print_fact("" if number else "spool", line)
 
 
 # -------------------------------------------------------------------------------------------------------- one process
 
 
-def _show_process(process: Process, plans: Plans, told: list[str], *, older: bool, functions: bool) -> None:
+def _show_process(process: Process, plans: Plans, printed: list[str], *, older: bool, functions: bool) -> None:
     target = console()
     target.print(
         styled("\n", (one_line(process.program) + " ", "bold"), "(pid %d, %s, Python %s, since %s)" % (
@@ -126,12 +131,12 @@ def _show_process(process: Process, plans: Plans, told: list[str], *, older: boo
     if older:
         what = "the configuration has changed since it started"
         target.print(styled(("  older plan: ", "bold yellow"), what + (": restart needed" if process.alive else "")))
-    for problem in dict.fromkeys(item for item in process.problems if item not in told):
+    for problem in dict.fromkeys(item for item in process.problems if item not in printed):
         target.print(styled(("  problem: ", "bold red"), one_line(problem)))
     if process.sdk:
         target.print(styled(("  Sentry SDK: ", "dim"), one_line(process.sdk)))
-    for said in process.clients:
-        target.print(styled(("  the host's own Sentry client: ", "dim"), one_line(said)))
+    for client in process.clients:
+        target.print(styled(("  the host's own Sentry client: ", "dim"), one_line(client)))
     rows = {"failed": process.failed, "waiting": dict(process.waiting), "patched": process.patched}
     rows["waiting"].update(dict.fromkeys(plans.not_imported(process), _NOT_IMPORTED))
     _show_counts(process, rows)
@@ -141,7 +146,7 @@ def _show_process(process: Process, plans: Plans, told: list[str], *, older: boo
 
 def _show_counts(process: Process, rows: dict[str, dict[tuple[str, str], str]]) -> None:
     target = console()
-    again = process.count("tried-again")  # errors of attempts that a task framework repeated
+    again = process.count("tried-again")  # failed attempts that a task framework repeated
     least = "at least " if process.behind else ""
     target.print(
         f"  {len(rows['patched'])} patched, {len(rows['waiting'])} waiting, {len(rows['failed'])} failed; {least}"
@@ -149,60 +154,52 @@ def _show_counts(process: Process, rows: dict[str, dict[tuple[str, str], str]]) 
         f"{process.count('rate')} held back by limits" + (f", {again} tried again" if again else "")
     )
     if process.behind:
-        left = (
-            "the next call that is counted writes the rest"
-            if process.alive
-            else "it was killed with the rest unwritten"
-        )
-        target.print(styled(("  counts: ", "yellow"), f"of a burst, not all are written: {left}"))
+        left = "the next counted call writes them" if process.alive else "the process was killed before it wrote them"
+        target.print(styled(("  counts: ", "yellow"), f"the last counts of a burst are missing: {left}"))
     lost = process.lost()
     if lost:
         words = ", ".join("%d %s" % (number, reason) for reason, number in lost.items())
         target.print(styled(("  lost: ", "bold red"), one_line(words)))
     for (monitor, which), (number, why) in sorted(process.expressions.items()):
-        times = "%d time%s, last: " % (number, "s" * (number != 1))
-        target.print(styled(("  expression failed: ", "bold red"), one_line(f"{monitor}, {which}: {times}{why}")))
+        words = f"{monitor}, {which}: {counted(number, 'time')}, last: {why}"
+        target.print(styled(("  expression failed: ", "bold red"), one_line(words)))
     slow = process.count("slow-disk")
     if slow:
-        words = "%d time%s it held up other threads while events were written" % (slow, "s" * (slow != 1))
-        target.print(styled(("  slow disk: ", "yellow"), words + " (delivery.spool.keep_interpreter)"))
+        words = f"writing an event held up other threads {counted(slow, 'time')} (delivery.spool.keep_interpreter)"
+        target.print(styled(("  slow disk: ", "yellow"), words))
 
 
 def _show_monitors(rows: dict[str, dict[tuple[str, str], str]]) -> None:
-    """A line for each monitor and state: a pattern has a thousand functions."""
-    made = table("STATE", "MONITOR", "TARGET", "NOTE")
+    """Print a line for each monitor and state: a pattern may have a thousand functions."""
+    grouped: dict[str, dict[tuple[str, str], str]] = {}
     for state, items in rows.items():
         monitors: dict[str, list[tuple[str, str]]] = {}
         for (monitor, path), note in items.items():
             monitors.setdefault(monitor, []).append((path, note))
-        for monitor, found in monitors.items():
-            path, note = found[0]
-            if len(found) > 1:
-                notes = dict.fromkeys(note for _, note in found if note)
-                path = f"{len(found)} functions"
-                note = next(iter(notes), "")
-                if len(notes) > 1:
-                    note += f" (and {len(notes) - 1} other notes: --functions)"
-            made.add_row(*_cells(state, monitor, path, note))
-    if made.row_count:
-        show_table(made)
+        grouped[state] = dict(_grouped(monitor, found) for monitor, found in monitors.items())
+    _show_functions(grouped)
+
+
+def _grouped(monitor: str, found: list[tuple[str, str]]) -> tuple[tuple[str, str], str]:
+    if len(found) == 1:
+        path, note = found[0]
+        return (monitor, path), note
+    notes = list(dict.fromkeys(note for _, note in found if note))
+    others = f" (and {len(notes) - 1} other notes: --functions)" if len(notes) > 1 else ""
+    return (monitor, f"{len(found)} functions"), "".join(notes[:1]) + others
 
 
 def _show_functions(rows: dict[str, dict[tuple[str, str], str]]) -> None:
     made = table("STATE", "MONITOR", "TARGET", "NOTE")
     for state, items in rows.items():
         for (monitor, path), note in items.items():
-            made.add_row(*_cells(state, monitor, path, note))
+            made.add_row(styled((state, _STYLES[state])), *(styled(one_line(each)) for each in (monitor, path, note)))
     if made.row_count:
         show_table(made)
 
 
-def _cells(state: str, *rest: str) -> list[Text]:
-    return [styled((state, _STYLES[state])), *(styled(one_line(each)) for each in rest)]
-
-
 def _show_measured(process: Process) -> None:
-    """What is most of the process's time first."""
+    """Print the measured monitors; the one that took most of the process's time comes first."""
     if not process.measured:
         return
     numbers = ("CALLS", "FAILED", "P50", "P95", "MAX")
@@ -216,7 +213,7 @@ def _show_measured(process: Process) -> None:
 
 
 def _time(seconds: float | None) -> str:
-    """Two digits: more are not known."""
+    """Two digits: the measurement has no more."""
     if seconds is None:
         return "-"
     seconds = float(f"{seconds:.2g}")

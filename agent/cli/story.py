@@ -1,4 +1,4 @@
-"""One event as a person on call reads it: what happened, to whom, where in the code, and what came before."""
+"""One event for a person to read: what happened, to whom, where in the code, and what was logged before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SHORT_RUN = 2  # library frames that are shown one by one
 _MOST_FRAMES = 60
-_MOST_LINES = 20  # of what an exception says of itself
+_MOST_LINES = 20  # of an exception's message
 
 
 def show(event: dict[str, Any], fate: str) -> None:
@@ -36,24 +36,24 @@ def show(event: dict[str, Any], fate: str) -> None:
         for line in lines:
             target.print(styled("    " + one_line(line)))
     for exception in _values(event, "exception"):
-        said = str(exception.get("value") or "").split("\n")
-        target.print(styled("\n  ", (one_line(f"{exception.get('type')}: "), "bold"), one_line(said[0])))
-        for line in said[1:_MOST_LINES]:
+        first, *others = str(exception.get("value") or "").split("\n")
+        target.print(styled("\n  ", (one_line(f"{exception.get('type')}: "), "bold"), one_line(first)))
+        for line in others[: _MOST_LINES - 1]:
             target.print(styled("    ", one_line(line)))
-        for line_ in _stack(exception):
-            target.print(line_)
+        for frame in _stack(exception):
+            target.print(frame)
     for thread in _values(event, "threads"):
         target.print(styled(("\n  called from", "bold")))
-        for line_ in _stack(thread):
-            target.print(line_)
+        for frame in _stack(thread):
+            target.print(frame)
 
 
 def what(event: dict[str, Any]) -> str:
-    """What happened, in its own words."""
+    """The exception with its message, or the message of the event."""
     values = _values(event, "exception")
     if values:
-        said = values[-1].get("value")
-        return f"{values[-1].get('type')}: {said}" if said else str(values[-1].get("type"))
+        text = values[-1].get("value")
+        return f"{values[-1].get('type')}: {text}" if text else str(values[-1].get("type"))
     text = section(event, "logentry").get("formatted") or event.get("message")
     return str(text) if text else str(event.get("type") or "event")
 
@@ -65,7 +65,7 @@ def title(event: dict[str, Any]) -> str:
 
 
 def section(event: dict[str, Any], *path: str) -> dict[str, Any]:
-    """A mapping inside the event; empty where something else stands there."""
+    """A mapping inside the event; empty if there is none at this path."""
     found: Any = event
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
@@ -99,9 +99,15 @@ def _facts(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         slow = section(event, "tags").get("erp.report") == "slow" and erp.get("threshold_ms")
         yield "duration", f"{erp['duration_ms']} ms" + (f" (limit {erp['threshold_ms']} ms)" if slow else "")
     if erp.get("suppressed"):
-        yield "held back", f"{erp['suppressed']} equal ones before it, by limits"
-    for name in ("user", "request", "task"):
-        yield from _who(event, name)
+        yield "not sent", f"{erp['suppressed']} equal ones before it, because of limits"
+    for name, values in (("user", section(event, "user")), ("task", section(event, "contexts", "task"))):
+        if values:
+            yield name, ", ".join(f"{key}={value}" for key, value in values.items())
+    request = section(event, "request")
+    if request:
+        status = section(event, "contexts", "response").get("status_code")
+        line = f"{request.get('method') or ''} {request.get('url') or ''}".strip()
+        yield "request", f"{line} → {status}" if status else line
     if event.get("transaction"):
         yield "transaction", event["transaction"]
     for name, label in (("environment", "environment"), ("release", "release"), ("server_name", "server")):
@@ -110,19 +116,6 @@ def _facts(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     process = section(event, "contexts", "process")
     if process:
         yield "process", ", ".join(f"{name} {value}" for name, value in process.items())
-
-
-def _who(event: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
-    if name == "request":
-        request = section(event, "request")
-        if request:
-            status = section(event, "contexts", "response").get("status_code")
-            said = f"{request.get('method') or ''} {request.get('url') or ''}".strip()
-            yield name, f"{said} → {status}" if status else said
-        return
-    values = section(event, "user") if name == "user" else section(event, "contexts", name)
-    if values:
-        yield name, ", ".join(f"{key}={value}" for key, value in values.items())
 
 
 def _own_contexts(event: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -144,29 +137,29 @@ def _inside(event: dict[str, Any]) -> Iterator[str]:
 
 def _breadcrumbs(event: dict[str, Any]) -> Iterator[str]:
     for crumb in _values(event, "breadcrumbs"):
-        level, category, said = (crumb.get(name) or "" for name in ("level", "category", "message"))
-        yield f"{moment(crumb.get('timestamp'), '%H:%M:%S')} {level} {category}: {said}"
+        level, category, message = (crumb.get(name) or "" for name in ("level", "category", "message"))
+        yield f"{moment(crumb.get('timestamp'), '%H:%M:%S')} {level} {category}: {message}"
 
 
 def _stack(holder: dict[str, Any]) -> Iterator[Text]:
-    """The frames, innermost last: the ERP's own with their line, runs of library frames in one."""
+    """The frames, innermost last: the ERP's own with their source line, runs of library frames as one line."""
     frames = section(holder, "stacktrace").get("frames")
     frames = [frame for frame in frames if isinstance(frame, dict)] if isinstance(frames, list) else []
     if len(frames) > _MOST_FRAMES:
         yield styled((f"    … {len(frames) - _MOST_FRAMES} frames further out", "dim"))
         frames = frames[-_MOST_FRAMES:]
-    strangers: list[dict[str, Any]] = []
+    library: list[dict[str, Any]] = []
     for frame in [*frames, None]:
         if frame is not None and not frame.get("in_app"):
-            strangers.append(frame)
+            library.append(frame)
             continue
-        if len(strangers) > _SHORT_RUN:
-            packages = dict.fromkeys(str(item.get("module")).partition(".")[0] for item in strangers)
-            yield styled((one_line(f"    … {len(strangers)} frames of {', '.join(packages)}"), "dim"))
+        if len(library) > _SHORT_RUN:
+            packages = dict.fromkeys(str(item.get("module")).partition(".")[0] for item in library)
+            yield styled((one_line(f"    … {len(library)} frames of {', '.join(packages)}"), "dim"))
         else:
-            for item in strangers:
+            for item in library:
                 yield styled(("    " + one_line(_place(item)), "dim"))
-        strangers = []
+        library = []
         if frame is not None:
             yield styled(("  ▸ ", "bold"), one_line(_place(frame)))
             if frame.get("context_line"):

@@ -1,10 +1,10 @@
-"""All that the commands print goes through here. The only file that imports rich.
+"""Everything that the commands print. The only file that imports rich.
 
-On a terminal: colour and tables that fit. Through a pipe, or with NO_COLOR: no escape codes, and one line stays one
-line, however long, so that `grep` and `awk` see what a person sees.
+On a terminal: colours, and tables that fit. Through a pipe, or with NO_COLOR: no escape codes, and one line stays one
+line, however long, so that `grep` and `awk` find what a person reads.
 
-What customers typed, and what a Sentry or a proxy replied, is in what the commands show: control characters in it would
-be obeyed by the terminal of whoever is on call. They are printed as escapes; in JSON as JSON spells them.
+The output contains what customers typed and what Sentry or a proxy replied. A terminal would obey the control
+characters in it, so they are printed as escapes, and in JSON as JSON spells them.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as Bar
     from rich.segment import Segment
     from rich.table import Table
     from rich.text import Text
-    from typing_extensions import ParamSpec
+    from typing_extensions import ParamSpec, Self
 
     P = ParamSpec("P")
 
 R = TypeVar("R")
 
 _ENDLESS = 100_000
+_WORTH_A_BAR = 1.0  # seconds
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan", "fatal": "bold red", "info": "cyan"}
 
@@ -52,7 +53,7 @@ def clean(text: str) -> str:
 
 
 def one_line(text: object) -> str:
-    """The text, cleaned, on one line: for what must not look like a line of our own."""
+    """The text, cleaned, on one line: it cannot look like a line of the command's own."""
     return clean(str(text)).replace("\n", "\\n").replace("\t", " ")
 
 
@@ -85,12 +86,12 @@ def err(text: object) -> None:
 def _stream(stream: Any) -> Any:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="replace")  # a terminal that cannot spell a character still gets the rest
+        reconfigure(errors="replace")  # a terminal that lacks a character still gets the others
     return stream
 
 
 def _with_rich(function: Callable[P, R]) -> Callable[P, R]:
-    """What a function that imports rich becomes: it raises ConfigError without rich."""
+    """Make a function that imports rich raise ConfigError where rich is missing."""
 
     @wraps(function)
     def needing(*arguments: P.args, **options: P.kwargs) -> R:
@@ -119,7 +120,7 @@ def console_class() -> type[Console]:
 
 @_with_rich
 def console(*, stderr: bool = False) -> Console:
-    """Made anew for each command, since tests and pipes replace the streams. Raises ConfigError without rich."""
+    """A console on the stream that is in place now. Raises ConfigError without rich."""
     stream = _stream(sys.stderr if stderr else sys.stdout)
     terminal = _is_terminal(stream)
     return console_class()(
@@ -136,10 +137,10 @@ def console(*, stderr: bool = False) -> Console:
 
 @_with_rich
 def table(*columns: str, right: tuple[str, ...] = (), folding: str = "") -> Table:
-    """An empty table; the columns named in `right` are aligned there.
+    """An empty table. `right` names the columns that are aligned right.
 
-    On a narrow terminal the column named `folding` gives way, the others stay whole: its cells are broken into lines,
-    or cut short where they are made by `cut`. Through a pipe nothing gives way.
+    On a narrow terminal only the column named `folding` is narrowed: its cells are broken into lines, or cut short if
+    they were made by `cut`. Through a pipe no column is.
     """
     from rich import box
     from rich.table import Table
@@ -153,7 +154,7 @@ def table(*columns: str, right: tuple[str, ...] = (), folding: str = "") -> Tabl
 
 
 def show_table(made: Table) -> None:
-    """Print a table; through a pipe without the spaces that would fill its last column."""
+    """Print a table; through a pipe without trailing spaces."""
     target = console()
     if is_terminal():
         target.print(made, soft_wrap=False)
@@ -163,18 +164,43 @@ def show_table(made: Table) -> None:
     out("\n".join(line.rstrip() for line in capture.get().split("\n")[:-1]))
 
 
+class Progress:
+    """A bar on stderr with its numbers and the time that is left, for what takes longer than a second."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = time.monotonic()
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, done: int, total: int) -> None:
+        if self._bar is None:
+            if not _is_terminal(sys.stderr) or time.monotonic() - self._began < _WORTH_A_BAR:
+                return
+            self._bar = _started_bar(self._what)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+
+
 @_with_rich
-def progress_bar(what: str) -> Progress:
-    """A bar with its numbers and the time that is left; it vanishes when it is stopped."""
+def _started_bar(what: str) -> Bar:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console(), transient=True)
+    bar = Progress(*columns, console=console(stderr=True), transient=True)
+    bar.add_task(what)
+    bar.start()
+    return bar
 
 
 @_with_rich
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """A line of plain texts and (text, style) pairs; nothing in them is read as markup."""
+    """A line made of plain texts and (text, style) pairs, without markup."""
     from rich.text import Text
 
     cleaned = [clean(part) if isinstance(part, str) else (clean(part[0]), part[1]) for part in parts]
@@ -190,32 +216,31 @@ def cut(text: str) -> Text:
 
 
 @_with_rich
-def progress(what: str) -> Progress:
-    """A started progress bar on stderr with one task; it leaves no trace. Stop it."""
-    from rich.progress import Progress
-
-    bar = Progress(console=console(stderr=True), transient=True)
-    bar.add_task(what)
-    bar.start()
-    return bar
-
-
-@_with_rich
 def width_of(text: str) -> int:
-    """How many columns a text takes on a terminal."""
+    """The number of columns that a text takes on a terminal."""
     from rich.cells import cell_len
 
     return cell_len(text)
 
 
-def fail(error: object) -> int:
-    """Print on stderr why a command could not run; returns its exit status, 2."""
-    err(error)
-    return 2
+def write_new(path: str, text: str) -> None:
+    """Write a file for a person. Raises ConfigError where it exists or cannot be written."""
+    try:
+        with open(path, "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{path} exists already and was not changed: name another file with --output") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """1 event, 2 events"""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def moment(stamp: object, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """Seconds since the epoch as local time; what a file holds in their place may be anything."""
+    """Seconds since the epoch as local time. A damaged file may hold anything in their place."""
     try:
         return time.strftime(form, time.localtime(float(stamp)))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, OSError):
@@ -223,7 +248,7 @@ def moment(stamp: object, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 
 def shown_path(path: str) -> str:
-    """Relative to the current directory where the file lies in it."""
+    """The path, relative to the current folder if it is inside it."""
     try:
         relative = os.path.relpath(path)
     except ValueError:  # another drive
@@ -232,7 +257,7 @@ def shown_path(path: str) -> str:
 
 
 def is_terminal() -> bool:
-    """Whether a person reads stdout, rather than a pipe."""
+    """Is stdout a terminal?"""
     return _is_terminal(sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""`test`: sends real events the way that real events go, and says whether Sentry accepted them."""
+"""`test`: send events to Sentry as the ERP's own are sent, and print whether it accepted them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..observe.call import callers
 from ..observe.event import event
 from ..observe.event.encode import encode
 from ..sdk import client
-from . import options as here
+from . import options
 from .terminal import console, styled
 
 if TYPE_CHECKING:
@@ -25,46 +25,45 @@ if TYPE_CHECKING:
 
     from ..base.model import SentryData
 
-HELP = "send test events to Sentry and say whether they were accepted"
+HELP = "send test events to Sentry, and print whether it accepted them"
 
 _KINDS = ("error", "message", "performance")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    here.add_config(parser)
+    options.add_config(parser)
     add_kinds(parser)
 
 
 def add_kinds(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--error", action="store_true", help="an exception with its traceback")
-    parser.add_argument("--message", action="store_true", help="a message, as a broken business rule sends it")
-    parser.add_argument("--performance", action="store_true", help="a transaction with spans")
-    parser.add_argument("--all", action="store_true", help="all three")
+    parser.add_argument("--error", action="store_true", help="send an exception with its traceback")
+    parser.add_argument("--message", action="store_true", help="send a message, as a rule that applies sends it")
+    parser.add_argument("--performance", action="store_true", help="send a transaction with spans")
+    parser.add_argument("--all", action="store_true", help="send all three")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0: accepted, 1: not accepted, 2: could not run."""
-    where = here.look(arguments)
-    return send(where.sentry, chosen(vars(arguments)))
+    return send(options.configured(arguments).sentry, chosen(vars(arguments)))
 
 
-def chosen(options: dict[str, object]) -> list[str]:
-    kinds = [kind for kind in _KINDS if options.get(kind) or options.get("all")]
+def chosen(given: dict[str, object]) -> list[str]:
+    kinds = [kind for kind in _KINDS if given.get(kind) or given.get("all")]
     if not kinds:
-        raise ConfigError("what is to be sent? give one or more of --error, --message, --performance, or --all")
+        raise ConfigError("nothing to send was chosen: add --error, --message, --performance or --all")
     return kinds
 
 
 def send(settings: SentryData, kinds: list[str]) -> int:
-    """Send one event of each kind and print what became of it."""
+    """Send one event of each kind and print the outcome."""
     target = console()
     if not settings["dsn"]:
         raise ConfigError(
-            "no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml; without one, events stay in the spool "
-            "(python -m agent events)"
+            "no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml. Without one, events stay in the spool; to see "
+            "them: python -m agent events"
         )
     dsn = parse_dsn(settings["dsn"])
-    carrier = transport.Transport(dsn)
+    sender = transport.Transport(dsn)
     target.print(f"Sentry at {dsn.address}")
     accepted = True
     try:
@@ -77,17 +76,16 @@ def send(settings: SentryData, kinds: list[str]) -> int:
                 accepted = False
                 continue
             started = time.perf_counter()
-            outcome = carrier.send(wire.with_sent_at(envelope.data, time.time()))
+            outcome = sender.send(wire.with_sent_at(envelope.data, time.time()))
             took = (time.perf_counter() - started) * 1000
-            good = outcome.kind == transport.ACCEPTED
-            accepted = accepted and good
-            words = "accepted" if good else outcome.kind
-            tail = f" in {took:.0f} ms, event {envelope.event_id}"
-            if not good:
-                tail = ": " + (outcome.detail or "no reason was given")
-            target.print(styled(("%-12s" % kind, "bold"), (words, "green" if good else "bold red"), tail))
+            if outcome.kind == transport.ACCEPTED:
+                words, tail = ("accepted", "green"), f" in {took:.0f} ms, event {envelope.event_id}"
+            else:
+                words, tail = (outcome.kind, "bold red"), ": " + (outcome.detail or "no reason was given")
+                accepted = False
+            target.print(styled(("%-12s" % kind, "bold"), words, tail))
     finally:
-        carrier.close()
+        sender.close()
     return 0 if accepted else 1
 
 
@@ -105,20 +103,20 @@ class AgentTestError(Exception):
 
 def _observation(kind: str) -> Observation:
     error: AgentTestError | None = None
-    try:
-        raise AgentTestError("a test error, sent by `test --error`: nothing is wrong")
-    except AgentTestError as raised:
-        error = raised
-    message = "a test message, sent by `test --message`: nothing is wrong"
+    if kind == "error":
+        try:
+            raise AgentTestError("a test error, sent by `test --error`: nothing is wrong")
+        except AgentTestError as raised:
+            error = raised
     return Observation(
         monitor=_MONITOR,
         operation="test",
         function="agent.test",
-        report="error" if kind == "error" else "rule",
-        severity="error" if kind == "error" else "info",
-        message=None if kind == "error" else message,
-        exception=error if kind == "error" else None,
-        traceback=error.__traceback__ if kind == "error" else None,
+        report="rule" if error is None else "error",
+        severity="info" if error is None else "error",
+        message="a test message, sent by `test --message`: nothing is wrong" if error is None else None,
+        exception=error,
+        traceback=error.__traceback__ if error is not None else None,
         frame=None,
         duration=None,
         threshold=None,

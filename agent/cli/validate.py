@@ -1,16 +1,15 @@
-"""`validate`: every Problem of every file, and what became of every target, for people or machines."""
+"""`validate`: every Problem of every file, and the outcome of every target, for people or machines."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Callable
 
-from ..base.errors import ConfigError
 from ..config.load import Examined, examine
-from . import options
 from .environment import add_environment, check_all, lookup_of
+from .options import CONFIG_HELP, UNREADABLE, add_format, config_path
 from .report import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
-from .terminal import STYLES, console, fail, json_text, out, shown_path, styled, width_of
+from .terminal import STYLES, console, json_text, out, shown_path, styled, width_of
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 HELP = "check monitors.yaml and everything it includes"
 
-_COULD_NOT_RUN = ("file-missing", "file-unreadable")
 _OUTCOMES = {"found": "green", "found elsewhere": "green", "not found": "bold red", "cannot be checked": "yellow"}
 _WIDEST = 160  # of a source line, before it is cut around the caret
 
@@ -35,45 +33,35 @@ _MACHINES: dict[str, Callable[[list[Examined], list[Sighting]], str]] = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="default: AGENT_CONFIG, or monitors.yaml beside sitecustomize.py"
-    )
-    parser.add_argument("--format", choices=("text", *_MACHINES), default="text", help="default: text")
+    parser.add_argument("files", nargs="*", metavar="FILE", help=CONFIG_HELP)
+    add_format(parser, *(name for name in _MACHINES if name != "json"))
     add_environment(parser)
-    parser.add_argument("--strict", action="store_true", help="warnings count too: exit status 1 where there is one")
-    parser.add_argument("--no-targets", action="store_true", help="check the files alone, not the code they name")
+    parser.add_argument("--strict", action="store_true", help="exit with status 1 for warnings, too")
+    parser.add_argument("--no-targets", action="store_true", help="do not look the targets up in installed code")
     parser.add_argument(
-        "-v", "--targets", dest="verbose", action="store_true", help="list every target with what was found"
+        "-v", "--targets", dest="verbose", action="store_true", help="list every target, and what was found for it"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """0: clean (warnings and notes are allowed, with --strict only notes), 1: problems, 2: could not run."""
-    try:
-        results = [examine(file, os.environ) for file in args.files or [options.config_of(None)]]
-        seen: list[Sighting] = []
-        if not args.no_targets:
-            results, seen = check_all(results, lookup_of(args))
-        if args.format == "text":
-            _show_problems(results, console())
-            if args.verbose:
-                show_targets(seen)
-            for line in (summary(results), packs_summary(results), targets_summary(seen) if seen else ""):
-                if line:
-                    console().print(styled((line, "bold")))
-        else:
-            output = _MACHINES[args.format](results, seen)
-            if output:
-                out(output)
-    except ConfigError as error:
-        return fail(error)
+    results = [examine(file, os.environ) for file in args.files or [config_path(None)]]
+    seen: list[Sighting] = []
+    if not args.no_targets:
+        results, seen = check_all(results, lookup_of(args))
+    if args.format == "text":
+        target = console()
+        _show_problems(results, target)
+        for one in seen if args.verbose else ():
+            target.print(target_line(one))
+        for line in (summary(results), packs_summary(results), targets_summary(seen) if seen else ""):
+            if line:
+                target.print(styled((line, "bold")))
+    else:
+        output = _MACHINES[args.format](results, seen)
+        if output:
+            out(output)
     return max(_status(result, strict=args.strict) for result in results)
-
-
-def show_targets(seen: list[Sighting]) -> None:
-    target = console()
-    for one in seen:
-        target.print(target_line(one))
 
 
 def target_line(one: Sighting) -> Text:
@@ -83,21 +71,21 @@ def target_line(one: Sighting) -> Text:
     what = f"{shown_path(outcome.file)}:{outcome.line}" if outcome.found and outcome.line else ""
     signature = outcome.parameters.text if outcome.parameters and outcome.found else ""
     more = outcome.note if outcome.found else outcome.reason
-    said = " ".join(part for part in (what, signature) if part)
+    definition = " ".join(part for part in (what, signature) if part)
     status = "not installed here" if outcome.absent else outcome.status
     return styled(
         (place, "dim"),
         one.text,
         " → ",
         (status, _OUTCOMES.get(outcome.status, "")),
-        f" {said}" if said else "",
+        f" {definition}" if definition else "",
         (f" ({more})" if more else "", "dim"),
     )
 
 
 def _status(result: Examined, *, strict: bool) -> int:
     errors = [problem for problem in result.problems if problem.severity == "error"]
-    if any(problem.slug in _COULD_NOT_RUN and problem.file == result.files[0] for problem in errors):
+    if any(problem.slug in UNREADABLE and problem.file == result.files[0] for problem in errors):
         return 2
     warned = strict and any(problem.severity == "warning" for problem in result.problems)
     return 1 if errors or warned else 0
@@ -132,7 +120,7 @@ def _show_problem(problem: Problem, source: str | None, target: Console) -> None
 
 
 def _line_of(problem: Problem, sources: dict[str, list[str]]) -> str | None:
-    """The source line that a Problem points at."""
+    """The source line of a Problem."""
     if not problem.line:
         return None
     if problem.file not in sources:
@@ -147,6 +135,6 @@ def _line_of(problem: Problem, sources: dict[str, list[str]]) -> str | None:
 
 
 def _cut(line: str, column: int) -> tuple[str, str]:
-    """What to show of a line, and the part of it that stands before the column."""
+    """The part of a line to show, and what of it comes before the column."""
     start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
     return line[start : start + _WIDEST], line[start:column]

@@ -135,7 +135,7 @@ def test_events_and_show(day):
     identity = lines[1].split()[-1]
     shown = erp.agent("events", "show", identity)
     assert "MachineBreakdown" in shown.stdout
-    assert "As it goes over the wire" in shown.stdout
+    assert "As it is sent to Sentry" in shown.stdout
     assert erp.agent("events", "show", "zzz").returncode == 2
     assert erp.agent("events", "--module", "quality").stdout.count("record_inspection") == 2
 

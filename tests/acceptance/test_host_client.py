@@ -182,7 +182,7 @@ except ValueError: pass
         held, aside = clients[str(theirs.port)], clients[str(others.port)]
         assert (held["waiting"]["number"], held["set_aside"]["number"]) == (1, 0)
         assert (aside["waiting"]["number"], aside["set_aside"]["number"]) == (0, 1)
-        assert any(line.startswith("Sentry asks us to wait with everything") for line in held["why"])
+        assert any(line.startswith("Sentry limits everything; next attempt in ") for line in held["why"])
         assert [reason[:8] for reason in aside["reasons"]] == ["HTTP 413"]
 
 

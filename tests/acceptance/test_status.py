@@ -63,7 +63,7 @@ def test_an_idle_process_is_told_of_and_so_is_that_it_runs_an_older_plan(shop):
         shop.config.write_text(CONFIG + "  - {target: shop.Order, module: sales, name: new}\n")
         shown = status(shop, code=1)
         assert "older plan: the configuration has changed since it started: restart needed" in shown
-        assert "has not been imported" not in shown
+        assert "module not imported yet" not in shown
         assert status(shop, "--format", "json", code=1)[0]["restart_needed"] is True
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.base.health import Health
 from agent.base.model import Envelope
-from agent.cli import options as here
+from agent.cli import options
 from agent.cli.main import main
 from agent.cli.spool import places
 from agent.deliver import wire
@@ -54,14 +54,14 @@ def event(number: int, **changed):
 
 
 def fill(*events, held=True, category="error", item="event"):
-    where = here.look(Arguments())
+    where = options.configured(Arguments())
     spool = open_spool(where.spool_settings, where.state, Health(where.state, where.config), held=held)
     for each in events:
         payload = json.dumps(each).encode()
         spool.write(Envelope(each["event_id"], category, wire.encode(each["event_id"], item, payload)))
 
 
-def say(capsys, *arguments):
+def events(capsys, *arguments):
     status = main(["events", *arguments])
     out, err = capsys.readouterr()
     return status, out, err
@@ -69,10 +69,10 @@ def say(capsys, *arguments):
 
 def test_equal_events_are_a_line(place, capsys):
     fill(event(1), event(2), event(3, fingerprint=["other"], contexts={"erp": {"suppressed": 9}}))
-    status, out, err = say(capsys)
+    status, out, err = events(capsys)
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert len(lines) == 4  # what a customer typed makes no line of its own
+    assert len(lines) == 5  # what a customer typed makes no line of its own
     assert sorted(line.split()[-5] for line in lines[1:3]) == ["10", "2"]
     assert "3 events in 2 groups, 3 events captured without a DSN and kept here" in lines[3]
     assert "\x1b" not in out
@@ -84,74 +84,74 @@ def test_where_an_event_lies_decides_what_becomes_of_it(place, capsys, monkeypat
     fill(event(1), held=True)
     fill(event(2), event(3), held=False)
     for dsn in (True, False):
-        _, out, _ = say(capsys)
+        _, out, _ = events(capsys)
         assert "2 events to be delivered" in out, dsn
         assert "1 event captured without a DSN and kept here" in out, dsn
-        assert "captured without a DSN" in say(capsys, f"{1:032x}")[1]
-        assert "to be delivered" in say(capsys, f"{2:032x}")[1]
+        assert "captured without a DSN" in events(capsys, f"{1:032x}")[1]
+        assert "to be delivered" in events(capsys, f"{2:032x}")[1]
         monkeypatch.delenv("SENTRY_DSN", raising=False)
 
 
 def test_a_batch_of_metrics_is_no_event(place, capsys):
     fill({"event_id": "a" * 32}, category="trace_metric", item="trace_metric")
-    status, out, _ = say(capsys)
+    status, out, _ = events(capsys)
     assert status == 0
-    assert out.startswith("No event lies in the spool")
+    assert out.startswith("No event is in the spool")
     entries = [parse_name(f"{n:020d}-{kind}-1-a{n}-{n:032x}.envelope") for n, kind in
                enumerate(["error", "error", "trace_metric", "session"])]  # fmt: skip
     assert places.counted(entries) == "2 events, 1 batch of metrics, 1 batch of sessions"
 
 
 @pytest.mark.parametrize("words", [["{id}"], ["show", "{id}"], ["last"], ["show", "last"], ["{short}"]])
-def test_one_event_is_a_story(place, capsys, words):
+def test_one_event_is_shown_in_detail(place, capsys, words):
     fill(event(1, fingerprint=["x"]), event(2 << 120))
     whole = f"{2 << 120:032x}"
-    status, out, err = say(capsys, *(word.format(id=whole, short=whole[:6]) for word in words))
+    status, out, err = events(capsys, *(word.format(id=whole, short=whole[:6]) for word in words))
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == (
         "ERROR  sales create_order: ValueError: customer \\x1b]0;owned\\x07\\x1b[2J \\x9b31m \\u202e unknown\\n"
         "plan  up to date"
     )
-    for said in ("close_day › create_order", "order = 41", "name = north", "id=7", "order %s is late", "lib.py:1 in a",
+    for text in ("close_day › create_order", "order = 41", "name = north", "id=7", "order %s is late", "lib.py:1 in a",
                  "▸ sales/orders.py:9 in create", "raise ValueError(text)", "2023-11-1"):  # fmt: skip
-        assert said in out, said
+        assert text in out, text
     assert "python -m agent events " + whole[:8] + " --json" in out.splitlines()[-1]
     assert '"' not in out  # no JSON
 
 
 def test_the_json_of_one_is_the_event_and_can_be_read_by_machines(place, capsys):
     fill(event(1))
-    for options in (["--json"], ["--format", "json"]):
-        _, out, _ = say(capsys, "show", "last", *options)
+    for words in (["--json"], ["--format", "json"]):
+        _, out, _ = events(capsys, "show", "last", *words)
         assert json.loads(out) == event(1)
         assert "\x9b" not in out
         assert "\u202e" not in out
-    _, out, _ = say(capsys, "--json")
+    _, out, _ = events(capsys, "--json")
     assert [json.loads(line) for line in out.splitlines()] == [event(1)]
 
 
-def test_a_filter_without_a_hit_says_what_there_is(place, capsys):
+def test_a_filter_without_a_hit_names_what_there_is(place, capsys):
     fill(event(1), event(2))
-    for options in ([], ["--json"]):
-        status, out, err = say(capsys, "--module", "stock", *options)
+    for words in ([], ["--json"]):
+        status, out, err = events(capsys, "--module", "stock", *words)
         assert (status, out) == (0, "")
-        assert err == "no event of module stock lies in the spool; there are events of the modules: sales 2\n"
-    status, out, err = say(capsys, "last", "--operation", "ship")
+        assert err == "no event of module stock is in the spool; it has events of the modules: sales 2\n"
+    status, out, err = events(capsys, "last", "--operation", "ship")
     assert (status, out) == (2, "")
     assert "operations: create_order 2" in err
 
 
 def test_what_is_not_there_is_a_sentence(place, capsys):
-    assert "no event lies in the spool" in say(capsys, "last")[2]
+    assert "no event is in the spool" in events(capsys, "last")[2]
     fill(event(1), event(2))
-    assert say(capsys, "zzz") == (
-        2, "", "no event in the spool has an id that begins with 'zzz'; see: python -m agent events\n"
+    assert events(capsys, "zzz") == (
+        2, "", "no event in the spool has an ID starting with 'zzz'; see: python -m agent events\n"
     )  # fmt: skip
-    status, _, err = say(capsys, "000")
+    status, _, err = events(capsys, "000")
     assert status == 2
     assert f"{2:032x}" in err
-    assert "which event?" in say(capsys, "show")[2]
-    assert "one event at a time" in say(capsys, "show", "a", "b")[2]
+    assert "no ID was given" in events(capsys, "show")[2]
+    assert "only one event can be shown" in events(capsys, "show", "a", "b")[2]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_an_event_of_any_shape_is_shown(place, capsys, broken):
     """Also what a client of the host's own, or an older agent, has left."""
     fill(event(1, exception=broken, breadcrumbs=broken, threads=broken, tags=broken, contexts=broken, user=broken,
                request=broken, fingerprint=None, timestamp="2024-01-01T00:00:00Z"))  # fmt: skip
-    assert say(capsys)[0] == 0
-    assert say(capsys, "last")[0] == 0
+    assert events(capsys)[0] == 0
+    assert events(capsys, "last")[0] == 0
 
 
 @pytest.mark.slow(reason="thousands of events")
@@ -171,9 +171,24 @@ def test_memory_does_not_grow_with_what_lies_there(place, capsys):
     large = {"values": [{"type": "ValueError", "value": "x", "stacktrace": {"frames": [
         {"filename": "f" * 200, "function": "g" * 200, "lineno": number, "in_app": True} for number in range(100)]}}]}  # fmt: skip
     fill(*(event(number, exception=large) for number in range(400)))
-    say(capsys)
+    events(capsys)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fill(*(event(number, exception=large) for number in range(400, 1200)))
-    _, out, _ = say(capsys)
+    _, out, _ = events(capsys)
     assert "1200 events in 1 group" in out
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB; they are 40 MB
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_what_happened_can_be_read_on_a_narrow_terminal(place, capsys, monkeypatch, columns):
+    fill(event(1, tags={"erp.module": "inventory", "erp.operation": "report.sales_by_customer"}))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = events(capsys)[1].splitlines()
+    (row,) = (number for number, line in enumerate(lines) if "ValueError: customer" in line)
+    where = lines[row] if columns == 200 else lines[row + 1]
+    assert "inventory" in where
+    assert "report.sales_by_customer" in where
+    assert all(len(line) <= columns for line in lines[: row + 2])

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import argparse
 import json
 
 import pytest
 
-from agent.cli import list as list_monitors
+from agent.cli.main import main
 
 TEXT = """version: 1
 modules: {sales: {defaults: {threshold: 2s, escalate: 20/h}}}
@@ -17,9 +16,7 @@ monitors:
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    list_monitors.configure(parser)
-    return list_monitors.run(parser.parse_args(list(arguments)))
+    return main(["list", *arguments])
 
 
 @pytest.fixture

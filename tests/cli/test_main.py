@@ -18,7 +18,7 @@ def test_no_command_shows_the_help(capsys):
     assert "validate" in capsys.readouterr().out
 
 
-def test_a_wrong_command_is_said(capsys):
+def test_an_unknown_command_is_named(capsys):
     with pytest.raises(SystemExit) as stop:
         main.main(["vaildate"])
     assert stop.value.code == 2

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-import argparse
 import builtins
 import json
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from agent.cli import validate
+from agent.cli.main import main
 
 GOOD = "version: 1\nmonitors: [{target: a.b.c}]\n"
-ROOT = Path(validate.__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 BAD = """version: 1
 monitors:
   - target: a.b.reserve
@@ -22,9 +22,7 @@ monitors:
 
 
 def run(*arguments: str, targets: bool = False) -> int:
-    parser = argparse.ArgumentParser()
-    validate.configure(parser)
-    return validate.run(parser.parse_args([*arguments, *([] if targets else ["--no-targets"])]))
+    return main(["validate", *arguments, *([] if targets else ["--no-targets"])])
 
 
 @pytest.fixture
@@ -149,19 +147,16 @@ def test_a_missing_library_is_a_sentence(file, monkeypatch, capsys, library):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert run(file(GOOD)) == 2
-    said = capsys.readouterr().err
-    assert "python -m pip install" in said
-    assert len(said.splitlines()) == 1
+    err = capsys.readouterr().err
+    assert "python -m pip install" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_piped_output_has_no_escape_codes_and_does_not_wrap(file, tmp_path):
     file("version: 1\nmonitors: [{target: a.b.c, operation: " + "x" * 150 + ", threshold: 5 min}]\n")
-    program = (
-        "import sys, argparse\nfrom agent.cli import validate\nparser = argparse.ArgumentParser()\n"
-        "validate.configure(parser)\nsys.exit(validate.run(parser.parse_args(sys.argv[1:])))\n"
-    )
+    program = "import sys\nfrom agent.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
     result = subprocess.run(
-        [sys.executable, "-c", program, "monitors.yaml", "--no-targets"], capture_output=True, check=False, cwd=tmp_path,
+        [sys.executable, "-c", program, "validate", "monitors.yaml", "--no-targets"], capture_output=True, check=False, cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "AGENT_DISABLED": "1", "FORCE_COLOR": "1", "LANG": "C.UTF-8"},
     )  # fmt: skip
     assert result.returncode == 1, result.stderr
@@ -251,21 +246,18 @@ def test_the_example_is_found_in_the_example_erp(capsys, monkeypatch, where):
 
 
 def test_the_bar_appears_after_a_second_on_a_terminal(erp, monkeypatch, capsys):
-    from agent.cli import environment
+    from agent.cli import terminal
 
-    clock = iter(range(0, 1000, 2))
-    monkeypatch.setattr(environment.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    made = []
-    genuine = environment.progress
-    monkeypatch.setattr(environment, "progress", lambda what: made.append(what) or genuine(what))
-    run(erp, "--path", "code", targets=True)
-    assert made == ["looking targets up"]
+    for terminal_, seconds, shown in ((True, 2.0, True), (True, 0.001, False), (False, 2.0, False)):
+        clock = count(0.0, seconds)
+        monkeypatch.setattr(terminal.time, "monotonic", lambda clock=clock: next(clock))
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal_=terminal_: terminal_, raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+        run(erp, "--path", "code", targets=True)
+        assert ("looking targets up" in capsys.readouterr().err) is shown
 
 
 def test_the_target_of_a_monitor_that_is_wrong_otherwise_is_looked_up_in_the_same_go(tmp_path, capsys):
-    from agent.cli.main import main
-
     file = tmp_path / "monitors.yaml"
     file.write_text(
         "version: 1\nmodules: {sales: {description: S}}\nmonitors:\n"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.base.places import config_path
 from agent.config.load import examine, load
-from agent.config.read.shipped import default_config_path, pack_names, schema_path
+from agent.config.read.shipped import pack_names, schema_path
 
 
 def errors(result):
@@ -374,8 +375,8 @@ def test_ten_thousand_monitors_are_one_answer(look):
 def test_the_default_path_is_never_the_current_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = os.path.dirname(os.path.dirname(schema_path()))
-    assert default_config_path({}) == os.path.join(root, "monitors.yaml")
-    assert default_config_path({"AGENT_CONFIG": "/etc/erp.yaml"}) == "/etc/erp.yaml"
+    assert config_path({}) == os.path.join(root, "monitors.yaml")
+    assert config_path({"AGENT_CONFIG": "/etc/erp.yaml"}) == "/etc/erp.yaml"
 
 
 # Documents made of the schema's own words.

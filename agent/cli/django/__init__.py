@@ -1,1 +1,1 @@
-"""What Django takes for an application with management commands; nothing else imports it."""
+"""A Django application with the command `manage.py sentry_test`; only Django imports it."""

@@ -1,1 +1,1 @@
-"""`python -m agent spool …`."""
+"""`python -m agent spool …`: the envelopes that wait for delivery."""

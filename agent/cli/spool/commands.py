@@ -1,4 +1,4 @@
-"""`spool`: what waits to be delivered and why, and all that a person may do with it."""
+"""The parser of `spool`, and its commands `status` and `flush`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import os
 import time
 from collections import Counter
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ...base.dsn import parse_dsn
@@ -18,53 +17,54 @@ from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
 from ...deliver.send.resources import to_sentry
 from .. import options
 from ..state.processes import LOSSES, read
-from ..terminal import console, json_text, moment, out, styled
+from ..terminal import Progress, console, json_text, moment, out, styled
 from . import move
 from . import show as spool_show
 from .places import ASIDE, HELD, WAITING, Place, places
-from .progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...deliver.spool.spool import Spool, SpoolEntry
 
-HELP = "show, deliver, carry away or clear what waits for Sentry"
+HELP = "show, deliver, move or remove the envelopes that wait for Sentry"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the commands. Exit status 0: done; 1: something still waits, was set aside, lost or refused."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="action", required=True)
 
-    def add(name: str, run_: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = options.add_command(commands, name, run, text)
         options.add_config(sub)
-        sub.set_defaults(spool_run=run_)
         return sub
 
-    status = add("status", _status, "what waits, since when and why, what was set aside, what was lost")
-    status.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    flush = add("flush", _flush, "deliver now what waits, whichever process left it")
-    flush.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="default: 60")
-    show = add("show", spool_show.run, "list every envelope, or show one whole")
-    show.add_argument("id", nargs="?", metavar="ID", help="of one envelope, or the beginning of it")
-    release = add("release", move.release, "let what was captured without a DSN be sent")
-    release.add_argument("id", nargs="*", metavar="ID", help="default: all that is held back")
-    replay = add("replay", move.replay, "try again what was set aside")
-    replay.add_argument("id", nargs="*", metavar="ID", help="default: all that was set aside")
-    export = add("export", move.export, "write envelopes to a file, to carry over an air gap")
-    export.add_argument("file", metavar="FILE", help="a tar file; it must not exist yet")
-    export.add_argument("--remove", action="store_true", help="then remove from the spool what the file holds")
-    import_ = add("import", move.take_in, "take in the envelopes of an exported file")
-    import_.add_argument("file", metavar="FILE")
-    purge = add("purge", move.purge, "remove envelopes for good, undelivered")
-    purge.add_argument("--only", choices=tuple(move.PARTS), help="default: everything")
-    purge.add_argument("--yes", action="store_true", help="do not ask")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """0: done, and nothing is left to worry about; 1: something still waits, was set aside, lost or refused."""
-    status: int = arguments.spool_run(arguments)
-    return status
+    status = add("status", _status, "show what waits, since when and why, what was set aside and what was lost")
+    options.add_format(status)
+    flush = add("flush", _flush, "deliver now what waits, of all processes")
+    flush.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="give up after this many seconds (default: 60)",
+    )
+    show = add("show", spool_show.run, "list all envelopes, or print one completely")
+    show.add_argument("id", nargs="?", metavar="ID", help="ID of one envelope, or its first characters")
+    release = add("release", move.release, "let envelopes be sent that were captured without a DSN and held back")
+    release.add_argument("id", nargs="*", metavar="ID", help="envelopes to release (default: all that are held back)")
+    replay = add("replay", move.replay, "let envelopes be sent again that were set aside")
+    replay.add_argument(
+        "id", nargs="*", metavar="ID", help="envelopes to send again (default: all that were set aside)"
+    )
+    export = add("export", move.export, "write all envelopes to a file, for a machine that reaches Sentry")
+    export.add_argument("file", metavar="FILE", help="tar file to write; it must not exist yet")
+    export.add_argument("--remove", action="store_true", help="remove the envelopes from the spool afterwards")
+    import_ = add("import", move.import_, "add the envelopes of an exported file to the spool")
+    import_.add_argument("file", metavar="FILE", help="tar file that `spool export` wrote")
+    purge = add("purge", move.purge, "remove envelopes without sending them")
+    purge.add_argument("--only", choices=tuple(move.PARTS), help="which envelopes (default: all)")
+    purge.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _seconds(text: str) -> float:
@@ -73,7 +73,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of seconds such as 60")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of seconds; example: 60")
     return seconds
 
 
@@ -81,7 +81,7 @@ def _seconds(text: str) -> float:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    where = options.look(arguments)
+    where = options.configured(arguments)
     own, *clients = map(_facts, places(where))
     lost = _lost(where)
     if arguments.format == "json":
@@ -128,27 +128,26 @@ def _print(facts: dict[str, Any], lost: dict[str, int] | None = None) -> None:
         line("client", f"the host's own, which sends to {facts['client_of']}")
     line("spool", facts["spool"])
     if facts["trouble"]:
-        line("trouble", facts["trouble"], "bold red")
+        line("problem", facts["trouble"], "bold red")
     notes = {WAITING: facts["why"], HELD: _HOW_TO_RELEASE, ASIDE: _reasons(facts["reasons"])}
-    for name, said in notes.items():
+    for name, lines in notes.items():
         part = facts[name.replace(" ", "_")]
         if name == HELD and "client_of" in facts:
-            continue  # nothing is ever held back there
+            continue  # nothing is ever held back for a client
         line(name, _summary(part) if part["number"] else "nothing")
-        for note in said if part["number"] else ():
+        for note in lines if part["number"] else ():
             line("", note)
     if lost is not None:
-        line(
-            "lost", ", ".join(f"{number} {reason}" for reason, number in lost.items()) or "nothing", "red" * bool(lost)
-        )
+        words = ", ".join(f"{number} {reason}" for reason, number in lost.items())
+        line("lost", words or "nothing", "red" * bool(lost))
 
 
-_HOW_TO_RELEASE = ["captured without a DSN; to let them be sent: python -m agent spool release"]
+_HOW_TO_RELEASE = ["captured without a DSN; to send: python -m agent spool release"]
 
 
 def _reasons(reasons: dict[str, int]) -> list[str]:
     lines = [f"{number} × {reason}" for reason, number in list(reasons.items())[:5]]
-    return [*lines, "to try them again: python -m agent spool replay"]
+    return [*lines, "to send again: python -m agent spool replay"]
 
 
 def _summary(part: dict[str, Any]) -> str:
@@ -165,30 +164,30 @@ def _bytes(number: float) -> str:
 
 
 def _why(place: Place) -> list[str]:
-    """Why what waits is not on its way, as far as files tell."""
+    """Why the envelopes wait, as far as the spool's files show it."""
     if place.route is None:
-        return ["no DSN is set here, so nothing can be sent from here"]
+        return ["no DSN is set in this shell or file, so this command cannot send"]
     directory = place.spool.directory
     lock = DeliveryLock(directory)
     free = lock.take()
     lock.release()
     if free is False:
-        return ["a process is delivering at this moment"]
+        return ["a process is delivering now"]
     limits = RateLimits(directory, time.time)
     limits.load()
-    lines = [f"the last try: {limits.reason}"] if limits.reason else []
+    lines = [f"last attempt: {limits.reason}"] if limits.reason else []
     for key, left in sorted(limits.active().items()):
-        what = {ALL: "Sentry asks us to wait with everything", BACKOFF: "the next try is due"}.get(key)
-        lines.append(f"{what or 'Sentry asks us to wait with ' + key}: {left:.0f} s more")
-    return lines or ["no process delivers at present: the next event does, or: python -m agent spool flush"]
+        what = {BACKOFF: "backing off; next attempt", ALL: "Sentry limits everything; next attempt"}.get(key)
+        lines.append(f"{what or f'Sentry limits {key}; next attempt'} in {left:.0f} s")
+    return lines or ["no process is delivering now; the next event starts delivery, or: python -m agent spool flush"]
 
 
-def _lost(where: options.Here) -> dict[str, int]:
-    """By reason, as counted by the processes whose state files are there still."""
+def _lost(where: options.Configured) -> dict[str, int]:
+    """Lost events by reason, as counted by the processes whose state files still exist."""
     lost: Counter[str] = Counter()
     for process in read(os.path.join(where.state, "run")):
         for (reason, _), number in process.counts.items():
-            if reason in LOSSES or reason == "too-many":
+            if reason in LOSSES:
                 lost[reason] += number
     return dict(sorted(lost.items()))
 
@@ -197,11 +196,11 @@ def _lost(where: options.Here) -> dict[str, int]:
 
 
 def _flush(arguments: argparse.Namespace) -> int:
-    where = options.look(arguments)
+    where = options.configured(arguments)
     health = where.health("spool flush")
     own, *clients = places(where, health)
     if own.route is None and not clients:
-        raise ConfigError("no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml; until then everything stays here")
+        raise ConfigError("no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml. Until then everything stays here")
     if own.route is not None:
         parse_dsn(own.route.dsn)
     full = [place for place in (own, *clients) if place.route is not None and place.spool.number_waiting()]
@@ -225,7 +224,7 @@ def _flush(arguments: argparse.Namespace) -> int:
 def _flush_one(place: Place, timeout: float, health: Health) -> int:
     assert place.route is not None
     to = f" to {place.where} for the host's own client" if place.name else ""
-    with closing(Progress()) as progress:
+    with Progress("delivering") as progress:
         resources = to_sentry(place.spool, place.route.dsn, health.count, place.route)
         summary = flush(resources, timeout, progress.show)
     target = console()
@@ -239,7 +238,7 @@ def _flush_one(place: Place, timeout: float, health: Health) -> int:
 
 def _held_note(spool: Spool) -> str:
     held = sum(entry.held for entry in spool.entries())
-    return f" {held} held back; to let them be sent: python -m agent spool release" if held else ""
+    return f" {held} held back; to send: python -m agent spool release" if held else ""
 
 
 def _trouble(spool: Spool) -> int:

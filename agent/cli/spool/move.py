@@ -1,4 +1,4 @@
-"""`spool release`, `replay`, `export`, `import` and `purge`: what moves envelopes without sending them."""
+"""`spool release`, `replay`, `export`, `import` and `purge`: commands that move envelopes without sending them."""
 
 from __future__ import annotations
 
@@ -9,54 +9,53 @@ from typing import TYPE_CHECKING
 from ...base.errors import AgentError
 from .. import options
 from ..terminal import console, err, one_line, out
-from .places import ASIDE, HELD, WAITING, Lying, lying, places
+from .places import ASIDE, HELD, WAITING, Stored, places, stored
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 #: What `purge --only` takes.
 PARTS = {"waiting": WAITING, "held": HELD, "quarantine": ASIDE}
 
 
 def release(arguments: argparse.Namespace) -> int:
-    chosen, missing = _choose(lying(places(options.look(arguments)), HELD), arguments.id)
-    moved = _move(chosen, lambda each: each.place.spool.release(each.entry))
-    console().print(f"{moved} released: the next delivery takes them (at once: python -m agent spool flush).")
-    return _say_missing(missing, HELD)
+    moved, status = _move(arguments, HELD, lambda each: each.place.spool.release(each.entry))
+    if moved:
+        console().print(f"{moved} released. The next delivery sends them; to send now: python -m agent spool flush")
+    return status
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    chosen, missing = _choose(lying(places(options.look(arguments)), ASIDE), arguments.id)
-    moved = _move(chosen, lambda each: each.place.spool.replay(each.entry))
-    console().print(f"{moved} back among those that wait (deliver them now: python -m agent spool flush).")
-    return _say_missing(missing, ASIDE)
+    moved, status = _move(arguments, ASIDE, lambda each: each.place.spool.replay(each.entry))
+    if moved:
+        console().print(
+            f"{moved} waiting again. The next delivery sends them; to send now: python -m agent spool flush"
+        )
+    return status
 
 
-def _move(chosen: Iterable[Lying], move: Callable[[Lying], bool]) -> int:
+def _move(arguments: argparse.Namespace, state: str, move: Callable[[Stored], bool]) -> tuple[int, int]:
+    """Move the envelopes with the IDs that were given, else all; return how many, and the exit status."""
+    found = stored(places(options.configured(arguments)), state)
+    ids = arguments.id or [""]
+    chosen = [each for each in found if each.entry.event_id.startswith(tuple(ids))]
     try:
-        return sum(map(move, chosen))
+        moved = sum(map(move, chosen))
     except OSError as error:
         raise AgentError(f"cannot be moved: {error}") from None
-
-
-def _choose(found: list[Lying], ids: list[str]) -> tuple[list[Lying], list[str]]:
-    if not ids:
-        return found, []
-    chosen = [each for each in found if each.entry.event_id.startswith(tuple(ids))]
-    return chosen, [each for each in ids if not any(one.entry.event_id.startswith(each) for one in chosen)]
-
-
-def _say_missing(missing: list[str], what: str) -> int:
+    missing = [each for each in arguments.id if not any(one.entry.event_id.startswith(each) for one in chosen)]
+    if not arguments.id and not moved:
+        console().print(f"Nothing is {state}.")
     for each in missing:
-        err(f"nothing that is {what} has an id that begins with {each!r}")
-    return int(bool(missing))
+        err(f"no envelope that is {state} has an ID starting with {each!r}")
+    return moved, int(bool(missing))
 
 
 def export(arguments: argparse.Namespace) -> int:
     from ...deliver.spool import archive
 
-    found = places(options.look(arguments))
+    found = places(options.configured(arguments))
     packed = archive.pack([(place.name, place.spool) for place in found], arguments.file)
     removed = sum(spool.remove(entry) for spool, entry in packed) if arguments.remove else 0
     console().print(f"{len(packed)} envelopes in {arguments.file}" + (f", {removed} removed here." * bool(removed)))
@@ -66,43 +65,44 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def take_in(arguments: argparse.Namespace) -> int:
+def import_(arguments: argparse.Namespace) -> int:
     from ...deliver import clients
     from ...deliver.sink import open_spool
     from ...deliver.spool import archive
 
-    where = options.look(arguments)
+    where = options.configured(arguments)
     health = where.health("spool import")
     own = open_spool(where.spool_settings, where.state, health, held=not where.sentry["dsn"])
     done = archive.unpack(
         own, lambda route: clients.spool_for(route, where.spool_settings, where.state, health.count), arguments.file
     )
     state = "waiting" if where.sentry["dsn"] else "held back (no DSN is set here)"
-    note = f" {done.for_clients} of them for the Sentries of the host's own clients." if done.for_clients else ""
-    console().print(f"{done.taken} taken in, {state}; {done.known} lay here already.{note}")
+    note = f" {done.for_clients} of them are for the host's own Sentry clients." if done.for_clients else ""
+    console().print(f"{done.taken} imported, {state}; {done.known} were here already.{note}")
     for line in done.refused:
         err("refused " + one_line(line))
     return int(bool(done.refused))
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    doomed = lying(places(options.look(arguments)), *([PARTS[arguments.only]] if arguments.only else []))
-    if not doomed:
+    states = [PARTS[arguments.only]] if arguments.only else PARTS.values()
+    chosen = stored(places(options.configured(arguments)), *states)
+    if not chosen:
         console().print("Nothing to remove.")
         return 0
-    numbers = Counter(each.state for each in doomed)
+    numbers = Counter(each.state for each in chosen)
     counted = ", ".join(f"{numbers[state]} {state}" for state in PARTS.values() if numbers[state])
-    if not arguments.yes and not _agreed(f"Remove {counted} for good?"):
+    if not arguments.yes and not _confirmed(f"Remove {counted}? They will not be sent."):
         console().print("Nothing was removed.")
         return 1
-    removed = sum(each.remove() for each in doomed)
+    removed = sum(each.remove() for each in chosen)
     console().print(f"{removed} removed.")
-    return int(removed < len(doomed))
+    return int(removed < len(chosen))
 
 
-def _agreed(question: str) -> bool:
+def _confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
-        raise AgentError(f"{question} There is nobody to ask here: add --yes")
+        raise AgentError(f"{question} To confirm without a terminal, add --yes")
     out(question + " [y/N] ", end="")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

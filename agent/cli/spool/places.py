@@ -1,4 +1,4 @@
-"""What the commands of `spool` share: the agent's own spool, those of the host's clients, and what lies there."""
+"""The agent's own spool, those of the host's clients, and the envelopes in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...base.health import Health
     from ...base.model import Envelope
     from ...deliver.spool.spool import Spool, SpoolEntry
-    from ..options import Here
+    from ..options import Configured
 
 WAITING, HELD, ASIDE = "waiting", "held back", "set aside"
 
@@ -26,16 +26,16 @@ class Place(NamedTuple):
     where: str = ""  # that client's Sentry, without its key
 
     def parts(self) -> dict[str, list[SpoolEntry]]:
-        lying = self.spool.entries()
+        entries = self.spool.entries()
         return {
-            WAITING: [entry for entry in lying if not entry.held],
-            HELD: [entry for entry in lying if entry.held],
+            WAITING: [entry for entry in entries if not entry.held],
+            HELD: [entry for entry in entries if entry.held],
             ASIDE: [entry for entry, _ in self.spool.quarantined()],
         }
 
 
-class Lying(NamedTuple):
-    """An envelope, with where it is."""
+class Stored(NamedTuple):
+    """An envelope in a spool, and its state there."""
 
     place: Place
     state: str
@@ -51,8 +51,8 @@ class Lying(NamedTuple):
         return spool.discard(self.entry) if self.state == ASIDE else spool.remove(self.entry)
 
 
-def places(where: Here, health: Health | None = None) -> list[Place]:
-    """The agent's own first."""
+def places(where: Configured, health: Health | None = None) -> list[Place]:
+    """Every spool, the agent's own first."""
     count = (health or where.health("spool")).count
     dsn = where.sentry["dsn"]
     return [
@@ -64,10 +64,10 @@ def places(where: Here, health: Health | None = None) -> list[Place]:
     ]
 
 
-def lying(found: list[Place], *states: str) -> list[Lying]:
-    """All that lies there in one of these states, or in any, in order of capture."""
+def stored(found: list[Place], *states: str) -> list[Stored]:
+    """The envelopes in one of these states, or in any, in order of capture."""
     all_ = [
-        Lying(place, state, entry)
+        Stored(place, state, entry)
         for place in found
         for state, entries in place.parts().items()
         if not states or state in states
@@ -92,7 +92,7 @@ def counted(entries: Iterable[SpoolEntry]) -> str:
 
 
 def fate(entries: Iterable[SpoolEntry]) -> list[str]:
-    """What becomes of them: 3 events to be delivered (…)."""
+    """Whether they will be delivered: 3 events to be delivered (…)."""
     parts: dict[str, list[SpoolEntry]] = {}
     for entry in entries:
         parts.setdefault(fate_of(entry), []).append(entry)
@@ -100,7 +100,7 @@ def fate(entries: Iterable[SpoolEntry]) -> list[str]:
 
 
 def fate_of(entry: SpoolEntry) -> str:
-    """Where it lies decides that, not the DSN of whoever asks."""
+    """Whether it will be delivered. The folder that it is in decides that, not this shell's DSN."""
     if not entry.held:
         return "to be delivered (python -m agent spool status)"
     if entry.trying:

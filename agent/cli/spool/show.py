@@ -1,4 +1,4 @@
-"""`spool show`: every envelope on a line, or one whole."""
+"""`spool show`: a line for each envelope, or one envelope completely."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...deliver import wire
 from ...deliver.spool.spool import UnreadableError
 from .. import options
 from ..terminal import console, is_terminal, json_text, moment, out, show_table, styled, table
-from .places import Lying, lying, places
+from .places import Stored, places, stored
 
 if TYPE_CHECKING:
     import argparse
@@ -21,28 +21,28 @@ _SHORT = 12  # characters of an id on a terminal
 
 
 def run(arguments: argparse.Namespace) -> int:
-    found = places(options.look(arguments))
-    everything = lying(found)
+    found = places(options.configured(arguments))
+    everything = stored(found)
     if arguments.id:
         return _show_one(everything, arguments.id)
     own = found[0].spool
     if everything:
         _list(everything, clients=len(found) > 1)
     else:
-        console().print(f"Nothing lies in {own.directory}.")
+        console().print(f"No envelope is in {own.directory}.")
     if own.degraded:
         raise AgentError(f"the spool cannot be used: {own.degraded}")
     return 0
 
 
-def _list(everything: list[Lying], *, clients: bool) -> None:
+def _list(everything: list[Stored], *, clients: bool) -> None:
     reasons = {
         (place.name, entry.name): reason
         for place in {each.place.name: each.place for each in everything}.values()
         for entry, reason in place.spool.quarantined()
     }
     rows = table("CAPTURED", "CATEGORY", "STATE", "ID", *(["CLIENT OF"] if clients else []), "REASON", folding="REASON")
-    short = is_terminal()  # the beginning of an id is enough to ask for one; through a pipe they are whole
+    short = is_terminal()  # the first characters of an ID are enough to show one; through a pipe they are complete
     for place, state, entry in everything:
         captured = moment(entry.stamp / 1e9)
         cells = [
@@ -56,13 +56,13 @@ def _list(everything: list[Lying], *, clients: bool) -> None:
     show_table(rows)
 
 
-def _show_one(everything: list[Lying], wanted: str) -> int:
+def _show_one(everything: list[Stored], wanted: str) -> int:
     found = [each for each in everything if each.entry.event_id.startswith(wanted)]
     ids = {each.entry.event_id for each in found}
     if len(ids) > 1:
         some = "\n".join("  " + each for each in sorted(ids)[:10])
-        raise AgentError(f"{len(ids)} envelopes have an id that begins with {wanted!r}:\n{some}")
-    for each in found:  # one event may lie in two states
+        raise AgentError(f"{len(ids)} envelopes have an ID starting with {wanted!r}:\n{some}")
+    for each in found:  # one event may be in two states
         try:
             envelope = each.read()
         except (OSError, UnreadableError) as error:
@@ -70,13 +70,13 @@ def _show_one(everything: list[Lying], wanted: str) -> int:
         if envelope is not None:
             _print_envelope(each, envelope)
             return 0
-    raise AgentError(f"no envelope has an id that begins with {wanted!r}; see: python -m agent spool show")
+    raise AgentError(f"no envelope has an ID starting with {wanted!r}; see: python -m agent spool show")
 
 
-def _print_envelope(each: Lying, envelope: Envelope) -> None:
+def _print_envelope(each: Stored, envelope: Envelope) -> None:
     target = console()
     parsed = wire.decode(envelope.data)
-    client = f", of a client of the host's own for {each.place.where}" if each.place.name else ""
+    client = f", of the host's own Sentry client for {each.place.where}" if each.place.name else ""
     facts = f"  {each.state}, {each.entry.category}, {len(envelope.data)} bytes{client}"
     target.print(styled((each.entry.event_id, "bold"), facts))
     out(json_text(parsed.headers))

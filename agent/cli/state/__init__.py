@@ -1,1 +1,1 @@
-"""What a command reads of processes, plans and users in the state folder."""
+"""What commands read in state folders and in /proc: processes, their plans, and other users' folders."""

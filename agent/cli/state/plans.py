@@ -1,7 +1,7 @@
 """The compiled plans of a configuration, and which of them a process runs.
 
-A plan depends on the variables that the configuration names: what a shell's own would give is no business of a process
-that was started with others.
+A plan depends on the environment variables that the configuration names: a process that was started with other values
+than this shell has another plan.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Plans:
-    """`index` is the one for this shell, fresh or not."""
+    """`index` is the plan for this shell's variables, up to date or not."""
 
     def __init__(self, state: str, path: str) -> None:
         self.index = cache.load(state, path)
@@ -35,7 +35,7 @@ class Plans:
         self._now: cache.Index | cache.Bad | None = None
 
     def of(self, shown: list[Process]) -> cache.Index | None:
-        """That of these processes, if they run the same one and it is there; else the shell's."""
+        """The plan of these processes if they run the same one and its file exists; else the shell's."""
         identities = {process.plan for process in shown if process.plan}
         known = self._known.get(identities.pop()) if len(identities) == 1 else None
         return known if known is not None and not self._is_old(known) else self.index
@@ -49,32 +49,32 @@ class Plans:
         return f"up to date for processes with other values of {', '.join(names)} than this shell has"
 
     def is_older(self, process: Process) -> bool:
-        """Does it run another plan than a process would that is started now?"""
+        """Does it run another plan than a process that is started now?"""
         if not process.plan or self._is_another_pythons(process):
             return False
         known = self._known.get(process.plan)
         if known is None or self._is_old(known):
-            # The last good plan is as new as it gets.
+            # While the file has errors, no newer plan than the last good one exists.
             return isinstance(self._current(), cache.Index)
         return False
 
     def not_imported(self, process: Process) -> Monitors:
-        """Targets of its plan that the process has not mentioned: no module that could hold them was imported there."""
+        """Targets of its plan that the process has not reported: it has not imported their modules."""
         index = self._known.get(process.plan)
         if index is None:
             return []
-        heard = {*process.patched, *process.waiting, *process.failed}
-        monitors = {monitor for monitor, _ in heard}
+        reported = {*process.patched, *process.waiting, *process.failed}
+        monitors = {monitor for monitor, _ in reported}
         return [
             (monitor["name"], target["path"])
             for monitor in index.all_monitors()
             for target in monitor["targets"]
-            if (monitor["name"], target["path"]) not in heard
+            if (monitor["name"], target["path"]) not in reported
             and not ("*" in target["path"] and monitor["name"] in monitors)
         ]
 
     def _is_old(self, index: cache.Index) -> bool:
-        """Have the files changed since, to another effect? Saving a file as it was changes nothing."""
+        """Have the files changed, and the plan with them? A file that is saved unchanged does not count."""
         return not places.unchanged(index.header, environment=False) and not _same(index, self._current())
 
     def _is_another_pythons(self, process: Process) -> bool:
@@ -82,7 +82,7 @@ class Plans:
         return not process.python.startswith(here) or process.prefix not in ("", sys.prefix)
 
     def _current(self) -> cache.Index | cache.Bad | None:
-        """What the configuration gives now, in this shell."""
+        """The plan, or the errors, of the configuration as it is now, in this shell."""
         if self._now is None:
             from ...config import child
 

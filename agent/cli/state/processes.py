@@ -1,4 +1,4 @@
-"""The processes that have left a state file (`health` writes them), as commands see them."""
+"""Processes by their state files, which `base/health.py` writes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...base.errors import AgentError
 from ...base.health import alive
 from ...deliver.spool.files import read_own
 
-#: Reasons under which an event was captured and then not kept.
+#: Reasons for which a captured event was not kept.
 LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")
 
 
 class Process:
-    """One state file, read back."""
+    """A process as its state file describes it."""
 
     def __init__(self, text: str) -> None:
         self.pid, self.started, self.program, self.python, self.config, self.note = 0, 0.0, "?", "?", "", ""
@@ -27,16 +27,16 @@ class Process:
         self.problems: list[str] = []
         self.counts: dict[tuple[str, str], int] = {}
         self.measured: dict[str, tuple[Any, ...]] = {}  # monitor → calls, failures, p50, p95, p99, longest (seconds)
-        self.behind = False  # more may have been counted than is written
-        self.expressions: dict[tuple[str, str], tuple[int, str]] = {}  # (monitor, which) → how often it failed, why
+        self.behind = False  # the last counts of a burst are not written yet
+        self.expressions: dict[tuple[str, str], tuple[int, str]] = {}  # (monitor, which) → failures, last reason
         self.sdk = ""
-        self.clients: list[str] = []  # what becomes of what Sentry clients of the host's own send
+        self.clients: list[str] = []  # how events of the host's own Sentry clients are sent
         for line in text.split("\n"):
             self._read(line)
         self.alive = self._runs()
 
     def _runs(self) -> bool:
-        """Is the process with this number the one that wrote the file?"""
+        """Is the process with this number still the one that wrote the file?"""
         born = programs.born(self.pid)
         return bool(self.pid) and alive(self.pid) and (not born or born == (self._fact("born") or born) != "ended")
 
@@ -76,7 +76,7 @@ class Process:
 
     @property
     def command(self) -> str:
-        """Of ours: it is no process of the ERP."""
+        """The agent's command that it is, or "" for a process of the ERP."""
         return self._fact("command")
 
     @property
@@ -117,7 +117,7 @@ class Process:
 
 
 def read(folder: str) -> list[Process]:
-    """Every process that left a state file, commands of ours included, oldest first."""
+    """Every process with a state file, commands of the agent included, oldest first."""
     try:
         names = [name for name in os.listdir(folder) if name.endswith(".state")]
     except FileNotFoundError:
@@ -134,13 +134,13 @@ def read(folder: str) -> list[Process]:
             found.append(Process(data.decode("utf-8", "replace")))
     found = sorted((process for process in found if process.pid), key=lambda process: process.started)
     newest = {process.pid: process for process in found}
-    for process in found:  # a server that starts itself anew keeps its number
+    for process in found:  # a server that restarts itself keeps its number
         process.alive = process.alive and newest[process.pid] is process
     return found
 
 
 def of_the_host(processes: list[Process], *, all_: bool) -> list[Process]:
-    """Those that run, else those of the program that ran last: a server and its workers; or, with `all_`, all."""
+    """The ERP's processes that run, else those of the program that ended last, with its workers; with `all_`, all."""
     theirs = [process for process in processes if not process.command]
     living = [process for process in theirs if process.alive]
     if all_ or not theirs:
@@ -149,7 +149,7 @@ def of_the_host(processes: list[Process], *, all_: bool) -> list[Process]:
 
 
 def forget(folder: str, since: float) -> None:
-    """Remove what this very process has left there since then: it was a command of ours, and none of the host's."""
+    """Remove the state files that this process wrote since then: it is a command of the agent, not of the ERP."""
     try:
         for name in os.listdir(folder):
             pid, _, stamp = name[: -len(".state")].partition("-")

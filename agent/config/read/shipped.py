@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...base import places
-from ...base.places import config_path
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _ROOT = os.path.dirname(places.PACKAGE)
-
-
-def default_config_path(environ: Mapping[str, str]) -> str:
-    """AGENT_CONFIG, else the monitors.yaml beside the package's sitecustomize.py; never the current directory's."""
-    return config_path(environ)
 
 
 def schema_path() -> str:

@@ -1,4 +1,4 @@
-"""`manage.py sentry_test`: `python -m agent test`, as a Django project's people would look for it."""
+"""`manage.py sentry_test`: `python -m agent test` inside a Django project's process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ....terminal import clean
 
 
 class Command(BaseCommand):  # type: ignore[misc]
-    help = "Sends test events to Sentry through the monitoring agent and says whether they were accepted."
+    help = "Send test events to Sentry through the monitoring agent, and print whether it accepted them."
     requires_system_checks = ()
 
     def add_arguments(self, parser: Any) -> None:
