@@ -1,7 +1,7 @@
 """What the ERP's own new code may call: errors, broken rules and slow work reported by hand, on the same engine.
 
-Each function answers the id of the event, or None where nothing was reported: the agent is off or not configured, the
-limits said no, or a monitor has reported that very failure. None of them raises.
+Each function returns the id of the event, or None where nothing was reported: the agent is off or not configured, a
+limit dropped the report, or a monitor has reported the same failure. None of them raises.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .base.interrupts import ours
 from .base.model import Captured, Observation
 from .base.slots import traceback_of
 from .boot.running import engine
+from .language.monitor_keys import DEFAULT_RATE_LIMIT
 from .observe.around import people
 from .observe.call import callers
 from .observe.call.limits import Limiter
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from .base.model import MonitorData
-
-#: As for monitors: 30 events a minute of each kind.
-_RATE = (30.0, 60.0)
 
 _limits: dict[str, Limiter] = {}
 
@@ -41,7 +39,7 @@ def capture_erp_error(
     operation: str | None = None,
     severity: str = "error",
 ) -> str | None:
-    """Report an exception that the ERP deals with itself. `user` is an id, a mapping of its fields, or a user object.
+    """Report an exception that the ERP handles itself. `user` is an id, a mapping of its fields, or a user object.
 
     Of `extra_data` everything is reported that does not look like a secret; of `user` what the configuration allows.
     """
@@ -73,7 +71,7 @@ def capture_business_logic_error(
     module: str | None = None,
     severity: str = "warning",
 ) -> str | None:
-    """Report that a rule of the business was broken, in words. `{name}` in `message` stands for `data["name"]`."""
+    """Report that a rule of the business was broken, as a message. `{name}` in `message` stands for `data["name"]`."""
     try:
         caller = sys._getframe(1)
         return _report(
@@ -121,10 +119,10 @@ def _report(
     running = engine()
     if running is None:
         return None
+    monitor = _monitor(report, kind, module, operation, severity)
     limiter = _limits.get(report)
     if limiter is None:
-        limiter = _limits[report] = Limiter(_RATE, running.sentry["sample_rate"])
-    monitor = _monitor(report, kind, module, operation, severity)
+        limiter = _limits[report] = Limiter(monitor["rate_limit"], running.sentry["sample_rate"])
     error: BaseException | None = facts.get("error")
     traceback: TracebackType | None = facts.get("traceback")
     suppressed = limiter.admit((report, module, key))
@@ -159,7 +157,7 @@ def _monitor(report: str, kind: str, module: str | None, operation: str, severit
     fingerprint = None if report == "error" else [name, module or "", operation, "{cause}"]
     return synthetic.monitor(
         name, "the source", kind=kind, module=module, operation=operation, severity=severity, fingerprint=fingerprint,
-        rate_limit=_RATE,
+        rate_limit=DEFAULT_RATE_LIMIT,
     )  # fmt: skip
 
 

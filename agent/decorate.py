@@ -174,11 +174,11 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
         return options
     caller = sys._getframe(3)
     what = f"{caller.f_code.co_filename}:{caller.f_lineno}: no decorator has the option `{unknown[0]}`"
-    if guard.LOUD or __package__ + ".testing" in sys.modules:
+    if guard.TESTING or __package__ + ".testing" in sys.modules:
         raise TypeError(f"{what}; {_nearest(unknown[0], allowed)}")
     try:
         if engine() is not None:
-            guard.say(f"{what}, the function is monitored without it; {_nearest(unknown[0], allowed)}")
+            guard.write_line(f"{what}, the function is monitored without it; {_nearest(unknown[0], allowed)}")
     except ours(Exception):
         guard.swallow("looking at the options of a decorator")
     return {name: value for name, value in options.items() if name in allowed}
@@ -222,7 +222,7 @@ class Declared:
             found = resolve.found_in(path, parent, name, function, self.module)
             if found.function is None:
                 raise CannotPatch(f"{path} has no Python code: name it in monitors.yaml")
-            probe = running._bind(monitor, found, found.function)
+            probe = running.bind(monitor, found, found.function)
             layer = patch.patch_function(found.function, probe)
         except ours(CannotPatch) as reason:
             running.health.record("failed", monitor["name"], path, str(reason))

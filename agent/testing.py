@@ -161,7 +161,7 @@ class _Keeping:
         if self._maker is None:
             from .deliver.sink import Maker
 
-            self._maker = Maker(self._engine.sentry, self._engine._packages())
+            self._maker = Maker(self._engine.sentry, self._engine.packages)
         made = cast("dict[str, Any]", self._maker.make(observation, facts)[0])
         self._reported.events.append(made)
         return str(made["event_id"])

@@ -370,7 +370,7 @@ def test_a_misspelt_option_is_an_error_in_tests():
 
 def test_a_misspelt_option_is_one_line_elsewhere(monkeypatch, capfd):
     with reporting() as reported:
-        monkeypatch.setattr(guard, "LOUD", False)
+        monkeypatch.setattr(guard, "TESTING", False)
         monkeypatch.delitem(sys.modules, "agent.testing", raising=False)
 
         @agent.sentry_api_monitor("orders", treshold="2s")
@@ -388,7 +388,7 @@ def test_a_misspelt_option_is_one_line_elsewhere(monkeypatch, capfd):
 
 
 def test_a_misspelt_option_is_nobodys_business_where_the_agent_is_off(monkeypatch, capfd):
-    monkeypatch.setattr(guard, "LOUD", False)
+    monkeypatch.setattr(guard, "TESTING", False)
     monkeypatch.delitem(sys.modules, "agent.testing", raising=False)
     assert agent.sentry_monitor("sales", "x", treshold="2s")(len) is len
     assert capfd.readouterr() == ("", "")

@@ -1,9 +1,9 @@
-"""The one place that decides what becomes of an internal error.
+"""Handles the agent's internal errors, and writes its lines to stderr.
 
 Nothing of ours raises into the host, so every entry from the host into the agent ends in `swallow`, in a clause
-`except ours(Exception)`: `interrupts` decides which exceptions are ours to deal with. It counts the error, keeps its
-text for `status`, writes one stderr line for each distinct place, and in the agent's own tests (AGENT_TESTING=1) raises
-it again, so that no mistake hides behind the host's good behaviour.
+`except ours(Exception)`: `interrupts` decides which exceptions are ours to handle. `swallow` counts the error, keeps
+its text, writes one stderr line for each distinct text, and in the agent's own tests (AGENT_TESTING=1) raises the error
+again.
 """
 
 import os
@@ -14,9 +14,9 @@ from .interrupts import ours
 from .places import is_on
 
 #: With AGENT_TESTING=1 internal errors are raised instead of swallowed.
-LOUD = os.environ.get("AGENT_TESTING") == "1"
+TESTING = os.environ.get("AGENT_TESTING") == "1"
 
-#: With AGENT_DEBUG=1 each step of the start is explained on stderr. Ask before the text is made.
+#: With AGENT_DEBUG=1 each step of the start is explained on stderr. Check it before the text is made.
 DEBUG = is_on("AGENT_DEBUG")
 
 _began = time.perf_counter()
@@ -27,12 +27,12 @@ internal_errors: "dict[str, int]" = {}
 _MOST_DISTINCT = 50
 
 
-def say(line: str) -> None:
-    """Write one short line to stderr; a closed or missing stderr is nobody's problem."""
+def write_line(line: str) -> None:
+    """Write one short line to stderr. A closed or missing stderr is no error."""
     try:
         stream = sys.stderr
         if stream is not None:
-            # What the host's errors say of themselves may hold what a terminal obeys.
+            # The text of a host's error may hold terminal escapes.
             text = line if line.isprintable() else "".join([each if each.isprintable() else "?" for each in line])
             stream.write("agent: " + text + "\n")
     except ours(Exception):
@@ -40,16 +40,16 @@ def say(line: str) -> None:
 
 
 def step(what: str) -> None:
-    """For AGENT_DEBUG: what is being done, and how long after the agent's start."""
-    say("+%.1f ms %s" % ((time.perf_counter() - _began) * 1000, what))
+    """Write one line for AGENT_DEBUG: milliseconds since the agent's start, and what is being done."""
+    write_line("+%.1f ms %s" % ((time.perf_counter() - _began) * 1000, what))
 
 
 def swallow(where: str) -> None:
-    """Deal with the exception being handled: call from an `except ours(Exception)` block only.
+    """Count and report the exception being handled, without raising it. For `except ours(Exception)` blocks only.
 
-    `where` names the agent's step in words.
+    `where` names the agent's step, as in "internal error while WHERE".
     """
-    if LOUD:
+    if TESTING:
         raise
     try:
         kind, error, _ = sys.exc_info()
@@ -58,7 +58,7 @@ def swallow(where: str) -> None:
         if first and len(internal_errors) >= _MOST_DISTINCT:
             return
         internal_errors[text] = internal_errors.get(text, 0) + 1
-        if first and kind is not RecursionError:  # the host is at the end of its stack: no fault of ours
-            say("internal error while " + text + " (the host is not affected)")
+        if first and kind is not RecursionError:  # the host has used up its stack: no error of ours
+            write_line("internal error while " + text + " (the host is not affected)")
     except ours(Exception):
         pass

@@ -1,11 +1,10 @@
-"""What this process's agent did and did not do, for `python -m agent status`.
+"""The state file of a process: what its agent did and did not do, for `python -m agent status`.
 
-Each process appends lines to a file of its own, `run/PID-STARTED.state`; a process that has nothing to say has no file.
-A line is the Python literal of a tuple whose first item names it: process, patched, waiting, failed, problem, sdk,
-client, counts.
-The counters stand in one line, written over again while nothing else has been said since; behind them, where metrics
-are on, what was measured: monitor → calls, failures, seconds that 50 %, 95 %, 99 % and all of them took at most. Then
-what else is known: whether the file is `behind` what was counted, and which expressions have failed.
+Each process appends lines to a file of its own, `run/PID-STARTED.state`; without lines there is no file. A line is the
+Python literal of a tuple whose first item names it: process, patched, waiting, failed, problem, sdk, client, counts.
+The counters are one line, overwritten for as long as it is the last one. Where metrics are on, they are followed by
+what was measured: monitor → calls, failures, seconds that 50 %, 95 %, 99 % and all of them took at most. Then a
+mapping: whether the file is `behind` what was counted, and which expressions have failed.
 The file is opened for each batch of lines and never kept open: hosts close and reuse file descriptors when they
 daemonise, and a line of ours must not land in a file of theirs.
 
@@ -41,7 +40,7 @@ _ONE_STEP = sys.version_info >= (3, 10)
 
 class Health:
     def __init__(self, directory: str, config: str, note: str = "", *, plan: str = "", command: str = "") -> None:
-        """`plan` tells the compiled plan from others. A `command` of ours writes when it is told to, and not before."""
+        """`plan` identifies the compiled plan. For a `command` of ours, only `flush` writes."""
         self.directory = directory
         self._config = config
         self._note = note
@@ -52,15 +51,14 @@ class Health:
         self._lines: "list[tuple[Any, ...]]" = []
         self._memory: "list[tuple[Any, ...]]" = []  # lines that a forked child must repeat in its own file
         self._left = _AT_ONCE  # writings of the counters that may follow now
-        self._asked = self._calm = monotonic()  # when that was reckoned, and when it began to fall
+        self._calculated = self._calm = monotonic()  # when `_left` was calculated, and when it began to fall
         self._not_before = 0.0  # the next one
         self._last = (-1, 0)  # where the line of counters lies that ends the file, and its length
-        self._told: "dict[tuple[str, str], int]" = {}  # the counters in it
+        self._written: "dict[tuple[str, str], int]" = {}  # the counters in it
         self._files: "dict[str, tuple[str, tuple[int, int], dict[tuple[str, str], int]]]" = {}  # other folders' of it
-        self.follow: "Callable[[], object] | None" = None  # asked before each writing: may `move` this
+        self.follow: "Callable[[], object] | None" = None  # called before each writing: may `move` this
         self._writing = allocate_lock()
         self.counts: "dict[tuple[str, str], int]" = {}
-        self.unwritable = ""
         self.measured: "Callable[[], dict[str, Any]] | None" = None  # where metrics are on
         self._rows: "dict[str, tuple[Any, ...]]" = {}
         self.expressions: "dict[tuple[str, str], tuple[int, str]]" = {}  # (monitor, which) → how often it failed, why
@@ -84,7 +82,7 @@ class Health:
         self.count(reason, monitor)
 
     def add(self, reason: str, what: str = "", number: int = 1) -> None:
-        """Count it, and leave it to somebody else to `flush`."""
+        """Count something without writing it."""
         key = (reason, what)
         if _ONE_STEP:
             try:
@@ -100,13 +98,13 @@ class Health:
         return max(0.0, self._not_before - monotonic())
 
     def flush(self, final: bool = False, calls: "Any" = os) -> bool:
-        """Write what is remembered; whether nothing of it is left to write. Raises nothing.
+        """Write what is remembered. Return whether nothing is left to write. Raises nothing.
 
         `calls`: `os`, or what stands in for it where a file is written.
         """
         # A lock is never waited for: a signal handler may have interrupted its holder in this very thread.
         if not self._writing.acquire(final, 0.1 if final else -1):
-            return False  # another thread is at it; what it has not seen is written with the next report, or at exit
+            return False  # another thread writes; what it misses is written with the next report, or at exit
         try:
             if self.follow is not None:
                 self.follow()
@@ -123,8 +121,7 @@ class Health:
             self._left -= max(1.0, (now - began) / _USUAL)
             self._not_before = now + pause
             return due
-        except ours(OSError) as error:
-            self.unwritable = str(error)
+        except ours(OSError):
             self._not_before = monotonic() + 1.0
         except ours(Exception):
             from . import guard
@@ -135,9 +132,9 @@ class Health:
         return False
 
     def _pause(self, now: float) -> float:
-        """Seconds after the next writing of the counters. In a burst, so many as it has lasted until now, at most."""
-        self._left = min(_AT_ONCE, self._left + now - self._asked)
-        self._asked = now
+        """Return the seconds to wait after the next writing: in a burst, at most as long as it has lasted."""
+        self._left = min(_AT_ONCE, self._left + now - self._calculated)
+        self._calculated = now
         if self._left > _AT_ONCE / 2:
             self._calm = now
         return max(0.0, min(2.0 - self._left, now - self._calm)) if self._left < 2.0 else 0.0
@@ -147,7 +144,7 @@ class Health:
         self._writing = allocate_lock()
         self.counts = {}
         self.expressions = {}
-        self._told = {}
+        self._written = {}
         self._files = {}
         self._lines = []
         self._left = _AT_ONCE
@@ -156,13 +153,13 @@ class Health:
 
     def move(self, directory: str) -> None:
         """Write to another folder: the process is another user's now. What was counted and not written goes along."""
-        counts, told = self.counts, self._told
-        self._files[self.directory] = (self._file, self._last, told)
+        counts, written = self.counts, self._written
+        self._files[self.directory] = (self._file, self._last, written)
         self.directory = directory
-        self._file, self._last, self._told = self._files.pop(directory, ("", (-1, 0), {}))
-        self.counts = dict(self._told)
+        self._file, self._last, self._written = self._files.pop(directory, ("", (-1, 0), {}))
+        self.counts = dict(self._written)
         for (reason, what), number in counts.items():
-            more = number - told.get((reason, what), 0)
+            more = number - written.get((reason, what), 0)
             if more:
                 self.add(reason, what, more)
 
@@ -177,7 +174,7 @@ class Health:
     ) -> None:
         pid = os.getpid()
         if pid != self._pid or not self._file:
-            if self._pid:  # a fork, or another folder: what was said before is said again
+            if self._pid:  # a fork, or another folder: earlier lines are repeated
                 lines = self._memory + [line for line in lines if line not in self._memory]
             self._pid = pid
             self._file = ""
@@ -195,7 +192,7 @@ class Health:
             header = ("process", pid, now, _program(), sys.version.split()[0], self._config, self._note, facts)
             lines = [header, *lines]
         self._memory += [line for line in lines if line[0] in ("patched", "waiting", "failed", "problem")]
-        said = "".join([repr(line) + "\n" for line in lines]).encode("utf-8", "backslashreplace")
+        text = "".join([repr(line) + "\n" for line in lines]).encode("utf-8", "backslashreplace")
         counted = b""
         if counts or self._rows:
             more = {"behind": behind, "expressions": dict(self.expressions)}
@@ -205,12 +202,12 @@ class Health:
             descriptor = calls.open(self._file, own_folders.OLD_FILE | os.O_CREAT, 0o600)
             end = calls.lseek(descriptor, 0, os.SEEK_END)
             at, length = self._last
-            if not said and at >= 0 and end == at + length:  # counters only grow, so that nothing of the old is left
+            if not text and at >= 0 and end == at + length:  # counters only grow, so that nothing of the old is left
                 calls.lseek(descriptor, at, os.SEEK_SET)
                 end, counted = at, counted[:-1].ljust(length - 1) + b"\n"
-            calls.write(descriptor, said + counted)
-            self._last = (end + len(said), len(counted))
-            self._told = counts
+            calls.write(descriptor, text + counted)
+            self._last = (end + len(text), len(counted))
+            self._written = counts
         finally:
             if descriptor >= 0:
                 calls.close(descriptor)

@@ -1,6 +1,6 @@
 """Every type that crosses a boundary between the agent's parts.
 
-A plan travels as plain JSON values (`PlanData`, `MonitorData`): the compiler of `config` makes them, the cache stores
+A plan travels as plain JSON values (`PlanData`, `MonitorData`): the compiler of `config` makes them, `plan` stores
 them with `marshal`, and `hook` and `observe` read them. What happens on a call travels as an `Observation`, which holds
 the host's own objects and never leaves the calling thread; scrubbing turns it into an `Event`, which holds JSON values
 only.
@@ -25,10 +25,6 @@ SEVERITIES = ("debug", "info", "warning", "error", "fatal")
 
 KINDS = ("function", "database", "business", "transaction", "api", "security")
 
-#: What a report says happened.
-REPORTS = ("error", "slow", "rule", "audit")
-
-
 #: In an expression's names, this stands before a parameter that is itself called `result`, `error` or `duration`.
 SHADOWED = "argument."
 
@@ -51,7 +47,7 @@ class RuleData(TypedDict):
     when: ExpressionData
     message: str
     severity: str
-    escalate: Optional[tuple[float, float]]  # told only where it holds more often than so many per so many seconds
+    escalate: Optional[tuple[float, float]]  # reported only where it holds more often than so many per so many seconds
 
 
 class TargetData(TypedDict):
@@ -64,7 +60,7 @@ class TargetData(TypedDict):
 
 
 class MonitorData(TypedDict):
-    """One monitor with every default applied: nothing downstream asks where a value came from."""
+    """One monitor with every default applied."""
 
     name: str
     where: str  # "monitors.yaml:35", for messages
@@ -89,9 +85,9 @@ class MonitorData(TypedDict):
     span: str  # auto | always | never
     subclasses: bool
     owner: Optional[str]
-    exception_text: bool  # whether what exceptions say of themselves may leave
+    exception_text: bool  # whether the text of exceptions may leave
     unless: Optional[ExpressionData]  # calls that are not reported
-    quiet_inside: list[str]  # names of monitors that speak for the calls inside theirs
+    quiet_inside: list[str]  # names of monitors whose reports cover the calls inside theirs
 
 
 class ContextData(TypedDict):
@@ -101,27 +97,27 @@ class ContextData(TypedDict):
     target: TargetData
     read: dict[str, ExpressionData]
     tags: dict[str, ExpressionData]
-    user: dict[str, ExpressionData]  # id, username, email, permissions, ip: what may leave, `sentry.user` says
+    user: dict[str, ExpressionData]  # id, username, email, permissions, ip; `sentry.user` lists which may leave
 
 
 class CeleryData(TypedDict):
-    """What is told of Celery beyond its monitors. Durations are seconds; None: as Sentry has it."""
+    """What is reported of Celery beyond its monitors. Durations are seconds; None: as Sentry has it."""
 
     queue_wait: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never too long
     queues: dict[str, list[tuple[float, str]]]  # what counts in place of that, by queue
     pool_full: list[tuple[float, str]]  # as queue_wait
     worker_stalled: list[tuple[float, str]]
-    memory_recycles: Optional[tuple[float, float]]  # told only where more than so many per so many seconds
+    memory_recycles: Optional[tuple[float, float]]  # reported only where more than so many per so many seconds
     check_ins: list[str]  # patterns of the names of beat's entries
     margin: Optional[float]
     max_runtime: Optional[float]
 
 
 class ScrubData(TypedDict):
-    """What is private beyond what `observe.redact` knows."""
+    """What is private in addition to what `privacy.redact` finds."""
 
     names: list[str]  # of keys, as parts of them
-    national_ids: list[str]  # keys of `observe.national.COUNTRIES`
+    national_ids: list[str]  # keys of `privacy.national.COUNTRIES`
     forms: dict[str, str]  # name → form: 0 a digit, A a letter
 
 
@@ -193,7 +189,7 @@ class Observation(NamedTuple):
     monitor: MonitorData
     operation: str
     function: str  # dotted name of the function that was patched
-    report: str  # one of REPORTS
+    report: str  # error, slow, rule or audit
     severity: str
     message: Optional[str]  # of a rule, placeholders still in it
     exception: Optional[BaseException]

@@ -32,7 +32,7 @@ def state_folder(config: str, state: str) -> str:
         from . import guard
 
         _said.add(user)
-        guard.say(
+        guard.write_line(
             f"this process is uid {user} now and can write nowhere, so that events are kept in memory only: {reason}"
         )
     return folder

@@ -1,7 +1,7 @@
 """Makes the agent of a process: reads the whole plan, or has it made, and installs the finder.
 
-Comes in when `start` finds no fresh plan, and when a module that a monitor names is imported. Where there is no fresh
-plan, `inforce` says which one counts. The engine that patches and reports is imported with the first module that a
+Loaded when `start` finds no fresh plan, and when a module that a monitor names is imported. Where there is no fresh
+plan, `plan.in_force` chooses one. The engine that patches and reports is imported with the first module that a
 monitor names.
 """
 
@@ -10,7 +10,7 @@ import sys
 
 from ..base import guard, imports, places, programs
 from ..base.interrupts import ours
-from ..plan import index as cache
+from ..plan import index as plan_index
 from .lookout import listen
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class _Wanted:
     """The modules whose import matters: those that monitors and integrations name."""
 
-    def __init__(self, index: cache.Index) -> None:
+    def __init__(self, index: plan_index.Index) -> None:
         self._index = index
         self._packages = index.top_packages
 
@@ -53,13 +53,13 @@ _NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
 class Agent:
     """The agent of this process."""
 
-    def __init__(self, index: cache.Index, state: str) -> None:
+    def __init__(self, index: plan_index.Index, state: str) -> None:
         self.index = index
         self.state = state
         self.finder: "Finder | None" = None
         self._engine: "Engine | None" = None
         self._undo: "list[Any]" = []
-        self._at_work: "dict[int, list[tuple[str, Callable[[Engine], None]]]]" = {}  # by thread
+        self._tasks: "dict[int, list[tuple[str, Callable[[Engine], None]]]]" = {}  # by thread
         self._waiting: "dict[str, list[Layer]]" = {}  # modules that were imported and are not needed yet
 
     def engine(self) -> "Engine":
@@ -74,8 +74,8 @@ class Agent:
         return self._engine
 
     def _catch_up(self, engine: "Engine") -> None:
-        if self.index.stale and not self.index.said:
-            guard.say(
+        if self.index.stale and not self.index.reported:
+            guard.write_line(
                 f"{self.index.path} is not in force, the last good plan is: {self.index.stale}; "
                 "see: python -m agent validate"
             )
@@ -91,7 +91,7 @@ class Agent:
         return list(waiting)
 
     def install(self, instead_of: "Lookout | None" = None) -> None:
-        """Put the finder on `sys.meta_path`, where a Lookout kept its place; see to what is imported already."""
+        """Put the finder on `sys.meta_path`, in place of a Lookout; apply monitors to what is imported already."""
         from ..hook.imports import finder
 
         wanted = _Wanted(self.index)
@@ -134,7 +134,7 @@ class Agent:
         before = self._engine.recorded if self._engine is not None else 0
         self._work("applying monitors to " + name, lambda engine: engine.imported(name, module, own))
         if guard.DEBUG and self._engine is not None:
-            # Where subclasses are followed every module comes along here: most have nothing to say.
+            # Where subclasses are followed this runs for every module: most change nothing.
             changed = self._engine.recorded - before
             if changed or name in self.index or name in places.HOOKS:
                 guard.step("monitors of %s applied: %d change%s" % (name, changed, "s" * (changed != 1)))
@@ -144,18 +144,18 @@ class Agent:
         self._work("looking again for what was not there", lambda engine: engine.look_again())
 
     def _work(self, what: str, task: "Callable[[Engine], None]") -> None:
-        """Do it, or, where this thread is at work already, after that.
+        """Run `task`, or queue it where this thread runs one already.
 
         What the agent itself imports for its work may be monitored too.
         """
         from _thread import get_ident
 
         me = get_ident()
-        tasks = self._at_work.get(me)
+        tasks = self._tasks.get(me)
         if tasks is not None:
             tasks.append((what, task))
             return
-        tasks = self._at_work[me] = [(what, task)]
+        tasks = self._tasks[me] = [(what, task)]
         try:
             with imports.Guarded():
                 for doing, each in tasks:  # it grows meanwhile
@@ -168,7 +168,7 @@ class Agent:
                     except ours(Exception):
                         guard.swallow(doing)
         finally:
-            del self._at_work[me]
+            del self._tasks[me]
 
     def _follow(self, code: "CodeType | None" = None) -> None:
         """A program is about to run: this code, or what Python runs as `__main__`."""
@@ -201,7 +201,7 @@ class Agent:
                 holder, _, attribute = path.rpartition(".")
                 function = (module.__dict__[holder] if holder else module).__dict__[attribute]
                 layers.append(wrap.before_first_call(function, self._wake))
-        except ours(Exception):  # another version of the framework, or somebody has been there: then it is needed now
+        except ours(Exception):  # another version of the framework, or somebody patched it
             for layer in layers:
                 layer.undo()
             return False
@@ -222,7 +222,7 @@ current: "Agent | None" = None
 
 
 def begin(path: str, state: str, *, instead_of: "Lookout | None" = None) -> "Finder | None":
-    """Make the agent of this process; answers its finder, or None where there is nothing to do. Raises nothing."""
+    """Make the agent of this process; return its finder, or None where there is nothing to do. Raises nothing."""
     global current
     try:
         if current is None:
@@ -249,9 +249,9 @@ def _make(path: str, state: str, known: "Any") -> "Agent | None":
     head = places.open_head(places.plan_file(state), path)
     if _is_skipped(head[1] if head is not None else None):
         return None
-    index = cache.load(state, path)
+    index = plan_index.load(state, path)
     if index is None and known is not None:
-        index = cache.index_of(known)
+        index = plan_index.index_of(known)
     if index is None or not places.unchanged(index.header):
         from ..plan import in_force
 
@@ -262,7 +262,7 @@ def _make(path: str, state: str, known: "Any") -> "Agent | None":
     return Agent(index, state)
 
 
-def _remade(path: str, state: str) -> "cache.Index | None":
+def _remade(path: str, state: str) -> "plan_index.Index | None":
     from ..plan import in_force
 
     return in_force.renew(path, _state_now(path, state), None)

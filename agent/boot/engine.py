@@ -41,6 +41,7 @@ class Engine:
     def __init__(self, index: "Index", state: str) -> None:
         self.sentry, self.spool = index.sentry, index.spool
         self.state = state
+        self.packages = tuple(index.packages)  # the ERP's, wherever they are installed
         self._index = index
         self.health = Health(os.path.join(state, "run"), index.path, index.stale, plan=index.identity)
         self._undone = False
@@ -65,7 +66,7 @@ class Engine:
         self._unmonitored: "Unmonitored | None" = None
         self._follows_log = False
         self.sessions: "Sessions | None" = None  # where the SDK does not count them
-        self.applier = Applier(index.monitors_of, self._bind, self._record)
+        self.applier = Applier(index.monitors_of, self.bind, self._record)
         self._integrations = _Integrations(self)
         around_forks(after_in_child=self._forked)
 
@@ -174,7 +175,7 @@ class Engine:
                     self.spool,
                     self.state,
                     self.health,
-                    self._packages(),
+                    self.packages,
                     hand_over=_hand_over,
                     errored=_count_error,
                 )
@@ -210,9 +211,6 @@ class Engine:
         self.health.flush()
         return self.health.due()
 
-    def _packages(self) -> "tuple[str, ...]":
-        return tuple(self._index.packages)
-
     def integrates(self, name: str) -> bool:
         """Is a framework, or `logging`, to be integrated with?"""
         chosen = self.sentry["integrations"]
@@ -235,7 +233,7 @@ class Engine:
             with imports.Guarded(patient=False):
                 from ..sdk import client
 
-                outcome = client.set_up(framework, self.sentry, self.keep, self._packages())
+                outcome = client.set_up(framework, self.sentry, self.keep, self.packages)
         except ours(ImportError) as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self.health.record("sdk", outcome)
@@ -325,7 +323,7 @@ class Engine:
         self.applier.undo()
         self._integrations.undo()
 
-    def _bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
+    def bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
         from ..observe.call.probe import Probe
 
         self._bound = True
@@ -442,7 +440,7 @@ class _Integrations:
                 return None
             from ..sdk import host
 
-            if not host.traces(self._engine._packages()):
+            if not host.traces(self._engine.packages):
                 return None
         elif not self._engine.sentry["traces_sample_rate"] and monitor["span"] != "always":
             return None

@@ -5,7 +5,7 @@ import sys
 
 from ..base import guard, places, programs
 from ..plan import in_force
-from ..plan import index as cache
+from ..plan import index as plan_index
 from . import bootstrap
 
 TYPE_CHECKING = False
@@ -67,7 +67,7 @@ def _problems(path: str, state: str, nowhere: str) -> "list[str]":
 def _stop(problems: "list[str]", why: str, stop: "Callable[[str], None]") -> None:
     try:
         for problem in problems:
-            guard.say(problem)
+            guard.write_line(problem)
         stop(why)
     finally:
         os._exit(2)
@@ -87,5 +87,5 @@ def _why_not_fresh(path: str, state: str) -> str:
 
 
 def _what(path: str, state: str) -> str:
-    index = bootstrap.current.index if bootstrap.current is not None else cache.load(state, path)
+    index = bootstrap.current.index if bootstrap.current is not None else plan_index.load(state, path)
     return ", ".join(sorted(index.top_packages)) if index is not None and index.top_packages else "nothing"

@@ -50,10 +50,10 @@ def start(here: str = "") -> None:
     except ours(Exception):
         from ..base import guard
 
-        guard.say("could not start: %s" % (sys.exc_info()[1],))
+        guard.write_line("could not start: %s" % (sys.exc_info()[1],))
         if is_on("AGENT_STRICT") and not is_on("AGENT_DISABLED"):
             stop("the agent could not start")
-        if guard.LOUD:
+        if guard.TESTING:
             raise
 
 
@@ -62,7 +62,7 @@ def stop(why: str) -> None:
     try:
         from ..base import guard
 
-        guard.say("AGENT_STRICT stops this process: " + why)
+        guard.write_line("AGENT_STRICT stops this process: " + why)
         if sys.stderr is not None:
             sys.stderr.flush()
     finally:

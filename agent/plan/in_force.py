@@ -10,10 +10,10 @@ import time
 
 from ..base import guard, places
 from ..base.interrupts import ours
-from . import index as cache
+from . import index as plan_index
 from . import write
 
-#: Seconds for which the last good plan stays in force where AGENT_LAST_GOOD says nothing else.
+#: Seconds for which the last good plan stays in force where AGENT_LAST_GOOD is not set.
 LAST_GOOD = 24 * 3600.0
 
 #: Seconds until a configuration is tried again whose compilation failed for a reason that is not in it.
@@ -23,61 +23,61 @@ _RETRY = 60.0
 reasons: "list[str]" = []
 
 
-def renew(path: str, state: str, index: "cache.Index | None") -> "cache.Index | None":
+def renew(path: str, state: str, index: "plan_index.Index | None") -> "plan_index.Index | None":
     """A new plan, or the last good one, which is `index`, or None."""
-    bad = cache.load_bad(state, path)
+    bad = plan_index.load_bad(state, path)
     known = bad
     if bad is None or not _still_holds(bad):
         with _Turn(state) as waited:
             if waited:  # another process has just done it
-                index = cache.load(state, path)
+                index = plan_index.load(state, path)
                 if index is not None and places.unchanged(index.header):
                     return index
-                bad = known = cache.load_bad(state, path)
+                bad = known = plan_index.load_bad(state, path)
             if bad is None or not waited or not _still_holds(bad):
                 made = _compile(path, state, bad)
-                if isinstance(made, cache.Index):
+                if isinstance(made, plan_index.Index):
                     return made
                 bad = made
-    return _last_good(index, bad, path, state, said=bad is known and bad.lacking)
+    return _last_good(index, bad, path, state, reported=bad is known and bad.lacking)
 
 
-def _still_holds(bad: "cache.Bad") -> bool:
+def _still_holds(bad: "plan_index.Bad") -> bool:
     return places.unchanged(bad.header) and (bad.until is None or 0.0 <= bad.until - time.time() <= _RETRY)
 
 
-def _compile(path: str, state: str, before: "cache.Bad | None") -> "cache.Index | cache.Bad":
+def _compile(path: str, state: str, before: "plan_index.Bad | None") -> "plan_index.Index | plan_index.Bad":
     from . import compile_elsewhere
 
     began = time.monotonic()
-    answer = compile_elsewhere.run(path)
+    response = compile_elsewhere.run(path)
     if guard.DEBUG:
         guard.step("another interpreter read the configuration in %.0f ms" % ((time.monotonic() - began) * 1000))
-    decoded = cache.decode(answer, path) if isinstance(answer, bytes) else None
-    if isinstance(decoded, cache.Index) and isinstance(answer, bytes):
+    decoded = plan_index.decode(response, path) if isinstance(response, bytes) else None
+    if isinstance(decoded, plan_index.Index) and isinstance(response, bytes):
         try:
-            write.store(state, decoded, answer)
+            write.store(state, decoded, response)
             _keep_bytecode(state)
         except ours(OSError) as error:
             decoded.notes.append(f"the compiled plan cannot be kept, each process makes it anew: {error}")
-            guard.say(f"{state} cannot be written, so that events are kept in memory only: {error}")
+            guard.write_line(f"{state} cannot be written, so that events are kept in memory only: {error}")
         else:
-            # Said by the process that meets the change; afterwards `status` knows, and the log is not filled with it.
+            # By the process that finds the change only: afterwards `status` shows it.
             if decoded.problems:
                 more = " (and %d more)" % (len(decoded.problems) - 1) if len(decoded.problems) > 1 else ""
                 first = decoded.problems[0]
-                guard.say(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
+                guard.write_line(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
         return decoded
     # Since when nothing newer than the last good plan could be had: the first failure counts, not the last.
     since = before.since if before is not None else time.time()
-    if isinstance(decoded, cache.Bad):
+    if isinstance(decoded, plan_index.Bad):
         data = write.bad_bytes(decoded.header, decoded.problems, since, lacking=decoded.lacking)
     else:
-        why = answer if isinstance(answer, str) else "the compiler's answer could not be read"
+        why = response if isinstance(response, str) else "the compiler's output could not be read"
         chosen = {"AGENT_PYTHON": os.environ.get("AGENT_PYTHON")}  # another interpreter is another try
         data = write.encode_bad(path, [path], chosen, [why], since=since, until=time.time() + _RETRY)
-    bad = cache.decode(data, path)
-    assert isinstance(bad, cache.Bad)
+    bad = plan_index.decode(data, path)
+    assert isinstance(bad, plan_index.Bad)
     try:
         write.store(state, bad, data)
     except ours(OSError) as error:
@@ -114,21 +114,21 @@ def _begins_with(file: str, head: bytes) -> bool:
 
 
 def _last_good(
-    index: "cache.Index | None", bad: "cache.Bad", path: str, state: str, *, said: bool
-) -> "cache.Index | None":
-    """`said`: a Python without the libraries is no mistake of the configuration's, and saying so once is enough."""
+    index: "plan_index.Index | None", bad: "plan_index.Bad", path: str, state: str, *, reported: bool
+) -> "plan_index.Index | None":
+    """`reported`: a Python without the libraries is no mistake of the configuration's, and is reported once."""
     first = bad.problems[0] if bad.problems else "unknown reason"
     more = " (and %d more)" % (len(bad.problems) - 1) if len(bad.problems) > 1 else ""
     reasons[:] = bad.problems or [first]
     if index is not None:
         allowed = last_good_for(os.environ.get("AGENT_LAST_GOOD"))
         if time.time() - bad.since < allowed:
-            index.stale, index.stale_since, index.said = first + more, bad.since, said
+            index.stale, index.stale_since, index.reported = first + more, bad.since, reported
             return index
         reasons.append("the last good plan is no longer in force: AGENT_LAST_GOOD is %d s" % allowed)
-    if said:
+    if reported:
         return None
-    guard.say(f"nothing is monitored: {first}{more}; see: python -m agent validate")
+    guard.write_line(f"nothing is monitored: {first}{more}; see: python -m agent validate")
     from ..base.health import Health
 
     health = Health(os.path.join(state, "run"), path)
@@ -151,12 +151,12 @@ def last_good_for(text: "str | None") -> float:
             return max(0.0, float(text[:-1]) * _UNITS[text[-1]])
         return max(0.0, float(text))
     except ours(ValueError):
-        guard.say(f"AGENT_LAST_GOOD is {text[:40]!r}, which is no duration such as 24h: taken as 24h")
+        guard.write_line(f"AGENT_LAST_GOOD is {text[:40]!r}, which is no duration such as 24h: taken as 24h")
         return LAST_GOOD
 
 
 class _Turn:
-    """One process compiles, the others that start at that moment wait for it. Answers whether this one had to wait."""
+    """One process compiles, others that start at that moment wait for it. Entering returns whether this one waited."""
 
     def __init__(self, state: str) -> None:
         self._folder = state

@@ -1,9 +1,9 @@
-"""The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `store` writes it.
+"""The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `write` writes it.
 
     erp-agent-plan-14 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for, does it name `__main__`,
-               what tells it from other plans)
+               what identifies it)
     index     ({top-level package: its part's place}, packages with patterns, the settings' place, the table's place)
     monitors  one after the other, in the order of the file
     parts     {module: places of its monitors}, for each top-level package
@@ -38,7 +38,7 @@ class Index:
         self.path: str = plan.header[0]
         self.stale = ""
         self.stale_since = 0.0
-        self.said = False  # another process has said already why
+        self.reported = False  # another process has reported why
         self.notes: "list[str]" = []  # about this process: what is wrong, but not with the configuration
         self.remake: "Callable[[], Index | None] | None" = None  # where the file is damaged or gone
         self._plan = plan
@@ -103,18 +103,18 @@ class Index:
             monitor = self._known[place] = self._plan.load(place)
         return monitor
 
-    def _read(self, ask: "Callable[[], T]", otherwise: "T") -> "T":
-        """What `ask` reads from the plan; where that is gone or damaged, from a newer one, or from one made now."""
+    def _read(self, load: "Callable[[], T]", otherwise: "T") -> "T":
+        """Return what `load` reads from the plan; where that is gone or damaged, from a newer or a new one."""
         for another in (self._newer, self.remake):
             try:
-                return ask()
+                return load()
             except ours(Unreadable):
                 index = another() if another is not None else None
                 if index is not None:
                     self._plan = index._plan
                     self._known.clear()
         try:
-            return ask()
+            return load()
         except ours(Unreadable):
             self.notes.append("the compiled plan is gone: modules imported since are not monitored")
             return otherwise

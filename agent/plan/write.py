@@ -1,4 +1,4 @@
-"""Writes what `cache` reads: the bytes of a plan, or of a configuration that gives none, and the files for them."""
+"""Writes what `index` reads: the bytes of a plan, or of a configuration that gives none, and the files for them."""
 
 import marshal
 import os
@@ -6,8 +6,8 @@ import sys
 
 from ..base import own_folders, places
 from ..base.interrupts import ours
-from . import index as cache
 from .file import open_plan
+from .index import Bad, Index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,16 +22,8 @@ _LATE = {"sqlite3"}
 
 #: Modules that may be there before the agent is: their monitors are applied at once.
 _EARLY = (
-    "_frozen_importlib",
-    "builtins",
-    "marshal",
-    "posix",
-    "nt",
-    "time",
-    "zipimport",
-    "sitecustomize",
-    "usercustomize",
-)
+    "_frozen_importlib", "builtins", "marshal", "posix", "nt", "time", "zipimport", "sitecustomize", "usercustomize",
+)  # fmt: skip
 
 #: Plans for other values of the environment variables, beside the first.
 _MOST_VARIANTS = 8
@@ -82,7 +74,6 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
                     there.append(place)
     top = {root: body.append(part) for root, part in parts.items()}
     packages = sorted(own_packages(plan["monitors"]))
-    more: "Any" = plan.get("folders", ())
     settings = body.append((_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages))
     table = body.append(sizes)
     first = _first_modules()
@@ -91,7 +82,7 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
         plan["path"],
         [(name, places.stamp(name)) for name in [*plan["files"], *package_folders()]],
         list(plan["environment"].items()),
-        watch([*folders, *[(name, "") for name in more]]),
+        watch(folders),
         early,
         _plain(plan.get("processes")),
         "__main__" in parts,
@@ -142,7 +133,7 @@ class _Body:
         return place
 
     def join(self, header: "tuple[Any, ...]", index: "Any") -> bytes:
-        # What tells it from an earlier plan of the same sizes: every checksum follows from it.
+        # Distinguishes it from an earlier plan of the same sizes: every checksum is derived from it.
         content = places.checksum(b"", 0, bytes(self._data))
         first, second = marshal.dumps((*header[:7], content)), marshal.dumps(index)
         sizes = (len(first), len(second), len(self._data))
@@ -180,10 +171,10 @@ def _plain(value: "Any") -> "Any":
 # ------------------------------------------------------------------------------------------------------------- on disk
 
 
-def store(state: str, decoded: "cache.Index | cache.Bad", data: bytes) -> None:
+def store(state: str, decoded: "Index | Bad", data: bytes) -> None:
     """Keep what a configuration gave. Raises OSError."""
     rejected = places.plan_file(state, "rejected")
-    if isinstance(decoded, cache.Bad):
+    if isinstance(decoded, Bad):
         write(rejected, data)
         return
     first = open_plan(places.plan_file(state), decoded.path)

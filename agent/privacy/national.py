@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .numbers import luhn
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -66,15 +68,9 @@ def _date(number: str) -> bool:
     return 1 <= middle <= 12 and (1 <= first % 40 <= 31 or 1 <= last % 60 <= 31)
 
 
-def _luhn(number: str) -> bool:
-    doubled = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-    digits = [int(each) for each in reversed(number)]
-    return sum(digits[::2] + [doubled[each] for each in digits[1::2]]) % 10 == 0
-
-
 def _sweden(number: str) -> bool:
     number = number[-10:]
-    return 1 <= int(number[2:4]) <= 12 and 1 <= int(number[4:6]) % 60 <= 31 and _luhn(number)
+    return 1 <= int(number[2:4]) <= 12 and 1 <= int(number[4:6]) % 60 <= 31 and luhn(number)
 
 
 def _norway(number: str) -> bool:
@@ -182,7 +178,7 @@ COUNTRIES: dict[str, tuple[str, Callable[[str], bool]]] = {
     "AT": (r"[0-9]{4}[ -]?[0-9]{6}", _austria),
     "BE": (r"[0-9]{2}[ .]?[0-9]{2}[ .]?[0-9]{2}[ -]?[0-9]{3}[ .-]?[0-9]{2}", _belgium),
     "BR": (r"[0-9]{3}[ .]?[0-9]{3}[ .]?[0-9]{3}[ -]?[0-9]{2}", _brazil),
-    "CA": (r"[0-9]{3}([ -]?)[0-9]{3}\1[0-9]{3}", _luhn),
+    "CA": (r"[0-9]{3}([ -]?)[0-9]{3}\1[0-9]{3}", luhn),
     "CH": (r"756[ .]?[0-9]{4}[ .]?[0-9]{4}[ .]?[0-9]{2}", _switzerland),
     "CN": (r"[1-9][0-9]{5} ?(?:19|20)[0-9]{6} ?[0-9]{3}[0-9Xx]", _china),
     "DE": (r"[1-9][0-9](?: ?[0-9]{3}){3}", _germany),

@@ -1,4 +1,4 @@
-"""Numbers that are private by their form: cards, IBANs and phone numbers, told by their check digits and lengths."""
+"""Numbers that are private by their form: cards, IBANs and phone numbers, found by their check digits and lengths."""
 
 from __future__ import annotations
 
@@ -216,6 +216,11 @@ def is_card(digits: str) -> bool:
     """13 to 19 digits with a right check digit. No card starts with 0 or 1, 20 or 21."""
     if not SHORTEST_CARD <= len(digits) <= LONGEST_CARD or digits.startswith(_NO_CARD):
         return False
+    return luhn(digits)
+
+
+def luhn(digits: str) -> bool:
+    """Does the last digit agree with the others, as in card numbers and some national ids?"""
     total = 0
     for place, each in enumerate(reversed(digits)):
         number = ord(each) - 48

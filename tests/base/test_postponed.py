@@ -138,10 +138,10 @@ def test_without_a_frame_of_pythons_there_is_nobody_to_have_it():
 
 
 def test_an_error_of_ours_in_a_hook_stays_with_us(monkeypatch):
-    monkeypatch.setattr(postponed.guard, "LOUD", False)
+    monkeypatch.setattr(postponed.guard, "TESTING", False)
     monkeypatch.setattr(postponed.guard, "internal_errors", {})
     said = []
-    monkeypatch.setattr(postponed.guard, "say", said.append)
+    monkeypatch.setattr(postponed.guard, "write_line", said.append)
     postponed.hook(lambda: {}["none"])()
     assert len(said) == 1
     assert "KeyError" in said[0]

@@ -400,8 +400,8 @@ def test_a_signal_handler_that_writes_during_a_write_does_not_hang(kit):
 def test_an_internal_error_never_reaches_the_host(kit, monkeypatch):
     from agent.base import guard
 
-    monkeypatch.setattr(guard, "LOUD", False)
-    monkeypatch.setattr(guard, "say", lambda line: None)
+    monkeypatch.setattr(guard, "TESTING", False)
+    monkeypatch.setattr(guard, "write_line", lambda line: None)
     spool = kit.spool()
     monkeypatch.setattr(spool, "_name", lambda *_: 1 / 0)
     assert spool.write(envelope()) is False

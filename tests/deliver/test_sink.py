@@ -98,7 +98,7 @@ def test_a_template_for_the_fingerprint_counts_for_the_smaller_event_too(sink, m
 
 def test_what_bites_while_the_event_is_made_costs_its_own_part_only(sink, monkeypatch):
     """An object of the host's that raises where nobody expects it. In the tests that is loud; in a host it is not."""
-    monkeypatch.setattr("agent.base.guard.LOUD", False)
+    monkeypatch.setattr("agent.base.guard.TESTING", False)
     monkeypatch.setattr(event, "build", refuse(KeyError("odd")))
     sink.report(observation())
     assert kept(sink)[0]["contexts"]["erp"]["reduced"] == "KeyError"
@@ -130,7 +130,7 @@ def test_what_cannot_be_made_at_all_is_counted(sink, monkeypatch):
 
 
 def test_what_cannot_be_written_for_want_of_memory_is_counted(sink, monkeypatch):
-    monkeypatch.setattr("agent.base.guard.LOUD", False)
+    monkeypatch.setattr("agent.base.guard.TESTING", False)
     counts = Counts()
     sink.spool._count = counts
     monkeypatch.setattr(sink.spool._folders, "put", refuse(MemoryError()))

@@ -29,7 +29,7 @@ def test_providers_answer_in_order_and_the_first_wins():
 
 
 def test_a_provider_that_fails_is_alone_in_that(monkeypatch, capsys):
-    monkeypatch.setattr(guard, "LOUD", False)
+    monkeypatch.setattr(guard, "TESTING", False)
     context.register("bad", lambda: 1 / 0)
     context.register("good", lambda: {"a": {"b": 1}})
     assert context.collect()["a"] == {"b": 1}

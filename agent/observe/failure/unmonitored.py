@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...base.model import Captured, Observation
 from ...base.slots import traceback_of
+from ...language.monitor_keys import DEFAULT_RATE_LIMIT
 from ..around import work
 from ..call import callers
 from ..call.limits import Limiter
@@ -16,10 +17,6 @@ from .severity import Severities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-
-#: As for monitors: 30 events a minute of each kind.
-_RATE = (30.0, 60.0)
 
 
 class Unmonitored:
@@ -35,7 +32,7 @@ class Unmonitored:
         self._report = report
         self._count = count
         self._ignore = ignore
-        self._limits = Limiter(_RATE, sample)
+        self._limits = Limiter(DEFAULT_RATE_LIMIT, sample)
 
     def failed(
         self, what: str, error: BaseException, *, operation: str, function: str, severity: str = "error"
@@ -49,7 +46,7 @@ class Unmonitored:
             "no monitor has seen it",
             operation=operation,
             severity=severity,
-            rate_limit=_RATE,
+            rate_limit=DEFAULT_RATE_LIMIT,
             fingerprint=["{monitor}", "error", "{cause}"],
         )
         if not isinstance(error, Exception) or Severities(monitor, self._ignore).of_error(error) is None:
