@@ -7,8 +7,18 @@ package whose imports a finder must look at, so it is always spelled out.
 from __future__ import annotations
 
 import keyword
+from collections import Counter
+from typing import TYPE_CHECKING
 
+from ..base import places
 from ..base.model import TargetData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..base.model import MonitorData
+
+_FRAMEWORKS = frozenset(name.partition(".")[0] for name in places.HOOKS)
 
 
 class TargetError(ValueError):
@@ -51,6 +61,20 @@ def parse_dotted(text: str) -> str:
         raise TargetError("a name is dotted throughout, without `:`", f"write `{text.replace(':', '.')}`")
     _segments(text, pattern=False)
     return text
+
+
+def own_packages(monitors: Iterable[MonitorData]) -> list[str]:
+    """The top-level packages that the user's own monitors name, those that most of them name first.
+
+    A framework is not the ERP, even where a monitor of the user's names a function of it.
+    """
+    named = Counter(
+        target["path"].partition(".")[0]
+        for monitor in monitors
+        if not monitor["where"].startswith("packs/")
+        for target in monitor["targets"]
+    )
+    return [name for name, _ in named.most_common() if name not in _FRAMEWORKS]
 
 
 def _whole(text: str) -> None:

@@ -11,10 +11,10 @@ from .index import Bad, Index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from ..base.model import MonitorData, PlanData
+    from ..base.model import PlanData
     from ..base.places import Place
 
 #: Modules of the standard library that nothing imports before a program does, the agent neither.
@@ -29,27 +29,13 @@ _EARLY = (
 _MOST_VARIANTS = 8
 
 
-_FRAMEWORKS = frozenset(name.partition(".")[0] for name in places.HOOKS)
-
-
-def own_packages(monitors: "Iterable[MonitorData]") -> "list[str]":
-    """The top-level packages that the user's own monitors name, those that most of them name first.
-
-    A framework is not the ERP, also where a monitor of the user's watches a function of it.
-    """
-    named: "dict[str, int]" = {}
-    for monitor in monitors:
-        for target in monitor["targets"] if not monitor["where"].startswith("packs/") else ():
-            root = target["path"].partition(".")[0]
-            named[root] = named.get(root, 0) + 1
-    return [name for name in sorted(named, key=lambda name: -named[name]) if name not in _FRAMEWORKS]
-
-
 def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str, str]]" = ()) -> bytes:
     """The bytes to store for `plan`; runs where yaml and jsonschema may be imported.
 
     `folders` holds (folder, end of the names) where a new file would be included.
     """
+    from ..language.targets import own_packages
+
     body = _Body()
     sizes: "list[int]" = []
     parts: "dict[str, dict[str, list[Place]]]" = {}

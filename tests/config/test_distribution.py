@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.config.build.distribution import own_packages, release_of
+from agent.config.build.distribution import release_of
 from agent.config.load import load
+from agent.language.targets import own_packages
 
 
 @pytest.fixture

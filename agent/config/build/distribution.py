@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...plan.write import own_packages
+from ...language.targets import own_packages
 from ..requirements import installed
 
 if TYPE_CHECKING:
