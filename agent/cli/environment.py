@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..base.model import Problem
     from ..codebase.check import Sighting
-    from ..config.load import Examined
+    from ..config.compile import Examined
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:

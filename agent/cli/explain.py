@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..base.model import MonitorData, PlanData
     from ..codebase.check import Sighting
     from ..config.build.merge import WrittenMonitor
-    from ..config.load import Examined
+    from ..config.compile import Examined
 
 HELP = "show what one monitor reports, and where each of its settings comes from"
 

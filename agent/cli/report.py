@@ -14,7 +14,7 @@ from .terminal import counted, shown_path
 if TYPE_CHECKING:
     from ..base.model import Problem
     from ..codebase.check import Sighting
-    from ..config.load import Examined
+    from ..config.compile import Examined
 
 _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Callable
 
-from ..config.load import Examined, examine
+from ..config.compile import Examined
+from ..config.load import examine
 from .environment import add_environment, check_all, lookup_of
 from .options import CONFIG_HELP, UNREADABLE, add_format, config_path
 from .report import as_github, as_json, as_sarif, packs_summary, summary, targets_summary

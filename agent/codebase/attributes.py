@@ -157,7 +157,7 @@ def _class_named(lookup: Lookup, function: Thing, annotation: ast.expr | None) -
 
 
 def _attributes(lookup: Lookup, bodies: Bodies, cls: Thing, attribute: str, function: Thing) -> set[str] | None:
-    """Every attribute of the class's objects; None where the text does not tell."""
+    """Every attribute of the class's objects; None where the text does not show them all."""
     line, gaps = lookup.linearized(cls)
     if gaps:
         return None

@@ -1,6 +1,6 @@
 """What a module's text defines: names → the statements that bind them, at module level and inside classes.
 
-A later statement replaces an earlier one, as running them would; what stands under `if`, `try`, `with` or a loop is one
+A later statement replaces an earlier one, as running them would; what is under `if`, `try`, `with` or a loop is one
 of several possibilities, and all of them are kept. What only a type checker reads is left out.
 """
 
@@ -161,7 +161,7 @@ class _Reader:
                 self.block(case.body, certain=False)
 
     def function(self, node: Function, *, certain: bool) -> None:
-        node.body = []  # nobody asks what a function does, and bodies are most of a syntax tree
+        node.body = []  # not needed here, and most of a syntax tree
         for decorator in node.decorator_list:
             # The other halves of a property do not take the place of what reads it.
             if isinstance(decorator, ast.Attribute) and decorator.attr in ("setter", "deleter"):
@@ -259,7 +259,7 @@ class _Reader:
             self.block(node.orelse, certain=certain and outcome is False)
 
     def known(self, test: ast.expr) -> bool | None:
-        """What a condition comes to where its text alone tells."""
+        """The value of a condition where its text alone shows it."""
         if isinstance(test, ast.Constant):
             return bool(test.value)
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from ..base.model import ExpressionData, MonitorData, Problem, TargetData
     from ..config.build.merge import WrittenMonitor
-    from ..config.load import Examined
+    from ..config.compile import Examined
     from ..config.read.document import Document, Placed
     from .lookup import Lookup
 
 
 class Sighting(NamedTuple):
-    """One target as written, and what stands in the installed code."""
+    """One target as written, and what the installed code has there."""
 
     entry: WrittenMonitor
     monitor: MonitorData | None  # None: it is switched off by a Problem of its own
@@ -38,7 +38,7 @@ class Sighting(NamedTuple):
     text: str
     pattern: bool
     outcome: Outcome
-    functions: list[tuple[str, Outcome]]  # dotted path → what stands there; one, or what a pattern matches
+    functions: list[tuple[str, Outcome]]  # dotted path → its outcome; one, or all that a pattern matches
 
 
 def check(
@@ -278,7 +278,7 @@ class _Check:
         self.first_absent = self.first_absent or document
 
     def report_absent(self) -> None:
-        """One line for all: where the ERP is not installed, every target would say the same."""
+        """One line for all: where the ERP is not installed, the message would be the same for every target."""
         if self.first_absent is None:
             return
         number = sum(self.absent.values())
@@ -293,7 +293,7 @@ class _Check:
         )  # fmt: skip
 
 
-#: What our own words stand for in an expression.
+#: What our own words mean in an expression.
 _MEANING = {
     "result": "what the call returned",
     "error": "the exception that the call raised",

@@ -47,7 +47,7 @@ _OPAQUE_NAMES = ("getattr", "type", "import_module", "import_string", "namedtupl
 
 
 class Thing(NamedTuple):
-    """What a path leads to, in the module whose text says so."""
+    """What a path leads to, in the module whose text binds it."""
 
     home: ModuleIndex
     binding: Binding
@@ -58,7 +58,7 @@ class Thing(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """The text does not tell."""
+    """The text does not show it."""
 
     reason: str
     hint: str = ""
@@ -122,7 +122,7 @@ class Lookup:
     # Paths
 
     def outcome(self, path: str, module: str | None = None) -> Outcome:
-        """What becomes of a target. `module` is given where a colon tells it from the attribute."""
+        """What becomes of a target. `module` is given where a colon divides it from the attribute."""
         key = (path, module)
         if key not in self._outcomes:
             self._steps = 0
@@ -136,7 +136,7 @@ class Lookup:
         for name, attribute in self._splits(path, module):
             step = self.attribute(name, attribute)
             if isinstance(step, Thing):
-                return self._told(step, name, attribute)
+                return self._found(step, name, attribute)
             if first is None:
                 first = step
         if first is None:
@@ -229,7 +229,7 @@ class Lookup:
             if not isinstance(settled, Thing):
                 return settled
             if settled.instance and holder.owner is not None:
-                return Unknown(f"`{walked}` is an object in a class: what stands there is decided at run time")
+                return Unknown(f"`{walked}` is an object in a class: what it has is decided at run time")
             if settled.binding.form == "class":
                 return self.in_class(settled, name, walked, depth)
             if settled.binding.form == "function":
@@ -495,9 +495,9 @@ class Lookup:
                 gaps.append(f"the decorator @{last_name(decorator)} of {node.name} may add it at run time")
         return [cls, *_merged(lines)], gaps
 
-    # The answer
+    # The outcome
 
-    def _told(self, thing: Thing, module: str, attribute: str) -> Outcome:
+    def _found(self, thing: Thing, module: str, attribute: str) -> Outcome:
         settled = self.settle(thing)
         if isinstance(settled, Unknown):
             return Outcome(UNCHECKED, reason=settled.reason, hint=settled.hint)
@@ -561,7 +561,7 @@ def parameters_of(node: ast.AST | None, *, wrapped: bool = False) -> Parameters 
 
 
 def _merged(lines: list[list[Thing]]) -> list[Thing]:
-    """C3, as Python orders ancestors; where it has no answer, depth first."""
+    """C3, as Python orders ancestors; where it has no result, depth first."""
     merged: list[Thing] = []
     pending = [list(line) for line in lines if line]
 

@@ -1,4 +1,4 @@
-"""What a look at the installed code says of one target."""
+"""What the installed code has for one target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUTCOMES = (FOUND, ELSEWHERE, MISSING, UNCHECKED)
 class Parameters(NamedTuple):
     names: tuple[str, ...]
     text: str  # (order, *, urgent=False)
-    certain: bool  # no decorator stands between that might change them
+    certain: bool  # no decorator might change them
 
 
 class Outcome(NamedTuple):
@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
     file: str = ""
     line: int = 0
     parameters: Parameters | None = None
-    note: str = ""  # where it is re-exported from, or inherited from; what stands around it
+    note: str = ""  # where it is re-exported from, or inherited from; what is around it
     reason: str = ""  # why it was not found or cannot be checked
     hint: str = ""
     kind: str = ""  # function | class | value

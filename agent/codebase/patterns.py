@@ -22,7 +22,7 @@ _MOST = 5000
 
 class Matches(NamedTuple):
     outcome: Outcome
-    functions: list[tuple[str, Outcome]]  # dotted path, what stands there
+    functions: list[tuple[str, Outcome]]  # dotted path, its outcome
 
 
 def expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) -> Matches:

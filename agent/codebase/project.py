@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NO_PACKAGES = frozenset(("tests", "test", "docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
 
-#: Packs whose distribution is there wherever the agent is: that says nothing about the ERP.
+#: Packs whose distribution is installed with the agent: that it is there means nothing for the ERP.
 _EVERYWHERE = frozenset(("urllib3",))
 
 

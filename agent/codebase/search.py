@@ -1,7 +1,7 @@
 """Where an interpreter looks for modules: its sys.path, and what .pth files and editable installs add to it.
 
-The interpreter that runs us has done this work already. Another one is asked for its path with `-I -S`, so that
-neither its `sitecustomize` nor a line of its .pth files runs; those files are then read here, as text.
+The running interpreter has its path already. Another one is run with `-I -S` to print its own, so that neither its
+`sitecustomize` nor a line of its .pth files runs; those files are then read here, as text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..base.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_ASK = """
+_PRINT_PATH = """
 import sys, json, os, site, importlib.machinery
 prefixes = [sys.prefix, sys.exec_prefix]
 folder = os.path.dirname(os.path.dirname(os.path.abspath(sys.executable)))
@@ -65,10 +65,10 @@ def of_interpreter(python: str, extra: Sequence[str] = ()) -> SearchPath:
     Raises ConfigError.
     """
     program = _program(python)
-    answer = _ask(program)
-    entries = [*map(os.path.abspath, extra), *answer["path"]]
+    facts = _run(program)
+    entries = [*map(os.path.abspath, extra), *facts["path"]]
     mapped: dict[str, str] = {}
-    for site in answer["sites"]:
+    for site in facts["sites"]:
         if os.path.isdir(site):
             added, found = _editable(site)
             entries += [site, *added]
@@ -76,10 +76,10 @@ def of_interpreter(python: str, extra: Sequence[str] = ()) -> SearchPath:
     return SearchPath(
         tuple(dict.fromkeys(entries)),
         mapped,
-        frozenset(answer["builtin"]),
-        tuple(answer["version"]),
+        frozenset(facts["builtin"]),
+        tuple(facts["version"]),
         program,
-        tuple(answer["extensions"]),
+        tuple(facts["extensions"]),
     )
 
 
@@ -89,7 +89,7 @@ def _program(python: str) -> str:
             program = os.path.join(python, *name.split("/"))
             if os.path.isfile(program):
                 return program
-        raise ConfigError(f"--python {python}: no interpreter lies in this folder")
+        raise ConfigError(f"--python {python}: there is no interpreter in this folder")
     if os.path.sep not in python:
         from shutil import which
 
@@ -97,20 +97,20 @@ def _program(python: str) -> str:
     return os.path.abspath(python) if os.path.exists(python) else python
 
 
-def _ask(program: str) -> dict[str, Any]:
+def _run(program: str) -> dict[str, Any]:
     import subprocess
 
     try:
-        asked = subprocess.run([program, "-I", "-S", "-c", _ASK], capture_output=True, timeout=60, check=False)
+        ran = subprocess.run([program, "-I", "-S", "-c", _PRINT_PATH], capture_output=True, timeout=60, check=False)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise ConfigError(f"--python {program}: it cannot be started: {error}") from None
     try:
-        answer = json.loads(asked.stdout.decode("utf-8", "replace"))
-        assert isinstance(answer, dict)
+        found = json.loads(ran.stdout.decode("utf-8", "replace"))
+        assert isinstance(found, dict)
     except (ValueError, AssertionError):
-        last = asked.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it is not a Python 3"]
-        raise ConfigError(f"--python {program}: it does not tell its path: {last[0][:200]}") from None
-    return answer
+        last = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it is not a Python 3"]
+        raise ConfigError(f"--python {program}: it does not print its path: {last[0][:200]}") from None
+    return found
 
 
 def _editable(site: str) -> tuple[list[str], dict[str, str]]:

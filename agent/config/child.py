@@ -11,15 +11,15 @@ from ..plan import write
 from .load import examine
 
 if TYPE_CHECKING:
-    from .load import Examined
+    from .compile import Examined
 
 _MOST_FOLDERS = 200
 
 
 def main(path: str, descriptor: int) -> None:
     """Compile `path` and send the result: byte 1 and what `plan.index` decodes, or byte 0 and a line of text."""
-    answer = compiled(path)
-    data = b"\x01" + answer if isinstance(answer, bytes) else b"\x00" + answer.encode("utf-8", "replace")
+    result = compiled(path)
+    data = b"\x01" + result if isinstance(result, bytes) else b"\x00" + result.encode("utf-8", "replace")
     with open(descriptor, "wb") as stream:
         stream.write(data)
 

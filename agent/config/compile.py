@@ -20,32 +20,32 @@ from .schema import check, make_validator
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..base.model import MonitorData, PlanData
+    from ..base.model import MonitorData, PlanData, Problem
     from .build.merge import Settings, WrittenMonitor
     from .findings import Findings
+    from .read.document import Document
     from .read.sources import Sources
 
 
-class Compiled(NamedTuple):
-    plan: PlanData | None
-    checked: int  # monitors of a person's own, right or wrong
-    built: list[
-        tuple[WrittenMonitor, MonitorData]
-    ]  # each that is right by itself, in force or not, and where it was written
+class Examined(NamedTuple):
+    plan: PlanData | None  # None: the file as a whole cannot be used; the last good plan stays in force
+    problems: list[Problem]
+    files: list[str]  # as opened, packs left out
+    monitors: int  # how many were checked, packs left out
+    environment: dict[str, str | None]  # every variable that was read, also where there is no plan
+    documents: list[Document]
+    built: list[tuple[WrittenMonitor, MonitorData]]  # each that is right by itself, in force or not
     settings: Settings | None
     wrong: list[WrittenMonitor]  # a person's own that a Problem switched off
 
 
 def compile_plan(
-    sources: Sources, environ: Mapping[str, str], findings: Findings, *, environment: str | None = None
-) -> Compiled:
+    sources: Sources, main: Document, environ: Mapping[str, str], findings: Findings, environment: str | None
+) -> Examined:
     """The Plan of all that is right. None: see `sections.is_usable`.
 
-    `environment` stands in for Sentry's environment when `environments` of monitors are compared with it.
+    `environment` replaces Sentry's environment in the comparison with `environments` of monitors.
     """
-    main = sources.main
-    if main is None:
-        return Compiled(None, 0, [], None, [])
     validator = make_validator()
     for document in (*sources.documents, *sources.packs):
         check(document, validator, findings)
@@ -62,9 +62,10 @@ def compile_plan(
     chosen = _without_overridden(built)
     name_all([monitor for _, monitor in chosen])
     _check_quiet(chosen, {monitor["name"] for _, monitor in (*built, *chosen)}, findings)
-    usable = sources.complete and all(is_usable(document, findings) for document in sources.documents)
-    if not usable:
-        return Compiled(None, checked, chosen, settings, wrong)
+    files = [document.file for document in sources.documents]
+    made = Examined(None, [], files, checked, sources.read, sources.documents, chosen, settings, wrong)
+    if not sources.complete or not all(is_usable(document, findings) for document in sources.documents):
+        return made._replace(problems=findings.ordered())
     sentry = sentry_data(settings, context, environ, sources.read, main, findings)
     here = environment or sentry["environment"]
     noted: set[tuple[str, str]] = set()
@@ -81,7 +82,7 @@ def compile_plan(
         "monitors": monitors,
         "disabled": _disabled(every, findings),
     }
-    return Compiled(plan, checked, chosen, settings, wrong)
+    return made._replace(plan=plan, problems=findings.ordered())
 
 
 def _without_overridden(built: list[tuple[WrittenMonitor, MonitorData]]) -> list[tuple[WrittenMonitor, MonitorData]]:

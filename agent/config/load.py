@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..base.model import MonitorData, PlanData, Problem
-from .compile import compile_plan
+from ..base.model import PlanData, Problem
+from .compile import Examined, compile_plan
 from .findings import Findings
 from .read.sources import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .build.merge import Settings, WrittenMonitor
-    from .read.document import Document
-
 
 class Loaded(NamedTuple):
     plan: PlanData | None  # None: the file as a whole cannot be used; the last good plan stays in force
     problems: list[Problem]
-
-
-class Examined(NamedTuple):
-    plan: PlanData | None
-    problems: list[Problem]
-    files: list[str]  # as opened, packs left out
-    monitors: int  # how many were checked, packs left out
-    environment: dict[str, str | None]  # every variable that was read, also where there is no plan
-    documents: list[Document]
-    built: list[tuple[WrittenMonitor, MonitorData]]  # each monitor that is right by itself, and where it was written
-    settings: Settings | None
-    wrong: list[WrittenMonitor]  # a person's own that a Problem switched off
 
 
 def load(path: str, environ: Mapping[str, str], *, environment: str | None = None) -> Loaded:
@@ -46,15 +31,6 @@ def examine(path: str, environ: Mapping[str, str], *, environment: str | None = 
     """`load` with what a summary needs."""
     findings = Findings()
     sources = read_sources(path, environ, findings)
-    compiled = compile_plan(sources, environ, findings, environment=environment)
-    return Examined(
-        compiled.plan,
-        findings.ordered(),
-        [document.file for document in sources.documents] or [path],
-        compiled.checked,
-        sources.read,
-        sources.documents,
-        compiled.built,
-        compiled.settings,
-        compiled.wrong,
-    )
+    if sources.main is None:
+        return Examined(None, findings.ordered(), [path], 0, sources.read, [], [], None, [])
+    return compile_plan(sources, sources.main, environ, findings, environment)

@@ -37,7 +37,7 @@ def parse_requirement(text: str) -> Any:
 def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
     """Why an environment does not meet a requirement, in words; "" where it does.
 
-    `path` holds the folders of another environment than the running one; only the metadata that lies there is read.
+    `path` holds the folders of another environment than the running one; only their metadata is read.
     """
     metadata = installed()
     try:
@@ -48,7 +48,7 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
         return f"{requirement.name} is not installed"
     except Exception as error:
         return f"the installed {requirement.name} cannot be read: {error}"
-    if not version:  # broken metadata answers None
+    if not version:  # None where the metadata is broken
         return f"the installed {requirement.name} has no version"
     try:
         met = requirement.specifier.contains(version, prereleases=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",
           "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip
 
-#: Schemas by title → the function that says what was expected, and the slug.
+#: Schemas by title → the parser whose error is the message, and the slug.
 _UNITS: dict[str, tuple[Callable[[object], object], str]] = {
     "duration": (units.duration, "bad-duration"),
     "duration or off": (units.duration, "bad-duration"),
@@ -42,7 +42,7 @@ _NAMING = {
     "module name": "is not a module's name: letters, digits and `_.-` only",
     "context name": "cannot be a section's name: letters, digits and `_.-`, and none that events have already",
     "fact name": "is not a value's name: letters, digits and `_`, first a letter",
-    "user field": "is nothing that is said of a user: there are id, username, email, permissions and ip",
+    "user field": "is no field of a user: there are id, username, email, permissions and ip",
 }  # fmt: skip
 
 
@@ -52,8 +52,8 @@ _ANNOTATIONS = ("description", "examples", "default")
 
 @cache
 def load_schema() -> dict[str, Any]:
-    """The schema as it applies after interpolation, where `${NAME}` no longer stands for a number or a flag; with its
-    references filled in, which spares 10,000 monitors half the time.
+    """The schema as it applies after interpolation, where `${NAME}` can no longer be a number or a flag. Its references
+    are filled in, which halves the time for 10,000 monitors.
     """
     try:
         with open(schema_path(), encoding="utf-8") as stream:
@@ -194,17 +194,11 @@ class _Translation:
             hint = 'give it a name: `{name: "expression"}` in place of the list'
             return "bad-value", f"{self.given()} is no name of a value: a list holds names such as `order.id`", hint
         if keyword == "pattern" and self.title == "integrations":
-            return (
-                "bad-value",
-                f"expected `auto` or a list of names, not {self.given()}",
-                f"did you mean `[{self.instance}]`?",
-            )
+            hint = f"did you mean `[{self.instance}]`?"
+            return "bad-value", f"expected `auto` or a list of names, not {self.given()}", hint
         if keyword == "pattern" and self.title == "form":
-            return (
-                "bad-value",
-                f"{self.given()} is no form",
-                "0 stands for any digit, A for any letter, three at least; between them letters, digits and ` ./_-`",
-            )
+            hint = "0 stands for any digit, A for any letter, three at least; between them letters, digits and ` ./_-`"
+            return "bad-value", f"{self.given()} is no form", hint
         if keyword == "pattern" and self.title == "private name":
             return "bad-value", f"{self.given()} is no name: letters, digits and ` ._-`, three characters at least", ""
         if keyword == "pattern" and self.name() == "environment":
@@ -233,7 +227,7 @@ class _Translation:
             if self.path[-2:-1] == ("errors",) and self.path[-1] in SEVERITIES:
                 hint = f"the exception comes first: `{{package.Error: {self.path[-1]}}}`"
             if isinstance(value, dict) and self.name() == "threshold":
-                hint = "a duration for each severity stands under `thresholds`"
+                hint = "write a duration for each severity under `thresholds`"
             message = str(error)
             return slug, f"{message}, not {self.given()}" if message.startswith("expected") else message, hint
         return slug, f"{self.given()} is not allowed here", ""
@@ -276,10 +270,5 @@ class _Translation:
         text = self.placed.text
         if text is not None:
             return f"`{text[:100]}`" if text else "nothing"
-        return (
-            "a mapping"
-            if isinstance(self.instance, dict)
-            else "a list"
-            if isinstance(self.instance, list)
-            else "nothing"
-        )
+        kinds = {"dict": "a mapping", "list": "a list"}
+        return kinds.get(type(self.instance).__name__, "nothing")

@@ -1,7 +1,7 @@
 """The safe subset of Python that `when` and `capture` hold, parsed and checked, never evaluated here.
 
 `parse` gives the JSON tree that `model.ExpressionData` documents. What is not in the subset is refused with the
-column where it stands; so is what could make evaluation costly out of all proportion: long or deep expressions, huge
+column where it is; so is what could make evaluation far too costly: long or deep expressions, huge
 numbers, and text or lists multiplied by numbers.
 """
 
@@ -32,7 +32,7 @@ FUNCTIONS: dict[str, tuple[int, int]] = {
     "verb": (1, 1), "host": (1, 1), "statement": (1, 1), "given": (1, 1), "argument": (1, 1),
 }  # fmt: skip
 
-#: The names that every expression knows besides the call's parameters.
+#: The names that every expression may use besides the call's parameters.
 SPECIAL = ("result", "error", "duration")
 
 _ALLOWED = (
@@ -46,6 +46,10 @@ _COMPARE: dict[type[ast.cmpop], str] = {
 }  # fmt: skip
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
+}  # fmt: skip
+_REFUSED_OPERATORS: dict[type[ast.operator], str] = {
+    ast.Pow: "**", ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<",
+    ast.RShift: ">>",
 }  # fmt: skip
 _REFUSED: dict[type[ast.AST], str] = {
     ast.Lambda: "a lambda", ast.ListComp: "a comprehension", ast.SetComp: "a comprehension",
@@ -97,18 +101,14 @@ class _Reader:
     def refuse(self, node: ast.AST, message: str, hint: str = "") -> ExpressionError:
         return ExpressionError(message, self.column(node), hint)
 
-    def column(self, node: ast.AST) -> int:
-        offset = getattr(node, "col_offset", 0)  # in bytes
+    def column(self, node: ast.AST, offset: int = -1) -> int:
+        """The column of a byte of the source, of the node's first without one."""
+        offset = getattr(node, "col_offset", 0) if offset < 0 else offset
         return len(self.source.encode()[:offset].decode(errors="ignore")) + 1 + self.shift
 
     def column_of_operator(self, node: ast.BinOp, symbol: str) -> int:
         after_left = getattr(node.left, "end_col_offset", 0) or 0
-        found = self.source.encode().find(symbol.encode(), after_left)
-        return (
-            self.column(node)
-            if found < 0
-            else len(self.source.encode()[:found].decode(errors="ignore")) + 1 + self.shift
-        )
+        return self.column(node, self.source.encode().find(symbol.encode(), after_left))
 
     def read(self, node: ast.expr, depth: int) -> list[Any]:
         self.count += 1
@@ -235,15 +235,7 @@ class _Reader:
     def binary(self, node: ast.BinOp, depth: int) -> list[Any]:
         operator = _BINARY.get(type(node.op))
         if operator is None:
-            symbol = {
-                ast.Pow: "**",
-                ast.MatMult: "@",
-                ast.BitAnd: "&",
-                ast.BitOr: "|",
-                ast.BitXor: "^",
-                ast.LShift: "<<",
-                ast.RShift: ">>",
-            }.get(type(node.op), "this operator")
+            symbol = _REFUSED_OPERATORS.get(type(node.op), "this operator")
             hint = {"&": "did you mean `and`?", "|": "did you mean `or`?"}.get(symbol, _ALLOWED)
             raise ExpressionError(f"`{symbol}` is not allowed", self.column_of_operator(node, symbol), hint)
         left, right = self.read(node.left, depth), self.read(node.right, depth)

@@ -31,16 +31,8 @@ _RULE_KEYS = {
     "severity": ("level", "priority"),
 }
 _SENTRY_KEYS = (
-    "dsn",
-    "environment",
-    "release",
-    "sample_rate",
-    "traces_sample_rate",
-    "debug",
-    "user",
-    "ignore_errors",
-    "scrub",
-)
+    "dsn", "environment", "release", "sample_rate", "traces_sample_rate", "debug", "user", "ignore_errors", "scrub",
+)  # fmt: skip
 _KINDS = {
     "api": ("http", "https", "rest", "view", "views", "endpoint", "web", "request", "route", "graphql"),
     "transaction": ("celery", "task", "job", "cron", "worker", "queue", "command"),
@@ -107,7 +99,7 @@ def for_shape(key: str, wanted: list[str], instance: Any, text: str | None, item
             return f"write `target: {text}`"
         return f'write `when: "{text}"` and a `message`' if " " in text and '"' not in text else ""
     if "string" in wanted and isinstance(instance, list):
-        return "more than one stand under `targets`" if key == "target" else ""
+        return "write several under `targets`" if key == "target" else ""
     return ""
 
 
@@ -162,7 +154,7 @@ def for_expression(source: str) -> str:
     if source.startswith("{"):
         return "write it without braces"
     if "$" in source:
-        return "names stand without `$`"
+        return "write names without `$`"
     if source.startswith("!") or " !" in source.replace("!=", ""):
         return "did you mean `not`?"
     if "=" in source and not any(symbol in source for symbol in ("==", "!=", "<=", ">=", ":=")):
@@ -188,7 +180,7 @@ def for_target(text: str) -> str:
         plain = re.sub(r"\\\.", ".", text).strip("^$").replace(".*", "*")
         plain = re.sub(r"(?<=\w)\*$", ".*", plain)
         good = re.fullmatch(r"\w+(?:\.[\w*]+)+", plain)
-        return "a target is no regular expression: `*` stands for any run of characters in one segment" + (
+        return "a target is no regular expression: `*` matches any characters in one segment" + (
             f"; did you mean `{plain}`?" if good else ""
         )
     return ""

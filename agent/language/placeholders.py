@@ -19,7 +19,7 @@ def placeholders(text: str) -> list[str]:
             if name is None:
                 continue
             if specification or conversion:
-                raise PlaceholderError(f"`{{{name}}}` stands alone: no `!` or `:` inside the braces")
+                raise PlaceholderError(f"`{{{name}}}` has a `!` or `:` inside the braces: write the name alone")
             if not name.isidentifier():
                 raise PlaceholderError(f"`{{{name}}}` is not a name in braces; write `{{{{` for a brace")
             names.append(name)

@@ -1,6 +1,6 @@
 """The syntax of targets and patterns: `package.module.Class.method`, `package.module:Class.method`, `package.module.*`.
 
-`*` stands for any run of characters inside one segment; every segment but the first may hold one. The first names the
+`*` matches any characters inside one segment; every segment but the first may hold one. The first names the
 package whose imports a finder must look at, so it is always spelled out.
 """
 
@@ -35,7 +35,7 @@ def parse_target(text: str) -> TargetData:
         if ":" in attribute:
             raise TargetError("a target holds one `:` at most, between the module and what is in it")
         if not attribute:
-            raise TargetError("nothing stands after the `:`", "write `package.module:function`")
+            raise TargetError("there is nothing after the `:`", "write `package.module:function`")
         _packages(module)
         _segments(attribute, pattern=True)
         return {"path": f"{module}.{attribute}", "module": module, "attribute": attribute, "pattern": "*" in text}
@@ -46,7 +46,7 @@ def parse_target(text: str) -> TargetData:
 
 
 def parse_exclude(text: str) -> str:
-    """A dotted path or pattern; `*` may stand in every segment. Raises TargetError."""
+    """A dotted path or pattern; every segment may hold `*`. Raises TargetError."""
     _whole(text)
     module, colon, attribute = text.partition(":")
     dotted = f"{module}.{attribute}" if colon else text
@@ -99,7 +99,7 @@ def _packages(text: str) -> None:
     """The segments of a path that begins with a package."""
     first = text.partition(".")[0]
     if "*" in first:
-        raise TargetError("`*` cannot stand in the first segment", "spell the package out: `package.*.function`")
+        raise TargetError("`*` is not allowed in the first segment", "spell the package out: `package.*.function`")
     _segments(text, pattern=True)
 
 
@@ -110,9 +110,9 @@ def _segments(text: str, *, pattern: bool) -> None:
             raise TargetError("an empty segment: two dots in a row, or one at an end", hint)
         bare = segment.replace("*", "x") if segment.startswith("*") else segment.replace("*", "")
         if "*" in segment and not pattern:
-            raise TargetError("`*` cannot stand in the name of a class")
+            raise TargetError("`*` is not allowed in the name of a class")
         if "**" in segment:
-            raise TargetError("`**` means nothing: `*` stands for any run of characters in one segment")
+            raise TargetError("`**` has no meaning: `*` matches any characters in one segment")
         if not bare.isidentifier() or (keyword.iskeyword(bare) and "*" not in segment):
             hint = f"did you mean `{segment.replace('-', '_')}`?" if "-" in segment else ""
             raise TargetError(f"`{segment}` is not a Python name", hint)

@@ -1,7 +1,7 @@
 """Durations, sizes, rates and severities as people write them.
 
-Each function takes the plain value of the file and returns the parsed one, or raises `UnitError`, whose text says what
-was expected and whose `hint` says what may have been meant. Bare numbers are seconds, bytes, or events a second.
+Each function takes the plain value of the file and returns the parsed one, or raises `UnitError`: its text is what was
+expected, its `hint` what may have been meant. Bare numbers are seconds, bytes, or events a second.
 """
 
 from __future__ import annotations
@@ -124,14 +124,14 @@ def spool_rate(value: object) -> tuple[float, float]:
     events, seconds = rate(value, usual="s", zero="write `off` for any number")
     if events < seconds:
         raise UnitError(
-            "it is counted second by second, and so is one a second at least",
+            "the limit applies to each second, so it must be at least 1/s",
             "lower the `rate_limit` of what is so frequent",
         )
     return events, seconds
 
 
 def escalation_rate(value: object) -> tuple[float, float]:
-    return rate(value, usual="h", zero="what is to be told each time is neither in `expect` nor under `escalate`")
+    return rate(value, usual="h", zero="to report every occurrence, remove it from `expect` and write no `escalate`")
 
 
 def is_off(value: object) -> bool:
@@ -153,7 +153,7 @@ def severity(value: object) -> str:
 
 
 def audit(value: object) -> str:
-    """The severity of an audit: a success is no failure, and so `info` where only `true` is said. "" for none."""
+    """The severity of an audit: `info` for `true`, because a success is no failure; "" for none."""
     if isinstance(value, bool):
         return "info" if value else ""
     try:

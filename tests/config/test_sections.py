@@ -42,7 +42,7 @@ def test_the_spool_is_bounded_in_number_and_rate(look, written, files, rate):
         ("max_files: 256MB", "bad-value", "expected a whole number from 1 on, not `256MB`", ""),
         ("max_rate: 100", "bad-rate", "not `100`", "did you mean `100/s`?"),
         ("max_rate: 0/s", "bad-rate", "a rate must be more than zero", "write `off` for any number"),
-        ("max_rate: 30/min", "bad-rate", "one a second at least", "lower the `rate_limit` of what is so frequent"),
+        ("max_rate: 30/min", "bad-rate", "must be at least 1/s", "lower the `rate_limit` of what is so frequent"),
         ("max_rate: true", "bad-rate", "not `true`", "write `off` for none"),
     ],
 )
@@ -77,7 +77,7 @@ def test_two_files_that_differ_about_programs_are_refused(look):
     ("written", "slug", "hint"),
     [("{only: [/usr/bin/gunicorn]}", "bad-value", "write `gunicorn`"),
      ("{skip: ['./manage.py migrate']}", "bad-value", "write `manage.py migrate`"),
-     ("{skip: ['pip?']}", "bad-value", "`*` stands for"), ("{skip: ['pip[0-9]']}", "bad-value", "`*` stands for"),
+     ("{skip: ['pip?']}", "bad-value", "`*` matches"), ("{skip: ['pip[0-9]']}", "bad-value", "`*` matches"),
      ("{only: gunicorn}", "wrong-type", "did you mean `[gunicorn]`?"), ("{only: ['']}", "bad-value", ""),
      ("{onyl: [a]}", "unknown-key", "`only`"), ("[a]", "wrong-type", "")],
 )  # fmt: skip
@@ -129,7 +129,7 @@ monitors:
 
 @pytest.mark.parametrize(
     ("written", "hint"),
-    [("20", "did you mean `20/h`?"), ("20/fortnight", "the periods are"), ("0/h", "told each time"),
+    [("20", "did you mean `20/h`?"), ("20/fortnight", "the periods are"), ("0/h", "report every occurrence"),
      ("true", "write `off`")],
 )  # fmt: skip
 def test_what_nothing_escalates_over(look, written, hint):
@@ -171,7 +171,7 @@ def test_context_comes_from_all_files(look):
         ("name: user, target: a.b, read: {c: result}", "bad-name", "`user` cannot be a section's name"),
         ("name: a b, target: a.b, read: {c: result}", "bad-name", "cannot be a section's name"),
         ("name: t, target: a.b, read: {a-b: result}", "bad-name", "is not a value's name"),
-        ("name: t, target: a.b, user: {mail: result}", "bad-name", "nothing that is said of a user"),
+        ("name: t, target: a.b, user: {mail: result}", "bad-name", "is no field of a user"),
         ("name: t, target: a.b, read: {c: 5}", "wrong-type", "expected text"),
         ("name: t, target: a.b, reed: {c: result}", "unknown-key", "`reed`"),
     ],

@@ -16,7 +16,7 @@ def hints(look, text):
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        ("threshold: {warning: 1s, error: 5s}", "a duration for each severity stands under `thresholds`"),
+        ("threshold: {warning: 1s, error: 5s}", "write a duration for each severity under `thresholds`"),
         ("threshold: 250", "this is 250 seconds -> write `250s` if that is meant, else `250ms`"),
         ("thresholds: {warning: 1500}", "this is 1500 seconds"),
         ("threshold: 2 sec", "`2s`"), ("threshold: 5 minutes", "`5m`"), ("threshold: 1000ms/req", "`1000ms`"),
@@ -51,7 +51,7 @@ def test_in_a_monitor(look, line, hint):
 @pytest.mark.parametrize(
     ("target", "hint"),
     [
-        (r"sales\.orders\..*", "no regular expression: `*` stands for any run of characters in one segment; did you mean `sales.orders.*`?"),
+        (r"sales\.orders\..*", "no regular expression: `*` matches any characters in one segment; did you mean `sales.orders.*`?"),
         ("^sales.create$", "did you mean `sales.create`?"), ("sales.(create|update)", "no regular expression"),
         ("sales.Order.save()", "did you mean `sales.Order.save`?"), ("sales.Order.save(self)", "did you mean `sales.Order.save`?"),
         ("sales/orders.py", "did you mean `sales.orders.FUNCTION`, or `sales.orders.*`?"),
@@ -74,7 +74,7 @@ def test_of_a_target(look, target, hint):
         ("monitors:\n- target: a.b\nthreshold: 2s\n", "indent it as far as the `target` above it"),
         ("monitors:\n  - target: a.b\n   threshold: 2s\n", "keys of one mapping are indented alike"),
         ("monitors:\n\t- target: a.b\n", "use spaces"), ("monitors:\n  - target: *.create\n", "begins with `*`"),
-        ("monitors: [{target: [a.b, a.c]}]\n", "more than one stand under `targets`"),
+        ("monitors: [{target: [a.b, a.c]}]\n", "write several under `targets`"),
         ("modules: [sales, stock]\n", "`{sales: {}, stock: {}}`"), ("dsn: https://k@h/1\n", "it belongs under `sentry`"),
         ("packs: {django: true}\n", "did you mean `[django]`?"), ("sentry: {dsn: ${SENTRY_DSN:-}}\n", "quote the variable"),
         ("delivery: {spool: {max_size: 256 megabytes}}\n", "did you mean `256MB`?"),

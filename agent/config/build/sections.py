@@ -131,7 +131,7 @@ def _scrub_data(given: Mapping[str, Any]) -> ScrubData | None:
 
 
 def spool_data(settings: Settings, main: Document) -> SpoolData:
-    """A relative directory lies beside the main file, never in the current directory."""
+    """A relative directory is relative to the main file, never to the current directory."""
     given = {key: placed.value for key, placed in settings.spool.items()}
     given_rate = given.get("max_rate")
     events, seconds = (0.0, 1.0) if units.is_off(given_rate) else units.spool_rate(given_rate)
@@ -166,8 +166,8 @@ def _check_program(pattern: Placed, findings: Findings) -> None:
         hint = f"write `{name}{space}{command}`" if name and plain else ""
         findings.add(pattern, "bad-value", f"{pattern.quoted} is a path: programs go by their names here", hint)
     elif not {"?", "["}.isdisjoint(_VERSION.sub("", pattern.value)):
-        hint = "`*` stands for any characters, and `[0-9.]` at the end for a version"
-        findings.add(pattern, "bad-value", f"{pattern.quoted}: `?` and `[…]` stand for nothing here", hint)
+        hint = "`*` matches any characters, and `[0-9.]` at the end a version"
+        findings.add(pattern, "bad-value", f"{pattern.quoted}: `?` and `[…]` have no meaning here", hint)
 
 
 def _wrong_dsn(dsn: str | None) -> str:

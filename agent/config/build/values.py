@@ -91,7 +91,7 @@ def target(placed: Placed, findings: Findings, *, of_one_function: bool = False)
     try:
         parsed = parse_target(placed.value)
         if of_one_function and parsed["pattern"]:
-            raise TargetError("one function is called, so `*` cannot stand here", "spell it out")
+            raise TargetError("one function is called, so `*` is not allowed here", "spell it out")
     except TargetError as error:
         bad_target(placed, error, findings)
         return None

@@ -1,8 +1,8 @@
 """`${NAME}`, `${NAME:-default}` and `$$` in string values.
 
-A value without quotes under a key that wants a number or true/false (`TYPED`) is read again once its variables are
+A value without quotes under a key for a number or true/false (`TYPED`) is read again once its variables are
 known, so `debug: ${SENTRY_DEBUG:-false}` works; everywhere else the result stays text, so a release named `1.10` does.
-Like in a shell, the default of `:-` also stands in for an empty variable.
+As in a shell, the default of `:-` also replaces an empty variable.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _LONGEST = 100_000
 
 def interpolate(root: Node, environ: Mapping[str, str]) -> tuple[Any, dict[str, str | None], list[Defect]]:
     """The plain values of a tree, the variables that were read with the value each had, and what was missing."""
-    return _Interpolation(environ).run(root)
+    interpolation = _Interpolation(environ)
+    return interpolation.plain(root, ()), interpolation.read, interpolation.defects
 
 
 class _Interpolation:
@@ -47,9 +48,6 @@ class _Interpolation:
         self.environ = environ
         self.read: dict[str, str | None] = {}
         self.defects: list[Defect] = []
-
-    def run(self, root: Node) -> tuple[Any, dict[str, str | None], list[Defect]]:
-        return self.plain(root, ()), self.read, self.defects
 
     def plain(self, node: Node, path: tuple[Key, ...]) -> Any:
         if isinstance(node.children, dict):
@@ -63,20 +61,14 @@ class _Interpolation:
         return node.value
 
     def substitute(self, node: Node, text: str, path: tuple[Key, ...]) -> Any:
-        mark = Mark(node.line, node.column)
+        def add(slug: str, message: str, hint: str = "") -> None:
+            self.defects.append(Defect(slug, path, Mark(node.line, node.column), message, hint))
 
         def replacement(match: re.Match[str]) -> str:
             name, default, bad = match.group("name", "default", "bad")
             if bad is not None:
-                self.defects.append(
-                    Defect(
-                        "variable-syntax",
-                        path,
-                        mark,
-                        f"`${bad}` is not a variable",
-                        "write `${NAME}` or `${NAME:-default}`, or `$$` for a dollar sign",
-                    )
-                )
+                hint = "write `${NAME}` or `${NAME:-default}`, or `$$` for a dollar sign"
+                add("variable-syntax", f"`${bad}` is not a variable", hint)
                 return match.group()
             if name is None:
                 return "$"
@@ -85,21 +77,13 @@ class _Interpolation:
             if default is not None:
                 return value or default[2:]
             if value is None:
-                self.defects.append(
-                    Defect(
-                        "variable-missing",
-                        path,
-                        mark,
-                        f"the environment variable `{name}` is not set",
-                        f"set it, or write `${{{name}:-}}` where it may be absent",
-                    )
-                )
-                return ""
-            return value
+                hint = f"set it, or write `${{{name}:-}}` where it may be absent"
+                add("variable-missing", f"the environment variable `{name}` is not set", hint)
+            return value or ""
 
         result = _REFERENCE.sub(replacement, text)
         if len(result) > _LONGEST:
-            self.defects.append(Defect("variable-size", path, mark, "the value is too long once its variables are in"))
+            add("variable-size", "the value is too long once its variables are in")
             return ""
         if node.plain and path and path[-1] in TYPED:
             return resolve_scalar(result)

@@ -20,7 +20,7 @@ NOWHERE = Mark(0, 0)
 
 
 class Node:
-    """One value of the file. A node that has an anchor stands in several places, and is shared."""
+    """One value of the file. A node with an anchor has several positions, and is shared."""
 
     __slots__ = ("children", "column", "keys", "line", "plain", "size", "text", "value")
 

@@ -1,4 +1,4 @@
-"""Where the configuration and what ships with the agent lie, in a checkout and in an installed wheel alike."""
+"""The paths of the schema and the packs that ship with the agent, in a checkout or an installed wheel."""
 
 from __future__ import annotations
 

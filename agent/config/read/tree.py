@@ -1,8 +1,8 @@
 """YAML text → Node, and what is wrong on the way. The only file that imports yaml.
 
-PyYAML is asked for its stream of events alone; the tree is built here, so that every
-bound (depth, number of nodes after aliases are followed, size) holds before memory is spent, no tag can construct an
-object, and keys that YAML would silently drop are reported.
+PyYAML gives its stream of events alone. The tree is built here, so that every bound (depth, number of nodes after
+aliases are followed, size) holds before memory is spent, no tag can construct an object, and keys that YAML would
+silently drop are reported.
 
 Scalars are read as YAML 1.2 does, which is what people expect of `on`, `off`, `yes`, `no`, `12:30` and `2024-01-31`:
 they are text. Numbers, `true`, `false`, `null` and `~` are what they seem. A number that no JSON document could hold
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_NODES = 500_000  # 10,000 monitors of 50 values each
 DEEPEST = 40
 
-#: What the parser calls keys that are not indented alike.
+#: What the parser reports of keys that are not indented alike.
 _UNEVEN = ("expected key", "expected <block end>", "'-' indicator")
 
 _CORE = "tag:yaml.org,2002:"
@@ -82,12 +82,9 @@ class _Composer:
             if kind == "DocumentStartEvent":
                 documents += 1
                 if documents > 1:
-                    raise Unreadable(
-                        "yaml-documents",
-                        "the file holds more than one YAML document",
-                        "remove the `---` that starts the second one",
-                        _mark(event),
-                    )
+                    message = "the file holds more than one YAML document"
+                    hint = "remove the `---` that starts the second one"
+                    raise Unreadable("yaml-documents", message, hint, _mark(event))
             elif kind == "ScalarEvent":
                 self._add(self._scalar(event), event)
             elif kind == "AliasEvent":
@@ -97,10 +94,6 @@ class _Composer:
             elif kind in ("MappingEndEvent", "SequenceEndEvent"):
                 self._end(event)
         return self.root, self.defects
-
-    def _path(self, key: Key | None = None) -> tuple[Key, ...]:
-        path = self.open[-1].path if self.open else ()
-        return path if key is None else (*path, key)
 
     def _next_path(self) -> tuple[Key, ...]:
         if not self.open:
@@ -136,15 +129,11 @@ class _Composer:
 
     def _alias(self, event: Any) -> Node:
         if any(frame.anchor == event.anchor for frame in self.open):
-            raise Unreadable(
-                "yaml-recursive",
-                f"`*{event.anchor}` stands inside the value that it names",
-                "a value cannot contain itself",
-                _mark(event),
-            )
+            message = f"`*{event.anchor}` is inside the value that it names"
+            raise Unreadable("yaml-recursive", message, "a value cannot contain itself", _mark(event))
         node = self.anchors.get(event.anchor)
         if node is None:
-            raise Unreadable("yaml-syntax", f"no `&{event.anchor}` comes before `*{event.anchor}`", "", _mark(event))
+            raise Unreadable("yaml-syntax", f"there is no `&{event.anchor}` before `*{event.anchor}`", "", _mark(event))
         return node
 
     def _start(self, event: Any, *, mapping: bool) -> None:
@@ -194,16 +183,11 @@ class _Composer:
                 frame.merges.append((node, mark))
             elif key in children:
                 first = frame.node.keys[key]
-                self.defects.append(
-                    Defect(
-                        "duplicate-key",
-                        (*frame.path, key),
-                        mark,
-                        f"`{key}` is given twice here: first at line {first.line}, column {first.column}, "
-                        f"again at line {mark.line}, column {mark.column}",
-                        "keep one of them",
-                    )
+                message = (
+                    f"`{key}` is given twice here: first at line {first.line}, column {first.column}, "
+                    f"again at line {mark.line}, column {mark.column}"
                 )
+                self.defects.append(Defect("duplicate-key", (*frame.path, key), mark, message, "keep one of them"))
             else:
                 children[key] = node
                 frame.node.keys[key] = mark
@@ -213,11 +197,8 @@ class _Composer:
         for value, mark in frame.merges:
             for merged in value.children if isinstance(value.children, list) else [value]:
                 if not (isinstance(merged.children, dict) and isinstance(children, dict)):
-                    self.defects.append(
-                        Defect(
-                            "yaml-merge", frame.path, mark, "`<<` merges mappings only: an alias, or a list of aliases"
-                        )
-                    )
+                    message = "`<<` merges mappings only: an alias, or a list of aliases"
+                    self.defects.append(Defect("yaml-merge", frame.path, mark, message))
                     continue
                 self._spend(len(merged.children), event)
                 for key, node in merged.children.items():
@@ -226,17 +207,11 @@ class _Composer:
                         frame.node.keys[key] = merged.keys[key]
 
     def _refuse_tag(self, tag: str, event: Any) -> None:
-        shown = tag.replace(_CORE, "!!")
-        self.defects.append(
-            Defect(
-                "yaml-tag",
-                self._next_path(),
-                _mark(event),
-                f"the tag `{shown}` means nothing here: values are plain text, numbers, true, "
-                "false, null, lists and mappings",
-                "remove the tag",
-            )
+        message = (
+            f"the tag `{tag.replace(_CORE, '!!')}` means nothing here: values are plain text, numbers, true, "
+            "false, null, lists and mappings"
         )
+        self.defects.append(Defect("yaml-tag", self._next_path(), _mark(event), message, "remove the tag"))
 
 
 def _events(text: str, *, pure: bool) -> Iterator[Any]:
@@ -276,9 +251,7 @@ def _syntax(text: str, mark: Mark, problem: str) -> Unreadable:
         hint = "quote a text that holds `: `, and indent keys of one mapping alike"
     elif "cannot start any token" in problem and line[mark.column - 1 : mark.column] in "@`%":
         hint = "quote a text that begins with this character"
-    elif "\t" in before[:1] or any(
-        what in problem for what in ("expected key", "expected <block end>", "'-' indicator")
-    ):
+    elif "\t" in before[:1] or any(what in problem for what in _UNEVEN):
         hint = "keys of one mapping are indented alike, with spaces"
     elif "undefined tag handle" in problem or "alias" in problem:
         hint = "quote a text that begins with `!`, `&` or `*`"
