@@ -92,7 +92,13 @@ def send(settings: SentryData, kinds: list[str]) -> int:
 def _envelope(kind: str, settings: SentryData) -> Envelope:
     if kind == "performance":
         return client.performance_envelope(settings)
-    made = event.build(_observation(kind), sentry=settings, context=context.collect(), own=callers.own_code)
+    made = event.build(
+        _observation(kind),
+        sentry=settings,
+        context=context.collect(),
+        own=callers.own_code,
+        platform=event.platform_here(),
+    )
     event_id = str(made["event_id"])
     return Envelope(event_id, "error", wire.encode(event_id, "event", encode(made)))
 

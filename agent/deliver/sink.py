@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Callable
 from ..base import guard
 from ..base.interrupts import ours
 from ..base.model import Envelope
-from ..base.version import __version__
 from ..observe.around import context, providers, release, work
 from ..observe.call import callers
 from ..observe.event import event, reserve
@@ -45,9 +44,7 @@ class Maker:
         self.sentry = sentry
         providers.register(sentry.get("context", ()), failed)
         redact.configure(sentry.get("scrub"))
-        self.platform = event.platform_here(
-            __version__, release=sentry["release"] or release.of_checkout(), in_app=in_app
-        )
+        self.platform = event.platform_here(sentry["release"] or release.of_checkout(), in_app)
 
     def make(self, observation: Observation, facts: dict[str, object] | None = None) -> tuple[Event, bytes]:
         """Return the event and its JSON. `facts` are context sections that override those of the providers.

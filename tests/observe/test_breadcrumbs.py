@@ -26,14 +26,14 @@ def apart(monkeypatch):
     breadcrumbs._elsewhere.reset(token)
 
 
-def test_a_line_is_told_as_it_is_written_in_the_source():
+def test_a_line_is_reported_as_it_is_written_in_the_source():
     logged("order %s of %s", 7, "anna@example.com", level=logging.CRITICAL)
     (crumb,) = breadcrumbs.provide()["breadcrumbs"]
     assert crumb.pop("timestamp") > 1e9
     assert crumb == {"type": "log", "category": "sales", "level": "fatal", "message": "order %s of %s"}
 
 
-def test_an_object_that_is_logged_is_told_by_its_type_and_not_kept():
+def test_an_object_that_is_logged_is_reported_by_its_type_and_not_kept():
     class Order:
         def __str__(self):
             raise AssertionError("the host's code")
@@ -71,7 +71,7 @@ def test_a_thread_has_lines_of_its_own():
     assert contextvars.Context().run(told) == []
 
 
-def test_tasks_of_a_script_go_on_with_lines_of_their_own():
+def test_tasks_of_a_script_add_to_lines_of_their_own():
     import asyncio
 
     async def one(number):

@@ -19,7 +19,7 @@ def no_providers(monkeypatch):
     monkeypatch.setattr(context, "_providers", {})
 
 
-def test_providers_answer_in_order_and_the_first_wins():
+def test_providers_are_called_in_order_and_the_first_wins():
     context.register("one", lambda: {"user": {"id": 1}, "transaction": "a"})
     context.register("two", lambda: {"user": {"id": 2, "name": "x"}, "transaction": "b", "extra": {"y": 1}})
     facts = context.collect()
@@ -115,7 +115,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_requests_say_nothing_and_wake_nothing(name):
+def test_odd_requests_add_nothing_and_load_nothing(name):
     facts = facts_of(ODD[name]())
     assert facts.get("request", {}) == {}
     assert "user" not in facts

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from making import PLATFORM, a_monitor, an_observation, built, nothing_own, sentry
 
 from agent.base.model import Captured
+from agent.base.version import __version__
 from agent.observe.event import event, stack
 from agent.observe.event.encode import encode
 from agent.observe.event.wording import duration_text
@@ -92,13 +93,13 @@ def test_an_error_in_the_erps_words():
     assert "logentry" not in made
 
 
-def test_a_slow_call_says_so_and_where_it_came_from():
+def test_the_event_of_a_slow_call_has_its_duration_and_its_callers():
     made = built(an_observation(report="slow", severity="warning", frame=sys._getframe()))
     assert made["logentry"]["formatted"] == "create_order took 3.2 s (limit 2 s)"
     assert made["level"] == "warning"
     assert made["fingerprint"] == ["create_order", "slow", "create_order", "warning"]
     frames = made["threads"]["values"][0]["stacktrace"]["frames"]
-    assert frames[-1]["function"] == "test_a_slow_call_says_so_and_where_it_came_from"
+    assert frames[-1]["function"] == "test_the_event_of_a_slow_call_has_its_duration_and_its_callers"
 
 
 def test_a_rule_speaks_with_what_was_captured():
@@ -308,10 +309,8 @@ def test_equal_input_gives_equal_bytes():
     error = raised(fail(ValueError("x")))
     first, second = (encode(built(an_observation(exception=error))) for _ in range(2))
     assert first == second
-    ids = {
-        event.build(an_observation(report="audit"), sentry=sentry(), context={}, own=nothing_own)["event_id"]
-        for _ in range(50)
-    }
+    given = {"sentry": sentry(), "context": {}, "own": nothing_own, "platform": PLATFORM}
+    ids = {event.build(an_observation(report="audit"), **given)["event_id"] for _ in range(50)}
     assert len(ids) == 50
     assert all(len(each) == 32 for each in ids)
 
@@ -347,7 +346,7 @@ def test_any_text_encodes():
         (3599.9, "1 h"),
     ],
 )
-def test_durations_as_a_person_says_them(seconds, text):
+def test_durations_as_people_write_them(seconds, text):
     assert duration_text(seconds) == text
 
 
@@ -466,9 +465,10 @@ def test_secrets_in_source_lines_go_too(tmp_path):
     assert "raise ValueError" in data
 
 
-def test_what_the_platform_says():
-    here = event.platform_here("1.2.3", release="r", in_app=("sales",))
-    assert here.agent_version == "1.2.3"
+def test_the_platform_has_the_version_of_the_agent_and_the_name_of_the_server():
+    here = event.platform_here("r", ("sales",))
+    assert here.agent_version == __version__
+    assert (here.release, here.in_app) == ("r", ("sales",))
     assert here.server_name
     assert PLATFORM.python == sys.version.split()[0]
     assert Captured({}, []).values == {}

@@ -39,7 +39,7 @@ def fail_below(error): fail(error)
 @pytest.mark.parametrize("trampolines", [False, True], ids=["injected", "trampoline"])
 @pytest.mark.parametrize("function", ["fail", "fail_below"])
 @pytest.mark.parametrize("name", ["Slots", "NoAttributes", "Weird", "NoText", "Pretends", "Nameless"])
-def test_the_hosts_exception_goes_on_and_is_reported_once(name, function, trampolines, monkeypatch):
+def test_the_hosts_exception_propagates_and_is_reported_once(name, function, trampolines, monkeypatch):
     if trampolines:
         monkeypatch.setattr(inject, "inject", lambda *_: None)
     shop = module(SHOP)

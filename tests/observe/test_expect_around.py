@@ -59,7 +59,7 @@ def test_what_an_operation_expects_its_parts_do_not_report():
     assert seen.reports() == [("error", "reserve", "error")]
 
 
-def test_so_it_is_where_the_operation_deals_with_it():
+def test_nor_where_the_operation_handles_the_exception():
     seen = watch(named("careful", expect=["expect_shop.Stock"]), named("reserve"))
     assert seen.shop.careful(1) is None
     assert seen.reports() == []
@@ -101,7 +101,7 @@ def test_an_operation_that_reports_no_failure_of_its_own_hides_none(everything):
     assert seen.reports() == [("error", "reserve", "error")]
 
 
-def test_a_pack_speaks_for_its_own_targets_alone():
+def test_what_a_pack_expects_counts_for_its_own_targets_only():
     seen = watch(named("order", expect=["expect_shop.Stock"], where="packs/django.yaml:3"), named("reserve"))
     call(seen.shop.order, 1)
     assert seen.reports() == [("error", "reserve", "error")]
@@ -122,7 +122,7 @@ def test_in_coroutines():
     assert seen.reports() == []
 
 
-def test_where_nobody_expects_it_nobody_looks(monkeypatch):
+def test_the_stack_is_not_read_where_no_monitor_expects_the_exception(monkeypatch):
     seen = watch(named("order", expect=["expect_shop.Missing"]), named("reserve"))
     monkeypatch.setattr("agent.observe.call.callers.calls", None)
     kind = seen.shop.Empty

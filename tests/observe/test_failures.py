@@ -87,7 +87,7 @@ def test_a_failure_that_a_pool_of_threads_hands_over_is_one():
 
 
 @pytest.mark.parametrize(("name", "number"), [("atask", 1), ("in_executor", 1), ("gather", 2)])
-def test_a_failure_that_a_task_hands_over_is_one(name, number):
+def test_a_failure_that_passes_from_task_to_task_is_one(name, number):
     shop, watch = watching(name, "areserve", "reserve")
     quiet(asyncio.run, getattr(shop, name)(1))
     assert [item.operation for item in watch.observed] == ["reserve" if name == "in_executor" else "areserve"] * number
@@ -164,7 +164,7 @@ def test_expected_errors_that_come_too_often_become_one_event():
     assert watch.counted == {("expected", "shop.hold"): 100}
 
 
-def test_a_rule_that_may_hold_now_and_then_becomes_one_event_where_it_holds_too_often():
+def test_a_rule_with_escalate_becomes_one_event_where_it_holds_too_often():
     shop = module("def late(days): return days\n")
     rules = [("days > 3", "{days} days late", "error", (10, 60.0)), ("days > 50", "Lost", "fatal")]
     watch = Watch(monitor("shop.late", rules=rules, capture={"days": "days"}, rate_limit=None)).apply(shop)

@@ -57,7 +57,7 @@ def test_no_statement(sql):
         run("statement(a)", sql)
 
 
-def test_keys_of_what_lies_in_memory():
+def test_keys_of_what_is_in_memory():
     assert run("keys(a)", {"email": ["s3cret"], 5: 1}) == ["email"]
     assert run("keys(a)", [{"email": "s3cret"}, {}, {"price": 1, "email": 2}, "s3cret"]) == ["email", "price"]
     assert run("keys(a)", {0: {"email": "s3cret"}, 7: {"price": 1}}) == ["email", "price"]

@@ -99,7 +99,7 @@ def test_the_kinds_own_words_are_filled_too_and_other_braces_stay():
     assert watch.monitors[0]["detail"] == {"process": "{class} to cash"}
 
 
-def test_limits_tell_classes_apart():
+def test_limits_count_each_class_separately():
     shop = module(MODELS)
     watch = Watch(monitor("shop.Model.save", operation="{class}", rate_limit=(60.0, 3600.0))).apply(shop)
     for _ in range(20):

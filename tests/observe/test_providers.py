@@ -58,6 +58,6 @@ def test_in_the_event_only_what_the_configuration_lets_leave():
 @pytest.mark.parametrize(
     "path", ["shop_context.raises", "not_imported.here.current", "shop_context.missing", "shop_context.now"]
 )
-def test_what_cannot_be_asked_says_nothing(path):
+def test_a_provider_that_cannot_be_called_adds_nothing(path):
     providers.register([configured(path, read={"a": "result"})])
     assert "tenant" not in context.collect()

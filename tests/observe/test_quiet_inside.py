@@ -1,10 +1,9 @@
-"""What a monitor leaves to others: `quiet_inside`, the module of the caller, and what exceptions say."""
+"""What a monitor leaves to others: `quiet_inside`, the module of the enclosing call, and texts of exceptions."""
 
-from observe.making import sentry
+from observe.making import built
 from support import Watch, module, monitor
 
 from agent.observe.call.callers import own_code
-from agent.observe.event.event import build
 
 SHOP = """
 class Refused(Exception): pass
@@ -41,7 +40,7 @@ def named(name, **settings):
     return monitor(f"quiet_shop.{name}", name=name, **settings)
 
 
-def test_what_another_speaks_for_is_told_once_by_that_one():
+def test_a_call_inside_a_monitor_named_in_quiet_inside_is_reported_by_that_one_alone():
     seen = watch(named("connect", quiet_inside=["send", "asend"]), named("send"))
     call(seen.shop.send, 1)
     assert seen.reports() == [("error", "send", "error")]
@@ -56,7 +55,7 @@ def test_it_speaks_where_the_other_is_not_monitored():
     assert seen.reports() == [("error", "connect", "error")]
 
 
-def test_a_third_around_both_says_nothing_more():
+def test_a_third_monitor_around_both_adds_no_report():
     seen = watch(named("connect", quiet_inside=["send"]), named("send"), named("order"))
     call(seen.shop.order, 1)
     assert seen.reports() == [("error", "send", "error")]
@@ -88,7 +87,7 @@ def test_slow_calls_and_rules_too():
     assert seen.reports() == [("slow", "send_slowly", "warning"), ("rule", "send_and_see", "warning")]
 
 
-def test_a_rule_that_reads_the_error_is_asked_about_the_expected():
+def test_a_rule_that_reads_the_error_is_applied_to_expected_ones():
     rules = [("error is not None", "refused", "info"), ("x > 1", "many", "info")]
     seen = watch(named("check", expect=["quiet_shop.Refused"], rules=rules))
     call(seen.shop.check, 2)
@@ -102,7 +101,7 @@ def test_what_is_ignored_everywhere_is_not():
     assert seen.observed == []
 
 
-def test_what_has_no_module_is_told_in_the_module_that_called():
+def test_a_monitor_without_a_module_reports_in_the_module_of_the_enclosing_call():
     seen = watch(named("connect"), named("order", module="sales", owner="sales-team"))
     call(seen.shop.order, 1)
     (told,) = seen.observed
@@ -111,7 +110,7 @@ def test_what_has_no_module_is_told_in_the_module_that_called():
     assert seen.observed[1].monitor["module"] is None
 
 
-def test_what_is_excepted_is_not_told_and_whoever_is_around_speaks():
+def test_an_exempt_call_is_not_reported_and_an_enclosing_monitor_reports_it():
     seen = watch(named("connect", unless="x > 1"), named("send"))
     call(seen.shop.connect, 2)
     assert seen.reports() == []
@@ -134,17 +133,17 @@ def test_slow_calls_rules_and_audits_can_be_excepted():
     assert seen.reports() == []
 
 
-def test_an_exception_that_cannot_be_told_excepts_nothing():
+def test_an_exemption_that_raises_exempts_nothing():
     seen = watch(named("check", unless="x.nothing"))
     call(seen.shop.check, 1)
     assert seen.reports() == [("error", "check", "error")]
 
 
-def test_texts_of_exceptions_stay_where_the_monitor_says_so():
+def test_texts_of_exceptions_stay_where_the_monitor_withholds_them():
     seen = watch(named("send", exception_text=False))
     secret = "s3cret" * 2  # the event shows this line
     call(seen.shop.send, secret)
-    event = build(seen.observed[0], sentry=sentry(), context={}, own=own_code)
+    event = built(seen.observed[0], own=own_code)
     assert [(each["type"], each["value"]) for each in event["exception"]["values"]] == [
         ("Refused", ""),
         ("Wrapped", ""),

@@ -69,7 +69,7 @@ def test_what_a_report_itself_calls_is_counted_and_not_reported():
     assert set(watch.counted) == {("inside-a-report", "shop.fail")}
 
 
-def test_a_task_that_is_begun_by_a_report_is_monitored_once_it_runs():
+def test_a_task_that_a_report_starts_is_monitored_when_it_runs():
     shop, watch = watched()
 
     async def main():

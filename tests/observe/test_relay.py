@@ -60,7 +60,7 @@ CONTEXT = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_relays_normalizer_has_nothing_to_say(case):
+def test_relays_normalizer_finds_no_error(case):
     event = built(an_observation(**dict(CASES[case])), context=CONTEXT)
     assert relay.corrected(event) == []
 

@@ -127,7 +127,7 @@ def hostile_values():
 
 
 @pytest.mark.parametrize("number", range(len(hostile_values())))
-def test_the_host_is_never_asked(number):
+def test_no_code_of_the_host_runs(number):
     touched.clear()
     for value in (hostile_values()[number], [hostile_values()[number]], {"a": hostile_values()[number]}):
         json.dumps(represent(value), allow_nan=False)
@@ -367,7 +367,7 @@ def test_lazy_things_of_django_stay_asleep(django, monkeypatch):
     assert not woken
 
 
-def test_the_status_of_a_response_is_read_where_it_lies(django):
+def test_the_status_of_a_response_is_read_without_a_property(django):
     from django.http import HttpResponse, HttpResponseForbidden
 
     class Odd:

@@ -1,4 +1,4 @@
-"""A server error that an endpoint answers is one event, reported by the innermost endpoint."""
+"""A server error that an endpoint returns is one event, reported by the innermost endpoint."""
 
 import asyncio
 import concurrent.futures
@@ -12,27 +12,27 @@ from agent.observe.failure import server_errors
 
 API = """
 import asyncio
-class Answer:
+class Response:
     def __init__(self, status): self.status_code = status
-SHARED = Answer(500)
-def endpoint(): return Answer(500)
+SHARED = Response(500)
+def endpoint(): return Response(500)
 def shared(): return SHARED
 def deals_with_it():
     endpoint()
     return 3
-def other(): return Answer(503)
+def other(): return Response(503)
 def service(call): return call()
 def outer(call=None): return service(call or endpoint)
 def outmost(): return outer()
 def other_words():
     endpoint()
-    return Answer(502)
+    return Response(502)
 def fails():
     endpoint()
     raise ValueError
 async def aendpoint(n):
     await asyncio.sleep(0)
-    return Answer(500)
+    return Response(500)
 async def aouter(n):
     answer = await aendpoint(n)
     await asyncio.sleep(0)
@@ -50,39 +50,39 @@ def api():
         monitor("api.service"),
         monitor("api.deals_with_it"),
     ).apply(made)
-    made.told = lambda: [each.operation for each in watch.observed]
+    made.reported = lambda: [each.operation for each in watch.observed]
     yield made
     watch.undo()
     assert server_errors.endpoints == {}
 
 
-def test_what_an_endpoint_passes_on_is_told_once(api):
+def test_what_an_endpoint_passes_on_is_reported_once(api):
     api.outmost()
     api.other_words()
-    assert api.told() == ["endpoint", "endpoint"]
+    assert api.reported() == ["endpoint", "endpoint"]
 
 
-def test_what_somebody_dealt_with_hides_no_later_one(api):
+def test_a_handled_response_hides_no_later_one(api):
     for _ in range(20):
         api.deals_with_it()
         api.other()
-    assert api.told() == ["endpoint", "other"] * 20
+    assert api.reported() == ["endpoint", "other"] * 20
 
 
-def test_a_failure_after_an_answer(api):
+def test_a_failure_after_a_response_is_reported_too(api):
     for _ in range(2):
         with pytest.raises(ValueError):
             api.fails()
         api.other()
-    assert api.told() == ["endpoint", "fails", "other"] * 2
+    assert api.reported() == ["endpoint", "fails", "other"] * 2
 
 
 def test_tasks_that_take_turns(api):
     asyncio.run(api.many())
-    assert api.told() == ["aendpoint"] * 20
+    assert api.reported() == ["aendpoint"] * 20
 
 
-def test_an_answer_from_another_thread_of_the_same_piece_of_work(api):
+def test_a_response_from_another_thread_of_the_same_piece_of_work(api):
     def elsewhere():
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             return pool.submit(contextvars.copy_context().run, api.shared).result()
@@ -91,4 +91,4 @@ def test_an_answer_from_another_thread_of_the_same_piece_of_work(api):
         entered = work.enter("a request")
         api.outer(elsewhere)
         work.leave(entered)
-    assert api.told() == ["shared", "shared"]
+    assert api.reported() == ["shared", "shared"]

@@ -141,7 +141,7 @@ def test_no_call_is_lost_or_counted_twice_between_threads(how, settings):
     assert told == [calls]
 
 
-def test_it_is_told_once_in_a_while_by_the_calls_themselves(how):
+def test_the_calls_themselves_flush_the_counts_from_time_to_time(how):
     told = []
     shop, watch = counting(monitor("shop.f"), told=told)
     shop.f(1)
@@ -156,23 +156,23 @@ def test_it_is_told_once_in_a_while_by_the_calls_themselves(how):
     assert told == [1062.0, 1124.0]
 
 
-def test_what_is_told_is_what_came_since(how):
+def test_changes_are_what_was_counted_since_the_last_time(how):
     shop, watch = counting(monitor("shop.f"))
 
-    def taken():
+    def changes():
         return [(each.operation, measured.calls, measured.failures) for each, measured in watch.tallies.changes()]
 
     shop.f(1)
     shop.f(2)
-    assert taken() == [("f", 2, 0)]
-    assert taken() == []
+    assert changes() == [("f", 2, 0)]
+    assert changes() == []
     with pytest.raises(ValueError):
         shop.f(-1)
-    assert taken() == [("f", 1, 1)]
+    assert changes() == [("f", 1, 1)]
     watch.tallies.after_fork()
     assert watch.tallies.by_monitor() == {}
     shop.f(1)
-    assert taken() == [("f", 1, 0)]
+    assert changes() == [("f", 1, 0)]
     assert watch.tallies.by_monitor()["shop.f"].calls == 1
 
 
@@ -195,7 +195,7 @@ def test_a_function_that_counts_nothing_holds_nothing_for_it(how):
     assert not any(type(each) in (list, dict) for each in shop.f.__code__.co_consts)
 
 
-def test_no_duration_lies_beyond_the_last_bucket():
+def test_no_duration_is_beyond_the_last_bucket():
     """The code in a function looks an item up by it: one too few would be an IndexError in the host."""
     millennia = 10_000 * 365 * 86_400.0
     assert tally.bits(tally.whole(millennia * millennia * tally.SCALE)) < tally.BUCKETS

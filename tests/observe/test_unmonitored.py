@@ -24,7 +24,7 @@ def raised(error):
         return caught
 
 
-def test_it_is_told_in_the_words_that_are_known():
+def test_the_report_has_the_operation_and_function_that_are_known():
     desk = Desk()
     error = raised(ValueError("no such order"))
     assert desk.failed(error)
@@ -37,7 +37,7 @@ def test_it_is_told_in_the_words_that_are_known():
     assert report.operations == ["GET /orders/"]
 
 
-def test_the_same_failure_of_a_piece_of_work_is_told_once_whoever_tells_it():
+def test_the_same_failure_of_a_piece_of_work_is_reported_once():
     desk = Desk()
     error = raised(ValueError("no such order"))
     entered = work.enter(None)

@@ -86,7 +86,7 @@ def test_a_failure_that_passes_two_operations_is_reported_once_with_both():
 
 
 @pytest.mark.parametrize("name", ["translate", "translate_implicitly", "again"])
-def test_a_failure_told_in_other_words_is_the_same_failure(name):
+def test_a_failure_raised_again_as_another_exception_is_the_same_failure(name):
     shop, watch = watching(name, "reserve")
     quiet(getattr(shop, name), 1)
     assert watch.reports() == [("error", "reserve", "error")]
@@ -261,7 +261,7 @@ def test_an_audit_reports_every_call():
     assert watch.reports() == [("audit", "login", "info")]
 
 
-def test_an_endpoint_that_answers_500_is_reported_once_by_the_innermost():
+def test_a_response_500_is_reported_once_by_the_innermost_endpoint():
     shop = module(
         "class R:\n def __init__(self, s): self.status_code = s\n"
         "def view(s): return R(s)\ndef handler(s): return view(s)\n"
@@ -294,7 +294,7 @@ def test_what_the_agent_itself_calls_while_it_reports_is_not_monitored():
     assert [item.operation for item in watch.observed] == ["f", "g"]
 
 
-def test_limits_suppress_repeats_and_say_how_many():
+def test_limits_suppress_repeats_and_report_how_many():
     shop = module("def f(x): raise ValueError(x)")
     watch = Watch(monitor("shop.f", rate_limit=(3, 3600.0))).apply(shop)
     for i in range(50):
@@ -315,7 +315,7 @@ def test_a_parameter_that_has_the_name_of_one_of_our_words():
     assert (type(failed.pop("mine")), failed) == (ValueError, {"theirs": 5, "out": None, "given": 4})
 
 
-def test_parameters_below_a_decorator_that_does_not_say_what_it_wraps():
+def test_parameters_below_a_decorator_that_sets_no_wrapped():
     shop = module(
         "def bare(f):\n def wrapped(*args, **kwargs): return f(*args, **kwargs)\n return wrapped\n"
         "@bare\ndef pay(payment, *more, token=None, **rest): raise ValueError('gateway')\n"
@@ -390,7 +390,7 @@ def test_without_the_memory_to_decide_the_loss_is_counted(monkeypatch, source, s
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs signals")
-def test_a_time_limit_that_strikes_in_a_capture_goes_on_and_the_report_is_counted_as_lost():
+def test_a_time_limit_that_strikes_in_a_capture_propagates_and_the_report_is_counted():
     class Limit(Exception):
         pass
 

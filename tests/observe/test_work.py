@@ -12,7 +12,7 @@ def nothing_is_done():
     work._current.reset(token)
 
 
-def test_it_comes_to_the_worst_that_was_noted():
+def test_the_outcome_is_the_worst_that_was_noted():
     entered = work.enter(object())
     assert entered[0].outcome == work.WELL
     work.note(work.CRASHED)

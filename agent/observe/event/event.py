@@ -44,23 +44,13 @@ _FROM_THE_PLAN = frozenset(
 USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
 
 
-def platform_here(agent_version: str, *, release: str | None = None, in_app: tuple[str, ...] = ()) -> Platform:
-    """The facts of this process. Call it once."""
+def platform_here(release: str | None = None, in_app: tuple[str, ...] = ()) -> Platform:
+    """What is the same for every event of this process. Call it once."""
     try:
         name: str | None = os.uname().nodename
     except ours(AttributeError, OSError):  # Windows
         name = os.environ.get("COMPUTERNAME")
-    return Platform(agent_version, name, release, in_app)
-
-
-_platform: Platform | None = None
-
-
-def _here() -> Platform:
-    global _platform
-    if _platform is None:
-        _platform = platform_here(__version__)
-    return _platform
+    return Platform(__version__, name, release, in_app)
 
 
 def build(
@@ -69,15 +59,13 @@ def build(
     sentry: SentryData,
     context: Mapping[str, object],
     own: Callable[[CodeType], bool],
-    platform: Platform | None = None,
+    platform: Platform,
     event_id: str | None = None,
 ) -> Event:
     """The event of one observation; the same input and `event_id` give the same event.
 
-    `context` is what `context.collect` returned. `own` returns whether a code object is the agent's. `platform` is by
-    default that of this process.
+    `context` is what `context.collect` returned. `own` returns whether a code object is the agent's.
     """
-    platform = platform or _here()
     budget = Budget(_MOST_VALUES)
     captured = {name: _represented(value, budget) for name, value in observation.captured.values.items()}
     payload = _head(observation, sentry, context, platform, event_id)

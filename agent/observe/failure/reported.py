@@ -22,6 +22,7 @@ from ...hook.code.operations import OPS
 from .severity import is_control_flow, leaves_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType, TracebackType
 
     #: Where an exception was raised, file and line, and how many entries its traceback had.
@@ -260,32 +261,22 @@ def _was_raised_within(caught: FrameType, traceback: TracebackType) -> bool:
 
     Otherwise it was kept, and is the cause of a new failure.
     """
-    passed = set()
-    entry: TracebackType | None = traceback
-    for _ in range(_DEEPEST):
-        if entry is None:
-            break
-        passed.add(entry.tb_frame)
-        entry = entry.tb_next
+    passed = {entry.tb_frame for entry in _entries(traceback)}
     back = caught
-    for _ in range(_DEEPEST):
+    for back in _frames(caught):
         if back in passed:
             return True
-        if back.f_back is None:
-            break
-        back = back.f_back
-    return back is not _outermost(traceback.tb_frame)
+    *_, outermost = _frames(traceback.tb_frame)
+    return back is not outermost
 
 
 def _is_called_from(frame: FrameType, above: set[FrameType]) -> bool:
     """Was `frame` called by one that the exception has passed? An ended coroutine or generator no longer shows it."""
-    back = frame.f_back
-    while back is not None:
+    for back in _frames(frame.f_back):
         if back in above:
             return True
         if patch.trampoline_of(back.f_code) is None:
-            return False
-        back = back.f_back
+            break
     return False
 
 
@@ -306,14 +297,7 @@ def _raises_by_name(entry: TracebackType) -> bool:
 def _is_raised_again(entry: TracebackType) -> bool:
     """Is the same `raise` among the entries behind this one? Then it raised this object before, and does so again."""
     code, at = entry.tb_frame.f_code, entry.tb_lasti
-    below = entry.tb_next
-    for _ in range(_DEEPEST):
-        if below is None:
-            break
-        if below.tb_frame.f_code is code and below.tb_lasti == at:
-            return True
-        below = below.tb_next
-    return False
+    return any(below.tb_frame.f_code is code and below.tb_lasti == at for below in _entries(entry.tb_next))
 
 
 def _was_given(frame: FrameType, error: BaseException) -> bool:
@@ -324,6 +308,21 @@ def _was_given(frame: FrameType, error: BaseException) -> bool:
         if value is error or (type(value) is tuple and any(each is error for each in value)):
             return True
     return False
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    for _ in range(_DEEPEST):
+        if traceback is None:
+            return
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """The frame and its callers, innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def _first_lines(frame: FrameType) -> list[int]:
@@ -343,12 +342,6 @@ def _last(traceback: TracebackType) -> tuple[TracebackType, int]:
         traceback, below = below, below.tb_next
         length += 1
     return traceback, length
-
-
-def _outermost(frame: FrameType) -> FrameType:
-    while frame.f_back is not None:
-        frame = frame.f_back
-    return frame
 
 
 def end_of(traceback: TracebackType | None) -> End:
