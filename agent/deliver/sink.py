@@ -108,7 +108,7 @@ class Sink:
         self._health = health
         self._counted = 0  # sum of all counts when a thread of ours last wrote them
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
-        self._together = not spool["directory"]  # spool and counters are on one disk
+        self._one_disk = not spool["directory"]  # spool and counters are on one disk
         dsn = sentry["dsn"]
         self.sender = _sender(self.spool, dsn, health, self._write_counts) if dsn else None
         self._worker: Worker = self.sender or Sweeper(self.spool, self._write_counts)
@@ -199,7 +199,7 @@ class Sink:
     def _flush_counts(self) -> None:
         if self._health.due():
             return
-        if self._together:
+        if self._one_disk:
             self.spool.quick.run(0, lambda calls: self._health.flush(calls=calls))
         else:
             self._health.flush()

@@ -17,7 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class Time:
-    """A clock that stands still until told otherwise; sleeping moves it, and `leap` sets it as a person would."""
+    """A clock that only `sleep` moves, and `leap` sets as a person would."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
@@ -51,7 +51,7 @@ class Counts:
 
 
 class Script:
-    """A connection that answers from a list, then takes everything."""
+    """A connection with a list of outcomes; afterwards it accepts everything."""
 
     def __init__(self, *outcomes) -> None:
         self.outcomes = list(outcomes)

@@ -88,7 +88,7 @@ for _ in range(int(sys.argv[4])):
 
 
 @pytest.mark.parametrize(("mode", "times"), [("quick", 200), ("preallocated", 200), ("durable", 40)])
-def test_a_writer_killed_at_any_moment_loses_nothing_that_it_was_told_is_kept(kit, receiver, mode, times):
+def test_a_writer_killed_at_any_moment_loses_nothing_that_was_acknowledged(kit, receiver, mode, times):
     acknowledged = finish(host(KILLED, kit, "http://k@127.0.0.1:9/1", mode, str(times))).split()
     assert len(acknowledged) > times
     waiting = Counter(kit.ids())

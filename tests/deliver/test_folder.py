@@ -108,7 +108,7 @@ def test_a_process_that_starts_after_the_clock_was_set_back_overwrites_nothing(k
 
 @pytest.mark.parametrize("event_id", ["", "../../etc/passwd", "x" * 500, "é" * 32, "-" * 32])
 @pytest.mark.parametrize("category", ["error", "", "../x", "a-b.c", "é", "x" * 300])
-def test_names_are_safe_whatever_the_envelope_says(kit, event_id, category):
+def test_names_are_safe_whatever_the_envelope_contains(kit, event_id, category):
     spool = kit.spool()
     assert spool.write(Envelope(event_id, category, b'{}\n{"type":"event"}\n{}'))
     (entry,) = spool.entries()
@@ -556,7 +556,7 @@ def test_what_is_held_back_in_memory_goes_to_its_own_folder(kit):
     assert kit.files() == []
 
 
-def test_what_a_process_holds_back_until_it_knows_is_released_when_the_process_dies(kit, clock):
+def test_what_an_attempt_holds_back_is_released_when_its_process_dies(kit, clock):
     held = kit.spool(held=True)
     mine = envelope()
     assert held.write(mine, trying=True)
@@ -595,7 +595,7 @@ def test_what_is_held_back_in_memory_can_be_let_go_or_dropped(kit):
     assert (kit.ids(), kit.ids("held")) == ([first.event_id], [third.event_id])
 
 
-def test_what_is_let_go_on_its_way_from_memory_to_the_disk_goes(kit, monkeypatch):
+def test_what_is_released_while_it_is_written_from_memory_is_released_on_disk(kit, monkeypatch):
     os.makedirs(os.path.dirname(kit.directory))
     with open(kit.directory, "w"):
         pass

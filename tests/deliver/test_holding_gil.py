@@ -243,7 +243,7 @@ def test_not_where_ctypes_is_missing_or_forbidden(monkeypatch, tmp_path, error):
     assert holding_gil.load(str(tmp_path)) is None
 
 
-def test_not_on_machines_that_nobody_has_tried(monkeypatch, tmp_path):
+def test_not_on_untested_machines(monkeypatch, tmp_path):
     real = os.uname()
     monkeypatch.setattr(os, "uname", lambda: type(real)((*real[:4], "ppc64le")))
     assert holding_gil.load(str(tmp_path)) is None

@@ -91,7 +91,7 @@ def test_a_secret_of_an_old_dsn_is_sent_for_the_client_it_belongs_to(receiver):
     assert theirs.endswith("sentry_client=sentry.python/2.0.0, sentry_key=public, sentry_secret=hush")
 
 
-def test_what_is_kept_is_found_with_its_way_by_others(open_one, tmp_path, counts):
+def test_other_processes_find_what_is_kept_with_its_route(open_one, tmp_path, counts):
     one = envelope()
     kept = open_one(route())
     assert kept.keep(one)
@@ -107,7 +107,7 @@ def test_what_no_spool_could_hold_is_left_to_the_client(open_one, tmp_path):
     assert not os.path.exists(tmp_path / "spool")
 
 
-def test_what_was_left_for_another_destination_is_taken_along(open_one, tmp_path, counts, receiver):
+def test_what_waits_for_another_destination_is_delivered_too(open_one, tmp_path, counts, receiver):
     one = envelope()
     left = open_one(route(receiver.dsn))
     left.spool.write(one)
@@ -131,13 +131,13 @@ def test_to_drain_is_to_wait_until_everything_was_delivered_or_tried(open_one, c
         assert kept.spool.number_waiting() == 1
 
 
-def test_to_drain_takes_no_longer_than_it_may_and_tells_what_is_left(open_one):
+def test_drain_keeps_its_timeout_and_reports_what_still_waits(open_one):
     with Receiver(default=HANG) as receiver:
         kept = open_one(route(receiver.dsn))
         kept.keep(envelope())
-        told = []
-        assert kept.sender.drain(0.3, told.append) == 0.0
-        assert told == [1]
+        reported = []
+        assert kept.sender.drain(0.3, reported.append) == 0.0
+        assert reported == [1]
 
 
 def test_where_no_thread_can_be_started_any_more_the_one_that_waits_delivers(open_one, monkeypatch, receiver):

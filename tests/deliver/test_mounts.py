@@ -17,13 +17,13 @@ TABLE = """\
 def proc(tmp_path):
     (tmp_path / "fdinfo").mkdir()
 
-    def told(table, facts="pos:\t0\nflags:\t02200000\nmnt_id:\t27\nino:\t5\n"):
+    def with_tables(table, facts="pos:\t0\nflags:\t02200000\nmnt_id:\t27\nino:\t5\n"):
         for descriptor in range(100):  # whichever the folder will have
             (tmp_path / "fdinfo" / str(descriptor)).write_text(facts)
         (tmp_path / "mountinfo").write_text(table)
         return str(tmp_path)
 
-    return told
+    return with_tables
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "f2fs"])
@@ -35,7 +35,7 @@ def test_disks_of_this_machine(proc, tmp_path, kind):
     "kind",
     ["nfs", "nfs4", "cifs", "smb3", "fuse", "fuse.sshfs", "fuseblk", "9p", "virtiofs", "ceph", "lustre", "afs", "ext5"],
 )
-def test_what_may_wait_for_others_and_what_nobody_knows(proc, tmp_path, kind):
+def test_network_and_unknown_file_systems_are_not_local(proc, tmp_path, kind):
     assert not is_local(str(tmp_path), proc(TABLE.format(kind)))
 
 
@@ -59,6 +59,6 @@ def test_where_there_is_no_proc_or_no_folder(proc, tmp_path):
     assert not is_local(str(tmp_path / "none"), proc(TABLE.format("ext4")))
 
 
-def test_the_kernels_own_answer():
+def test_the_tables_of_this_kernel():
     assert not is_local("/proc")
     assert not is_local("/sys")

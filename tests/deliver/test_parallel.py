@@ -80,7 +80,7 @@ def some(shared: Slow) -> ParallelRequests:
 
 
 @pytest.mark.parametrize(("seconds", "width"), [(0.001, 1), (0.019, 1), (0.025, 2), (0.055, 5), (5.0, MOST)])
-def test_how_many_may_be_on_the_way_follows_from_how_long_an_answer_takes(seconds, width):
+def test_the_response_time_determines_how_many_requests_are_in_flight(seconds, width):
     several = some(Slow(seconds))
     assert several.width == 1, "nothing is known yet"
     assert [outcome.kind for _, outcome in several.send(entry(), b"1")] == [ACCEPTED]
@@ -116,7 +116,7 @@ def test_a_slow_one_gets_several_at_a_time_and_never_more_than_it_may():
     assert shared.closed == MOST
 
 
-def test_without_an_answer_it_goes_on_with_one():
+def test_without_a_response_one_request_at_a_time_is_sent():
     shared = Slow(0.2)
     several = some(shared)
     several.send(entry(), b"1")
@@ -149,7 +149,7 @@ def test_where_no_more_threads_can_be_started_one_carries(monkeypatch):
     assert several.wait_for_all() == []
 
 
-def test_when_all_have_landed_no_thread_is_left(monkeypatch):
+def test_when_all_have_completed_no_thread_is_left(monkeypatch):
     monkeypatch.setattr("agent.deliver.background.worker._FORKS_ARE_WARNED_OF", True)
     shared = Slow(0.2)
     several = some(shared)
@@ -192,7 +192,7 @@ def test_a_backlog_goes_out_whole_each_once_and_begins_in_order(kit, monkeypatch
     assert kit.counts.of("sent") == turn.delivered == 60
 
 
-def test_who_has_to_end_waits_for_what_is_on_the_way_and_forgets_no_answer(kit):
+def test_a_delivery_that_must_stop_handles_every_response_in_flight(kit):
     spool = kit.spool()
     for _ in range(40):
         spool.write(envelope())

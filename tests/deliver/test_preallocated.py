@@ -132,7 +132,7 @@ def test_more_at_once_than_lie_ready(kit):
     assert kit.files("tmp") == []
 
 
-def test_nobody_takes_them_for_envelopes(kit):
+def test_preallocated_files_are_not_listed_as_envelopes(kit):
     spool = equipped(kit, max_files=KEPT // 2)
     spool.write(envelope())
     spool.sweep()

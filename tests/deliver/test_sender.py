@@ -93,7 +93,7 @@ def test_a_clock_set_back_does_not_stretch_a_limit(kit, clock):
     assert flush(kit.resources(spool, Script()), 1).delivered == 1
 
 
-def test_a_rejected_envelope_is_set_aside_with_the_answer(kit):
+def test_a_rejected_envelope_is_quarantined_with_the_response(kit):
     spool = kit.spool()
     ids = fill(spool, "error", "error")
     connection = Script(Outcome(transport.REJECTED, 413, "HTTP 413: too large"))
@@ -137,7 +137,7 @@ def test_a_sentry_that_is_down_is_not_asked_for_each_envelope(kit, clock):
     assert connection.sent[-200:] == ids
 
 
-def test_one_envelope_that_always_fails_does_not_hold_up_the_others(kit):
+def test_one_envelope_that_always_fails_does_not_delay_the_others(kit):
     spool = kit.spool()
     ids = fill(spool, *["error"] * 4)
 
@@ -163,7 +163,7 @@ def test_torn_files_are_set_aside_and_the_rest_goes(kit):
     assert flush(kit.resources(spool, Script()), 5) == Summary(2, 1, 0, "")
 
 
-def test_a_bad_dsn_delivers_nothing_and_says_why(kit):
+def test_a_bad_dsn_delivers_nothing_and_reports_the_reason(kit):
     spool = kit.spool()
     fill(spool, "error")
     summary = flush(kit.resources(spool, dsn="https://sentry.io/1"), 5)
@@ -209,7 +209,7 @@ def test_what_cannot_be_removed_is_not_sent_again_and_again(kit, monkeypatch):
     assert kit.files() == []
 
 
-def test_flush_waits_for_another_process_and_says_so(kit, clock):
+def test_flush_waits_for_another_process_and_reports_it(kit, clock):
     spool = kit.spool()
     fill(spool, "error")
     lock = DeliveryLock(kit.directory)
@@ -333,7 +333,7 @@ def flagged(kit, arrived, **options):
     return spool, sender, state
 
 
-def test_a_wake_just_before_the_thread_says_that_it_ends_is_not_lost(kit):
+def test_a_wake_just_before_the_thread_releases_its_flag_is_not_lost(kit):
     arrived = threading.Semaphore(0)
     spool, sender, state = flagged(kit, arrived, linger=0.0)
 
@@ -427,7 +427,7 @@ def test_close_does_not_wait_for_a_sentry_that_hangs(live, receiver, kit):
     assert len(kit.files()) == 1
 
 
-def test_close_counts_what_only_memory_held_and_nobody_took(live, receiver, kit):
+def test_close_counts_what_was_only_in_memory_as_lost(live, receiver, kit):
     kit.directory = "/proc/nowhere/spool"
     spool, sender = live()
     receiver.program(default=HANG)
@@ -494,6 +494,26 @@ def test_a_signal_handler_may_wake_in_the_middle_of_a_wake(live, receiver):
     assert sorted(receiver.ids) == sorted(ids), "each once"
 
 
+def test_a_spool_is_delivered_without_what_lives_in_a_host(kit, receiver):
+    """So that a process of its own can deliver: neither the threads of a host nor what makes events is loaded."""
+    ids = fill(kit.spool(clock=time.time), "error", "transaction")
+    process = python(
+        "import sys\n"
+        "from agent.deliver.send.flush import flush\n"
+        "from agent.deliver.send.resources import to_sentry\n"
+        "from agent.deliver.spool.spool import Spool\n"
+        "spool = Spool(sys.argv[1], max_size=1 << 26, max_age=1e6, durable=False, count=lambda *_: None)\n"
+        "assert flush(to_sentry(spool, sys.argv[2], lambda *_: None), 30).delivered == 2\n"
+        "print(*(name for name in sys.modules if name.startswith(('agent.deliver.background', 'agent.deliver.sink'))))",
+        kit.directory,
+        receiver.dsn,
+        stdout=subprocess.PIPE,
+    )
+    assert process.communicate(timeout=60)[0] == b"\n"
+    assert process.returncode == 0
+    assert receiver.ids == ids
+
+
 # -------------------------------------------------------------------------------------------- a host, in a process
 
 HOST = """
@@ -551,7 +571,7 @@ def test_the_hosts_main_thread_stays_the_main_thread(kit, receiver):
     assert (done.stdout, done.stderr) == ("True []\n", "")
 
 
-def test_a_signal_that_nobody_handles_loses_nothing(kit, receiver):
+def test_an_unhandled_signal_loses_nothing(kit, receiver):
     import signal
 
     process = python(
@@ -605,7 +625,7 @@ def test_a_fork_while_the_thread_imports_does_not_hang_the_child(kit, tmp_path):
     assert out == "child imported\n"
 
 
-def test_a_fork_beside_the_thread_is_warned_of_by_nobody_and_delivery_goes_on(kit, receiver):
+def test_a_fork_beside_the_thread_causes_no_warning_and_delivery_continues(kit, receiver):
     """Python 3.12 warns of a fork in a process with threads; the host did not start ours."""
     out = run(
         "import time, warnings\n"
@@ -643,7 +663,7 @@ def test_a_fork_waits_only_a_moment_for_a_request_that_hangs(kit, receiver):
     assert len(kit.files()) == 1
 
 
-def test_what_was_taken_but_cannot_be_removed_is_not_sent_by_another_process_either(kit, monkeypatch):
+def test_what_was_delivered_but_cannot_be_removed_is_not_sent_by_another_process_either(kit, monkeypatch):
     spool = kit.spool()
     ids = fill(spool, "error", "error")
     real = os.unlink

@@ -17,7 +17,7 @@ class Desk:
         self.kept = []
         self.sessions = Sessions(self.kept.append, release="erp@1", environment="live", clock=lambda: self.now)
 
-    def told(self):
+    def sent(self):
         found = []
         for envelope in self.kept:
             assert envelope.category == "session"
@@ -32,15 +32,15 @@ def desk():
     return Desk()
 
 
-def test_a_full_minute_is_told_with_the_first_request_after_it(desk):
+def test_a_full_minute_is_sent_with_the_first_request_after_it(desk):
     for outcome in (work.WELL, work.WELL, work.ERRORED, work.CRASHED):
         desk.sessions.add(outcome)
     desk.now += 59
     desk.sessions.add(work.WELL)
-    assert desk.told() == []
+    assert desk.sent() == []
     desk.now += 1
     desk.sessions.add(work.WELL)
-    assert desk.told() == [{
+    assert desk.sent() == [{
         "attrs": {"release": "erp@1", "environment": "live"},
         "aggregates": [{"started": "2023-11-14T22:14:00Z", "exited": 3, "errored": 1, "crashed": 1}],
     }]  # fmt: skip
@@ -52,7 +52,7 @@ def test_what_is_counted_when_the_process_ends_goes_too_and_once(desk):
     desk.sessions.add(work.CRASHED)
     desk.sessions.close()
     desk.sessions.close()
-    assert [told["aggregates"] for told in desk.told()] == [
+    assert [each_sent["aggregates"] for each_sent in desk.sent()] == [
         [{"started": "2023-11-14T22:14:00Z", "exited": 1}], [{"started": "2023-11-14T22:15:00Z", "crashed": 1}],
     ]  # fmt: skip
 
@@ -64,17 +64,17 @@ def test_a_clock_that_is_set_back_loses_nothing(desk):
     desk.now += 3600
     desk.sessions.add(work.WELL)
     desk.sessions.close()
-    assert sum(each["exited"] for told in desk.told() for each in told["aggregates"]) == 3
+    assert sum(each["exited"] for each_sent in desk.sent() for each in each_sent["aggregates"]) == 3
 
 
-def test_a_child_tells_nothing_of_its_parents(desk):
+def test_a_child_sends_no_counts_of_its_parent(desk):
     desk.sessions.add(work.WELL)
     desk.sessions.after_fork()
     desk.sessions.close()
-    assert desk.told() == []
+    assert desk.sent() == []
 
 
-def test_a_release_is_told_as_it_is_in_events():
+def test_the_release_is_the_one_of_events():
     kept = []
     sessions = Sessions(kept.append, release="anna@example.com", environment=None)
     sessions.add(work.WELL)
@@ -96,4 +96,4 @@ def test_no_request_is_lost_between_threads(desk):
     for thread in threads:
         thread.join()
     desk.sessions.close()
-    assert sum(each["exited"] for told in desk.told() for each in told["aggregates"]) == 8_000
+    assert sum(each["exited"] for each_sent in desk.sent() for each in each_sent["aggregates"]) == 8_000

@@ -96,7 +96,7 @@ def test_a_template_for_the_fingerprint_counts_for_the_smaller_event_too(sink, m
     assert kept(sink)[0]["fingerprint"][0] == "create_order"
 
 
-def test_what_bites_while_the_event_is_made_costs_its_own_part_only(sink, monkeypatch):
+def test_an_object_that_raises_while_the_event_is_made_costs_its_own_part_only(sink, monkeypatch):
     """An object of the host's that raises where nobody expects it. In the tests that is loud; in a host it is not."""
     monkeypatch.setattr("agent.base.guard.TESTING", False)
     monkeypatch.setattr(event, "build", refuse(KeyError("odd")))

@@ -41,7 +41,7 @@ def keep(kit, monkeypatch):
         sweeper.close(10)
 
 
-def test_what_is_over_is_given_up_to_the_last_one_and_counted(kit, keep, listed):
+def test_what_exceeds_the_bounds_is_dropped_and_counted_one_by_one(kit, keep, listed):
     spool, sweeper = keep(max_files=10)
     for _ in range(57):
         spool.write(envelope(size=10))
@@ -80,7 +80,7 @@ def test_processes_that_write_one_event_each_are_noticed_too(kit, clock):
     assert kit.counts.of("spool-full") == 130
 
 
-def test_what_is_old_goes_where_nobody_has_swept_for_a_part_of_the_age(kit, clock):
+def test_old_envelopes_are_removed_if_no_process_has_swept_for_a_part_of_the_age(kit, clock):
     def write():
         kit.spool(held=True, max_age=86400.0).write(envelope(size=10))
 
@@ -130,7 +130,7 @@ def test_a_sweep_that_is_cut_short_goes_on_the_next_time(kit):
     assert kit.counts.of("spool-full") == 20
 
 
-def test_more_than_is_given_up_at_a_time_goes_all_the_same(kit, monkeypatch):
+def test_more_than_one_listing_drops_is_dropped_too(kit, monkeypatch):
     monkeypatch.setattr("agent.deliver.spool.bounds._AT_A_TIME", 7)
     spool = kit.spool(held=True, max_files=1000)
     for number in range(60):

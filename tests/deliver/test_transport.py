@@ -94,7 +94,7 @@ def test_the_connection_is_kept_between_envelopes(receiver):
         (DRIP_HEADERS, "unreachable", {}),
     ],
 )
-def test_answers(receiver, answer, kind, limits):
+def test_each_response_has_its_outcome(receiver, answer, kind, limits):
     receiver.program(answer)
     outcome = send(receiver, read_timeout=0.4)
     assert (outcome.kind, dict(outcome.limits)) == (kind, limits)
@@ -103,7 +103,7 @@ def test_answers(receiver, answer, kind, limits):
         assert outcome.detail
 
 
-def test_the_answer_is_kept_in_part_with_its_status(receiver):
+def test_the_beginning_of_the_response_is_kept_with_its_status(receiver):
     receiver.program(Answer(400, body=b'{"detail":"' + b"x" * 10_000))
     detail = send(receiver).detail
     assert detail.startswith('HTTP 400: {"detail":"xxx')
@@ -256,7 +256,7 @@ def test_tls_with_an_authority_of_the_environment(authority, monkeypatch, variab
         assert finishes(send, secure, connect_timeout=0.3, read_timeout=0.4).kind == transport.UNREACHABLE
 
 
-def test_tls_that_nobody_vouches_for_is_unreachable_and_gets_no_data(authority, monkeypatch):
+def test_an_unknown_certificate_authority_is_unreachable_and_gets_no_data(authority, monkeypatch):
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     with Receiver(certificate=str(authority / "server.pem")) as secure:
@@ -340,7 +340,7 @@ def test_https_goes_through_a_proxy_by_connect(monkeypatch):
         assert proxy.requests[0].path == "sentry.example:443"
 
 
-def test_without_urllib3_the_outcome_says_so(monkeypatch):
+def test_without_urllib3_the_outcome_has_the_reason(monkeypatch):
     monkeypatch.setitem(sys.modules, "urllib3", None)
     outcome = Transport(parse_dsn("https://k@h/1")).send(envelope().data)
     assert outcome.kind == transport.UNREACHABLE

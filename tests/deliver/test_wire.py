@@ -56,7 +56,7 @@ def test_an_envelope_that_was_cut_off_is_an_error_or_has_no_item(cut):
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "text"),
     [
         (b"", "the first line is not JSON"),
         (b"\x00" * 100, "the first line is not JSON"),
@@ -71,13 +71,13 @@ def test_an_envelope_that_was_cut_off_is_an_error_or_has_no_item(cut):
         (b"\xff\xfe{}", "not JSON"),
     ],
 )
-def test_the_error_says_where_the_bytes_stop_making_sense(data, says):
-    with pytest.raises(wire.EnvelopeError, match=says.replace("(", r"\(")):
+def test_the_error_shows_where_decoding_failed(data, text):
+    with pytest.raises(wire.EnvelopeError, match=text.replace("(", r"\(")):
         wire.decode(data)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_it_fail_in_another_way(data):
+def test_any_bytes_decode_or_raise_envelope_error(data):
     try:
         parsed = wire.decode(data)
     except wire.EnvelopeError as error:
@@ -105,7 +105,7 @@ def test_category(types, category):
     assert wire.category_of(types) == category
 
 
-def test_sent_at_is_the_time_of_sending_whatever_the_envelope_said():
+def test_sent_at_is_the_time_of_sending_whatever_the_envelope_contained():
     data = wire.encode("a" * 32, "event", b"{}", {"sent_at": "2020-01-01T00:00:00Z"})
     sent = wire.with_sent_at(data, 1_700_000_000.25)
     assert json.loads(sent.partition(b"\n")[0])["sent_at"] == "2023-11-14T22:13:20.250Z"

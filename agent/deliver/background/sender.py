@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ..send.resources import Resources
 
 _LINGER = 5.0  # seconds that the thread waits for more before it ends
-_BREATH = 0.2  # seconds between listings of a folder in which something has to wait
-_A_WHILE = 0.1  # seconds after which `drain` reports how many envelopes still wait
+_LISTING_PAUSE = 0.2  # seconds between listings of a folder in which something has to wait
+_REPORT_AFTER = 0.1  # seconds after which `drain` reports how many envelopes still wait
 
 
 class Sender(Worker):
@@ -44,12 +44,12 @@ class Sender(Worker):
         In seconds. After a while, `slow` is called once with the number of envelopes that still wait.
         """
         tick = self._resources.tick
-        until, late = tick() + timeout, tick() + min(_A_WHILE, timeout)
+        until, late = tick() + timeout, tick() + min(_REPORT_AFTER, timeout)
         state = self._state()
-        target = state.looks + 1
+        target = state.turns + 1
         self.wake()
         nap = 0.002
-        while (left := until - tick()) > 0 and state.settled < target and not state.closing:
+        while (left := until - tick()) > 0 and state.completed < target and not state.closing:
             if self.no_thread:  # from Python 3.12 on none can be started once the process ends
                 self._deliver_in_this_thread(left)
                 break
@@ -106,12 +106,12 @@ class Sender(Worker):
         try:
             while not state.parking:
                 state.gate.acquire(False)  # the turn that follows serves every wake until here
-                state.looks += 1
+                state.turns += 1
                 last = state.closing
                 wait = delivery.run()
                 if delivery.had_lock and wait != 0.0:
-                    state.settled = state.looks
-                state.ended = state.looks
+                    state.completed = state.turns
+                state.ended = state.turns
                 self._write_counts()
                 if state.parking or last:
                     return
@@ -124,7 +124,7 @@ class Sender(Worker):
                     if wait > self._linger:
                         delivery.disconnect()
                     if state.gate.acquire(True, min(max(wait, 0.01), LONGEST_NAP)):
-                        state.pause(min(wait, _BREATH))  # a stream of events must not become a stream of listings
+                        state.pause(min(wait, _LISTING_PAUSE))  # a stream of events must not cause a stream of listings
         finally:
             delivery.disconnect()
             self._write_counts()

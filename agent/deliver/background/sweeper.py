@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..spool.spool import Spool
 
 _LINGER = 1.0  # seconds that the thread waits for more before it ends
-_OFTEN = 3  # sweeps in a row that a fork may cut short
-_SHARE = 10.0  # pause after a sweep of a full spool, in durations of that sweep
+_MOST_CUT_SHORT = 3  # sweeps in a row that a fork may cut short
+_PAUSE = 10.0  # pause after a sweep of a full spool, in durations of that sweep
 
 
 class Sweeper(Worker):
@@ -44,14 +44,14 @@ class Sweeper(Worker):
             last = state.closing
             began = monotonic()
             # In a process that forks all the time, no sweep would ever be complete.
-            state.stays = self._cut_short >= _OFTEN
+            state.stays = self._cut_short >= _MOST_CUT_SHORT
             self._spool.sweep(lambda: state.parking)
             state.stays = False
             self._cut_short = self._cut_short + 1 if state.parking else 0
             self._write_counts()
             if last:
                 return
-            state.pause((monotonic() - began) * _SHARE)
+            state.pause((monotonic() - began) * _PAUSE)
             if not state.gate.acquire(True, _LINGER):
                 return
 

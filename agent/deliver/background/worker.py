@@ -192,8 +192,8 @@ class State:
         self.taken: list[bool] = []  # results of acquiring `alive`: whether it has ended
         self.stays = False  # a fork must not end the thread this time
         self.thread = 0  # the system's id of the last thread
-        self.looks = 0  # turns that have begun
-        self.settled = 0  # the last of them that left nothing to do at that time
+        self.turns = 0  # turns that have begun
+        self.completed = 0  # the last of them that left nothing to do at that time
         self.ended = 0  # the last of them that has ended
 
     def stopping(self) -> bool:
