@@ -97,7 +97,7 @@ def refuted(lookup: Lookup, bodies: Bodies, path: str, module: str | None, tree:
 
 
 def _function(lookup: Lookup, path: str, module: str | None) -> Thing | None:
-    for name, attribute in lookup._splits(path, module):
+    for name, attribute in lookup.splits(path, module):
         step = lookup.attribute(name, attribute)
         settled = lookup.settle(step) if isinstance(step, Thing) and not step.several else None
         node = settled.binding.node if isinstance(settled, Thing) and not settled.note else None
@@ -151,7 +151,7 @@ def _class_named(lookup: Lookup, function: Thing, annotation: ast.expr | None) -
         except SyntaxError:
             return None
     name = dotted(annotation) if annotation is not None else ""
-    step = lookup._name_in(function._replace(owner=None), name, function.binding, 0) if name else None
+    step = lookup.named(function._replace(owner=None), name, function.binding, 0) if name else None
     found = step if isinstance(step, Thing) and step.binding.form == "class" and not step.instance else None
     return found if found is None or not found.several else None
 

@@ -16,7 +16,7 @@ from ..language.expressions import SPECIAL
 from ..language.nearest import did_you_mean, listed
 from ..language.targets import TargetError, parse_target
 from .attributes import Bodies, Refuted, refuted
-from .outcome import FOUND, MISSING, UNCHECKED, Outcome
+from .outcome import FOUND, MISSING, UNCHECKED, TargetOutcome
 from .patterns import expand
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Sighting(NamedTuple):
     placed: Placed
     text: str
     pattern: bool
-    outcome: Outcome
-    functions: list[tuple[str, Outcome]]  # dotted path → its outcome; one, or all that a pattern matches
+    outcome: TargetOutcome
+    functions: list[tuple[str, TargetOutcome]]  # dotted path → its outcome; one, or all that a pattern matches
 
 
 def check(

@@ -1,4 +1,4 @@
-"""A dotted path → Outcome: follows re-exports, aliases, base classes and decorators through the text of modules.
+"""A dotted path → TargetOutcome: follows re-exports, aliases, base classes and decorators through the text of modules.
 
 The counterpart of `hook.resolve`, which does the same with the objects of a running process.
 """
@@ -13,7 +13,7 @@ from ..language.nearest import did_you_mean
 from .bindings import Binding, ModuleIndex, Scope, dotted, last_name, read
 from .classes import GENERATED, builtin_has, generated_by
 from .modules import ModuleFile, ModuleFinder
-from .outcome import ELSEWHERE, FOUND, MISSING, UNCHECKED, Outcome, Parameters
+from .outcome import ELSEWHERE, FOUND, MISSING, UNCHECKED, Parameters, TargetOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ _TRANSPARENT = frozenset((
 _CLASS_DECORATORS = ("dataclass", "final", "total_ordering", "runtime_checkable", "unique")
 
 #: Every program is `__main__` while it runs.
-PROGRAM = Outcome(
+PROGRAM = TargetOutcome(
     UNCHECKED,
     reason="which program runs as `__main__` is known only then",
     hint="name a script by its file: `close.main` for bin/close.py",
@@ -80,7 +80,7 @@ class Lookup:
         self.search = search
         self.finder = ModuleFinder(search)
         self._indexes: dict[str, ModuleIndex] = {}
-        self._outcomes: dict[tuple[str, str | None], Outcome] = {}
+        self._outcomes: dict[tuple[str, str | None], TargetOutcome] = {}
         self._steps = 0
         self._lines: dict[tuple[int, str], tuple[list[Thing], list[str]]] = {}
 
@@ -121,7 +121,7 @@ class Lookup:
 
     # Paths
 
-    def outcome(self, path: str, module: str | None = None) -> Outcome:
+    def outcome(self, path: str, module: str | None = None) -> TargetOutcome:
         """What becomes of a target. `module` is given where a colon divides it from the attribute."""
         key = (path, module)
         if key not in self._outcomes:
@@ -129,11 +129,11 @@ class Lookup:
             self._outcomes[key] = self._outcome(path, module)
         return self._outcomes[key]
 
-    def _outcome(self, path: str, module: str | None) -> Outcome:
+    def _outcome(self, path: str, module: str | None) -> TargetOutcome:
         if path.startswith("__main__."):
             return PROGRAM
         first: Step | None = None
-        for name, attribute in self._splits(path, module):
+        for name, attribute in self.splits(path, module):
             step = self.attribute(name, attribute)
             if isinstance(step, Thing):
                 return self._found(step, name, attribute)
@@ -142,21 +142,21 @@ class Lookup:
         if first is None:
             return self._no_module(path, module)
         if isinstance(first, ModuleFile):
-            return Outcome(MISSING, reason=f"`{path}` is a module", hint="name a function in it, or `.*` for all")
+            return TargetOutcome(MISSING, reason=f"`{path}` is a module", hint="name a function in it, or `.*` for all")
         if isinstance(first, Unknown):
-            return Outcome(UNCHECKED, reason=first.reason, hint=first.hint)
+            return TargetOutcome(UNCHECKED, reason=first.reason, hint=first.hint)
         assert isinstance(first, Missing)
-        return Outcome(MISSING, reason=first.reason, hint=first.hint, absent=first.absent)
+        return TargetOutcome(MISSING, reason=first.reason, hint=first.hint, absent=first.absent)
 
-    def exception(self, name: str) -> Outcome:
+    def exception(self, name: str) -> TargetOutcome:
         """What becomes of an exception's dotted name."""
         if "." not in name:
             value = getattr(builtins, name, None)
             if isinstance(value, type) and issubclass(value, BaseException):
-                return Outcome(FOUND, "builtins")
+                return TargetOutcome(FOUND, "builtins")
             known = [key for key, item in vars(builtins).items() if isinstance(item, type) and "Error" in key]
             hint = did_you_mean(name, known) or "name it with its module: `package.module.Error`"
-            return Outcome(MISSING, reason="it is no exception that is built into Python", hint=hint)
+            return TargetOutcome(MISSING, reason="it is no exception that is built into Python", hint=hint)
         outcome = self.outcome(name)
         if outcome.kind == "class":
             return outcome._replace(status=FOUND, reason="", hint="")
@@ -164,7 +164,7 @@ class Lookup:
             return outcome._replace(status=MISSING, reason="it is a function, no exception")
         return outcome
 
-    def _splits(self, path: str, module: str | None) -> Iterator[tuple[str, str]]:
+    def splits(self, path: str, module: str | None) -> Iterator[tuple[str, str]]:
         """(module, attribute) with the longest module first."""
         if module is not None:
             if self.module(module) is not None:
@@ -184,11 +184,11 @@ class Lookup:
         assert module is not None
         return self.index(module)
 
-    def _no_module(self, path: str, module: str | None) -> Outcome:
+    def _no_module(self, path: str, module: str | None) -> TargetOutcome:
         parts = (module or path).split(".")
         if self.module(parts[0]) is None:
             reason = f"there is no package `{parts[0]}` on this interpreter's path"
-            return Outcome(MISSING, reason=reason, absent=True)
+            return TargetOutcome(MISSING, reason=reason, absent=True)
         known = parts[0]
         for length in range(1, len(parts) + 1):
             name = ".".join(parts[:length])
@@ -197,11 +197,13 @@ class Lookup:
                 above = self.module(known)
                 assert above is not None
                 if above.kind in ("extension", "bytecode", "builtin") or not above.locations:
-                    return Outcome(MISSING, reason=f"`{known}` is a module, not a package: there is no `{name}`")
+                    return TargetOutcome(MISSING, reason=f"`{known}` is a module, not a package: there is no `{name}`")
                 near = did_you_mean(parts[length - 1], self.finder.submodules(above))
-                return Outcome(MISSING, reason=f"`{known}` exists, and has no module `{parts[length - 1]}`", hint=near)
+                return TargetOutcome(
+                    MISSING, reason=f"`{known}` exists, and has no module `{parts[length - 1]}`", hint=near
+                )
             known = name
-        return Outcome(MISSING, reason=f"`{path}` was not found")
+        return TargetOutcome(MISSING, reason=f"`{path}` was not found")
 
     def attribute(self, module_name: str, attribute: str, depth: int = 0) -> Step:
         """Follow a dotted attribute from a module."""
@@ -336,7 +338,7 @@ class Lookup:
         index, node = thing.home, binding.node
         name = dotted(node)
         if name:
-            return self._name_in(thing, name, binding, depth)
+            return self.named(thing, name, binding, depth)
         if isinstance(node, ast.Lambda):
             return thing
         if isinstance(node, ast.IfExp):
@@ -366,12 +368,12 @@ class Lookup:
                 return step._replace(note=f"inside {maker or 'a call'}(…)")
         called = dotted(node.func)
         if called and maker not in _OPAQUE_NAMES:
-            step = self._name_in(thing, called, binding, depth)
+            step = self.named(thing, called, binding, depth)
             if isinstance(step, Thing) and step.binding.form == "class":
                 return step._replace(note=f"an instance of {maker}", instance=True)
         return Unknown(f"`{index.name}` makes it at run time with {maker or 'a call'}(…), line {binding.line}")
 
-    def _name_in(self, thing: Thing, name: str, binding: Binding, depth: int) -> Step:
+    def named(self, thing: Thing, name: str, binding: Binding, depth: int) -> Step:
         """A dotted name as the text of a module uses it."""
         head, _, rest = name.partition(".")
         index = thing.home
@@ -476,7 +478,7 @@ class Lookup:
                 made = last_name(expression) or "a call"
                 gaps.append(f"a base class of {node.name} is made at run time by {made}(…)")
                 continue
-            step = self._name_in(cls._replace(owner=None), name, cls.binding, depth + 1)
+            step = self.named(cls._replace(owner=None), name, cls.binding, depth + 1)
             if isinstance(step, Thing) and step.instance and step.home.name == "typing":
                 # typing.Mapping is an alias object, made at run time, of the class in collections.abc.
                 step = self.attribute("_collections_abc", name.rpartition(".")[2], depth + 1)
@@ -497,14 +499,14 @@ class Lookup:
 
     # The outcome
 
-    def _found(self, thing: Thing, module: str, attribute: str) -> Outcome:
+    def _found(self, thing: Thing, module: str, attribute: str) -> TargetOutcome:
         settled = self.settle(thing)
         if isinstance(settled, Unknown):
-            return Outcome(UNCHECKED, reason=settled.reason, hint=settled.hint)
+            return TargetOutcome(UNCHECKED, reason=settled.reason, hint=settled.hint)
         if isinstance(settled, Missing):
-            return Outcome(MISSING, reason=settled.reason, hint=settled.hint)
+            return TargetOutcome(MISSING, reason=settled.reason, hint=settled.hint)
         if isinstance(settled, ModuleFile):
-            return Outcome(MISSING, reason=f"it is the module `{settled.name}`", hint="name a function in it")
+            return TargetOutcome(MISSING, reason=f"it is the module `{settled.name}`", hint="name a function in it")
         node = settled.binding.node
         line = settled.binding.line
         note = settled.note or thing.note
@@ -515,8 +517,8 @@ class Lookup:
             strange = next((item for item in made if item not in _CLASS_DECORATORS), "")
             if strange:
                 reason = f"`{path}` is a class that @{strange} may make into something else"
-                return Outcome(UNCHECKED, name, file, line, reason=reason, kind="class")
-            return Outcome(
+                return TargetOutcome(UNCHECKED, name, file, line, reason=reason, kind="class")
+            return TargetOutcome(
                 MISSING, name, file, line, reason=f"`{path}` is a class", kind="class",
                 hint=f"name one of its methods, such as `{path}.__init__`, or `{path}.*` for all",
             )  # fmt: skip
@@ -524,12 +526,12 @@ class Lookup:
             call = self.in_class(settled, "__call__", attribute)
             definition = self.settle(call) if isinstance(call, Thing) else call
             if not isinstance(definition, Thing):
-                return Outcome(UNCHECKED, name, file, line, reason=f"it is {note}, made at run time")
+                return TargetOutcome(UNCHECKED, name, file, line, reason=f"it is {note}, made at run time")
             settled, node, line = definition, definition.binding.node, definition.binding.line
             file, name, note = settled.home.file, settled.home.name, f"{note}: its __call__"
         parameters = parameters_of(node, wrapped="inside" in note)
         if parameters is None:
-            return Outcome(UNCHECKED, name, file, line, reason=f"`{name}` makes it at run time, line {line}")
+            return TargetOutcome(UNCHECKED, name, file, line, reason=f"`{name}` makes it at run time, line {line}")
         if thing.several:
             note = f"{note}; one of several definitions".lstrip("; ")
             parameters = parameters._replace(certain=False)
@@ -540,7 +542,7 @@ class Lookup:
         elif thing.binding is not settled.binding and not inherited and not settled.instance and not note:
             other = getattr(node, "name", "")
             status, note = ELSEWHERE, f"another name of {name}.{other}, patched there" if other else note
-        return Outcome(status, name, file, line, parameters, note, kind="function")
+        return TargetOutcome(status, name, file, line, parameters, note, kind="function")
 
 
 def _undecided(bindings: list[Binding]) -> bool:

@@ -15,7 +15,7 @@ class Parameters(NamedTuple):
     certain: bool  # no decorator might change them
 
 
-class Outcome(NamedTuple):
+class TargetOutcome(NamedTuple):
     status: str  # one of OUTCOMES
     module: str = ""  # that holds the definition
     file: str = ""

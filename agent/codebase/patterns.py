@@ -10,7 +10,7 @@ from ..language.nearest import did_you_mean
 from .bindings import ModuleIndex, Scope
 from .lookup import PROGRAM, Thing, parameters_of
 from .modules import ModuleFile
-from .outcome import FOUND, MISSING, UNCHECKED, Outcome
+from .outcome import FOUND, MISSING, UNCHECKED, TargetOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,8 @@ _MOST = 5000
 
 
 class Matches(NamedTuple):
-    outcome: Outcome
-    functions: list[tuple[str, Outcome]]  # dotted path, its outcome
+    outcome: TargetOutcome
+    functions: list[tuple[str, TargetOutcome]]  # dotted path, its outcome
 
 
 def expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) -> Matches:
@@ -33,8 +33,8 @@ def expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) ->
     top = lookup.module(segments[0])
     if top is None:
         reason = f"there is no package `{segments[0]}` on this interpreter's path"
-        return Matches(Outcome(MISSING, reason=reason, absent=True), [])
-    functions: list[tuple[str, Outcome]] = []
+        return Matches(TargetOutcome(MISSING, reason=reason, absent=True), [])
+    functions: list[tuple[str, TargetOutcome]] = []
     unread: list[str] = []
     for found, rest in _modules(lookup, top, segments, 1, split):
         index = lookup.index(found)
@@ -46,13 +46,13 @@ def expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) ->
                 functions.append((name, outcome))
     if functions:
         note = f"matches {len(functions)} function{'s' * (len(functions) > 1)}"
-        return Matches(Outcome(FOUND, file=top.file, note=note, kind="pattern"), functions)
+        return Matches(TargetOutcome(FOUND, file=top.file, note=note, kind="pattern"), functions)
     if unread:
-        return Matches(Outcome(UNCHECKED, reason=unread[0]), [])
+        return Matches(TargetOutcome(UNCHECKED, reason=unread[0]), [])
     return Matches(_nothing(lookup, segments), [])
 
 
-def _nothing(lookup: Lookup, segments: list[str]) -> Outcome:
+def _nothing(lookup: Lookup, segments: list[str]) -> TargetOutcome:
     """How far the part without a `*` leads."""
     fixed = segments[: next(number for number, segment in enumerate(segments) if "*" in segment)]
     for length in range(2, len(fixed) + 1):
@@ -63,8 +63,8 @@ def _nothing(lookup: Lookup, segments: list[str]) -> Outcome:
             if isinstance(step, (Thing, ModuleFile)):
                 break
             near = did_you_mean(fixed[length - 1], lookup.finder.submodules(above))
-            return Outcome(MISSING, reason=f"`{above.name}` exists, and has no `{fixed[length - 1]}`", hint=near)
-    return Outcome(MISSING, reason=f"`{'.'.join(segments)}` matches no public function", kind="pattern",
+            return TargetOutcome(MISSING, reason=f"`{above.name}` exists, and has no `{fixed[length - 1]}`", hint=near)
+    return TargetOutcome(MISSING, reason=f"`{'.'.join(segments)}` matches no public function", kind="pattern",
                    hint="a pattern matches what a module or class itself defines, not what it imports")  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def _modules(
                 yield from _modules(lookup, below, segments, depth + 1, split)
 
 
-def _functions(index: ModuleIndex, scope: Scope, rest: list[str], prefix: str) -> Iterator[tuple[str, Outcome]]:
+def _functions(index: ModuleIndex, scope: Scope, rest: list[str], prefix: str) -> Iterator[tuple[str, TargetOutcome]]:
     first, below = rest[0], rest[1:]
     for name, bindings in scope.names.items():
         if not segment_match(first, name) or (name.startswith("_") and not first.startswith("_")):
@@ -96,5 +96,5 @@ def _functions(index: ModuleIndex, scope: Scope, rest: list[str], prefix: str) -
                 break
             parameters = None if below else parameters_of(binding.node)
             if parameters is not None:
-                yield f"{prefix}.{name}", Outcome(FOUND, index.name, index.file, binding.line, parameters)
+                yield f"{prefix}.{name}", TargetOutcome(FOUND, index.name, index.file, binding.line, parameters)
                 break

@@ -53,7 +53,7 @@ def here(extra: Sequence[str] = ()) -> SearchPath:
     mapped: dict[str, str] = {}
     for entry in entries:
         if os.path.basename(entry).endswith("-packages"):
-            mapped.update(_editable(entry)[1])
+            mapped.update(editable(entry)[1])
     return SearchPath(
         tuple(dict.fromkeys(entries)), mapped, frozenset(sys.builtin_module_names), sys.version_info[:3], sys.executable
     )
@@ -70,7 +70,7 @@ def of_interpreter(python: str, extra: Sequence[str] = ()) -> SearchPath:
     mapped: dict[str, str] = {}
     for site in facts["sites"]:
         if os.path.isdir(site):
-            added, found = _editable(site)
+            added, found = editable(site)
             entries += [site, *added]
             mapped.update(found)
     return SearchPath(
@@ -113,7 +113,7 @@ def _run(program: str) -> dict[str, Any]:
     return found
 
 
-def _editable(site: str) -> tuple[list[str], dict[str, str]]:
+def editable(site: str) -> tuple[list[str], dict[str, str]]:
     """What the .pth files of a folder add: folders, and modules that an editable install maps to files."""
     added: list[str] = []
     mapped: dict[str, str] = {}

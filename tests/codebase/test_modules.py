@@ -110,7 +110,7 @@ def test_editable_installs_are_read_as_text(tmp_path, pth, finder, source):
     mapped = home / "__init__.py" if "impl" in finder or "_y" in finder else home
     (site / finder).write_text(source % str(mapped) + "raise SystemExit\n")
     (site / "plain.pth").write_text(f"# a comment\n{tmp_path / 'src'}\n{tmp_path / 'nowhere'}\n")
-    added, found = search._editable(str(site))
+    added, found = search.editable(str(site))
     assert added == [str(tmp_path / "src")]
     assert found == {"mapped": str(mapped)}
     lookup = Lookup(search.here()._replace(entries=(), mapped=found))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.reference import markdown
-from agent.config.read.node import Unreadable
+from agent.config.read.node import UnreadableDocument
 from agent.config.read.shipped import schema_path
 from agent.config.read.tree import parse
 from agent.language.monitor_keys import KIND_OF
@@ -127,7 +127,7 @@ def test_configurations_in_the_documents_are_right(look):
         for block in map(textwrap.dedent, [*fenced, *indented]):
             try:
                 root, _ = parse(block)
-            except Unreadable:
+            except UnreadableDocument:
                 assert block not in map(textwrap.dedent, fenced), (path.name, block)
                 continue
             given = root.children if root is not None else None

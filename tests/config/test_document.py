@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent.config.load import load
 from agent.config.read import text as text_of_files
 from agent.config.read.interpolation import TYPED, interpolate
-from agent.config.read.node import Unreadable
+from agent.config.read.node import UnreadableDocument
 from agent.config.read.shipped import schema_path
 from agent.config.read.text import decode
 from agent.config.read.tree import parse, resolve_scalar
@@ -57,7 +57,7 @@ def test_quoted_numbers_stay_text_and_quoted_merge_keys_are_keys():
     ],
 )
 def test_bytes_that_are_no_text(data, slug):
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableDocument) as caught:
         decode(data)
     assert caught.value.defect.slug == slug
 
@@ -88,7 +88,7 @@ def test_a_folder_and_a_missing_file_are_told_apart(tmp_path):
 def test_merge_keys_cannot_multiply_without_bound():
     big = "{" + ", ".join(f"k{number}: 1" for number in range(5000)) + "}"
     text = f"a: &a {big}\nb:\n" + "  - {<<: *a}\n" * 500
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableDocument) as caught:
         parse(text)
     assert caught.value.defect.slug == "yaml-size"
 
@@ -137,7 +137,7 @@ def test_both_parsers_agree_on_what_they_accept(text):
     def outcome(pure):
         try:
             root, _ = parse(text, pure=pure)
-        except Unreadable:
+        except UnreadableDocument:
             return "refused"
         return None if root is None else interpolate(root, {})[0]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.config.load import examine
 from agent.config.read.interpolation import interpolate
-from agent.config.read.node import Unreadable
+from agent.config.read.node import UnreadableDocument
 from agent.config.read.tree import parse as parse_tree
 from agent.language.expressions import ExpressionError, parse
 
@@ -53,7 +53,7 @@ def test_libyaml_and_pure_python_agree_that_it_can_be_read(text):
     for pure in (False, True):
         try:
             root, _ = parse_tree(text, pure=pure)
-        except Unreadable:
+        except UnreadableDocument:
             answers.append("unreadable")
         else:
             answers.append("empty" if root is None else "tree")

@@ -45,7 +45,7 @@ class Defect(NamedTuple):
     severity: str = "error"
 
 
-class Unreadable(Exception):
+class UnreadableDocument(Exception):
     """The file gives no tree at all."""
 
     def __init__(self, slug: str, message: str, hint: str = "", mark: Mark = NOWHERE) -> None:

@@ -13,7 +13,7 @@ from ...language.nearest import did_you_mean, listed
 from ..build.packs import mentions
 from .document import Document
 from .interpolation import interpolate
-from .node import Defect, Mark, Unreadable
+from .node import Defect, Mark, UnreadableDocument
 from .shipped import pack_names, pack_path
 from .text import read_text
 from .tree import parse
@@ -48,12 +48,12 @@ def read_sources(path: str, environ: Mapping[str, str], findings: Findings) -> S
 def make_document(
     file: str, shown: str, text: str, root: Node | None, environ: Mapping[str, str], variables: dict[str, str | None]
 ) -> tuple[Document, list[Defect]]:
-    """Raises Unreadable where the tree is no mapping."""
+    """Raises UnreadableDocument where the tree is no mapping."""
     if root is None or (root.text is not None and root.value is None):
-        raise Unreadable("yaml-empty", "the file is empty", "write `version: 1` at the top")
+        raise UnreadableDocument("yaml-empty", "the file is empty", "write `version: 1` at the top")
     if not isinstance(root.children, dict):
         what = "a list" if isinstance(root.children, list) else "a single text"
-        raise Unreadable(
+        raise UnreadableDocument(
             "yaml-root",
             f"the file holds {what}, where keys such as `version` and `monitors` are expected",
             "put the list under `monitors:`" if what == "a list" else "",
@@ -80,7 +80,7 @@ class _Reader:
             text, defects = read_text(file)
             root, found = parse(text)
             document, missing = make_document(file, shown, text, root, self.environ, self.variables)
-        except Unreadable as unreadable:
+        except UnreadableDocument as unreadable:
             for defect in (*defects, unreadable.defect):
                 self.findings.add_file(file, defect)
             return None

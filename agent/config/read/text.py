@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .node import Defect, Mark, Unreadable
+from .node import Defect, Mark, UnreadableDocument
 
 MOST_BYTES = 10_000_000
 
@@ -13,27 +13,29 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\
 
 
 def read_text(file: str) -> tuple[str, list[Defect]]:
-    """The text of a UTF-8 file. Raises Unreadable."""
+    """The text of a UTF-8 file. Raises UnreadableDocument."""
     try:
         with open(file, "rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise Unreadable("file-missing", "there is no such file", "AGENT_CONFIG names the file to read") from None
+        raise UnreadableDocument(
+            "file-missing", "there is no such file", "AGENT_CONFIG names the file to read"
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Unreadable("file-unreadable", f"the file cannot be read: {reason}") from None
+        raise UnreadableDocument("file-unreadable", f"the file cannot be read: {reason}") from None
     if len(data) > MOST_BYTES:
-        raise Unreadable(
+        raise UnreadableDocument(
             "file-too-large", f"the file is larger than {MOST_BYTES // 1_000_000} MB", "split it up with `include`"
         )
     return decode(data)
 
 
 def decode(data: bytes) -> tuple[str, list[Defect]]:
-    """Raises Unreadable. A UTF-8 byte order mark does no harm, and is noted."""
+    """Raises UnreadableDocument. A UTF-8 byte order mark does no harm, and is noted."""
     defects = []
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Unreadable("yaml-encoding", "the file is UTF-16", "save it as UTF-8")
+        raise UnreadableDocument("yaml-encoding", "the file is UTF-16", "save it as UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
         defects.append(
@@ -50,7 +52,7 @@ def decode(data: bytes) -> tuple[str, list[Defect]]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
-        raise Unreadable(
+        raise UnreadableDocument(
             "yaml-encoding",
             f"the file is not UTF-8 (byte 0x{data[error.start]:02x})",
             "save it as UTF-8",
@@ -58,7 +60,7 @@ def decode(data: bytes) -> tuple[str, list[Defect]]:
         ) from None
     found = _UNPRINTABLE.search(text)
     if found:
-        raise Unreadable(
+        raise UnreadableDocument(
             "yaml-character",
             f"the character U+{ord(found.group()):04X} is not allowed in YAML",
             "remove it",

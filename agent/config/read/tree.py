@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import ConfigError
 from ...base.model import Json
 from ...language import hints
-from .node import NOWHERE, Defect, Key, Mark, Node, Unreadable
+from .node import NOWHERE, Defect, Key, Mark, Node, UnreadableDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ _WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 
 
 def parse(text: str, *, pure: bool = False) -> tuple[Node | None, list[Defect]]:
-    """The tree of a text, None for an empty one. Raises Unreadable. `pure` avoids libyaml."""
+    """The tree of a text, None for an empty one. Raises UnreadableDocument. `pure` avoids libyaml."""
     return _Composer(text, pure=pure).compose()
 
 
@@ -84,7 +84,7 @@ class _Composer:
                 if documents > 1:
                     message = "the file holds more than one YAML document"
                     hint = "remove the `---` that starts the second one"
-                    raise Unreadable("yaml-documents", message, hint, _mark(event))
+                    raise UnreadableDocument("yaml-documents", message, hint, _mark(event))
             elif kind == "ScalarEvent":
                 self._add(self._scalar(event), event)
             elif kind == "AliasEvent":
@@ -130,10 +130,12 @@ class _Composer:
     def _alias(self, event: Any) -> Node:
         if any(frame.anchor == event.anchor for frame in self.open):
             message = f"`*{event.anchor}` is inside the value that it names"
-            raise Unreadable("yaml-recursive", message, "a value cannot contain itself", _mark(event))
+            raise UnreadableDocument("yaml-recursive", message, "a value cannot contain itself", _mark(event))
         node = self.anchors.get(event.anchor)
         if node is None:
-            raise Unreadable("yaml-syntax", f"there is no `&{event.anchor}` before `*{event.anchor}`", "", _mark(event))
+            raise UnreadableDocument(
+                "yaml-syntax", f"there is no `&{event.anchor}` before `*{event.anchor}`", "", _mark(event)
+            )
         return node
 
     def _start(self, event: Any, *, mapping: bool) -> None:
@@ -143,7 +145,7 @@ class _Composer:
         if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
             self._refuse_tag(event.tag, event)
         if self.open and isinstance(self.open[-1].node.children, dict) and self.open[-1].key is None:
-            raise Unreadable("yaml-key", "a key must be plain text", "", _mark(event))
+            raise UnreadableDocument("yaml-key", "a key must be plain text", "", _mark(event))
         node = Node(_mark(event))
         node.children = {} if mapping else []
         self.anchors.pop(event.anchor, None)
@@ -174,7 +176,7 @@ class _Composer:
             self._spend(1, event)
         elif frame.key is None:
             if node.text is None:
-                raise Unreadable("yaml-key", "a key must be plain text", "", _mark(event))
+                raise UnreadableDocument("yaml-key", "a key must be plain text", "", _mark(event))
             frame.key = (node.text if node.text != "<<" or node.plain else "<<\0", _mark(event))
         elif isinstance(children, dict):
             (key, mark), frame.key = frame.key, None
@@ -228,21 +230,21 @@ def _events(text: str, *, pure: bool) -> Iterator[Any]:
         place = Mark(mark.line + 1, mark.column + 1) if mark else NOWHERE
         raise _syntax(text, place, error.problem or error.context or "unreadable") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Unreadable("yaml-syntax", f"this is not valid YAML: {error}") from None
+        raise UnreadableDocument("yaml-syntax", f"this is not valid YAML: {error}") from None
 
 
-def _too_deep(mark: Mark) -> Unreadable:
-    return Unreadable("yaml-depth", f"values are nested more than {DEEPEST} deep", "", mark)
+def _too_deep(mark: Mark) -> UnreadableDocument:
+    return UnreadableDocument("yaml-depth", f"values are nested more than {DEEPEST} deep", "", mark)
 
 
-def _syntax(text: str, mark: Mark, problem: str) -> Unreadable:
+def _syntax(text: str, mark: Mark, problem: str) -> UnreadableDocument:
     if "nesting depth" in problem:  # libyaml has a bound of its own, and reads ahead of the events
         return _too_deep(mark)
     lines = text.splitlines()
     line = lines[mark.line - 1] if 0 < mark.line <= len(lines) else ""
     indentation = line[: len(line) - len(line.lstrip())]
     if "\t" in indentation:
-        return Unreadable(
+        return UnreadableDocument(
             "yaml-tab", "a tab cannot indent YAML", "use spaces", Mark(mark.line, indentation.index("\t") + 1)
         )
     before = lines[mark.line - 2] if 1 < mark.line <= len(lines) + 1 else ""
@@ -257,11 +259,11 @@ def _syntax(text: str, mark: Mark, problem: str) -> Unreadable:
         hint = "quote a text that begins with `!`, `&` or `*`"
     if "did not find expected" in problem:
         hint = hints.for_yaml(line, mark.column) or hint
-    return Unreadable("yaml-syntax", f"this is not valid YAML: {problem}", hint, mark)
+    return UnreadableDocument("yaml-syntax", f"this is not valid YAML: {problem}", hint, mark)
 
 
-def _too_many(mark: Mark) -> Unreadable:
-    return Unreadable(
+def _too_many(mark: Mark) -> UnreadableDocument:
+    return UnreadableDocument(
         "yaml-size",
         f"the file holds more than {MOST_NODES} values once its aliases are followed",
         "split it up, or remove aliases that multiply",
