@@ -62,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m agent",
-        description="Monitor a Python ERP as monitors.yaml says, without a change to its source.",
+        description="Monitor a Python ERP as configured in monitors.yaml, without a change to its source.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

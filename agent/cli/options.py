@@ -110,5 +110,6 @@ def unusable(path: str, problems: Iterable[Problem]) -> AgentError:
     first = next((problem for problem in problems if problem.severity == "error"), None)
     where = f"{first.path}: " if first is not None and first.path else ""
     why = first.message if first is not None else "the file cannot be used"
-    kind = ConfigError if first is not None and first.slug in UNREADABLE else ProblemsError
+    unread = first is not None and first.slug in UNREADABLE and first.file == path
+    kind = ConfigError if unread else ProblemsError
     return kind(f"{shown_path(path)}: {where}{why}; see: python -m agent validate {shlex.quote(shown_path(path))}")

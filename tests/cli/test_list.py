@@ -55,3 +55,11 @@ def test_a_file_that_gives_no_plan(tmp_path, capsys):
     assert run("--config", str(path)) == 1
     assert "validate" in capsys.readouterr().err
     assert run("--config", str(tmp_path / "no.yaml")) == 2
+
+
+def test_an_include_that_cannot_be_read_is_a_problem_of_a_file_that_can(tmp_path, capsys):
+    (tmp_path / "folder.yaml").mkdir()
+    path = tmp_path / "m.yaml"
+    path.write_text("version: 1\ninclude: [folder.yaml]\n")
+    assert [main([*command, str(path)]) for command in (["validate"], ["list", "--config"])] == [1, 1]
+    assert main(["list", "--config", str(tmp_path / "folder.yaml")]) == 2
