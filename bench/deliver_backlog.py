@@ -1,4 +1,4 @@
-"""How long a backlog takes to reach a Sentry that is slow to answer: one request at a time, and as the agent does it.
+"""How long a backlog takes to reach a Sentry that responds slowly: one request at a time, and as the agent sends them.
 
     python bench/deliver_backlog.py [--events 1000] [--delay 0.1]
 

@@ -1,18 +1,18 @@
-"""What capturing costs its caller, beside sentry_sdk in the same run; events a second; bytes on disk.
+"""The cost of a capture to its caller, compared with sentry_sdk in the same run; events a second; bytes on disk.
 
     python bench/deliver_capture.py [--events 150] [--rate-events 2000] [--no-fsync] [--json] [--mechanisms]
 
-Each way has a process of its own, and they take turns of some tens of events, so that a noisy machine is noisy for all.
-"agent" and "SDK" begin with the same finished event and end when it is where it has to be: ours in a file, with the
-thread at work that delivers it to a receiver on the loopback ("at rest": that has ended, as it does five seconds after
-the last event, and has to be started); the SDK's in the queue of its thread, which sends to the
-same receiver. "without a transport" is the SDK's call alone, with nothing behind it that could be in its way. "whole"
-begins with an exception: a monitored call that fails, and capture_exception in the same place.
-All of that with a pause before each event, as failures come, and in a burst; with nothing else to do in the process,
-and beside threads that compute. In brackets: beside the SDK with its own transport, and without one.
+Each way runs in its own process. They take turns of some tens of events, so that noise of the machine affects all.
+"agent" and "SDK" begin with the same finished event and end when it is where it belongs. For the agent that is a file,
+while its thread delivers to a receiver on the loopback ("at rest": the thread has ended, as it does five seconds after
+the last event, and must be started). For the SDK it is the queue of its thread, which sends to the same receiver.
+"without a transport" is only the SDK's call. "whole" begins with an exception: a monitored call that fails, and
+capture_exception in the same place.
+Each is measured with a pause before each event, as failures happen, and in a burst; in an idle process, and beside
+threads that compute. In brackets: the ratio to the SDK with its own transport, and without one.
 
 `--mechanisms` measures instead what each part of `deliver/quick` contributes: the same writes with one of them switched
-off. In brackets: relative to the row that has all of them.
+off. In brackets: the ratio to the row that has all of them.
 """
 
 from __future__ import annotations

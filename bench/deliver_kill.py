@@ -1,10 +1,10 @@
-"""Writers killed with SIGKILL at random moments, thousands of times; then everything is delivered.
+"""Kills writers with SIGKILL at random moments, thousands of times, and then delivers everything.
 
     python bench/deliver_kill.py [--times 3000] [--durable] [--bare]
 
-Children write as fast as they can and say so after each write; with the files made beforehand and the calls that a
-process has once it delivers, or, with --bare, as one that has never delivered does. Whatever they said before they died
-has to be whole on disk, and to arrive, once.
+Children write as fast as they can and acknowledge each write. They use prepared files and the calls of a process that
+delivers or, with --bare, write like a process that has never delivered. Everything that was acknowledged must be
+complete on disk, and arrive once.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python bench/deliver_soak.py [--events 200000] [--processes 8] [--failing 0.33] [--kill 0] [--seconds 0]
 
-Every event that was acknowledged to its writer has to be at the receiver, under its own id. With --kill SECONDS the
-process that delivers is killed every so often, and another one started in its place; with --seconds nothing more is
-written after that time. Prints the memory of the writers
-and of the one among them that delivers, on the way: it must not grow with the number of events.
+Every event that was acknowledged to its writer must arrive at the receiver, under its own id. With --kill SECONDS the
+process that delivers is killed at that interval, and another one is started; with --seconds nothing is written after
+that time. Meanwhile it prints the memory of the writers and of the one that delivers: it must not grow with the number
+of events.
 """
 
 from __future__ import annotations

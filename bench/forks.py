@@ -1,11 +1,11 @@
-"""Processes that fork at random moments while their threads report, import, log and deliver; none may hang.
+"""Processes that fork at random moments while their threads report, import, log and deliver. None may hang.
 
     python bench/forks.py [--forks 10000] [--python python3.13] [--seed 1] [--without]
 
 Each process is new, so that its first import of a monitored module, its first report and its first delivery are among
-the moments. A child reports, imports a monitored module that was not there yet, logs, forks once more, and ends; one
-that has not ended after --limit seconds is hung: its threads are printed, and the exit status is 1. --without: what the
-host does by itself.
+the moments. A child reports, imports a monitored module that was not loaded, logs, forks once more, and ends. A child
+that has not ended after --limit seconds hangs: its threads are printed, and the exit status is 1. --without: the same
+without the agent.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""What a monitored call costs: extra nanoseconds a call, beside what others ask for the same.
+"""The cost of a monitored call: extra nanoseconds for each call, compared with other tools.
 
-    python bench/hook_cost.py                 this interpreter; peers that are not installed are named
+    python bench/hook_cost.py                 this interpreter; names the peers that are not installed
     python bench/hook_cost.py --pythons python3.11 python3.12 python3.13
-                                              for each an environment of its own with the peers in it, kept for the next
-                                              time, and a table; --markdown writes it as one
+                                              creates an environment with the peers for each and keeps it for the next
+                                              run, and prints a table; --markdown prints it as Markdown
 
-Each row is one way to watch a function, each column one kind of call; a number is the call's time less the bare call's,
-the least of several rounds that take turns, so that all of a table stands on the same minute of the same machine. Then
-what becomes of a failure, what it takes to watch a thousand functions, and what an unrelated import costs with 10,000
+Each row is a way to monitor a function, each column a kind of call. A number is the call's time minus that of the bare
+call, the minimum of several rounds that take turns, so that all numbers of a table come from the same minutes of the
+same machine. Then: the cost of a failure, of monitoring a thousand functions, and of an unrelated import with 10,000
 targets registered.
 """
 

@@ -1,7 +1,7 @@
-"""How others watch a function, for bench/hook_cost.py: each as its documentation shows it, with nothing sent anywhere.
+"""How other tools monitor a function, for bench/hook_cost.py: each as its documentation shows, sending nothing.
 
-Each way is a function that answers `apply(module, names)`; it raises ImportError where its package is not installed.
-What a call has to be inside (a transaction, a timeline), a way puts into `module.around`.
+Each way is a function that returns `apply(module, names)`; it raises ImportError if its package is not installed. If a
+call needs something around it (a transaction, a timeline), the way stores that in `module.around`.
 """
 
 import functools

@@ -1,10 +1,10 @@
-"""What a report costs the calling thread, beside the Sentry SDK's own calls in the same run.
+"""The cost of a report to the calling thread, compared with the Sentry SDK's own calls in the same run.
 
     python bench/report_cost.py [--json]
 
-Both write where nothing is waited for: the agent into a spool in a temporary folder, the SDK into a transport that
-throws away. Each number is the best of several rounds, in microseconds of the thread's own processor time, system calls
-included: what the code costs, without the neighbours'.
+Neither waits for anything: the agent writes into a spool in a temporary folder, the SDK into a transport that discards.
+Each number is the best of several rounds, in microseconds of the thread's own CPU time, system calls included. So it is
+the cost of the code, without the influence of other processes.
 """
 
 import json

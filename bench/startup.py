@@ -1,15 +1,15 @@
-"""What the agent costs a Python process that starts, beside the same process without it, in alternating runs.
+"""The cost of the agent at the start of a Python process, compared with the process without it, in alternating runs.
 
     python bench/startup.py                           bare against 50, 1,000 and 10,000 monitors; about two minutes
-    python bench/startup.py --peers FOLDER            beside other agents, each in an environment that is made there
+    python bench/startup.py --peers FOLDER            also other agents, each in an environment that it creates there
     valgrind --tool=callgrind python -c pass          counts instructions, which a busy machine does not disturb
 
-Ratios are of medians in one run, because the machine's own speed changes from minute to minute; `low` is the ratio of
-the tenth percentiles, which on a busy machine says more. Memory is the peak of the resident set. Goals: 1.05, 1.10 and
-1.15 for `python -c pass`, and half a megabyte.
+Ratios are of medians in one run, because the machine's own speed changes from minute to minute. `low` is the ratio of
+the tenth percentiles, which is more reliable on a busy machine. Memory is the peak of the resident set. Goals: 1.05,
+1.10 and 1.15 for `python -c pass`, and half a megabyte.
 
-Another agent is measured as its launcher leaves it: in the environment that `ddtrace-run` and the like hand on, beside
-the same interpreter without that. What the launcher itself costs, once a service, is not in it.
+Another agent is measured without its launcher: in the environment that `ddtrace-run` and the like create, compared with
+the same interpreter without that. The cost of the launcher itself, once for each service, is not included.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """`validate` of 10, 100, 1,000 and 10,000 monitors, with and without targets: time and peak memory.
 
-Both are to be linear in the number.
+Both must be linear in the number.
 
     python bench/validate_scale.py [--largest 10000]
 
-Each row is a process of its own. Targets are functions that exist, spread over the modules of what is installed here
-(Django and Celery where they are); half as many again are re-exports and misspelt names.
+Each row is a process of its own. Targets are existing functions of the modules that are installed here (Django and
+Celery if available); half as many again are re-exports and misspelt names.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
-"""What the agent costs a web process: the example ERP on PostgreSQL and Redis, with no agent, with this one, and with
-others, in alternating rounds of one run.
+"""The cost of the agent to a web process: the example ERP on PostgreSQL and Redis, without an agent, with this one, and
+with others, in alternating rounds of one run.
 
     python bench/web.py                  no agent twice, which shows the noise; this agent; the Sentry SDK
-    python bench/web.py --with-peers     ddtrace, OpenTelemetry and New Relic too, in environments it makes from PyPI
-    python bench/web.py --steady         the last two columns alone
+    python bench/web.py --with-peers     also ddtrace, OpenTelemetry and New Relic, in environments it creates from PyPI
+    python bench/web.py --steady         only the last two columns
     python bench/web.py --only agent --rounds 100
 
-Two measures in one table. Under gunicorn: a server for each way to watch, with one process of two threads, a database
-of its own, and two clients that ask for the same pages and API calls in the same order, orders among them; the servers
-take turns. Ratios are medians over the rounds, of the pairs in a round; the interval holds 95 % of what one gets by
-drawing the rounds again. CPU is that of the server's process, of all its threads.
+One table has two measures. The first is under gunicorn: a server for each way to monitor, with one process of two
+threads, its own database, and two clients that request the same pages and API calls in the same order, orders among
+them. The servers take turns. Ratios are medians over the rounds, of the pairs in a round; the interval is the 95 %
+interval of a bootstrap over the rounds. CPU is that of the server's process, of all its threads.
 
-Instructions in user space, of the same requests in one process without a server, counted by valgrind (web_steady.py).
-They come out the same to a fraction of a per cent on a machine however busy, and tell apart what seconds cannot.
+The second is the number of instructions in user space for the same requests in one process without a server, counted by
+valgrind (web_steady.py). They repeat to a fraction of a per cent, however busy the machine is.
 
-"no agent, again" is the noise of both. None of the requests fails, and the thresholds of the configuration are
-lengthened so that none is slow: nothing is reported. Each way is seen to watch (`web_ways.check`); one that does not is
-an error, not a number. Goal: 1.01 for monitoring without tracing.
+"no agent, again" is the noise of both. No request fails, and the thresholds of the configuration are raised so that
+none is slow: nothing is reported. `web_ways.check` checks that each way monitors; one that does not is an error, not a
+number. Goal: 1.01 for monitoring without tracing.
 """
 
 from __future__ import annotations

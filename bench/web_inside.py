@@ -1,12 +1,12 @@
-"""One process of bench/web_steady.py: Django's WSGI handler, called as a server calls it, with no socket between.
+"""One process of bench/web_steady.py: Django's WSGI handler, called as a server calls it, without a socket.
 
-Reads a line of JSON from standard input for each thing to do, and answers one:
+Reads one line of JSON from standard input for each command, and writes one in response:
 
-    {"requests": [[method, path, body, {header: value}], …]}    what a round is made of; asks for it a few times
-    {"seen": true}                                              what watches this process
-    {"rounds": N}                                               asks for it N times in a fork: {"pid": of the fork}
+    {"requests": [[method, path, body, {header: value}], …]}    the requests of a round; makes them a few times
+    {"seen": true}                                              returns what monitors this process
+    {"rounds": N}                                               makes them N times in a fork: {"pid": of the fork}
 
-What the process itself writes to standard output goes to standard error.
+What the process itself writes to standard output is written to standard error.
 """
 
 import gc

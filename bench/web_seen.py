@@ -1,6 +1,6 @@
-"""What watches a process of bench/web.py, told by the process itself.
+"""What monitors a process of bench/web.py, as found inside the process.
 
-Also gunicorn's configuration there: a worker that gets SIGRTMIN writes what it sees to the file that WEB_SEEN names.
+Also gunicorn's configuration there: a worker that gets SIGRTMIN writes the result to the file that WEB_SEEN names.
 """
 
 import json

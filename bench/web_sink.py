@@ -1,4 +1,4 @@
-"""Where the ways of bench/web.py send what they see: a server that takes everything and counts it."""
+"""The server that the ways of bench/web.py send to: it accepts everything and counts it."""
 
 import json
 from collections import Counter

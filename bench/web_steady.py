@@ -1,9 +1,9 @@
-"""Instructions of a request: what bench/web.py measures where seconds are too unsteady to tell one per cent.
+"""Instructions of a request: for bench/web.py, where times are too noisy to distinguish one per cent.
 
 The program runs on valgrind's simulated processor (cachegrind), which counts each instruction in user space: those of
-Python, of the libraries written in C, and of every thread. Hashes of texts and addresses are the same in every process,
-PostgreSQL and Redis are real. A process that is warm forks twice: one fork serves, the other does nothing, and the
-difference is what serving took. Not counted: what the kernel does, and how well caches work.
+Python, of libraries written in C, and of every thread. Hashes of texts and addresses are the same in every process, and
+PostgreSQL and Redis are real. A warm process forks twice: one fork serves, the other does nothing, and the difference
+is the cost of serving. Not counted: the kernel's work, and cache behaviour.
 """
 
 from __future__ import annotations

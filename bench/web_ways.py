@@ -1,4 +1,4 @@
-"""The ways to watch the example ERP that bench/web.py compares: how each is set up, and how it is seen to watch."""
+"""The ways to monitor the example ERP that bench/web.py compares: how each is set up, and how it is checked."""
 
 from __future__ import annotations
 

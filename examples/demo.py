@@ -1,7 +1,7 @@
-"""Plays a working day of the example ERP under the agent and shows what was caught.
+"""Runs a working day of the example ERP under the agent and shows what was captured.
 
-Nothing but PYTHONPATH switches the agent on. There is no DSN and no server: what is caught stays in the spool, in the
-folder given by --home, where `python -m agent events` shows it.
+Only PYTHONPATH switches the agent on. There is no DSN and no server: events stay in the spool, in the folder given by
+--home, where `python -m agent events` shows them.
 """
 
 import argparse
@@ -17,7 +17,7 @@ ERP = os.path.join(ROOT, "examples", "erp")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--home", default=os.path.join(ROOT, "var", "demo"), help="where the demo keeps its files")
+    parser.add_argument("--home", default=os.path.join(ROOT, "var", "demo"), help="folder for the files of the demo")
     parser.add_argument("--quiet", action="store_true", help="do not show what the ERP itself prints")
     arguments = parser.parse_args()
     home = os.path.abspath(arguments.home)
@@ -30,11 +30,11 @@ def main() -> int:
     agent = [sys.executable, "-m", "agent"]
 
     check = ["validate", "monitors.yaml", "--path", "examples/erp"]
-    say("The configuration, checked:   python -m agent %s" % " ".join(check))
+    say("Checking the configuration:   python -m agent %s" % " ".join(check))
     if run([*agent, *check], environment, ROOT):
         return 1
 
-    say("A working day of the ERP, which knows nothing of the agent:   PYTHONPATH=. python manage.py working_day")
+    say("A working day of the ERP, which contains nothing of the agent:   PYTHONPATH=. python manage.py working_day")
     day = [sys.executable, "manage.py", "working_day"]
     output = subprocess.DEVNULL if arguments.quiet else None
     status = run(day, {**environment, "PYTHONPATH": ROOT}, ERP, output)
@@ -42,13 +42,13 @@ def main() -> int:
         return status
 
     one = ["events", "last", "--operation", "orders.margin"]
-    say("The story of one event (--json: what would have left this machine):   python -m agent %s" % " ".join(one))
+    say("One event in full (--json: exactly what would be sent):   python -m agent %s" % " ".join(one))
     run([*agent, *one], environment, ROOT)
 
-    say("What was caught, grouped as Sentry would group it:   python -m agent events")
+    say("All events, grouped as in Sentry:   python -m agent events")
     run([*agent, "events"], environment, ROOT)
 
-    say("Look around:")
+    say("More commands:")
     for command in ("events", "events last", "status"):
         print("    " + to_copy(command, environment["AGENT_STATE_DIR"]))
     return 0

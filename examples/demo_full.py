@@ -1,7 +1,7 @@
 """Runs the example ERP on PostgreSQL, Redis, gunicorn, a Celery worker and beat, under the agent and under load.
 
-Nothing but PYTHONPATH switches the agent on. All servers are started for this, on free ports, and stopped at the end or
-on Ctrl-C. There is no DSN: what is caught stays in the spool in the folder given by --home.
+Only PYTHONPATH switches the agent on. All servers are started for this run, on free ports, and stopped at the end or on
+Ctrl-C. There is no DSN: events stay in the spool, in the folder given by --home.
 """
 
 import argparse
@@ -47,13 +47,13 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped, and all that was started with it.", file=sys.stderr)
+        print("\nStopped, with everything that it had started.", file=sys.stderr)
         return 130
 
 
 def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
     agent = {"PYTHONPATH": ROOT, "AGENT_STATE_DIR": os.path.join(home, "agent")}
-    screen.say("The ERP on production parts:   gunicorn, a Celery worker, Celery beat   with PYTHONPATH=.")
+    screen.say("The ERP on the services of production:   gunicorn, a Celery worker, Celery beat   with PYTHONPATH=.")
     steps = screen.Steps()
     settings = {"ERP_DAY_SECONDS": str(DAY), "ERP_CLOSED_PERIODS": "2026-03"}
     with parts, Stack(parts, home, "erp", agent, **settings) as stack:
@@ -88,18 +88,18 @@ def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
 def _what_was_caught(stack: Stack, home: str) -> None:
     command = [sys.executable, "-m", "agent"]
     environment = {**stack.environment, **stack.variables}
-    for operation in ("invoice_order", "orders.margin"):  # a task's, if the schedule has come to it
+    for operation in ("invoice_order", "orders.margin"):  # a task's, if the schedule has run it
         one = ["events", "show", "last", "--operation", operation]
         shown = subprocess.run([*command, *one], env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
         if shown.returncode == 0:
             screen.say(
-                "One event (with --json, as it would have left this machine):   python -m agent " + " ".join(one)
+                "One event in full (--json: exactly what would be sent):   python -m agent " + " ".join(one)
             )
             print(shown.stdout.rstrip(), flush=True)
             break
-    screen.say("What was caught, grouped as Sentry would group it:   python -m agent events")
+    screen.say("All events, grouped as in Sentry:   python -m agent events")
     subprocess.run([*command, "events"], env=environment, cwd=ROOT, check=False)
-    screen.say(f"Look around (logs are in {os.path.relpath(home)}):")
+    screen.say(f"More commands (logs are in {os.path.relpath(home)}):")
     for line in ("events", "status --all"):
         print("    " + to_copy(line, environment["AGENT_STATE_DIR"]), flush=True)
 
@@ -107,7 +107,7 @@ def _what_was_caught(stack: Stack, home: str) -> None:
 def _compare(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
     agent = {"PYTHONPATH": ROOT, "AGENT_STATE_DIR": os.path.join(home, "agent")}
     outcomes = []
-    screen.say("The same work twice, by one person after another: without the agent, and with it")
+    screen.say("The same work twice, one person after another: without and with the agent")
     steps = screen.Steps()
     with parts:
         steps.done(f"PostgreSQL on port {parts.postgres_port}, Redis on port {parts.redis_port}")
@@ -120,10 +120,10 @@ def _compare(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
             steps.done(f"the work {name} the agent: {outcomes[-1].size()}")
     found = compare.differences(*outcomes)
     if found:
-        screen.say("Not the same")
+        screen.say("These differ")
         print("\n".join(found))
         return 1
-    screen.say("The same answers, rows and mails, and this was caught:   python -m agent events")
+    screen.say("No difference in responses, rows and mails. Events:   python -m agent events")
     return subprocess.run(
         [sys.executable, "-m", "agent", "events"], env={**stack.environment, **agent}, cwd=ROOT, check=False
     ).returncode

@@ -1,10 +1,10 @@
-"""The example ERP on production parts, and many people who use it.
+"""The example ERP on the services of production, and many simulated people who use it.
 
-parts      PostgreSQL and Redis, found, started and stopped
-stack      the ERP's own processes on them: web server, worker, scheduler
-browser    what one person sends: cookies, forms, redirects, one connection
-people     who uses the ERP, and what they do there
-load       many people at once, or one after another; what it took
-compare    the same work with the agent and without it
-screen     what the terminal shows
+parts      PostgreSQL and Redis: finds, starts and stops them
+stack      the ERP's own processes: web server, worker, scheduler
+browser    the client of one person: cookies, forms, redirects, one connection
+people     the people who use the ERP, and what they do
+load       many people at once, or one after another, with times
+compare    the same work with and without the agent
+screen     output on the terminal
 """

@@ -1,4 +1,4 @@
-"""What one person sends: a browser with cookies and forms, or a program with a token. One connection, kept open."""
+"""The client of one person: a browser with cookies and forms, or a program with a token. One connection, kept open."""
 
 from __future__ import annotations
 

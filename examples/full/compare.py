@@ -1,4 +1,4 @@
-"""The same work, done by one person after another, with the agent and without it: the same answers, the same data."""
+"""The same work, one person after another, with and without the agent: same responses, same data."""
 
 from __future__ import annotations
 

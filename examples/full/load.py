@@ -1,4 +1,4 @@
-"""Many people at once, each in a thread, or one after another; and what it took."""
+"""Many people at once, each in a thread, or one after another; and the times."""
 
 from __future__ import annotations
 

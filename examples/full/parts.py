@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of our own: on free ports, in a temporary folder, gone afterwards."""
+"""PostgreSQL and Redis of our own: on free ports, in a temporary folder, removed afterwards."""
 
 from __future__ import annotations
 

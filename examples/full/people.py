@@ -1,6 +1,6 @@
-"""Who uses the ERP, and what they do there.
+"""The people who use the ERP, and what they do.
 
-Each person has dice of their own: the same seed gives the same day, as long as one acts after the other.
+Each person has a random generator of their own: the same seed gives the same day if they act one after another.
 """
 
 from __future__ import annotations

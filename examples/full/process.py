@@ -1,4 +1,4 @@
-"""Programs in the background, which end when we say so."""
+"""Background programs, which end when requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the terminal shows: headlines, a line that moves, tables."""
+"""Output on the terminal: headings, a line that is updated, tables."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def table_of(figures: Figures) -> None:
     if rest:
         rows.append((f"… {len(rest)} other things", f"{sum(each.times for _, each in rest):,}", "", "", ""))
     rows.append(("all", *_cells(total)))
-    heads = ("WHAT PEOPLE DID", "TIMES", "MEDIAN", "P99", "ANSWERS")
+    heads = ("WHAT PEOPLE DID", "TIMES", "MEDIAN", "P99", "RESPONSES")
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
     for row in [heads, *rows]:
         what, *numbers, answers = row

@@ -1,4 +1,4 @@
-"""The ERP's own processes, as they would run in production: gunicorn, a Celery worker, Celery beat."""
+"""The ERP's own processes, as in production: gunicorn, a Celery worker, Celery beat."""
 
 from __future__ import annotations
 
