@@ -18,7 +18,7 @@ _actor: ContextVar[Callable[[], AbstractBaseUser | None]] = ContextVar("actor", 
 
 @contextmanager
 def acting_as(who: Callable[[], AbstractBaseUser | None]) -> Iterator[None]:
-    """Entries written inside the block are signed by the user that ``who()`` answers, unless they name one."""
+    """Entries written inside the block are signed by the user that ``who()`` returns, unless they name one."""
     token = _actor.set(who)
     try:
         yield

@@ -6,7 +6,7 @@ from erp.errors import BusinessError
 
 
 class NoCompany(BusinessError, PermissionDenied):
-    """A user who belongs to no company asked for something that belongs to one. Pages answer it with a 403."""
+    """A user who belongs to no company requested something that belongs to one. Pages return a 403."""
 
     code = "no_company"
     status = 403

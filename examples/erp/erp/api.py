@@ -1,4 +1,4 @@
-"""How the JSON API signs in its callers, reads bodies and answers errors."""
+"""How the JSON API signs in its callers, reads bodies and returns errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def api_view(*methods: str, permission: str | None = None) -> Callable:
     """Make a function an API view.
 
     Callers sign in with ``Authorization: Bearer <token>``; a browser session is enough for reading only,
-    which is why these views can do without CSRF tokens. Business errors become 4xx answers. Any other
+    which is why these views can do without CSRF tokens. Business errors become 4xx responses. Any other
     exception is a fault of ours and is left to Django.
     """
 
@@ -72,7 +72,7 @@ def read_json(request: HttpRequest) -> dict[str, Any]:
 
 
 def _refuse(request: HttpRequest, methods: tuple[str, ...], permission: str | None) -> JsonResponse | None:
-    """The answer to a caller who may not come in, or None for one who may."""
+    """The response to a caller without permission, or None for one with it."""
     if request.method not in methods:
         response = error_response("method_not_allowed", f"use {' or '.join(methods)}", 405)
         response["Allow"] = ", ".join(methods)

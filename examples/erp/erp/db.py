@@ -5,7 +5,7 @@ from __future__ import annotations
 import django
 from django.db import models
 
-# Django 5.1 renamed the argument; 4.2 knows only the old name.
+# Django 5.1 renamed the argument; 4.2 has only the old name.
 _CONDITION = "condition" if django.VERSION >= (5, 1) else "check"
 
 

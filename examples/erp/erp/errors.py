@@ -1,4 +1,4 @@
-"""What the business says no to. Each app derives its own errors from ``BusinessError``."""
+"""What the business rejects. Each app derives its own errors from ``BusinessError``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 class BusinessError(Exception):
     """A rule of the business was not met.
 
-    ``code`` is stable and meant for machines, ``status`` is the HTTP status the API answers with, and
+    ``code`` is stable and meant for machines, ``status`` is the HTTP status of the API response, and
     ``str(error)`` is a sentence that may be shown to the user.
     """
 
@@ -27,7 +27,7 @@ class InvalidInput(BusinessError):
 
 
 class InvalidTransition(BusinessError):
-    """A document cannot go from the state it is in to the one asked for."""
+    """A document cannot go from the state it is in to the requested one."""
 
     code = "invalid_transition"
 

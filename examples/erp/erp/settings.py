@@ -155,9 +155,9 @@ ERP_BOOKING_DATE = datetime.date.fromisoformat(_BOOKING_DATE) if _BOOKING_DATE e
 ERP_CLOSED_PERIODS = [period for period in os.environ.get("ERP_CLOSED_PERIODS", "").split(",") if period]
 # One order may not exceed this without a framework agreement; larger ones are rejected.
 ERP_ORDER_LIMIT = Decimal("250000.00")
-# The yearly archive lives on tape-backed storage, which takes its time to answer.
+# The yearly archive lives on tape-backed storage, which responds slowly.
 ERP_SLOW_REPORT_SECONDS = float(os.environ.get("ERP_SLOW_REPORT_SECONDS", "0.4"))
-# How long we wait for a supplier's gateway before we carry on without its answer.
+# How long we wait for a supplier's gateway before we carry on without its response.
 ERP_SUPPLIER_TIMEOUT_SECONDS = 2.0
 
 # --- Logging ---------------------------------------------------------------------------------------

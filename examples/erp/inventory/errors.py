@@ -1,4 +1,4 @@
-"""What the warehouse and its suppliers say no to."""
+"""What the warehouse and its suppliers reject."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class InventoryError(BusinessError):
 
 
 class InsufficientStock(InventoryError):
-    """Fewer pieces are free than were asked for."""
+    """Fewer pieces are free than were requested."""
 
     code = "insufficient_stock"
 

@@ -56,7 +56,7 @@ class WarehouseStock:
 
     @transaction.atomic
     def release(self, order) -> int:
-        """Take back everything promised to an order; answers how many pieces became free."""
+        """Take back everything promised to an order; returns how many pieces became free."""
         pieces = 0
         for reservation in self._reservations(order):
             StockItem.objects.filter(pk=reservation.item_id).update(
@@ -68,7 +68,7 @@ class WarehouseStock:
 
     @transaction.atomic
     def ship(self, order) -> int:
-        """Let go of what was promised to an order; answers how many pieces left."""
+        """Let go of what was promised to an order; returns how many pieces left."""
         pieces = 0
         for reservation in self._reservations(order):
             item = self._lock(reservation.item.product, reservation.quantity)

@@ -1,4 +1,4 @@
-"""What suppliers tell us over their gateways: lead times and price lists.
+"""What suppliers report through their gateways: lead times and price lists.
 
 The suppliers are asked side by side, since some of them take their time.
 """

@@ -13,13 +13,13 @@ from inventory.errors import SupplierTimeout
 from inventory.models import PurchaseOrder, StockItem, Warehouse
 from inventory.suppliers import fetch_lead_times
 
-# What we plan with when a supplier gives no answer.
+# What we plan with when a supplier does not respond.
 CAUTIOUS_LEAD_TIME = 30
 
 
 @shared_task
 def replenish_warehouse(warehouse_code: str) -> list[str]:
-    """Order what has fallen below its reorder point; answers the numbers of the purchase orders."""
+    """Order what has fallen below its reorder point; returns the numbers of the purchase orders."""
     warehouse = Warehouse.objects.get(code=warehouse_code)
     low = list(
         StockItem.objects.to_replenish()

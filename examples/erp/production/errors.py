@@ -1,4 +1,4 @@
-"""What the shop floor says no to."""
+"""What the shop floor rejects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ProductionError(BusinessError):
 
 
 class MachineBreakdown(ProductionError):
-    """The work center a job needs stands still."""
+    """The work center a job needs is down."""
 
     code = "machine_breakdown"
 

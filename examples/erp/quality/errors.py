@@ -1,4 +1,4 @@
-"""What quality says no to. A failed inspection is a finding and not an error."""
+"""What quality rejects. A failed inspection is a finding and not an error."""
 
 from __future__ import annotations
 

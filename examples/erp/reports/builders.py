@@ -1,4 +1,4 @@
-"""The reports. Each builder takes a company and answers a ``Report``; the public ones are in ``BUILDERS``."""
+"""The reports. Each builder takes a company and returns a ``Report``; the public ones are in ``BUILDERS``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def stock_valuation(company) -> Report:
 def sales_by_customer(company) -> Report:
     """Turnover of each customer with this year's share and, from the archive, last year's turnover.
 
-    The archive answers slowly, which makes this the one report to run while fetching coffee.
+    The archive responds slowly, which makes this the one report to run while fetching coffee.
     """
     archived = _turnover_from_archive(company)
     turnover = {customer: _turnover(customer) for customer in Customer.objects.for_company(company)}

@@ -9,7 +9,7 @@ from reports.models import ReportRun
 
 
 def run_report(name: str, company, *, requested_by=None) -> Report:
-    """Build a report and note who asked for it. Raises ``UnknownReport``."""
+    """Build a report and record who requested it. Raises ``UnknownReport``."""
     try:
         build = BUILDERS[name]
     except KeyError:

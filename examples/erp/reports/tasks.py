@@ -11,7 +11,7 @@ from sales.models import Invoice
 
 @shared_task
 def build_report(name: str, company_code: str) -> int:
-    """Build a report in the background; answers how many rows it has."""
+    """Build a report in the background; returns how many rows it has."""
     return len(run_report(name, Company.objects.get(code=company_code)).rows)
 
 

@@ -1,4 +1,4 @@
-"""What sales says no to."""
+"""What sales rejects."""
 
 from __future__ import annotations
 

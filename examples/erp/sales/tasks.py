@@ -32,7 +32,7 @@ def send_order_confirmation(self, order_id: int) -> str:
     bind=True, autoretry_for=(LedgerUnavailable,), max_retries=3, retry_backoff=30, retry_jitter=False
 )
 def nightly_invoicing(self) -> int:
-    """Invoice every shipped order; answers how many.
+    """Invoice every shipped order; returns how many.
 
     Each invoice is its own transaction, so a retry goes on where the ledger stopped answering.
     """

@@ -27,7 +27,7 @@ SEED = 1952
 
 @transaction.atomic
 def seed(salespeople: int = 0) -> dict[str, int]:
-    """Create what is missing, with so many more salespeople; answers how many of each thing there are."""
+    """Create what is missing, with so many more salespeople; returns how many of each thing there are."""
     with clock.business_date(catalogue.DEMO_DAY):
         sync_roles()
         companies = _companies()
