@@ -1,9 +1,9 @@
-"""What a monitor needs, put into the function's own bytecode: no extra frame, nothing for those who look at frames.
+"""Injects a monitor into the function's own bytecode: without an extra frame, and invisible to code that reads frames.
 
-The function keeps its body. A handler for whatever escapes is appended to it and entered in the exception table, which
-costs a call that succeeds nothing at all. Where a clock or a span is wanted, they are put on the bottom of the value
-stack when the function begins, below everything that its body does, and what follows a success is put before each
-return. Inserted code stands on no line, so that debuggers, coverage and profilers pass over it.
+The function keeps its body. A handler for exceptions that escape is appended and entered in the exception table, which
+costs a successful call nothing. The start time and the span, if needed, are pushed at the bottom of the value stack
+when the function begins, and the code for a success is inserted before each return. Inserted code has no line, so that
+debuggers, coverage and profilers skip it.
 
 This is for CPython 3.11 to 3.13, where exception handling is a table beside the code and jumps are relative;
 `until_310.blocks` does the same for 3.9 and 3.10. `inject` returns None where it cannot be done, for the reasons in
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
-#: Can this interpreter's bytecode be injected into? AGENT_INJECTION=0 switches to trampolines throughout.
+#: Whether injection works in this interpreter. AGENT_INJECTION=0 selects trampolines everywhere.
 AVAILABLE = bool(OPS) and sys.implementation.name == "cpython" and os.environ.get("AGENT_INJECTION") != "0"
 
 _IN_BLOCKS = sys.version_info < (3, 11)
@@ -55,9 +55,9 @@ _OWN: "dict[str, object]" = {
 def inject(
     code: CodeType, features: trampoline.Features, values: "Mapping[str, object]", wanted: "Collection[str]" = ()
 ) -> "CodeType | None":
-    """`code` with the monitor in it, or None. `wanted` names parameters that will be read when the call has ended.
+    """Return `code` with the monitor in it, or None. `wanted` names parameters that are read when the call has ended.
 
-    `values` are what `trampoline.build` takes, but for `fail(start, error)`, which is told the exception.
+    `values` are those of `trampoline.build`, except `fail(start, error)`, which also gets the exception.
     """
     if not AVAILABLE or features.wrap:
         return None
@@ -76,11 +76,11 @@ def inject(
         names = code.co_varnames
         passed = features.check or ()
         if not set(code.co_cellvars).isdisjoint([names[position] for position in passed]):
-            return None  # what is passed on is read from the place of a local variable, where the cell lies
+            return None  # a parameter that is passed on is read as a local variable, but its slot holds the cell
         read = {names.index(name) for name in wanted if name in names}
         read.update(passed)
         if read and _changes(code, read):
-            return None  # by then, the arguments would be gone
+            return None  # the arguments would no longer be there
     if _IN_BLOCKS:
         named = {**_OWN, **values}
         return blocks.inject(code, features, named, clocked=features.clocked, suspends=suspended)
@@ -93,7 +93,7 @@ def inject(
 
 class _Snippets(NamedTuple):  # annotated with types, not with text: see model.py
     constants: tuple[str, ...]  # what is appended to the function's own
-    below: int  # how much lies on the bottom of the stack: the start, then the span
+    below: int  # values at the bottom of the stack: the start, then the span
     reading: bytes
     prologue: bytes
     epilogue: bytes
@@ -101,7 +101,7 @@ class _Snippets(NamedTuple):  # annotated with types, not with text: see model.p
     handler: int  # its code units
     returning: int  # the unit of `ours` where an epilogue that raises goes on
     lines: bytes  # locations of what is appended: none
-    entering: tuple[tuple[bytes, bytes], ...]  # each call of the prologue, and what does in its stead without room
+    entering: tuple[tuple[bytes, bytes], ...]  # each call of the prologue, and its substitute when the stack is full
     no_room: bytes  # is the exception on the stack one of these?
 
 
@@ -109,7 +109,7 @@ _snippets: "dict[tuple[int, trampoline.Features], _Snippets]" = {}
 
 
 def _snippets_for(number: int, features: trampoline.Features) -> _Snippets:
-    """What is put into a function that has `number` constants of its own; made once."""
+    """Return what is inserted into a function with `number` constants of its own; made once."""
     known = _snippets.get((number, features))
     if known is None:
         known = _snippets[number, features] = _make_snippets(number, features)
@@ -182,9 +182,9 @@ def _return(below: int) -> bytes:
 
 
 def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> bytes:
-    """Leaves the duration on the stack, above what is `deep` there, and counts it; looks up when that is due.
+    """Push the duration (the start is `deep` in the stack), count it, and call `look` when that is due.
 
-    No call lies between reading the number and writing it, and no loop: no other thread comes between.
+    Between reading and writing the number there is no call and no loop: no other thread can run in between.
     """
 
     def load(name: str) -> bytes:
@@ -201,7 +201,7 @@ def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> by
 
 
 def _if_greater(then: bytes) -> bytes:
-    """Do `then` where the second on the stack is greater than the first; both are taken off."""
+    """Pop two values, and run `then` if the second is greater than the first."""
     return op("COMPARE_OP", OPS["greater"]) + _if(then)
 
 
@@ -219,7 +219,7 @@ def _call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
 
 
 def _changes(code: CodeType, positions: "Collection[int]") -> bool:
-    """Does the function, or one inside it, give a new value to one of these parameters?"""
+    """Whether the function, or one inside it, assigns to one of these parameters."""
     shared = set(code.co_cellvars).intersection([code.co_varnames[position] for position in positions])
     if any(_rebinds(code, name) for name in shared):
         return True
@@ -238,11 +238,13 @@ def _changes(code: CodeType, positions: "Collection[int]") -> bool:
 
 
 def _rebinds(code: CodeType, name: str) -> bool:
-    """Does the function, or one inside it, give a new value to this variable, which they share?"""
+    """Whether the function, or one inside it, assigns to this variable, which they share."""
     cells = code.co_cellvars + code.co_freevars
     if not _IN_BLOCKS:  # from 3.11 on, cells are counted with the local variables, and parameters are both
         cells = code.co_varnames + tuple(each for each in cells if each not in code.co_varnames)
-    number = cells.index(name) & 255  # of what is beyond 255 another one is taken for it now and then: so be it
+    number = (
+        cells.index(name) & 255
+    )  # a variable beyond 255 may be confused with another: then it counts as assigned to
     data = code.co_code
     marks = data[::2].translate(CELL_STORES)
     at = marks.find(1)
@@ -260,7 +262,7 @@ def _assemble(
     body = code.co_code
     ops = body[::2]
     end = len(ops)
-    begin = ops.find(OPS["RESUME"]) + 1  # in code units; what comes before makes cells, or the generator itself
+    begin = ops.find(OPS["RESUME"]) + 1  # in code units; the code before it makes cells, or the generator itself
     if not begin:
         return None
     lines = code.co_linetable
@@ -319,7 +321,7 @@ _simple_tables: "dict[tuple[int, int, int], bytes]" = {}
 
 
 def _cleaning(end: int, snippets: _Snippets) -> "tables.Entry":
-    """Where what the monitor's own part raises is handled; not its last three instructions. `end`: where it begins."""
+    """Return the entry for exceptions in our handler, which begins at `end`, without its last three instructions."""
     after = end + snippets.handler
     return end + 1, after - 3, after, snippets.below + 3, 1
 
@@ -338,15 +340,16 @@ def _moved(
 
 
 def _turn(reading: bytes, depth: int) -> bytes:
-    """Turn the start at the bottom of a stack of `depth` into the time since then, or that time into a start."""
+    """Turn the start at the bottom of a stack of `depth` into the time since then, or that time into a start again."""
     return reading + op("COPY", depth + 1) + op("BINARY_OP", _SUBTRACT) + op("SWAP", depth + 1) + op("POP_TOP")
 
 
 def _apart(
     table: "list[tables.Entry]", ranges: "list[tuple[int, int]]"
 ) -> "tuple[list[tables.Entry], set[tuple[int, int, int]]]":
-    """`table` without what it says of `ranges`, and the handlers that these had: in a generator, what turns a
-    StopIteration into another error. Both are in order, and no range is in two entries.
+    """Return `table` without `ranges`, and the handlers of these (in a generator, the one for StopIteration).
+
+    Both are sorted, and no range is in two entries.
     """
     kept: "list[tables.Entry]" = []
     had = set()
@@ -365,7 +368,7 @@ def _apart(
 
 
 def _entering(table: "list[tables.Entry]", snippets: _Snippets, at: int, start: int, here: int) -> bytes:
-    """What stands at `here`, for calls of a prologue at `at` that had no room: the body goes on at `start` without."""
+    """Return the code at `here` that handles a full stack in the prologue at `at`, and continues at `start`."""
     code = b""
     for depth, (call, instead) in enumerate(snippets.entering):
         table.append((at, at + len(call) // 2, here + len(code) // 2, depth, 0))
@@ -380,9 +383,9 @@ def _entering(table: "list[tables.Entry]", snippets: _Snippets, at: int, start: 
 
 
 def _thrown(table: "list[tables.Entry]", at: int, here: int, reading: bytes) -> bytes:
-    """What is thrown in at a yield finds the clock stopped: start it, and go where the exception would have gone.
+    """Return the code at `here` for an exception thrown in at a yield: it restarts the clock, and raises again.
 
-    `at` is the unit of the YIELD_VALUE, which a RESUME follows; the code returned will stand at `here`.
+    `at` is the unit of the YIELD_VALUE, which a RESUME follows.
     """
     entry = next(entry for entry in table if entry[0] <= at < entry[1])
     first, last, target, depth, lasti = entry
@@ -395,13 +398,13 @@ def _thrown(table: "list[tables.Entry]", at: int, here: int, reading: bytes) -> 
 
 
 def _yields(code: "Any") -> "dict[int, int] | None":
-    """Where a generator yields, and how deep its stack is there; None where that cannot be told."""
+    """Return the unit of each yield of a generator and the depth of its stack; None where that cannot be determined."""
     from _opcode import stack_effect  # type: ignore[import-not-found]
 
     body = code.co_code
     ops = body[::2]
     if sys.version_info < (3, 12) and OPS["SEND"] in ops:
-        return None  # throwing into what is delegated to leads past the RESUME
+        return None  # an exception thrown into the delegate does not pass the RESUME
     ends = (RETURN, RETURN_CONST, OPS["RERAISE"], OPS["RAISE_VARARGS"], *OPS["always"])
     pending = [(target, depth + 1 + lasti) for _, _, target, depth, lasti in tables.read_table(code.co_exceptiontable)]
     pending.append((ops.find(OPS["RESUME"]) + 1, 0))

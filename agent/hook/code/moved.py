@@ -1,7 +1,4 @@
-"""A function's code with something put in at its beginning, before its returns and around its yields.
-
-Its jumps go where they went, though what they cross has grown.
-"""
+"""Inserts code at a function's beginning, before its returns and around its yields, and corrects its jumps."""
 
 from . import tables
 from .operations import CACHES, EXTENDED, FORWARD, INTERESTING, JUMPS, OPS, RETURN, RETURN_CONST, instruction
@@ -12,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Quick:
-    """What `Moved` is, for the usual function: short jumps, no yields, and a location of its own for each return.
+    """The same as `Moved` for the usual function: short jumps, no yields, and a location of its own for each return.
 
-    A module may have a thousand functions to change while it is imported, so nothing here is done for each instruction
-    but by the methods of `bytes`. Raises Unusual for what is left to `Moved`.
+    A module may have a thousand functions to change during its import. Therefore only methods of `bytes` look at each
+    instruction. Raises Unusual for a function that needs `Moved`.
     """
 
     def __init__(self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, lines: bytes) -> None:
@@ -61,14 +58,14 @@ class Quick:
         self._all = (ops, len(prologue) // 2, size)
 
     def position(self, unit: int) -> int:
-        """Where an old code unit has come to, one after the beginning."""
+        """Return the new position of a code unit after the beginning."""
         ops, shift, size = self._all
         shift += ops.count(RETURN, 0, unit) * (size - 1)
         return unit + shift + (ops.count(RETURN_CONST, 0, unit) * size if RETURN_CONST >= 0 else 0)
 
 
 class Unusual(Exception):
-    """Not a function for the quick way."""
+    """Only `Moved` can handle this function."""
 
 
 def _all(ops: bytes, operation: int) -> "list[int]":
@@ -81,10 +78,10 @@ def _all(ops: bytes, operation: int) -> "list[int]":
 
 
 class Moved:
-    """The code with a prologue and an epilogue before each return, its jumps going where they went.
+    """The code with a prologue, and with an epilogue before each return; its jumps keep their targets.
 
-    `position` says where an old code unit has come to, `lines` is its table of locations; `epilogues` are the ranges of
-    what stands before returns.
+    `position` returns the new position of a code unit, `lines` is the new location table, and `epilogues` holds the
+    range of each epilogue.
     """
 
     position: "Callable[[int], int]"

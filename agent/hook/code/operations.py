@@ -1,4 +1,4 @@
-"""Operations of CPython 3.11 to 3.13 by version, as numbers: what `inject` emits and looks for."""
+"""Opcodes of CPython 3.11 to 3.13: those that `inject` emits and looks for."""
 
 import sys
 

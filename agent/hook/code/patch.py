@@ -1,11 +1,11 @@
-"""Gives functions a new `__code__` and takes it away again.
+"""Gives functions a new `__code__`, and undoes that.
 
 The new code is the function's own with the monitor in it (`inject`), or a trampoline, which calls a twin: a function
 over the old code with the same globals, defaults and closure. Whoever holds the function, from whenever, runs the new
 code; undoing gives back the very same code object. Several layers may lie on one function: two classes that inherit one
 method, each with a monitor of its own. Only the innermost can be in the function itself.
 
-The registries answer, for a code object met on the stack, which layer it belongs to. Code objects compare by value, so
+The registries map a code object found on the stack to its layer. Code objects compare by value, so
 they are keyed by identity. They hold functions weakly: a function that the host drops is dropped.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Owner(Protocol):
-        """Whoever asks for a patch: a probe."""
+        """What a patch is made for: a probe, or a wrapper."""
 
         #: Makes the trampoline that calls the given twin.
         def make(self, original: FunctionType) -> CodeType: ...
@@ -38,22 +38,17 @@ if TYPE_CHECKING:
 PASSED_OVER = "<frozen importlib._bootstrap>"
 
 
-def _nothing() -> None:
-    return None
-
-
 class Layer:
     """One change to one function."""
 
-    __slots__ = ("inner", "owner", "patch")
+    __slots__ = ("owner", "patch")
 
     def __init__(self, patch: "Patch", owner: "Owner") -> None:
         self.patch = patch
         self.owner = owner
-        self.inner: "Callable[[], CodeType | None]" = _nothing  # what its trampoline calls
 
     def undo(self) -> bool:
-        """Take this layer out; False where somebody else has replaced the code since, and ours runs inside theirs."""
+        """Remove this layer; return False where somebody else has replaced the code since: ours runs inside theirs."""
         return self.patch.remove(self)
 
 
@@ -61,7 +56,7 @@ _patches: "dict[int, Patch]" = {}
 
 
 class Patch(ref):  # type: ignore[type-arg]
-    """A patched function: called, it answers the function; its own code and the layers on it, innermost first."""
+    """A weak reference to a patched function, with its original code and the layers on it, innermost first."""
 
     __slots__ = ("_top", "key", "layers", "original")
 
@@ -82,7 +77,7 @@ class Patch(ref):  # type: ignore[type-arg]
     def add(self, owner: "Owner") -> Layer:
         layer = Layer(self, owner)
         if not self._install((*self.layers, layer)):
-            # Somebody patched after us: the new layer goes on top of theirs, and ours stays inside it.
+            # Somebody patched after us: put the new layer on top of theirs; ours stays inside it.
             function = self()
             assert function is not None
             layer.patch = _patches[self.key] = Patch.of(function)
@@ -96,31 +91,22 @@ class Patch(ref):  # type: ignore[type-arg]
             return self._install(tuple([item for item in self.layers if item is not layer]))
 
     def _install(self, layers: "tuple[Layer, ...]") -> bool:
-        """Rebuild the function with `layers`; False where its code is somebody else's by now."""
+        """Rebuild the function with `layers`; return False where somebody else has replaced its code."""
         function = self()
         if function is None:
             return True
         if function.__code__ is not self._top():
             return False
-        # Everything that can fail comes before the one assignment that changes the host.
+        # Do everything that can fail before the one assignment that changes the host.
         code = self.original
-        made: "list[tuple[Layer, CodeType, CodeType, bool]]" = []
+        made: "list[tuple[Layer, CodeType, _Codes]]" = []
         for layer in layers:
-            inner = code
-            injected = None if made else layer.owner.inject(inner)
-            code = injected or layer.owner.make(twin(function, inner))
-            made.append((layer, code, inner, injected is not None))
-        for layer in self.layers:
-            _inners.remove(layer.inner(), layer)
+            injected = None if made else layer.owner.inject(code)
+            code = injected or layer.owner.make(twin(function, code))
+            made.append((layer, code, _trampolines if injected is None else _injected))
         top: "Callable[[], CodeType | None] | None" = None
-        for layer, new, inner, inside in made:
-            if inside:
-                layer.inner = _nothing
-                top = _injected.add(new, layer)
-            else:
-                layer.inner = ref(inner)
-                top = _trampolines.add(new, layer)
-                _inners.add(inner, layer)
+        for layer, new, codes in made:
+            top = codes.add(new, layer)
         if sys.version_info < (3, 11):
             replace_code(function, code)
         else:
@@ -134,13 +120,13 @@ class Patch(ref):  # type: ignore[type-arg]
 
 @when_freed
 def _dropped(patch: Patch, patches: "dict[int, Patch]" = _patches) -> None:
-    """The host has dropped a function; at the interpreter's end, maybe after this module's globals have gone."""
+    """Called when a function is freed; at the interpreter's end, maybe after this module's globals were cleared."""
     if patches.get(patch.key) is patch:
         patches.pop(patch.key, None)
 
 
 class Entry(ref):  # type: ignore[type-arg]
-    """A code object, held weakly, and the layers it belongs to. `layers` is never empty and exchanged whole."""
+    """A weak reference to a code object, and its layers: never empty, and replaced as a whole."""
 
     __slots__ = ("key", "layers", "store")
 
@@ -151,7 +137,7 @@ class Entry(ref):  # type: ignore[type-arg]
 
 @when_freed
 def _freed(entry: Entry) -> None:
-    """A code object is gone."""
+    """Called when a code object is freed."""
     if entry.store.get(entry.key) is entry:
         entry.store.pop(entry.key, None)
 
@@ -174,29 +160,19 @@ class _Codes:
         self.entries[key] = entry
         return entry
 
-    def remove(self, code: "CodeType | None", layer: Layer) -> None:
-        entry = self.entries.get(id(code))
-        if entry is not None and layer in entry.layers:
-            rest = tuple([item for item in entry.layers if item is not layer])
-            if rest:
-                entry.layers = rest
-            else:
-                self.entries.pop(id(code), None)
-
     def get(self, code: CodeType) -> "Layer | None":
         entry = self.entries.get(id(code))
         return entry.layers[-1] if entry is not None else None
 
 
 _lock = RLock()
-#: A trampoline that was taken out stays known as ours for as long as a call that is under way runs it.
+#: A trampoline that was removed stays registered as long as a running call uses it.
 _trampolines = _Codes()
 _injected = _Codes()
-_inners = _Codes()
 
 
 def twin(function: FunctionType, code: CodeType) -> FunctionType:
-    """A function over `code` that is otherwise `function`: globals, defaults, closure and names."""
+    """Return a function over `code` with the globals, defaults, closure and names of `function`."""
     copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__qualname__ = function.__qualname__
@@ -222,34 +198,28 @@ def layers_of(function: FunctionType) -> "tuple[Layer, ...]":
 
 
 def trampoline_of(code: CodeType) -> "Layer | None":
-    """The layer whose trampoline `code` is, or None for code of the host's."""
+    """Return the layer whose trampoline `code` is; None for code of the host's."""
     return _trampolines.get(code)
 
 
 def injected_in(code: CodeType) -> "Layer | None":
-    """The layer that is inside `code`, a function of the host's, or None."""
+    """Return the layer that was injected into `code`, or None."""
     return _injected.get(code)
 
 
-#: All such code by its identity: look-ups tell for each frame of a deep stack that it is none of ours.
+#: The same by identity, for a quick check of each frame of a deep stack.
 trampoline_ids = _trampolines.entries
 injected_ids = _injected.entries
-inner_ids = _inners.entries
-
-
-def monitored_by(code: CodeType) -> "Layer | None":
-    """The layer that calls `code` as its original, or None."""
-    return _inners.get(code)
 
 
 def original_code(function: FunctionType) -> CodeType:
-    """The code that the host gave to `function`, patched or not."""
+    """Return the code that the host gave to `function`, patched or not."""
     patch = _patches.get(id(function))
     return patch.original if patch is not None and patch() is function else function.__code__
 
 
-class Placed:
-    """A change to an object that has no `__code__` to give: another object stands in its place under one name."""
+class Replacement:
+    """The replacement of an object without `__code__`, under one name."""
 
     __slots__ = ("name", "owner_of_name", "raw", "replacement")
 
@@ -267,10 +237,10 @@ class Placed:
         return True
 
 
-def stand_in(raw: "Any", name: str, qualname: str, module: str) -> FunctionType:
-    """A plain Python function that calls `raw`, so that it can be patched like any other.
+def python_function(raw: "Any", name: str, qualname: str, module: str) -> FunctionType:
+    """Return a Python function that calls `raw` and can be patched like any other.
 
-    What `raw` answers may have yet to run, where Cython made it of a generator or coroutine function: then this is one.
+    It is a generator or coroutine function where Cython compiled `raw` from one.
     """
 
     def call(*args: "Any", **kwargs: "Any") -> "Any":

@@ -1,7 +1,7 @@
-"""The two tables beside a code object's instructions, from CPython 3.11 on: where they stand, and who handles what.
+"""Reads and rewrites the location and exception tables of code objects, from CPython 3.11 on.
 
-Locations are told in CPython's Objects/locations.md, exceptions in Objects/exception_handling_notes.txt. Both speak of
-code units, and `positions` says where those have come to.
+CPython describes them in Objects/locations.md and Objects/exception_handling_notes.txt. Both count in code units, whose
+new positions `positions` returns.
 """
 
 from itertools import accumulate, compress
@@ -10,12 +10,12 @@ from ...base.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    #: Of exceptions: first unit, unit after the last, the handler's, depth of the stack, is the instruction wanted?
+    #: Of exceptions: first unit, unit after the last, the handler's, depth of the stack, is lasti pushed?
     Entry = tuple[int, int, int, int, int]
 
 
 def nowhere(units: int) -> bytes:
-    """Entries of the location table that give `units` code units no line at all (CPython, Objects/locations.md)."""
+    """Return entries of the location table that give `units` code units no line."""
     whole, rest = divmod(units, 8)
     return b"\xff" * whole + (bytes((0xF8 | (rest - 1),)) if rest else b"")
 
@@ -24,15 +24,15 @@ def nowhere(units: int) -> bytes:
 _HEADS = bytes([0] * 128 + [1] * 128)
 
 
-#: The bytes that entries go on with, and the code units of an entry by its first byte.
+#: The bytes that continue an entry, and the number of code units of an entry by its first byte.
 _REST = bytes(range(128))
 _UNITS = bytes([(byte & 7) + 1 for byte in range(256)])
 
 
 class Stretched:
-    """A table of locations with nothing put in at `begin` and some entries for more units than they had.
+    """A location table with `inserted` units without a line at `begin`, and some entries extended.
 
-    Raises NotAlone where an entry does not end where it is to grow.
+    Raises NotAlone where an entry that is to be extended does not end at the given unit.
     """
 
     def __init__(self, table: bytes, begin: int, inserted: int) -> None:
@@ -53,7 +53,7 @@ class Stretched:
             raise NotAlone from None
 
     def stretch(self, end: int, units: int) -> None:
-        """The entry that ends before the unit `end` gets so many units more; from the first to the last."""
+        """Extend the entry that ends before the unit `end` by `units`. Call it in the order of the entries."""
         entry = self._ending(end, self._entry + 1)
         begins, ends = self._offsets[entry], self._offsets[entry + 1]
         longer = bytearray(self._table[self._copied : begins])
@@ -66,7 +66,7 @@ class Stretched:
 
 
 class NotAlone(Exception):
-    """Units that are treated differently share an entry."""
+    """One entry covers units that must be treated differently."""
 
 
 def moved_lines(table: bytes, position: "list[int]", begin: int, inserted: int) -> bytes:
@@ -97,7 +97,7 @@ def moved_lines(table: bytes, position: "list[int]", begin: int, inserted: int) 
 
 
 def _locate(lines: bytearray, entry: bytes, units: int) -> None:
-    """Append `entry` for so many code units, of which one entry holds at most eight."""
+    """Append `entry` for `units` code units; one entry holds at most eight."""
     if units > 8:
         lines.append(entry[0] | 7)
         lines += entry[1:]
@@ -110,7 +110,7 @@ def _locate(lines: bytearray, entry: bytes, units: int) -> None:
 
 
 def _again(entry: bytes) -> bytes:
-    """An entry for the line that `entry` gives, to stand after it: lines are stored as differences."""
+    """Return an entry that repeats the line of `entry` after it: lines are stored as differences."""
     form = (entry[0] >> 3) & 15
     if form in (11, 12):
         return bytes((0x80 | 10 << 3,)) + entry[1:]
@@ -146,7 +146,7 @@ def write_table(table: "list[Entry]") -> bytes:
     return bytes(data)
 
 
-#: Numbers as the table spells them: most are small, and are met again and again.
+#: Encoded numbers of the table: most are small and repeat.
 _numbers: "dict[int, bytes]" = {}
 
 
@@ -165,7 +165,7 @@ def _number(value: int) -> bytes:
 
 
 def positions(growth: "dict[int, int]", units: int) -> "list[int]":
-    """The new position of each unit, where `growth` says by how much the code grows before it."""
+    """Return the new position of each unit; `growth` maps a unit to the number of units inserted before it."""
     position: "list[int]" = []
     at = shift = 0
     for unit in sorted(growth):

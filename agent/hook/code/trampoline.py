@@ -1,13 +1,13 @@
-"""The code that a patched function runs: the hot path, alone.
+"""Generates the code that a patched function runs: the hot path.
 
 A trampoline takes the target's own parameters, calls the original with exactly those, and contains only what its
 monitor needs: no threshold, no clock; no rule, no check. It reads nothing from the host's globals: the clock, the
 original and the probe's callbacks are constants of the code object.
 
-One template is compiled for each shape of signature and set of features; making the trampoline of a function is then
-one `code.replace` that fills in names and constants. Placeholders are strings that begin with NUL, which no source can
-spell by accident; `("…" if 1 else 0)(x)` is how a template calls a constant without the compiler's warning that text
-is not callable, and costs nothing, because the condition is folded away.
+One template is compiled for each shape of signature and set of features; the trampoline of a function is then made with
+one `code.replace` that fills in names and constants. Placeholders are strings that begin with NUL, which no source
+contains by accident. A template calls a constant as `("…" if 1 else 0)(x)`: the compiler then does not warn that a
+string is not callable, and removes the condition.
 """
 
 import sys
@@ -26,12 +26,12 @@ else:
 
 
 class Callback(partial):  # type: ignore[type-arg]
-    """What code objects hold of ours. Copied elsewhere by value (cloudpickle, dill), it does nothing there."""
+    """A callback in a code object. Copied to another process by value (cloudpickle, dill), it does nothing there."""
 
     __slots__ = ()
 
     def __reduce__(self) -> "tuple[Any, ...]":
-        return getattr, ("", "format")  # takes any arguments, looks at none of them, and needs nothing of ours
+        return getattr, ("", "format")  # takes any arguments, ignores them, and needs no import of ours
 
 
 class Features(NamedTuple):  # annotated with types, not with text: see model.py
@@ -53,7 +53,7 @@ _shared: "dict[tuple[object, ...], Features]" = {}
 
 
 def shared_features(*given: "Any") -> Features:
-    """`threshold, check, span, timed, tally`: one object for all functions that want the same."""
+    """Return the same object for equal `threshold, check, span, timed, tally`."""
     known = _shared.get(given)
     if known is None:
         threshold, check, span, timed, tally = given
@@ -102,9 +102,9 @@ def kind_of(code: CodeType) -> str:
 
 
 def build(original: FunctionType, features: Features, values: "Mapping[str, object]") -> CodeType:
-    """The trampoline for `original`, a function that keeps the code to run while its twin gets the trampoline.
+    """Return the trampoline for `original`, the function over the old code, which the trampoline calls.
 
-    `values` holds what the features need: `clock()`, which answers seconds; `fail(start)`, called while the exception
+    `values` holds what the features need: `clock()`, which returns seconds; `fail(start)`, called while the exception
     is being handled (start is 0.0 where no clock is read; for generators it is the time spent running so far, made to
     look like a start); `limit` in seconds and `slow(start, result)`; `check(result, start, *parameters)` after a
     success; `enter()` and `leave(token, failed)`; `wrap(original, *arguments)`; for a tally, what observe/call/tally.py
@@ -161,11 +161,11 @@ def _fill(template: CodeType, code: CodeType, constants: "dict[str, Any]") -> Co
 
 
 def _compile(source: str) -> CodeType:
-    """Compile a template and say of all of it that it stands on one line without columns.
+    """Compile a template, and give all of it one line without columns.
 
-    Frames of a trampoline then show the target's own first line, and nothing is underlined in it.
+    Frames of a trampoline then show the target's first line, with nothing underlined.
     """
-    # `compile` would first make the interpreter's types of syntax trees: two milliseconds and 300 kB in every process.
+    # `compile` would first create the interpreter's types of syntax trees: 2 ms and 300 kB in every process.
     made: "dict[str, Any]" = {}
     exec(source, made)  # noqa: S102  (the source is ours)
     code = _code_in(made["outer"].__code__)
@@ -217,14 +217,14 @@ def _source(
         "  {}def p({}):".format("async " if kind in (COROUTINE, ASYNC_GENERATOR) else "", ", ".join(signature))
     )
     if frees:
-        # Mentioned, so that they are free here and the compiler emits what fills them; never executed.
+        # Never executed: it makes them free variables, so that the compiler emits what fills them.
         lines.append("    if 0: {}".format(", ".join(frees)))
     lines += ["    " + line for line in body]
     return "\n".join(lines) + "\n"
 
 
 def _after(ordered: "list[str]", features: Features, elapsed: str) -> "list[str]":
-    """What follows a success whose result is r and whose start is t."""
+    """Return what runs after a success, with the result in r and the start in t."""
     lines = []
     if features.tally:
         lines += ["x = " + _call(_CLOCK), "d = x - t"]
@@ -269,7 +269,7 @@ def _coroutine(arguments: str, ordered: "list[str]", features: Features) -> "lis
 
 
 def _generator(arguments: str, ordered: "list[str]", features: Features) -> "list[str]":
-    """Delegation as PEP 380 defines it; with a clock it is spelt out, to time what runs and not the consumer."""
+    """Delegation as PEP 380 defines it. With a clock it is written out, to time the generator and not its consumer."""
     call = _call(_ORIGINAL, arguments)
     if features.wrap:
         return ["return (yield from {})".format(_call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))))]
@@ -314,7 +314,7 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
 
 
 def _async_generator(arguments: str, ordered: "list[str]", features: Features) -> "list[str]":
-    """There is no `yield from` for asynchronous generators, so that all of them are spelt out."""
+    """Asynchronous generators have no `yield from`, so that delegation is always written out."""
     clock = features.clocked
     reading = _call(_CLOCK) if clock else "0.0"
     if features.wrap:

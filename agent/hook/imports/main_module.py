@@ -1,13 +1,12 @@
-"""What runs as `__main__`: no import tells of it, so its own frame is followed until what monitors name is defined.
+"""Patches functions of the program itself (`__main__`), which is never imported, while its body runs.
 
-A program calls its functions in the same breath in which it defines them (`if __name__ == "__main__": main()`), so that
-they have to be patched in between. While the lines of the module's body run, and of no other code, each name that a
-monitor waits for is patched as soon as it stands in the module; when the last of them has been defined, nothing is left
-of it. A trace function sees the lines, and steps aside while an import runs and where somebody else traces; on Python
-3.12 `sys.monitoring` does, for one code object. Not on 3.13: a debugger that begins on a line which somebody monitors
-misses its first stop there.
+A program often calls its functions as soon as it has defined them (`if __name__ == "__main__": main()`), so that they
+must be patched in between. A trace function follows the lines of the module's body, and of no other code: each name
+that a monitor needs is patched as soon as it is defined, and after the last of them tracing ends. It pauses while an
+import runs, and is not used where somebody else traces. On Python 3.12, `sys.monitoring` does this for one code object;
+not on 3.13, where a debugger that begins on a monitored line misses its first stop.
 
-Only where a monitor names the program: `start.program_names` says what it is called.
+All of this happens only where a monitor names the program; `places.program_names` has its names.
 """
 
 import os
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     MonitorsOf = Callable[[str], Iterable[MonitorData]]
     Swallow = Callable[[str], None]
 
-#: Operations that give a name of the module a value, and the one that lengthens arguments; by version.
+#: The opcodes that assign to a name of the module, and EXTENDED_ARG; by version.
 _STORES = (113, 114) if sys.version_info >= (3, 13) else (90, 97)
 _EXTENDED = 71 if sys.version_info >= (3, 13) else 144
 
@@ -41,9 +40,9 @@ _TOOLS = (4, 3)
 
 
 def names_in(namespace: "dict[str, Any]") -> "list[str]":
-    """What monitors may call the module that runs in `namespace`.
+    """Return the names by which monitors may refer to the module that runs in `namespace`.
 
-    Its real name where `python -m` or runpy knows it, what its file would be if it were imported, and `__main__`.
+    These are `__main__`, its real name under `python -m` or runpy, and the name that an import would give to its file.
     """
     found = []
     if namespace.get("__name__") in ("__main__", "__mp_main__"):
@@ -59,7 +58,7 @@ def names_in(namespace: "dict[str, Any]") -> "list[str]":
 
 
 def module_in(namespace: "dict[str, Any]") -> ModuleType:
-    """The module that has this namespace; where runpy runs code in none, something that can be looked into like one."""
+    """Return the module with this namespace; where runpy runs code without a module, an object that acts as one."""
     module = sys.modules.get(namespace.get("__name__", ""))
     if type(module) is ModuleType and module.__dict__ is namespace:
         return module
@@ -67,7 +66,7 @@ def module_in(namespace: "dict[str, Any]") -> ModuleType:
 
 
 class _Namespace(ModuleType):
-    """A module over a namespace that no module has."""
+    """A module object for a namespace that has no module."""
 
     def __init__(self, namespace: "dict[str, Any]") -> None:
         super().__init__(namespace.get("__name__", "?"))
@@ -82,12 +81,12 @@ class _Namespace(ModuleType):
 
 
 def _own_dict(module: ModuleType) -> "dict[str, Any]":
-    """A module's dictionary, past the one above."""
+    """Return the real `__dict__` of the module object above."""
     return ModuleType.__dict__["__dict__"].__get__(module)  # type: ignore[no-any-return,index]
 
 
 class Follower:
-    """Follows the one frame that runs `code`; without it, the first module body in the namespace of `__main__`."""
+    """Follows the frame that runs `code`; without `code`, the first module body in the namespace of `__main__`."""
 
     def __init__(self, monitors_of: "MonitorsOf", apply: "Apply", swallow: "Swallow") -> None:
         self._monitors_of = monitors_of
@@ -105,7 +104,7 @@ class Follower:
         self._size = 0
 
     def follow(self, code: "CodeType | None" = None) -> None:
-        """Be there when `code`, or what runs as `__main__`, begins."""
+        """Wait for the beginning of `code`, or of what runs as `__main__`."""
         self.stop()
         self._code = code
         self._main = None if code is not None else sys.modules["__main__"].__dict__
@@ -125,7 +124,7 @@ class Follower:
         return self._way is not None
 
     def _look_later(self) -> None:
-        """Somebody else traces: what has not been defined yet is looked for with each import."""
+        """Leave it to imports to retry what is not defined yet: somebody else traces."""
         if self._main is None:
             return
         for name in dict.fromkeys([*names_in(self._main), *places.program()]):
@@ -133,13 +132,13 @@ class Follower:
                 self._apply(name, self._main, None)
 
     def importing(self) -> None:
-        """An import begins: has somebody else begun to trace since?"""
+        """Called when an import begins: give up where somebody else has begun to trace."""
         if self._way is not None and self._way.is_displaced():
             self._way = None
             self._look_later()
 
     def pause(self) -> bool:
-        """Before an import: let nobody see a tracer, and nothing be slowed. Answers whether `resume` has to come."""
+        """Remove the tracer before an import. Return whether `resume` must be called after it."""
         return self._way is not None and self._way.pause()
 
     def resume(self) -> None:
@@ -147,7 +146,7 @@ class Follower:
             self._way.resume()
 
     def begins(self, frame: "FrameType") -> bool:
-        """Is this the frame? Then what is expected in it is known from now on."""
+        """Return whether this is the frame to follow; if so, compute what to expect in it."""
         code = frame.f_code
         if self._begun or (
             code is not self._code and (self._main is not frame.f_globals or code.co_name != "<module>")
@@ -164,7 +163,7 @@ class Follower:
         return True
 
     def line(self, frame: "FrameType") -> None:
-        """A line of the module's body is about to run."""
+        """Called before a line of the module's body runs."""
         space = frame.f_globals
         new = {name for name in self._heads if space.get(name) is not self._seen.get(name)}
         if self._sweeps and len(space) != self._size:
@@ -178,10 +177,10 @@ class Follower:
             self.ended(frame)
 
     def ended(self, frame: "FrameType") -> None:
-        """Nothing that a monitor names is defined from here on."""
+        """Called when nothing that a monitor names is defined any more."""
         self.stop()
         for name in self._names:
-            # `__main__` is every program: that this one has no such function is nothing to tell.
+            # Every program is `__main__`: a function that this one does not have is not worth a record.
             if name != "__main__" or not self._heads.isdisjoint(frame.f_globals):
                 self._apply(name, frame.f_globals, None)
 
@@ -191,9 +190,9 @@ class Follower:
 
 
 class FileReader:
-    """Stands in for runpy's reading of files: what `run_path` has read it runs next.
+    """Replaces runpy's function that reads files: `run_path` runs next what it has read.
 
-    So do the processes that multiprocessing spawns, with the program of their parent.
+    Processes that multiprocessing spawns run the program of their parent in the same way.
     """
 
     def __init__(
@@ -207,14 +206,14 @@ class FileReader:
         runpy._get_code_from_file = self
 
     def __call__(self, *arguments: "Any") -> "Any":
-        answer = self._original(*arguments)
+        read = self._original(*arguments)
         try:
             file = os.fsdecode(arguments[-1])
             if any(name in self._wanted for name in ["__main__", *places.program_names(file)]):
-                self._follow(answer[0] if type(answer) is tuple else answer)  # with the file's name, before 3.12
+                self._follow(read[0] if type(read) is tuple else read)  # with the file's name, before 3.12
         except ours(Exception):
             self._swallow("following what runpy runs")
-        return answer
+        return read
 
     def undo(self) -> None:
         if self._runpy._get_code_from_file is self:
@@ -222,7 +221,7 @@ class FileReader:
 
 
 def _expected(name: str, monitors: "Iterable[MonitorData]") -> "tuple[set[str], bool]":
-    """The names in module `name` that targets begin with, and whether there are patterns."""
+    """Return the names in module `name` that targets begin with, and whether there are patterns."""
     heads: "set[str]" = set()
     sweeps = False
     for monitor in monitors:
@@ -237,7 +236,7 @@ def _expected(name: str, monitors: "Iterable[MonitorData]") -> "tuple[set[str], 
 
 
 def _last_store(code: "CodeType", heads: "set[str] | None") -> int:
-    """Where the body of a module last gives one of `heads` (None: what it makes) a value; -1: nowhere."""
+    """Return the offset of the last assignment to one of `heads` (None: all that it defines); -1 if there is none."""
     wanted = heads if heads is not None else defined.names(code)
     at, extended = -1, 0
     body = code.co_code
@@ -258,7 +257,7 @@ class _Tracing:
     def begin(self, code: "CodeType | None") -> bool:
         del code
         if sys.gettrace() is not None:
-            return False  # a debugger or coverage: it would be blind
+            return False  # a debugger or coverage, which must keep its tracer
         sys.settrace(self._call)
         return True
 
@@ -294,7 +293,7 @@ class _Tracing:
                 self._follower.ended(frame)
         except ours(Exception):
             self._follower.failed()
-        # A debugger that begins to trace puts a function of its own there; of ours, nothing stays once all is defined.
+        # A debugger that begins to trace sets a function of its own; ours is removed once all is defined.
         if frame.f_trace == self._line and not self._follower.follows:
             frame.f_trace = None
         return frame.f_trace
@@ -339,10 +338,10 @@ class _Monitoring:
         monitoring.free_tool_id(self._tool)
 
     def is_displaced(self) -> bool:
-        return False  # its tool is its own
+        return False  # it has a tool id of its own
 
     def pause(self) -> bool:
-        return False  # it sees no other code
+        return False  # it follows no other code
 
     def resume(self) -> None:
         pass
@@ -366,7 +365,7 @@ class _Monitoring:
         return None
 
     def _return(self, code: "CodeType", _: int, __: object) -> object:
-        """What its last line defines, whoever has run it (`runpy.run_path`) may call."""
+        """Called at the end: the caller (`runpy.run_path`) may use what the last line defines."""
         try:
             frame = sys._getframe(1)
             if frame.f_code is code:

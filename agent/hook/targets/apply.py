@@ -1,8 +1,8 @@
-"""Applies the monitors of a plan to modules as they appear, and remembers what became of each target.
+"""Applies the monitors of a plan to modules as they are imported, and records the outcome for each target.
 
-An import gives occasion to: resolve the targets that the module may hold, expand the patterns that it matches, retry
-what was not there before, and visit new subclasses where a monitor covers overriding methods. A target that cannot be
-monitored disables itself and says why; nothing else is affected.
+With each import it resolves the targets that the module may hold, expands matching patterns, retries targets that did
+not exist before, and visits new subclasses where a monitor covers overriding methods. A target that cannot be monitored
+is recorded with the reason; nothing else is affected.
 """
 
 import sys
@@ -46,12 +46,12 @@ class Applier:
         self._monitors_of = monitors_of
         self._bind = bind
         self._record = record
-        self._undo: "list[patch.Layer | patch.Placed | _Partial]" = []
+        self._undo: "list[patch.Layer | patch.Replacement | _Partial]" = []
         self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData]]" = {}
         self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
         self._failed: "set[tuple[str, str, str]]" = set()
         self._families: "dict[int, tuple[type, list[tuple[MonitorData, str]]]]" = {}  # by a class → methods of it
-        self._placed: "set[tuple[str, int]]" = set()
+        self._replaced: "set[tuple[str, int]]" = set()
         self._registries = registries.Registries()
         self._kept: "list[tuple[CodeType, FunctionType]]" = []  # patched just now, and known by their code elsewhere
         self._programs: "dict[str, ModuleType]" = {}  # what runs as a program, by the names that monitors have for it
@@ -67,13 +67,13 @@ class Applier:
         self._follow()
 
     def defined(self, name: str, module: ModuleType, names: "set[str] | None") -> None:
-        """`names` now stand in `module`, a program that monitors know as `name`; None: it will define no more."""
+        """`names` were defined in `module`, a program that monitors call `name`; None: its body has ended."""
         self._programs[name] = module
         self._apply_all(name, module, names)
         self._follow()
 
     def _follow(self) -> None:
-        """What patched functions bring with them: overriding methods, and who knows them by their code."""
+        """Patch new overriding methods, and update sets that hold the code of patched functions."""
         for parent, methods in list(self._families.values()):
             self._visit_subclasses(parent, methods)
         if self._kept:
@@ -83,10 +83,10 @@ class Applier:
     def adopt(
         self, found: "resolve.Found", module: str, attribute: str, errors: "Mapping[str, str] | None" = None
     ) -> None:
-        """Watch `found`, which a framework made at run time, by the monitors of the `module.attribute` it stands for.
+        """Apply the monitors of `module.attribute` to `found`, which a framework made from it at run time.
 
-        A monitor that names the function itself comes before. `errors` (dotted exception → severity) is what the
-        framework knows of this function's exceptions, as far as the monitor itself does not speak of them.
+        A monitor that names the function itself takes precedence. `errors` (dotted exception → severity) comes from the
+        framework, and counts for exceptions that the monitor does not name.
         """
         for monitor in self._monitors_of(module):
             if any(attribute_in(module, target) == attribute for target in monitor["targets"] if not target["pattern"]):
@@ -103,7 +103,7 @@ class Applier:
             for target in monitor["targets"]:
                 if not target["pattern"]:
                     self._apply(name, module, monitor, target, names)
-        # What a person named one by one comes before what a pattern sweeps up.
+        # Targets that are named one by one take precedence over patterns.
         contents: "_Contents | None" = None
         for monitor in monitors:
             for target in monitor["targets"]:
@@ -120,11 +120,11 @@ class Applier:
 
     @property
     def waits(self) -> bool:
-        """Are there targets that were not there when their module had run?"""
+        """Whether targets are pending that did not exist when their module had run."""
         return bool(self._pending)
 
     def retry(self, imported: str = "") -> bool:
-        """Look again for what was not there, in all modules but `imported`; answers whether anything has changed."""
+        """Retry pending targets in all modules but `imported`; return whether any was retried."""
         acted = False
         for name, heads in list(self._heads.items()):
             module = self._programs.get(name) or sys.modules.get(name)
@@ -132,7 +132,7 @@ class Applier:
                 continue
             assert module is not None
             if heads.isdisjoint(resolve.namespace(module)):
-                continue  # which costs an import next to nothing, however many targets wait
+                continue  # cheap for each import, however many targets are pending
             acted = True
             for key, (monitor, target) in list(self._pending.items()):
                 if key[0] == name:
@@ -143,7 +143,7 @@ class Applier:
         self._pending[key] = (monitor, target)
         self._heads.setdefault(key[0], set()).add(head)
 
-    def _wait_no_more(self, key: "tuple[str, str, str]") -> None:
+    def _forget(self, key: "tuple[str, str, str]") -> None:
         if self._pending.pop(key, None) is not None and not any(other[0] == key[0] for other in self._pending):
             self._heads.pop(key[0], None)
 
@@ -171,9 +171,9 @@ class Applier:
             return
         except ours(CannotPatch) as reason:
             self._fail(monitor, target["path"], str(reason))
-        except ours(Exception) as error:  # one target's trouble stays its own
+        except ours(Exception) as error:  # the error of one target affects no other
             self._fail(monitor, target["path"], f"{type(error).__name__}: {error}")
-        self._wait_no_more(key)
+        self._forget(key)
 
     def _fail(self, monitor: "MonitorData", path: str, reason: str) -> None:
         key = (monitor["name"], path, reason)
@@ -200,12 +200,12 @@ class Applier:
     def _patch(self, monitor: "MonitorData", found: "resolve.Found", *, sweeping: bool) -> None:
         function = found.function
         if function is None:
-            self._place(monitor, found)
+            self._replace(monitor, found)
             return
         for layer in patch.layers_of(function):
             owner: "Any" = layer.owner
             if not hasattr(owner, "receiver"):
-                continue  # an integration's own, which monitors nothing
+                continue  # an integration's, not a monitor's
             if owner.name == monitor["name"] and owner.receiver is found.receiver:
                 return  # the same module again, or another way to the same function
             if sweeping or owner.receiver is found.receiver:
@@ -226,34 +226,34 @@ class Applier:
         if kept is not None:
             self._kept.append((kept, function))
 
-    def _place(self, monitor: "MonitorData", found: "resolve.Found") -> None:
-        """Patch an object that has no code to give: a function of ours runs it, and stands where it stood."""
+    def _replace(self, monitor: "MonitorData", found: "resolve.Found") -> None:
+        """Replace an object without `__code__` by a function of ours that calls it."""
         raw: "Any" = found.raw
         key = (found.path, id(raw))
-        if key in self._placed:
+        if key in self._replaced:
             return
         partial = not resolve.is_compiled(raw)
         inner = raw.func if partial else raw
         qualname = getattr(raw, "__qualname__", found.name)
         module = getattr(raw, "__module__", None) or getattr(found.parent, "__module__", None) or found.parent.__name__
-        function = patch.stand_in(inner, found.name, qualname, module)
+        function = patch.python_function(inner, found.name, qualname, module)
         probe = self._bind(monitor, found, function)
         layer = patch.patch_function(function, probe)
-        change: "patch.Placed | _Partial"
-        change = _Partial(raw, function) if partial else patch.Placed(found.parent, found.name, raw, function)
+        change: "patch.Replacement | _Partial"
+        change = _Partial(raw, function) if partial else patch.Replacement(found.parent, found.name, raw, function)
         self._undo += [layer, change]
-        self._placed.add(key if partial else (found.path, id(function)))
+        self._replaced.add(key if partial else (found.path, id(function)))
         note = found.note
         if not partial and isinstance(found.parent, ModuleType) and module == found.parent.__name__:
-            # Named where it is defined: whoever has imported it from there means the same.
+            # Defined in this module: other modules that imported it from there hold the same object.
             aliases = list(_aliases(raw, found))
-            self._undo += [patch.Placed(holder, name, raw, function) for holder, name in aliases]
+            self._undo += [patch.Replacement(holder, name, raw, function) for holder, name in aliases]
             if aliases:
                 note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in aliases])
         self._record("patched", monitor["name"], found.path, note)
 
     def _visit_subclasses(self, parent: type, methods: "list[tuple[MonitorData, str]]") -> None:
-        """With every import: classes are walked once for all methods of `parent`; what is watched is passed over."""
+        """Patch the overriding methods of all subclasses of `parent` that are not monitored yet."""
         pending: "list[type]" = list(type.__subclasses__(parent))
         seen: "set[int]" = set()
         while pending:
@@ -287,7 +287,7 @@ def _is_watched(raw: "Any", monitor: "MonitorData") -> bool:
 
 
 class _Partial:
-    """The function inside one functools.partial object, exchanged: the object itself stays who it is."""
+    """The replacement of the function inside one functools.partial, which stays the same object."""
 
     def __init__(self, partial: "Any", function: FunctionType) -> None:
         self._partial = partial
@@ -304,7 +304,7 @@ class _Partial:
 
 
 def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType, str]]":
-    """Where else the modules imported so far hold `raw`; not in our own."""
+    """Find the other modules, except our own, that hold `raw`."""
     ours = (__package__ or "").partition(".")[0] + "."
     for name, module in list(sys.modules.items()):
         if not resolve.is_a(module, ModuleType) or name.startswith(ours):
@@ -315,7 +315,7 @@ def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType,
 
 
 class _Contents:
-    """What one module defines, looked up once for all the patterns that match it."""
+    """The definitions of one module, looked up once for all patterns that match it."""
 
     def __init__(self, module: ModuleType, name: str, own: "Names") -> None:
         self.name = name
@@ -325,7 +325,7 @@ class _Contents:
         self._found: "dict[str, resolve.Found | CannotPatch | None]" = {}
 
     def expand(self, segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
-        """The paths of functions in the module that match; of `names`, if given, what begins with one."""
+        """Return the paths of matching functions; only those that begin with one of `names`, if given."""
         return self._expand(self._module, self._own, segments, names)
 
     def _expand(self, parent: "Any", own: "Names", segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
@@ -351,7 +351,7 @@ class _Contents:
         return known
 
     def found(self, attribute: str) -> "resolve.Found | None":
-        """What the module has there; None if that is nothing. Raises CannotPatch with the reason in words."""
+        """Return what the module has there, or None. Raises CannotPatch with the reason."""
         if attribute not in self._found:
             try:
                 self._found[attribute] = resolve.resolve(self._module, attribute, self.name)

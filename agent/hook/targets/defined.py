@@ -1,7 +1,7 @@
-"""What the text of a module defines, read from its compiled body: no source is read for it.
+"""Lists the names that a module's source defines, from its compiled body.
 
-A decorator may put anything in the place of what it is given. The body still holds the code of each `def` and `class`.
-That code is not kept: who holds the code of a function is looked for (`registries`), and it must not be us.
+A decorator may replace a definition by anything, but the body still holds the code of each `def` and `class`. That code
+is not kept: `registries` searches for whoever holds the code of a function, and must not find us.
 """
 
 from types import CodeType
@@ -18,7 +18,7 @@ _FUNCTION = 0x01  # CO_OPTIMIZED, which the bodies of modules and classes are no
 
 
 def names(body: CodeType) -> "Names":
-    """Of several definitions of one name, the last counts."""
+    """Return the names; of several definitions of one name, the last counts."""
     found: "dict[str, Any]" = {}
     for constant in body.co_consts:
         if type(constant) is CodeType:

@@ -1,8 +1,8 @@
-"""Sets in which the host keeps code objects: what was known by its old code must be known by its new one.
+"""Updates sets in which the host keeps code objects: the new code of a patched function is added beside the old.
 
-Jinja2, for one, keeps the code of its internals in a set and cuts their frames out of the tracebacks that it shows.
-Somebody who keeps the code of a function is noticed by the code's reference count; only then is the heap looked
-through, once for all functions of a module.
+Jinja2, for example, keeps the code of its internals in a set and removes their frames from tracebacks. That something
+holds the code of a function is noticed by the code's reference count; only then is the heap searched, once for all
+functions of a module.
 """
 
 from _weakref import ref
@@ -17,14 +17,14 @@ _IMMORTAL = 10_000
 
 
 def kept(function: FunctionType) -> "CodeType | None":
-    """The code of a function, if something besides the function holds it."""
+    """Return the code of a function if anything besides the function holds it."""
     code = function.__code__
     if _ORDINARY < getrefcount(code) < _IMMORTAL and not code.co_flags & 0x10:  # CO_NESTED: its maker holds it
         return code
     return None
 
 
-#: Code that was looked for, and the sets that it is in: looking through the heap is not done twice.
+#: Code that was searched for, and the sets that hold it: the heap is not searched twice.
 _known: "dict[int, tuple[ref[CodeType], list[ref[set[object]]]]]" = {}
 
 
@@ -33,7 +33,7 @@ class Registries:
         self._added: "list[tuple[set[object], CodeType]]" = []
 
     def follow(self, codes: "list[tuple[CodeType, FunctionType]]") -> None:
-        """Wherever one of these codes is in a set, add the code that its function has now."""
+        """Add the new code of each function to every set that holds its old code."""
         missing = [code for code, _ in codes if id(code) not in _known]
         if missing:
             _look_for(missing)
@@ -60,7 +60,7 @@ def _look_for(codes: "list[CodeType]") -> None:
     for code in codes:
         key = id(code)
 
-        # At the interpreter's end a module's globals may be gone before what it watches is: they are bound here.
+        # At the interpreter's end this module's globals may be cleared first: therefore they are bound here.
         def forget(_: object, key: int = key, known: "dict[int, object]" = _known) -> None:  # type: ignore[assignment]
             known.pop(key, None)
 

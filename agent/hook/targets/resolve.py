@@ -1,8 +1,8 @@
-"""Finds what a target names in an imported module, without triggering anything.
+"""Finds what a target names in an imported module, without running any code of the host's.
 
-Looking never binds: attributes are read from the dictionaries of modules and from those of classes through the MRO, so
-that no descriptor, lazy proxy or module `__getattr__` runs. The answer is the plain Python function to patch in place,
-or, where there is none, the object and the name under which it stands.
+Attributes are read from the `__dict__` of modules, and of classes in the order of the MRO, so that no descriptor, lazy
+proxy or module `__getattr__` runs. The result is the Python function to patch in place; where there is none, the object
+and its name.
 """
 
 import sys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MISSING = object()
 
-#: How far the search for a definition inside a wrapper object goes.
+#: The bounds of the search for a definition inside a wrapper object.
 _DEPTH, _NODES = 6, 400
 
 
@@ -32,8 +32,8 @@ class Found:
     `function` is patched in place. Where it is None, `raw` is replaced under `name` in `parent`.
     `receiver` limits the monitor to calls whose first argument is an instance of it, a subclass of it, or it itself:
     a method found in a base class is shared with classes that the target does not name.
-    `left(frame)`, where there is one, says of a call that whoever made it deals with its failures.
-    `inner` is what was defined under `name`, where `function` is a decorator's own and does not say what it wraps.
+    `left(frame)`, if set, returns whether the caller in `frame` handles the call's failures itself.
+    `inner` is the function defined as `name`, where `function` is a decorator's wrapper without `__wrapped__`.
     """
 
     __slots__ = ("function", "inner", "left", "name", "note", "parent", "path", "raw", "receiver")
@@ -55,13 +55,13 @@ class NotThere(Exception):
 
 
 class InSubmodule(Exception):
-    """The path goes on into a submodule, whose own import will resolve it."""
+    """The path continues in a submodule: the target is resolved when that is imported."""
 
 
 def resolve(module: ModuleType, attribute: str, name: str = "") -> Found:
     """Find `attribute` ("Class.method", "function") in `module`, which may be known by another `name` than its own.
 
-    Raises NotThere, InSubmodule, or CannotPatch with the reason in words.
+    Raises NotThere, InSubmodule, or CannotPatch with the reason.
     """
     parent: "Any" = module
     where = name or module.__name__
@@ -70,7 +70,7 @@ def resolve(module: ModuleType, attribute: str, name: str = "") -> Found:
         child = _raw_attribute(parent, part)
         if child is _MISSING:
             if is_a(parent, ModuleType) and "__path__" in namespace(parent):
-                raise InSubmodule(where + "." + part)  # or not at all: that shows when it is imported, or never is
+                raise InSubmodule(where + "." + part)  # which may not exist: then it is never imported
             raise NotThere(f"{where} has no attribute {part!r}")
         if is_a(child, ModuleType) and child.__name__ == where + "." + part:
             raise InSubmodule(child.__name__)
@@ -86,7 +86,7 @@ def resolve(module: ModuleType, attribute: str, name: str = "") -> Found:
 
 
 def found_in(path: str, parent: "Any", name: str, raw: object, module: str = "") -> Found:
-    """What becomes of `raw`, which stands under `name` in `parent`. Raises CannotPatch with the reason in words."""
+    """Return how to patch `raw`, the attribute `name` of `parent`. Raises CannotPatch with the reason."""
     found = Found(path, parent, name, raw)
     defined = namespace(parent).get("__module__") if is_a(parent, type) else None
     _choose(found, defined if isinstance(defined, str) else module)
@@ -110,12 +110,12 @@ def _raw_attribute(parent: "Any", name: str) -> "Any":
 
 
 def is_a(value: object, kind: "type | tuple[type, ...]") -> bool:
-    """isinstance, without asking the value: `__class__` may be a property that wakes a lazy object up."""
+    """isinstance, without reading `value.__class__`, which may be a property that evaluates a lazy object."""
     return issubclass(type(value), kind)
 
 
 def namespace(holder: "Any") -> "Mapping[str, Any]":
-    """The dictionary of a module or class, past whatever a metaclass or module class makes of attribute access."""
+    """Return the `__dict__` of a module or class, whatever a metaclass or module class does on attribute access."""
     if is_a(holder, type):
         return type.__getattribute__(holder, "__dict__")  # type: ignore[no-any-return]
     return object.__getattribute__(holder, "__dict__")  # type: ignore[no-any-return]
@@ -135,7 +135,7 @@ def _dictionary(value: object) -> "dict[str, Any]":
 
 
 def _choose(found: Found, module: str) -> None:
-    """Decide between patching a function in place and replacing the object where it stands."""
+    """Decide between patching a function in place and replacing the object under its name."""
     raw = found.raw
     if is_a(raw, type):
         raise CannotPatch(f"{found.path} is a class: name one of its methods, such as {found.path}.__init__")
@@ -168,7 +168,7 @@ def _choose(found: Found, module: str) -> None:
 
 
 def _function_in(raw: "Any", found: Found) -> "FunctionType | None":
-    """The function that a descriptor of Python's own holds, found without asking the descriptor."""
+    """Return the function inside one of Python's own descriptors, without calling the descriptor."""
     for _ in range(10):
         kind = type(raw)
         if kind is FunctionType:
@@ -186,7 +186,7 @@ def _function_in(raw: "Any", found: Found) -> "FunctionType | None":
             raw = _dictionary(raw).get("func", _MISSING)
         elif kind.__module__ == "functools" and kind.__name__ == "_lru_cache_wrapper":
             raw = _dictionary(raw).get("__wrapped__", _MISSING)
-            found.note = "lru_cache: calls that are answered from the cache are not seen"
+            found.note = "lru_cache: calls that return a cached result are not monitored"
         elif kind.__module__ == "functools" and kind.__name__ == "singledispatchmethod":
             raw = _dictionary(raw).get("func", _MISSING)
         else:
@@ -195,9 +195,9 @@ def _function_in(raw: "Any", found: Found) -> "FunctionType | None":
 
 
 def _where_it_runs(function: FunctionType, found: Found) -> FunctionType:
-    """Follow a decorator that only hands on a coroutine or generator to the function that runs.
+    """Return the generator or coroutine function below a plain decorator, or `function` itself.
 
-    A plain wrapper returns at once with an object that has not run yet: its failures would pass for success.
+    A plain wrapper returns an object that has not run yet: its failures would count as successes.
     """
     if trampoline.kind_of(function.__code__) != trampoline.FUNCTION:
         return function
@@ -229,10 +229,10 @@ def _check_replaceable(found: Found) -> None:
 
 
 def _definition(raw: object, name: str, module: str) -> "FunctionType | None":
-    """The function that was defined as `name` in `module`, somewhere inside `raw`.
+    """Return the function defined as `name` in `module` that is somewhere inside `raw`, or None.
 
-    Frameworks wrap functions in objects of their own (Celery's lazy task proxies, descriptors that cache); the function
-    inside is what they will run. The search follows references only, so that no lazy object wakes up.
+    Frameworks wrap functions in objects of their own (Celery's lazy task proxies, caching descriptors) and run the
+    function inside. The search follows references only, so that no lazy object is evaluated.
     """
     from gc import get_referents
 
@@ -257,7 +257,7 @@ def _definition(raw: object, name: str, module: str) -> "FunctionType | None":
 
 
 def _inside(item: object, get_referents: "Any") -> "Iterator[object]":
-    if type(item) is FunctionType:  # not its globals: that is the whole module
+    if type(item) is FunctionType:  # not its globals, which are the whole module
         for cell in item.__closure__ or ():
             try:
                 yield cell.cell_contents
@@ -271,7 +271,7 @@ def _inside(item: object, get_referents: "Any") -> "Iterator[object]":
 
 
 def _limit_receiver(found: Found) -> None:
-    """A method that a class inherits is patched in the base; only the calls that the target names are meant."""
+    """For an inherited method, which is patched in the base class, count only calls on the class that is named."""
     parent = found.parent
     if found.receiver is None and is_a(parent, type) and found.name not in namespace(parent):
         kind = type(found.raw)
@@ -285,9 +285,9 @@ def _limit_receiver(found: Found) -> None:
 
 
 def members(parent: object, own: "Names") -> "Iterator[tuple[str, Any]]":
-    """What a module or class itself defines that a pattern may mean, as (name, raw): classes and callables.
+    """Find the classes and callables that a module or class itself defines, as (name, raw), for patterns.
 
-    `own` is what its text defines (`defined.names`), empty where that is not known.
+    `own` is what its source defines (`defined.names`); empty where that is not known.
     """
     module = namespace(parent).get("__module__" if is_a(parent, type) else "__name__")
     for name, raw in list(namespace(parent).items()):
@@ -304,7 +304,7 @@ def members(parent: object, own: "Names") -> "Iterator[tuple[str, Any]]":
 
 
 def _may_hold_one(raw: "Any") -> bool:
-    """May a decorator have made this of a function? If so, that is looked for, which takes some time."""
+    """Whether a decorator may have made this from a function. The search for that function takes some time."""
     if type(raw) is FunctionType:
         return bool(raw.__closure__ or _dictionary(raw))
     return not is_a(raw, (ModuleType, str, bytes, int, float, tuple, list, dict, set, frozenset)) and any(
@@ -313,9 +313,9 @@ def _may_hold_one(raw: "Any") -> bool:
 
 
 def is_lost(parent: object, name: str) -> bool:
-    """Has what was defined as `name` been exchanged for something that does not lead to it any more?
+    """Whether the definition of `name` was replaced by an object that does not lead to it.
 
-    An import in its place is what the text wants.
+    An import in its place was written so, and does not count.
     """
     raw: "Any" = namespace(parent).get(name, _MISSING)
     if raw is _MISSING or is_a(raw, type):
@@ -324,14 +324,14 @@ def is_lost(parent: object, name: str) -> bool:
 
 
 def is_defined_in(found: Found, module: ModuleType) -> bool:
-    """Does the source of `module` itself define what was found?"""
+    """Whether the source of `module` itself defines what was found."""
     if found.function is not None:
         return _defined_in(found.inner or found.function) == module.__name__
     return getattr(found.raw, "__module__", module.__name__) == module.__name__
 
 
 def _defined_in(function: FunctionType) -> "str | None":
-    """The module of the innermost definition: a decorator from elsewhere does not make a function a stranger."""
+    """Return the module of the innermost definition, whatever module its decorators come from."""
     inner: "Any" = function
     for _ in range(20):
         wrapped = _dictionary(inner).get("__wrapped__", _MISSING)

@@ -1,4 +1,4 @@
-"""Which part of a target's dotted path names a module, and which what is in it."""
+"""Splits a target's dotted path into the module and the attribute in it."""
 
 from ...base.wildcards import segment_match
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def attribute_in(module: str, target: "TargetData") -> "str | None":
-    """The part of a target that would be an attribute of `module`; None if the target cannot lie there."""
+    """Return the part of a target that would be an attribute of `module`; None if the target cannot be in it."""
     if target["module"] is not None:
         return target["attribute"] if target["module"] == module else None
     path = target["path"]
@@ -16,7 +16,7 @@ def attribute_in(module: str, target: "TargetData") -> "str | None":
 
 
 def pattern_in(module: str, target: "TargetData") -> "list[str] | None":
-    """The segments of a pattern that are left for the attributes of `module`; None where its name does not match."""
+    """Return the segments of a pattern that apply to attributes of `module`; None where its name does not match."""
     if target["module"] is not None:
         return (target["attribute"] or "").split(".") if segment_match(target["module"], module) else None
     segments = target["path"].split(".")

@@ -1,10 +1,10 @@
-"""The monitor inside a function's own bytecode on CPython 3.9 and 3.10, where handlers are a stack of blocks.
+"""Injects a monitor into a function's own bytecode on CPython 3.9 and 3.10, where handlers are a stack of blocks.
 
-The function begins with a block of ours, which is the outermost and is left before each return. Its handler stands at
-the end. What has to be remembered (the clock's start, the span) lies in local variables that have no name: `co_nlocals`
-counts more of them than `co_varnames` holds, so that `locals()`, debuggers and `inspect` see those of the source.
+The function begins with a block of ours, the outermost one, which ends before each return. Its handler is at the end.
+The start time and the span are in local variables without a name: `co_nlocals` is greater than the length of
+`co_varnames`, so that `locals()`, debuggers and `inspect` show only the variables of the source.
 
-Jumps are absolute, in bytes (3.9) or in instructions (3.10). `inject.inject` decides what applies and calls this.
+Jumps are absolute, in bytes (3.9) or in instructions (3.10). `inject.inject` decides whether this applies.
 """
 
 import sys
@@ -147,7 +147,7 @@ class _Parts:
         return self._constant(name) + arguments + _op("CALL_FUNCTION", number)
 
     def _tallying(self, reading: bytes) -> bytes:
-        """Counts the duration, in one step to other threads; leaves on the stack whether it is time to look up.
+        """Count the duration, atomically for other threads; push whether `look` is due.
 
         And below that the duration, where there is a threshold to compare it with.
         """
@@ -172,25 +172,25 @@ class _Parts:
         return _op("DUP_TOP_TWO") + _op("POP_TOP")
 
     def before(self, unit: int, end: int) -> bytes:
-        """What the function begins with, at `unit`; a block that stands follows it. Its size is always the same."""
+        """Return the code at the function's beginning, at `unit`; our block follows. Its size is constant."""
         if not self._entering:
             return b""
         return self.block(unit, end + self._skipping) + self._entering + _op("POP_BLOCK")
 
     def epilogue(self, unit: int, end: int) -> bytes:
-        """What stands before a return, at `unit`, with the result on the stack. Its size is always the same."""
+        """Return the code before a return, at `unit`, with the result on the stack. Its size is constant."""
         if not self._entering:
             return _op("POP_BLOCK")
         code = _op("POP_BLOCK") + self.block(unit + 1, end + self._returning) + self._left
-        for asked, then in ((self._tally, self._look), (self._elapsed, self._slow)):
+        for condition, then in ((self._tally, self._look), (self._elapsed, self._slow)):
             if then:
-                code += asked
+                code += condition
                 over = unit + len(code + then) // 2 + self.room
                 code += _instruction(OPS["POP_JUMP_IF_FALSE"], over * _SCALE, self.room) + then
         return code + self._check + _op("POP_BLOCK")
 
     def handlers(self, end: int, begin: int) -> bytes:
-        """What is appended, at `end`. The body begins, with our block, at `begin`."""
+        """Return what is appended at `end`. The body begins, with our block, at `begin`."""
         code = self._failed(end)
         if self._entering:
             code += self._unless_full(end + len(code) // 2, _op("RETURN_VALUE"))
@@ -199,25 +199,25 @@ class _Parts:
         return code
 
     def _failed(self, unit: int) -> bytes:
-        """On the stack: what was being handled before, the exception, three each; the block of our handler stands."""
+        """Return our handler. On the stack: what was handled before, and the exception, three values each."""
         code = self._fails + _op("POP_BLOCK") + self._reraise
         code = self.block(unit, unit + self.room + len(code) // 2) + code
         return code + self._unless_full(unit + len(code) // 2, self._reraise)
 
     def _unless_full(self, unit: int, then: bytes) -> bytes:
-        """What handles at `unit` what a call of ours raises: where that had no room, the host goes on with `then`."""
+        """Return the handler at `unit` of our own calls: after a full stack, the host continues with `then`."""
         then = _op("POP_TOP") * 3 + _op("POP_EXCEPT") + then
         over = unit + len(self._no_room + then) // 2 + self.room
         jump = _instruction(OPS["JUMP_IF_NOT_EXC_MATCH"], over * _SCALE, self.room)
         return self._no_room + jump + then + _op("RERAISE")
 
     def block(self, unit: int, handler: int) -> bytes:
-        """A block whose handler stands at `handler`; itself it stands at `unit`."""
+        """Return the start of a block, at `unit`, with its handler at `handler`."""
         return _instruction(OPS["SETUP_FINALLY"], (handler - unit - self.room) * _SCALE, self.room)
 
 
 class Moved:
-    """The code with the parts in it, its jumps going where they went. `position` says where an old unit has come to."""
+    """The code with the parts inserted, and its jumps corrected. `position` maps an old unit to its new place."""
 
     def __init__(self, body: bytes, ops: bytes, parts: _Parts, suspends: bool) -> None:
         self.begin = begin = int(not _OLDEST and ops[0] == _GEN_START)

@@ -32,8 +32,8 @@ def moved(code: CodeType, new: "Moved") -> "dict[str, bytes]":
 def _moved_lnotab(table: bytes, moved: "Moved") -> bytes:
     """The table of 3.9: differences of byte offsets and of lines, in pairs (CPython, Objects/lnotab_notes.txt).
 
-    What we put at the beginning counts to the first line: a tracer is told of a line where its first instruction runs,
-    and not again. Of a handler it is always told, so ours stands on the line of `def`, which is nobody's to be covered.
+    Code inserted at the beginning belongs to the first line: a tracer is called once a line, for its first
+    instruction. It is always called for a handler; ours has the line of `def`, which needs no coverage.
     """
     lines = bytearray()
     unit = at = line = 0
@@ -57,8 +57,8 @@ def _moved_lnotab(table: bytes, moved: "Moved") -> bytes:
 def _moved_linetable(table: bytes, moved: "Moved") -> bytes:
     """The table of 3.10: how many bytes, and by how much their line differs (PEP 626).
 
-    What we put at the beginning and at the end stands on no line. What stands before a return belongs to it, because a
-    tracer would take the return itself for a new line otherwise.
+    Code inserted at the beginning and the end has no line. Code inserted before a return has the line of the return,
+    which a tracer would take for a new line otherwise.
     """
     lines = bytearray()
     unit = at = 0
@@ -76,7 +76,7 @@ def _moved_linetable(table: bytes, moved: "Moved") -> bytes:
 
 
 def _range(units: int, line: int) -> bytes:
-    """Entries for so many code units, of which one entry holds at most 127."""
+    """Return entries for `units` code units; one entry holds at most 127."""
     entries = bytearray()
     while units > 0:
         here = min(units, 127)
