@@ -1,4 +1,4 @@
-"""A Sentry on the loopback: takes envelopes, keeps them, and answers what a test told it to.
+"""A Sentry on the loopback: it keeps the envelopes that it is sent, and responds as a test has programmed it.
 
 As a script (`python tests/receiver.py --port-file F --log F`) it writes its port to one file and a JSON line for each
 envelope to the other, until it is ended.
@@ -28,13 +28,13 @@ class Answer(NamedTuple):
     headers: dict[str, str] = {}
     body: bytes | None = None
     how: str = "answer"  # answer | hang | reset | half-closed | drip | drip-headers
-    keep: bool | None = None  # keep the envelope although the answer says otherwise, or the reverse
+    keep: bool | None = None  # keep the envelope although the response is an error, or the reverse
 
 
 HANG = Answer(how="hang")
 RESET = Answer(how="reset")
-HALF_CLOSED = Answer(how="half-closed")  # the server says it is done writing, without an answer
-DRIP = Answer(how="drip")  # an answer that comes a byte at a time and does not end
+HALF_CLOSED = Answer(how="half-closed")  # the server shuts down its side of the connection without a response
+DRIP = Answer(how="drip")  # a response that comes a byte at a time and does not end
 DRIP_HEADERS = Answer(how="drip-headers")  # the same, and it never gets beyond its headers
 FAILURES = (Answer(500), Answer(503), Answer(429, {"Retry-After": "0"}), Answer(408), RESET, HALF_CLOSED)
 
@@ -86,7 +86,7 @@ def decode_body(body: bytes, encoding: str) -> bytes:
 
 
 class Receiver:
-    """Use as a context manager. `answers` are used up one for each request, then `default` holds."""
+    """Use as a context manager. Each request uses up one of `answers`; after that, `default` applies."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Receiver:
     ) -> None:
         """`certificate` is a file with a key and a certificate for localhost: then it speaks TLS.
 
-        `failing` is the share of requests that fail in one way or another; each answer takes `delay` seconds. With `forget` only the log is kept.
+        `failing` is the share of requests that fail in one way or another; each response takes `delay` seconds. With `forget` only the log is kept.
         `strict`: events and transactions must be as Sentry's Relay wants them, or the `with` block raises. Where others
         than the agent send, that is not the agent's to promise.
         """
@@ -180,16 +180,16 @@ class Receiver:
         if self._log:
             self._log.close()
         if kind is None and self._strict:
-            self._ask_relay()
+            self._check_with_relay()
 
-    def _ask_relay(self) -> None:
-        """Everything that came in the form of an event; what tests of delivery make up has no platform."""
+    def _check_with_relay(self) -> None:
+        """Check every event and transaction. What the tests of delivery make up has no platform and is left out."""
         import relay
 
         for event in [*self.events, *self.transactions]:
             if "platform" in event:
-                said = relay.complaints(event)
-                assert not said, (event.get("sdk"), said)
+                complaints = relay.complaints(event)
+                assert not complaints, (event.get("sdk"), complaints)
 
     def program(self, *answers: Answer | int, default: Answer | int | None = None) -> None:
         """Replace what is left of the answers."""
@@ -314,7 +314,7 @@ class Receiver:
 
 
 class Tunnels:
-    """A forward proxy that does CONNECT. Use as a context manager; `targets` are those it was asked for."""
+    """A forward proxy that does CONNECT. Use as a context manager; `targets` are those that clients requested."""
 
     def __init__(self) -> None:
         self.targets: list[str] = []
@@ -351,10 +351,10 @@ class Tunnels:
 
 
 class Socks:
-    """A SOCKS5 proxy for one user. Use as a context manager; `asked` is what it was asked for, and by whom."""
+    """A SOCKS5 proxy for one user. Use as a context manager; `requested` lists who requested which address."""
 
     def __init__(self, user: bytes = b"", password: bytes = b"") -> None:
-        self.asked: list[tuple[bytes, bytes, bytes, int]] = []
+        self.requested: list[tuple[bytes, bytes, bytes, int]] = []
         self._login = (user, password)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
@@ -374,22 +374,22 @@ class Socks:
                 threading.Thread(target=self._speak, args=(self._server.accept()[0],), daemon=True).start()
 
     def _speak(self, here: socket.socket) -> None:
-        with here, here.makefile("rb") as said:
-            said.read(said.read(2)[1])  # the version; ways to log in
+        with here, here.makefile("rb") as stream:
+            stream.read(stream.read(2)[1])  # the version; ways to log in
             login = (b"", b"")
             if self._login[0]:
                 here.sendall(b"\5\2")
-                said.read(1)
-                login = (said.read(said.read(1)[0]), said.read(said.read(1)[0]))
+                stream.read(1)
+                login = (stream.read(stream.read(1)[0]), stream.read(stream.read(1)[0]))
                 here.sendall(b"\1" + (b"\0" if login == self._login else b"\1"))
                 if login != self._login:
                     return
             else:
                 here.sendall(b"\5\0")
-            kind = said.read(4)[3]
-            host = said.read(said.read(1)[0]) if kind == 3 else socket.inet_ntoa(said.read(4)).encode()
-            port = int.from_bytes(said.read(2), "big")
-            self.asked.append((*login, host, port))
+            kind = stream.read(4)[3]
+            host = stream.read(stream.read(1)[0]) if kind == 3 else socket.inet_ntoa(stream.read(4)).encode()
+            port = int.from_bytes(stream.read(2), "big")
+            self.requested.append((*login, host, port))
             with socket.create_connection((host.decode(), port)) as there:
                 here.sendall(b"\5\0\0\1\0\0\0\0\0\0")
                 back = threading.Thread(target=_pump, args=(there, here), daemon=True)
@@ -414,7 +414,7 @@ def main() -> None:
     parser.add_argument("--port-file", required=True)
     parser.add_argument("--log", required=True)
     parser.add_argument("--failing", type=float, default=0.0, help="share of requests that fail")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds that each answer takes")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds that each response takes")
     options = parser.parse_args()
     with Receiver(log=options.log, failing=options.failing, delay=options.delay, forget=True) as receiver:
         with open(options.port_file + ".new", "w") as file:

@@ -1,6 +1,6 @@
-"""What Sentry's own Relay says about an event: its normaliser and its default rules for private data.
+"""Check events with Sentry's own Relay: its normaliser and its default rules for private data.
 
-`sentry-relay` is Relay's code, compiled for Python. Where it is not installed, nothing is said.
+`sentry-relay` is Relay's code, compiled for Python. Where it is not installed, nothing is checked.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _FORMS = {
     "rules": {}, "applications": {"$string": ["@email", "@creditcard", "@iban", "@pemkey", "@urlauth", "@bearer"]},
 }  # fmt: skip
 _SOURCE = re.compile(r"\.(context_line|pre_context|post_context)(\.|$)")
-#: The rule for passwords goes by the name under which something stands, and then also takes each text in a context that
-#: has one of its words in it: `django.contrib.auth.authenticate`, `/reset-password/`. The latter are no secrets.
+#: The rule for passwords matches the name of a field, and in a context also each text that
+#: contains one of its words: `django.contrib.auth.authenticate`, `/reset-password/`. The latter are no secrets.
 _SECRET_NAMES = re.compile(r"pass|secret|auth|credential|pwd|private_?key|api_?key|token|bearer", re.IGNORECASE)
 
 
 def complaints(event: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Each place of the event that Relay would correct, cut or scrub, with what it says; none is what is wanted."""
+    """Return each place of the event that Relay would correct, cut or scrub, with its reason."""
     if processing is None:
         return []
     return [*corrected(event), *scrubbed(event, addresses=False)]
 
 
 def corrected(event: dict[str, Any]) -> list[tuple[str, Any]]:
-    """What the store normaliser changes. An event of the past is moved to now: Relay refuses what is too old."""
+    """Return what the store normaliser changes. An event of the past is moved to now: Relay refuses what is too old."""
     late = time.time() - (event["timestamp"] if isinstance(event.get("timestamp"), (int, float)) else time.time())
     moved = {
         name: value + late if name in ("timestamp", "start_timestamp") and isinstance(value, (int, float)) else value
@@ -48,9 +48,9 @@ def corrected(event: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def scrubbed(event: dict[str, Any], *, addresses: bool = True) -> list[tuple[str, Any]]:
-    """What the default rules, and every form that Relay knows, take away.
+    """Return what the default rules and every form that Relay knows remove.
 
-    `addresses`: IP addresses too, which are there only where `sentry.user` says so.
+    `addresses`: IP addresses too, which are there only where `sentry.user` allows them.
     """
     config = processing.convert_datascrubbing_config({
         "scrubData": True, "scrubDefaults": True, "scrubIpAddresses": addresses, "sensitiveFields": [],
@@ -58,16 +58,16 @@ def scrubbed(event: dict[str, Any], *, addresses: bool = True) -> list[tuple[str
     })  # fmt: skip
     found = annotations(processing.pii_strip_event(config, _copy(event)))
     found += annotations(processing.pii_strip_event(_FORMS, _copy(event)))
-    return [(path, said) for path, said in found if not _SOURCE.search(path) and not _is_a_word(path, said)]
+    return [(path, reason) for path, reason in found if not _SOURCE.search(path) and not _is_a_word(path, reason)]
 
 
-def _is_a_word(path: str, said: dict[str, Any]) -> bool:
-    rules = {each[0].partition(":")[0] for each in said.get("rem", ())}
+def _is_a_word(path: str, reason: dict[str, Any]) -> bool:
+    rules = {each[0].partition(":")[0] for each in reason.get("rem", ())}
     return rules == {"@password"} and not _SECRET_NAMES.search(path)
 
 
 def annotations(event: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Each place that Relay's `_meta` says something about."""
+    """Return each place that Relay's `_meta` has a remark on."""
     return _annotations(event.get("_meta") or {}, "")
 
 

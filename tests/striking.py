@@ -1,4 +1,4 @@
-"""A host whose time limit strikes at each place of the agent's code in turn, as a trace function that raises."""
+"""Raise a host's time limit at each place of the agent's code in turn, from a trace function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Limit(Exception):
 
 
 def places(work: Callable[[], object], where: str = HERE) -> list[Place]:
-    """The lines and functions of files below `where` that `work` comes through, each once."""
+    """Return the lines and functions of files below `where` that `work` runs, each once."""
     found: dict[Place, None] = {}
 
     def tracer(frame: Any, event: str, _: object) -> Any:
@@ -36,7 +36,7 @@ def places(work: Callable[[], object], where: str = HERE) -> list[Place]:
 
 
 def struck(work: Callable[[], object], place: Place) -> bool:
-    """Do it, and strike at that place; whether it was come through. Raises Limit, unless somebody swallows that."""
+    """Run it and raise Limit at that place. Return whether that place was reached; Limit is raised unless it is swallowed."""
     code, line, wanted = place
     hit = False
 
@@ -65,7 +65,7 @@ def _traced(work: Callable[[], object], tracer: Any) -> None:
 def each(
     make: Callable[[], tuple[Callable[[], object], Any]], step: Callable[[str], int] = lambda file: 1
 ) -> Iterator[tuple[Place, Any, str]]:
-    """Strike what `make` returns anew each time, with something to look at, at each place; and what came of it.
+    """Interrupt fresh work at each place in turn. Yield the place, the state that `make` returned, and the outcome.
 
     Of the places in a file, every `step(file)`th.
     """

@@ -42,7 +42,7 @@ def monitor(*paths, capture=None, rules=(), **settings):
 
 
 class FakeClock:
-    """A clock that moves only when told. `work` is for functions under test: time spent running."""
+    """A clock that `work` moves: functions under test call it to spend time."""
 
     def __init__(self):
         self.now = 1000.0

@@ -99,7 +99,7 @@ def test_imports_point_one_way(path):
         return
     for name, line in own(path):
         where = f"{path.relative_to(ROOT)}:{line}: {here} imports {name}"
-        assert LAYERS.index(room(name)) <= LAYERS.index(room(here)), f"{where}, which stands above it"
+        assert LAYERS.index(room(name)) <= LAYERS.index(room(here)), f"{where}, a room above it"
         assert room(name) not in NEVER_IN_THE_HOST or room(here) in MAY_COMPILE, f"{where}, which no host may load"
 
 
@@ -113,7 +113,7 @@ def test_there_is_no_circle():
             break
         for name in free:
             del left[name]
-    # What is left lies on a circle, or above one.
+    # The rest is on a circle, or above one.
     while True:
         above = [name for name in left if not any(name in needs for needs in left.values())]
         if not above:
@@ -123,7 +123,7 @@ def test_there_is_no_circle():
     assert not left, {name: sorted(needs & set(left)) for name, needs in left.items()}
 
 
-def test_at_the_top_stands_only_what_an_erp_may_import():
+def test_the_top_contains_only_what_an_erp_may_import():
     assert {path.stem for path in PACKAGE.glob("*.py")} == TOP
 
 
@@ -182,9 +182,9 @@ def test_start_up_files_import_next_to_nothing():
 NOT_IN_A_HOST = re.compile(r"agent/(?:cli|config|codebase)/|agent/boot/(?:unsupported|command)\.py")
 
 
-def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
+def test_an_except_clause_on_a_hosts_thread_checks_whose_exception_it_is():
     """A time limit of the host's strikes anywhere: a clause that catches by type alone would swallow it."""
-    seen = 0
+    checked = 0
     for path in FILES:
         name = path.relative_to(ROOT).as_posix()
         if NOT_IN_A_HOST.match(name):
@@ -200,7 +200,7 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
         for node in ast.walk(tree):
             if not isinstance(node, ast.ExceptHandler) or node in deciding:
                 continue
-            asks = isinstance(node.type, ast.Call) and ast.unparse(node.type.func) in ("ours", "places.ours")
+            checks = isinstance(node.type, ast.Call) and ast.unparse(node.type.func) in ("ours", "places.ours")
             last = node.body[-1]
             leaves = (ast.Return, ast.Continue, ast.Break)
             goes_on = isinstance(last, ast.Raise) and last.exc is None
@@ -213,17 +213,17 @@ def test_what_catches_on_a_hosts_thread_asks_whose_exception_it_is():
                     isinstance(each, ast.Raise) and ast.unparse(each) == f"raise {ast.unparse(last.targets[0])}"
                     for each in ast.walk(tree)
                 )
-            # A stack that is full has no room to ask anybody.
+            # A full stack has no room for that check.
             full = (
                 name == "agent/observe/call/verdict.py"
                 and node.type is not None
                 and ast.unparse(node.type) == "RecursionError"
             )
-            assert asks or goes_on or full, (
+            assert checks or goes_on or full, (
                 f"{name}:{node.lineno}: write `except ours(…)`, from agent/base/interrupts.py"
             )
-            seen += asks
-    assert seen > 150
+            checked += checks
+    assert checked > 150
 
 
 def test_files_stay_small():
@@ -266,3 +266,13 @@ def test_commands_print_through_the_terminal_alone(path):
             )
             assert not beside, f"{path.name}:{node.lineno}: {called}"
         assert not (isinstance(node, ast.keyword) and node.arg == "file"), f"{path.name}: print(…, file=…)"
+
+
+def test_helpers_and_acceptance_tests_use_public_names_of_others():
+    """A test that reaches for a private name holds how something is written, and not what it does."""
+    owners = {"self", "cls", "os", "sys"}
+    tests = ROOT / "tests"
+    for path in (*tests.glob("*.py"), *tests.glob("acceptance/*.py"), tests / "deliver" / "kit.py"):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Attribute) and re.fullmatch(r"_(?!replace$)[a-z]\w*", node.attr):
+                assert ast.unparse(node.value) in owners, f"{path.name}:{node.lineno}: {ast.unparse(node)}"

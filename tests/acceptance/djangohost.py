@@ -1,4 +1,4 @@
-"""A small Django project that knows nothing of the agent, for tests that start it in every way that Django can be started."""
+"""A small Django project without a line about the agent, for tests that start it in every way that Django can be started."""
 
 SETTINGS = """
 import os

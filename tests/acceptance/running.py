@@ -29,36 +29,36 @@ class Running:
         self.pid = self.process.pid
 
     @property
-    def said(self) -> str:
+    def printed(self) -> str:
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def wait_for(self, pattern: str, timeout: float = 60.0, times: int = 1) -> "list[str]":
-        """Until the output matches that often; answers the matches."""
+        """Wait until the output matches that often. Return the matches."""
         found: list[str] = []
 
         def there() -> bool:
-            found[:] = re.findall(pattern, self.said)
+            found[:] = re.findall(pattern, self.printed)
             return len(found) >= times
 
         self.until(there, timeout, f"{times} × {pattern!r} in the output")
         return found
 
     def until(self, there, timeout: float = 60.0, what: str = "what was waited for") -> None:
-        """A process of somebody else's has no event to wait on: it is asked again and again."""
+        """Poll until `there` returns true: the process of another program has no event to wait for."""
         end = time.monotonic() + timeout
         while not there():
-            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said[-3000:]}"
-            assert time.monotonic() < end, f"after {timeout} s without {what}: {self.said[-3000:]}"
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.printed[-3000:]}"
+            assert time.monotonic() < end, f"after {timeout} s without {what}: {self.printed[-3000:]}"
             time.sleep(0.02)
 
     def wait(self, timeout: float = 60.0) -> int:
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still runs after {timeout} s: {self.said[-3000:]}") from None
+            raise AssertionError(f"still runs after {timeout} s: {self.printed[-3000:]}") from None
 
     def stop(self, number: int = signal.SIGTERM, timeout: float = 60.0) -> int:
-        """A clean end, waited for."""
+        """End the process by a signal and wait for it. Return its exit status."""
         self.process.send_signal(number)
         return self.wait(timeout)
 
@@ -71,24 +71,24 @@ class Running:
         self.process.wait()
 
 
-def answers(port: int) -> bool:
+def is_listening(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def get(port: int, path: str = "/", timeout: float = 30.0, headers=None) -> "tuple[int, str]":
-    """Status and text, of answers that are errors too. Raises OSError where there is no answer."""
+    """Return status and text, of error responses too. Raises OSError if there is no response."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
 def deliver(host, sentry) -> None:
-    """What the processes had no moment for goes out now."""
+    """Deliver what the processes had no time to deliver."""
     done = host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
     assert done.returncode == 0, done.stdout + done.stderr
 

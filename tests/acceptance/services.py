@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-_READY = 60  # seconds until a server on a busy machine must have said that it is ready
+_READY = 60  # seconds for a server on a busy machine to report that it is ready
 _TRIES = 5  # a port that was free may be taken by the time it is used
 
 
@@ -156,11 +156,11 @@ def _on_a_free_port(command, ready, port=None, user=None, environment=None) -> I
             env=environment, start_new_session=True,
         )  # fmt: skip
         try:
-            said = _read(server, ready)
-            if said is None:
+            failure = _read(server, ready)
+            if failure is None:
                 yield chosen
                 return
-            assert left, said
+            assert left, failure
         finally:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(server.pid, signal.SIGKILL)
@@ -170,20 +170,20 @@ def _on_a_free_port(command, ready, port=None, user=None, environment=None) -> I
 
 
 def _read(server, ready) -> "str | None":
-    """Reads what the server says for as long as it runs; answers when it is ready (None), or what it said instead."""
+    """Read the server's output for as long as it runs. Return None once it is ready, or else the end of its output."""
     lines: "list[str]" = []
-    told = threading.Event()
-    came = threading.Event()
+    settled = threading.Event()
+    is_ready = threading.Event()
 
     def read():
         for line in server.stdout:
-            if not told.is_set():
+            if not settled.is_set():
                 lines.append(line)
             if ready in line.lower():
-                came.set()
-                told.set()
-        told.set()
+                is_ready.set()
+                settled.set()
+        settled.set()
 
     threading.Thread(target=read, daemon=True).start()
-    told.wait(_READY)
-    return None if came.is_set() else "".join(lines[-20:]) or "the server said nothing"
+    settled.wait(_READY)
+    return None if is_ready.is_set() else "".join(lines[-20:]) or "the server printed nothing"

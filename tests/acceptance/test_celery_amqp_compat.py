@@ -41,7 +41,7 @@ def test_a_worker_loses_rabbitmq(shop):
             celery.until(lambda: len(sentry.kept) >= 4, what="what the worker tells")
             assert shop.run("send.py", "works", check=False, **extra).returncode == 1
         deliver(shop, sentry)
-        assert "agent:" not in celery.said
+        assert "agent:" not in celery.printed
         assert sorted(monitors(each for each in sentry.kept if "exception" in each)) == [
             "celery.publish", "celery.task",
         ]  # fmt: skip

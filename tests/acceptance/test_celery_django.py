@@ -49,7 +49,7 @@ def test_a_dsn_in_djangos_settings_is_that_of_worker_and_beat(tmp_path, redis_se
                 assert scheduler.stop() == 0
             assert worker.stop() == 0
         deliver(host, sentry)
-        assert "agent:" not in worker.said + scheduler.said
+        assert "agent:" not in worker.printed + scheduler.printed
         (event,) = sentry.events
         assert (event["transaction"], event["tags"]["erp.monitor"]) == ("quality.tasks.gauges_due", "unmonitored.task")
         assert event["exception"]["values"][-1]["type"] == "TypeError"

@@ -104,7 +104,7 @@ def test_a_task_that_fails_for_good_is_told_once(shop, redis_server, sentry, poo
         shop.run("send.py", repr(tasks), agent=False, **extra)
         assert celery.stop() == 0
     deliver(shop, sentry)
-    assert "agent:" not in celery.said
+    assert "agent:" not in celery.printed
     assert sorted(map(told, sentry.kept)) == sorted(TOLD + BY_THE_MAIN_PROCESS * (pool == "prefork"))
     for event in sentry.kept:
         facts = event["contexts"]["celery"]

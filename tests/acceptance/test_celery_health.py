@@ -88,7 +88,7 @@ def test_a_worker_that_works_and_is_ended_by_its_terminal_says_nothing(shop, red
         shop.run("send.py", *["works"] * 8, **extra)
         assert int(shop.run("works.py", **extra).stdout)
         celery.stop(signal.SIGINT)
-    assert "agent:" not in celery.said
+    assert "agent:" not in celery.printed
     assert shop.events() == []
 
 
@@ -110,7 +110,7 @@ def test_a_broker_that_goes_away_is_told_by_everyone_who_needs_it(shop, sentry):
             assert celery.stop() == 0
         assert shop.run("send.py", "killed", check=False, **extra).returncode == 1
     deliver(shop, sentry)
-    assert "agent:" not in celery.said
+    assert "agent:" not in celery.printed
     failed = [each for each in sentry.kept if "exception" in each]
     words = told(each for each in sentry.kept if "exception" not in each)
     assert monitors(failed) == ["celery.publish"]
@@ -145,7 +145,7 @@ def test_beat_tells_that_nobody_takes_what_is_due(shop, tmp_path):
         shop, "-m", "celery", "-A", "shop", "beat", "-s", str(tmp_path / "schedule"), "--pidfile=", **extra
     ) as beat:
         beat.until(lambda: len(shop.events()) >= 2)
-    assert "agent:" not in beat.said
+    assert "agent:" not in beat.printed
     assert told(shop.events()) == [
         ("celery.no_connection", "error",
          "The broker still cannot be reached: ConnectionRefusedError (more than 4 times in 60 s)"),

@@ -70,7 +70,7 @@ def test_scheduled_tasks_check_in(host, redis_server, tmp_path):
             assert beat.stop() == 0
             assert worker.stop() == 0
         deliver(host, sentry)
-        assert "agent:" not in worker.said + beat.said
+        assert "agent:" not in worker.printed + beat.printed
         raw = b"".join(data for each in sentry.envelopes for _, data in each.items)
         assert b"secret-" not in raw  # (source lines are there)
         came = checked_in(sentry)
@@ -116,7 +116,7 @@ def test_a_task_that_waited_too_long_is_told(host, redis_server):
         assert host.run("result.py", **extra).stdout == "secret-result\n"
         worker.until(lambda: len(host.events()) >= 2)
         assert worker.stop() == 0
-    assert "agent:" not in worker.said
+    assert "agent:" not in worker.printed
     works, headers = sorted(host.events(), key=lambda event: event["transaction"], reverse=True)
     assert (works["transaction"], headers["transaction"]) == ("shop.works", "shop.headers")
     assert works["tags"]["erp.report"] == "slow"

@@ -104,7 +104,7 @@ def test_whatever_becomes_of_a_task_is_told_once(shop, redis_server, sentry, tmp
         ]  # fmt: skip
         assert celery.stop() == 0
     deliver(shop, sentry)
-    assert "agent:" not in celery.said
+    assert "agent:" not in celery.printed
     events = sentry.kept
     assert sorted(map(told, events)) == sorted([
         ("ValueError", "fails", "shop.fails", "error"),
@@ -141,7 +141,7 @@ def test_every_pool_reports_alike(shop, redis_server, sentry, pool):
         assert said == [f"ValueError {n} in {celery.pid}" for n in (1, 2)] + ["third", "Busy busy", str(celery.pid)]
         assert celery.stop() == 0
     deliver(shop, sentry)
-    assert "agent:" not in celery.said
+    assert "agent:" not in celery.printed
     assert sorted(map(told, sentry.kept)) == sorted([
         ("ValueError", "fails", "shop.fails", "error"), ("ValueError", "fails", "shop.fails", "error"),
         ("Busy", "connect", "shop.retries", "error"),

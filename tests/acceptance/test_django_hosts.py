@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 from acceptance import djangohost
 from acceptance.host import Host
-from acceptance.running import Running, answers, deliver
+from acceptance.running import Running, deliver, is_listening
 from acceptance.services import free_port
 from receiver import Receiver
 
@@ -60,7 +60,7 @@ class Browser:
 def serve(host, way, port, **extra):
     running = Running(host, *[word.format(port=port) for word in WAYS[way]], **extra)
     try:
-        running.until(lambda: answers(port), what="a server")
+        running.until(lambda: is_listening(port), what="a server")
     except BaseException:
         running.__exit__()
         raise
@@ -88,7 +88,7 @@ def test_views_sync_and_async_under_wsgi_and_asgi(project, sentry, way):
         assert [browser.get(path)[0] for path in paths] == [200, 500, 500, 500, 500]
         server.stop()
     deliver(project, sentry)
-    assert "agent:" not in server.said
+    assert "agent:" not in server.printed
     events = by_path(failures(sentry))
     assert [(url, event["tags"]["erp.operation"]) for url, event in events] == [
         ("/aorder/2/", "order"), ("/crash/", "django.request"), ("/order/1/", "order"), ("/who/", "django.request"),
@@ -161,7 +161,7 @@ def test_the_admin_and_its_actions(project, sentry):
         assert status == 200
         server.stop()
     deliver(project, sentry)
-    assert "agent:" not in server.said
+    assert "agent:" not in server.printed
     (event,) = failures(sentry)
     assert event["tags"]["erp.operation"] == "explode"
     assert event["user"] == {"id": "1"}
@@ -203,7 +203,7 @@ def test_the_reloader(tmp_path, sentry):
     port = free_port()
     command = ("manage.py", "runserver", f"127.0.0.1:{port}")
     with Running(project, *command, SENTRY_DSN=sentry.dsn) as server:
-        server.until(lambda: answers(port), what="a server")
+        server.until(lambda: is_listening(port), what="a server")
         browser = Browser(port)
         assert browser.get("/order/1/")[0] == 500
         services = project.folder / "shop" / "services.py"
@@ -225,7 +225,7 @@ def test_the_reloader(tmp_path, sentry):
 
         server.until(reloaded, what="the new code")
         server.stop(signal.SIGINT)
-    assert "agent:" not in server.said
+    assert "agent:" not in server.printed
     pids = said()
     assert pids["1"] != pids["new 1"]
     assert server.pid not in pids.values()

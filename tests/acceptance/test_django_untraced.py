@@ -89,7 +89,7 @@ def test_requests_that_fail_outside_of_all_monitors(tmp_path, way):
         assert len(sentry.events) == 3
         health = sessions(sentry)
         raw = b"".join(data for each in sentry.envelopes for _, data in each.items)
-    assert "agent:" not in server.said
+    assert "agent:" not in server.printed
     staff = events.pop("staff")
     assert staff["transaction"] == "/staff/"
     assert staff["user"] == {"id": "1"}

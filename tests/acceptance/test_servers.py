@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from acceptance.running import Running, answers, deliver, get
+from acceptance.running import Running, deliver, get, is_listening
 from acceptance.services import free_port
 from receiver import Receiver
 
@@ -155,7 +155,7 @@ def test_a_server(shop, sentry, request, name, arguments):
     if name.startswith("uwsgi"):
         extra["UWSGI_VIRTUALENV"] = sys.prefix
     with Running(shop, *words, python=python, **extra) as server:
-        server.until(lambda: answers(port), what="a port")
+        server.until(lambda: is_listening(port), what="a port")
         with ThreadPoolExecutor(4) as pool:
             paths = [f"/order/{number}" for number in range(12)]
             said = list(pool.map(lambda path: settled(port, path), paths))
@@ -174,10 +174,10 @@ def test_a_server(shop, sentry, request, name, arguments):
         if "recycled" in name:
             server.until(replaced, what="a new worker")
         if name.startswith("uwsgi"):  # which forgets a worker that is being started when it is told to end
-            server.until(lambda: server.said.count("WSGI app 0") >= workers_begun(server.said, "lazy" in name))
+            server.until(lambda: server.printed.count("WSGI app 0") >= workers_begun(server.printed, "lazy" in name))
         server.stop(signal.SIGTERM, timeout=25)  # gunicorn kills a worker that hangs after 30 s
     deliver(shop, sentry)
-    assert "agent:" not in server.said
+    assert "agent:" not in server.printed
     told = [event["exception"]["values"][-1]["value"] for event in sentry.events]
     crashed = [text for text in told if text.startswith("/crash/")]
     assert len(crashed) == 1, "its caller has it monitored too, and reports no second time"

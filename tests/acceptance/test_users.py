@@ -225,7 +225,7 @@ def test_a_celery_worker_that_becomes_another_user(anybodys):
             assert sent.stdout == f"{nobody.pw_uid}\n"
             sentry.wait_for(1)
             worker.stop(signal.SIGTERM)
-        assert "agent:" not in worker.said
+        assert "agent:" not in worker.printed
     assert [event["tags"]["erp.operation"] for event in sentry.events] == ["op"]
     assert left_by(0, anybodys.state_base)["envelope"] == 0
 
@@ -268,6 +268,6 @@ def served(shop, command, program=sys.executable):
         server.until(answered)
         assert get(port) == (200, str(USER))
         server.stop(signal.SIGTERM)
-    assert "agent:" not in server.said
+    assert "agent:" not in server.printed
     assert left_by(USER, shop.state_base)["envelope"] == 2
     assert f"2 events and 1 process of #{USER}" in " ".join(shop.agent("status", COLUMNS="300").stdout.split())

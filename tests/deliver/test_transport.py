@@ -159,10 +159,10 @@ def test_a_socks_proxy_is_used(authority, monkeypatch, scheme, host, tls):
         connection = Transport(parse_dsn(sentry.dsn.replace("127.0.0.1", "localhost")))
         assert [connection.send(envelope().data).kind for _ in range(3)] == [transport.ACCEPTED] * 3
         connection.close()
-        assert proxy.asked == [(b"erp", b"p@ss", host, sentry.port)]
+        assert proxy.requested == [(b"erp", b"p@ss", host, sentry.port)]
         monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
         assert send(sentry).kind == transport.ACCEPTED
-        assert (len(proxy.asked), len(sentry.ids)) == (1, 4)
+        assert (len(proxy.requested), len(sentry.ids)) == (1, 4)
 
 
 def test_a_request_through_a_socks_proxy_has_one_deadline_and_known_descriptors(monkeypatch, tmp_path):
