@@ -1,7 +1,6 @@
 # Python imports this file at start-up, because its folder is on PYTHONPATH. Every Python that inherits PYTHONPATH reads
 # it, also those that the agent does not support: so it is written in what Python 2.7 and all later ones understand. It
-# is short because some processes have to compile it: what there is to do
-# stands in agent/boot/start.py and agent/boot/unsupported.py.
+# is short because some processes have to compile it: the work is in agent/boot/start.py and agent/boot/unsupported.py.
 import os
 import sys
 

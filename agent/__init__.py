@@ -5,15 +5,18 @@
                          Sentry ◄─ delivery ◄─ spool ◄─ Envelope ◄─ Event ◄─ Observation
 
     sitecustomize   Python runs it at start-up, because its folder is on PYTHONPATH
-    start           reads the head of the compiled plan and waits for imports: all that most processes pay for
-    bootstrap       reads the plan, or has it made, and installs the finder
-    config          monitors.yaml → Problems, or a Plan; runs in another interpreter than the host's
-    engine          wires the parts below together when a module that a monitor names is imported
+    boot            start reads the head of the compiled plan and waits for imports: all that most processes pay for;
+                    bootstrap makes the agent of a process; engine connects the parts below
+    plan            the compiled plan: read by processes, made in another interpreter
+    config          monitors.yaml → Problems, or a Plan; never runs in the host's processes
     hook            finder → resolve → patch: inside the function's own bytecode, or by a trampoline
-    observe         what is worth a report, and the scrubbed event that is made of it
-    deliver         the spool on disk, the sender, and everything that knows the Sentry SDK
+    observe         what is worth a report, and the event that is made of it
+    privacy         masks what must not leave
+    deliver         the spool on disk, and the sender
+    sdk             everything that uses the Sentry SDK
+    integrations    Django, Celery, logging
     api, decorate   what new code of the ERP may call itself: `from agent import capture_erp_error, sentry_monitor`
-    testing         what an ERP's own tests ask: what would have been reported?
+    testing         for an ERP's own tests: what would have been reported?
     cli             python -m agent …
 
 Inside a monitored process the package is loaded as `_erp_agent`, so that a host may have a package `agent` of its own.

@@ -8,7 +8,7 @@ _LONGEST_START = 60.0  # seconds
 
 
 def main() -> int:
-    # The agent of this very process must not monitor the command line that asks about it.
+    # The agent of this very process must not monitor the command line that inspects it.
     started = sys.modules.get("_erp_agent.boot.bootstrap")
     if started is not None and started.current is not None:
         started.current.uninstall()

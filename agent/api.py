@@ -174,7 +174,7 @@ def _place(frame: FrameType | None) -> str:
     return f"{module}.{name}" if type(module) is str else str(name)
 
 
-# Whoever imports this wants to report: what that takes is there before it is needed.
+# Whoever imports this is going to report: load what that takes before it is needed.
 _running = engine()
 if _running is not None:
     _running.make_ready()

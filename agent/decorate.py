@@ -1,4 +1,4 @@
-"""Decorators for new code of the ERP that would rather say it in its source than in monitors.yaml.
+"""Decorators for new code of the ERP, in place of entries in monitors.yaml.
 
 They are monitors like any other: the decorated function is patched in place and given back, the same object. Each can
 be written as `@sentry_monitor` or as `@sentry_monitor("sales", "create_order", threshold="2s")`. Where the agent is
@@ -93,7 +93,7 @@ def sentry_api_monitor(endpoint: Function, /) -> Function: ...
 @overload
 def sentry_api_monitor(endpoint: str | None = None, **options: Any) -> Callable[[Function], Function]: ...
 def sentry_api_monitor(endpoint: _First = None, **options: Any) -> Any:
-    """An endpoint: its errors, its 5xx answers, and answers that take more than five seconds."""
+    """An endpoint: its errors, its 5xx responses, and responses that take more than five seconds."""
     return _decorator("api", endpoint, {"endpoint": endpoint}, options)
 
 
@@ -191,7 +191,7 @@ def _nearest(name: str, allowed: Iterable[str]) -> str:
 
 
 class Declared:
-    """What one decorator says. `apply` monitors the function, on whichever engine."""
+    """One decorated function and the decorator's arguments. `apply` monitors the function, on whichever engine."""
 
     def __init__(
         self, function: Any, kind: str, words: dict[str, Any], options: dict[str, Any], audit: bool | str
@@ -202,7 +202,7 @@ class Declared:
         self.module: str = getattr(inner, "__module__", None) or "__main__"
         self.qualname: str = getattr(inner, "__qualname__", type(inner).__qualname__)
         self._function: Callable[[], Any] = ref(function, _forget) if _can_be_dropped(function) else lambda: function
-        self._said = (kind, words, options, audit)
+        self._arguments = (kind, words, options, audit)
         code = getattr(inner, "__code__", None)
         self.where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else self.module
 
@@ -215,7 +215,7 @@ class Declared:
         if function is None:
             return None
         path = f"{self.module}.{self.qualname}"
-        monitor = _monitor(path, self.where, *self._said)
+        monitor = _monitor(path, self.where, *self._arguments)
         name = self.qualname.rpartition(".")[2]
         try:
             parent = sys.modules.get(self.module) or ModuleType(self.module)
@@ -254,7 +254,7 @@ def _can_be_dropped(function: object) -> bool:
         ref(function)
     except ours(TypeError):
         return False
-    return isinstance(function, FunctionType)  # a staticmethod object goes as soon as its class is made
+    return isinstance(function, FunctionType)  # a staticmethod object is freed as soon as its class is made
 
 
 def _monitor(

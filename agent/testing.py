@@ -2,13 +2,13 @@
 
     from agent.testing import reporting
 
-    def test_a_rejected_order_is_told():
+    def test_a_rejected_order_is_reported():
         with reporting("monitors.yaml") as reported:
             place_order(customer_on_hold)
         (event,) = reported.of("create_order")
         assert event["level"] == "warning"
 
-While it is on, the monitors of that file (and whatever the decorators of `agent` say) are in force, no limit drops
+While it is on, the monitors of that file (and the decorators of `agent`) are in force, no limit drops
 anything, and nothing is written to disk or sent. Afterwards every function is as it was. In pytest, `reported` is a
 fixture for the file that AGENT_CONFIG names: `pytest_plugins = ["agent.testing"]`.
 """
@@ -78,7 +78,7 @@ class Reported:
 
 @contextmanager
 def reporting(config: str | os.PathLike[str] | None = None) -> Iterator[Reported]:
-    """Put the monitors of `config` in force; without it, only what decorators and calls in the source say.
+    """Put the monitors of `config` in force; without it, only decorators and calls in the source count.
 
     Raises ConfigError where `python -m agent validate` would find problems.
     """
@@ -144,13 +144,13 @@ def _plan(config: str | None) -> PlanData:
     loaded = load.load(config, os.environ)
     wrong = [problem for problem in loaded.problems if problem.severity == "error"]
     if wrong or loaded.plan is None:
-        said = [f"{each.file}:{each.line}: {each.path}: {each.message}" for each in wrong]
-        raise ConfigError("\n".join(said) or f"{config} gives no plan")
+        lines = [f"{each.file}:{each.line}: {each.path}: {each.message}" for each in wrong]
+        raise ConfigError("\n".join(lines) or f"{config} gives no plan")
     return loaded.plan
 
 
 class _Keeping:
-    """Stands where the sink stands."""
+    """A sink that keeps events in memory."""
 
     def __init__(self, engine: Engine, reported: Reported) -> None:
         self._engine = engine

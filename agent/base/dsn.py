@@ -7,7 +7,7 @@ from .interrupts import ours
 
 _PORTS = {"http": 80, "https": 443}
 _COPY = "copy it from the project's Client Keys page"
-_PLACEHOLDERS = frozenset("<>{}\"'`\\")  # what a key never holds, and what stands for one in examples
+_PLACEHOLDERS = frozenset("<>{}\"'`\\")  # never in a key; in the placeholders of examples
 
 #: What `status` shows where a client of the host's sends to the project that we send to.
 SHARED = (

@@ -2,7 +2,7 @@
 
 
 class AgentError(Exception):
-    """Base of all: its text says what happened, where, and what to do next."""
+    """Base of all. The text is what happened, where, and what to do next."""
 
 
 class ConfigError(AgentError):

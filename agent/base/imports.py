@@ -26,8 +26,8 @@ _under_way: "dict[int, tuple[_thread.LockType, set[str]]]" = {}
 class Guarded:
     """While entered, what this thread imports is the agent's doing.
 
-    `patient`: a fork may wait for it. Not for modules that want to know of forks themselves, as `logging` does: one
-    that is loaded in the middle of a fork hears of its end and not of its beginning.
+    `patient`: a fork may wait for it. Not for modules that register fork hooks themselves, as `logging` does: of
+    one that is loaded in the middle of a fork, the hook after it runs and the hook before it does not.
     """
 
     __slots__ = ("_patient", "_thread")
@@ -100,8 +100,8 @@ def _before_fork() -> None:
     wait_for_others()
     if _logging_came_first:
         return
-    # Where another thread has loaded `logging` meanwhile, it hears of the end of the fork, when it gives its lock back,
-    # and has not heard of the beginning: its hook would have run by now.
+    # Where another thread has loaded `logging` meanwhile, its hook after the fork will release its lock, and its hook
+    # before the fork has not run, which acquires it.
     until = monotonic() + PATIENCE
     while _is_loaded_by_another("logging") and monotonic() < until:
         if _owns_lock_of_logging():

@@ -4,8 +4,8 @@ A job queue ends a job that takes too long with an exception out of a signal han
 or a greenlet. It strikes wherever the job is just then: in our code, or in host code that we called. So no clause of
 ours that runs on a host's thread catches by type alone. It reads `except ours(OSError):`, and `ours` looks at how the
 exception came about: into the traceback, for a frame that interrupted another one instead of being called by it, and
-at the instruction that it struck. `ours(BaseException)` stands where host code is called (an expression, a `__str__`):
-what that raises stays with us, be it a SystemExit, while a Ctrl-C that arrives meanwhile goes on.
+at the instruction that it struck. `ours(BaseException)` is for calls of host code (an expression, a `__str__`): what
+that raises is caught, even a SystemExit, while a Ctrl-C that arrives meanwhile goes on.
 """
 
 import os
@@ -116,7 +116,7 @@ def _interrupts(frame: "FrameType") -> bool:
 
 
 def _passed(frame: "FrameType", code: "CodeType") -> "list[object]":
-    """The positional arguments, as far as they still stand in the frame."""
+    """The positional arguments, as far as they are still in the frame."""
     held = frame.f_locals
     number = code.co_argcount
     passed = [held.get(name) for name in code.co_varnames[:number]]
@@ -177,7 +177,7 @@ def _struck(error: BaseException, trace: "TracebackType") -> bool:
 
 
 def _module(kind: type) -> str:
-    """Whatever the metaclass says."""
+    """Return the module of a class, without calling its metaclass."""
     held = type.__dict__["__dict__"].__get__(kind).get("__module__", "builtins")
     return held if type(held) is str else ""
 

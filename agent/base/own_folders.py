@@ -1,4 +1,4 @@
-"""Folders and files that belong to this user alone: how they are made. `start.open_own` is how they are read."""
+"""Folders and files that belong to this user alone: how they are made. `places.open_own` reads them."""
 
 import os
 
@@ -6,7 +6,7 @@ from . import places
 
 #: A new file: never one that is there already, which may be a pipe, or a link to somebody's file.
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-#: One that is there, without waiting for whoever would read from a pipe that stands in its place.
+#: One that is there, without waiting for a reader of a pipe that is in its place.
 OLD_FILE = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -30,7 +30,7 @@ def check_own(folder: str, others: int = 0o022) -> os.stat_result:
 
 
 def replace(file: str, data: bytes) -> None:
-    """Write it beside and rename it: whoever reads sees the old content or the new. Raises OSError."""
+    """Write a new file beside it and rename it, so that readers get the old content or the new. Raises OSError."""
     beside = "%s.%d" % (file, os.getpid())
     try:
         os.unlink(beside)
@@ -45,7 +45,7 @@ def replace(file: str, data: bytes) -> None:
                 rest = rest[os.write(descriptor, rest) :]
         finally:
             if descriptor >= 0:
-                os.close(descriptor)  # a full network disk may say so only here
+                os.close(descriptor)  # a full network disk may report it only here
         os.replace(beside, file)
     except BaseException:
         try:
@@ -62,7 +62,7 @@ def _make(folder: str) -> None:
         pass  # also where another process makes the same folders at this moment
     except places.ours(FileNotFoundError):
         above = os.path.dirname(folder)
-        if above == folder or os.path.isdir(above):  # /proc, say: nothing can be made there
+        if above == folder or os.path.isdir(above):  # as in /proc: nothing can be made there
             raise
         _make(above)
         try:

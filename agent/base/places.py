@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     #: (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…], early, processes,
-    #: is `__main__` named, what tells it from other plans)
+    #: is `__main__` named, what identifies it)
     Header = tuple[Any, ...]
-    #: Where something lies in a plan file: its offset after the index, its size.
+    #: The place of a piece in a plan file: its offset after the index, its size.
     Place = tuple[int, int]
-    #: (file, header, index as it was read, where what follows it begins, what tells the file from a later one)
+    #: (file, header, index as it was read, where what follows it begins, what identifies the file)
     Head = tuple[str, Header, bytes, int, tuple[int, ...]]
 
 #: The folder that this package was loaded from.
@@ -129,7 +129,7 @@ def name_hash(text: str) -> int:
 
 
 def open_own(file: str) -> "tuple[int, os.stat_result]":
-    """A descriptor of a regular file of this user's, in a folder of this user's, and what it says of itself.
+    """Open a regular file of this user's in a folder of this user's. Return the descriptor and its `fstat` result.
 
     The one way in which anything is opened that the agent has written. Nobody else may write either, neither is a link,
     and both are checked after they were opened: what they are cannot be exchanged in between. Raises OSError.
@@ -208,7 +208,7 @@ def program() -> "list[str]":
     return ["__main__", *program_names(sys.argv[0] if sys.argv else "")]
 
 
-#: Module of a framework → the integration that wants to know of its import.
+#: Module of a framework → the integration to install once it is imported.
 HOOKS = {
     "django.core.handlers.base": "integrations.django.install",
     "django.core.handlers.wsgi": "integrations.django.install",
@@ -246,7 +246,7 @@ user = os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def on_path(code: "Any", packages: "Container[str]") -> "list[str]":
-    """What imports would call the file that `code` was read from, as far as it lies in one of these packages."""
+    """What imports would call the file that `code` was read from, as far as it is in one of these packages."""
     parts = code.co_filename.rpartition(".")[0].split(os.sep)
     names = []
     for number, part in enumerate(parts):
@@ -261,7 +261,7 @@ def on_path(code: "Any", packages: "Container[str]") -> "list[str]":
 
 
 def plan_file(state: str, kind: str = "plan", variant: str = "") -> str:
-    """Where the plan for this Python and this environment (`sys.prefix`) lies.
+    """Return the path of the plan for this Python and this environment (`sys.prefix`).
 
     What is installed decides what `requires` finds and whether yaml can be imported at all: two environments that share
     a configuration must not share a plan.
@@ -307,7 +307,7 @@ def listing(folder: str, suffix: str) -> "list[str]":
 
 
 def checksum(before: bytes, at: int, data: bytes) -> bytes:
-    """Of a piece of a plan that lies `at` so many bytes, after what has the checksum `before`.
+    """Return the checksum of a piece of a plan at offset `at`, after what has the checksum `before`.
 
     So no piece is taken for another one, of the same plan or of an earlier one.
     """

@@ -1,7 +1,7 @@
 """Which program this process runs, and whether it is one to monitor: `processes` in monitors.yaml.
 
-Asked when a module that a monitor names is imported, or where the configuration would have to be compiled: most
-processes never ask.
+Used when a module that a monitor names is imported, or where the configuration would have to be compiled: most
+processes never need it.
 """
 
 import os
@@ -22,7 +22,7 @@ SKIPPED = (
     "pyright", "basedpyright", "python-argcomplete-check-easy-install-script", "pydoc", "idle", "2to3",
 )  # fmt: skip
 
-#: Options of the interpreter that stand alone. Of the others, c, m, W and X take the rest of their word or the next.
+#: Options of the interpreter without a value. Of the others, c, m, W and X take the rest of their word or the next.
 _SWITCHES = "bBdEhiIOPqRsStuvVx?"
 
 _CHILD_OF_MULTIPROCESSING = "--multiprocessing-fork"
@@ -100,7 +100,7 @@ def title() -> str:
     name = os.path.basename(path)
     if name == "__main__.py":
         name = os.path.basename(os.path.dirname(path)) or name
-    # A host may write what it likes into sys.argv, as servers do to be told apart.
+    # A host may write what it likes into sys.argv, as servers do to be recognised in `ps`.
     return name if name.replace("-", "").replace(".", "").replace("_", "").replace("+", "").isalnum() else ""
 
 
@@ -144,7 +144,7 @@ def is_tracker(words: "Sequence[str]") -> bool:
 
 
 def born(pid: int) -> str:
-    """What tells a process from others that had, or will have, its number; "" where the system does not say."""
+    """Return the start time of a process, which identifies it among those of its number; "" where it is unknown."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as stream:
             fields = stream.read().rpartition(b")")[2].split()
@@ -157,7 +157,7 @@ def why_not(processes: "Mapping[str, Sequence[str]] | None", words: "Sequence[st
     """Why this process is not one to monitor; "" where it is."""
     words = arguments() if words is None else words
     if is_child(words):
-        return ""  # of a process that was asked
+        return ""  # of a process that was checked
     if is_tracker(words):
         return "it tracks the resources of multiprocessing"
     called = names(words)

@@ -1,6 +1,6 @@
 """The lines of source of a file, read without importing anything.
 
-`linecache` would do, and brings the tokenizer with it. Where the host has loaded it, what it knows counts: a cell of a
+`linecache` would import the tokenizer. Where the host has loaded it, its cache is used: it may hold a cell of a
 notebook, a doctest, a template. All else is read from its file.
 """
 
@@ -43,7 +43,7 @@ def _read(path: str, last: int) -> list[str]:
         status = os.stat(path)
         if status.st_mode & _FORMAT != _REGULAR or status.st_size > _LARGEST:
             return []
-        # In UTF-8, whatever a first line says: another codec would have to be imported.
+        # In UTF-8, whatever encoding a first line declares: another codec would have to be imported.
         with open(path, encoding="utf-8", errors="replace") as file:
             return [text.lstrip("\ufeff") for text, _ in zip(file, range(last))]
     except ours(OSError) as error:

@@ -8,8 +8,8 @@ import os
 from . import own_folders, places
 from .interrupts import ours
 
-#: The users for whom it was said already that they can write nowhere.
-_said: "set[int]" = set()
+#: The users for whom the line that they can write nowhere has been written.
+_reported: "set[int]" = set()
 
 
 def state_folder(config: str, state: str) -> str:
@@ -28,10 +28,10 @@ def state_folder(config: str, state: str) -> str:
             reason = reason or str(error)
         else:
             return each
-    if user not in _said:
+    if user not in _reported:
         from . import guard
 
-        _said.add(user)
+        _reported.add(user)
         guard.write_line(
             f"this process is uid {user} now and can write nowhere, so that events are kept in memory only: {reason}"
         )

@@ -42,7 +42,7 @@ def is_ours() -> bool:
 
 
 class _Command:
-    """Answers for `agent` in a process that runs it, which asks more than once."""
+    """A finder for `agent` in a process that runs it, which looks it up more than once."""
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         del path, target

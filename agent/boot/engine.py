@@ -45,10 +45,10 @@ class Engine:
         self._index = index
         self.health = Health(os.path.join(state, "run"), index.path, index.stale, plan=index.identity)
         self._undone = False
-        self.recorded = 0  # what was said of targets
+        self.recorded = 0  # lines about targets
         ending.at_exit(self.close)
         self.health.follow = self.follow_user
-        self._said = 0  # of index.notes
+        self._notes = 0  # of index.notes, recorded so far
         for problem in index.problems:
             self.health.record("problem", problem)
         if index.stale:
@@ -59,9 +59,9 @@ class Engine:
         self._sink: "Sink | None" = None
         self._bound = False  # a function to a monitor
         self._tallies: "Tallies | None" = None
-        self._telling = allocate_lock()
+        self._sending_metrics = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
-        self._settled = False  # Django's settings have said what they say
+        self._settings_read = False  # Django's
         self._limiters: "dict[str, Limiter]" = {}
         self._unmonitored: "Unmonitored | None" = None
         self._follows_log = False
@@ -85,9 +85,9 @@ class Engine:
         self._integrations.imported(name, module)
         self._follow_log()
         self._make_ready()
-        for note in self._index.notes[self._said :]:
+        for note in self._index.notes[self._notes :]:
             self.health.record("problem", note)
-        self._said = len(self._index.notes)
+        self._notes = len(self._index.notes)
         self.health.flush()
 
     def defined(self, name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
@@ -121,18 +121,18 @@ class Engine:
         return self.state
 
     def follow_settings(self) -> bool:
-        """Once Django has read its settings: what they say of Sentry counts. Answers whether they bring a DSN."""
-        if self._settled or "django.conf" not in sys.modules:
+        """Once Django has read its settings: use what they have of Sentry. Return whether they bring a DSN."""
+        if self._settings_read or "django.conf" not in sys.modules:
             return False
         from ..integrations.django import settings
 
-        said = settings.read()
-        if said is None:
+        found = settings.read()
+        if found is None:
             return False
-        self._settled = True
-        if said.problem:
-            self.health.record("problem", said.problem)
-        before, dsn = self.sentry["dsn"], said.dsn_for(self.sentry["dsn"])
+        self._settings_read = True
+        if found.problem:
+            self.health.record("problem", found.problem)
+        before, dsn = self.sentry["dsn"], found.dsn_for(self.sentry["dsn"])
         if dsn == before:
             return False
         self.sentry = {**self.sentry, "dsn": dsn}
@@ -163,7 +163,7 @@ class Engine:
     def sink(self) -> "Sink":
         """Where reports go; made once something can be reported."""
         self.follow_user()
-        if not self._settled:
+        if not self._settings_read:
             self.follow_settings()
         sink = self._sink
         if sink is None:
@@ -185,17 +185,17 @@ class Engine:
         return sink
 
     def _tally(self) -> "Tallies | None":
-        """Where calls are counted; None, and nothing of it is in any function, where nobody asked for metrics."""
+        """Where calls are counted; None without metrics: then no function contains a counter."""
         if self._tallies is None and self.sentry["metrics"]:
             from ..observe.call.tally import Tallies
 
-            self._tallies = Tallies(self._tell_metrics, note=self._note_metrics)
+            self._tallies = Tallies(self._send_metrics, note=self._note_metrics)
             self.health.measured = self._tallies.by_monitor
         return self._tallies
 
-    def _tell_metrics(self) -> None:
+    def _send_metrics(self) -> None:
         """Once a minute, on the thread of a call that has just ended: no thread of ours has to wait for that."""
-        if self._tallies is None or not self._telling.acquire(False):
+        if self._tallies is None or not self._sending_metrics.acquire(False):
             return
         try:
             if self.sentry["dsn"] is not None:
@@ -204,7 +204,7 @@ class Engine:
         except ours(Exception):
             guard.swallow("sending metrics")
         finally:
-            self._telling.release()
+            self._sending_metrics.release()
 
     def _note_metrics(self) -> float:
         """A call was counted: what `status` reads is brought up to date. Returns in how many seconds again."""
@@ -220,7 +220,7 @@ class Engine:
         """A framework was imported: give the Sentry SDK its integration and our spool, if it is needed here.
 
         That is where there is a DSN and transactions are traced, or where the host itself has loaded the SDK: what
-        its code says to the SDK then arrives. All else we do ourselves, at a fraction of what the SDK costs a request.
+        its code sends through the SDK then arrives. All else we do ourselves, at a fraction of the SDK's cost.
         """
         if self.follow_settings():
             self._follow_log()
@@ -254,7 +254,7 @@ class Engine:
                 self.sessions = Sessions(self.keep, release=version, environment=self.sentry["environment"])
 
     def _sdk_reports(self, framework: str) -> bool:
-        """Does the SDK see to what ends a request or a task: in a client of the host's, or integrated by us?"""
+        """Does the SDK report what ends a request or a task: in a client of the host's, or integrated by us?"""
         if not _sdk_is_loaded():
             return False
         from ..sdk import client
@@ -273,8 +273,8 @@ class Engine:
     ) -> bool:
         """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
 
-        `function` is the dotted path of what it ran. Answers whether it was reported. A client of the host's own
-        reports for itself what was `raised`, which is all that it sees.
+        `function` is the dotted path of what it ran. Return whether it was reported. A client of the host's own
+        reports for itself what was `raised`, and nothing else.
         """
         if raised and _sdk_is_loaded():
             from ..sdk import host
@@ -309,7 +309,7 @@ class Engine:
         if self._undone:
             return
         try:
-            self._tell_metrics()
+            self._send_metrics()
             if self.sessions is not None:
                 self.sessions.close()
             if self._sink is not None:
@@ -370,7 +370,7 @@ class Engine:
 
             patch.after_fork()
             self.health.after_fork()
-            self._telling = allocate_lock()
+            self._sending_metrics = allocate_lock()
             if self._tallies is not None:
                 self._tallies.after_fork()
             if self.sessions is not None:

@@ -1,4 +1,4 @@
-"""A start with AGENT_DEBUG or AGENT_STRICT: as ever, but explained, or stopped at the first thing that is wrong."""
+"""Start-up with AGENT_DEBUG (log each step) or AGENT_STRICT (exit 2 on any configuration error)."""
 
 import os
 import sys
@@ -52,7 +52,7 @@ def _is_a_command() -> bool:
 
 
 def _problems(path: str, state: str, nowhere: str) -> "list[str]":
-    """Why this process would not be watched, or not as the configuration says."""
+    """Why this process would not be watched, or not as configured."""
     if bootstrap.current is not None:
         index = bootstrap.current.index
         if not index.stale and not index.problems and not index.watches_anything:

@@ -1,4 +1,4 @@
-"""What stands in the import system once something is imported, in a process that imports nothing that is monitored.
+"""The agent's part of the import system in a process that has not imported anything that is monitored.
 
 On `sys.meta_path` a Lookout, which waits for a module that a monitor names, and a word in importlib's loader for those
 that are loaded without asking there. In `sys.path_importer_cache` a Folder, for the one that is on PYTHONPATH: in it a
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def take_over(
     waiting: "Any", state: str, head: "places.Head", begin: "Begin", step_aside: "Callable[[Any, str], None]"
 ) -> "Lookout | None":
-    """Put a Lookout where `waiting` stood on `sys.meta_path`; None where it does not stand there any more."""
+    """Put a Lookout in place of `waiting` on `sys.meta_path`; None where that is not there any more."""
     finders = sys.meta_path
     if waiting not in finders:
         return None
@@ -34,7 +34,7 @@ def take_over(
 
 
 class Lookout:
-    """Stands on `sys.meta_path` until a module that a monitor names is imported, and then gives way to the Finder.
+    """A finder on `sys.meta_path` until a module that a monitor names is imported, and then gives way to the Finder.
 
     The index is decoded with the first import of all: a process that imports nothing does not decode it.
     """
@@ -62,7 +62,7 @@ class Lookout:
         return finder.find_spec(name, path, target) if finder is not None else None
 
     def ran(self, module: "Any", code: "Any") -> "Any":
-        """A module has run. If a monitor names it, it was loaded by hand: `find_spec` has not heard of it."""
+        """A module has run. If a monitor names it, it was loaded by hand: `find_spec` was not called for it."""
         if self.head is None:
             return None
         try:
@@ -105,14 +105,14 @@ class Lookout:
             return True  # begin again, with another one
 
     def _to_the_front(self) -> None:
-        """Another finder has put itself in front: what it finds we would never see."""
+        """Another finder is in front: what it finds would never reach this one."""
         finders = sys.meta_path
         if self in finders:
             finders.insert(0, self)
             del finders[finders.index(self, 1)]
 
     def give_way(self) -> "Any":
-        """Load the agent; answers its Finder, which now stands where this stood, or None."""
+        """Load the agent; return its Finder, which has taken this one's place, or None."""
         head, self.head = self.head, None
         if head is None:
             return None
@@ -148,13 +148,13 @@ def _runs_files(name: str) -> bool:
 
 
 # What is loaded by hand (`SourceFileLoader(…).load_module()`, `spec_from_file_location`, the plug-in loaders of ERPs)
-# asks nothing on `sys.meta_path`, but ends where imports end: in one function of importlib's. Its body is exchanged for
+# bypasses `sys.meta_path`, but ends where imports end: in one function of importlib's. Its body is exchanged for
 # the same body, which then calls `_ran`. No frame is added to any traceback, and nothing is there to be seen.
 
 #: Whose `ran(module, code)` is called when importlib's own loaders have run a module: a Lookout, or the Finder. What it
-#: answers is called when nothing holds that code any more.
+#: returns is called when nothing holds that code any more.
 _listener: "Any" = None
-#: Our code, while it stands in its place, and importlib's.
+#: Our code, while it is in place, and importlib's.
 _exchanged: "tuple[Any, Any] | None" = None
 
 
@@ -211,7 +211,7 @@ _OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "ex
 
 
 class Folder:
-    """Stands in `sys.path_importer_cache` for the finder that the import system made, and asks it for what is ours."""
+    """In `sys.path_importer_cache`: hands look-ups of our names to the finder that the import system made."""
 
     def __init__(self, path: str, finder: "Any") -> None:
         self.path = path

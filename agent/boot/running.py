@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .engine import Engine
 
-#: What stands in for the agent's engine while `testing` watches.
+#: Replaces the agent's engine while `testing` watches.
 instead: Engine | None = None
 
 

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def start(here: str = "") -> None:
-    """Start the agent, if it is wanted here. What goes wrong is said on one line of stderr at most.
+    """Start the agent, if it is wanted here. A failure writes at most one line to stderr.
 
-    `here` is the folder on the path that sitecustomize.py lies in.
+    `here` is the folder on the path that holds sitecustomize.py.
     """
     try:
         if places.started_in:
@@ -132,7 +132,7 @@ def look_out(path: str, state: str) -> bool:
     sys.meta_path.insert(0, waiting)
     if user == 0:
         _prepare_for_another_user(path, state)
-    # A module that is imported before the agent, or by it, is named; or the program, which no import tells of.
+    # A module that is imported before the agent, or by it, is named; or the program, which nothing imports.
     if head[1][4] or _names_the_program(head):
         from . import lookout
 
@@ -151,7 +151,7 @@ def _begin(path: str, state: str, instead_of: "Any") -> "Any":
 
 def _names_the_program(head: "Head") -> bool:
     names = program()
-    if names == ["__main__"]:  # a command, say: whether that is named, the header tells without the index
+    if names == ["__main__"]:  # a command: the header has it, without the index
         return bool(head[1][6])
     if not names:
         return False
@@ -178,8 +178,8 @@ def step_aside(finder: "Any", where: str) -> None:
     guard.swallow(where)
 
 
-#: What stands in the import system until something is imported: a class of our own would have to be made, which costs
-#: as much as everything else that a process without imports pays for here.
+#: The class of the placeholder in the import system until something is imported. To make one of our own would cost as
+#: much as everything else that a process without imports pays for here.
 _until_the_first_import: "Any" = type(sys.implementation)
 
 
@@ -239,5 +239,5 @@ def _may_hold_one(entry: str) -> bool:
     here = os.access
     if here(name + ".py", os.F_OK) or here(name, os.F_OK) or here(name + ".pyc", os.F_OK):
         return True
-    # A zip file, say: only a search can tell.
+    # It may be a zip file: only a search shows what is in it.
     return here(entry or os.curdir, os.F_OK) and not os.path.isdir(entry or os.curdir)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Seconds after which the host goes on without a new plan.
 PATIENCE = 30.0
 
-#: The host's sitecustomize and usercustomize (another agent's, say) have no business in there.
+#: The host's sitecustomize and usercustomize (another agent's, for example) must not run in it.
 _PROGRAM = """
 import sys, site
 site.execsitecustomize = site.execusercustomize = lambda: None
@@ -39,7 +39,7 @@ _NOT_FOR_US = (
 
 
 def run(path: str) -> "bytes | str":
-    """What `cache` can decode, or one line that says why there is none."""
+    """Return bytes for `index.decode`, or one line with the reason why there are none."""
     interpreter = _interpreter()
     if interpreter is None:
         return (

@@ -1,6 +1,6 @@
-"""A plan file of which the head has been read: the rest is read piece by piece, when it is asked for.
+"""A plan file of which the head has been read: the rest is read piece by piece, when it is needed.
 
-`config.cache` draws such a file. What is in it is plain data, which `marshal` reads faster than anything else would.
+`write` makes such a file. What is in it is plain data, which `marshal` reads faster than anything else would.
 """
 
 import marshal
@@ -20,7 +20,7 @@ def open_plan(file: str, path: str) -> "PlanFile | None":
 
 
 class PlanFile:
-    """A plan of which the header has been read. What follows the header is read, and checked, when it is asked for."""
+    """A plan of which the header has been read. What follows the header is read, and checked, when it is needed."""
 
     __slots__ = ("_at", "_identity", "_parts", "_raw", "_rest", "_top", "file", "header")
 
@@ -49,7 +49,7 @@ class PlanFile:
         return top
 
     def part(self, root: str) -> "dict[str, list[places.Place]]":
-        """{module: its monitors' places} of one top-level package; patterns stand under "*"."""
+        """{module: its monitors' places} of one top-level package; patterns are under "*"."""
         part = self._parts.get(root)
         if part is None:
             place = self.top[0].get(root)

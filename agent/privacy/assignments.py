@@ -1,7 +1,7 @@
 """`password=…`, `token: …`, `'api_key': …` in running text: where the value begins and ends that a name makes private.
 
-Found from the sign between them: what stands before it is the name, in whatever quotes, brackets and blanks; what
-stands behind it the value, on the next line too. Some forms need no sign: `--password X`, `PASSWORD 'X'`,
+Found from the sign between them: before it is the name, in whatever quotes, brackets and blanks; after it is the
+value, on the next line too. Some forms need no sign: `--password X`, `PASSWORD 'X'`,
 `<password>X</…>`, `('password', 'X')`.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .names import SCRUBBED, is_class, is_phrase, is_secret, sounds_private, value_goes_on
 from .patterns import Patterns
-from .quoting import quoted_end, value_end
+from .quoting import quoted_end, value_end, with_replaced
 
 if TYPE_CHECKING:
     import re
@@ -24,7 +24,7 @@ _VALUE = frozenset(("value", "content", "val", "default", "data"))
 
 
 _patterns = Patterns(
-    # Without one of these nothing stands behind a name: what most texts are.
+    # Without one of these no value follows a name: so it is with most texts.
     any_sign=r"[=:>%&<'\"`“\n\\\uff1a\uff1d]|-(?<![\w-]-)[-A-Za-z]",
     sign=r"=>|->|[:!]?={1,3}|::?|%3[dDaA]|&#(?:61|58);|[\uff1a\uff1d]",
     # Read backwards: closing signs, the name, what it is an index of, up to three words before.
@@ -55,17 +55,8 @@ def possible(text: str) -> bool:
 
 
 def without_values(text: str) -> str:
-    """The text with `[Filtered]` in the place of what private names stand for."""
-    pieces: list[str] = []
-    done = 0
-    for start, end in _values(text):
-        if start >= done:
-            pieces += (text[done:start], SCRUBBED)
-        done = max(done, end)
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
+    """The text with `[Filtered]` in place of the values of private names."""
+    return with_replaced(text, _values(text), SCRUBBED)
 
 
 def _values(text: str) -> list[tuple[int, int]]:
@@ -131,7 +122,7 @@ def _last_word(text: str) -> str:
 
 
 def _value(text: str, position: int, name: str) -> tuple[int, int]:
-    """Where the value begins and ends that stands behind the sign; (0, 0) where there is none."""
+    """Return where the value after the sign begins and ends; (0, 0) where there is none."""
     gap = _patterns.gap.match(text, position)
     start = gap.end() if gap is not None else position
     if start >= len(text) or text[start] in ",;)]}>" or _patterns.kept.match(text, start) is not None:

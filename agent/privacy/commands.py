@@ -1,4 +1,4 @@
-"""Passwords on command lines whose option does not say so: `mysql -uroot -pX`, `['sshpass', '-p', 'X', 'ssh', 'db']`.
+"""Passwords on command lines whose option is not named so: `mysql -uroot -pX`, `['sshpass', '-p', 'X', 'ssh', 'db']`.
 
 Options that are named for what they hold (`--password X`) need no knowledge of the program: `assignments` finds them.
 """

@@ -197,7 +197,7 @@ def _private(literal: str) -> str:
 
 
 def _literal(literal: str) -> str:
-    """A literal that stands under no private name, scrubbed as the text that it is."""
+    """A literal under no private name, scrubbed as the text that it is."""
     prefix, quote, inside, closing = parts(literal)
     if any(map(_random, _patterns.mixed.findall(inside))):
         return _masked(literal)
@@ -218,7 +218,7 @@ def _text(value: str) -> str:
 
 
 def _private_literals(code: str) -> tuple[set[tuple[int, int]], list[Token]]:
-    """The places of the literals that stand under a private name, and all tokens."""
+    """The places of the literals under a private name, and all tokens."""
     found = list(tokens(code))
     private: set[tuple[int, int]] = set()
     brackets: list[_Bracket] = []
@@ -316,7 +316,7 @@ def _significant(found: list[Token], place: int, step: int) -> Token | None:
 
 
 def _goes_on(found: list[Token], place: int) -> bool:
-    """A statement whose last sign wants more: inside a bracket that was opened above what is read."""
+    """A statement whose last sign needs more: inside a bracket that was opened above what is read."""
     before = place - 1
     if before < 0 or found[before].kind == "comment":
         before -= 1
@@ -352,7 +352,7 @@ def _close(bracket: _Bracket, parent: _Element, private: set[tuple[int, int]]) -
 
 
 def _without_keys(before: list[str], clean: list[str]) -> None:
-    """A private key that spans the lines goes whole, also where only its end is among them."""
+    """A private key that spans the lines is replaced whole, also where only its end is among them."""
     if not any("PRIVATE KEY" in each for each in before):
         return
     begins = [number for number, each in enumerate(before) if "BEGIN" in each and "PRIVATE KEY" in each]

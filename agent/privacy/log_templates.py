@@ -38,7 +38,7 @@ def template(text: str, path: str, line: int, *, filled: bool) -> str | None:
     """The text as the source has it, None where that cannot be known. `filled`: the record has no arguments.
 
     With arguments, a text that comes from elsewhere (a function that logs for others) counts as a template; but where
-    there is no source to read, nobody knows whether it was put together as well.
+    there is no source to read, it is unknown whether it was put together as well.
     """
     if len(text) > _LONGEST:
         return None
@@ -174,19 +174,19 @@ def _joined(argument: list[Token]) -> list[Candidate]:
         for at in strings[skipped:]:
             prefix, _, inside, _ = parts(argument[at].text)
             own = _pieces(inside, "brace") if "f" in prefix.lower() else (_plain(inside),)
-            said = _fields(inside) if "f" in prefix.lower() else _plain(inside)
+            text = _fields(inside) if "f" in prefix.lower() else _plain(inside)
             between = [
                 token for token in argument[(place + 1) if place is not None else 0 : at] if token.text not in "(+"
             ]
             if place is None:
                 pieces += ("", *own) if between else own
-                shown += ("{…}", said) if between else (said,)
+                shown += ("{…}", text) if between else (text,)
             elif between:
                 pieces += own
-                shown += (_between(between), said)
+                shown += (_between(between), text)
             else:
                 pieces[-1:] = (pieces[-1] + own[0], *own[1:])
-                shown.append(said)
+                shown.append(text)
             place = at
         if place is None:
             continue

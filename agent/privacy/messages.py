@@ -15,7 +15,7 @@ from .sql import without_values
 if TYPE_CHECKING:
     import re
 
-#: Where what one message says ends, and the next part begins.
+#: Where one part of a message ends, and the next part begins.
 _PART = r"(?=(?:\n|\\n)(?:\[SQL|\[parameters|\(Background|[^\W\d_]{4,14} ?: |\n)|\Z)"
 
 
@@ -31,7 +31,7 @@ _patterns = Patterns(
     bracket=r"(?s)\(.*\)?",
     line=r"((?:LINE|ZEILE|LIGNE|LÍNEA|LINEA|RIGA|LINHA|RAD|СТРОКА) [0-9]{1,6} ?: )((?:[^\n\\]|\\(?!n))*)",
     # What follows such words in quotes is a value.
-    said=(
+    introduced=(
         r"((?:Duplicate entry|(?:Truncated incorrect|Incorrect) [\w ]{1,40} value:|Truncated value:"
         r"|invalid input (?:syntax|value) for [^:\n]{1,80}:|value out of range:|malformed [\w ]{1,30} literal:"
         r"|converting the \w{1,20} value|unrecognized token:|right syntax to use near|at or near"
@@ -63,7 +63,9 @@ _STATEMENTS = (
 )  # fmt: skip
 _DETAILS = ("DET", "CONTE", "KONTEXT", "SZCZEG", "ПОДРОБ")
 _LINES = ("LINE", "ZEILE", "LIGNE", "LÍNEA", "RIGA", "LINHA", "RAD ", "СТРОКА")
-_SAID = ("entry", "ncorrect", "Truncated", "invalid input", "out of range", "malformed", "converting", "token:", "near")
+_OPENINGS = (
+    "entry", "ncorrect", "Truncated", "invalid input", "out of range", "malformed", "converting", "token:", "near",
+)  # fmt: skip
 
 
 def without_held_values(text: str) -> str:
@@ -84,8 +86,8 @@ def without_held_values(text: str) -> str:
     if "input_value=" in text or "On instance" in text or "duplicate key" in text:
         text = _patterns.tail.sub(lambda found: (found.group(1) or found.group(2)) + SCRUBBED, text)
     if "'" in text or '"' in text or "“" in text or "«" in text:
-        if any(map(text.__contains__, _SAID)):
-            text = _quoted_after(text, _patterns.said)
+        if any(map(text.__contains__, _OPENINGS)):
+            text = _quoted_after(text, _patterns.introduced)
         if "(1" in text:
             text = _quoted_after(text, _patterns.numbered)
     start = _statement_in(text)
@@ -119,7 +121,7 @@ def _to_last_bracket(found: re.Match[str]) -> str:
 
 
 def _detail(found: re.Match[str]) -> str:
-    """PostgreSQL's second paragraph: whatever stands in quotes, in brackets or behind a colon."""
+    """PostgreSQL's second paragraph: whatever is in quotes, in brackets or behind a colon."""
     lead, piece = found.groups()
     if f"({SCRUBBED}" in piece:
         return found.group()
@@ -134,7 +136,7 @@ def _line(found: re.Match[str]) -> str:
     return str(lead) + (without_values(line) if whole else SCRUBBED)
 
 
-#: What stands behind the value in some of these messages: there it ends, whatever is in it.
+#: What follows the value in some of these messages: there it ends, whatever is in it.
 _BEHIND = (" for key", " at line ", " for column", " to data type", ": syntax error")
 
 

@@ -1,4 +1,4 @@
-"""Which names are private: what stands under `password`, `apiKey` or `card-holder` must not leave.
+"""Which names are private: what is under `password`, `apiKey` or `card-holder` must not leave.
 
 A name is judged by its words, however they are put together. `is_secret` judges keys and variables; `is_phrase` the
 words in front of a colon in running text, where `social security number` is one name.
@@ -13,7 +13,7 @@ from .patterns import Patterns
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Sentry's own word for it: what says so is not looked at again by a server.
+#: Sentry's own word for it, which its server leaves alone.
 SCRUBBED = "[Filtered]"
 
 _WORDS = frozenset((
@@ -45,7 +45,7 @@ _TAILS = ("numbers", "number", "nos", "no", "nr", "num", "code", "id", "name", "
 #: What a name that is written apart ends in, but for an s.
 _PHRASES_END = frozenset(each[-3:] for each in (*_COMPOUNDS, *_TAILS))
 
-#: The value of such a name is often more than one word: it goes on to the end of the line.
+#: The value of such a name is often more than one word: it reaches to the end of the line.
 _WHOLE_LINE = ("passphrase", "connectionstring", "connstring", "connstr", "cookie", "authorization", "authorisation")
 #: …or to the next comma, semicolon or bar.
 _PHRASES = ("cardholder", "bankaccount", "bankacct", "socialsecurity", "cardnumber", "creditcard", "iban")
@@ -89,7 +89,7 @@ forgetful: list[Callable[[], object]] = [_known.clear]
 
 
 def is_secret(name: str) -> bool:
-    """Whether what stands under this key is private by its name: snake_case, camelCase, kebab-case, any of them."""
+    """Whether what is under this key is private by its name: snake_case, camelCase, kebab-case, any of them."""
     known = _known.get(name)
     if known is None:
         known = _judge(name[:LONGEST])

@@ -1,7 +1,7 @@
 """Numbers that states and tax offices give to people, by country, and forms of a company's own.
 
-None of this is looked for unless the configuration says so: a number of eleven digits is more often an order's than a
-person's. A country's numbers are told by their check digits or dates, where they have any.
+None of this is looked for unless it is configured: a number of eleven digits is more often an order's than a
+person's. A country's numbers are recognised by their check digits or dates, where they have any.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PLACEHOLDER = "[id]"
 
 
 def compile_forms(countries: Iterable[str], forms: Mapping[str, str]) -> Callable[[str], str]:
-    """A function that answers a text without the numbers of these countries and without these forms.
+    """Return a function that returns a text without the numbers of these countries and without these forms.
 
     `countries`: keys of `COUNTRIES`. `forms`: name → a form in which 0 stands for any digit, A for any letter, and
     everything else for itself; what is found becomes `[name]`.
@@ -170,7 +170,7 @@ def _yes(_: str) -> bool:
     return True
 
 
-#: In Italy a letter stands in place of a digit where two people would have the same number.
+#: In Italy a letter replaces a digit where two people would have the same number.
 _ITALIAN = "[0-9LMNP-V]"
 
 #: Country → what its numbers look like, and their check; that gets the number in capitals without its separators.

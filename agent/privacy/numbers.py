@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .patterns import UUID, Patterns
+from .quoting import with_replaced
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterator
 
 _BLANK = " \t.\\-\u00a0\u2002-\u200a\u202f\u2010-\u2015"
 
@@ -30,8 +32,8 @@ def without_numbers(text: str) -> str:
     """The text with [card], [iban] and [phone] in the place of what looks like one."""
     if _patterns.digits.search(text) is None:
         return text
-    text = _ibans(text)
-    text = _patterns.groups.sub(_cards, text)
+    text = with_replaced(text, _ibans(text), "[iban]")
+    text = _patterns.groups.sub(_without_cards, text)
     if "[card]" in text:
         text = _patterns.track.sub("[card]", text)
     return _patterns.international.sub(_phone, text)
@@ -48,25 +50,20 @@ _IBANS = {
 _IBAN_LENGTHS = {country: length for length, countries in _IBANS.items() for country in countries.split()}
 
 
-def _ibans(text: str) -> str:
-    pieces: list[str] = []
-    done = position = 0
+def _ibans(text: str) -> Iterator[tuple[int, int]]:
+    position = 0
     while True:
         found = _patterns.iban.search(text, position)
         if found is None:
-            break
+            return
         position = found.end()
-        end = _iban_end(text, found.start()) if _stands_alone(text, found.start()) else 0
+        end = _iban_end(text, found.start()) if _is_separate(text, found.start()) else 0
         if end:
-            pieces += (text[done : found.start()], "[iban]")
-            done = position = end
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
+            yield found.start(), end
+            position = end
 
 
-def _stands_alone(text: str, at: int) -> bool:
+def _is_separate(text: str, at: int) -> bool:
     """Nothing is glued to the front, but for the word IBAN, an encoded character or an escape."""
     before = text[max(0, at - 4) : at]
     glued = before[-1:].isalnum() and before[-1:].isascii()
@@ -107,29 +104,21 @@ _USUAL = (14, 15, 16, 19)
 _SHAPES = frozenset(((4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)))
 
 
-def _cards(match: re.Match[str]) -> str:
-    """Each card in a run of digits: groups may belong to a neighbour, so every start and end of a group is tried."""
+def _without_cards(match: re.Match[str]) -> str:
     run = match.group()
-    if len(run) < SHORTEST_CARD:
-        return run
-    spans = [each.span() for each in _digits_of(run)]
-    pieces: list[str] = []
-    done = first = 0
-    while first < len(spans):
-        end = _card_end(run, spans[first : first + _MOST_GROUPS], match)
-        if end:
-            pieces += (run[done : spans[first][0]], "[card]")
-            done = end
-            while first < len(spans) and spans[first][0] < end:
-                first += 1
-        else:
-            first += 1
-    pieces.append(run[done:])
-    return "".join(pieces)
+    return run if len(run) < SHORTEST_CARD else with_replaced(run, _cards(run, match), "[card]")
 
 
-def _digits_of(run: str) -> list[re.Match[str]]:
-    return [each for each in _patterns.parts.finditer(run) if each.group()[0] != "%"]
+def _cards(run: str, match: re.Match[str]) -> Iterator[tuple[int, int]]:
+    """Each card in a run of digits: groups may belong to a neighbour, so every start and end of a group is tried."""
+    spans = [each.span() for each in _patterns.parts.finditer(run) if each.group()[0] != "%"]
+    done = 0
+    for first, (start, _) in enumerate(spans):
+        if start >= done:
+            end = _card_end(run, spans[first : first + _MOST_GROUPS], match)
+            if end:
+                yield start, end
+                done = end
 
 
 def _card_end(run: str, spans: list[tuple[int, int]], match: re.Match[str]) -> int:

@@ -1,6 +1,6 @@
 """Regular expressions by name, each compiled when it is first used: a process that reports nothing pays for none.
 
-What more than one file needs stands here. Flags stand in the pattern itself: `(?s)`, `(?i)`.
+What more than one file needs is here. Flags are in the pattern itself: `(?s)`, `(?i)`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import re
 
 UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-#: What may stand in front of the quotes of a Python literal.
+#: What may be in front of the quotes of a Python literal.
 PREFIX = r"[rRbBuUfFtT]{0,2}"
 #: `{}`, `{order.number}`, `{price:{width}}`: a place that `format` or an f-string fills.
 FIELD = r"\{[^{}]{0,1000}(?:\{[^{}]{0,100}\}[^{}]{0,100}){0,8}\}"

@@ -6,7 +6,12 @@ beyond what it looked at or at the end of a line, so that whoever goes on from t
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .patterns import Patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _FAR = 4_000  # characters; no text that leaves is much longer
 _CLOSING = {"“": "”", "„": "“", "‘": "’", "‚": "‘", "«": "»", "»": "«"}
@@ -23,6 +28,17 @@ _patterns = Patterns(
 #: What follows a value and does not belong to it; anything else that is glued to it does.
 _BEHIND = ("", *" \t\r\n\u00a0,;:)]}>&\"'\\|/<`")
 _QUOTES = ("%22", "%27")
+
+
+def with_replaced(text: str, spans: Iterable[tuple[int, int]], replacement: str) -> str:
+    """The text with `replacement` in these spans, in order. One that begins inside an earlier one extends it."""
+    pieces: list[str] = []
+    done = 0
+    for start, end in spans:
+        if start >= done:
+            pieces += (text[done:start], replacement)
+        done = max(done, end)
+    return "".join((*pieces, text[done:])) if pieces else text
 
 
 def value_end(text: str, start: int) -> int:

@@ -1,8 +1,8 @@
-"""What looks private, in names and in texts, and what stands in its place.
+"""Replaces what looks private in texts.
 
-Two nets, one behind the other. Names: what stands under a key such as `password`, however it is spelt. Forms: e-mail
-addresses, cards, IBANs, phone numbers, tokens, keys and `name=value` pairs inside any text, and what databases put into
-their messages. Where the two disagree with readability, privacy wins.
+There are two checks, one after the other. Names: what is under a key such as `password`, however it is spelt. Forms:
+e-mail addresses, cards, IBANs, phone numbers, tokens, keys and `name=value` pairs inside any text, and what databases
+put into their messages. Where the two disagree with readability, privacy wins.
 
 Every pattern is linear in the text: runs are bounded, and what cannot be bounded is walked by hand. Scrubbing what has
 been scrubbed changes nothing.
@@ -34,18 +34,18 @@ _more_forms: Callable[[str], str] | None = None
 _configured: ScrubData | None = None
 
 
-def configure(said: ScrubData | None) -> None:
-    """From now on `sentry.scrub` of the configuration is in force. What was judged before is forgotten."""
+def configure(chosen: ScrubData | None) -> None:
+    """Apply `sentry.scrub` of the configuration. Earlier results are forgotten."""
     global _configured, _more_forms
-    if said is _configured:
+    if chosen is _configured:
         return
-    _configured = said
+    _configured = chosen
     _more_forms = None
-    if said and (said["national_ids"] or said["forms"]):
+    if chosen and (chosen["national_ids"] or chosen["forms"]):
         from .national import compile_forms
 
-        _more_forms = compile_forms(said["national_ids"], said["forms"])
-    names.configure(said["names"] if said else ())
+        _more_forms = compile_forms(chosen["national_ids"], chosen["forms"])
+    names.configure(chosen["names"] if chosen else ())
 
 
 #: Texts that were found to hold nothing private. Most texts of events come again and again.
@@ -81,7 +81,7 @@ def clip(value: str, limit: int) -> str:
     if length <= limit:
         return text(value)
     seen = scrubbed(value[: limit + _MARGIN])
-    # What the cut at limit + margin may have torn lies in the last characters of what was seen: they go.
+    # What the cut at limit + margin may have torn is in the last characters of what was seen: they are dropped.
     torn = _MARGIN if length > limit + _MARGIN else 0
     kept = seen[: max(0, min(limit, len(seen) - torn))]
     return _whole(kept) + f"… ({length - limit:,} more characters)"
@@ -127,13 +127,13 @@ def _scrub(value: str) -> str:
 
 
 def number(value: int) -> str | None:
-    """What stands in place of a number that is private as a number, None where it may stay."""
+    """Return what replaces a number that is private as a number, None where it may stay."""
     size = abs(value)
     if size >= 10 ** (numbers.SHORTEST_CARD - 1) and size < 10**numbers.LONGEST_CARD and numbers.is_card(str(size)):
         return "[card]"
     if _more_forms is not None and 10**8 <= size < 10**numbers.LONGEST_CARD:
-        told = _more_forms(str(size))
-        return told if told != str(size) else None
+        masked = _more_forms(str(size))
+        return masked if masked != str(size) else None
     return None
 
 

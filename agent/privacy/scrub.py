@@ -1,6 +1,6 @@
-"""What turns represented JSON into an `Event`: everything in it that looks private is replaced, however deep it lies.
+"""Turns represented JSON into an `Event`: everything in it that looks private is replaced, however deep it is.
 
-What is private, `redact` knows; keys are judged like texts, and what stands under a private name goes whole.
+`redact` finds what is private. Keys are judged like texts, and what is under a private name is replaced whole.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _value(value: Json, path: str | None, keep: Collection[str], depth: int) -> 
 
 _NAMING = frozenset(("name", "key", "field"))
 
-#: Key → the key without what looks private, and whether what stands under it is private by its name.
+#: Key → the key without what looks private, and whether what is under it is private by its name.
 _known_keys: dict[str, tuple[str, bool]] = {}
 forgetful.append(_known_keys.clear)
 

@@ -13,7 +13,7 @@ _LITERAL = "%s"
 
 
 _patterns = Patterns(
-    #: Whatever comes first decides: a quote in a comment opens nothing, nor does a dash in a literal.
+    #: The first match decides: a quote in a comment opens nothing, nor does a dash in a literal.
     part=(
         r"(?s)(?P<comment>/\*.*?(?:\*/|\Z)|--[^\n]*|#(?![>-])[^\n]*)"
         r"|(?P<name>\"[^\"]*\"?)"
@@ -26,9 +26,9 @@ _patterns = Patterns(
 
 
 def without_values(sql: str, *, comments: bool = True) -> str:
-    """The statement with its literals as %s; what stands in double quotes stays where it can be a name.
+    """The statement with its literals as %s; text in double quotes stays where it can be a name.
 
-    Without `comments`, those go too, and the statement comes on one line. A statement with names in backticks is
+    Without `comments`, those are removed too, and the statement is on one line. A statement with names in backticks is
     MySQL's, where double quotes hold text.
     """
     plain = _plain if comments else _plain_lines
@@ -42,7 +42,7 @@ def without_values(sql: str, *, comments: bool = True) -> str:
     return result
 
 
-#: Statements that hold no values: an ERP says the same ones again and again, with parameters.
+#: Statements that hold no values: an ERP repeats the same ones, with parameters.
 _plain: set[str] = set()
 _plain_lines: set[str] = set()
 _MOST_KNOWN = 250
@@ -53,9 +53,9 @@ def _without_values(sql: str, comments: bool) -> str:
     quoting = "`" in sql
 
     def shown(found: re.Match[str]) -> str:
-        said = found["comment"]
-        if said is not None:
-            return said[:2] + _patterns.part.sub(_LITERAL, said[2:]) if comments else " "
+        comment = found["comment"]
+        if comment is not None:
+            return comment[:2] + _patterns.part.sub(_LITERAL, comment[2:]) if comments else " "
         named = found["name"]
         return named if named is not None and not quoting and _patterns.identifier.match(named) else _LITERAL
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from .names import SCRUBBED, is_secret, sounds_private
 from .patterns import Patterns
+from .quoting import with_replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _patterns = Patterns(
     line=r"\r?\n|\\r\\n|\\n",
@@ -32,10 +33,13 @@ def private_columns(header: Sequence[object]) -> list[int]:
 
 
 def without_columns(text: str) -> str:
-    pieces: list[str] = []
+    return with_replaced(text, _private_fields(text), SCRUBBED)
+
+
+def _private_fields(text: str) -> Iterator[tuple[int, int]]:
     columns: list[int] = []
     sign = ""
-    size = done = 0
+    size = 0
     for start, end in _lines(text):
         line = text[start:end]
         if columns and _patterns.ruler.fullmatch(line):
@@ -49,8 +53,7 @@ def without_columns(text: str) -> str:
                     held = held[1:-1]
                 if held and held != SCRUBBED:
                     at = start + first + line[first:last].index(held)
-                    pieces += (text[done:at], SCRUBBED)
-                    done = at + len(held)
+                    yield at, at + len(held)
             continue
         columns = []
         if end - start > _LONGEST or not sounds_private(line):
@@ -65,10 +68,6 @@ def without_columns(text: str) -> str:
                 if columns:
                     sign, size = each, len(_fields(line, each))
                     break
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
 
 
 def _lines(text: str) -> list[tuple[int, int]]:

@@ -1,1 +1,1 @@
-"""All that knows the Sentry SDK."""
+"""All that uses the Sentry SDK."""
