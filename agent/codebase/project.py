@@ -10,7 +10,7 @@ from ..config.read.text import read_text
 from ..config.read.tree import parse
 from ..config.requirements import RequirementError, parse_requirement, unmet
 from .lookup import Lookup
-from .propose import Proposal, applications, discover
+from .propose import NO_PACKAGES, Proposal, applications, discover
 from .search import SearchPath
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..config.read.node import Node
 
-_NO_PACKAGES = frozenset(("tests", "test", "docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
+_NO_PACKAGES = NO_PACKAGES | {"tests", "test"}
 
 #: Packs whose distribution is installed with the agent: that it is there means nothing for the ERP.
 _EVERYWHERE = frozenset(("urllib3",))

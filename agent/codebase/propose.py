@@ -29,7 +29,7 @@ _SECURITY = re.compile(
     r"reset_password|change_password)(?:_|$)"
 )
 _SKIPPED = frozenset(("tests", "test", "testing", "migrations", "conftest", "settings", "fixtures", "locale"))
-_NO_PACKAGES = frozenset(("docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
+NO_PACKAGES = frozenset(("docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
 _ROLES = (
     _SERVICES | _VIEWS | {"tasks", "managers", "models", "querysets", "management", "commands", "receivers", "signals"}
 )
@@ -65,7 +65,7 @@ def applications(lookup: Lookup, name: str) -> Iterator[str]:
     if "apps" in below or ("models" in below and "migrations" in below):
         yield name
     for tail in below:
-        if tail not in _SKIPPED and tail not in _NO_PACKAGES:
+        if tail not in _SKIPPED and tail not in NO_PACKAGES:
             yield from applications(lookup, f"{name}.{tail}")
 
 

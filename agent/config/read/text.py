@@ -25,9 +25,8 @@ def read_text(file: str) -> tuple[str, list[Defect]]:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableDocument("file-unreadable", f"the file cannot be read: {reason}") from None
     if len(data) > MOST_BYTES:
-        raise UnreadableDocument(
-            "file-too-large", f"the file is larger than {MOST_BYTES // 1_000_000} MB", "split it up with `include`"
-        )
+        message = f"the file is larger than {MOST_BYTES // 1_000_000} MB"
+        raise UnreadableDocument("file-too-large", message, "split it up with `include`")
     return decode(data)
 
 
@@ -38,34 +37,19 @@ def decode(data: bytes) -> tuple[str, list[Defect]]:
         raise UnreadableDocument("yaml-encoding", "the file is UTF-16", "save it as UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
-        defects.append(
-            Defect(
-                "yaml-bom",
-                (),
-                Mark(1, 1),
-                "the file begins with a byte order mark",
-                "save it as UTF-8 without BOM",
-                "note",
-            )
-        )
+        message = "the file begins with a byte order mark"
+        defects.append(Defect("yaml-bom", (), Mark(1, 1), message, "save it as UTF-8 without BOM", "note"))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
-        raise UnreadableDocument(
-            "yaml-encoding",
-            f"the file is not UTF-8 (byte 0x{data[error.start]:02x})",
-            "save it as UTF-8",
-            _mark_at(before, len(before)),
-        ) from None
+        message = f"the file is not UTF-8 (byte 0x{data[error.start]:02x})"
+        mark = _mark_at(before, len(before))
+        raise UnreadableDocument("yaml-encoding", message, "save it as UTF-8", mark) from None
     found = _UNPRINTABLE.search(text)
     if found:
-        raise UnreadableDocument(
-            "yaml-character",
-            f"the character U+{ord(found.group()):04X} is not allowed in YAML",
-            "remove it",
-            _mark_at(text, found.start()),
-        )
+        message = f"the character U+{ord(found.group()):04X} is not allowed in YAML"
+        raise UnreadableDocument("yaml-character", message, "remove it", _mark_at(text, found.start()))
     return text, defects
 
 
