@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import AgentError
 from ..base.interrupts import ours
-from ..observe.event.encode import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,6 +116,8 @@ def _is_plain(text: str) -> bool:
 
 
 def _encoded(value: "Mapping[str, Any]") -> bytes:
+    from ..observe.event.encode import to_json  # loaded where events are made; a process that delivers makes none
+
     return to_json(value, ascii_only=True).encode("ascii")
 
 
