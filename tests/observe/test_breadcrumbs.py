@@ -12,7 +12,7 @@ def logged(text, *values, level=logging.INFO, name="sales"):
     breadcrumbs.add(logging.LogRecord(name, level, "sales.py", 1, text, values or ("a value",), None))
 
 
-def told():
+def messages():
     return [each["message"] for each in breadcrumbs.provide().get("breadcrumbs", [])]
 
 
@@ -39,36 +39,36 @@ def test_an_object_that_is_logged_is_reported_by_its_type_and_not_kept():
             raise AssertionError("the host's code")
 
     logged(Order())
-    assert told() == [f"{__name__}.{Order.__qualname__}"]
+    assert messages() == [f"{__name__}.{Order.__qualname__}"]
 
 
 def test_debug_lines_and_those_of_our_own_connections_are_left_out():
     logged("a detail", level=logging.DEBUG)
     logged("Retrying", level=logging.WARNING, name="urllib3.connectionpool")
-    assert told() == []
+    assert messages() == []
 
 
 def test_the_last_ten_are_kept():
     for number in range(25):
         logged(f"line {number}")
-    assert told() == [f"line {number}" for number in range(15, 25)]
+    assert messages() == [f"line {number}" for number in range(15, 25)]
 
 
 def test_a_piece_of_work_has_lines_of_its_own():
     logged("before")
     first = work.enter(object())
     logged("in the first")
-    assert told() == ["in the first"]
+    assert messages() == ["in the first"]
     work.leave(first)
     second = work.enter(object())
-    assert told() == [], "nothing of another request's"
+    assert messages() == [], "nothing of another request's"
     work.leave(second)
-    assert told() == ["before"]
+    assert messages() == ["before"]
 
 
 def test_a_thread_has_lines_of_its_own():
     logged("here")
-    assert contextvars.Context().run(told) == []
+    assert contextvars.Context().run(messages) == []
 
 
 def test_tasks_of_a_script_add_to_lines_of_their_own():

@@ -1,4 +1,4 @@
-"""Functions of expressions that tell what a value is about: none of them gives away what is in it."""
+"""Functions of expressions that describe a value: none of them reveals its content."""
 
 import pytest
 

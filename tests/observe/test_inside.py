@@ -1,4 +1,4 @@
-"""A slow call tells which slow monitored calls were inside it, and their share."""
+"""The report of a slow call names the slow monitored calls inside it, and their share."""
 
 import pytest
 from support import Watch, module, monitor

@@ -104,8 +104,12 @@ def test_what_is_ignored_everywhere_is_not():
 def test_a_monitor_without_a_module_reports_in_the_module_of_the_enclosing_call():
     seen = watch(named("connect"), named("order", module="sales", owner="sales-team"))
     call(seen.shop.order, 1)
-    (told,) = seen.observed
-    assert (told.operation, told.monitor["module"], told.monitor["owner"]) == ("connect", "sales", "sales-team")
+    (observed,) = seen.observed
+    assert (observed.operation, observed.monitor["module"], observed.monitor["owner"]) == (
+        "connect",
+        "sales",
+        "sales-team",
+    )
     call(seen.shop.send, 1)
     assert seen.observed[1].monitor["module"] is None
 

@@ -20,11 +20,11 @@ touched: list[str] = []
 
 
 class Hostile:
-    """Answers everything with an error, and remembers that it was asked."""
+    """Raises from everything, and remembers that it was called."""
 
     def _touch(self, *args, **kwargs):
-        touched.append("asked")
-        raise RuntimeError("the host was asked")
+        touched.append("called")
+        raise RuntimeError("the host was called")
 
     __repr__ = __str__ = __len__ = __iter__ = __bool__ = __eq__ = __hash__ = __format__ = __int__ = _touch
     __getattr__ = __getattribute__ = __call__ = __getitem__ = __contains__ = __bytes__ = __index__ = __float__ = _touch
@@ -34,8 +34,8 @@ class Hostile:
 
 class LyingMeta(type):
     def _touch(cls, *args, **kwargs):
-        touched.append("asked")
-        raise RuntimeError("the metaclass was asked")
+        touched.append("called")
+        raise RuntimeError("the metaclass was called")
 
     __getattribute__ = __instancecheck__ = __subclasscheck__ = __repr__ = __hash__ = __eq__ = _touch
     __class__ = property(_touch)
@@ -51,8 +51,8 @@ class OwnDict:
 
     @property
     def __dict__(self):
-        touched.append("asked")
-        raise RuntimeError("the host was asked")
+        touched.append("called")
+        raise RuntimeError("the host was called")
 
 
 def _overriding(base, **more):
@@ -82,8 +82,8 @@ def _overriding(base, **more):
 
 class Zone(datetime.tzinfo):
     def _touch(self, when):
-        touched.append("asked")
-        raise RuntimeError("the host was asked")
+        touched.append("called")
+        raise RuntimeError("the host was called")
 
     utcoffset = tzname = dst = _touch
 
@@ -373,7 +373,7 @@ def test_the_status_of_a_response_is_read_without_a_property(django):
     class Odd:
         @property
         def status_code(self):
-            raise AssertionError("asked")
+            raise AssertionError("called")
 
     class Enumerated:
         def __init__(self):

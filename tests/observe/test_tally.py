@@ -1,4 +1,4 @@
-"""Counting calls in the functions themselves: each once, whatever threads do, and what is told of the counts."""
+"""Counting calls in the functions themselves: each once, whatever threads do, and what is flushed of them."""
 
 import asyncio
 import sys
@@ -40,10 +40,12 @@ def how(request, monkeypatch):
     sys.modules.pop("shop", None)
 
 
-def counting(*monitors, source=SHOP, told=None):
+def counting(*monitors, source=SHOP, flushed=None):
     watch = Watch(*monitors)
     shop = module(source, clock=watch.clock)
-    watch.tallies = Tallies((lambda: told.append(watch.clock.now)) if told is not None else int, clock=watch.clock)
+    watch.tallies = Tallies(
+        (lambda: flushed.append(watch.clock.now)) if flushed is not None else int, clock=watch.clock
+    )
     return shop, watch.apply(shop)
 
 
@@ -103,7 +105,7 @@ def test_no_call_is_lost_or_counted_twice_between_threads(how, settings):
     shop, watch = counting(monitor("shop.f", "shop.g", "shop.c", expect=["KeyError"], name="m", **settings))
     watch.clock.work = lambda _: None
     rounds, threads = 5_000, 4
-    told = [0]
+    flushed = [0]
 
     def call():
         for n in range(rounds):
@@ -121,7 +123,7 @@ def test_no_call_is_lost_or_counted_twice_between_threads(how, settings):
 
     def read():
         for _, measured in watch.tallies.changes():
-            told[0] += measured.calls
+            flushed[0] += measured.calls
 
     running = [threading.Thread(target=call) for _ in range(threads)]
     interval = sys.getswitchinterval()
@@ -138,22 +140,22 @@ def test_no_call_is_lost_or_counted_twice_between_threads(how, settings):
     read()
     calls = threads * (3 * rounds + rounds // 10)
     assert watch.tallies.by_monitor()["m"].calls == calls
-    assert told == [calls]
+    assert flushed == [calls]
 
 
 def test_the_calls_themselves_flush_the_counts_from_time_to_time(how):
-    told = []
-    shop, watch = counting(monitor("shop.f"), told=told)
+    flushed = []
+    shop, watch = counting(monitor("shop.f"), flushed=flushed)
     shop.f(1)
-    assert told == []
+    assert flushed == []
     watch.clock.work(60)
     shop.f(1)
     shop.f(1)
-    assert told == [1062.0]
+    assert flushed == [1062.0]
     watch.clock.work(61)
     with pytest.raises(ValueError):
         shop.f(-1)
-    assert told == [1062.0, 1124.0]
+    assert flushed == [1062.0, 1124.0]
 
 
 def test_changes_are_what_was_counted_since_the_last_time(how):

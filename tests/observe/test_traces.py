@@ -30,9 +30,9 @@ def of(**headers):
     ],
 )
 def test_a_request_that_brings_its_trace_stays_in_it(doing, headers):
-    told = of(**headers)
-    assert (told["trace_id"], told["parent_span_id"]) == (TRACE, SPAN)
-    assert len(told["span_id"]) == 16 and told["span_id"] != SPAN
+    trace = of(**headers)
+    assert (trace["trace_id"], trace["parent_span_id"]) == (TRACE, SPAN)
+    assert len(trace["span_id"]) == 16 and trace["span_id"] != SPAN
 
 
 def test_what_is_reported_of_one_request_has_one_trace(doing):
@@ -49,10 +49,10 @@ def test_what_is_reported_of_one_request_has_one_trace(doing):
 def test_nothing_but_ids_gets_in(value):
     entered = work.enter(None)
     try:
-        told = traces.current(lambda name: value if name == "sentry-trace" else None)
+        trace = traces.current(lambda name: value if name == "sentry-trace" else None)
     finally:
         work.leave(entered)
     for name, length in (("trace_id", 32), ("span_id", 16), ("parent_span_id", 16)):
-        text = told.get(name, "0" * length)
+        text = trace.get(name, "0" * length)
         assert len(text) == length
         assert set(text) <= set("0123456789abcdef")

@@ -42,7 +42,7 @@ def test_the_same_failure_of_a_piece_of_work_is_reported_once():
     error = raised(ValueError("no such order"))
     entered = work.enter(None)
     assert desk.failed(error)
-    assert is_reported(error), "what asks next, such as the SDK, hears that it was"
+    assert is_reported(error), "whoever checks next, such as the SDK, finds that it was"
     assert not desk.failed(error)
     work.leave(entered)
     assert not is_reported(error)

@@ -74,7 +74,7 @@ class _Provider:
 
 
 class _AbsentError(LookupError):
-    """There is no such function; the text says what is missing."""
+    """There is no such function; the message names what is missing."""
 
 
 def _compiled(expressions: dict[str, ExpressionData]) -> dict[str, Expression]:

@@ -14,7 +14,7 @@ _HIGHEST = 12  # folders to climb
 
 
 def of_checkout() -> str | None:
-    """The commit of the checkout that the program or the current folder lies in, 40 hexadecimal digits, or None."""
+    """The commit of the checkout that contains the program or the current folder, 40 hexadecimal digits, or None."""
     program = (getattr(sys, "argv", None) or [""])[0]
     try:
         folders = [os.path.dirname(os.path.abspath(program)) if program else "", os.getcwd()]

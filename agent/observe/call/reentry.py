@@ -1,4 +1,4 @@
-"""Keeps a report, or the call of a context provider, from starting again in what it calls: the host's `__str__`, say.
+"""Keeps a report, or a call of a context provider, from starting again in what it calls, such as a host's `__str__`.
 
 Only the stack shows whose call that is: a thread may switch to another greenlet or task while ours is at work. So a
 thread counts what is in progress in it, and the stack is read only where the count is not zero.

@@ -140,7 +140,7 @@ class Verdict:
                 set_traceback(error, traceback)
         try:
             self._raised(start, error, traceback, 2)
-        except RecursionError:  # there is no room to find out whose it is; the host's own exception goes on
+        except RecursionError:  # no room is left to find out whose it is; the host's own exception propagates
             pass
 
     def fail_inside(self, start: float, error: BaseException | None = None) -> None:
@@ -311,8 +311,7 @@ class Verdict:
     def _is_expected_around(self, error: BaseException, frame: FrameType) -> bool:
         """Is this exception expected by the operation that the call is a part of?
 
-        Of the monitors around, the nearest that names the exception decides. What this monitor itself says of the
-        exception comes before theirs.
+        Of the enclosing monitors, the nearest that names the exception decides, unless this monitor names it itself.
         """
         kind = type(error)
         if not is_expected_anywhere(kind) or self.terms.severities.stance_on(kind) is not None:

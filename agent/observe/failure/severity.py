@@ -28,7 +28,7 @@ _CONTROL_FLOW = (
     "tornado.gen.Return",
 )
 
-#: How `where` of a pack's monitor begins. What a pack expects says nothing about the ERP's own operations.
+#: How `where` of a pack's monitor begins. What a pack expects does not count for the ERP's own operations.
 _PACK = "packs/"
 
 #: The exceptions that monitors of this process expect, by name; and for exception types, whether one of those names
