@@ -99,7 +99,7 @@ def test_a_batch_of_metrics_is_no_event(place, capsys):
     assert out.startswith("No event is in the spool")
     entries = [parse_name(f"{n:020d}-{kind}-1-a{n}-{n:032x}.envelope") for n, kind in
                enumerate(["error", "error", "trace_metric", "session"])]  # fmt: skip
-    assert places.counted(entries) == "2 events, 1 batch of metrics, 1 batch of sessions"
+    assert places.by_category(entries) == "2 events, 1 batch of metrics, 1 batch of sessions"
 
 
 @pytest.mark.parametrize("words", [["{id}"], ["show", "{id}"], ["last"], ["show", "last"], ["{short}"]])

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ...base.dsn import parse_dsn
-from ...base.errors import AgentError, ConfigError
+from ...base.errors import ConfigError
 from ...base.health import Health
 from ...deliver.send.flush import flush
 from ...deliver.send.lock import DeliveryLock
@@ -20,7 +20,7 @@ from ..state.processes import LOSSES, read
 from ..terminal import Progress, console, json_text, moment, out, styled
 from . import move
 from . import show as spool_show
-from .places import ASIDE, HELD, WAITING, Place, places
+from .places import ASIDE, HELD, WAITING, Place, check_usable, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,8 +206,9 @@ def _flush(arguments: argparse.Namespace) -> int:
     full = [place for place in (own, *clients) if place.route is not None and place.spool.number_waiting()]
     target = console()
     if not full:
-        target.print("Nothing waits." + _held_note(own.spool))
-        return _trouble(own.spool)
+        target.print(" ".join(filter(None, ("Nothing waits.", _held_note(own.spool)))))
+        check_usable(own.spool)
+        return 0
     began = time.monotonic()
     status = 0
     for place in full:
@@ -215,7 +216,7 @@ def _flush(arguments: argparse.Namespace) -> int:
         status |= _flush_one(place, left, health)
     if any(reason in LOSSES for reason, _ in health.counts):
         health.flush(final=True)
-    note = _held_note(own.spool).strip()
+    note = _held_note(own.spool)
     if note:
         target.print(note)
     return status
@@ -238,10 +239,4 @@ def _flush_one(place: Place, timeout: float, health: Health) -> int:
 
 def _held_note(spool: Spool) -> str:
     held = sum(entry.held for entry in spool.entries())
-    return f" {held} held back; to send: python -m agent spool release" if held else ""
-
-
-def _trouble(spool: Spool) -> int:
-    if spool.degraded:
-        raise AgentError(f"the spool cannot be used: {spool.degraded}")
-    return 0
+    return f"{held} held back; to send: python -m agent spool release" if held else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...base.errors import AgentError
 from .. import options
 from ..terminal import console, err, one_line, out
-from .places import ASIDE, HELD, WAITING, Stored, places, stored
+from .places import ASIDE, HELD, WAITING, Stored, check_usable, places, stored
 
 if TYPE_CHECKING:
     import argparse
@@ -59,9 +59,7 @@ def export(arguments: argparse.Namespace) -> int:
     packed = archive.pack([(place.name, place.spool) for place in found], arguments.file)
     removed = sum(spool.remove(entry) for spool, entry in packed) if arguments.remove else 0
     console().print(f"{len(packed)} envelopes in {arguments.file}" + (f", {removed} removed here." * bool(removed)))
-    own = found[0].spool
-    if own.degraded:
-        raise AgentError(f"the spool cannot be used: {own.degraded}")
+    check_usable(found[0].spool)
     return 0
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...base.errors import AgentError
 from ...deliver import clients
 from ...deliver.http.route import Route
+from ..terminal import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +66,12 @@ def places(where: Configured, health: Health | None = None) -> list[Place]:
     ]
 
 
+def check_usable(spool: Spool) -> None:
+    """Raises AgentError where the spool's folder could not be read or written."""
+    if spool.degraded:
+        raise AgentError(f"the spool cannot be used: {spool.degraded}")
+
+
 def stored(found: list[Place], *states: str) -> list[Stored]:
     """The envelopes in one of these states, or in any, in order of capture."""
     all_ = [
@@ -85,10 +93,10 @@ _NAMES = {
 }
 
 
-def counted(entries: Iterable[SpoolEntry]) -> str:
+def by_category(entries: Iterable[SpoolEntry]) -> str:
     """3 events, 1 batch of metrics"""
     numbers = Counter(_NAMES.get(entry.category, (f"envelope of {entry.category}",) * 2) for entry in entries)
-    return ", ".join(f"{number} {one if number == 1 else many}" for (one, many), number in numbers.most_common())
+    return ", ".join(counted(number, *names) for names, number in numbers.most_common())
 
 
 def fate(entries: Iterable[SpoolEntry]) -> list[str]:
@@ -96,7 +104,7 @@ def fate(entries: Iterable[SpoolEntry]) -> list[str]:
     parts: dict[str, list[SpoolEntry]] = {}
     for entry in entries:
         parts.setdefault(fate_of(entry), []).append(entry)
-    return [f"{counted(some)} {words}" for words, some in parts.items()]
+    return [f"{by_category(some)} {words}" for words, some in parts.items()]
 
 
 def fate_of(entry: SpoolEntry) -> str:

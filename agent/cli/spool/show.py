@@ -10,7 +10,7 @@ from ...deliver import wire
 from ...deliver.spool.spool import UnreadableError
 from .. import options
 from ..terminal import console, is_terminal, json_text, moment, out, show_table, styled, table
-from .places import Stored, places, stored
+from .places import Stored, check_usable, places, stored
 
 if TYPE_CHECKING:
     import argparse
@@ -30,8 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         _list(everything, clients=len(found) > 1)
     else:
         console().print(f"No envelope is in {own.directory}.")
-    if own.degraded:
-        raise AgentError(f"the spool cannot be used: {own.degraded}")
+    check_usable(own)
     return 0
 
 

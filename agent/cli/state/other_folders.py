@@ -29,9 +29,9 @@ class Other(NamedTuple):
         """What is there, and how to look at it."""
         found = f"{counted(self.events, 'event')} and {counted(self.processes, 'process', 'processes')} of"
         python = shlex.quote(os.path.basename(sys.executable or "python"))
-        words = f"AGENT_STATE_DIR={shlex.quote(os.path.dirname(self.folder))} {python} -m agent {command}"
-        if self.user != places.user:
-            words = f"{'sudo -u' if places.user else 'runuser -u'} {user_name(self.user)} -- env {words}"
+        as_user = "" if self.user == places.user else f"runuser -u {user_name(self.user)} -- "
+        base = shlex.quote(os.path.dirname(self.folder))
+        words = f"AGENT_STATE_DIR={base} {as_user}{python} -m agent {command}"
         return f"{found} {user_name(self.user)} in {self.folder}; to look: {words}"
 
     def hint(self) -> str:
@@ -47,6 +47,7 @@ def readable(config: str, state: str) -> list[Other]:
 
 
 def unreadable(config: str, state: str) -> list[Other]:
+    """Folders of other users, where the user is not root."""
     return [other for other in _others(config, state) if places.user and other.user != places.user]
 
 
