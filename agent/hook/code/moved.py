@@ -142,9 +142,7 @@ class Moved:
             distance = abs(position[target] - position[stop])
             if distance == argument:
                 continue
-            new = instruction(op, distance)
-            padding = sizes[first] - len(new) // 2
-            edits.append((first, at + 1, bytes((EXTENDED, 0)) * padding + new))
+            edits.append((first, at + 1, instruction(op, distance, sizes[first])))
         for unit, turn in turns.items():
             edits += [(unit, unit, turn), (unit + 2, unit + 2, turn)]
         edits.sort()

@@ -78,11 +78,10 @@ def op(name: str, argument: int = 0) -> bytes:
     return instruction(number, argument) + b"\0\0" * CACHES.get(number, 0)
 
 
-def instruction(number: int, argument: int) -> bytes:
-    if argument < 256:
-        return bytes((number, argument))
+def instruction(number: int, argument: int, units: int = 1) -> bytes:
+    """Return an operation with its argument, in at least `units` code units."""
     code = bytes((number, argument & 255))
-    while argument > 255:
+    while argument > 255 or len(code) < 2 * units:
         argument >>= 8
         code = bytes((EXTENDED, argument & 255)) + code
     return code

@@ -11,6 +11,8 @@ import sys
 from types import CodeType
 
 from ..code import tables
+from ..code.operations import instruction
+from ..code.operations import op as _op
 from . import lines
 from .operations import OPS
 
@@ -64,19 +66,6 @@ def inject(
         **lines.moved(code, moved),
     }
     return code.replace(**changes)
-
-
-def _op(name: str, argument: int = 0) -> bytes:
-    return _instruction(OPS[name], argument)
-
-
-def _instruction(op: int, argument: int, units: int = 1) -> bytes:
-    """An operation with its argument, in at least so many code units."""
-    code = bytes((op, argument & 255))
-    while argument > 255 or len(code) < 2 * units:
-        argument >>= 8
-        code = bytes((_EXTENDED, argument & 255)) + code
-    return code
 
 
 class _Names(tuple):  # type: ignore[type-arg]
@@ -186,7 +175,7 @@ class _Parts:
             if then:
                 code += condition
                 over = unit + len(code + then) // 2 + self.room
-                code += _instruction(OPS["POP_JUMP_IF_FALSE"], over * _SCALE, self.room) + then
+                code += instruction(OPS["POP_JUMP_IF_FALSE"], over * _SCALE, self.room) + then
         return code + self._check + _op("POP_BLOCK")
 
     def handlers(self, end: int, begin: int) -> bytes:
@@ -194,7 +183,7 @@ class _Parts:
         code = self._failed(end)
         if self._entering:
             code += self._unless_full(end + len(code) // 2, _op("RETURN_VALUE"))
-            body = _instruction(OPS["JUMP_ABSOLUTE"], begin * _SCALE, self.room)
+            body = instruction(OPS["JUMP_ABSOLUTE"], begin * _SCALE, self.room)
             code += self._unless_full(end + len(code) // 2, self._instead + body)
         return code
 
@@ -208,12 +197,12 @@ class _Parts:
         """Return the handler at `unit` of our own calls: after a full stack, the host continues with `then`."""
         then = _op("POP_TOP") * 3 + _op("POP_EXCEPT") + then
         over = unit + len(self._no_room + then) // 2 + self.room
-        jump = _instruction(OPS["JUMP_IF_NOT_EXC_MATCH"], over * _SCALE, self.room)
+        jump = instruction(OPS["JUMP_IF_NOT_EXC_MATCH"], over * _SCALE, self.room)
         return self._no_room + jump + then + _op("RERAISE")
 
     def block(self, unit: int, handler: int) -> bytes:
         """Return the start of a block, at `unit`, with its handler at `handler`."""
-        return _instruction(OPS["SETUP_FINALLY"], (handler - unit - self.room) * _SCALE, self.room)
+        return instruction(OPS["SETUP_FINALLY"], (handler - unit - self.room) * _SCALE, self.room)
 
 
 class Moved:
@@ -260,7 +249,7 @@ class Moved:
         while grown:  # a longer jump moves what others jump over
             grown = False
             for first, at, op, target in jumps:
-                size = len(_instruction(op, argument_of(at, op, target))) // 2
+                size = len(instruction(op, argument_of(at, op, target))) // 2
                 if size > sizes[first]:
                     growth[first + 1] = growth.get(first + 1, 0) + size - sizes[first]
                     sizes[first] = size
@@ -277,7 +266,7 @@ class Moved:
             block = parts.block(position[at] + turn, thrown)
             edits += [(at, at + 1, parts.turn + block + body[2 * at : 2 * at + 2] + _op("POP_BLOCK") + parts.turn)]
         for first, at, op, target in jumps:
-            edits.append((first, at + 1, _instruction(op, argument_of(at, op, target), sizes[first])))
+            edits.append((first, at + 1, instruction(op, argument_of(at, op, target), sizes[first])))
         edits.sort(key=lambda edit: edit[:2])
         pieces = []
         done = 0
