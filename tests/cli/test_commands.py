@@ -72,6 +72,7 @@ def called(capsys, *arguments):
     return (status, *capsys.readouterr())
 
 
+@pytest.mark.slow(reason="every command on every case")
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_every_command_on_every_case_ends_with_its_documented_status(file, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("os.execve", lambda *_: sys.exit(STARTED))

@@ -181,6 +181,7 @@ def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path,
     assert [(entry.held, entry.trying) for entry in sink.spool.entries()] == [(False, True)]
 
 
+@pytest.mark.slow(reason="a time limit at each line of a report")
 def test_wherever_a_time_limit_of_the_hosts_strikes_a_report_is_kept_once_and_the_limit_goes_on(tmp_path):
     made = iter(range(10_000))
 

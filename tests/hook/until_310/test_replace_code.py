@@ -52,6 +52,7 @@ print("called", wrong)
 """
 
 
+@pytest.mark.slow(reason="a process whose threads call for seconds")
 def test_threads_that_call_and_collect_survive_it():
     paths = [str(ROOT), str(ROOT / "tests")]
     program = [sys.executable, "-X", "faulthandler", "-c", STRESS.format(paths=paths)]
