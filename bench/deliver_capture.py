@@ -75,6 +75,17 @@ def open_sender(spool: Any, dsn: str, **options: Any) -> Any:
     return Sender(to_sentry(spool, dsn, lambda *_: None), **options)
 
 
+def open_courier(spool: Any, dsn: str) -> Any:
+    from agent.deliver.courier import launch, settings
+
+    bounds = {
+        "directory": None, "max_size": 1 << 32, "max_age": 1e6, "max_files": 1 << 20, "max_rate": 0.0, "durable": False,
+        "keep_interpreter": True, "courier": True, "host_client": False,
+    }  # fmt: skip
+    held = settings.here(dsn, os.path.join(spool.directory, "run"), "bench", bounds)  # type: ignore[arg-type]
+    return launch.Courier(spool, held, lambda: open_sender(spool, dsn))
+
+
 def keeping(spool: Any, wake: Callable[[], None] | None = None) -> Way:
     from agent.base.model import Envelope
     from agent.deliver import wire
@@ -158,13 +169,13 @@ def way_called(name: str, folder: str, dsn: str) -> Way:
         without(mechanism)
     if name == "agent":
         spool = open_spool(folder)
-        return keeping(spool, open_sender(spool, dsn).wake)
+        return keeping(spool, open_courier(spool, dsn).wake)
     if name == "agent, durable":
         spool = open_spool(folder, durable=True)
-        return keeping(spool, open_sender(spool, dsn).wake)
-    if name == "agent, at rest":
+        return keeping(spool, open_courier(spool, dsn).wake)
+    if name == "agent, thread":
         spool = open_spool(folder)
-        return keeping(spool, open_sender(spool, dsn, linger=0.0).wake)
+        return keeping(spool, open_sender(spool, dsn).wake)
     if name == "agent, no DSN":
         return keeping(open_spool(folder, held=True))
     if name == "whole, agent":
@@ -345,7 +356,7 @@ def measure(options: argparse.Namespace, place: str, dsn: str, log: str) -> dict
     tables: dict[str, Any] = {}
     for what, pause in (("with pauses", _PAUSE), ("in a burst", 0.0)):
         for threads in (0, 1, 4):
-            names = ["agent", *(["agent, at rest"] if pause else []), "agent, no DSN", *_PEERS, *_WHOLE]
+            names = ["agent", "agent, thread", "agent, no DSN", *_PEERS, *_WHOLE]
             if not threads and not options.no_fsync:
                 names.append("agent, durable")
             title = f"{what}, beside {threads} busy threads" if threads else what

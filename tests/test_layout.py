@@ -142,8 +142,8 @@ def test_each_room_has_one_subject_and_is_read_at_a_glance():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_inside_the_package_imports_are_relative(path):
     """It is also loaded as _erp_agent: an absolute import would load it twice, or load a host's `agent`."""
-    if path.name == "__main__.py" and path.parent == PACKAGE:
-        return  # runs only as `python -m agent`
+    if (path.name == "__main__.py" and path.parent == PACKAGE) or path.name == "erp_agent_courier.py":
+        return  # programs: they say themselves under which name the package is loaded
     for name, line, _ in imports(path):
         assert name not in ("agent", "_erp_agent"), f"{path.relative_to(ROOT)}:{line}"
 
@@ -179,7 +179,9 @@ def test_start_up_files_import_next_to_nothing():
 
 
 #: What runs in no process of the host's: commands, the compiler, and the clauses that `ours` itself is made of.
-NOT_IN_A_HOST = re.compile(r"agent/(?:cli|config|codebase)/|agent/boot/(?:unsupported|command)\.py")
+NOT_IN_A_HOST = re.compile(
+    r"agent/(?:cli|config|codebase)/|agent/deliver/courier/(?:run|erp_agent_courier)\.py|agent/boot/(?:unsupported|command)\.py"
+)
 
 
 def test_an_except_clause_on_a_hosts_thread_checks_whose_exception_it_is():

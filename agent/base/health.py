@@ -42,7 +42,7 @@ class Health:
     def __init__(self, directory: str, config: str, note: str = "", *, plan: str = "", command: str = "") -> None:
         """`plan` identifies the compiled plan. For a `command` of ours, only `flush` writes."""
         self.directory = directory
-        self._config = config
+        self.config = config
         self._note = note
         self._plan = plan
         self._command = command
@@ -189,7 +189,7 @@ class Health:
                 "family": _family(pid),
                 "prefix": sys.prefix,
             }
-            header = ("process", pid, now, _program(), sys.version.split()[0], self._config, self._note, facts)
+            header = ("process", pid, now, _program(), sys.version.split()[0], self.config, self._note, facts)
             lines = [header, *lines]
         self._memory += [line for line in lines if line[0] in ("patched", "waiting", "failed", "problem")]
         text = "".join([repr(line) + "\n" for line in lines]).encode("utf-8", "backslashreplace")

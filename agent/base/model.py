@@ -147,6 +147,7 @@ class SpoolData(TypedDict):
     max_rate: float  # envelopes a second from one process, 0 for any number
     durable: bool
     keep_interpreter: bool  # whether an event may be written without letting other threads run meanwhile
+    courier: bool  # whether a process of its own delivers, or a thread of the one that captures
     host_client: bool  # whether what a Sentry client of the host's own sends is kept there too
 
 

@@ -196,3 +196,20 @@ def matches(name: str, pattern: str) -> bool:
     from .wildcards import segment_match
 
     return segment_match(pattern, name)
+
+
+def interpreter() -> "str | None":
+    """The program of this interpreter, also where it is embedded in another one; None where none was found."""
+    named = os.environ.get("AGENT_PYTHON")
+    if named:
+        return named
+    version = "python%d.%d" % sys.version_info[:2]
+    executable = sys.executable or ""
+    candidates = []
+    if os.path.basename(executable).lower().startswith("python"):
+        candidates = [executable, getattr(sys, "_base_executable", "") or ""]
+    if not getattr(sys, "frozen", False):
+        candidates += [os.path.join(prefix, "bin", version) for prefix in (sys.prefix, sys.base_prefix)]
+        # Embedded in a server, sys.executable may be another environment's than the one that the server was given.
+        candidates.sort(key=lambda name: not name.startswith(sys.prefix + os.sep))
+    return next((name for name in candidates if os.access(name, os.X_OK) and os.path.isfile(name)), None)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.interrupts import ours
 from .background.sender import Sender
+from .courier import settings as courier_settings
+from .courier.launch import Courier
 from .http import route as routes
 from .send.resources import to_sentry
 from .spool.spool import directory_of, open_in
@@ -30,7 +32,7 @@ class Destination:
     def __init__(self, route: Route, settings: SpoolData, state: str, count: Count) -> None:
         self._route = route
         self.spool = _open(route.name(), settings, state, count)
-        self.sender = Sender(to_sentry(self.spool, route.dsn, count, route))
+        self.sender = _courier(self.spool, route, settings, state, count)
         self.spool.sweeper = self.sender.wake
 
     def keep(self, envelope: Envelope) -> bool:
@@ -94,4 +96,10 @@ def adopt(settings: SpoolData, state: str, count: Count, *, but: str) -> None:
     """Deliver what waits for destinations other than `but`: their clients may never run again."""
     for name, route, spool in find(settings, state, count):
         if name != but and spool.is_anything_waiting():
-            Sender(to_sentry(spool, route.dsn, count, route)).wake()
+            _courier(spool, route, settings, state, count).wake()
+
+
+def _courier(spool: Spool, route: Route, settings: SpoolData, state: str, count: Count) -> Courier:
+    held = courier_settings.here(None, os.path.join(state, "run"), "", settings)
+    make = lambda: Sender(to_sentry(spool, route.dsn, count, route))  # noqa: E731
+    return Courier(spool, held, make, allowed=settings["courier"])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..observe.call.tally import Tallies
     from ..observe.expression.reasons import Failed
     from .background.sender import Sender
-    from .background.worker import Worker
+    from .courier.launch import Courier
     from .spool.spool import Spool
 
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
@@ -110,8 +110,8 @@ class Sink:
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self._one_disk = not spool["directory"]  # spool and counters are on one disk
         dsn = sentry["dsn"]
-        self.sender = _sender(self.spool, dsn, health, self._write_counts) if dsn else None
-        self._worker: Worker = self.sender or Sweeper(self.spool, self._write_counts)
+        self.sender = self._courier(dsn, spool) if dsn else None
+        self._worker: Courier | Sweeper = self.sender or Sweeper(self.spool, self._write_counts)
         self.spool.sweeper = self._worker.wake
         if sentry["metrics"] and dsn:
             from . import metrics  # noqa: F401  (for `keep_metrics`)
@@ -165,6 +165,8 @@ class Sink:
                     named=lambda entry: held.setdefault(entry, name),
                     safe=safe,
                 )
+                if self.sender is not None:
+                    self.sender.wake()  # a courier decides, should this process be killed
             else:
                 self.keep_envelope(envelope, slow=observation.report == "slow", safe=safe)
         finally:
@@ -195,6 +197,13 @@ class Sink:
 
         for envelope in metrics.envelopes(tallies.changes(), self._maker.sentry, self._maker.platform, time()):
             self.keep_envelope(envelope)
+
+    def _courier(self, dsn: str, spool: SpoolData) -> Courier:
+        from .courier import launch, settings
+
+        held = settings.here(dsn, self._health.directory, self._health.config, spool)
+        make = lambda: _sender(self.spool, dsn, self._health, self._write_counts)  # noqa: E731
+        return launch.Courier(self.spool, held, make, allowed=spool["courier"])
 
     def _flush_counts(self) -> None:
         if self._health.due():

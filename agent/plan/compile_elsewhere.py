@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from ..base import places
+from ..base import places, programs
 from ..base.interrupts import ours
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ _NOT_FOR_US = (
 
 def run(path: str) -> "bytes | str":
     """Return bytes for `index.decode`, or one line with the reason why there are none."""
-    interpreter = _interpreter()
+    interpreter = programs.interpreter()
     if interpreter is None:
         return (
             f"no interpreter was found to read the configuration with ({sys.executable or 'this program'} is none): "
@@ -102,7 +102,7 @@ def _receive(reading: int, pid: int) -> "bytes | str":
     if data[:1] == b"\x00":
         return data[1:].decode("utf-8", "replace")
     return "the interpreter that reads the configuration (%s) ended with status %d and said nothing" % (
-        _interpreter(),
+        programs.interpreter(),
         os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status),
     )
 
@@ -128,20 +128,3 @@ def _wait(pid: int) -> int:
         return os.waitpid(pid, 0)[1]
     except ours(OSError):  # the host reaps every child
         return 0
-
-
-def _interpreter() -> "str | None":
-    """The program to run: this interpreter, also where it is embedded in another program."""
-    named = os.environ.get("AGENT_PYTHON")
-    if named:
-        return named
-    version = "python%d.%d" % sys.version_info[:2]
-    executable = sys.executable or ""
-    candidates = []
-    if os.path.basename(executable).lower().startswith("python"):
-        candidates = [executable, getattr(sys, "_base_executable", "") or ""]
-    if not getattr(sys, "frozen", False):
-        candidates += [os.path.join(prefix, "bin", version) for prefix in (sys.prefix, sys.base_prefix)]
-        # Embedded in a server, sys.executable may be another environment's than the one that the server was given.
-        candidates.sort(key=lambda name: not name.startswith(sys.prefix + os.sep))
-    return next((name for name in candidates if os.access(name, os.X_OK) and os.path.isfile(name)), None)

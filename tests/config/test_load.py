@@ -295,7 +295,7 @@ def test_the_spool_lies_beside_the_file_never_in_the_current_directory(look, tmp
     plan = look("version: 1\ndelivery: {spool: {directory: spool, max_size: 1KiB, max_age: 1h, durable: true}}\n").plan
     assert plan["spool"] == {
         "directory": str(tmp_path / "spool"), "max_size": 1024, "max_age": 3600.0, "max_files": 50_000,
-        "max_rate": 0.0, "durable": True, "keep_interpreter": True, "host_client": True,
+        "max_rate": 0.0, "durable": True, "keep_interpreter": True, "courier": True, "host_client": True,
     }  # fmt: skip
 
 

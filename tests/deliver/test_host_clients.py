@@ -18,7 +18,7 @@ from agent.deliver.http.transport import Transport
 SETTINGS = {
     "directory": None, "max_size": 1 << 20, "max_age": 1e6, "max_files": 100, "max_rate": 0.0, "durable": False,
     "keep_interpreter": True,
-    "host_client": True,
+    "host_client": True, "courier": False,
 }  # fmt: skip
 
 

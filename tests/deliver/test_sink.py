@@ -25,7 +25,7 @@ from agent.observe.failure import attempts
 
 SPOOL = {
     "directory": None, "max_size": 1 << 20, "max_age": 86400.0, "max_files": 100, "max_rate": 0.0, "durable": False,
-    "keep_interpreter": True, "host_client": False,
+    "keep_interpreter": True, "courier": False, "host_client": False,
 }  # fmt: skip
 
 

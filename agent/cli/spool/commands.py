@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ...base import own_folders
 from ...base.dsn import parse_dsn
-from ...base.errors import ConfigError
+from ...base.errors import AgentError, ConfigError
 from ...base.health import Health
+from ...deliver.courier import run as courier
+from ...deliver.courier import settings as courier_settings
 from ...deliver.send.flush import flush
 from ...deliver.send.lock import DeliveryLock
 from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
@@ -48,6 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="give up after this many seconds (default: 60)",
+    )
+    flush.add_argument(
+        "--watch", action="store_true", help="go on until this command is ended, as a service that delivers"
     )
     show = add("show", spool_show.run, "list all envelopes, or print one completely")
     show.add_argument("id", nargs="?", metavar="ID", help="ID of one envelope, or its first characters")
@@ -104,9 +112,19 @@ def _facts(place: Place) -> dict[str, Any]:
         **({"client_of": place.where} if place.name else {}),
         **{name.replace(" ", "_"): _part(spool, entries) for name, entries in parts.items()},
         "why": _why(place) if parts[WAITING] else [],
+        "courier": _courier(spool.directory),
         "reasons": dict(reasons.most_common()),
         "trouble": spool.degraded,
     }
+
+
+def _courier(directory: str) -> dict[str, Any] | None:
+    """The process that delivers this spool; None if none lives."""
+    lock = DeliveryLock(directory, "courier")
+    free = lock.take() if os.path.exists(directory) else None
+    lock.release()
+    facts = courier.noted(directory) if free is False else {}
+    return {name: facts[name] for name in ("pid", "since", "delivered", "next", "trouble")} if facts else None
 
 
 def _part(spool: Spool, entries: list[SpoolEntry]) -> dict[str, Any]:
@@ -137,12 +155,21 @@ def _print(facts: dict[str, Any], lost: dict[str, int] | None = None) -> None:
         line(name, _summary(part) if part["number"] else "nothing")
         for note in lines if part["number"] else ():
             line("", note)
+    if facts["courier"] is not None:
+        line("courier", _courier_line(facts["courier"]))
     if lost is not None:
         words = ", ".join(f"{number} {reason}" for reason, number in lost.items())
         line("lost", words or "nothing", "red" * bool(lost))
 
 
 _HOW_TO_RELEASE = ["captured without a DSN; to send: python -m agent spool release"]
+
+
+def _courier_line(facts: dict[str, Any]) -> str:
+    minutes = max((time.time() - facts["since"]) / 60, 1.0)
+    text = f"process {facts['pid']} since {moment(facts['since'])}, {facts['delivered']} delivered"
+    text += f" ({facts['delivered'] / minutes:.0f} a minute)"
+    return text + (f"; next attempt at {moment(facts['next'])}: {facts['trouble']}" if facts["next"] else "")
 
 
 def _reasons(reasons: dict[str, int]) -> list[str]:
@@ -203,6 +230,8 @@ def _flush(arguments: argparse.Namespace) -> int:
         raise ConfigError("no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml. Until then everything stays here")
     if own.route is not None:
         parse_dsn(own.route.dsn)
+    if arguments.watch:
+        return _watch(where, own, health)
     full = [place for place in (own, *clients) if place.route is not None and place.spool.number_waiting()]
     target = console()
     if not full:
@@ -220,6 +249,51 @@ def _flush(arguments: argparse.Namespace) -> int:
     if note:
         target.print(note)
     return status
+
+
+def _watch(where: options.Configured, own: Place, health: Health) -> int:
+    """Deliver the agent's own spool in this process, in place of couriers."""
+    if own.route is None:
+        raise ConfigError("no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml, for `--watch`")
+    directory = own.spool.directory
+    held = courier_settings.here(own.route.dsn, health.directory, health.config, where.spool_settings)
+    try:
+        own_folders.make(directory)
+        held.write(directory)
+    except OSError as error:
+        raise AgentError(f"the spool cannot be written to: {error}") from None
+    lock = DeliveryLock(directory, "courier")
+    if not lock.take():
+        _end(courier.noted(directory).get("pid"))
+        until = time.monotonic() + 10
+        while not lock.take():
+            if time.monotonic() > until:
+                raise AgentError(f"another process delivers {directory}; see: python -m agent spool status")
+            time.sleep(0.05)
+    target = console()
+    target.print(f"Delivering {directory} until this command is ended.")
+    shown: dict[str, Any] = {"delivered": 0, "trouble": ""}
+
+    def show(facts: dict[str, Any]) -> None:
+        more = facts["delivered"] - shown["delivered"]
+        trouble = facts["trouble"] if facts["trouble"] != shown["trouble"] else ""
+        shown.update(facts)
+        if more or trouble:
+            words = [f"{more} delivered, {facts['delivered']} in all"] * bool(more) + [trouble] * bool(trouble)
+            target.print(f"{moment(time.time())}  {'; '.join(words)}")
+
+    try:
+        courier.watch(directory, lock.number, show)
+    except KeyboardInterrupt:
+        target.print(f"Ended; {own.spool.number_waiting()} waiting.")
+    return 0
+
+
+def _end(pid: object) -> None:
+    """End the courier that lives: this command takes its place, and nothing is lost with it."""
+    if isinstance(pid, int) and pid > 1:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
 
 
 def _flush_one(place: Place, timeout: float, health: Health) -> int:

@@ -56,12 +56,13 @@ def merge(documents: list[Document], packs: list[Document], findings: Findings) 
     settings = Settings({}, {}, {}, {}, {}, {}, {})
     for document in documents:
         for section, path in (
-            (settings.sentry, ("sentry",)), (settings.spool, ("delivery", "spool")),
+            (settings.sentry, ("sentry",)), (settings.spool, ("delivery", "spool")), (settings.spool, ("delivery",)),
             (settings.processes, ("processes",)), (settings.celery, ("celery",)),
             (settings.defaults, ("defaults",)), (settings.modules, ("modules",)),
         ):  # fmt: skip
             for key, placed in layer(document.at(*path), findings).items():
-                check_same(section.setdefault(key, placed), key, placed, findings)
+                if key != "spool":  # a section of its own
+                    check_same(section.setdefault(key, placed), key, placed, findings)
     for pack in packs:
         for name, module in layer(pack.at("modules"), findings).items():
             settings.modules.setdefault(name, module)

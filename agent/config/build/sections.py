@@ -146,6 +146,7 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
         "max_rate": events / seconds,
         "durable": bool(given.get("durable", False)),
         "keep_interpreter": bool(given.get("keep_interpreter", True)),
+        "courier": bool(given.get("courier", True)),
         "host_client": bool(given.get("host_client", True)),
     }
 

@@ -27,6 +27,7 @@ TYPED = monitor_keys.TYPED | frozenset(
         "debug",
         "metrics",
         "durable",
+        "courier",
         "host_client",
         "keep_interpreter",
         "max_files",

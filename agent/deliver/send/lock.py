@@ -8,16 +8,14 @@ from ...base.interrupts import ours
 from ...base.postponed import around_forks
 from ..http.descriptors import Descriptor, describe
 
-_FILE = "lock"
-
 #: Lock files that are open. A forked child has copies of them, and a lock lives until its last copy is closed.
 _open: set[Descriptor] = set()
 
 
 class DeliveryLock:
-    def __init__(self, directory: str) -> None:
-        """`directory` is the spool's."""
-        self._path = os.path.join(directory, _FILE)
+    def __init__(self, directory: str, name: str = "lock") -> None:
+        """`directory` is the spool's. With another `name`: the lock of the courier that lives for this spool."""
+        self._path = os.path.join(directory, name)
         self._held: Descriptor | None = None
 
     def take(self) -> bool | None:
@@ -42,6 +40,15 @@ class DeliveryLock:
             return True  # a file system without locks: twice is better than never
         self._held = opened
         return True
+
+    @property
+    def number(self) -> int:
+        """The descriptor that holds the lock; -1 where none does, as on a file system without locks."""
+        return self._held.number if self._held is not None else -1
+
+    def mtime(self) -> float:
+        """When the file was last written to, in seconds. For who holds the lock."""
+        return os.fstat(self.number).st_mtime
 
     def release(self) -> None:
         held, self._held = self._held, None

@@ -1,4 +1,4 @@
-"""How full a spool is, without a listing: for processes without a thread that delivers.
+"""How full a spool is, without a listing.
 
 The length of the file `unswept` is the fill level, in thousandths of the bounds. A sweep sets it. A process that writes
 appends to it beforehand: one byte pays for all envelopes that fit into a thousandth, so that most of them cost nothing.
@@ -57,6 +57,13 @@ class FillLevel:
             self._mark.set(self._max_age)  # a new spool, with nothing to sweep
             return False
         return since >= self._max_age / _SWEEPS_IN_AN_AGE
+
+    def is_full(self) -> bool:
+        """As far as all processes together know."""
+        try:
+            return os.stat(self._path).st_size > _WHOLE
+        except ours(OSError):
+            return False
 
     def measured(self, room: Room) -> None:
         """Set the fill level after a sweep that left so much room. Raises OSError."""

@@ -15,7 +15,7 @@ from _thread import allocate_lock
 from itertools import count as numbers
 from typing import TYPE_CHECKING, Callable
 
-from ...base import guard
+from ...base import guard, imports
 from ...base.health import alive
 from ...base.interrupts import ours
 from ...base.model import Envelope
@@ -38,9 +38,7 @@ Count = Callable[[str, str, int], None]
 
 __all__ = ["Count", "Spool", "SpoolEntry", "UnreadableError", "directory_of", "open_in"]
 
-_LOOK_EVERY = 64  # writes after which a process checks whether a sweep is due
 _SWEEP_EVERY = 60.0  # seconds between sweeps, of all processes together
-_UNSEEN_SHARE = 8  # share of the bounds that a process may use before its first sweep
 
 _LONGEST_ATTEMPT = 86400.0  # seconds after which an attempt counts as ended
 _SET_BACK = 60 * 10**9  # nanoseconds that a clock may be set back without effect on the order of events
@@ -52,7 +50,7 @@ _RATE_SHARE = (0.5, 0.75, 1.0)
 class _Process:
     """State of one process, which a forked child must not inherit."""
 
-    def __init__(self, pid: int, memory: Memory, fill_level: FillLevel, room: tuple[int, int]) -> None:
+    def __init__(self, pid: int, memory: Memory, fill_level: FillLevel) -> None:
         self.pid = pid
         self.token = os.urandom(3).hex()  # two containers may share a folder and have the same pid
         self.numbers = numbers()
@@ -61,10 +59,7 @@ class _Process:
         self.writing_from_memory = allocate_lock()
         self.last_stamp = 0
         self.writes = 0
-        self.unswept_files = 0  # written since the last sweep…
-        self.unswept_bytes = 0
-        self.room = room  # …which left room for so many files, and bytes
-        self.fill_level = fill_level  # used without a DSN
+        self.fill_level = fill_level
         self.second = 0
         self.in_second = 0
         self.preallocated: PreallocatedFiles | None = None  # once a thread makes them
@@ -221,8 +216,9 @@ class Spool:
         if process.memory:
             self.write_from_memory(limit=4)
         process.writes += 1
-        process.unswept_files += 1
-        process.unswept_bytes += size
+        if process.writes == 2 and self._keep_interpreter:  # who writes twice writes more
+            with imports.Guarded(patient=False):
+                self.quick.load(self._folders.tmp)
         self._sweep_if_due(process, size)
         return True
 
@@ -235,8 +231,7 @@ class Spool:
 
     def _process_of(self, pid: int) -> _Process:
         fill_level = FillLevel(self.directory, self._mark, self._maximum)
-        room = (self._maximum.files // _UNSEEN_SHARE, self._maximum.size // _UNSEEN_SHARE)
-        return _Process(pid, Memory(self._max_kept, self._max_memory), fill_level, room)
+        return _Process(pid, Memory(self._max_kept, self._max_memory), fill_level)
 
     def _too_many(self, process: _Process, now: float, rank_: int) -> bool:
         if process.second != int(now):
@@ -265,12 +260,7 @@ class Spool:
             self._count("memory-full", gone.category, 1)
 
     def _sweep_if_due(self, process: _Process, size: int) -> None:
-        if self._held:
-            due = process.fill_level.add(size)
-        else:  # with preallocated files there is a thread that delivers, which checks more often
-            check = process.preallocated is None and process.writes % _LOOK_EVERY == 1
-            due = self.is_over() or (check and self.is_sweep_due())
-        if due:
+        if process.fill_level.add(size):
             (self.sweeper or self.sweep)()
 
     # ------------------------------------------------------------------------------------ for delivery and commands
@@ -291,6 +281,10 @@ class Spool:
     def number_waiting(self) -> int:
         """Return the number of envelopes that may be sent."""
         return sum(1 for _ in self._waiting())
+
+    def number_of(self, pid: int) -> int:
+        """How many of them this process has written."""
+        return sum(entry.pid == pid for entry in self._waiting())
 
     def is_anything_waiting(self) -> bool:
         return next(self._waiting(), None) is not None
@@ -422,11 +416,9 @@ class Spool:
                 pass  # a write that fails for the same reason reports it
 
     def is_over(self) -> bool:
-        """Return whether this process has written more than the last sweep left room for."""
-        process = self._process()
-        if self._held:
-            return process.fill_level.over
-        return process.unswept_files > process.room[0] or process.unswept_bytes > process.room[1]
+        """Return whether the spool may be over its bounds, as far as this process, or all together, know."""
+        fill_level = self._process().fill_level
+        return fill_level.over or fill_level.is_full()
 
     def is_sweep_due(self) -> bool:
         """Return whether no process has swept for a while."""
@@ -446,11 +438,10 @@ class Spool:
         if not process.sweeping.acquire(False):
             return
         try:
-            process.unswept_bytes = process.unswept_files = 0
-            process.room = room = self._get_bounds().sweep(should_stop)
+            room = self._get_bounds().sweep(should_stop)
             if not should_stop():
                 process.fill_level.measured(room)
-                self._reclaim()
+                self.reclaim()
         except ours(OSError) as error:
             self._degraded = files.reason(error)
         finally:
@@ -463,12 +454,19 @@ class Spool:
             self._bounds = Bounds(self._folders, self._mark, self._maximum, self._count, self._clock)
         return self._bounds
 
-    def _reclaim(self) -> None:
-        """Release the errors of attempts whose process is dead, and of those that last too long."""
+    def reclaim(self) -> bool:
+        """Release the errors of attempts whose process is dead, and of those that last too long.
+
+        Return whether any attempt is still undecided.
+        """
         yesterday = int((self._clock() - _LONGEST_ATTEMPT) * 1e9)
+        undecided = False
         for entry in self._on_disk(self._folders.held):
             if entry.trying and (entry.stamp < yesterday or not alive(entry.pid)):
                 self.release(entry)
+            else:
+                undecided = undecided or entry.trying
+        return undecided
 
     # ------------------------------------------------------------------------------------------------- the quarantine
 

@@ -1,0 +1,29 @@
+"""The program of a courier. `ps` shows the name of this file and the spool that it delivers.
+
+    python -S …/erp_agent_courier.py SPOOL DESCRIPTOR     the descriptor holds the lock of this spool's courier
+
+Nothing of the host's runs in here: neither its sitecustomize and usercustomize nor another agent's.
+"""
+
+import os
+import sys
+
+
+def begin() -> None:
+    import site
+
+    site.execsitecustomize = site.execusercustomize = lambda: None
+    site.main()
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if entry and os.path.abspath(entry) != here]
+    package = type(sys)("_erp_agent")
+    package.__path__ = [os.path.dirname(os.path.dirname(here))]
+    package.__package__ = "_erp_agent"
+    sys.modules["_erp_agent"] = package
+    from _erp_agent.deliver.courier import run  # type: ignore[import-not-found]
+
+    run.main(sys.argv[1], int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    begin()

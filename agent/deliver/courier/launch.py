@@ -1,0 +1,179 @@
+"""The host's side of a courier: starts one where none lives, and otherwise leaves it alone.
+
+A courier holds a lock for as long as it lives. Whoever has written an envelope tries to take that lock. Where it is
+taken, a courier lives, and finds the envelope by itself. Where it is free, this process takes it, starts a courier and
+hands the lock on: so of two hundred processes that fail in the same instant, one starts a courier.
+
+The courier is started by a shell that does not wait for it. So it is no child of the host's, which therefore never
+meets it in `os.wait`, and it has a session of its own, no standard stream, and of the environment only what it needs.
+Where no courier can be started, a thread of this process delivers.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Callable
+
+from ...base import guard, places
+from ...base.interrupts import ours
+from ...base.programs import interpreter
+from ..send.lock import DeliveryLock
+from .settings import VARIABLES, Settings
+
+if TYPE_CHECKING:
+    from ..background.sender import Sender
+    from ..spool.spool import Spool
+
+#: Of the host's environment, what an interpreter and a connection to Sentry may need.
+_PASSED_ON = (
+    *VARIABLES, "HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME",
+)  # fmt: skip
+_SHELL = "/bin/sh"
+_SIGNALS = (1, 2, 3, 10, 12, 13, 14, 15)  # that the host may ignore, and the courier must not
+_START = 5.0  # seconds in which a courier that was started must have shown that it runs
+_PROBE = 1.0  # seconds between looks: a courier that lives sees what is written, and then stays for far longer
+_TRIES = 2  # after which a thread delivers
+_SOON = 0.05  # seconds: the first and the longest pause of who waits for a delivery
+
+
+class Courier:
+    """Has what is in `spool` delivered. `fallback` makes the thread that delivers where no courier can be started."""
+
+    def __init__(
+        self, spool: Spool, settings: Settings, fallback: Callable[[], Sender], *, allowed: bool = True
+    ) -> None:
+        self._spool = spool
+        self._settings = settings
+        self._make_fallback = fallback
+        self._allowed = allowed and hasattr(os, "posix_spawn")
+        self._thread: Sender | None = None
+        self._pid = 0  # in which the settings were written
+        self._is_new = False  # are the settings others than the last courier knows?
+        self._started = 0.0  # when this process last started one, by the clock of files
+        self._in_vain = 0  # starts in a row after which nothing was seen of it
+        self._not_before = 0.0  # when to look for a courier again
+        self._unseen = False  # was anything written since the last look?
+        #: Why a thread delivers; "" where it does not.
+        self.trouble = ""
+
+    def wake(self) -> None:
+        """There is something to deliver. Never raises; waits for a system call or two, or for a shell to start."""
+        now = time.monotonic()
+        if self._thread is None and now < self._not_before and self._pid == os.getpid():
+            self._unseen = True
+            return
+        try:
+            self._not_before, self._unseen = now + _PROBE, False
+            if self._thread is None and not self._attend():
+                self._thread = self._make_fallback()
+            if self._thread is not None:
+                self._thread.wake()
+        except ours(Exception):
+            guard.swallow("starting the delivery of events")
+
+    def _attend(self) -> bool:
+        """Does a courier live, started now if need be? False: this process has to deliver."""
+        if not self._allowed or self._spool.degraded is not None:
+            return not self._allowed and self._refuse("switched off")
+        if self._pid != os.getpid():
+            self._pid, self._started = os.getpid(), 0.0  # first: another thread need not write them as well
+            try:
+                self._is_new = self._settings.write(self._spool.directory)
+            except ours(OSError) as error:
+                self._pid = 0
+                return self._refuse(f"its settings cannot be written: {error}")
+        lock = DeliveryLock(self._spool.directory, "courier")
+        held = lock.take()
+        if held is None:
+            return self._refuse("the spool cannot be written to")
+        if not held:
+            return True
+        try:
+            return self._start(lock)
+        finally:
+            lock.release()
+
+    def _start(self, lock: DeliveryLock) -> bool:
+        shown = lock.mtime()
+        now = time.time()
+        if shown > now and not self._is_new:
+            return True  # the last one has ended because Sentry asked for patience until then
+        if self._started and shown < self._started and now - self._started < _START:
+            self._in_vain += 1
+            if self._in_vain == _TRIES:
+                return self._refuse("couriers were started, and ended at once")
+        else:
+            self._in_vain = 0
+        program = interpreter()
+        if program is None:
+            return self._refuse("no interpreter was found to run a courier with: name one in AGENT_PYTHON")
+        try:
+            _spawn(program, self._spool.directory, lock.number)
+        except ours(OSError, NotImplementedError) as error:
+            return self._refuse(f"no courier can be started: {error}")
+        self._started, self._is_new = now, False
+        return True
+
+    def _refuse(self, why: str) -> bool:
+        self.trouble = why
+        return False
+
+    def close(self, timeout: float) -> None:
+        """The process ends. What is on disk is the courier's affair; what is in memory alone is counted as lost."""
+        if self._unseen:
+            self._not_before = 0.0
+            self.wake()
+        if self._thread is not None:
+            self._thread.close(timeout)
+        else:
+            self._spool.abandon()
+
+    def after_fork(self) -> None:
+        """In a forked child: a thread of the parent's is gone."""
+        if self._thread is not None:
+            self._thread.after_fork()
+
+    def drain(self, timeout: float, slow: Callable[[int], None] | None = None) -> float:
+        """Block until no envelope of this process waits, for at most `timeout` seconds. Return those that are left.
+
+        `slow` is called once, with how many still wait, where that takes a while.
+        """
+        self.wake()
+        if self._thread is not None:
+            return self._thread.drain(timeout, slow)
+        began = time.monotonic()
+        pause = 0.002
+        while (left := began + timeout - time.monotonic()) > 0:
+            waiting = self._spool.number_of(os.getpid())
+            if not waiting:
+                break
+            if slow is not None and time.monotonic() - began > 2 * _SOON:
+                slow(waiting)
+                slow = None
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, _SOON)
+        return max(began + timeout - time.monotonic(), 0.0)
+
+
+def _spawn(program: str, directory: str, lock: int) -> None:
+    """Raises OSError, and NotImplementedError where the system cannot start a session."""
+    given = 3 if lock != 3 else 4
+    script = os.path.join(places.PACKAGE, "deliver", "courier", "erp_agent_courier.py")
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment["AGENT_DISABLED"] = "1"
+    actions: list[Any] = [
+        (os.POSIX_SPAWN_DUP2, lock, given),
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, 0, 1),
+        (os.POSIX_SPAWN_DUP2, 0, 2),
+    ]
+    # The shell puts it into the background and ends: the courier is nobody's child.
+    arguments = ["sh", "-c", '"$@" &', "sh", program, "-S", script, directory, str(given)]
+    pid = os.posix_spawn(
+        _SHELL, arguments, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS
+    )
+    try:
+        os.waitpid(pid, 0)
+    except ours(OSError):
+        pass  # the host reaps every child

@@ -1,0 +1,204 @@
+"""The life of a courier: delivers what is in the spool, waits for more, and ends when nothing has come for a while.
+
+It finds new envelopes by the time of the folder that they appear in: nobody has to tell it. Before it ends it gives its
+lock back and looks once more, so that no envelope is written unseen between its last look and its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ...base.health import Health
+from ..http import route as routes
+from ..send.delivery import Delivery
+from ..send.lock import DeliveryLock
+from ..send.resources import to_sentry
+from ..spool import files
+from ..spool.spool import open_in
+from . import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..spool.spool import Spool
+    from .settings import Settings
+
+_LINGER = 20.0  # seconds without anything to deliver, after which it ends
+_LOOK = 0.1  # seconds between looks at the time of a folder
+_BREATH = 0.2  # seconds between looks into the folder: a stream of events is no stream of looks
+_RECLAIM = 1.0  # seconds between looks whether who holds an envelope back is still alive
+_PATIENCE = 300.0  # seconds: where Sentry asks for more, it ends, and the next one begins after that
+_NOTE = 1.0  # seconds between notes of how it is getting on
+_START = 2.0  # seconds in which its settings must be there
+
+
+def main(directory: str, descriptor: int) -> None:
+    """`descriptor` holds the lock of this spool's courier."""
+    _come_alone(descriptor)
+    courier = _Courier(directory, descriptor)
+    try:
+        courier.live()
+    finally:
+        courier.health.flush(final=True)
+
+
+def _come_alone(descriptor: int) -> None:
+    """Keep nothing of the process that started this one: no descriptor, no folder, no terminal."""
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, 1 << 16)
+    os.set_inheritable(descriptor, False)
+    os.chdir("/")
+    os.umask(0o077)
+    for file, text in (("/proc/self/comm", "erp-courier"), ("/proc/self/oom_score_adj", "500")):
+        try:
+            with open(file, "w", encoding="ascii") as stream:
+                stream.write(text)
+        except OSError:
+            pass  # no Linux
+
+
+def watch(directory: str, descriptor: int, show: Callable[[dict[str, Any]], None]) -> None:
+    """Deliver for as long as the process lives: `spool flush --watch`. `show` is called with each change of `noted`."""
+    courier = _Courier(directory, descriptor, show)
+    try:
+        courier.live()
+    finally:
+        courier.health.flush(final=True)
+
+
+class _Courier:
+    def __init__(self, directory: str, descriptor: int, show: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """With `show`, it does not end by itself."""
+        self._directory = directory
+        self._descriptor = descriptor
+        self._show = show
+        os.utime(descriptor)  # it has begun: see `launch`
+        self._settings, self._mark = _first_settings(directory)
+        self.health = Health(self._settings.run, self._settings.config, command="courier")
+        self._spool: Spool = open_in(directory, self._settings.spool, self.health.count)
+        self._since = time.time()
+        self._delivered = 0  # by the deliveries before this one
+        self._noted = 0.0  # when
+        self._facts: dict[str, Any] = {}
+        # What the last courier noted of Sentry's patience is about the settings that it had.
+        self._delivery = self._begin(eager=noted(directory).get("settings") != list(self._mark))
+
+    def live(self) -> None:
+        while True:
+            wait = self._deliver_until_idle()
+            self._note(wait, last=True)
+            os.close(self._descriptor)
+            if wait or not self._spool.is_anything_waiting():
+                return
+            lock = DeliveryLock(self._directory, "courier")
+            if not lock.take():
+                return  # another one was started for it
+            self._descriptor = lock.number
+
+    def _deliver_until_idle(self) -> float:
+        """Seconds for which Sentry asks for patience, where they are too many to wait for; else 0."""
+        idle_since = time.monotonic()
+        reclaimed = 0.0
+        while True:
+            self._follow_settings()
+            seen = self._seen()
+            wait = self._delivery.run()
+            now = time.monotonic()
+            trying = False
+            if now - reclaimed > _RECLAIM:
+                trying = self._spool.reclaim()
+                reclaimed = now
+            self.health.flush()
+            self._note(wait or 0.0)
+            if wait is not None or trying:
+                idle_since = now
+            if self._show is not None:
+                idle_since = now
+            elif wait is not None and wait > _PATIENCE:
+                return wait
+            elif wait is None and now - idle_since > _LINGER:
+                return 0.0
+            self._pause(seen, wait, idle_since + _LINGER)
+
+    def _pause(self, seen: tuple[int, ...], wait: float | None, until: float) -> None:
+        """Until there is something new, `wait` is over, or it is time to look at other things."""
+        began = time.monotonic()
+        until = min(until, began + _RECLAIM, began + wait if wait is not None else until)
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(_LOOK, left))
+            if time.monotonic() - began >= _BREATH and self._seen() != seen:
+                return
+
+    def _seen(self) -> tuple[int, ...]:
+        """What changes when an envelope, or other settings, have been written."""
+        times = []
+        for name in ("new", "held", "settings"):
+            try:
+                times.append(os.stat(os.path.join(self._directory, name)).st_mtime_ns)
+            except OSError:
+                times.append(0)
+        return tuple(times)
+
+    def _follow_settings(self) -> None:
+        if settings.changed(self._directory) == self._mark:
+            return
+        found = settings.read(self._directory)
+        if found is not None:
+            self._settings, self._mark = found
+            self._delivered += self._delivery.delivered
+            self._delivery.disconnect()
+            self._delivery = self._begin(eager=True)
+
+    def _begin(self, *, eager: bool) -> Delivery:
+        """Deliver as the settings ask for. With `eager`, ignore the back-off from an earlier destination."""
+        for name in settings.VARIABLES:
+            os.environ.pop(name, None)
+        os.environ.update(self._settings.environment)
+        route = routes.found(self._directory) if self._settings.dsn is None else None
+        dsn = self._settings.dsn or (route.dsn if route is not None else "")
+        resources = to_sentry(self._spool, dsn, self.health.count, route)
+        return Delivery(resources, should_stop=lambda: False, eager=eager)
+
+    def _note(self, wait: float, *, last: bool = False) -> None:
+        """Write how it is getting on, for `spool status`; and until when Sentry is to be left alone, for the next."""
+        now = time.time()
+        facts = {
+            "pid": os.getpid(),
+            "since": self._since,
+            "delivered": self._delivered + self._delivery.delivered,
+            "next": round(now + wait) if wait else None,
+            "trouble": self._delivery.reason,
+            "settings": self._mark,
+        }
+        if facts != self._facts and (last or now - self._noted >= _NOTE):
+            self._noted, self._facts = now, facts
+            text = json.dumps(facts).encode("ascii")
+            os.pwrite(self._descriptor, text, 0)
+            os.ftruncate(self._descriptor, len(text))
+            if self._show is not None:
+                self._show(facts)
+        if last and wait:
+            os.utime(self._descriptor, (now + wait, now + wait))
+
+
+def noted(directory: str) -> dict[str, Any]:
+    """Return what a courier last wrote of itself: pid, since, delivered, next, trouble. Empty if there was none."""
+    try:
+        found = json.loads(files.read_own(os.path.join(directory, "courier")) or b"{}")
+    except (OSError, ValueError, files.UnreadableError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _first_settings(directory: str) -> tuple[Settings, tuple[int, int]]:
+    """Whoever starts a courier may be writing them just now. Raises SystemExit."""
+    until = time.monotonic() + _START
+    while (found := settings.read(directory)) is None:
+        if time.monotonic() > until:
+            sys.exit(f"there are no settings of a courier in {directory}")
+        time.sleep(_LOOK)
+    return found

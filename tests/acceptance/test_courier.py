@@ -1,0 +1,399 @@
+"""Every event reaches Sentry within seconds, however its process ends: nobody else is alive who would deliver it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from acceptance.running import Running, answers, children, get
+from acceptance.services import free_port
+from receiver import Receiver
+
+from agent.base.health import alive
+
+SHOP = "import os\ndef fails(text):\n    raise ValueError(f'{text} in {os.getpid()}')\n"
+MONITORS = (
+    "version: 1\nmodules: {m: {}}\ndefaults: {rate_limit: off}\n"
+    "monitors: [{target: shop.fails, module: m, operation: op}]\n"
+)
+
+CAPTURE = "try: shop.fails('x')\nexcept ValueError: pass\n"
+BUSY = "import ctypes\nctypes.PyDLL(None).sleep(20)\n"  # a C extension that does not give the interpreter back
+
+#: How a script that has captured ends: (its code, the exit status).
+WAYS = {
+    "the end of the script": ("import shop\n" + CAPTURE, 0),
+    "an exception": ("import shop\nshop.fails('x')\n", 1),
+    "os._exit": ("import os, shop\n" + CAPTURE + "os._exit(3)\n", 3),
+    "SIGKILL": ("import os, shop\n" + CAPTURE + "os.kill(os.getpid(), 9)\n", -9),
+    "SIGTERM": ("import os, shop\n" + CAPTURE + "os.kill(os.getpid(), 15)\n", -15),
+    "os.abort": ("import os, shop\n" + CAPTURE + "os.abort()\n", -6),
+    "a crash in C": ("import ctypes, shop\n" + CAPTURE + "ctypes.string_at(0)\n", -11),
+    "a child of multiprocessing": (
+        (
+            "import multiprocessing, shop\n"
+            "def work():\n    try: shop.fails('x')\n    except ValueError: pass\n"
+            "if __name__ == '__main__':\n"
+            "    child = multiprocessing.get_context('fork').Process(target=work)\n    child.start()\n    child.join()\n"
+        ),
+        0,
+    ),
+    "a process pool": (
+        (
+            "import concurrent.futures, multiprocessing, shop\n"
+            "if __name__ == '__main__':\n"
+            "    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:\n"
+            "        assert type(pool.submit(shop.fails, 'x').exception()) is ValueError\n"
+        ),
+        0,
+    ),
+    "a daemon, forked twice": (
+        "import os, shop\n"
+        "if os.fork(): os._exit(0)\n"
+        "os.setsid()\n"
+        "if os.fork(): os._exit(0)\n"
+        "os.closerange(0, 1024)\n" + CAPTURE + "os._exit(0)\n",
+        0,
+    ),
+}
+
+
+@pytest.fixture
+def shop(host):
+    host.write(shop__py=SHOP, monitors__yaml=MONITORS)
+    host.run("-c", "pass")  # compiles the plan
+    yield host
+    for pid in couriers(host):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def sentry():
+    with Receiver() as receiver:
+        yield receiver
+
+
+def couriers(host) -> "list[int]":
+    """The couriers of this host's spools, from /proc."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = file.read_bytes().split(b"\0")
+            if str(host.state_base).encode() in b" ".join(words) and b"erp_agent_courier" in b" ".join(words):
+                found.append(int(file.parent.name))
+    return found
+
+
+def values(sentry) -> "list[str]":
+    return [event["exception"]["values"][-1]["value"] for event in sentry.events]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_event_arrives_however_its_process_ends(shop, sentry, way):
+    code, status = WAYS[way]
+    shop.write(main__py=code)
+    done = shop.run("main.py", check=False, SENTRY_DSN=sentry.dsn)
+    assert done.returncode == status, done.stderr
+    assert "agent" not in done.stderr
+    sentry.wait_for(1, timeout=30)
+    assert values(sentry)[0].startswith("x in ")
+
+
+def test_an_event_arrives_while_its_process_gives_the_interpreter_to_nobody(shop, sentry):
+    shop.write(main__py="import shop\n" + CAPTURE + BUSY)
+    with Running(shop, "main.py", SENTRY_DSN=sentry.dsn) as busy:
+        sentry.wait_for(1, timeout=15)  # it is busy for longer
+        assert busy.process.poll() is None
+
+
+def test_a_job_of_cron_with_an_empty_environment(shop, sentry):
+    shop.write(main__py="import shop\n" + CAPTURE)
+    whole = shop.environment(SENTRY_DSN=sentry.dsn)
+    environment = {name: whole[name] for name in ("PYTHONPATH", "AGENT_CONFIG", "AGENT_STATE_DIR", "SENTRY_DSN")}
+    subprocess.run([sys.executable, "main.py"], cwd=shop.folder, env=environment, check=True, timeout=60)
+    sentry.wait_for(1, timeout=30)
+
+
+def test_celery_with_a_new_child_for_each_task(shop, sentry, redis_server):
+    pytest.importorskip("celery")
+    shop.write(
+        tasks__py="import celery, os, shop\napp = celery.Celery(broker=os.environ['BROKER'])\n"
+        "app.conf.update(task_default_queue='courier', broker_connection_retry_on_startup=True)\n"
+        "@app.task\ndef fails(number): shop.fails(number)\n",
+        send__py="import tasks\nfor number in range(6): tasks.fails.delay(number)\n",
+    )
+    shop.run("send.py", BROKER=redis_server.url(3))
+    worker = ("-m", "celery", "-A", "tasks", "worker", "-c", "1", "--max-tasks-per-child=1", "-l", "ERROR")
+    with Running(shop, *worker, BROKER=redis_server.url(3), SENTRY_DSN=sentry.dsn) as running:
+        running.until(lambda: len(sentry.kept) >= 6, what="six events")
+    assert sorted(text[0] for text in values(sentry)) == list("012345")
+
+
+def test_a_work_horse_of_rq(shop, sentry, redis_server):
+    pytest.importorskip("rq")
+    shop.write(
+        main__py="import sys, shop\nfrom redis import Redis\nfrom rq import Queue, Worker\n"
+        "connection = Redis.from_url(sys.argv[1])\nqueue = Queue('courier', connection=connection)\n"
+        "queue.enqueue(shop.fails, 'x')\n"
+        "Worker([queue], connection=connection).work(burst=True, logging_level='CRITICAL')\n"
+    )
+    shop.run("main.py", redis_server.url(4), SENTRY_DSN=sentry.dsn)
+    sentry.wait_for(1, timeout=30)
+
+
+WSGI = """
+import shop
+def application(environ, start):
+    try: shop.fails(environ["PATH_INFO"])
+    except ValueError as error: text = str(error)
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode()]
+"""
+
+
+def test_gunicorn_with_a_worker_for_each_request(shop, sentry):
+    pytest.importorskip("gunicorn")
+    shop.write(web__py=WSGI)
+    port = free_port()
+    server = ("-m", "gunicorn", "--max-requests=1", "-b", f"127.0.0.1:{port}", "web")
+    with Running(shop, *server, SENTRY_DSN=sentry.dsn) as running:
+        running.until(lambda: answers(port), what="a port")
+        for _ in range(3):
+            running.until(lambda: _asked(port), what="an answer")
+        running.until(lambda: len(sentry.kept) >= 3, what="three events")
+        assert running.stop() == 0
+    assert len({event["contexts"]["process"]["pid"] for event in sentry.events}) >= 3
+
+
+def _asked(port: int) -> bool:
+    try:
+        return get(port, "/order")[0] == 200
+    except OSError:
+        return False  # the worker before has just ended
+
+
+# ------------------------------------------------------------------------------------------------------------- manners
+
+
+def test_two_hundred_processes_that_fail_at_once_have_one_courier(shop, sentry):
+    shop.write(
+        main__py="import os, shop, sys, time\n"
+        "pids = []\nread, write = os.pipe()\n"
+        "for number in range(200):\n"
+        "    pid = os.fork()\n"
+        "    if not pid:\n"
+        "        os.close(write)\n        os.read(read, 1)\n"
+        "        try: shop.fails(number)\n        except ValueError: pass\n"
+        "        os._exit(0)\n"
+        "    pids.append(pid)\n"
+        "os.close(write)\n"
+        "for pid in pids: assert os.waitpid(pid, 0)[1] == 0\n"
+    )
+    done = shop.run("main.py", SENTRY_DSN=sentry.dsn)
+    assert done.stderr == ""
+    sentry.wait_for(200, timeout=60)
+    assert len(set(sentry.ids)) == len(sentry.ids) == 200
+    assert len({event["contexts"]["process"]["pid"] for event in sentry.events}) == 200
+    assert len(courier_files(shop)) == 1
+
+
+def courier_files(host) -> "list[str]":
+    """What couriers have left in the folder of state files, which keeps some hundred of them."""
+    found = []
+    for path in (host.state / "run").glob("*.state"):
+        with contextlib.suppress(FileNotFoundError):
+            found += [path.name] if "'command': 'courier'" in path.read_text() else []
+    return found
+
+
+def test_the_host_never_meets_its_courier(shop, sentry):
+    """No child to wait for, no descriptor that is open in both, no output that somebody reads to its end."""
+    shop.write(
+        main__py="import os, shop\nread, write = os.pipe()\nos.set_inheritable(write, True)\n"
+        + CAPTURE
+        + "os.close(write)\nprint(os.read(read, 1))\n"  # ends only once nobody holds the other end
+        "try: print(os.wait())\nexcept ChildProcessError: print('no child')\n"
+    )
+    done = shop.run("main.py", SENTRY_DSN=sentry.dsn, timeout=30)  # which reads its output to the end
+    assert (done.stdout, done.stderr) == ("b''\nno child\n", "")
+    sentry.wait_for(1, timeout=30)
+    (pid,) = couriers(shop)
+    assert Path(f"/proc/{pid}/comm").read_text() == "erp-courier\n"
+    assert os.getsid(pid) not in (os.getsid(0), 0)
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    opened = {os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 1, 2)}
+    assert opened == {"/dev/null"}
+    environment = dict(line.partition("=")[::2] for line in _environ(pid))
+    assert "SENTRY_DSN" not in environment
+    assert "AGENT_CONFIG" not in environment
+    memory = int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0])
+    assert memory < 30_000, f"{memory} kB"
+
+
+def _environ(pid: int) -> "list[str]":
+    return Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+
+
+def test_ctrl_c_in_the_terminal_ends_the_host_and_not_its_courier(shop, sentry):
+    shop.write(main__py="import shop, time\n" + CAPTURE + "print('captured', flush=True)\ntime.sleep(60)\n")
+    sentry.program(503)
+    with Running(shop, "main.py", SENTRY_DSN=sentry.dsn) as running:
+        running.wait_for("captured")
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait() == -signal.SIGINT
+    sentry.wait_for(1, timeout=30)
+
+
+def test_a_courier_that_is_killed_is_replaced_and_nothing_is_lost(shop, sentry):
+    shop.write(
+        main__py="import shop, sys, time\n"
+        "for number in range(60):\n    try: shop.fails(number)\n    except ValueError: pass\n    time.sleep(0.02)\n"
+    )
+    with Running(shop, "main.py", SENTRY_DSN=sentry.dsn) as running:
+        killed = set()
+        while running.process.poll() is None:
+            for pid in couriers(shop):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            time.sleep(0.11)
+        assert running.said == ""
+    assert len(killed) >= 2
+    shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+    sentry.wait_for(61, timeout=60)
+    assert len(set(sentry.ids)) == 61
+
+
+def test_it_ends_when_nothing_has_come_for_a_while(shop, sentry):
+    shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+    sentry.wait_for(1, timeout=30)
+    (pid,) = couriers(shop)
+    until = time.monotonic() + 60
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not alive(pid)
+    assert sentry.ids == list(dict.fromkeys(sentry.ids))
+
+
+# ------------------------------------------------------------------------------------------------ another destination
+
+
+def test_a_new_dsn_holds_for_the_next_event(shop, sentry):
+    with Receiver() as before:
+        shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=before.dsn)
+        before.wait_for(1, timeout=30)
+        (pid,) = couriers(shop)
+        shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+        sentry.wait_for(1, timeout=30)
+        assert couriers(shop) == [pid]
+        assert len(before.kept) == 1
+
+
+def test_a_wrong_dsn_starts_no_courier_for_each_event(shop, sentry):
+    sentry.program(default=401)
+    shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+    sentry.wait_for_requests(1, timeout=30)
+    until = time.monotonic() + 30
+    while couriers(shop) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert couriers(shop) == []
+    for _ in range(3):
+        shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+    assert couriers(shop) == []
+    assert len(shop.envelopes()) == 4
+    # One that is right is used at once.
+    with Receiver() as right:
+        shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=right.dsn)
+        right.wait_for(5, timeout=30)
+
+
+# ------------------------------------------------------------------------------------------------ where there is none
+
+THREAD = "import shop, threading, sys\n" + CAPTURE + "time = __import__('time')\n"
+LIVES = "import shop, sys, time\n" + CAPTURE + "sys.stdin.read()\n"
+
+
+@pytest.mark.parametrize("why", ["switched off", "no shell", "no process more", "no interpreter", "a broken one"])
+def test_where_no_courier_can_be_a_thread_delivers(shop, sentry, why):
+    code, extra = LIVES, {}
+    if why == "switched off":
+        shop.write(monitors__yaml=MONITORS + "delivery: {courier: false}\n")
+    elif why == "no shell":
+        code = "import _erp_agent.deliver.courier.launch as launch\nlaunch._SHELL = '/nowhere/sh'\n" + LIVES
+    elif why == "no process more":
+        code = "import os\ndef no(*_, **__): raise BlockingIOError(11, 'no')\nos.posix_spawn = no\n" + LIVES
+    elif why == "no interpreter":
+        code = (
+            "import sys\nsys.executable, sys.prefix, sys.base_prefix = '', '/nowhere', '/nowhere'\nsys._base_executable = ''\n"
+            + LIVES
+        )
+    else:
+        extra["AGENT_PYTHON"] = "/bin/false"
+        code = (
+            "import shop, sys, time\n"
+            + ("try: shop.fails('x')\nexcept ValueError: time.sleep(0.3)\n" * 3)
+            + "sys.stdin.read()\n"
+        )
+    shop.write(main__py=code)
+    shop.run("-c", "pass", SENTRY_DSN=sentry.dsn)  # compiles the plan
+    process = subprocess.Popen(
+        [sys.executable, "main.py"], cwd=shop.folder, env=shop.environment(SENTRY_DSN=sentry.dsn, **extra),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    with process:
+        sentry.wait_for(1, timeout=30)
+        said, _ = process.communicate("\n", timeout=30)
+    assert (process.returncode, said) == (0, "")
+    assert couriers(shop) == []
+
+
+def test_a_report_opens_no_socket_and_starts_no_thread_in_the_host(shop, sentry):
+    shop.write(
+        main__py="import shop, sys\n" + CAPTURE + "print(sys._current_frames().__len__())\n"
+        "print([name for name in ('ssl', 'socket', 'urllib3', 'threading', 'subprocess') if name in sys.modules])\n"
+    )
+    done = shop.run("main.py", SENTRY_DSN=sentry.dsn)
+    assert done.stdout == "1\n[]\n"
+    sentry.wait_for(1, timeout=30)
+
+
+def test_what_an_attempt_of_a_killed_worker_held_back_is_sent(shop, sentry):
+    """Nobody else can know any more whether the task would have been tried again."""
+    shop.write(
+        main__py="import os, shop\nfrom _erp_agent.observe.failure import attempts\n"
+        "held = attempts.Attempt()\nattempts.register(lambda: held)\n" + CAPTURE + "os.kill(os.getpid(), 9)\n"
+    )
+    done = shop.run("main.py", check=False, SENTRY_DSN=sentry.dsn)
+    assert done.returncode == -9, done.stderr
+    sentry.wait_for(1, timeout=30)
+
+
+def test_spool_status_names_who_delivers(shop, sentry):
+    shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+    sentry.wait_for(1, timeout=30)
+    (pid,) = couriers(shop)
+    shown = json.loads(shop.agent("spool", "status", "--format", "json", SENTRY_DSN=sentry.dsn).stdout)
+    assert shown["courier"]["pid"] == pid
+    assert children(os.getpid()).count(pid) == 0
+
+
+def test_the_command_that_watches_takes_the_couriers_place(shop, sentry):
+    shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+    sentry.wait_for(1, timeout=30)
+    (pid,) = couriers(shop)
+    command = ("-m", "agent", "spool", "flush", "--watch")
+    with Running(shop, *command, SENTRY_DSN=sentry.dsn) as service:
+        service.wait_for("Delivering .*spool until this command is ended")
+        assert pid not in couriers(shop)
+        shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+        sentry.wait_for(2, timeout=30)
+        service.wait_for("1 delivered, 1 in all")
+        assert couriers(shop) == []
+        assert service.stop(signal.SIGINT) == 0
+        assert "Ended; 0 waiting." in service.said
