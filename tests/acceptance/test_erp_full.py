@@ -231,7 +231,7 @@ def test_ctrl_c_stops_everything_that_was_started(tmp_path):
     finally:
         demo.kill()
     assert demo.returncode == 130, said
-    assert "Stopped, and all that was started with it." in said
+    assert "Stopped, with everything that it had started." in said
     assert "Traceback" not in said
     assert [pid for pid in started if os.path.exists(f"/proc/{pid}")] == []
 

@@ -166,7 +166,6 @@ engine = sys.modules["_erp_agent.boot.bootstrap"].current.engine()
 engine._tallies._flush_at = engine._tallies.due[0] = 0.0  # a minute has passed
 shop.order(2)
 shop.order(2)
-print("_erp_agent.deliver.background.sender" in sys.modules, flush=True)
 os._exit(0)
 """
 
@@ -175,8 +174,7 @@ def test_a_minute_later_a_call_tells_and_what_it_told_is_on_disk(shop):
     """The call that ends then is `lines`, inside the eleventh order; it may itself be told of the next time."""
     shop.write(main__py=TOLD)
     with Receiver() as receiver:
-        done = shop.run("main.py", SENTRY_DSN=receiver.dsn)
-        assert done.stdout == "True\n"
+        shop.run("main.py", SENTRY_DSN=receiver.dsn)
         shop.agent("spool", "flush", SENTRY_DSN=receiver.dsn)
         items = metrics(receiver)
     told = summed(items, "erp.calls")

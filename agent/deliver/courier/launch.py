@@ -58,15 +58,16 @@ class Courier:
         self.trouble = ""
 
     def wake(self) -> None:
-        """There is something to deliver. Never raises; waits for a system call or two, or for a shell to start."""
-        now = time.monotonic()
-        if self._thread is None and now < self._not_before and self._pid == os.getpid():
-            self._unseen = True
-            return
+        """There is something to deliver. Never raises; waits for a few system calls, or for a shell to start."""
         try:
-            self._not_before, self._unseen = now + _PROBE, False
-            if self._thread is None and not self._attend():
-                self._thread = self._make_fallback()
+            if self._thread is None:
+                now = time.monotonic()
+                if now < self._not_before and self._pid == os.getpid():
+                    self._unseen = True
+                    return
+                self._not_before, self._unseen = now + _PROBE, False
+                if not self._attend():
+                    self._thread = self._make_fallback()
             if self._thread is not None:
                 self._thread.wake()
         except ours(Exception):

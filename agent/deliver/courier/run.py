@@ -160,8 +160,14 @@ class _Courier:
         os.environ.update(self._settings.environment)
         route = routes.found(self._directory) if self._settings.dsn is None else None
         dsn = self._settings.dsn or (route.dsn if route is not None else "")
-        resources = to_sentry(self._spool, dsn, self.health.count, route)
+        resources = to_sentry(self._spool, dsn, self.health.count, route)._replace(between=self._between)
         return Delivery(resources, should_stop=lambda: False, eager=eager)
+
+    def _between(self) -> None:
+        """Before each envelope: a long backlog is no reason to be silent."""
+        if time.time() - self._noted >= _NOTE:
+            self._note(0.0)
+            self.health.flush()
 
     def _note(self, wait: float, *, last: bool = False) -> None:
         """Write how it is getting on, for `spool status`; and until when Sentry is to be left alone, for the next."""

@@ -14,7 +14,7 @@ delivered    names of envelopes that were delivered and could not be removed
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...base import own_folders
 from ...base.interrupts import ours
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from ..quick.calls import FileCalls
 
 
-class Maximum(NamedTuple):
-    """The bounds of a spool."""
+class Maximum:
+    """The bounds of a spool: `size` in bytes, `age` in seconds."""
 
-    size: int  # bytes
-    age: float  # seconds
-    files: int
+    __slots__ = ("age", "files", "size")
+
+    def __init__(self, size: int, age: float, files: int) -> None:
+        self.size, self.age, self.files = size, age, files
 
 
 class Folders:

@@ -217,10 +217,16 @@ class Spool:
             self.write_from_memory(limit=4)
         process.writes += 1
         if process.writes == 2 and self._keep_interpreter:  # who writes twice writes more
-            with imports.Guarded(patient=False):
-                self.quick.load(self._folders.tmp)
+            self._load_quick_calls()
         self._sweep_if_due(process, size)
         return True
+
+    def _load_quick_calls(self) -> None:
+        try:
+            with imports.Guarded(patient=False):
+                self.quick.load(self._folders.tmp)
+        except ours(ImportError, OSError, MemoryError):
+            pass  # the calls of `os` do, if there is nothing else to be had
 
     def _process(self) -> _Process:
         process = self._current
