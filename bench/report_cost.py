@@ -82,7 +82,7 @@ def agents(folder, dsn=None):
         "integrations": [], "tags": {}, "context": [],
     }  # fmt: skip
     spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "max_files": 50_000, "max_rate": 0.0,
-             "durable": False, "keep_interpreter": True}  # fmt: skip
+             "durable": False, "keep_interpreter": True, "courier": True}  # fmt: skip
     plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
             "processes": None, "monitors": monitors, "disabled": []}  # fmt: skip
     engine = Engine(index.decode(write.encode(plan, []), plan["path"]), folder)

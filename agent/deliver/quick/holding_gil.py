@@ -43,7 +43,7 @@ class GilHoldingCalls:
         set_errno: Callable[[int], object],
         tick: Callable[[], float] = monotonic,
     ) -> None:
-        """`library` has the C functions open, write, pwrite, lseek, close and rename, their types declared."""
+        """`library` has the C functions open, write, pwrite, lseek, close, flock and rename, their types declared."""
         self._library = library
         self._get_errno = get_errno
         self._set_errno = set_errno
@@ -85,6 +85,9 @@ class GilHoldingCalls:
     def close(self, descriptor: int) -> None:
         self._call(self._library.close, descriptor, again=False)  # interrupted or not, Linux has closed it
 
+    def flock(self, descriptor: int, operation: int) -> None:
+        self._call(self._library.flock, descriptor, operation)
+
     def rename(self, old: str, new: str) -> None:
         self._call(self._library.rename, os.fsencode(old), os.fsencode(new), paths=(old, None, new))
 
@@ -123,6 +126,7 @@ def load(folder: str) -> GilHoldingCalls | None:
             ("lseek", ctypes.c_long, [number, ctypes.c_long, number]),
             ("close", number, [number]),
             ("rename", number, [text, text]),
+            ("flock", number, [number, number]),
         ):
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
