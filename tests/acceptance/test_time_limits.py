@@ -123,7 +123,7 @@ print(json.dumps([ended, swallowed, goes_on_well()]))
 RUNG = """
 import signal
 
-for name in ("export", "late", "log"):  # logging itself reports to stderr what strikes in a handler of its own
+for name in ("export", "late", "log"):  # a log line is struck at every line in the other variant
     del WORK[name]
 
 def ring(number, frame):
@@ -157,7 +157,7 @@ def test_wherever_it_strikes_it_goes_on_and_the_next_calls_are_reported_as_ever(
     begins = ("/start.py:",) if sys.version_info >= (3, 11) else ("/start.py:", "/postponed.py:")
     assert not [each for each in swallowed if not any(where in each for where in begins)]
     assert well
-    assert {"book", "price", "pay", "log"} <= set(ended)
+    assert {"book", "price", "pay"} <= set(ended)
     assert sum(ended.values()) > 100
     assert "internal error" not in done.stderr
     reports = {summary(event)[1] for event in host.events()}
