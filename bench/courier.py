@@ -47,8 +47,8 @@ class Timed(Receiver):
         super().__init__()
         self.times: list[float] = []
 
-    def _note(self, request):
-        answer = super()._note(request)
+    def note(self, request):
+        answer = super().note(request)
         if answer.status == 200:
             self.times.append(time.time())
         return answer

@@ -32,6 +32,7 @@ _LOOK = 0.1  # seconds between looks at the time of a folder
 _BREATH = 0.2  # seconds between looks into the folder: a stream of events is no stream of looks
 _RECLAIM = 1.0  # seconds between looks whether who holds an envelope back is still alive
 _PATIENCE = 300.0  # seconds: where Sentry asks for more, it ends, and the next one begins after that
+_IN_VAIN = 3600.0  # seconds without a single success, after which it ends as well
 _NOTE = 1.0  # seconds between notes of how it is getting on
 _START = 2.0  # seconds in which its settings must be there
 
@@ -101,7 +102,8 @@ class _Courier:
 
     def _deliver_until_idle(self) -> float:
         """Seconds for which Sentry asks for patience, where they are too many to wait for; else 0."""
-        idle_since = time.monotonic()
+        idle_since = succeeded = time.monotonic()
+        delivered = self._delivery.delivered
         reclaimed = 0.0
         while True:
             self._follow_settings()
@@ -116,10 +118,12 @@ class _Courier:
             self._note(wait or 0.0)
             if wait is not None or trying:
                 idle_since = now
+            if wait is None or self._delivery.delivered != delivered:
+                succeeded, delivered = now, self._delivery.delivered
             if self._show is not None:
                 idle_since = now
-            elif wait is not None and wait > _PATIENCE:
-                return wait
+            elif wait is not None and (wait > _PATIENCE or now - succeeded > _IN_VAIN):
+                return max(wait, 0.1)
             elif wait is None and now - idle_since > _LINGER:
                 return 0.0
             self._pause(seen, wait, idle_since + _LINGER)
