@@ -259,8 +259,13 @@ def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
         return urllib3.PoolManager(**options)
     scheme, credentials = _scheme_and_credentials(proxy)
     if scheme.startswith("socks"):
+        from urllib.parse import unquote
+
         from urllib3.contrib.socks import SOCKSProxyManager
 
+        name, _, password = (credentials or "").partition(":")
+        if credentials:  # urllib3 decodes them from 2.7 on only
+            options.update(username=unquote(name), password=unquote(password))
         return SOCKSProxyManager(proxy, **options)
     proxy_headers = dict(route.proxy_headers or {})
     if credentials and not route.proxy_headers:
