@@ -404,3 +404,14 @@ def test_the_command_that_watches_takes_the_couriers_place(shop, sentry):
         assert couriers(shop) == []
         assert service.stop(signal.SIGINT) == 0
         assert "Ended; 0 waiting." in service.printed
+
+
+def test_without_a_descriptor_the_next_event_starts_one(shop, sentry):
+    shop.write(
+        main__py="import os, resource, shop\nresource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\nheld = []\n"
+        "try:\n  while True: held.append(os.open(os.devnull, os.O_RDONLY))\nexcept OSError: pass\n"
+        "os.close(held.pop())\n" + CAPTURE + "for each in held: os.close(each)\n" + CAPTURE
+    )
+    done = shop.run("main.py", SENTRY_DSN=sentry.dsn)
+    assert (done.stdout, done.stderr) == ("", "")
+    sentry.wait_for(2, timeout=30)

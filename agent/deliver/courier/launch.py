@@ -72,6 +72,8 @@ class Courier:
                     self._thread = self._make_fallback()
             if self._thread is not None:
                 self._thread.wake()
+        except ours(ImportError, OSError):
+            self._later()
         except ours(Exception):
             guard.swallow("starting the delivery of events")
 
@@ -83,15 +85,14 @@ class Courier:
             self._pid, self._started = os.getpid(), 0.0  # first: another thread need not write them as well
             try:
                 self._is_new = self._settings.write(self._spool.directory)
-            except ours(OSError) as error:
-                self._pid = 0
-                return self._refuse(f"its settings cannot be written: {error}")
+            except ours(OSError):
+                return self._later()
         if self._is_alive():
             return True
         lock = DeliveryLock(self._spool.directory, "courier")
         held = lock.take()
         if held is None:
-            return self._refuse("the spool cannot be written to")
+            return self._later()
         if not held:
             return True
         try:
@@ -141,6 +142,11 @@ class Courier:
         except ours(OSError, NotImplementedError) as error:
             return self._refuse(f"no courier can be started: {error}")
         self._started, self._is_new = now, False
+        return True
+
+    def _later(self) -> bool:
+        """No descriptor is left, say: the envelope is on disk, and the next one, or the end, looks again."""
+        self._pid, self._not_before, self._unseen = 0, 0.0, True
         return True
 
     def _refuse(self, why: str) -> bool:
