@@ -118,6 +118,7 @@ def test_a_job_of_cron_with_an_empty_environment(shop, sentry):
     environment = {name: whole[name] for name in ("PYTHONPATH", "AGENT_CONFIG", "AGENT_STATE_DIR", "SENTRY_DSN")}
     subprocess.run([sys.executable, "main.py"], cwd=shop.folder, env=environment, check=True, timeout=60)
     sentry.wait_for(1, timeout=30)
+    assert values(sentry)[0].startswith("x in ")
 
 
 def test_celery_with_a_new_child_for_each_task(shop, sentry, redis_server):
@@ -145,6 +146,7 @@ def test_a_work_horse_of_rq(shop, sentry, redis_server):
     )
     shop.run("main.py", redis_server.url(4), SENTRY_DSN=sentry.dsn)
     sentry.wait_for(1, timeout=30)
+    assert values(sentry)[0].startswith("x in ")
 
 
 WSGI = """
