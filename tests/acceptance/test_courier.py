@@ -327,13 +327,24 @@ THREAD = "import shop, threading, sys\n" + CAPTURE + "time = __import__('time')\
 LIVES = "import shop, sys, time\n" + CAPTURE + "sys.stdin.read()\n"
 
 
-@pytest.mark.parametrize("why", ["switched off", "no shell", "no process more", "no interpreter", "a broken one"])
+@pytest.mark.parametrize(
+    "why", ["switched off", "no shell", "no process more", "no interpreter", "a broken one", "no locks", "no settings"]
+)
 def test_where_no_courier_can_be_a_thread_delivers(shop, sentry, why):
     code, extra = LIVES, {}
     if why == "switched off":
         shop.write(monitors__yaml=MONITORS + "delivery: {courier: false}\n")
     elif why == "no shell":
         code = "import _erp_agent.deliver.courier.launch as launch\nlaunch._SHELL = '/nowhere/sh'\n" + LIVES
+    elif why == "no locks":
+        code = "import errno, fcntl\ndef no(*_): raise OSError(errno.ENOLCK, 'no locks')\nfcntl.flock = no\n" + LIVES
+    elif why == "no settings":
+        code = (
+            "import shop, sys, _erp_agent.deliver.courier.settings as settings\n"
+            "def no(*_): raise PermissionError(13, 'no')\nsettings.Settings.write = no\n"
+            "for n in range(4):\n  try: shop.fails(n)\n  except ValueError: pass\n"
+            "sys.stdin.read()\n"
+        )
     elif why == "no process more":
         code = "import os\ndef no(*_, **__): raise BlockingIOError(11, 'no')\nos.posix_spawn = no\n" + LIVES
     elif why == "no interpreter":

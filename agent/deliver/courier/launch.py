@@ -33,6 +33,7 @@ _PASSED_ON = (
 _SHELL = "/bin/sh"
 _SIGNALS = (1, 2, 3, 10, 12, 13, 14, 15)  # that the host may ignore, and the courier must not
 _START = 5.0  # seconds in which a courier that was started must have shown that it runs
+_POSTPONED = 4  # looks that cannot be finished, after which a thread delivers
 _PROBE = 1.0  # seconds between looks: a courier that lives sees what is written, and then stays for far longer
 _TRIES = 2  # after which a thread delivers
 _SOON = 0.05  # seconds: the first and the longest pause of who waits for a delivery
@@ -54,6 +55,7 @@ class Courier:
         self._is_new = False  # are the settings others than the last courier knows?
         self._started = 0.0  # when this process last started one, by the clock of files
         self._in_vain = 0  # starts in a row after which nothing was seen of it
+        self._postponed = 0  # looks in a row that could not be finished
         self._not_before = 0.0  # when to look for a courier again
         self._unseen = False  # was anything written since the last look?
         #: Why a thread delivers; "" where it does not.
@@ -95,7 +97,10 @@ class Courier:
             return self._later()
         if not held:
             return True
+        if lock.number < 0:
+            return self._refuse("the file system has no locks")
         try:
+            self._postponed = 0
             return self._start(lock)
         finally:
             lock.release()
@@ -145,9 +150,13 @@ class Courier:
         return True
 
     def _later(self) -> bool:
-        """No descriptor is left, say: the envelope is on disk, and the next one, or the end, looks again."""
+        """No descriptor is left, say: the envelope is on disk, and the next one, or the end, looks again.
+
+        False after some times in a row: what fails may be about the courier alone.
+        """
         self._pid, self._not_before, self._unseen = 0, 0.0, True
-        return True
+        self._postponed += 1
+        return self._postponed < _POSTPONED or self._refuse("its files cannot be opened")
 
     def _refuse(self, why: str) -> bool:
         self.trouble = why
