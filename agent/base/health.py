@@ -1,7 +1,8 @@
 """The state file of a process: what its agent did and did not do, for `python -m agent status`.
 
 Each process appends lines to a file of its own, `run/PID-STARTED.state`; without lines there is no file. A line is the
-Python literal of a tuple whose first item names it: process, patched, waiting, failed, problem, sdk, client, counts.
+Python literal of a tuple whose first item names it: process, plan (another one is in force: what was before of the next
+four kinds does not count), patched, waiting, failed, problem, sdk, client, counts.
 The counters are one line, overwritten for as long as it is the last one. Where metrics are on, they are followed by
 what was measured: monitor → calls, failures, seconds that 50 %, 95 %, 99 % and all of them took at most. Then a
 mapping: whether the file is `behind` what was counted, and which expressions have failed.
@@ -32,6 +33,9 @@ _KEEP = 200  # files of processes that have ended
 _AT_ONCE = 256.0  # writings of the counters that may follow one upon the other; one more may each second
 _USUAL = 0.00025  # seconds: one that takes longer counts for more
 _MOST_EXPRESSIONS = 200
+
+#: Lines about what a plan became of.
+_OF_PLAN = ("plan", "patched", "waiting", "failed", "problem")
 
 #: From 3.10 on no thread and no signal handler comes between reading an item and writing it: they are let in at calls
 #: and loops only. Before, only what is done in C is done in one step.
@@ -66,6 +70,13 @@ class Health:
     def record(self, *line: "Any") -> None:
         """Remember one line; `flush` writes it."""
         self._lines.append(line)
+
+    def restart(self, plan: str) -> None:
+        """Another plan is in force: what is recorded of targets and problems from now on replaces what was."""
+        self._plan = plan
+        self._memory = [line for line in self._memory if line[0] not in _OF_PLAN]
+        self._lines = [line for line in self._lines if line[0] not in _OF_PLAN]
+        self.record("plan", plan, time.time())
 
     def count(self, reason: str, what: str = "", number: int = 1) -> None:
         """Count something that happened: captured, rate, expected, spool-full, … for a monitor or a category."""
@@ -191,7 +202,7 @@ class Health:
             }
             header = ("process", pid, now, _program(), sys.version.split()[0], self.config, self._note, facts)
             lines = [header, *lines]
-        self._memory += [line for line in lines if line[0] in ("patched", "waiting", "failed", "problem")]
+        self._memory += [line for line in lines if line[0] in _OF_PLAN]
         text = "".join([repr(line) + "\n" for line in lines]).encode("utf-8", "backslashreplace")
         counted = b""
         if counts or self._rows:

@@ -160,6 +160,7 @@ class PlanData(TypedDict):
     sentry: SentryData
     spool: SpoolData
     processes: Optional[dict[str, list[str]]]  # patterns of programs: `only` these, `skip` those
+    follows: bool  # whether a running process takes up a change of the files
     monitors: list[MonitorData]
     disabled: list[str]  # one line for each monitor that a Problem switched off
 

@@ -32,7 +32,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 FOLDER, FILE = 0o040000, 0o100000  # as in st_mode
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of the rest.
-FORMAT = b"erp-agent-plan-14"
+FORMAT = b"erp-agent-plan-15"
 
 #: A plan of more bytes is not read: a file of this name that large is no plan.
 LARGEST_PLAN = 256 << 20
@@ -269,9 +269,9 @@ def plan_file(state: str, kind: str = "plan", variant: str = "") -> str:
     return os.path.join(state, "%s-%d.%d-%08x%s.bin" % (kind, *sys.version_info[:2], name_hash(sys.prefix), variant))
 
 
-def variant_of(header: "Header") -> str:
+def variant_of(header: "Header", value: "Any" = os.environ.get) -> str:
     """Processes whose environment variables differ take turns: each set of values has a plan of its own."""
-    return "-%08x" % name_hash(repr([os.environ.get(name) for name, _ in header[2]]))
+    return "-%08x" % name_hash(repr([value(name) for name, _ in header[2]]))
 
 
 def stamp(name: str) -> "tuple[int, int, int] | None":

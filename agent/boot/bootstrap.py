@@ -7,6 +7,7 @@ monitor names.
 
 import os
 import sys
+from time import monotonic
 
 from ..base import guard, imports, places, programs
 from ..base.interrupts import ours
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from ..hook.targets.defined import Names
     from .engine import Engine
     from .lookout import Lookout
+    from .reload import Reload
+
+#: Seconds of a process's life before it looks for changes: most processes do not live that long.
+_SETTLED = 2.0
 
 
 class _Wanted:
@@ -61,13 +66,15 @@ class Agent:
         self._undo: "list[Any]" = []
         self._tasks: "dict[int, list[tuple[str, Callable[[Engine], None]]]]" = {}  # by thread
         self._waiting: "dict[str, list[Layer]]" = {}  # modules that were imported and are not needed yet
+        self._reload: "Reload | None" = None
+        self._look_from = monotonic() + _SETTLED
 
     def engine(self) -> "Engine":
         if self._engine is None:
             with imports.Guarded():
                 from .engine import Engine
 
-                made = Engine(self.index, self.state)
+                made = Engine(self.index, self.state, self.look)
                 if self._engine is None:  # another thread may have been faster
                     self._engine = made
                     self._catch_up(made)
@@ -96,8 +103,8 @@ class Agent:
 
         wanted = _Wanted(self.index)
         self.finder = finder.Finder(wanted, self.index.roots, self._imported, guard.swallow)
-        self.finder.on_wait, self.finder.on_code = self._look_again, self._follow
-        self.finder.packages = self.index.top_packages
+        self.finder.on_wait, self.finder.on_code, self.finder.on_look = self._look_again, self._follow, self.look
+        self.watch(self.index)
         if instead_of is not None and instead_of in sys.meta_path:
             sys.meta_path[sys.meta_path.index(instead_of)] = self.finder
         else:
@@ -109,11 +116,36 @@ class Agent:
         if any(name in self.index for name in places.program()):
             self._follow()
 
+    def watch(self, index: plan_index.Index) -> None:
+        """Have the finder notice the imports of what this plan names."""
+        if self.finder is not None:
+            self.finder.wanted, self.finder.roots = _Wanted(index), index.roots
+            self.finder.packages = index.top_packages
+
+    def look(self) -> None:
+        """Called by what happens in the process anyway: follow the configuration, if it has changed."""
+        if self._reload is not None:
+            self._reload.look()
+        elif monotonic() >= self._look_from and self.index.follows and self.finder is not None:
+            self._look_from = float("inf")  # what is imported below is looked for here, too
+            try:
+                with imports.Guarded():
+                    from .reload import Reload
+
+                    self._reload = Reload(self, lambda: _state_now(self.index.path, self.state))
+            except ours(Exception):
+                guard.swallow("beginning to follow the configuration")
+
+    @property
+    def has_engine(self) -> bool:
+        return self._engine is not None
+
     def uninstall(self) -> None:
         """Undo everything: the finder, the patches, the hooks."""
         from ..hook.imports import finder
 
         listen(None)
+        self._reload, self._look_from = None, float("inf")
         if self.finder is not None:
             finder.uninstall(self.finder)
         self._wait_no_more()
@@ -132,7 +164,7 @@ class Agent:
                 guard.step("%s waits until it is used" % name)
             return
         before = self._engine.recorded if self._engine is not None else 0
-        self._work("applying monitors to " + name, lambda engine: engine.imported(name, module, own))
+        self.work("applying monitors to " + name, lambda engine: engine.imported(name, module, own))
         if guard.DEBUG and self._engine is not None:
             # Where subclasses are followed this runs for every module: most change nothing.
             changed = self._engine.recorded - before
@@ -141,9 +173,9 @@ class Agent:
 
     def _look_again(self) -> None:
         """Something is imported, and what monitors name may have been set since the last time."""
-        self._work("looking again for what was not there", lambda engine: engine.look_again())
+        self.work("looking again for what was not there", lambda engine: engine.look_again())
 
-    def _work(self, what: str, task: "Callable[[Engine], None]") -> None:
+    def work(self, what: str, task: "Callable[[Engine], None]") -> None:
         """Run `task`, or queue it where this thread runs one already.
 
         What the agent itself imports for its work may be monitored too.
@@ -184,7 +216,7 @@ class Agent:
         self._undo.append(FileReader(runpy, self.index, self._follow, guard.swallow))
 
     def _defined(self, name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
-        self._work("applying monitors to " + name, lambda engine: engine.defined(name, namespace, names))
+        self.work("applying monitors to " + name, lambda engine: engine.defined(name, namespace, names))
         if names is None and self.finder is not None:
             self.finder.follower = None
 
@@ -214,7 +246,7 @@ class Agent:
         return True
 
     def _wake(self) -> None:
-        self._work("starting with the first use of a framework", lambda _: None)
+        self.work("starting with the first use of a framework", lambda _: None)
 
 
 #: The agent of this process, if it was started and has something to do.

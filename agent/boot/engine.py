@@ -17,6 +17,7 @@ from ..hook.targets.apply import Applier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FunctionType, ModuleType
     from typing import Any
 
@@ -38,7 +39,9 @@ _ROOT = (__package__ or "").partition(".")[0] + "."
 
 
 class Engine:
-    def __init__(self, index: "Index", state: str) -> None:
+    def __init__(self, index: "Index", state: str, look: "Callable[[], None]" = lambda: None) -> None:
+        """`look` is called now and then, by requests and tasks: the configuration may have changed."""
+        self.look = look
         self.sentry, self.spool = index.sentry, index.spool
         self.state = state
         self.packages = tuple(index.packages)  # the ERP's, wherever they are installed
@@ -49,11 +52,7 @@ class Engine:
         ending.at_exit(self.close)
         self.health.follow = self.follow_user
         self._notes = 0  # of index.notes, recorded so far
-        for problem in index.problems:
-            self.health.record("problem", problem)
-        if index.stale:
-            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
-            self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
+        self._record_problems(index)
         self._user = user  # that the process had when it started
         self._of_others: "dict[int, tuple[str, Sink | None]]" = {}  # what it wrote to as another user
         self._sink: "Sink | None" = None
@@ -140,6 +139,44 @@ class Engine:
         if sink is not None:
             sink.close()
         return dsn is not None
+
+    def follow(self, index: "Index", names: "list[str]", notes: "list[str]") -> None:
+        """Another plan is in force from now on; `names` are the imported modules that it or the old one names."""
+        before, self._index = self._index, index
+        settings = (index.sentry, index.spool, tuple(index.packages))
+        everything = settings != (before.sentry, before.spool, self.packages)
+        if everything:
+            sink, self._sink = self._sink, None
+            self.sentry, self.spool, self.packages = settings
+            self._user, self._of_others, self._settings_read = user, {}, False
+            self._unmonitored = None
+            self.follow_settings()
+            if sink is not None:
+                sink.close(0.0)
+        self._terms = None
+        self._limiters.clear()
+        self.applier.replan(index.monitors_of, names, everything=everything)
+        self._make_ready()
+        self._notes = 0
+        self.health.restart(index.identity)
+        self._record_problems(index)
+        for note in notes:
+            self.health.record("problem", note)
+        for line in self.applier.records():
+            self.health.record(*line)
+        self.health.flush()
+
+    def note(self, problem: str) -> None:
+        """Something that `status` is to show."""
+        self.health.record("problem", problem)
+        self.health.flush()
+
+    def _record_problems(self, index: "Index") -> None:
+        for problem in index.problems:
+            self.health.record("problem", problem)
+        if index.stale:
+            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
+            self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
 
     def _make_ready(self) -> None:
         if self._bound:
@@ -302,7 +339,10 @@ class Engine:
 
     def report(self, observation: "Observation") -> "str | None":
         """The id of the event; None where it was lost, which is counted."""
-        return self.sink().report(observation)
+        try:
+            return self.sink().report(observation)
+        finally:
+            self.look()
 
     def close(self) -> None:
         """At exit: what waits has a moment to leave, the counters are written."""
@@ -326,7 +366,10 @@ class Engine:
     def bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
         from ..observe.call.probe import Probe
 
-        self._bound = True
+        if not self._bound:
+            from ..observe.around import work
+
+            self._bound, work.begins = True, self.look
         probe = Probe(self._terms_of(monitor), found, function)
         for reason in probe.disabled:
             self.health.record("failed", monitor["name"], found.path, reason)

@@ -1,19 +1,22 @@
-"""The side of `plan.compile_elsewhere` in the other interpreter: compiles, and writes the plan into a pipe."""
+"""The side of `plan.compile_elsewhere` in the other interpreter: compiles, and sends the plan or stores it."""
 
 from __future__ import annotations
 
 import glob
 import os
+import time
 from typing import TYPE_CHECKING
 
 from ..base.errors import ConfigError
-from ..plan import write
+from ..plan import in_force, index, write
 from .load import examine
 
 if TYPE_CHECKING:
     from .compile import Examined
 
 _MOST_FOLDERS = 200
+_TRIES = 4
+_MOMENT = 0.02  # seconds: clocks of file systems are that coarse
 
 
 def main(path: str, descriptor: int) -> None:
@@ -24,14 +27,37 @@ def main(path: str, descriptor: int) -> None:
         stream.write(data)
 
 
+def keep(path: str, state: str) -> None:
+    """Compile `path` and store the result in `state`, where running processes look for it."""
+    in_force.keep(compiled(path), path, state, index.load_bad(state, path))
+
+
 def compiled(path: str) -> bytes | str:
     """The bytes of the plan, or of the Problems; a text where neither could be made."""
+    for _ in range(_TRIES):
+        began = time.time()
+        result, files = _compiled(path)
+        if not any(_was_written(file, began) for file in files):
+            break
+    return result
+
+
+def _was_written(file: str, began: float) -> bool:
+    """May it have changed while it was read? An editor may save several times in a second."""
+    try:
+        return os.stat(file).st_mtime >= began - _MOMENT
+    except OSError:
+        return False
+
+
+def _compiled(path: str) -> tuple[bytes | str, list[str]]:
+    """The same, and the files that were read for it."""
     try:
         loaded = examine(path, os.environ)
     except ConfigError as error:  # a library is missing: until something is installed, no process need try again
-        return write.encode_bad(path, [path, *write.package_folders()], {}, [str(error)], lacking=True)
+        return write.encode_bad(path, [path, *write.package_folders()], {}, [str(error)], lacking=True), []
     except Exception as error:
-        return f"{path}: {type(error).__name__}: {error}"
+        return f"{path}: {type(error).__name__}: {error}", []
     lines = [
         "%s:%d:%d: %s%s [%s]" % (p.file, p.line, p.column, p.path + ": " if p.path else "", p.message, p.slug)
         for p in loaded.problems
@@ -40,8 +66,8 @@ def compiled(path: str) -> bytes | str:
     folders = _include_folders(loaded)
     if loaded.plan is None:
         files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
-        return write.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders)
-    return write.encode(loaded.plan, lines, folders)
+        return write.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders), files
+    return write.encode(loaded.plan, lines, folders), loaded.files
 
 
 def _include_folders(loaded: Examined) -> list[tuple[str, str]]:

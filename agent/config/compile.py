@@ -79,6 +79,7 @@ def compile_plan(
         "sentry": sentry,
         "spool": spool_data(settings, main),
         "processes": processes_data(settings),
+        "follows": "reload" not in settings.running or settings.running["reload"].value != "off",
         "monitors": monitors,
         "disabled": _disabled(every, findings),
     }

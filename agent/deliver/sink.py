@@ -238,8 +238,8 @@ class Sink:
         if self.sender is not None and not again:
             self.sender.wake()
 
-    def close(self) -> None:
-        self._worker.close(LAST_MOMENT)
+    def close(self, timeout: float = LAST_MOMENT) -> None:
+        self._worker.close(timeout)
 
     def after_fork(self) -> None:
         """In the child: forget the state of the parent."""

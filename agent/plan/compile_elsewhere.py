@@ -1,7 +1,7 @@
 """Has another interpreter compile the configuration, so that the host imports nothing that validation needs.
 
 `run` starts this interpreter's twin with `posix_spawn`, waits for what comes through a pipe, and imports nothing
-either. `config.child` is the other side.
+either. `start` does not wait: what it starts keeps the plan itself. `config.child` is the other side.
 """
 
 import os
@@ -13,6 +13,7 @@ from ..base.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 #: Seconds after which the host goes on without a new plan.
@@ -27,9 +28,10 @@ sys.path[:] = [entry for entry in sys.path if entry]
 sys.modules["_erp_agent"] = package = type(sys)("_erp_agent")
 package.__path__ = [{package!r}]
 package.__package__ = "_erp_agent"
-from _erp_agent.config.child import main
-main({path!r}, {descriptor})
+from _erp_agent.config import child
 """
+_SEND = "child.main({path!r}, {descriptor})"
+_KEEP = "child.keep({path!r}, {state!r})"
 
 #: What makes other tools take part in every interpreter that starts.
 _NOT_FOR_US = (
@@ -53,11 +55,9 @@ def run(path: str) -> "bytes | str":
     try:
         # No other child of the host's, which may be started meanwhile, is to have it: so it is given to this one alone.
         given = next(number for number in range(3, 7) if number not in (reading, writing))
-        program = _PROGRAM.format(package=places.PACKAGE, path=path, descriptor=given)
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_US}
-        environment["AGENT_DISABLED"] = "1"
+        program = (_PROGRAM + _SEND).format(package=places.PACKAGE, path=path, descriptor=given)
         try:
-            pid = _spawn(interpreter, [interpreter, "-S", "-c", program], environment, (writing, given))
+            pid = _spawn(interpreter, [interpreter, "-S", "-c", program], _environment(), (writing, given))
         finally:
             os.close(writing)
         return _receive(reading, pid)
@@ -65,6 +65,45 @@ def run(path: str) -> "bytes | str":
         return f"the configuration could not be read with {interpreter}: {error}"
     finally:
         os.close(reading)
+
+
+def _environment() -> "dict[str, str]":
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_US}
+    environment["AGENT_DISABLED"] = "1"
+    return environment
+
+
+def start(path: str, state: str, variables: "Mapping[str, str | None]") -> str:
+    """Have another process compile `path` and keep what it gives in `state`. Takes as long as a shell takes to start.
+
+    `variables` are those that the configuration reads, with the values that count. Return why it cannot be done, or "".
+    Raises BlockingIOError where a process compiles it already.
+    """
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    from ..base import detached
+
+    interpreter = programs.interpreter()
+    if interpreter is None:
+        return "no interpreter was found to read the configuration with: name one in AGENT_PYTHON"
+    environment = _environment()
+    for name, value in variables.items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value
+    try:
+        descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)  # which the other process holds until it ends
+            program = (_PROGRAM + _KEEP).format(package=places.PACKAGE, path=path, state=state)
+            detached.spawn([interpreter, "-S", "-c", program], environment, descriptor)
+        finally:
+            os.close(descriptor)
+    except ours(BlockingIOError):
+        raise
+    except ours(OSError, NotImplementedError, AttributeError) as error:
+        return f"the configuration could not be read with {interpreter}: {error}"
+    return ""
 
 
 def _spawn(interpreter: str, arguments: "list[str]", environment: "dict[str, str]", pipe: "tuple[int, int]") -> int:

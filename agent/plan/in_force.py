@@ -53,6 +53,24 @@ def _compile(path: str, state: str, before: "plan_index.Bad | None") -> "plan_in
     response = compile_elsewhere.run(path)
     if guard.DEBUG:
         guard.step("another interpreter read the configuration in %.0f ms" % ((time.monotonic() - began) * 1000))
+    made = keep(response, path, state, before)
+    if isinstance(made, plan_index.Index):
+        report_partial(made)  # by the process that finds the change only: afterwards `status` shows it
+    return made
+
+
+def report_partial(index: "plan_index.Index") -> None:
+    """One line on stderr where not all of the configuration counts."""
+    if index.problems:
+        more = " (and %d more)" % (len(index.problems) - 1) if len(index.problems) > 1 else ""
+        first = index.problems[0]
+        guard.write_line(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
+
+
+def keep(
+    response: "bytes | str", path: str, state: str, before: "plan_index.Bad | None"
+) -> "plan_index.Index | plan_index.Bad":
+    """Decode what a compiler made, and store it. `before` is the failure that is stored already, if there is one."""
     decoded = plan_index.decode(response, path) if isinstance(response, bytes) else None
     if isinstance(decoded, plan_index.Index) and isinstance(response, bytes):
         try:
@@ -61,12 +79,6 @@ def _compile(path: str, state: str, before: "plan_index.Bad | None") -> "plan_in
         except ours(OSError) as error:
             decoded.notes.append(f"the compiled plan cannot be kept, each process makes it anew: {error}")
             guard.write_line(f"{state} cannot be written, so that events are kept in memory only: {error}")
-        else:
-            # By the process that finds the change only: afterwards `status` shows it.
-            if decoded.problems:
-                more = " (and %d more)" % (len(decoded.problems) - 1) if len(decoded.problems) > 1 else ""
-                first = decoded.problems[0]
-                guard.write_line(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
         return decoded
     # Since when nothing newer than the last good plan could be had: the first failure counts, not the last.
     since = before.since if before is not None else time.time()

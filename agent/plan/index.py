@@ -1,13 +1,14 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `write` writes it.
 
-    erp-agent-plan-14 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-15 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for, does it name `__main__`,
                what identifies it)
     index     ({top-level package: its part's place}, packages with patterns, the settings' place, the table's place)
     monitors  one after the other, in the order of the file
     parts     {module: places of its monitors}, for each top-level package
-    settings  (sentry, spool, lines about Problems, the ERP's own packages); then the table: every monitor's size
+    settings  (sentry, spool, lines about Problems, the ERP's own packages, do running processes follow a change?);
+               then the table: every monitor's size
 
 Each piece is marshalled by itself, followed by a checksum, and read when it is needed: the header by every process, the
 index by those that import something, a part with the first import from its package, and a monitor with the module that
@@ -45,7 +46,7 @@ class Index:
         self._known: "dict[Place, MonitorData]" = {}
         self.sentry: "SentryData"
         self.spool: "SpoolData"
-        self.sentry, self.spool, self.problems, self.packages = plan.load(plan.top[2])
+        self.sentry, self.spool, self.problems, self.packages, self.follows = plan.load(plan.top[2])
 
     @property
     def header(self) -> "places.Header":

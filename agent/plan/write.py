@@ -60,7 +60,9 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
                     there.append(place)
     top = {root: body.append(part) for root, part in parts.items()}
     packages = sorted(own_packages(plan["monitors"]))
-    settings = body.append((_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages))
+    settings = body.append(
+        (_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages, plan.get("follows", True))
+    )
     table = body.append(sizes)
     first = _first_modules()
     early = any(name in first for part in parts.values() for name in part) or not first.isdisjoint(patterns)

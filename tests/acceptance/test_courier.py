@@ -335,7 +335,7 @@ def test_where_no_courier_can_be_a_thread_delivers(shop, sentry, why):
     if why == "switched off":
         shop.write(monitors__yaml=MONITORS + "delivery: {courier: false}\n")
     elif why == "no shell":
-        code = "import _erp_agent.deliver.courier.launch as launch\nlaunch._SHELL = '/nowhere/sh'\n" + LIVES
+        code = "import _erp_agent.base.detached as detached\ndetached._SHELL = '/nowhere/sh'\n" + LIVES
     elif why == "no locks":
         code = "import errno, fcntl\ndef no(*_): raise OSError(errno.ENOLCK, 'no locks')\nfcntl.flock = no\n" + LIVES
     elif why == "no settings":

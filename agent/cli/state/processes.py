@@ -27,6 +27,7 @@ class Process:
         self.problems: list[str] = []
         self.counts: dict[tuple[str, str], int] = {}
         self.measured: dict[str, tuple[Any, ...]] = {}  # monitor → calls, failures, p50, p95, p99, longest (seconds)
+        self.plan_since = 0.0  # when it took up another plan than it had started with
         self.behind = False  # the last counts of a burst are not written yet
         self.expressions: dict[tuple[str, str], tuple[int, str]] = {}  # (monitor, which) → failures, last reason
         self.sdk = ""
@@ -56,8 +57,12 @@ class Process:
                 getattr(self, what)[monitor, path] = note
                 if what == "patched":
                     self.waiting.pop((monitor, path), None)
+            elif what == "plan":
+                self.facts["plan"], self.plan_since = line[1], float(line[2])
+                self.patched, self.waiting, self.failed, self.problems = {}, {}, {}, []
             elif what == "problem":
-                self.problems.append(line[1])
+                if line[1] not in self.problems:
+                    self.problems.append(line[1])
             elif what == "counts":
                 self.counts = line[2]
                 self.measured = line[3] if len(line) > 3 else {}

@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from ..read.node import Key
 
 
+#: Keys at the top of a file that are about processes that run.
+RUNNING = ("reload",)
+
+
 class Settings(NamedTuple):
     sentry: dict[str, Placed]
     spool: dict[str, Placed]
     processes: dict[str, Placed]
     celery: dict[str, Placed]
+    running: dict[str, Placed]  # keys at the top about processes that run
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
     presets: dict[str, list[Placed]]  # modules that packs declare; what the files give wins
@@ -53,8 +58,12 @@ class WrittenMonitor(NamedTuple):
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
-    settings = Settings({}, {}, {}, {}, {}, {}, {})
+    settings = Settings({}, {}, {}, {}, {}, {}, {}, {})
     for document in documents:
+        for key in RUNNING:
+            placed = document.at(key)
+            if key in document.value and not findings.is_wrong(placed):
+                check_same(settings.running.setdefault(key, placed), key, placed, findings)
         for section, path in (
             (settings.sentry, ("sentry",)), (settings.spool, ("delivery", "spool")), (settings.spool, ("delivery",)),
             (settings.processes, ("processes",)), (settings.celery, ("celery",)),

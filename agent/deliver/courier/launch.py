@@ -4,18 +4,17 @@ A courier holds a lock for as long as it lives. Whoever has written an envelope 
 taken, a courier lives, and finds the envelope by itself. Where it is free, this process takes it, starts a courier and
 hands the lock on: so of two hundred processes that fail in the same instant, one starts a courier.
 
-The courier is started by a shell that does not wait for it. So it is no child of the host's, which therefore never
-meets it in `os.wait`, and it has a session of its own, no standard stream, and of the environment only what it needs.
-Where no courier can be started, a thread of this process delivers.
+The courier is no child of the host's (`base.detached`), and has of the environment only what it needs. Where none can
+be started, a thread of this process delivers.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
-from ...base import guard, places
+from ...base import detached, guard, places
 from ...base.interrupts import ours
 from ...base.programs import interpreter
 from ..send.lock import DeliveryLock
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 _PASSED_ON = (
     *VARIABLES, "HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME",
 )  # fmt: skip
-_SHELL = "/bin/sh"
-_SIGNALS = (1, 2, 3, 10, 12, 13, 14, 15)  # that the host may ignore, and the courier must not
 _START = 5.0  # seconds in which a courier that was started must have shown that it runs
 _POSTPONED = 4  # looks that cannot be finished, after which a thread delivers
 _PROBE = 1.0  # seconds between looks: a courier that lives sees what is written, and then stays for far longer
@@ -48,7 +45,7 @@ class Courier:
         self._spool = spool
         self._settings = settings
         self._make_fallback = fallback
-        self._allowed = allowed and hasattr(os, "posix_spawn")
+        self._allowed = allowed and detached.AVAILABLE
         self._path = os.path.join(spool.directory, "courier")
         self._thread: Sender | None = None
         self._pid = 0  # in which the settings were written
@@ -201,22 +198,7 @@ class Courier:
 
 def _spawn(program: str, directory: str, lock: int) -> None:
     """Raises OSError, and NotImplementedError where the system cannot start a session."""
-    given = 3 if lock != 3 else 4
     script = os.path.join(places.PACKAGE, "deliver", "courier", "erp_agent_courier.py")
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment["AGENT_DISABLED"] = "1"
-    actions: list[Any] = [
-        (os.POSIX_SPAWN_DUP2, lock, given),
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
-        (os.POSIX_SPAWN_DUP2, 0, 1),
-        (os.POSIX_SPAWN_DUP2, 0, 2),
-    ]
-    # The shell puts it into the background and ends: the courier is nobody's child.
-    arguments = ["sh", "-c", '"$@" &', "sh", program, "-S", script, directory, str(given)]
-    pid = os.posix_spawn(
-        _SHELL, arguments, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS
-    )
-    try:
-        os.waitpid(pid, 0)
-    except ours(OSError):
-        pass  # the host reaps every child
+    detached.spawn([program, "-S", script, directory], environment, lock)

@@ -51,6 +51,13 @@ class Layer:
         """Remove this layer; return False where somebody else has replaced the code since: ours runs inside theirs."""
         return self.patch.remove(self)
 
+    def exchange(self, owner: "Owner") -> "Layer | None":
+        """Put a layer of `owner` in place of this one, in one step: each call runs the old one or the new one.
+
+        Return None, and change nothing, where somebody else has replaced the code since. Raises what the owner raises.
+        """
+        return self.patch.exchange(self, owner)
+
 
 _patches: "dict[int, Patch]" = {}
 
@@ -89,6 +96,12 @@ class Patch(ref):  # type: ignore[type-arg]
             if layer not in self.layers:
                 return True
             return self._install(tuple([item for item in self.layers if item is not layer]))
+
+    def exchange(self, layer: Layer, owner: "Owner") -> "Layer | None":
+        with _lock:
+            other = Layer(self, owner)
+            done = self._install(tuple([other if item is layer else item for item in self.layers]))
+            return other if done and other in self.layers else None
 
     def _install(self, layers: "tuple[Layer, ...]") -> bool:
         """Rebuild the function with `layers`; return False where somebody else has replaced its code."""

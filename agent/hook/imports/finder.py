@@ -51,6 +51,7 @@ class Finder:
         self.waits = False  # set when targets did not exist when their module had run
         self.on_wait: "Callable[[], None] | None" = None
         self.on_code: "Callable[[CodeType], None] | None" = None  # called with what runpy is about to run
+        self.on_look: "Callable[[], None] | None" = None  # called with each import; raises nothing
         self.follower: "Follower | None" = None  # pauses while an import runs
         self.after: "Callable[[], object] | None" = None  # called once, when the next module has run
         self._on_import = on_import
@@ -69,6 +70,8 @@ class Finder:
                 self._late.update(self._escaped())
             if self._late or self.waits:
                 self._catch_up()
+            if self.on_look is not None:
+                self.on_look()
             # As in `_wants`, but inline: this runs with every import.
             wanted = name in self.wanted or self.every_module
             if not wanted and self.roots:

@@ -2,7 +2,8 @@
 
 With each import it resolves the targets that the module may hold, expands matching patterns, retries targets that did
 not exist before, and visits new subclasses where a monitor covers overriding methods. A target that cannot be monitored
-is recorded with the reason; nothing else is affected.
+is recorded with the reason; nothing else is affected. `replan` follows a changed plan: monitors that changed are
+exchanged in place, new ones applied to what is imported already, and those that are gone undone.
 """
 
 import sys
@@ -41,13 +42,38 @@ if TYPE_CHECKING:
 _NOTHING: "Names" = {}
 
 
+class _Applied:
+    """One monitor on one function, with what it takes to undo it."""
+
+    __slots__ = ("changes", "key", "layer", "module", "monitor", "note", "path")
+
+    def __init__(self, module: str, monitor: str, path: str, note: str, layer: patch.Layer) -> None:
+        self.module = module  # whose monitors were applied
+        self.monitor = monitor
+        self.path = path
+        self.note = note
+        self.layer = layer
+        self.changes: "list[patch.Replacement | _Partial]" = []
+        self.key: "tuple[str, int] | None" = None  # of what was replaced
+
+    def undo(self) -> None:
+        for change in reversed(self.changes):
+            change.undo()
+        self.layer.undo()
+
+
 class Applier:
     def __init__(self, monitors_of: "Callable[[str], Iterable[MonitorData]]", bind: "Bind", record: "Record") -> None:
         self._monitors_of = monitors_of
         self._bind = bind
         self._record = record
-        self._undo: "list[patch.Layer | patch.Replacement | _Partial]" = []
-        self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData]]" = {}
+        self._applied: "dict[int, _Applied]" = {}  # by the identity of the layer
+        self._plan: "dict[str, list[MonitorData]]" = {}  # module → its monitors, as they were applied
+        self._module = ""  # whose monitors are being applied
+        self._old: "dict[int, _Applied] | None" = None  # during `replan`: what it has not come across yet
+        self._gone: "set[str]" = set()  # monitors that the new plan does not have
+        self.again: "list[Callable[[], None]]" = []  # what frameworks adopted is adopted once more
+        self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData, str]]" = {}
         self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
         self._failed: "set[tuple[str, str, str]]" = set()
         self._families: "dict[int, tuple[type, list[tuple[MonitorData, str]]]]" = {}  # by a class → methods of it
@@ -98,7 +124,8 @@ class Applier:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
     def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = _NOTHING) -> None:
-        monitors = list(self._monitors_of(name))
+        monitors = self._plan[name] = list(self._monitors_of(name))
+        self._module = name
         for monitor in monitors:
             for target in monitor["targets"]:
                 if not target["pattern"]:
@@ -113,10 +140,69 @@ class Applier:
                     self._apply_pattern(contents, rest, monitor, names)
 
     def undo(self) -> None:
-        for change in reversed(self._undo):
-            change.undo()
-        self._undo.clear()
+        for applied in reversed(list(self._applied.values())):
+            applied.undo()
+        self._applied.clear()
         self._registries.undo()
+
+    def replan(
+        self,
+        monitors_of: "Callable[[str], Iterable[MonitorData]]",
+        names: "Iterable[str]",
+        *,
+        everything: bool = False,
+    ) -> None:
+        """Follow another plan in the imported modules `names`; with `everything`, also where its monitors are equal.
+
+        A function that stays monitored is never without its monitor: its code is exchanged in one step.
+        """
+        before = dict(self._plan)
+        self._monitors_of = monitors_of
+        self._old = dict(self._applied)
+        modules = dict.fromkeys([*names, *self._programs, *before])
+        new = {name: list(monitors_of(name)) for name in modules}
+        changed = {name for name in modules if everything or new[name] != before.get(name, [])}
+        there = {monitor["name"] for monitors in new.values() for monitor in monitors}
+        self._gone = {monitor["name"] for monitors in before.values() for monitor in monitors} - there
+        try:
+            self._forget_changed(changed)
+            for name in changed:
+                module = self._programs.get(name) or sys.modules.get(name)
+                if resolve.is_a(module, ModuleType):
+                    assert module is not None
+                    self._apply_all(name, module, None)
+            for adopt in self.again:
+                adopt()
+            self._follow()
+            for key, applied in self._old.items():
+                if applied.module in changed or applied.monitor in self._gone:
+                    self._applied.pop(key, None)
+                    applied.undo()
+                    if applied.key is not None:
+                        self._replaced.discard(applied.key)
+        finally:
+            self._old, self._gone = None, set()
+
+    def _forget_changed(self, changed: "set[str]") -> None:
+        """Forget what is not so any more, or is found out again."""
+        for key in [key for key in self._pending if key[0] in changed]:
+            self._forget(key)
+        stale = {monitor["name"] for name in changed for monitor in self._plan.get(name, ())}
+        self._failed = {key for key in self._failed if key[0] not in stale}
+        for identity, (parent, methods) in list(self._families.items()):
+            kept = [each for each in methods if each[0]["name"] not in stale]
+            self._families[identity] = (parent, kept)
+            if not kept:
+                del self._families[identity]
+
+    def records(self) -> "Iterator[tuple[str, str, str, str]]":
+        """All that is so now, as `record` is called with it."""
+        for applied in list(self._applied.values()):
+            yield "patched", applied.monitor, applied.path, applied.note
+        for (_, monitor, path), (_, _, why) in list(self._pending.items()):
+            yield "waiting", monitor, path, why
+        for monitor, path, reason in list(self._failed):
+            yield "failed", monitor, path, reason
 
     @property
     def waits(self) -> bool:
@@ -134,14 +220,17 @@ class Applier:
             if heads.isdisjoint(resolve.namespace(module)):
                 continue  # cheap for each import, however many targets are pending
             acted = True
-            for key, (monitor, target) in list(self._pending.items()):
+            for key, (monitor, target, _) in list(self._pending.items()):
                 if key[0] == name:
                     self._apply(name, module, monitor, target, None)
         return acted
 
-    def _wait(self, key: "tuple[str, str, str]", head: str, monitor: "MonitorData", target: "TargetData") -> None:
-        self._pending[key] = (monitor, target)
+    def _wait(
+        self, key: "tuple[str, str, str]", head: str, monitor: "MonitorData", target: "TargetData", why: str
+    ) -> None:
+        self._pending[key] = (monitor, target, why)
         self._heads.setdefault(key[0], set()).add(head)
+        self._record("waiting", monitor["name"], target["path"], why)
 
     def _forget(self, key: "tuple[str, str, str]") -> None:
         if self._pending.pop(key, None) is not None and not any(other[0] == key[0] for other in self._pending):
@@ -166,8 +255,7 @@ class Applier:
             return
         except ours(resolve.NotThere) as missing:
             if key not in self._pending:
-                self._wait(key, head, monitor, target)
-                self._record("waiting", monitor["name"], target["path"], str(missing))
+                self._wait(key, head, monitor, target, str(missing))
             return
         except ours(CannotPatch) as reason:
             self._fail(monitor, target["path"], str(reason))
@@ -206,31 +294,63 @@ class Applier:
             owner: "Any" = layer.owner
             if not hasattr(owner, "receiver"):
                 continue  # an integration's, not a monitor's
+            if self._gives_way(layer, monitor, found, sweeping=sweeping):
+                self._exchange(layer, monitor, found, function)
+                break
             if owner.name == monitor["name"] and owner.receiver is found.receiver:
                 return  # the same module again, or another way to the same function
             if sweeping or owner.receiver is found.receiver:
                 if not sweeping:
                     self._fail(monitor, found.path, f"already monitored by {owner.name!r}")
                 return
-        self._install(monitor, found, function)
-        self._record("patched", monitor["name"], found.path, found.note)
+        else:
+            self._install(monitor, found, function, found.note)
         if monitor["subclasses"] and isinstance(found.parent, type):
             methods = self._families.setdefault(id(found.parent), (found.parent, []))[1]
             methods.append((monitor, found.name))
             self._visit_subclasses(found.parent, methods[-1:])
 
-    def _install(self, monitor: "MonitorData", found: "resolve.Found", function: FunctionType) -> None:
+    def _install(self, monitor: "MonitorData", found: "resolve.Found", function: FunctionType, note: str) -> None:
         kept = registries.kept(function)
         probe = self._bind(monitor, found, function)
-        self._undo.append(patch.patch_function(function, probe))
+        layer = patch.patch_function(function, probe)
+        self._applied[id(layer)] = _Applied(self._module, monitor["name"], found.path, note, layer)
         if kept is not None:
             self._kept.append((kept, function))
+        self._record("patched", monitor["name"], found.path, note)
+
+    def _gives_way(self, layer: patch.Layer, monitor: "MonitorData", found: "resolve.Found", *, sweeping: bool) -> bool:
+        """During `replan`: is this layer of the old plan, and what is on the function now is `monitor`?"""
+        owner: "Any" = layer.owner
+        if self._old is None or id(layer) not in self._old or owner.receiver is not found.receiver:
+            return False
+        return owner.name == monitor["name"] or not sweeping or owner.name in self._gone
+
+    def _exchange(
+        self, layer: patch.Layer, monitor: "MonitorData", found: "resolve.Found", function: FunctionType
+    ) -> None:
+        assert self._old is not None
+        known = self._old.pop(id(layer))
+        new = layer.exchange(self._bind(monitor, found, function))
+        if new is None:
+            raise CannotPatch("another tool has changed its code since: a restart takes up the new monitor")
+        del self._applied[id(layer)]
+        known.layer, known.module, known.monitor, known.path = new, self._module, monitor["name"], found.path
+        self._applied[id(new)] = known
+        code = patch.original_code(function)
+        if registries.is_held(code):
+            self._kept.append((code, function))
+        self._record("patched", known.monitor, known.path, known.note)
 
     def _replace(self, monitor: "MonitorData", found: "resolve.Found") -> None:
         """Replace an object without `__code__` by a function of ours that calls it."""
         raw: "Any" = found.raw
         key = (found.path, id(raw))
         if key in self._replaced:
+            for applied in list((self._old or {}).values()):
+                function = applied.layer.patch()
+                if applied.key == key and function is not None:
+                    self._exchange(applied.layer, monitor, found, function)
             return
         partial = not resolve.is_compiled(raw)
         inner = raw.func if partial else raw
@@ -238,18 +358,21 @@ class Applier:
         module = getattr(raw, "__module__", None) or getattr(found.parent, "__module__", None) or found.parent.__name__
         function = patch.python_function(inner, found.name, qualname, module)
         probe = self._bind(monitor, found, function)
-        layer = patch.patch_function(function, probe)
+        applied = _Applied(self._module, monitor["name"], found.path, "", patch.patch_function(function, probe))
+        self._applied[id(applied.layer)] = applied
         change: "patch.Replacement | _Partial"
         change = _Partial(raw, function) if partial else patch.Replacement(found.parent, found.name, raw, function)
-        self._undo += [layer, change]
-        self._replaced.add(key if partial else (found.path, id(function)))
+        applied.changes.append(change)
+        applied.key = key if partial else (found.path, id(function))
+        self._replaced.add(applied.key)
         note = found.note
         if not partial and isinstance(found.parent, ModuleType) and module == found.parent.__name__:
             # Defined in this module: other modules that imported it from there hold the same object.
             aliases = list(_aliases(raw, found))
-            self._undo += [patch.Replacement(holder, name, raw, function) for holder, name in aliases]
+            applied.changes += [patch.Replacement(holder, name, raw, function) for holder, name in aliases]
             if aliases:
                 note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in aliases])
+        applied.note = note
         self._record("patched", monitor["name"], found.path, note)
 
     def _visit_subclasses(self, parent: type, methods: "list[tuple[MonitorData, str]]") -> None:
@@ -265,16 +388,20 @@ class Applier:
             attributes = resolve.namespace(cls)
             for monitor, name in methods:
                 raw = attributes.get(name)
-                if raw is not None and not _is_watched(raw, monitor):
+                if raw is not None and (self._old is not None or not _is_watched(raw, monitor)):
                     self._override(monitor, cls, name, raw)
 
     def _override(self, monitor: "MonitorData", cls: type, name: str, raw: object) -> None:
         path = f"{cls.__module__}.{cls.__qualname__}.{name}"
         try:
             found = resolve.found_in(path, cls, name, raw)
-            if found.function is not None and not _is_watched(found.function, monitor):
-                self._install(monitor, found, found.function)
-                self._record("patched", monitor["name"], path, "overrides the target")
+            if found.function is None:
+                return
+            for layer in patch.layers_of(found.function):
+                if hasattr(layer.owner, "receiver") and self._gives_way(layer, monitor, found, sweeping=True):
+                    self._exchange(layer, monitor, found, found.function)
+            if not _is_watched(found.function, monitor):
+                self._install(monitor, found, found.function, "overrides the target")
         except ours(CannotPatch) as reason:
             self._fail(monitor, path, str(reason))
 

@@ -28,6 +28,11 @@ def kept(function: FunctionType) -> "CodeType | None":
 _known: "dict[int, tuple[ref[CodeType], list[ref[set[object]]]]]" = {}
 
 
+def is_held(code: CodeType) -> bool:
+    """Whether a set of the host's is known to hold this code."""
+    return id(code) in _known and bool(_known[id(code)][1])
+
+
 class Registries:
     def __init__(self) -> None:
         self._added: "list[tuple[set[object], CodeType]]" = []

@@ -7,6 +7,7 @@ imported. Celery builds a tracer for each task that a process may run: then the 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from ...base import guard
 from ...base.interrupts import ours
@@ -24,16 +25,28 @@ if TYPE_CHECKING:
 
 def tracing(applier: Applier) -> Callable[..., Any]:
     """Return the wrapper of `celery.app.trace.build_tracer(name, task, …)`."""
+    traced: dict[int, ref[Any]] = {}
 
-    def build(original: Callable[..., Any], name: Any, task: Any, *rest: Any, **options: Any) -> Any:
+    def adopt(task: Any) -> None:
         try:
             found = _run_of(task)
             if found is not None:
                 applier.adopt(found, "celery.app.task", "Task.run", dict.fromkeys(expected(task), EXPECTED))
         except ours(Exception):
             guard.swallow("patching a task")
+
+    def again() -> None:
+        for each in list(traced.values()):
+            task = each()
+            if task is not None:
+                adopt(task)
+
+    def build(original: Callable[..., Any], name: Any, task: Any, *rest: Any, **options: Any) -> Any:
+        adopt(task)
+        traced[id(task)] = ref(task)
         return original(name, task, *rest, **options)
 
+    applier.again.append(again)
     return build
 
 

@@ -12,6 +12,7 @@ from ...base.interrupts import ours
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Callable
     from contextvars import Token
 
     from ..failure.reported import Reported
@@ -37,6 +38,9 @@ class Work:
 
 _current: ContextVar[Work | None] = ContextVar("erp_agent_work", default=None)
 
+#: Called whenever a piece of work begins; raises nothing.
+begins: Callable[[], None] | None = None
+
 if TYPE_CHECKING:
     Entered = tuple[Work, Token[Work | None]]
 
@@ -47,6 +51,8 @@ def current() -> Work | None:
 
 def enter(about: object) -> Entered:
     """A piece of work begins. Pass the result to `leave`."""
+    if begins is not None:
+        begins()
     work = Work(about)
     return work, _current.set(work)
 
