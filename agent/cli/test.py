@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..base.dsn import parse_dsn
 from ..base.errors import ConfigError
 from ..base.model import Captured, Envelope, Observation
 from ..base.version import __version__
 from ..deliver import wire
 from ..deliver.http import transport
+from ..language.dsn import parse_dsn
 from ..language.monitor_keys import plain_monitor
 from ..observe.around import context
 from ..observe.call import callers

@@ -12,11 +12,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..base import guard
-from ..base.dsn import SHARED, same_project
 from ..base.interrupts import ours
 from ..base.model import Envelope
 from ..base.slots import traceback_of
 from ..deliver import wire
+from ..language.dsn import SHARED, same_project
 from ..observe.around import context, release
 from ..observe.event.represent import type_name
 from . import gate, host, scope, unsampled

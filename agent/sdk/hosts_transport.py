@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..base import ending, guard
-from ..base.dsn import SHARED, DsnError, parse_dsn, same_project
 from ..base.interrupts import ours
 from ..base.model import Envelope
 from ..deliver import wire
 from ..hook.code import wrap
+from ..language.dsn import SHARED, DsnError, parse_dsn, same_project
 
 if TYPE_CHECKING:
     from types import FunctionType, ModuleType

@@ -109,8 +109,8 @@ def test_the_receiver_reads_brotli_too(sentry):
     brotli = pytest.importorskip("brotli")
     import urllib.request
 
-    from agent.base.dsn import parse_dsn
     from agent.deliver import wire
+    from agent.language.dsn import parse_dsn
 
     data = wire.encode("a" * 32, "event", json.dumps({"event_id": "a" * 32}).encode())
     url = parse_dsn(sentry.dsn).envelope_url

@@ -311,8 +311,8 @@ def test_the_receiver_runs_as_a_script(tmp_path):
             while not port_file.exists():
                 assert process.poll() is None
                 os.sched_yield()
-            from agent.base.dsn import parse_dsn
             from agent.deliver.http.transport import Transport
+            from agent.language.dsn import parse_dsn
 
             one = envelope()
             connection = Transport(parse_dsn(f"http://k@127.0.0.1:{port_file.read_text()}/1"))

@@ -9,11 +9,11 @@ import pytest
 from kit import Script, envelope
 from receiver import HANG, Receiver
 
-from agent.base.dsn import parse_dsn
 from agent.deliver import clients
 from agent.deliver.background.sender import Sender
 from agent.deliver.http.route import Route, decode, found
 from agent.deliver.http.transport import Transport
+from agent.language.dsn import parse_dsn
 
 SETTINGS = {
     "directory": None, "max_size": 1 << 20, "max_age": 1e6, "max_files": 100, "max_rate": 0.0, "durable": False,

@@ -13,10 +13,10 @@ from kit import ROOT, envelope
 from receiver import DRIP, DRIP_HEADERS, HALF_CLOSED, HANG, RESET, Answer, Receiver, Socks, Tunnels
 from support import finishes
 
-from agent.base.dsn import parse_dsn
 from agent.deliver import wire
 from agent.deliver.http import transport
 from agent.deliver.http.transport import Outcome, Transport, parse_limits
+from agent.language.dsn import parse_dsn
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...base import own_folders
-from ...base.dsn import parse_dsn
 from ...base.errors import AgentError, ConfigError
 from ...base.health import Health
 from ...deliver.courier import run as courier
@@ -20,6 +19,7 @@ from ...deliver.send.flush import flush
 from ...deliver.send.lock import DeliveryLock
 from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
 from ...deliver.send.resources import to_sentry
+from ...language.dsn import parse_dsn
 from .. import options
 from ..state.processes import LOSSES, read
 from ..terminal import Progress, console, json_text, moment, out, styled

@@ -6,8 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...base.dsn import DsnError, parse_dsn
 from ...language import units
+from ...language.dsn import DsnError, parse_dsn
 from . import celery
 from .values import check_inheritable, check_unit, is_exception_name
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...base import guard, imports
-from ...base.dsn import Dsn
 from ...base.interrupts import ours
+from ...language.dsn import Dsn
 from .. import wire
 from . import descriptors, unlogged
 from .deadline import Deadline, bounded

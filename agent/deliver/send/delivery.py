@@ -6,8 +6,8 @@ Counted: sent (kept). The spool counts what it drops or quarantines.
 import os
 from typing import TYPE_CHECKING, Callable
 
-from ...base.dsn import DsnError
 from ...base.interrupts import ours
+from ...language.dsn import DsnError
 from ..http import transport
 from ..spool.spool import UnreadableError
 from .lock import DeliveryLock

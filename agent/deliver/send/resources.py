@@ -4,7 +4,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
-from ...base.dsn import parse_dsn
+from ...language.dsn import parse_dsn
 from ..http.transport import Transport
 from ..spool.spool import Count, Spool
 from .delivered import Delivered

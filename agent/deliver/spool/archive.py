@@ -7,9 +7,9 @@ import tarfile
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...base.dsn import DsnError, parse_dsn
 from ...base.errors import AgentError
 from ...base.interrupts import ours
+from ...language.dsn import DsnError, parse_dsn
 from ..http.route import decode, found
 from .files import UnreadableError
 

@@ -6,8 +6,8 @@ The agent never imports the settings, and never makes Django load them.
 import sys
 from typing import NamedTuple, Optional
 
-from ...base.dsn import DsnError, parse_dsn
 from ...base.interrupts import ours
+from ...language.dsn import DsnError, parse_dsn
 from ...observe.event.represent import instance_dict
 
 _MISSING = object()

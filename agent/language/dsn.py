@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from .errors import AgentError
-from .interrupts import ours
+from ..base.errors import AgentError
+from ..base.interrupts import ours
 
 _PORTS = {"http": 80, "https": 443}
 _COPY = "copy it from the project's Client Keys page"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.base.dsn import Dsn, DsnError, parse_dsn, same_project
 from agent.config.load import examine
+from agent.language.dsn import Dsn, DsnError, parse_dsn, same_project
 
 
 @pytest.mark.parametrize(
