@@ -43,13 +43,19 @@ _ONE_STEP = sys.version_info >= (3, 10)
 
 
 class Health:
-    def __init__(self, directory: str, config: str, note: str = "", *, plan: str = "", command: str = "") -> None:
-        """`plan` identifies the compiled plan. For a `command` of ours, only `flush` writes."""
+    def __init__(
+        self, directory: str, config: str, note: str = "", *, plan: str = "", command: str = "", follows: bool = True
+    ) -> None:
+        """`plan` identifies the compiled plan, which is exchanged while the process runs if it `follows` a change.
+
+        For a `command` of ours, only `flush` writes.
+        """
         self.directory = directory
         self.config = config
         self._note = note
         self._plan = plan
         self._command = command
+        self._reload = "auto" if follows else "off"
         self._pid = 0
         self._file = ""
         self._lines: "list[tuple[Any, ...]]" = []
@@ -196,6 +202,7 @@ class Health:
             facts = {
                 "plan": self._plan,
                 "command": self._command,
+                "reload": self._reload,
                 "born": programs.born(pid),
                 "family": _family(pid),
                 "prefix": sys.prefix,

@@ -46,7 +46,8 @@ class Engine:
         self.state = state
         self.packages = tuple(index.packages)  # the ERP's, wherever they are installed
         self._index = index
-        self.health = Health(os.path.join(state, "run"), index.path, index.stale, plan=index.identity)
+        run = os.path.join(state, "run")
+        self.health = Health(run, index.path, index.stale, plan=index.identity, follows=index.follows)
         self._undone = False
         self.recorded = 0  # lines about targets
         ending.at_exit(self.close)
@@ -57,6 +58,7 @@ class Engine:
         self._of_others: "dict[int, tuple[str, Sink | None]]" = {}  # what it wrote to as another user
         self._sink: "Sink | None" = None
         self._bound = False  # a function to a monitor
+        self._looks = False  # with each request and task
         self._tallies: "Tallies | None" = None
         self._sending_metrics = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
@@ -82,6 +84,10 @@ class Engine:
         self.applier.imported(name, module, own or {})
         self._terms = None  # by the next import, the host may trace
         self._integrations.imported(name, module)
+        if not self._looks:
+            from ..observe.around import work
+
+            self._looks, work.begins = True, self.look
         self._follow_log()
         self._make_ready()
         for note in self._index.notes[self._notes :]:
@@ -366,10 +372,7 @@ class Engine:
     def bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
         from ..observe.call.probe import Probe
 
-        if not self._bound:
-            from ..observe.around import work
-
-            self._bound, work.begins = True, self.look
+        self._bound = True
         probe = Probe(self._terms_of(monitor), found, function)
         for reason in probe.disabled:
             self.health.record("failed", monitor["name"], found.path, reason)

@@ -8,6 +8,7 @@ host finds what is ours, and none of what lies beside it.
 import os
 import sys
 from _thread import get_ident
+from time import monotonic
 
 from ..base import places
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     Begin = Callable[[str, str, "Lookout"], Any]
 
     _bootstrap: Any  # of importlib's own module, in which the copy of its function runs
+
+
+#: Seconds between two looks at the configuration: see `boot.reload`.
+_EVERY = 2.0
 
 
 def take_over(
@@ -48,11 +53,15 @@ class Lookout:
         self.head: "places.Head | None" = head
         self._packages: "dict[str, places.Place] | None" = None
         self._plan: "Any" = None
+        self._look_at = monotonic() + _EVERY
+        self._reread: "Any" = None
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         try:
             if sys.meta_path[0] is not self:
                 self._to_the_front()
+            if monotonic() >= self._look_at:
+                self._follow()
             if not self._concerns(name):
                 return None
             finder = self.give_way()
@@ -103,6 +112,32 @@ class Lookout:
             return name in self.plan
         except places.ours(plan.Unreadable):
             return True  # begin again, with another one
+
+    def _follow(self) -> None:
+        """The configuration may have changed since the process started."""
+        self._look_at = float("inf")  # what is imported below is looked for here, too
+        if self.head is None or places.unchanged(self.head[1], environment=False):
+            self._look_at = monotonic() + _EVERY
+            return
+        with _guarded():
+            from ..plan import index as plan_index
+            from ..plan.reread import Reread
+
+            path, header = self.head[1][0], self.head[1]
+            if self._reread is None:
+                index = plan_index.index_of(self.plan)
+                if index is not None and not index.follows:
+                    return
+                self._reread = Reread(path, header, index.identity if index is not None else "")
+            try:
+                found = self._reread.look(self.state)
+            except places.ours(OSError):
+                return  # nothing compiles here
+        self._look_at = monotonic() + _EVERY
+        if isinstance(found, plan_index.Index):
+            self.head, self._packages, self._plan = places.open_head(found.file, path), None, None
+            if self.head is not None and any(self._concerns(each) for each in list(sys.modules)):
+                self.give_way()
 
     def _to_the_front(self) -> None:
         """Another finder is in front: what it finds would never reach this one."""

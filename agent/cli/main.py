@@ -26,6 +26,7 @@ COMMANDS = {
     "schema": "schema",
     "events": "events",
     "status": "status",
+    "reload": "reload",
     "spool": "spool.commands",
     "test": "test",
     "path": "path",

@@ -53,6 +53,10 @@ class Index:
         return self._plan.header
 
     @property
+    def file(self) -> str:
+        return self._plan.file
+
+    @property
     def identity(self) -> str:
         """The same for plans of the same monitors and settings, whenever they were compiled."""
         return self.header[7].hex() if len(self.header) > 7 else ""

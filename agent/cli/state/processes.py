@@ -20,7 +20,7 @@ class Process:
 
     def __init__(self, text: str) -> None:
         self.pid, self.started, self.program, self.python, self.config, self.note = 0, 0.0, "?", "?", "", ""
-        self.facts: dict[str, str] = {}  # plan, command, born, family, prefix
+        self.facts: dict[str, str] = {}  # plan, command, reload, born, family, prefix
         self.patched: dict[tuple[str, str], str] = {}
         self.waiting: dict[tuple[str, str], str] = {}
         self.failed: dict[tuple[str, str], str] = {}
