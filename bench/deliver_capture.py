@@ -153,12 +153,10 @@ def whole_sdk(dsn: str) -> Way:
 
 def without(mechanism: str) -> None:
     """Switch one part of `deliver/quick` off in this process."""
-    from agent.deliver.quick import holding_gil, preallocated, switch_interval
+    from agent.deliver.quick import holding_gil, switch_interval
 
     if mechanism == "holding_gil":
         holding_gil.load = lambda _: None
-    elif mechanism == "preallocated":
-        preallocated.KEPT = 0
     else:
         switch_interval.begin = lambda: False
 
@@ -338,8 +336,8 @@ _WHOLE = ["whole, agent", "whole, SDK"]
 
 #: `switch_interval` applies only where `holding_gil` does not: without a DSN, or where it is switched off.
 _MECHANISMS = [
-    "agent", "agent without preallocated", "agent without holding_gil",
-    "agent without holding_gil without switch_interval", "agent, no DSN", "agent, no DSN without switch_interval",
+    "agent", "agent without holding_gil", "agent without holding_gil without switch_interval",
+    "agent, no DSN", "agent, no DSN without switch_interval",
 ]  # fmt: skip
 
 

@@ -1,10 +1,9 @@
 """Kills writers with SIGKILL at random moments, thousands of times, and then delivers everything.
 
-    python bench/deliver_kill.py [--times 3000] [--durable] [--bare]
+    python bench/deliver_kill.py [--times 3000] [--durable]
 
-Children write as fast as they can and acknowledge each write. They use prepared files and the calls of a process that
-delivers or, with --bare, write like a process that has never delivered. Everything that was acknowledged must be
-complete on disk, and arrive once.
+Children write as fast as they can and acknowledge each write. Everything that was acknowledged must be complete on
+disk, and arrive once.
 """
 
 from __future__ import annotations
@@ -30,16 +29,13 @@ from agent.deliver.send.resources import to_sentry  # noqa: E402
 from agent.deliver.spool.spool import Spool  # noqa: E402
 
 
-def killed_once(spool: Spool, dice: random.Random, *, bare: bool) -> list[str]:
+def killed_once(spool: Spool, dice: random.Random) -> list[str]:
     """The ids that a writer was told are kept, until it was killed."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
         while True:
-            if not bare:
-                spool.equip()
-                spool.refill()
             one = envelope(size=random.choice((10, 1000, 60_000)))
             if spool.write(one):
                 os.write(writer, one.event_id.encode() + b"\n")
@@ -62,7 +58,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=3000)
     parser.add_argument("--durable", action="store_true")
-    parser.add_argument("--bare", action="store_true")
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="kill-")
     counts: Counter[str] = Counter()
@@ -75,7 +70,7 @@ def main() -> int:
         count=lambda reason, _, number: counts.update({reason: number}),
     )
     dice = random.Random(1)
-    acknowledged = [each for _ in range(options.times) for each in killed_once(spool, dice, bare=options.bare)]
+    acknowledged = [each for _ in range(options.times) for each in killed_once(spool, dice)]
     began = time.monotonic()
     with Receiver(forget=True, log=os.path.join(directory, "arrived")) as receiver:
         summary = flush(to_sentry(spool, receiver.dsn, spool._count), 600)

@@ -65,9 +65,6 @@ for _ in range(int(sys.argv[4])):
     if not child:
         os.close(reader)
         while True:
-            if sys.argv[3] == "preallocated":
-                spool.equip()
-                spool.refill()
             one = envelope(size=random.choice((10, 1000, 60_000)))
             if spool.write(one):
                 os.write(writer, one.event_id.encode() + b"\\n")
@@ -87,7 +84,7 @@ for _ in range(int(sys.argv[4])):
 """
 
 
-@pytest.mark.parametrize(("mode", "times"), [("quick", 200), ("preallocated", 200), ("durable", 40)])
+@pytest.mark.parametrize(("mode", "times"), [("quick", 200), ("durable", 40)])
 def test_a_writer_killed_at_any_moment_loses_nothing_that_was_acknowledged(kit, receiver, mode, times):
     acknowledged = finish(host(KILLED, kit, "http://k@127.0.0.1:9/1", mode, str(times))).split()
     assert len(acknowledged) > times
@@ -100,10 +97,6 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_was_acknowledged(kit, 
     assert max(arrived.values()) == 1
     assert kit.files("quarantine") == []  # a rename makes a file whole: not one is torn
     assert kit.counts.of("sent") == len(arrived)
-    if mode == "preallocated":
-        assert len(kit.files("tmp")) > times
-        kit.spool(clock=time.time).sweep()
-        assert [name for name in kit.files("tmp") if name.endswith(".spare")] == []
 
 
 SENDING = """
@@ -266,24 +259,18 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize("ready", [False, True], ids=["as it is", "with preallocated files"])
-def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, kit, receiver, ready):
+def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, kit, receiver):
     kit.directory = str(small_disk / "spool")
     spool = kit.spool(clock=time.time)
-    if ready:
-        spool.adopt("0" * 20 + "-error-1-abcdef000000-" + "a" * 32 + ".envelope", envelope().data)
-        spool.remove(spool.entries()[0])
-        spool.equip()
-        spool.refill()
-        assert spool.quick.gil_holding is not None or not mounts.is_local(str(small_disk))
     ids, on_disk = [], 0
     for _ in range(100):
         one = envelope(size=5000)
         ids.append(one.event_id)
         on_disk += spool.write(one)
     assert 10 < on_disk < 100
+    assert spool.quick.gil_holding is not None or not mounts.is_local(str(small_disk))
     assert "No space left" in spool.degraded
-    assert [name for name in kit.files("tmp") if not name.endswith(".spare")] == []
+    assert kit.files("tmp") == []
     assert flush(to_sentry(spool, receiver.dsn, kit.counts), 20).waiting == 0
     assert Counter(receiver.ids) == Counter(ids)
     assert kit.counts.of("sent") == 100

@@ -96,12 +96,7 @@ class Sender(Worker):
 
     def _serve(self, state: State) -> None:
         """Deliver until nothing has waited for `linger` seconds, or the process ends or forks."""
-        spool = self._resources.spool
-        if not state.stopping():
-            with imports.Guarded():
-                spool.equip()
-            spool.refill()
-        resources = self._resources._replace(sleep=state.pause, between=spool.refill, await_end=await_end)
+        resources = self._resources._replace(sleep=state.pause, await_end=await_end)
         self._delivery = delivery = Delivery(resources, should_stop=lambda: state.parking)
         try:
             while not state.parking:
@@ -115,8 +110,6 @@ class Sender(Worker):
                 self._write_counts()
                 if state.parking or last:
                     return
-                if not state.closing:  # else there is one more turn, for what was captured during this one
-                    spool.refill()
                 if wait is None:
                     if not state.gate.acquire(True, self._linger):
                         return

@@ -43,7 +43,7 @@ class GilHoldingCalls:
         set_errno: Callable[[int], object],
         tick: Callable[[], float] = monotonic,
     ) -> None:
-        """`library` has the C functions open, write, pwrite, lseek, close, flock and rename, their types declared."""
+        """`library` has the C functions open, write, lseek, close, flock and rename, their types declared."""
         self._library = library
         self._get_errno = get_errno
         self._set_errno = set_errno
@@ -75,9 +75,6 @@ class GilHoldingCalls:
 
     def write(self, descriptor: int, data: bytes) -> int:
         return self._call(self._library.write, descriptor, data, len(data))
-
-    def pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
-        return self._call(self._library.pwrite, descriptor, data, len(data), offset)
 
     def lseek(self, descriptor: int, offset: int, whence: int) -> int:
         return self._call(self._library.lseek, descriptor, offset, whence)
@@ -122,7 +119,6 @@ def load(folder: str) -> GilHoldingCalls | None:
         for name, result, arguments in (
             ("open", number, [text, number, ctypes.c_uint]),
             ("write", size, [number, text, size]),
-            ("pwrite", size, [number, text, size, ctypes.c_long]),
             ("lseek", ctypes.c_long, [number, ctypes.c_long, number]),
             ("close", number, [number]),
             ("rename", number, [text, text]),

@@ -9,9 +9,8 @@ import os
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
-from ...base.health import alive
 from . import age, files
-from .names import SUFFIX, SpoolEntry, drop_order, owner_of, parse_name
+from .names import SUFFIX, SpoolEntry, drop_order, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from .spool import Count
 
 _LEFTOVER_AGE = 3600.0  # of a file in tmp/: its process is gone
-_PREALLOCATED_AGE = 86400.0  # of a preallocated file whose process lives: its id may be another process's by now
 _AT_A_TIME = 10_000  # envelopes dropped after one listing, which are in memory and are sorted at once
 _QUARANTINE_SHARE = 4  # quarantine may take max_size / 4
 
@@ -60,7 +58,7 @@ class Bounds:
         for name, _, mtime in files.scan(self._folders.tmp):
             if should_stop():
                 return
-            if self._clock() - mtime > _longest(name):
+            if self._clock() - mtime > _LEFTOVER_AGE:
                 files.unlink(os.path.join(self._folders.tmp, name))
 
     def _bound(self, folders: tuple[str, ...], ages: age.Ages, max_size: int, should_stop: Callable[[], bool]) -> Room:
@@ -128,11 +126,3 @@ class Bounds:
             for name in files.names_in(folder):
                 if parse_name(name) is None:
                     self._folders.set_aside(folder, name, "not an envelope of this agent")
-
-
-def _longest(leftover: str) -> float:
-    """Return the seconds that a file may stay in tmp/."""
-    owner = owner_of(leftover)
-    if owner is None:
-        return _LEFTOVER_AGE
-    return _PREALLOCATED_AGE if alive(owner) else float("-inf")  # whatever the clock shows

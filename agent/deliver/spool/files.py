@@ -58,36 +58,6 @@ def append(path: str, data: bytes) -> int:
             os.close(descriptor)
 
 
-def fill(preallocated: str, path: str, data: bytes, *, durable: bool = False, calls: FileCalls = os) -> bool:
-    """Write the data into an empty file that exists, and rename it to `path`. Return whether that was done.
-
-    A child forked in the middle of this by a signal handler continues with the same file: both write the same bytes to
-    the same place, and one of them renames it.
-    """
-    descriptor = -1
-    try:
-        try:
-            descriptor = calls.open(preallocated, OLD_FILE)
-            if calls.lseek(descriptor, 0, os.SEEK_END):
-                return False  # another process has used it
-            written = 0
-            while written < len(data):
-                written += calls.pwrite(descriptor, data[written:], written)
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            if descriptor >= 0:
-                calls.close(descriptor)
-        calls.rename(preallocated, path)
-    except ours(OSError):
-        unlink(preallocated)
-        return False
-    except BaseException:
-        unlink(preallocated)
-        raise
-    return True
-
-
 def read_own(path: str, largest: int = LARGEST) -> bytes | None:
     """Return None if there is no such file. Raises OSError, and UnreadableError for what is not our regular file."""
     try:

@@ -2,7 +2,7 @@
 
 new/         envelopes that wait for delivery
 held/        envelopes that are held back until `release`: captured without a DSN, or in an attempt that has not ended
-tmp/         envelopes that are being written, and preallocated files; a rename completes them
+tmp/         envelopes that are being written; a rename completes them
 quarantine/  envelopes that cannot be delivered, each with its reason in a .txt beside it
 swept        time of the last sweep, and the clock's eras
 unswept      fill level for processes without a DSN: its length in bytes, in thousandths of the bounds
@@ -43,33 +43,25 @@ class Folders:
         self._durable = durable
         self._ready = False
 
-    def put(
-        self, folder: str, name: str, data: bytes, *, preallocated: str | None = None, calls: FileCalls = os
-    ) -> None:
-        """Write a whole file into that folder, or nothing: then OSError is raised.
-
-        `preallocated` is an empty file in tmp/ that nobody else uses.
-        """
+    def put(self, folder: str, name: str, data: bytes, *, calls: FileCalls = os) -> None:
+        """Write a whole file into that folder, or nothing: then OSError is raised."""
         if not self._ready:
             self._prepare()
         try:
-            self._put(folder, name, data, preallocated, calls)
+            self._put(folder, name, data, calls)
         except ours(FileNotFoundError):
             self._prepare()  # somebody cleared the state folder
-            self._put(folder, name, data, None, calls)
+            self._put(folder, name, data, calls)
 
-    def _put(self, folder: str, name: str, data: bytes, preallocated: str | None, calls: FileCalls) -> None:
-        path = os.path.join(folder, name)
-        durable = self._durable
-        if preallocated is None or not files.fill(preallocated, path, data, durable=durable, calls=calls):
-            beside = os.path.join(self.tmp, name)
-            try:
-                files.write_new(beside, data, durable=durable, calls=calls)
-                calls.rename(beside, path)
-            except BaseException:
-                files.unlink(beside)
-                raise
-        if durable:
+    def _put(self, folder: str, name: str, data: bytes, calls: FileCalls) -> None:
+        beside = os.path.join(self.tmp, name)
+        try:
+            files.write_new(beside, data, durable=self._durable, calls=calls)
+            calls.rename(beside, os.path.join(folder, name))
+        except BaseException:
+            files.unlink(beside)
+            raise
+        if self._durable:
             files.sync_folder(folder)
 
     def _prepare(self) -> None:

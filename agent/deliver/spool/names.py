@@ -12,7 +12,6 @@ from typing import NamedTuple, Optional
 from ...base.health import pid_in
 
 SUFFIX = ".envelope"
-PREALLOCATED = ".spare"  # suffix of preallocated files in tmp/: PID-TOKEN-NUMBER.spare
 _ID_LENGTH = 32
 _STAMP_DIGITS = 20
 _LONGEST_CATEGORY = 40
@@ -76,11 +75,6 @@ def parse_name(name: str) -> "SpoolEntry | None":
         return None
     category, *marks = token.split(".")
     return SpoolEntry(name, int(stamp), category, "slow" in marks, owner, event_id, "trying" in marks)
-
-
-def owner_of(preallocated: str) -> "int | None":
-    """Return the process that made the file; None for the name of another file."""
-    return (pid_in(preallocated.partition("-")[0]) or None) if preallocated.endswith(PREALLOCATED) else None
 
 
 def _plain(category: str) -> str:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...base.model import SpoolData
-    from ..quick.preallocated import PreallocatedFiles
     from .bounds import Bounds
 
 Count = Callable[[str, str, int], None]
@@ -62,7 +61,6 @@ class _Process:
         self.fill_level = fill_level
         self.second = 0
         self.in_second = 0
-        self.preallocated: PreallocatedFiles | None = None  # once a thread makes them
 
 
 class Spool:
@@ -196,11 +194,8 @@ class Spool:
         if named is not None and (entry := parse_name(name)) is not None:
             named(entry._replace(held=held))
         folder = self._folders.held if held else self._folders.new
-        preallocated = process.preallocated.take() if process.preallocated is not None else None
         try:
-            self.quick.run(
-                size, lambda calls: self._folders.put(folder, name, data, preallocated=preallocated, calls=calls)
-            )
+            self.quick.run(size, lambda calls: self._folders.put(folder, name, data, calls=calls))
             safe.append(True)
         except ours(OSError) as error:
             self._degraded = files.reason(error)
@@ -397,29 +392,6 @@ class Spool:
             for entry in process.memory.entries():
                 if process.memory.take(entry.name) is not None:
                     self._count("lost-at-exit", entry.category, 1)
-        if process.preallocated is not None:
-            process.preallocated.close()
-
-    def equip(self) -> None:
-        """For a thread of ours, which has the time: prepare what makes writing quick in this process from now on."""
-        from ..quick.preallocated import PreallocatedFiles
-
-        process = self._process()
-        if process.preallocated is not None or not self.usable():
-            return
-        if self._keep_interpreter:
-            self.quick.load(self._folders.tmp)
-        if hasattr(os, "pwrite"):
-            process.preallocated = PreallocatedFiles(self._folders.tmp, process.pid, process.token)
-
-    def refill(self) -> None:
-        """For the same thread, between two envelopes: make files for the next writes."""
-        preallocated = self._process().preallocated
-        if preallocated is not None and self._degraded is None:
-            try:
-                preallocated.refill()
-            except ours(OSError):
-                pass  # a write that fails for the same reason reports it
 
     def is_over(self) -> bool:
         """Return whether the spool may be over its bounds, as far as this process, or all together, know."""
