@@ -10,6 +10,29 @@ for name in ("AGENT_CONFIG", "AGENT_DISABLED", "SENTRY_DSN", "SENTRY_ENVIRONMENT
     os.environ.pop(name, None)
 
 
+#: Files whose tests share an expensive fixture: one process of `pytest -n` runs all of a file, before the others' tests.
+TOGETHER = {
+    "tests/acceptance/test_erp.py",
+    "tests/acceptance/test_erp_full.py",
+    "tests/acceptance/test_django_hosts.py",
+    "tests/acceptance/test_packs_django.py",
+    "tests/test_package.py",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process the next test: xdist itself would give the first process most of the slow ones beforehand."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class NextTest(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return file if file in TOGETHER else nodeid
+
+    return NextTest(config, log) if config.getvalue("dist") == "load" else None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         marker = item.get_closest_marker("slow")

@@ -28,6 +28,9 @@ class Erp(Host):
         super().__init__(folder)
         self.config = MONITORS
 
+    def environment(self, agent=True, **extra):
+        return super().environment(agent, **{"ERP_PASSWORD_HASHERS": "MD5", **extra})
+
     def manage(self, *arguments, **extra):
         name = "with" if extra.get("agent", True) else "without"
         extra.setdefault("ERP_DB", str(self.folder / name / "erp.sqlite3"))

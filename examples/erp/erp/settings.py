@@ -106,8 +106,8 @@ if CACHE_URL:
 # --- Sign-in ---------------------------------------------------------------------------------------
 
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.ScryptPasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    f"django.contrib.auth.hashers.{name}PasswordHasher"
+    for name in os.environ.get("ERP_PASSWORD_HASHERS", "Scrypt,PBKDF2").split(",")
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
