@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Callable
 from ..config.compile import Examined
 from ..config.load import examine
 from .environment import add_environment, check_all, lookup_of
+from .findings import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
 from .options import CONFIG_HELP, UNREADABLE, add_format, config_path
-from .report import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
 from .terminal import STYLES, console, json_text, out, shown_path, styled, width_of
 
 if TYPE_CHECKING:
