@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+from functools import lru_cache
 from typing import Any
 
 from ...base import programs
@@ -13,6 +14,10 @@ from ...deliver.spool.files import read_own
 
 #: Reasons for which a captured event was not kept.
 LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")
+
+#: Lines that the processes of one program have in common. The parsed ones are never changed.
+_REPEATED = ("('patched',", "('waiting',", "('failed',")
+_same = lru_cache(maxsize=1 << 14)(ast.literal_eval)
 
 
 class Process:
@@ -46,7 +51,7 @@ class Process:
 
     def _read(self, text: str) -> None:
         try:
-            line = ast.literal_eval(text)
+            line = _same(text) if text.startswith(_REPEATED) else ast.literal_eval(text)
             what = line[0]
             if what == "process":
                 _, pid, started, self.program, self.python, self.config, self.note, *more = line
