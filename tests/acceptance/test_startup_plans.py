@@ -184,9 +184,9 @@ def test_processes_with_other_variables_do_not_take_each_others_plan(shop):
     assert [event["environment"] for event in shop.events()] == ["web", "cron", "worker"] * 3
     shop.config.write_text(shop.config.read_text() + "# changed\n", encoding="utf-8")
     assert all(compiles(shop, SENTRY_ENVIRONMENT=name) for name in ("web", "cron"))
-    for number in range(15):
+    for number in range(7):
         runs(shop, SENTRY_ENVIRONMENT=str(number))
-    assert len(stored(shop)) <= 9
+    assert len(stored(shop)) == 9  # the first, and eight variants
 
 
 def test_two_environments_do_not_take_each_others_plan(shop, tmp_path):
