@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -125,6 +126,12 @@ def run_rabbitmq() -> Iterator[str]:
         epmd.kill()
         epmd.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def uwsgi_program() -> str:
+    """uWSGI of this environment, or of the PATH."""
+    beside = os.path.join(os.path.dirname(sys.executable), "uwsgi")
+    return beside if os.path.exists(beside) else shutil.which("uwsgi") or missing("uwsgi")
 
 
 def missing(what: str) -> str:

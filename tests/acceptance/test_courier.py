@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 from acceptance.running import Running, children, get, is_listening
-from acceptance.services import free_port
+from acceptance.services import free_port, uwsgi_program
 from receiver import Receiver
-
-from agent.base.health import alive
 
 SHOP = "import os\ndef fails(text):\n    raise ValueError(f'{text} in {os.getpid()}')\n"
 MONITORS = (
@@ -43,15 +41,18 @@ WAYS = {
         ),
         0,
     ),
-    "a process pool": (
-        (
-            "import concurrent.futures, multiprocessing, shop\n"
-            "if __name__ == '__main__':\n"
-            "    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:\n"
-            "        assert type(pool.submit(shop.fails, 'x').exception()) is ValueError\n"
-        ),
-        0,
-    ),
+    **{
+        f"a process pool, {context}": (
+            (
+                "import concurrent.futures, multiprocessing, shop\n"
+                "if __name__ == '__main__':\n"
+                f"    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('{context}')) as pool:\n"
+                "        assert type(pool.submit(shop.fails, 'x').exception()) is ValueError\n"
+            ),
+            0,
+        )
+        for context in ("spawn", "fork")
+    },
     "a daemon, forked twice": (
         "import os, shop\n"
         "if os.fork(): os._exit(0)\n"
@@ -127,13 +128,13 @@ def test_celery_with_a_new_child_for_each_task(shop, sentry, redis_server):
         tasks__py="import celery, os, shop\napp = celery.Celery(broker=os.environ['BROKER'])\n"
         "app.conf.update(task_default_queue='courier', broker_connection_retry_on_startup=True)\n"
         "@app.task\ndef fails(number): shop.fails(number)\n",
-        send__py="import tasks\nfor number in range(6): tasks.fails.delay(number)\n",
+        send__py="import tasks\nfor number in range(3): tasks.fails.delay(number)\n",
     )
     shop.run("send.py", BROKER=redis_server.url(3))
     worker = ("-m", "celery", "-A", "tasks", "worker", "-c", "1", "--max-tasks-per-child=1", "-l", "ERROR")
     with Running(shop, *worker, BROKER=redis_server.url(3), SENTRY_DSN=sentry.dsn) as running:
-        running.until(lambda: len(sentry.kept) >= 6, what="six events")
-    assert sorted(text[0] for text in values(sentry)) == list("012345")
+        running.until(lambda: len(sentry.kept) >= 3, what="three events")
+    assert sorted(event["exception"]["values"][-1]["value"][0] for event in sentry.kept) == list("012")
 
 
 def test_a_work_horse_of_rq(shop, sentry, redis_server):
@@ -159,18 +160,30 @@ def application(environ, start):
 """
 
 
-def test_gunicorn_with_a_worker_for_each_request(shop, sentry):
+def gunicorn(port: int) -> "tuple[str, ...]":
     pytest.importorskip("gunicorn")
+    return (sys.executable, "-m", "gunicorn", "--max-requests=1", "-b", f"127.0.0.1:{port}", "web")
+
+
+def uwsgi(port: int) -> "tuple[str, ...]":
+    recycled = ("--max-requests=1", "--min-worker-lifetime=0")
+    where = ("--http-socket", f"127.0.0.1:{port}", "--virtualenv", sys.prefix)
+    return (uwsgi_program(), *where, "--module=web", "--master", "--die-on-term", "--lazy-apps", *recycled)
+
+
+@pytest.mark.parametrize("server", [gunicorn, uwsgi])
+def test_a_server_with_a_worker_for_each_request(shop, sentry, server):
     shop.write(web__py=WSGI)
     port = free_port()
-    server = ("-m", "gunicorn", "--max-requests=1", "-b", f"127.0.0.1:{port}", "web")
-    with Running(shop, *server, SENTRY_DSN=sentry.dsn) as running:
+    program, *arguments = server(port)
+    with Running(shop, *arguments, python=program, SENTRY_DSN=sentry.dsn) as running:
         running.until(lambda: is_listening(port), what="a port")
         for _ in range(3):
             running.until(lambda: _asked(port), what="an answer")
-        running.until(lambda: len(sentry.kept) >= 3, what="three events")
+        running.until(
+            lambda: len({event["contexts"]["process"]["pid"] for event in sentry.kept}) >= 3, what="three pids"
+        )
         assert running.stop() == 0
-    assert len({event["contexts"]["process"]["pid"] for event in sentry.events}) >= 3
 
 
 def _asked(port: int) -> bool:
@@ -278,15 +291,33 @@ def test_a_courier_that_is_killed_is_replaced_and_nothing_is_lost(shop, sentry):
     assert len(set(sentry.ids)) == 61
 
 
-def test_it_ends_when_nothing_has_come_for_a_while(shop, sentry):
-    shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-    sentry.wait_for(1, timeout=30)
-    (pid,) = couriers(shop)
-    until = time.monotonic() + 60
-    while alive(pid) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert not alive(pid)
-    assert sentry.ids == list(dict.fromkeys(sentry.ids))
+#: A Python whose courier is less patient: what it waits for otherwise takes 20 seconds.
+IMPATIENT = """#!/bin/sh
+case "$2" in *erp_agent_courier.py)
+    exec {python} -S -c 'import sys; del sys.argv[:2]; path = sys.argv[0]; code = open(path).read()
+exec(compile(code.replace("run.main(", "run._LINGER = 0.5; run.main("), path, "exec"), {{"__name__": "__main__", "__file__": path}})' "$@";;
+esac
+exec {python} "$@"
+"""
+
+
+def test_it_ends_when_nothing_has_come_for_a_while(shop, sentry, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(IMPATIENT.format(python=sys.executable))
+    python.chmod(0o755)
+    lives = "import shop\n" + CAPTURE + "sys = __import__('sys')\nsys.stdin.readline()\n" + CAPTURE
+    with subprocess.Popen(
+        [sys.executable, "-c", lives], cwd=shop.folder, stdin=subprocess.PIPE, text=True,
+        env=shop.environment(SENTRY_DSN=sentry.dsn, AGENT_PYTHON=str(python)),
+    ) as process:  # fmt: skip
+        sentry.wait_for(1)
+        until = time.monotonic() + 60
+        while couriers(shop) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert couriers(shop) == []
+        process.communicate("\n")  # the next event starts another one
+    sentry.wait_for(2)
+    assert len(set(sentry.ids)) == len(sentry.ids) == 2
 
 
 # ------------------------------------------------------------------------------------------------ another destination
@@ -301,6 +332,28 @@ def test_a_new_dsn_holds_for_the_next_event(shop, sentry):
         sentry.wait_for(1, timeout=30)
         assert couriers(shop) == [pid]
         assert len(before.kept) == 1
+
+
+def test_another_proxy_holds_for_the_next_event(shop):
+    """A proxy is asked for the whole address. No host of that name exists: nothing arrives but through a proxy."""
+    dsn = "http://public@sentry.invalid/42"
+    with Receiver() as one, Receiver() as other:
+        for number, proxy in enumerate((one, other, one)):
+            proxies = {
+                "http_proxy": f"http://127.0.0.1:{proxy.port}",
+                "HTTP_PROXY": None,
+                "no_proxy": None,
+                "NO_PROXY": None,
+            }
+            shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=dsn, **proxies)
+            proxy.wait_for(1 + number // 2)
+            if not number:
+                lives = couriers(shop)
+            assert couriers(shop) == lives
+        assert [len(one.kept), len(other.kept)] == [2, 1]
+        assert {request.path for request in (*one.requests, *other.requests)} == {
+            "http://sentry.invalid/api/42/envelope/"
+        }
 
 
 def test_a_wrong_dsn_starts_no_courier_for_each_event(shop, sentry):

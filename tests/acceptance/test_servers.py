@@ -3,8 +3,6 @@
 The few ways that people use most run always; `-m compat` runs every combination.
 """
 
-import os
-import shutil
 import signal
 import sys
 import time
@@ -12,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from acceptance.running import Running, deliver, get, is_listening
-from acceptance.services import free_port
+from acceptance.services import free_port, uwsgi_program
 from receiver import Receiver
 
 SHOP = """
@@ -115,13 +113,7 @@ def program(name):
     if not name.startswith("uwsgi"):
         pytest.importorskip(name.partition("-")[0])
         return sys.executable
-    beside = os.path.join(os.path.dirname(sys.executable), "uwsgi")
-    found = beside if os.path.exists(beside) else shutil.which("uwsgi")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("uwsgi is not installed")
-        pytest.skip("uwsgi is not installed")
-    return found
+    return uwsgi_program()
 
 
 def settled(port, path):

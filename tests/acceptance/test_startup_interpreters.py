@@ -11,6 +11,7 @@ import zipfile
 
 import pytest
 from acceptance.host import ROOT, Host, other_pythons
+from acceptance.services import uwsgi_program
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
 MAIN = "import shop\ntry: shop.f(9)\nexcept ValueError: print('as always')\n"
@@ -155,9 +156,6 @@ def test_out_of_file_descriptors(shop):
 
 
 def test_embedded_in_uwsgi(shop):
-    uwsgi = os.environ.get("AGENT_TEST_UWSGI") or shutil.which("uwsgi")
-    if uwsgi is None:
-        pytest.skip("no uwsgi here: AGENT_TEST_UWSGI names one")
     shop.write(
         web__py="import os, shop\ndef app(environ, start):\n  try: shop.f(9)\n  except ValueError: pass\n"
         "  start('200 OK', []); return [b'%d' % os.getpid()]\n"
@@ -166,7 +164,7 @@ def test_embedded_in_uwsgi(shop):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        [uwsgi, "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "web.py", "--callable", "app", "--master",
+        [uwsgi_program(), "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "web.py", "--callable", "app", "--master",
          "--processes=2", "--die-on-term", "--virtualenv", sys.prefix],
         cwd=shop.folder, env=shop.environment(AGENT_DEBUG="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
