@@ -139,7 +139,7 @@ def _plan(config: str | None) -> PlanData:
                 "directory": None, "max_size": 1 << 20, "max_age": 3600.0, "max_files": 1000, "max_rate": 0.0,
                 "durable": False, "keep_interpreter": False, "courier": False, "host_client": False,
             },
-            "processes": None, "follows": False,
+            "processes": None, "follows": False, "expires": 0.0,
         }  # fmt: skip
     loaded = load.load(config, os.environ)
     wrong = [problem for problem in loaded.problems if problem.severity == "error"]

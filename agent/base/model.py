@@ -88,6 +88,7 @@ class MonitorData(TypedDict):
     exception_text: bool  # whether the text of exceptions may leave
     unless: Optional[ExpressionData]  # calls that are not reported
     quiet_inside: list[str]  # names of monitors whose reports cover the calls inside theirs
+    live: bool  # put into running processes: what it sees is shown, and not sent
 
 
 class ContextData(TypedDict):
@@ -161,6 +162,7 @@ class PlanData(TypedDict):
     spool: SpoolData
     processes: Optional[dict[str, list[str]]]  # patterns of programs: `only` these, `skip` those
     follows: bool  # whether a running process takes up a change of the files
+    expires: float  # when the plan is over, in seconds since the epoch, since something is in it for a time; 0.0: never
     monitors: list[MonitorData]
     disabled: list[str]  # one line for each monitor that a Problem switched off
 

@@ -7,6 +7,7 @@ import marshal
 import os
 import sys
 from _imp import source_hash
+from time import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     #: (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…], early, processes,
-    #: is `__main__` named, what identifies it)
+    #: is `__main__` named, what identifies it, when it is over)
     Header = tuple[Any, ...]
     #: The place of a piece in a plan file: its offset after the index, its size.
     Place = tuple[int, int]
@@ -32,7 +33,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 FOLDER, FILE = 0o040000, 0o100000  # as in st_mode
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of the rest.
-FORMAT = b"erp-agent-plan-15"
+FORMAT = b"erp-agent-plan-16"
 
 #: A plan of more bytes is not read: a file of this name that large is no plan.
 LARGEST_PLAN = 256 << 20
@@ -284,7 +285,9 @@ def stamp(name: str) -> "tuple[int, int, int] | None":
 
 
 def unchanged(header: "Header", environment: bool = True) -> bool:
-    """Are the files, and the variables, that a plan was made from as they were?"""
+    """Are the files, and the variables, that a plan was made from as they were, and is it not over?"""
+    if header[8] and header[8] <= time():
+        return False
     if environment:
         for name, value in header[2]:
             if os.environ.get(name) != value:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..base.model import Envelope, Event, MonitorData, Observation
+    from ..deliver.background.while_idle import WhileIdle
     from ..deliver.sessions import Sessions
     from ..deliver.sink import Sink
     from ..hook.targets.defined import Names
@@ -59,6 +60,7 @@ class Engine:
         self._sink: "Sink | None" = None
         self._bound = False  # a function to a monitor
         self._looks = False  # with each request and task
+        self.idle: "WhileIdle | None" = None  # where every monitor was taken out
         self._tallies: "Tallies | None" = None
         self._sending_metrics = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
@@ -171,6 +173,15 @@ class Engine:
         for line in self.applier.records():
             self.health.record(*line)
         self.health.flush()
+
+    def look_while_idle(self) -> None:
+        """No monitored call is left to look at the configuration: until there is one, a thread does."""
+        from ..deliver.background.while_idle import WhileIdle
+
+        if self.idle is None:
+            what = "looking for a change of the configuration"
+            self.idle = WhileIdle(what, lambda: not self.applier.is_applied, self.look)
+        self.idle.wake()
 
     def note(self, problem: str) -> None:
         """Something that `status` is to show."""
@@ -346,6 +357,9 @@ class Engine:
     def report(self, observation: "Observation") -> "str | None":
         """The id of the event; None where it was lost, which is counted."""
         try:
+            if observation.monitor["live"]:
+                self.sink().show(observation)
+                return None
             return self.sink().report(observation)
         finally:
             self.look()
@@ -356,6 +370,8 @@ class Engine:
             return
         try:
             self._send_metrics()
+            if self.idle is not None:
+                self.idle.close(0.0)
             if self.sessions is not None:
                 self.sessions.close()
             if self._sink is not None:

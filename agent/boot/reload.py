@@ -2,6 +2,7 @@
 
 `look` is called by what happens in the process anyway: a counted call, a request, a task, an import. It never waits:
 another process compiles. Monitors are exchanged in place; a configuration with errors leaves the plan in force.
+Where all monitors were taken out, no monitored call is left to look: until there is one again, a thread does.
 """
 
 import os
@@ -105,3 +106,5 @@ def _renew(
         notes.append("counts from the next start on: sentry." + ", sentry.".join(changed))
     engine.follow(index, names, notes)
     done.append(True)
+    if index.follows and before.top_packages and not engine.applier.is_applied:
+        engine.look_while_idle()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from ..base import places
 from ..base.errors import ConfigError
 from ..plan import in_force, index, write
+from . import overlay
 from .load import examine
 
 if TYPE_CHECKING:
+    from ..base.model import PlanData
     from .compile import Examined
 
 _MOST_FOLDERS = 200
@@ -52,8 +55,10 @@ def _was_written(file: str, began: float) -> bool:
 
 def _compiled(path: str) -> tuple[bytes | str, list[str]]:
     """The same, and the files that were read for it."""
+    state = places.state_folder(os.environ, path)
+    changed = overlay.path_in(state)
     try:
-        loaded = examine(path, os.environ)
+        loaded = examine(path, os.environ, overlay=_overlay(state))
     except ConfigError as error:  # a library is missing: until something is installed, no process need try again
         return write.encode_bad(path, [path, *write.package_folders()], {}, [str(error)], lacking=True), []
     except Exception as error:
@@ -67,7 +72,15 @@ def _compiled(path: str) -> tuple[bytes | str, list[str]]:
     if loaded.plan is None:
         files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
         return write.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders), files
-    return write.encode(loaded.plan, lines, folders), loaded.files
+    plan = {**loaded.plan, "files": [*loaded.plan["files"], changed]}
+    return write.encode(cast("PlanData", plan), lines, folders), [*loaded.files, changed]
+
+
+def _overlay(state: str) -> overlay.Overlay:
+    try:
+        return overlay.read(state, time.time())
+    except (OSError, ValueError, TypeError):
+        return overlay.Overlay()  # damaged, or somebody else's
 
 
 def _include_folders(loaded: Examined) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..base.model import MonitorData, PlanData, Problem
     from .build.merge import Settings, WrittenMonitor
     from .findings import Findings
+    from .overlaid import Overlaid
     from .read.document import Document
     from .read.sources import Sources
 
@@ -40,7 +41,12 @@ class Examined(NamedTuple):
 
 
 def compile_plan(
-    sources: Sources, main: Document, environ: Mapping[str, str], findings: Findings, environment: str | None
+    sources: Sources,
+    main: Document,
+    environ: Mapping[str, str],
+    findings: Findings,
+    environment: str | None,
+    overlaid: Overlaid | None = None,
 ) -> Examined:
     """The Plan of all that is right. None: see `sections.is_usable`.
 
@@ -70,6 +76,9 @@ def compile_plan(
     here = environment or sentry["environment"]
     noted: set[tuple[str, str]] = set()
     monitors = [monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, findings, noted)]
+    live = settings.running["live"].value != "off" if "live" in settings.running else True
+    if overlaid is not None and live:
+        monitors = overlaid.applied(monitors, settings, validator, findings)
     if sentry["release"] is None:
         sentry["release"] = release_of(monitors)
     plan: PlanData = {
@@ -79,6 +88,7 @@ def compile_plan(
         "sentry": sentry,
         "spool": spool_data(settings, main),
         "processes": processes_data(settings),
+        "expires": overlaid.expires if overlaid is not None and live else 0.0,
         "follows": "reload" not in settings.running or settings.running["reload"].value != "off",
         "monitors": monitors,
         "disabled": _disabled(every, findings),

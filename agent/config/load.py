@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..base.model import PlanData, Problem
 from .compile import Examined, compile_plan
 from .findings import Findings
+from .overlaid import Overlaid
 from .read.sources import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .overlay import Overlay
 
 
 class Loaded(NamedTuple):
@@ -27,10 +30,13 @@ def load(path: str, environ: Mapping[str, str], *, environment: str | None = Non
     return Loaded(examined.plan, examined.problems)
 
 
-def examine(path: str, environ: Mapping[str, str], *, environment: str | None = None) -> Examined:
-    """`load` with what a summary needs."""
+def examine(
+    path: str, environ: Mapping[str, str], *, environment: str | None = None, overlay: Overlay | None = None
+) -> Examined:
+    """`load` with what a summary needs. `overlay`: what is changed for a time beside the file."""
     findings = Findings()
     sources = read_sources(path, environ, findings)
     if sources.main is None:
         return Examined(None, findings.ordered(), [path], 0, sources.read, [], [], None, [])
-    return compile_plan(sources, sources.main, environ, findings, environment)
+    overlaid = Overlaid(overlay) if overlay is not None else None
+    return compile_plan(sources, sources.main, environ, findings, environment, overlaid)

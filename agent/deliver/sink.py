@@ -17,7 +17,7 @@ from ..observe.event.encode import encode
 from ..observe.event.represent import type_name
 from ..observe.failure import attempts
 from ..privacy import redact
-from . import wire
+from . import stream, wire
 from .background.sweeper import Sweeper
 from .spool.spool import directory_of, open_in
 
@@ -104,6 +104,7 @@ class Sink:
     ) -> None:
         """`hand_over` passes an event to the host's client; `errored` is called once an error is on disk."""
         self._to_host, self._errored = hand_over, errored
+        self._state = state
         self._maker = Maker(sentry, in_app, health.failed)
         self._health = health
         self._counted = 0  # sum of all counts when a thread of ours last wrote them
@@ -137,6 +138,14 @@ class Sink:
             raise struck
         finally:
             del struck  # its traceback refers to this frame
+
+    def show(self, observation: Observation) -> None:
+        """Show what a live monitor sees to who watches it."""
+        try:
+            if not stream.write(self._state, observation, self._maker.make):
+                self._health.count("unwatched", observation.monitor["name"])
+        except ours(OSError):
+            self._health.count("not-made", observation.monitor["name"])
 
     def _report(
         self, make: Callable[[], tuple[Event, bytes]], observation: Observation, safe: list[bool]

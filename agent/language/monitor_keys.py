@@ -121,7 +121,7 @@ KIND_OF = {key.name: key.kind for key in KEYS if key.kind}
 #: Keys whose values are numbers or true/false.
 TYPED = frozenset(key.name for key in KEYS if key.value in ("flag", "fraction", "audit"))
 
-_DEFAULTS = {"where": "", "detail": {}, **{key.field or key.name: key.default for key in KEYS}}
+_DEFAULTS = {"where": "", "detail": {}, "live": False, **{key.field or key.name: key.default for key in KEYS}}
 
 
 def plain_monitor(**changes: Any) -> MonitorData:

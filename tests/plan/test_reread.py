@@ -158,8 +158,8 @@ def test_the_compiler_reads_again_what_changed_while_it_read(tmp_path, monkeypat
     path.write_text(BEGIN + ORDER % "first")
     examine, reads = child.examine, []
 
-    def slowly(*given):
-        loaded = examine(*given)
+    def slowly(*given, **more):
+        loaded = examine(*given, **more)
         reads.append(1)
         if len(reads) == 1:
             path.write_text(BEGIN + ORDER % "second")

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
         @property
         def name(self) -> str: ...
 
+        @property
+        def live(self) -> bool: ...
+
     #: (monitor, what was found, the function that will be patched, is it a pattern) → the probe, or CannotPatch
     Bind = Callable[[MonitorData, resolve.Found, FunctionType], Owner]
     #: (what happened: patched | failed | waiting, monitor's name, dotted path, note)
@@ -205,6 +208,11 @@ class Applier:
             yield "failed", monitor, path, reason
 
     @property
+    def is_applied(self) -> bool:
+        """Is any function patched?"""
+        return bool(self._applied)
+
+    @property
     def waits(self) -> bool:
         """Whether targets are pending that did not exist when their module had run."""
         return bool(self._pending)
@@ -297,6 +305,8 @@ class Applier:
             if self._gives_way(layer, monitor, found, sweeping=sweeping):
                 self._exchange(layer, monitor, found, function)
                 break
+            if owner.live is not monitor["live"]:
+                continue  # one that was put in lies beside the others
             if owner.name == monitor["name"] and owner.receiver is found.receiver:
                 return  # the same module again, or another way to the same function
             if sweeping or owner.receiver is found.receiver:
@@ -323,6 +333,8 @@ class Applier:
         """During `replan`: is this layer of the old plan, and what is on the function now is `monitor`?"""
         owner: "Any" = layer.owner
         if self._old is None or id(layer) not in self._old or owner.receiver is not found.receiver:
+            return False
+        if owner.live is not monitor["live"]:
             return False
         return owner.name == monitor["name"] or not sweeping or owner.name in self._gone
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...base import places
 from ...hook.code import patch
@@ -36,8 +36,9 @@ def calls(frame: FrameType | None) -> Iterator[tuple[FrameType, Verdict]]:
         key = id(code)
         if key in trampolines or key in injected:
             layer = patch.trampoline_of(code) or patch.injected_in(code)
-            if layer is not None and hasattr(layer.owner, "called"):  # integrations patch functions too
-                yield frame, layer.owner  # type: ignore[misc]
+            owner: Any = layer.owner if layer is not None else None
+            if not getattr(owner, "live", True):  # integrations patch functions too; what was put in encloses nothing
+                yield frame, owner
         frame = frame.f_back
 
 

@@ -91,6 +91,14 @@ class Verdict:
         return self.terms.monitor
 
     @property
+    def live(self) -> bool:
+        """Was it put in for a time? Then it sees all, and what it reports is nobody else's concern."""
+        return self.terms.monitor["live"]
+
+    def _is_reported(self, error: BaseException, traceback: TracebackType | None) -> bool:
+        return not self.live and reported.is_reported_within(error, traceback, self)
+
+    @property
     def operation(self) -> str:
         """The operation of a call that shows no class."""
         return self._named.operation
@@ -168,7 +176,7 @@ class Verdict:
                 return
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
             threshold, severity = passed[-1]
-            shares = inside.remember(frame, self.called(frame).operation, start, duration)
+            shares = () if self.live else inside.remember(frame, self.called(frame).operation, start, duration)
             suppressed = self.terms.limits.admit(("slow", self._place(frame), severity))
             if suppressed is None:
                 self.terms.count("rate", self.name)
@@ -235,7 +243,7 @@ class Verdict:
             if severity is None:
                 terms.count(word, terms.name)
                 return
-            if reported.is_reported_within(error, traceback, self):
+            if self._is_reported(error, traceback):
                 return
             place = self.path if self._by_class is None else self._place(sys._getframe(depth))
             end = reported.end_of(traceback)
@@ -297,7 +305,7 @@ class Verdict:
             return
         if self._is_left_out(frame, None, error, duration):
             return
-        if reported.is_reported_within(error, traceback, self) or callers.lack_room(error, traceback, frame):
+        if self._is_reported(error, traceback) or callers.lack_room(error, traceback, frame):
             return
         self._apply_error_rules(frame, error, duration)
         end = reported.end_of(traceback)
@@ -335,7 +343,7 @@ class Verdict:
             self._apply_error_rules(frame, error, duration)
         if self._escalation is None or not self._escalation.passes(qualname_of(type(error))):
             return
-        if reported.is_reported_within(error, traceback, self):
+        if self._is_reported(error, traceback):
             return
         many, seconds = self._escalation.rate
         message = "%s is expected, but came more than %g times in %g s" % (name_of(type(error)), many, seconds)

@@ -1,0 +1,1 @@
+"""Commands that change running processes without the configuration file."""

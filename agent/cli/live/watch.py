@@ -1,0 +1,162 @@
+"""`watch`: puts a monitor into all running processes for a time, and shows what it sees as it happens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+from ...base import own_folders
+from ...base.errors import ConfigError
+from ...config.overlay import Overlay, Put
+from ...deliver import stream
+from ...language.units import format_duration
+from .. import options
+from ..terminal import moment, one_line, out
+from . import change
+from .seen import Seen
+from .shown import show_taken
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..options import Configured
+
+HELP = "put a monitor into running processes for a time, and show what it sees as it happens"
+
+_LOOK = 0.25  # seconds between two looks at what was seen
+_LONGEST = 24 * 3600.0
+_UNTIL_TAKEN = 5.0  # seconds that processes have to take a change up
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    options.add_config(parser)
+    parser.add_argument("target", metavar="TARGET", nargs="?", help="dotted path of a function; a pattern is allowed")
+    parser.add_argument(
+        "--for", metavar="DURATION", dest="time", default="10m", help="take it out again after this time (default: 10m)"
+    )
+    parser.add_argument("--threshold", metavar="DURATION", help="show calls that take longer than this")
+    parser.add_argument(
+        "--capture",
+        metavar="NAME=EXPRESSION",
+        action="append",
+        default=[],
+        help="show what an expression is for each call, such as 'customer=customer_id'; repeat it for more",
+    )
+    parser.add_argument(
+        "--when", metavar="EXPRESSION", help="show only calls for which this holds, such as 'result is None'"
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=int, default=1000, help="take it out again after N lines (default: 1000)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each call that is shown")
+    parser.add_argument("--list", action="store_true", help="list the monitors that are put in now")
+    parser.add_argument("--stop", metavar="NAME", help="take out a monitor that is put in; `all` for all of them")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0: it was put in and taken out again, 1: some processes still have it."""
+    configured = change.configured(arguments.config)
+    if arguments.list:
+        return _list(configured)
+    if arguments.stop:
+        return _stop(configured, arguments.stop)
+    if not arguments.target:
+        raise ConfigError("name a function to watch: python -m agent watch sales.services.create_order")
+    change.check_allowed(configured)
+    seconds = change.duration(arguments.time)
+    if not 0 < seconds <= _LONGEST:
+        raise ConfigError(f"--for {arguments.time}: a monitor may be put in for 24 h at most")
+    name = "live-" + os.urandom(3).hex()
+    now = time.time()
+    put = Put(name, monitor_of(arguments), now, now + seconds, change.me())
+    folder = stream.folder_of(configured.state, name)
+    own_folders.make(folder)
+    try:
+        _, plan = change.apply(configured, lambda before: Overlay(before.off, (*before.put, put)))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        change.audit(configured, "watch", "A monitor was put into running processes", {
+            "target": arguments.target, "for": format_duration(seconds), "by": put.by,
+            "capture": list(arguments.capture), "when": arguments.when or "",
+        })  # fmt: skip
+        if not arguments.json:
+            out(f"{name}: watching {arguments.target} until {moment(put.until, '%H:%M:%S')}; Ctrl-C ends it")
+        taken = change.wait(configured.config, configured.state, plan.identity, _UNTIL_TAKEN)
+        if not arguments.json:
+            show_taken(taken)
+        seen = Seen(folder, as_json=arguments.json)
+        try:
+            why = _follow(seen, put.until, arguments.limit)
+        except KeyboardInterrupt:
+            why = "interrupted"
+        seen.summarize()
+    finally:
+        status = _take_out(configured, [name], quiet=arguments.json)
+    if not arguments.json:
+        out(f"{name}: taken out ({why})")
+    return status
+
+
+def monitor_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The monitor as monitors.yaml would have it. Raises ConfigError for a capture without a name."""
+    capture = {}
+    for given in arguments.capture:
+        name, equals, expression = given.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ConfigError(f"--capture {given}: write NAME=EXPRESSION, such as 'customer=customer_id'")
+        capture[name.strip()] = expression.strip()
+    monitor: dict[str, Any] = {
+        "target": arguments.target, "rate_limit": "50/s", "span": "never", "threshold": arguments.threshold or "off",
+    }  # fmt: skip
+    if capture:
+        monitor["capture"] = capture
+    if arguments.when:
+        monitor["rules"] = [{"when": arguments.when, "message": arguments.when.replace("{", "{{"), "severity": "info"}]
+    elif capture and not arguments.threshold:
+        monitor["audit"] = "info"
+    return monitor
+
+
+def _follow(seen: Seen, until: float, limit: int) -> str:
+    """Show what is seen until the end, and return what that was."""
+    while time.time() < until and seen.lines < limit:
+        seen.show_new(limit)
+        time.sleep(min(_LOOK, max(until - time.time(), 0.0)))
+    seen.show_new(limit)
+    return "its time is over" if time.time() >= until else f"{limit} lines were shown: --limit"
+
+
+def _list(configured: Configured) -> int:
+    put = change.current(configured.state).put
+    for each in put:
+        left = format_duration(max(round(each.until - time.time()), 1))
+        out(f"{each.name}  {one_line(each.monitor.get('target'))}  by {one_line(each.by)}, {left} left")
+    if not put:
+        out("no monitor is put in")
+    return 0
+
+
+def _stop(configured: Configured, name: str) -> int:
+    names = [each.name for each in change.current(configured.state).put]
+    chosen = names if name == "all" else [name]
+    if name != "all" and name not in names:
+        raise ConfigError(f"no monitor {name!r} is put in; put in: {', '.join(names) or 'none'}")
+    status = _take_out(configured, chosen)
+    out(f"{', '.join(chosen) or 'nothing'}: taken out")
+    return status
+
+
+def _take_out(configured: Configured, names: list[str], *, quiet: bool = False) -> int:
+    _, plan = change.apply(
+        configured, lambda before: Overlay(before.off, tuple([put for put in before.put if put.name not in names]))
+    )
+    taken = change.wait(configured.config, configured.state, plan.identity, _UNTIL_TAKEN)
+    for name in names:
+        shutil.rmtree(stream.folder_of(configured.state, name), ignore_errors=True)
+    if taken.missing and not quiet:
+        show_taken(taken, "without it")
+    return int(bool(taken.missing))

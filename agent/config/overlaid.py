@@ -1,0 +1,47 @@
+"""What is changed for a time beside the file (`overlay`), as the compiler applies it to the monitors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .build.merge import monitors_of
+from .build.monitor import build
+from .build.monitor_names import name_all
+from .read.sources import make_document
+from .read.tree import parse
+from .schema import check
+
+if TYPE_CHECKING:
+    from ..base.model import MonitorData
+    from .build.merge import Settings
+    from .findings import Findings
+    from .overlay import Overlay
+
+#: How problems of a monitor that was put in name its file.
+FILE = "(put in)"
+
+
+class Overlaid:
+    def __init__(self, overlay: Overlay) -> None:
+        self._overlay = overlay
+        self.expires = overlay.expires()
+
+    def applied(
+        self, monitors: list[MonitorData], settings: Settings, validator: Any, findings: Findings
+    ) -> list[MonitorData]:
+        """The monitors of the file that are on, and those that were put in and are right."""
+        found = [monitor for monitor in monitors if self._overlay.switches_off(monitor["name"]) is None]
+        put = [{**each.monitor, "name": each.name} for each in self._overlay.put]
+        if not put:
+            return found
+        text = json.dumps({"version": 1, "monitors": put})
+        root, _ = parse(text)
+        document, _ = make_document(FILE, FILE, text, root, {}, {})
+        check(document, validator, findings)
+        added = [build(written, settings, findings) for written in monitors_of([document], pack=False)]
+        right = [monitor for monitor in added if monitor is not None]
+        name_all(right)
+        for monitor in right:
+            monitor["live"] = True
+        return [*found, *right]
