@@ -55,6 +55,8 @@ COMMANDS = {
     "schema": ({0}, {0}, {0}),
     "path": ({0}, {0}, {0}),
 }
+#: These read no more of a file than its settings: each is run on a third of the cases, another one for each command.
+SETTINGS_ALONE = ("events", "test", "spool", "schema", "path")
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +83,10 @@ def test_every_command_on_every_case_ends_with_its_documented_status(file, capsy
     wrong = any(problem.severity == "error" for problem in examined.problems)
     state = UNUSABLE if examined.plan is None else PARTLY_WRONG if wrong else RIGHT
     names = [monitor["name"] for _, monitor in examined.built] if examined.documents else []
-    for command, expected in COMMANDS.items():
-        if "NAME" in command and not names:
+    for number, (command, expected) in enumerate(COMMANDS.items(), FILES.index(file)):
+        if ("NAME" in command and not names) or (
+            number % 3 and command.startswith(SETTINGS_ALONE) and "NEW" not in command
+        ):
             continue
         words = {"FILE": str(file), "NEW": str(tmp_path / "export.tar"), "NAME": (names or [""])[0]}
         status, out, err = called(capsys, *(words.get(word, word) for word in command.split()))

@@ -421,7 +421,7 @@ _document = st.fixed_dictionaries(
 
 
 @pytest.mark.slow(reason="a large space: 300 examples")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_document)
 def test_documents_of_the_schemas_words_compile_or_give_problems(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "words.yaml"

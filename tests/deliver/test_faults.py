@@ -84,7 +84,7 @@ for _ in range(int(sys.argv[4])):
 """
 
 
-@pytest.mark.parametrize(("mode", "times"), [("quick", 200), ("durable", 40)])
+@pytest.mark.parametrize(("mode", "times"), [("quick", 100), ("durable", 30)])
 def test_a_writer_killed_at_any_moment_loses_nothing_that_was_acknowledged(kit, receiver, mode, times):
     acknowledged = finish(host(KILLED, kit, "http://k@127.0.0.1:9/1", mode, str(times))).split()
     assert len(acknowledged) > times

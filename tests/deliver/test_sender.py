@@ -627,9 +627,14 @@ def test_a_fork_while_the_thread_imports_does_not_hang_the_child(kit, tmp_path):
 
 
 def test_a_fork_beside_the_thread_causes_no_warning_and_delivery_continues(kit, receiver):
-    """Python 3.12 warns of a fork in a process with threads; the host did not start ours."""
+    """Python 3.12 warns of a fork in a process with threads; the host did not start ours.
+
+    A fork waits a moment for the thread to end. How long that is, is the machine's business here.
+    """
     out = run(
         "import time, warnings\n"
+        "from agent.deliver.background import worker\n"
+        "worker._PARK_WAIT = worker._THREAD_END = 60\n"
         "ids = []\n"
         "with warnings.catch_warnings(record=True) as caught:\n"
         "    warnings.simplefilter('always')\n"
@@ -638,8 +643,8 @@ def test_a_fork_beside_the_thread_causes_no_warning_and_delivery_continues(kit, 
         "        if number % 3 == 0: time.sleep(0.003)  # so that forks fall into every moment of the thread\n"
         "        if not (child := os.fork()): os._exit(0)\n"
         "        assert os.waitpid(child, 0)[1] == 0\n"
-        "assert [str(each.message) for each in caught] == []\n"
-        "sender.close(20); print(*ids)",
+        "assert not caught, caught[0].message\n"
+        "sender.close(60); print(*ids)",
         kit.directory,
         receiver.dsn,
     )

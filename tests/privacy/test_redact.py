@@ -310,7 +310,7 @@ def bytes_(name, value):
 
 
 @pytest.mark.slow(reason="a large space: 1500 examples")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     names, ends, ends,
     st.sampled_from([as_python, as_json, in_json, in_python, deeper, call, query, encoded, pair, bytes_]),
@@ -321,7 +321,7 @@ def test_no_value_of_a_private_name_is_left_however_it_is_printed(name, before, 
 
 
 @pytest.mark.slow(reason="a large space: 800 examples")
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     names | spoken, st.sampled_from(["=", ":", " = ", ": ", ":   ", "\t=\t", "=>", " := ", " -> ", ":\n  ", "%3D"]), unbroken,
     unbroken, st.sampled_from(["{}", "at 5: {}", "a=1, {}", "({})", "<{}>", "{}\nhost=db", "[{}]", "x={};y=2"]),

@@ -286,6 +286,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow(reason="400 kB for each piece")
 def test_hostile_text_takes_no_time_that_grows_with_its_square():
     """Where a pattern went back and forth over 400 kB it would take minutes: then the time limit, generous, ends it."""
     code = (

@@ -158,8 +158,8 @@ def planted(draw):
     return draw(tree), form
 
 
-@pytest.mark.slow(reason="a large space: 300 examples")
-@settings(max_examples=300, deadline=None)
+@pytest.mark.slow(reason="a large space")
+@settings(max_examples=150, deadline=None)
 @given(planted(), st.sampled_from([
     "tags", "contexts.trace", "contexts.erp", "contexts.otel", "exception.values", "breadcrumbs.values", "spans",
     "logentry.message", "transaction", "fingerprint", "logger", "request.url", "items", "threads.values",
