@@ -3,9 +3,8 @@
 Each process appends lines to a file of its own, `run/PID-STARTED.state`; without lines there is no file. A line is the
 Python literal of a tuple whose first item names it: process, plan (another one is in force: what was before of the next
 four kinds does not count), patched, waiting, failed, problem, sdk, client, counts.
-The counters are one line, overwritten for as long as it is the last one. Where metrics are on, they are followed by
-what was measured: monitor → calls, failures, seconds that 50 %, 95 %, 99 % and all of them took at most. Then a
-mapping: whether the file is `behind` what was counted, and which expressions have failed.
+The counters are one line, overwritten for as long as it is the last one. They are followed by an empty mapping, and by
+one of whether the file is `behind` what was counted, and which expressions have failed.
 The file is opened for each batch of lines and never kept open: hosts close and reuse file descriptors when they
 daemonise, and a line of ours must not land in a file of theirs.
 
@@ -69,8 +68,6 @@ class Health:
         self.follow: "Callable[[], object] | None" = None  # called before each writing: may `move` this
         self._writing = allocate_lock()
         self.counts: "dict[tuple[str, str], int]" = {}
-        self.measured: "Callable[[], dict[str, Any]] | None" = None  # where metrics are on
-        self._rows: "dict[str, tuple[Any, ...]]" = {}
         self.expressions: "dict[tuple[str, str], tuple[int, str]]" = {}  # (monitor, which) → how often it failed, why
 
     def record(self, *line: "Any") -> None:
@@ -128,9 +125,7 @@ class Health:
             began = monotonic()
             lines, self._lines = self._lines, []
             due = final or began >= self._not_before
-            if due and self.measured is not None:
-                self._rows = {name: tuple(measured) for name, measured in self.measured().items()}
-            if not lines and not (due and (self.counts or self._rows)):
+            if not lines and not (due and self.counts):
                 return due
             pause = self._pause(began) if due and not final else 0.0
             self._write(lines, dict(self.counts), time.time(), calls, behind=pause > 0)
@@ -166,7 +161,6 @@ class Health:
         self._lines = []
         self._left = _AT_ONCE
         self._not_before = 0.0
-        self._rows = {}
 
     def move(self, directory: str) -> None:
         """Write to another folder: the process is another user's now. What was counted and not written goes along."""
@@ -204,17 +198,17 @@ class Health:
                 "command": self._command,
                 "reload": self._reload,
                 "born": programs.born(pid),
-                "family": _family(pid),
+                "family": family(pid),
                 "prefix": sys.prefix,
             }
-            header = ("process", pid, now, _program(), sys.version.split()[0], self.config, self._note, facts)
+            header = ("process", pid, now, program(), sys.version.split()[0], self.config, self._note, facts)
             lines = [header, *lines]
         self._memory += [line for line in lines if line[0] in _OF_PLAN]
         text = "".join([repr(line) + "\n" for line in lines]).encode("utf-8", "backslashreplace")
         counted = b""
-        if counts or self._rows:
+        if counts:
             more = {"behind": behind, "expressions": dict(self.expressions)}
-            counted = repr(("counts", now, counts, self._rows, more)).encode("utf-8", "backslashreplace") + b"\n"
+            counted = repr(("counts", now, counts, {}, more)).encode("utf-8", "backslashreplace") + b"\n"
         descriptor = -1
         try:
             descriptor = calls.open(self._file, own_folders.OLD_FILE | os.O_CREAT, 0o600)
@@ -231,7 +225,7 @@ class Health:
                 calls.close(descriptor)
 
 
-def _program() -> str:
+def program() -> str:
     """The program's name, and its command where it has some (manage.py migrate)."""
     return programs.title_with_command() or os.path.basename(sys.executable or "")
 
@@ -241,7 +235,7 @@ def pid_in(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_PID else 0
 
 
-def _family(pid: int) -> str:
+def family(pid: int) -> str:
     """The same for the processes of one server: the one that forked this one, or had multiprocessing start it."""
     if places.started_in not in (0, pid):
         root = places.started_in

@@ -83,6 +83,7 @@ class MonitorData(TypedDict):
     sample: float
     rate_limit: Optional[tuple[float, float]]  # (events, per seconds)
     span: str  # auto | always | never
+    metrics: bool  # whether calls are counted
     subclasses: bool
     owner: Optional[str]
     exception_text: bool  # whether the text of exceptions may leave
@@ -130,7 +131,7 @@ class SentryData(TypedDict):
     traces_sample_rate: float
     profiles_sample_rate: float
     debug: bool
-    metrics: bool  # count calls, failures and durations, and send them
+    metrics: bool  # send what is counted
     user: list[str]
     ignore_errors: list[str]
     integrations: Union[str, list[str]]
@@ -218,17 +219,6 @@ class Platform(NamedTuple):
     release: Optional[str] = None
     in_app: tuple[str, ...] = ()  # packages that count as the ERP's wherever they are installed
     python: str = sys.version.split(" ", 1)[0]
-
-
-class Measured(NamedTuple):
-    """Calls of an operation in some time. Durations are in seconds, None where no call has ended."""
-
-    calls: int
-    failures: int
-    p50: Optional[float]
-    p95: Optional[float]
-    p99: Optional[float]
-    longest: Optional[float]  # no call took longer than this
 
 
 #: A Sentry event made of JSON values only, scrubbed: the only form in which anything leaves the calling thread.

@@ -8,7 +8,7 @@ import sys
 import time
 from _thread import allocate_lock
 
-from ..base import ending, guard, imports
+from ..base import ending, guard, health, imports, programs
 from ..base.health import Health
 from ..base.interrupts import ours
 from ..base.places import HOOKS, user
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from ..deliver.sink import Sink
     from ..hook.targets.defined import Names
     from ..hook.targets.resolve import Found
+    from ..measure.tally import Tallies
     from ..observe.call.limits import Limiter
     from ..observe.call.probe import Probe
-    from ..observe.call.tally import Tallies
     from ..observe.call.terms import Terms
     from ..observe.failure.unmonitored import Unmonitored
     from ..plan.index import Index
@@ -62,6 +62,7 @@ class Engine:
         self._looks = False  # with each request and task
         self.idle: "WhileIdle | None" = None  # where every monitor was taken out
         self._tallies: "Tallies | None" = None
+        self._problems_of_counts: "set[str]" = set()
         self._sending_metrics = allocate_lock()
         self._terms: "Terms | None" = None  # of the monitor that was bound last
         self._settings_read = False  # Django's
@@ -238,32 +239,47 @@ class Engine:
                         sink.spool.take_over(other.spool)
         return sink
 
-    def _tally(self) -> "Tallies | None":
-        """Where calls are counted; None without metrics: then no function contains a counter."""
-        if self._tallies is None and self.sentry["metrics"]:
-            from ..observe.call.tally import Tallies
-
-            self._tallies = Tallies(self._send_metrics, note=self._note_metrics)
-            self.health.measured = self._tallies.by_monitor
+    def _counting(self) -> "Tallies":
+        """Where calls are counted."""
+        if self._tallies is None:
+            with imports.Guarded():
+                from ..measure.store import Store
+                from ..measure.tally import Tallies
+            dropped = lambda number: self.health.count("counts-dropped", "", number)  # noqa: E731
+            store = Store(self.follow_user, self._facts, failed=self._cannot_count, dropped=dropped)
+            self._tallies = Tallies(store, wake=self._counted)
         return self._tallies
 
+    def _facts(self) -> "dict[str, object]":
+        """What the file of counts says of this process."""
+        pid = os.getpid()
+        platform = self.sink().platform
+        return {
+            "pid": pid, "born": programs.born(pid), "program": health.program(), "release": platform.release,
+            "environment": self.sentry["environment"], "server": platform.server_name, "config": self._index.path,
+            "plan": self._index.identity, "family": health.family(pid),
+        }  # fmt: skip
+
+    def _cannot_count(self, problem: str) -> None:
+        if problem not in self._problems_of_counts:
+            self._problems_of_counts.add(problem)
+            self.health.record("problem", problem)
+            self.health.flush()
+
+    def _counted(self) -> None:
+        """Once in a minute in which calls were counted, on the thread of one that has just ended."""
+        if self.sentry["metrics"]:
+            self._send_metrics()
+
     def _send_metrics(self) -> None:
-        """Once a minute, on the thread of a call that has just ended: no thread of ours has to wait for that."""
-        if self._tallies is None or not self._sending_metrics.acquire(False):
+        if self._tallies is None or self.sentry["dsn"] is None or not self._sending_metrics.acquire(False):
             return
         try:
-            if self.sentry["dsn"] is not None:
-                self.sink().keep_metrics(self._tallies)
-            self.health.flush()
+            self.sink().keep_metrics(self._tallies)
         except ours(Exception):
             guard.swallow("sending metrics")
         finally:
             self._sending_metrics.release()
-
-    def _note_metrics(self) -> float:
-        """A call was counted: what `status` reads is brought up to date. Returns in how many seconds again."""
-        self.health.flush()
-        return self.health.due()
 
     def integrates(self, name: str) -> bool:
         """Is a framework, or `logging`, to be integrated with?"""
@@ -369,7 +385,10 @@ class Engine:
         if self._undone:
             return
         try:
-            self._send_metrics()
+            if self._tallies is not None:
+                self._tallies.close()
+            if self.sentry["metrics"]:
+                self._send_metrics()
             if self.idle is not None:
                 self.idle.close(0.0)
             if self.sessions is not None:
@@ -408,7 +427,7 @@ class Engine:
                 ignore=self.sentry["ignore_errors"],
                 limiter=self._limiter(monitor),
                 span=self._integrations.span_for(monitor),
-                tallies=self._tally(),
+                tallies=self._counting() if monitor["metrics"] else None,
             )
         return terms
 

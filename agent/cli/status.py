@@ -140,7 +140,6 @@ def _show_process(process: Process, plans: Plans, printed: list[str], *, older: 
     rows = {"failed": process.failed, "waiting": dict(process.waiting), "patched": process.patched}
     rows["waiting"].update(dict.fromkeys(plans.not_imported(process), _NOT_IMPORTED))
     _show_counts(process, rows)
-    _show_measured(process)
     _show_functions(rows) if functions else _show_monitors(rows)
 
 
@@ -196,26 +195,3 @@ def _show_functions(rows: dict[str, dict[tuple[str, str], str]]) -> None:
             made.add_row(styled((state, _STYLES[state])), *(styled(one_line(each)) for each in (monitor, path, note)))
     if made.row_count:
         show_table(made)
-
-
-def _show_measured(process: Process) -> None:
-    """Print the measured monitors; the one that took most of the process's time comes first."""
-    if not process.measured:
-        return
-    numbers = ("CALLS", "FAILED", "P50", "P95", "MAX")
-    rows = table("MONITOR", *numbers, right=numbers)
-    for name, (calls, failures, p50, p95, _, longest) in sorted(
-        process.measured.items(), key=lambda item: -item[1][0] * (item[1][2] or 0.0)
-    ):
-        times = [_time(seconds) for seconds in (p50, p95, longest)]
-        rows.add_row(styled(one_line(name)), *map(styled, (f"{calls:,}", f"{failures:,}", *times)))
-    show_table(rows)
-
-
-def _time(seconds: float | None) -> str:
-    """Two digits: the measurement has no more."""
-    if seconds is None:
-        return "-"
-    seconds = float(f"{seconds:.2g}")
-    size, unit = next((each for each in ((1.0, "s"), (1e-3, "ms")) if seconds >= each[0]), (1e-6, "µs"))
-    return f"{float(f'{seconds / size:.2g}'):,g} {unit}"

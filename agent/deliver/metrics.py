@@ -19,22 +19,23 @@ from . import wire
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..base.model import Json, Measured, Platform, SentryData
-    from ..observe.call.tally import Tally
+    from ..base.model import Json, Platform, SentryData
+    from ..measure.figures import Counts
+    from ..measure.tally import Tally
 
 _CONTENT = "application/vnd.sentry.items.trace-metric+json"
 _MOST = 1000  # items in one envelope
 
 
 def envelopes(
-    taken: Iterable[tuple[Tally, Measured]], sentry: SentryData, platform: Platform, now: float
+    taken: Iterable[tuple[Tally, Counts]], sentry: SentryData, platform: Platform, now: float
 ) -> Iterator[Envelope]:
     """Yield envelopes. `now` is the end of the time that was measured, in seconds since the epoch."""
     trace = os.urandom(16).hex()  # required by the format; sums belong to no trace of the host
     items: list[Json] = []
-    for tally, measured in taken:
+    for tally, counts in taken:
         attributes = _attributes(tally, sentry, platform)
-        for name, kind, value, unit in _numbers(measured):
+        for name, kind, value, unit in _numbers(counts):
             item = scrub.Clean(timestamp=now, trace_id=trace, name=name, type=kind, value=value)
             item["attributes"] = attributes
             if unit:
@@ -47,14 +48,14 @@ def envelopes(
         yield _envelope(items)
 
 
-def _numbers(measured: Measured) -> Iterator[tuple[str, str, float, str]]:
-    yield "erp.calls", "counter", measured.calls, ""
-    if measured.failures:
-        yield "erp.failures", "counter", measured.failures, ""
-    for name in ("p50", "p95", "p99", "longest"):
-        seconds = getattr(measured, name)
+def _numbers(counts: Counts) -> Iterator[tuple[str, str, float, str]]:
+    yield "erp.calls", "counter", counts.calls, ""
+    if counts.failures:
+        yield "erp.failures", "counter", counts.failures, ""
+    for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)):
+        seconds = counts.quantile(share)
         if seconds is not None:
-            yield "erp.duration." + ("max" if name == "longest" else name), "gauge", seconds * 1000, "millisecond"
+            yield "erp.duration." + name, "gauge", seconds * 1000, "millisecond"
 
 
 def _attributes(tally: Tally, sentry: SentryData, platform: Platform) -> Json:

@@ -24,7 +24,7 @@ from .spool.spool import directory_of, open_in
 if TYPE_CHECKING:
     from ..base.health import Health
     from ..base.model import Event, Observation, SentryData, SpoolData
-    from ..observe.call.tally import Tallies
+    from ..measure.tally import Tallies
     from ..observe.expression.reasons import Failed
     from .background.sender import Sender
     from .courier.launch import Courier
@@ -106,6 +106,7 @@ class Sink:
         self._to_host, self._errored = hand_over, errored
         self._state = state
         self._maker = Maker(sentry, in_app, health.failed)
+        self.platform = self._maker.platform
         self._health = health
         self._counted = 0  # sum of all counts when a thread of ours last wrote them
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
@@ -204,7 +205,7 @@ class Sink:
             return
         from . import metrics
 
-        for envelope in metrics.envelopes(tallies.changes(), self._maker.sentry, self._maker.platform, time()):
+        for envelope in metrics.envelopes(tallies.changes(), self._maker.sentry, self.platform, time()):
             self.keep_envelope(envelope)
 
     def _courier(self, dsn: str, spool: SpoolData) -> Courier:

@@ -102,6 +102,7 @@ KEYS = (
     MonitorKey("audit", "audit", "", mention="audits ({value})"),
     MonitorKey("sample", "fraction", 1.0, inherited=True, mention="sample {value}"),
     MonitorKey("span", "text", "auto", inherited=True, mention="span {value}"),
+    MonitorKey("metrics", "flag", True, inherited=True, mention="not counted"),
     MonitorKey("exception_text", "flag", True, mention="withholds exception texts"),
     MonitorKey("quiet_inside", "texts", [], mention="quiet inside {value}"),
     MonitorKey("subclasses", "flag", False, mention="subclasses"),

@@ -1,8 +1,9 @@
-"""`sentry.metrics`: what real processes count, and where it arrives."""
+"""What real processes count, and what `sentry.metrics` sends of it."""
 
 import json
 
 import pytest
+from measure import reading
 from receiver import Receiver
 
 SHOP = """
@@ -51,8 +52,8 @@ def shop(host):
     return host
 
 
-def measured(process):
-    return {row["monitor"]: (row["calls"], row["failures"]) for row in process["measured"]}
+def counted(host):
+    return {name: (counts.calls, counts.failures) for name, counts in reading.by_monitor(host.state).items()}
 
 
 def metrics(receiver):
@@ -78,15 +79,22 @@ def summed(items, name):
 
 
 @pytest.mark.parametrize("injection", ["1", "0"])
-def test_without_a_dsn_status_shows_what_was_counted(shop, injection):
+@pytest.mark.parametrize("send", ["true", "false"])
+def test_every_call_is_counted_in_a_file_that_others_read(shop, injection, send):
+    shop.write(monitors__yaml=CONFIG.replace("metrics: true", "metrics: " + send))
     shop.run("main.py", AGENT_INJECTION=injection)
-    (process,) = shop.status()
-    assert measured(process) == EXPECTED
-    for row in process["measured"]:
-        assert 0 < row["p50"] <= row["p95"] <= row["p99"] <= row["max"] < 60
-    shown = shop.agent("status").stdout
-    assert "CALLS" in shown
-    assert next(line.split()[:3] for line in shown.splitlines() if line.startswith("lines")) == ["lines", "103", "2"]
+    assert counted(shop) == EXPECTED
+    ((facts, found),) = reading.processes(shop.state)
+    assert {name: facts[name] for name in ("program", "release", "environment")} == {
+        "program": "main.py", "release": "shop@3", "environment": "test",
+    }  # fmt: skip
+    order, lines = found["order", "create_order"], found["lines", "lines"]
+    assert (order.by_severity, order.expected, order.reported) == ({"error": 3}, 0, 1)
+    assert (lines.by_severity, lines.expected, lines.reported) == ({"error": 2}, 1, 2)
+    assert {name for monitor, name in found if monitor == "reading"} == {"fetch", "pages"}
+    for counts in (order, lines):
+        assert counts.untimed == 0
+        assert 0 < counts.quantile(0.5) <= counts.quantile(0.99) <= counts.longest < 60
 
 
 def test_a_process_that_only_ever_succeeds_is_told_of_at_its_end(shop):
@@ -148,39 +156,42 @@ def test_a_forked_child_begins_at_zero(shop):
         shop.agent("spool", "flush", SENTRY_DSN=receiver.dsn)
         items = metrics(receiver)
     assert summed(items, "erp.calls") == {"order": 16, "lines": 16}
-    assert sorted(measured(process)["order"] for process in shop.status()) == [(3, 0), (3, 0), (10, 0)]
+    calls = [found["order", "create_order"].calls for _, found in reading.processes(shop.state)]
+    assert sorted(calls) == [3, 3, 10]
 
 
 def test_switched_off_nothing_is_counted(shop):
-    shop.write(monitors__yaml=CONFIG.replace("metrics: true", "metrics: false"))
-    shop.write(main__py=CALLS + "print([c for c in shop.order.__code__.co_consts if type(c) is list])\n")
-    done = shop.run("main.py")
-    assert done.stdout == "[]\n"
-    assert shop.status()[0]["measured"] == []
+    """In the defaults of the file, of a module, and of one monitor."""
+    config = CONFIG.replace(
+        "modules: {sales: {}}", "defaults: {metrics: off}\nmodules: {sales: {defaults: {metrics: on}}}"
+    )
+    shop.write(monitors__yaml=config.replace("operation: lines,", "operation: lines, metrics: off,"))
+    main = CALLS + "print([len([c for c in f.__code__.co_consts if type(c).__name__ == 'BytesIO'])"
+    shop.write(main__py=main + " for f in (shop.order, shop.lines, shop.fetch)])\n")
+    assert shop.run("main.py").stdout == "[1, 0, 0]\n"
+    assert counted(shop) == {"order": EXPECTED["order"]}
 
 
-TOLD = """
+LATER = """
 import os, sys, shop
 for n in range(2, 12): shop.order(n)
-engine = sys.modules["_erp_agent.boot.bootstrap"].current.engine()
-engine._tallies._flush_at = engine._tallies.due[0] = 0.0  # a minute has passed
+tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine()._tallies
+tallies.due, tallies._wake_at = 0.0, 1.0  # a minute has passed
 shop.order(2)
 shop.order(2)
 os._exit(0)
 """
 
 
-def test_a_minute_later_a_call_tells_and_what_it_told_is_on_disk(shop):
-    """The call that ends then is `lines`, inside the eleventh order; it may itself be told of the next time."""
-    shop.write(main__py=TOLD)
+def test_a_minute_later_a_call_sends_and_what_it_sends_is_on_disk(shop):
+    """The call that ends then is `lines`, inside the eleventh order; it is sent itself."""
+    shop.write(main__py=LATER)
     with Receiver() as receiver:
         shop.run("main.py", SENTRY_DSN=receiver.dsn)
         shop.agent("spool", "flush", SENTRY_DSN=receiver.dsn)
         items = metrics(receiver)
-    told = summed(items, "erp.calls")
-    assert told in ({"order": 10, "lines": 10}, {"order": 10, "lines": 11})
-    (process,) = shop.status()
-    assert measured(process) == {name: (calls, 0) for name, calls in told.items()}
+    assert summed(items, "erp.calls") == {"order": 10, "lines": 11}
+    assert counted(shop) == {"order": (12, 0), "lines": (12, 0)}
 
 
 def test_metrics_make_room_for_errors():

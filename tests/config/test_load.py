@@ -42,7 +42,7 @@ def test_built_in_defaults(look):
         "targets": [{"path": "a.b.c", "module": None, "attribute": None, "pattern": False}],
         "exclude": [], "kind": "function", "module": None, "operation": "{name}", "detail": {}, "severity": "error",
         "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": "",
-        "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto",
+        "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto", "metrics": True,
         "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None, "live": False,
     }  # fmt: skip

@@ -13,9 +13,9 @@ import pytest
 from kit import envelope, python
 from receiver import HALF_CLOSED, HANG, RESET, Answer
 
-from agent.deliver.quick import mounts
 from agent.deliver.send.flush import flush
 from agent.deliver.send.resources import to_sentry
+from agent.measure import mounts
 
 pytestmark = pytest.mark.slow(reason="processes are killed, and disks filled, at many moments")
 

@@ -13,8 +13,9 @@ import threading
 import pytest
 from kit import Time, envelope
 
-from agent.deliver.quick import holding_gil, mounts
+from agent.deliver.quick import holding_gil
 from agent.deliver.quick.holding_gil import GilHoldingCalls
+from agent.measure import mounts
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="never loaded here"

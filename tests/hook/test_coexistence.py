@@ -22,8 +22,8 @@ from support import Watch, module, monitor
 from agent.base.health import Health
 from agent.hook.code import inject, patch
 from agent.hook.targets import resolve
+from agent.measure.tally import Tallies
 from agent.observe.call.probe import Probe
-from agent.observe.call.tally import Tallies
 from agent.observe.call.terms import Terms
 
 pytestmark = pytest.mark.usefixtures("how")
@@ -485,7 +485,7 @@ def test_a_million_calls_are_counted_once_each_while_another_monitor_comes_and_g
     """One monitor stays and counts; the code around it is made anew all the time, under the feet of those who call."""
     shop = module("def f(n, ran):\n ran[0] += 1\n if n % 64 == 63: raise KeyError(n)\n return n\n", name="shop")
     staying = Watch(monitor("shop.f", name="staying", expect=["KeyError"], thresholds=[[9e9, "warning"]]))
-    staying.tallies = Tallies(int)
+    staying.tallies = Tallies()
     staying.clock = time.perf_counter
     own = shop.f.__code__
     health = Health("", "")  # counts in one step too
@@ -497,7 +497,7 @@ def test_a_million_calls_are_counted_once_each_while_another_monitor_comes_and_g
                   tallies=tallies),
             resolve.resolve(shop, "f"), shop.f,
         )
-        for settings, tallies in (({}, None), ({"thresholds": [[9e9, "warning"]]}, Tallies(int)))
+        for settings, tallies in (({}, None), ({"thresholds": [[9e9, "warning"]]}, Tallies()))
     ]  # fmt: skip
     threads, calls = 4, 250_000
     ran = [[0] for _ in range(threads)]
@@ -531,8 +531,8 @@ def test_a_million_calls_are_counted_once_each_while_another_monitor_comes_and_g
     assert wrong == []
     assert rounds > 20
     assert ran == [[calls]] * threads
-    measured = staying.tallies.by_monitor()["staying"]
-    assert (measured.calls, measured.failures) == (threads * calls, 0)
+    ((_, counts),) = staying.tallies.changes()
+    assert (counts.calls, counts.failures, counts.expected) == (threads * calls, 0, threads * (calls // 64))
     assert health.counts == {("expected", "staying"): threads * (calls // 64)}
     staying.undo()
     assert shop.f.__code__ is own

@@ -17,7 +17,7 @@ from test_trampoline import Owner, counting, outcome, signatures
 from test_trampoline import TestGenerators as Generators
 
 from agent.hook.code import inject, moved, operations, patch, trampoline
-from agent.observe.call.tally import Tallies
+from agent.measure.tally import Tallies
 
 Features = trampoline.Features
 
@@ -32,8 +32,10 @@ EVERY = [
     Features(check=()),
     Features(span=True),
     Features(threshold=True, check=(), span=True, timed=True),
-    Features(tally=True),
-    Features(threshold=True, check=(), span=True, tally=True),
+    Features(counted=trampoline.AT_THE_END),
+    Features(counted=trampoline.AT_THE_BEGINNING),
+    Features(counted=trampoline.WITHOUT_CLOCK),
+    Features(threshold=True, check=(), span=True, counted=trampoline.AT_THE_END),
 ]
 
 
@@ -42,7 +44,7 @@ class Spy:
         self.calls = []
         self.now = 0.0
         self.limit = limit
-        self.tallies = Tallies(lambda: None, clock=self.clock)
+        self.tallies = Tallies(clock=self.clock)
 
     def clock(self):
         return self.now
@@ -140,7 +142,8 @@ def test_the_functions_own_instructions_lines_and_handlers_stay(name):
     for code in codes_of(library):
         for features, below in (
             (Features(), 0), (Features(threshold=True), 1), (Features(check=(), span=True), 2),
-            (Features(threshold=True, tally=True), 1),
+            (Features(threshold=True, counted=trampoline.AT_THE_END), 1),
+            (Features(counted=trampoline.AT_THE_BEGINNING), 1), (Features(counted=trampoline.WITHOUT_CLOCK), 1),
         ):  # fmt: skip
             new = spy.inject(code, features)
             if new is None:
@@ -629,7 +632,8 @@ def test_a_stack_that_is_full_is_full_at_the_same_call(features):
 
 
 @pytest.mark.parametrize(
-    "features", [Features(threshold=True, timed=True), Features(threshold=True, tally=True, check=())]
+    "features",
+    [Features(threshold=True, timed=True), Features(threshold=True, counted=trampoline.AT_THE_END, check=())],
 )
 def test_a_call_that_began_without_room_to_read_the_clock_has_no_duration(features):
     space = {}

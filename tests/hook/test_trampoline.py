@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.hook.code import patch, trampoline
-from agent.observe.call import tally
-from agent.observe.call.tally import Tallies
+from agent.measure.tally import Tallies
 
 Features = trampoline.Features
 
@@ -23,7 +22,7 @@ class Spy:
         self.calls = []
         self.now = 0.0
         self.limit = limit
-        self.tallies = Tallies(lambda: None, clock=self.clock)
+        self.tallies = Tallies(clock=self.clock)
 
     def clock(self):
         return self.now
@@ -63,16 +62,17 @@ EVERY = [
     Features(span=True),
     Features(threshold=True, check=(), span=True, timed=True),
     Features(timed=True),
-    Features(tally=True),
-    Features(threshold=True, check=(), tally=True),
+    Features(counted=trampoline.AT_THE_END),
+    Features(counted=trampoline.AT_THE_BEGINNING),
+    Features(counted=trampoline.WITHOUT_CLOCK),
+    Features(threshold=True, check=(), counted=trampoline.AT_THE_END),
 ]
 
 
 def counting(tallies):
     """What code that counts takes, as a probe gives it."""
-    one = tallies.of({"name": "m"}, "operation")
-    values = {"bits": tally.bits, "whole": tally.whole, "scale": tally.SCALE, "add": tally.add}
-    return {**values, "counts": one.counts, "due": tallies.due, "look": tallies.look}
+    one = tallies.of({"name": "m", "module": None, "kind": "function"}, "operation")
+    return {"batch": one.batch, "count": one.count}
 
 
 def signatures():

@@ -4,7 +4,7 @@ import pytest
 from support import Watch, module, monitor
 
 from agent.hook.code import inject
-from agent.observe.call.tally import Tallies
+from agent.measure.tally import Tallies
 
 MODELS = """
 class Model:
@@ -113,7 +113,7 @@ def test_limits_count_each_class_separately():
 def test_calls_are_counted_for_the_class_that_they_were_made_on():
     shop = module(MODELS)
     watch = Watch(monitor("shop.Model.save", operation="{class}.{name}"))
-    watch.tallies = Tallies(lambda: None, clock=watch.clock)
+    watch.tallies = Tallies(clock=watch.clock)
     watch.apply(shop)
     for cls, well in ((shop.Order, 3), (shop.Invoice, 1)):
         for _ in range(well):

@@ -31,7 +31,6 @@ class Process:
         self.failed: dict[tuple[str, str], str] = {}
         self.problems: list[str] = []
         self.counts: dict[tuple[str, str], int] = {}
-        self.measured: dict[str, tuple[Any, ...]] = {}  # monitor → calls, failures, p50, p95, p99, longest (seconds)
         self.plan_since = 0.0  # when it took up another plan than it had started with
         self.behind = False  # the last counts of a burst are not written yet
         self.expressions: dict[tuple[str, str], tuple[int, str]] = {}  # (monitor, which) → failures, last reason
@@ -70,7 +69,6 @@ class Process:
                     self.problems.append(line[1])
             elif what == "counts":
                 self.counts = line[2]
-                self.measured = line[3] if len(line) > 3 else {}
                 rest = line[4] if len(line) > 4 else {}
                 self.behind, self.expressions = bool(rest.get("behind")), rest.get("expressions", {})
             elif what == "sdk":
@@ -113,10 +111,6 @@ class Process:
             "python": self.python, "note": self.note, "sdk": self.sdk, "clients": self.clients,
             "problems": self.problems,
             "patched": rows(self.patched), "waiting": rows(self.waiting), "failed": rows(self.failed),
-            "measured": [
-                {"monitor": name, **dict(zip(("calls", "failures", "p50", "p95", "p99", "max"), numbers))}
-                for name, numbers in sorted(self.measured.items())
-            ],
             "counts": [{"reason": r, "what": w, "number": n} for (r, w), n in sorted(self.counts.items())],
             "counts_are_behind": self.behind,
             "expressions": [

@@ -5,8 +5,8 @@ implies. What `packs` gives for a pack's monitor counts as its own value; a modu
 those in the files.
 
 Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
-30/min, sample 1, span auto, no escalation. `off` (or null, or false) for a threshold, a rate limit or `escalate` ends
-the search: there is none.
+30/min, sample 1, span auto, metrics on, no escalation. `off` (or null, or false) for a threshold, a rate limit or
+`escalate` ends the search: there is none.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Inherited(NamedTuple):
     rate_limit: tuple[float, float] | None
     sample: float
     span: str
+    metrics: bool
     escalate: tuple[float, float] | None
 
 
@@ -45,6 +46,7 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
         _rate(chosen.get("rate_limit"), _DEFAULTS["rate_limit"]),
         float(chosen["sample"].value) if "sample" in chosen else _DEFAULTS["sample"],
         str(chosen["span"].value) if "span" in chosen else _DEFAULTS["span"],
+        not units.is_off(chosen["metrics"].value) if "metrics" in chosen else _DEFAULTS["metrics"],
         _rate(chosen.get("escalate"), None),
     )
 

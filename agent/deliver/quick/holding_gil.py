@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any, Callable
 
 from ...base.interrupts import ours
-from . import mounts
+from ...measure import mounts
 
 _LARGEST = 256 << 10  # bytes of an envelope that is written this way
 _SLOW = 0.005  # seconds for the calls of one envelope: a slow disk, a crowded folder, or chance

@@ -36,19 +36,20 @@ if sys.version_info < (3, 11):
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
 #: Whether injection works in this interpreter. AGENT_INJECTION=0 selects trampolines everywhere.
 AVAILABLE = bool(OPS) and sys.implementation.name == "cpython" and os.environ.get("AGENT_INJECTION") != "0"
 
 _IN_BLOCKS = sys.version_info < (3, 11)
-_SUBTRACT, _MULTIPLY, _ADD_TO = 10, 5, 13
+_SUBTRACT = 10
+_IS_NOT = 1
 
 #: Constants that are the same everywhere. A start that could not be read is later than any time: nothing was slow.
 _OWN: "dict[str, object]" = {
-    "no start": 0.0, "true": True, "false": False, "zero": 0, "one": 1, "none": None, "never": float("inf"),
-    "no room": (RecursionError, OverflowError),  # the second: the time since `never`, made an integer
+    "no start": 0.0, "true": True, "false": False, "none": None, "never": float("inf"), "no room": RecursionError,
+    "item": trampoline.ITEM,
 }  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def inject(
             return None  # the arguments would no longer be there
     if _IN_BLOCKS:
         named = {**_OWN, **values}
-        return blocks.inject(code, features, named, clocked=features.clocked, suspends=suspended)
+        return blocks.inject(code, features, named, suspends=suspended)
     consts = code.co_consts
     snippets = _snippets_for(len(consts), features)
     stack = max(code.co_stacksize + 3 * bool(suspends), 10 + len(features.check or ())) + snippets.below
@@ -124,10 +125,21 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
             constants.append(name)
         return number + constants.index(name)
 
-    clocked = features.clocked
-    reading = _call(constant("clock")) if clocked else b""
+    def take(item: bytes, otherwise: bytes) -> bytes:
+        """Take an item of the batch. With one, the iterator and the item are on the stack."""
+        item += op("JUMP_FORWARD", len(_AFTER_LOOP + otherwise) // 2)
+        return op("LOAD_CONST", constant("batch")) + op("FOR_ITER", len(item) // 2) + item + _AFTER_LOOP + otherwise
+
+    reading = _call(constant("clock")) if features.clocked else b""
     no_room = op("LOAD_CONST", constant("no room")) + op("CHECK_EXC_MATCH")
-    entering = [(reading, op("LOAD_CONST", constant("never")))] if clocked else []
+    entering = []
+    if features.clocked:
+        entering = [(reading, op("LOAD_CONST", constant("never")))]
+    elif features.counted == trampoline.AT_THE_BEGINNING:
+        started = take(op("SWAP", 2) + op("POP_TOP"), _call(constant("clock")))
+        entering = [(started, op("LOAD_CONST", constant("never")))]
+    elif features.counted:
+        entering = [(op("LOAD_CONST", constant("no start")),) * 2]
     if features.span:
         absent = op("LOAD_CONST", constant("none"))
         entering = [(code, instead + absent) for code, instead in entering]
@@ -141,15 +153,17 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
             ends = op("COPY", 4) + op("LOAD_CONST", constant("false"))
             epilogue += _call(constant("leave"), ends, 2) + op("POP_TOP")
         deep = below + 1
-        if features.tally:
-            epilogue += _tallying(constant, reading, deep)
+        if features.counted:
+            count = _call(constant("count"), op("COPY", deep + 2), 1) + op("POP_TOP")
+            if features.counted == trampoline.AT_THE_BEGINNING:
+                is_start = op("COPY", deep) + op("LOAD_CONST", constant("item")) + op("IS_OP", _IS_NOT)
+                epilogue += is_start + _if(count)
+            else:
+                epilogue += take(op("POP_TOP") * 2, count)
         if features.threshold:
             report = _call(constant("slow"), op("COPY", deep + 2) + op("COPY", 4), 2) + op("POP_TOP")
-            if not features.tally:
-                epilogue += reading + op("COPY", deep + 1) + op("BINARY_OP", _SUBTRACT)
-            epilogue += op("LOAD_CONST", constant("limit")) + _if_greater(report)
-        elif features.tally:
-            epilogue += op("POP_TOP")
+            epilogue += reading + op("COPY", deep + 1) + op("BINARY_OP", _SUBTRACT)
+            epilogue += op("LOAD_CONST", constant("limit")) + op("COMPARE_OP", OPS["greater"]) + _if(report)
         if features.check is not None:
             arguments = op("COPY", 3) + op("COPY", deep + 3)
             for position in features.check:
@@ -158,7 +172,7 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
         epilogue += _return(below)
     # What escapes: start? span? lasti exception
     handler = op("PUSH_EXC_INFO")  # start? span? lasti previous exception
-    start = op("COPY", below + 5) if clocked else op("LOAD_CONST", constant("no start"))
+    start = op("COPY", below + 5) if features.starts else op("LOAD_CONST", constant("no start"))
     handler += _call(constant("fail"), start + op("COPY", 4), 2) + op("POP_TOP")
     if features.span:
         ends = op("COPY", 6) + op("LOAD_CONST", constant("true"))
@@ -181,28 +195,10 @@ def _return(below: int) -> bytes:
     return op("SWAP", below + 1) + op("POP_TOP") * below + op("RETURN_VALUE")
 
 
-def _tallying(constant: "Callable[[str], int]", reading: bytes, deep: int) -> bytes:
-    """Push the duration (the start is `deep` in the stack), count it, and call `look` when that is due.
-
-    Between reading and writing the number there is no call and no loop: no other thread can run in between.
-    """
-
-    def load(name: str) -> bytes:
-        return op("LOAD_CONST", constant(name))
-
-    look = _call(constant("look")) + op("POP_TOP")
-    code = reading + op("COPY", 1) + load("due") + load("zero") + op("BINARY_SUBSCR") + _if_greater(look)
-    code += op("COPY", deep + 1) + op("BINARY_OP", _SUBTRACT)  # … duration
-    squared = op("COPY", 6) + op("COPY", 1) + op("BINARY_OP", _MULTIPLY) + load("scale")
-    squared += op("BINARY_OP", _MULTIPLY)  # six down: below the numbers, and two functions with their NULL each
-    code += load("counts") + _call(constant("bits"), _call(constant("whole"), squared, 1), 1)
-    code += op("COPY", 2) + op("COPY", 2) + op("BINARY_SUBSCR") + load("one") + op("BINARY_OP", _ADD_TO)
-    return code + op("SWAP", 3) + op("SWAP", 2) + op("STORE_SUBSCR")
-
-
-def _if_greater(then: bytes) -> bytes:
-    """Pop two values, and run `then` if the second is greater than the first."""
-    return op("COMPARE_OP", OPS["greater"]) + _if(then)
+#: Where FOR_ITER expects the end of its loop, from CPython 3.12 on. It jumps past that.
+_AFTER_LOOP = b""
+if sys.version_info >= (3, 12) and OPS:
+    _AFTER_LOOP = op("END_FOR") + op("POP_TOP") * (sys.version_info >= (3, 13))
 
 
 def _if(then: bytes) -> bytes:

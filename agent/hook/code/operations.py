@@ -11,7 +11,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
     (3, 11): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
         "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107,
-        "BINARY_SUBSCR": 25, "STORE_SUBSCR": 60, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
+        "FOR_ITER": 93, "JUMP_FORWARD": 110, "IS_OP": 117, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
         "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_FORWARD_IF_FALSE": 114, "CHECK_EXC_MATCH": 36,
         "JUMP_BACKWARD_NO_INTERRUPT": 134,
         "forward": (93, 110, 111, 112, 114, 115, 123, 128, 129), "backward": (134, 140, 173, 174, 175, 176),
@@ -22,8 +22,8 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
     (3, 12): {
         "POP_TOP": 1, "PUSH_NULL": 2, "LOAD_CONST": 100, "LOAD_FAST": 124, "SWAP": 99, "COPY": 120, "CALL": 171,
         "BINARY_OP": 122, "COMPARE_OP": 107,
-        "BINARY_SUBSCR": 25, "STORE_SUBSCR": 60, "RETURN_VALUE": 83, "RETURN_CONST": 121, "RESUME": 151,
-        "PUSH_EXC_INFO": 35, "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_IF_FALSE": 114,
+        "FOR_ITER": 93, "END_FOR": 4, "JUMP_FORWARD": 110, "IS_OP": 117, "RETURN_VALUE": 83, "RETURN_CONST": 121,
+        "RESUME": 151, "PUSH_EXC_INFO": 35, "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_IF_FALSE": 114,
         "CHECK_EXC_MATCH": 36, "JUMP_BACKWARD_NO_INTERRUPT": 134,
         "forward": (93, 110, 114, 115, 123, 128, 129), "backward": (134, 140),
         "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
@@ -33,8 +33,8 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
     (3, 13): {
         "POP_TOP": 32, "PUSH_NULL": 34, "LOAD_CONST": 83, "LOAD_FAST": 85, "SWAP": 115, "COPY": 61, "CALL": 53,
         "BINARY_OP": 45, "COMPARE_OP": 58,
-        "BINARY_SUBSCR": 5, "STORE_SUBSCR": 39, "RETURN_VALUE": 36, "RETURN_CONST": 103, "RESUME": 149,
-        "PUSH_EXC_INFO": 33, "POP_EXCEPT": 31, "RERAISE": 102, "EXTENDED_ARG": 71, "POP_JUMP_IF_FALSE": 97,
+        "FOR_ITER": 72, "END_FOR": 11, "JUMP_FORWARD": 79, "IS_OP": 76, "RETURN_VALUE": 36, "RETURN_CONST": 103,
+        "RESUME": 149, "PUSH_EXC_INFO": 33, "POP_EXCEPT": 31, "RERAISE": 102, "EXTENDED_ARG": 71, "POP_JUMP_IF_FALSE": 97,
         "CHECK_EXC_MATCH": 7, "JUMP_BACKWARD_NO_INTERRUPT": 78,
         "forward": (72, 79, 97, 98, 99, 100, 104), "backward": (77, 78),
         "caches": {91: 4, 45: 1, 117: 1, 58: 1, 59: 1, 5: 1, 72: 1, 93: 1, 82: 9, 108: 4, 53: 3, 39: 1, 104: 1, 77: 1,

@@ -42,22 +42,37 @@ class Features(NamedTuple):  # annotated with types, not with text: see model.py
     span: bool = False  #: ENTER() before, LEAVE(token, failed) after; functions and coroutine functions only
     wrap: bool = False  #: nothing of the above: the trampoline is `return WRAP(original, …arguments)`
     timed: bool = False  #: read the clock even without threshold or check, so that errors know their duration
-    tally: bool = False  #: COUNTS[BITS(WHOLE(duration² × SCALE))] += 1 after a success; LOOK() when DUE[0] has passed
+    counted: str = ""  #: one of the following
 
     @property
     def clocked(self) -> bool:
-        return self.threshold or self.timed or self.tally or self.check is not None
+        return self.threshold or self.timed or self.check is not None or self.counted == AT_THE_END
+
+    @property
+    def starts(self) -> bool:
+        """Whether something is kept from the beginning to the end: the start, or what is in its place."""
+        return self.clocked or bool(self.counted)
+
+
+#: How calls are counted: each takes an item of BATCH, an iterator, and where that has none, calls COUNT(start).
+#: AT_THE_END: an item is taken when the call has succeeded. AT_THE_BEGINNING: when it begins, and only a call that gets
+#: none reads the clock; for others, ITEM is in the place of the start. WITHOUT_CLOCK: at the end, and the start is 0.0.
+AT_THE_END, AT_THE_BEGINNING, WITHOUT_CLOCK = "at the end", "at the beginning", "without clock"
+
+#: The item of every batch. An `io.BytesIO` of such bytes yields one for each line, and can be rewound; both it and the
+#: code that has it as a constant stay hashable.
+ITEM = b"\n"
 
 
 _shared: "dict[tuple[object, ...], Features]" = {}
 
 
 def shared_features(*given: "Any") -> Features:
-    """Return the same object for equal `threshold, check, span, timed, tally`."""
+    """Return the same object for equal `threshold, check, span, timed, counted`."""
     known = _shared.get(given)
     if known is None:
-        threshold, check, span, timed, tally = given
-        known = _shared[given] = Features(threshold, check, span, wrap=False, timed=timed, tally=tally)
+        threshold, check, span, timed, counted = given
+        known = _shared[given] = Features(threshold, check, span, wrap=False, timed=timed, counted=counted)
     return known
 
 
@@ -75,14 +90,13 @@ FUNCTION, GENERATOR, COROUTINE, ASYNC_GENERATOR = "function", "generator", "coro
 #: A constant of a template: a name in the table below, and how the template calls it.
 _CLOCK, _ORIGINAL, _FAIL, _SLOW, _LIMIT = "\0clock", "\0original", "\0fail", "\0slow", "\0limit"
 _CHECK, _ENTER, _LEAVE, _WRAP = "\0check", "\0enter", "\0leave", "\0wrap"
-_COUNTS, _BITS, _WHOLE, _SCALE, _ADD = "\0counts", "\0bits", "\0whole", "\0scale", "\0add"
-_DUE, _LOOK = "\0due", "\0look"
+_BATCH, _ITEM, _COUNT = "\0batch", "\0item", "\0count"
 _STOP, _STOP_ASYNC, _EXIT, _BASE = "\0stop", "\0stop_async", "\0exit", "\0base"
 _LEAVE_OUT = "\0leave_out"
 
 _OWN: "dict[str, object]" = {
     _STOP: StopIteration, _STOP_ASYNC: StopAsyncIteration, _EXIT: GeneratorExit, _BASE: BaseException,
-    _LEAVE_OUT: Callback(drop_first_frame),
+    _LEAVE_OUT: Callback(drop_first_frame), _ITEM: ITEM,
 }  # fmt: skip
 
 _templates: "dict[tuple[object, ...], CodeType]" = {}
@@ -105,10 +119,10 @@ def build(original: FunctionType, features: Features, values: "Mapping[str, obje
     """Return the trampoline for `original`, the function over the old code, which the trampoline calls.
 
     `values` holds what the features need: `clock()`, which returns seconds; `fail(start)`, called while the exception
-    is being handled (start is 0.0 where no clock is read; for generators it is the time spent running so far, made to
-    look like a start); `limit` in seconds and `slow(start, result)`; `check(result, start, *parameters)` after a
-    success; `enter()` and `leave(token, failed)`; `wrap(original, *arguments)`; for a tally, what observe/call/tally.py
-    describes. Raises ValueError where the interpreter refuses.
+    is being handled (start is 0.0 where no clock is read, ITEM where the call is counted already; for generators it is
+    the time spent running so far, made to look like a start); `limit` in seconds and `slow(start, result)`;
+    `check(result, start, *parameters)` after a success; `enter()` and `leave(token, failed)`;
+    `wrap(original, *arguments)`; `batch` and `count(start)`. Raises ValueError where the interpreter refuses.
     """
     code = original.__code__
     kind = kind_of(code)
@@ -223,36 +237,38 @@ def _source(
     return "\n".join(lines) + "\n"
 
 
-def _after(ordered: "list[str]", features: Features, elapsed: str) -> "list[str]":
+def _after(ordered: "list[str]", features: Features) -> "list[str]":
     """Return what runs after a success, with the result in r and the start in t."""
     lines = []
-    if features.tally:
-        lines += ["x = " + _call(_CLOCK), "d = x - t"]
-        elapsed = "d"
+    if features.counted == AT_THE_BEGINNING:
+        lines.append(f"if t is not {_value(_ITEM)}: " + _call(_COUNT, "t"))
+    elif features.counted:
+        lines += [f"for x in {_value(_BATCH)}: break", "else: " + _call(_COUNT, "t")]
     if features.threshold:
-        lines += [f"if {elapsed} > {_value(_LIMIT)}:", "  " + _call(_SLOW, "t, r")]
+        lines += [f"if {_call(_CLOCK)} - t > {_value(_LIMIT)}:", "  " + _call(_SLOW, "t, r")]
     if features.check is not None:
         lines.append(_call(_CHECK, ", ".join(["r", "t", *(ordered[i] for i in features.check)])))
-    if features.tally:
-        bucket = _call(_BITS, _call(_WHOLE, f"d * d * {_value(_SCALE)}"))
-        if sys.version_info >= (3, 10):
-            lines.append(f"{_value(_COUNTS)}[{bucket}] += 1")
-        else:
-            lines.append(_call(_ADD, f"{_value(_COUNTS)}, ({bucket},)"))
-        lines += [f"if x > {_value(_DUE)}[0]:", "  " + _call(_LOOK)]
     return lines
+
+
+def _beginning(features: Features) -> "list[str]":
+    """Return what sets t."""
+    if features.clocked:
+        return ["t = " + _call(_CLOCK)]
+    if features.counted == AT_THE_BEGINNING:
+        return [f"for t in {_value(_BATCH)}: break", "else: t = " + _call(_CLOCK)]
+    return ["t = 0.0"] if features.counted else []
 
 
 def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str = "") -> "list[str]":
     """Functions and coroutine functions; `wait` is "await " for the latter."""
     if features.wrap:
         return ["return " + wait + _call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments])))]
-    clock = features.clocked
     call = wait + _call(_ORIGINAL, arguments)
-    start = "t" if clock else "0.0"
-    if not (clock or features.span):
+    start = "t" if features.starts else "0.0"
+    if not (features.starts or features.span):
         return ["try: return " + call, f"except: {_call(_FAIL, start)}; raise"]
-    lines = ["t = " + _call(_CLOCK)] if clock else []
+    lines = _beginning(features)
     if features.span:
         lines.append("s = " + _call(_ENTER))
     lines += ["try: r = " + call, "except:", "  " + _call(_FAIL, start)]
@@ -261,7 +277,7 @@ def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str =
     lines.append("  raise")
     if features.span:
         lines.append(_call(_LEAVE, "s, False"))
-    return [*lines, *_after(ordered, features, _call(_CLOCK) + " - t"), "return r"]
+    return [*lines, *_after(ordered, features), "return r"]
 
 
 def _coroutine(arguments: str, ordered: "list[str]", features: Features) -> "list[str]":
@@ -274,7 +290,8 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
     if features.wrap:
         return ["return (yield from {})".format(_call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))))]
     if not features.clocked:
-        return [f"try: return (yield from {call})", "except: {}; raise".format(_call(_FAIL, "0.0"))]
+        lines = [f"try: r = yield from {call}", "except: {}; raise".format(_call(_FAIL, "0.0"))]
+        return [*_beginning(features), *lines, *_after(ordered, features), "return r"]
     return [
         "n = 0.0",  # seconds spent running
         "b = " + _call(_CLOCK),
@@ -308,7 +325,7 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
         "  " + _call(_FAIL, "b - n"),
         "  raise",
         "t = b - n",
-        *_after(ordered, features, _call(_CLOCK) + " - t"),
+        *_after(ordered, features),
         "return r",
     ]
 
@@ -353,7 +370,7 @@ def _async_generator(arguments: str, ordered: "list[str]", features: Features) -
         "  raise",
         "t = b - n",
         "r = None",
-        *_after(ordered, features, _call(_CLOCK) + " - t"),
+        *_after(ordered, features),
     ]
 
 

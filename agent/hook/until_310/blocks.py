@@ -13,6 +13,7 @@ from types import CodeType
 from ..code import tables
 from ..code.operations import instruction
 from ..code.operations import op as _op
+from ..code.trampoline import AT_THE_BEGINNING
 from . import lines
 from .operations import OPS
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..code.trampoline import Features
 
+_IS_NOT = 1
 _GEN_START = 129  # 3.10 only
 _OLDEST = sys.version_info < (3, 10)
 #: What the argument of a jump counts, for each code unit.
@@ -39,13 +41,11 @@ _ENDS = (_RETURN, OPS["RAISE_VARARGS"], OPS["RERAISE"], *OPS["always"])
 _LEAVES = (OPS["POP_BLOCK"], OPS["POP_EXCEPT"], OPS["END_ASYNC_FOR"])
 
 
-def inject(
-    code: CodeType, features: "Features", values: "dict[str, object]", *, clocked: bool, suspends: bool
-) -> "CodeType | None":
+def inject(code: CodeType, features: "Features", values: "dict[str, object]", *, suspends: bool) -> "CodeType | None":
     """`code` with the monitor in it, or None.
 
-    `values` are the constants by their names in `inject.inject`. `clocked`: it needs the start; `suspends`: and it is a
-    generator, so that its clock has to stop at each yield.
+    `values` are the constants by their names in `inject.inject`. `suspends`: it is a generator that has a clock, which
+    has to stop at each yield.
     """
     body = code.co_code
     ops = body[::2]
@@ -53,15 +53,15 @@ def inject(
         return None  # one operation, which leaves and enters the frame by itself
     if sum(map(ops.count, _SETUPS)) > _MOST_BLOCKS and _blocks(body, ops) > _MOST_BLOCKS:
         return None
-    moved = Moved(body, ops, parts := _Parts(code, features, clocked, room=2), suspends)
+    moved = Moved(body, ops, parts := _Parts(code, features, room=2), suspends)
     if len(moved.code) * _SCALE // 2 > 65535:  # our own jumps need more room for where they go
-        moved = Moved(body, ops, parts := _Parts(code, features, clocked, room=3), suspends)
+        moved = Moved(body, ops, parts := _Parts(code, features, room=3), suspends)
     depth = max(code.co_stacksize + 10 * suspends, 16, 4 + len(features.check or ()))
     changes: "dict[str, Any]" = {
         "co_code": moved.code,
         "co_consts": code.co_consts + tuple([values[name] for name in parts.constants]),
-        "co_nlocals": code.co_nlocals + clocked + features.span,
-        "co_varnames": _Names(code.co_varnames) if clocked or features.span else code.co_varnames,
+        "co_nlocals": code.co_nlocals + features.starts + features.span,
+        "co_varnames": _Names(code.co_varnames) if features.starts or features.span else code.co_varnames,
         "co_stacksize": depth,
         **lines.moved(code, moved),
     }
@@ -85,18 +85,25 @@ class _Names(tuple):  # type: ignore[type-arg]
 class _Parts:
     """What is inserted, for one function. `constants` names what is appended to its own constants, in order."""
 
-    def __init__(self, code: CodeType, features: "Features", clocked: bool, room: int) -> None:
+    def __init__(self, code: CodeType, features: "Features", room: int) -> None:
         self.room = room  # of a jump of ours, in code units
         self.constants: "list[str]" = []
         self._own = len(code.co_consts)
         self._start = _op("LOAD_FAST", code.co_nlocals)
-        self._features = features
-        span = code.co_nlocals + clocked
-        reading = self._call("clock") if clocked else b""
+        span = code.co_nlocals + features.starts
+        store = _op("STORE_FAST", code.co_nlocals)
+        reading = self._call("clock") if features.clocked else b""
         #: Makes time since a start of a start, and the other way round.
         self.turn = reading + self._start + _op("BINARY_SUBTRACT") + _op("STORE_FAST", code.co_nlocals)
-        self._entering = reading + _op("STORE_FAST", code.co_nlocals) if clocked else b""
-        self._instead = self._constant("never") + _op("STORE_FAST", code.co_nlocals) if clocked else b""
+        self._entering = reading
+        if features.counted and not reading:
+            self._entering = self._constant("no start")
+            if features.counted == AT_THE_BEGINNING:
+                self._entering = self._take(_op("ROT_TWO") + _op("POP_TOP"), self._call("clock"))
+        self._instead = b""
+        if features.starts:
+            self._entering += store
+            self._instead = self._constant("never") + store
         if features.span:
             self._entering += self._call("enter") + _op("STORE_FAST", span)
             self._instead += self._constant("none") + _op("STORE_FAST", span)
@@ -105,21 +112,24 @@ class _Parts:
             token = _op("LOAD_FAST", span)
             self._left = self._call("leave", token + self._constant("false"), 2) + _op("POP_TOP")
             failed = self._call("leave", token + self._constant("true"), 2) + _op("POP_TOP")
-        self._elapsed = self._slow = self._check = self._tally = self._look = b""
+        self._elapsed = self._slow = self._check = self._is_start = self._count = b""
         result = _op("DUP_TOP")
-        if features.tally:
-            self._tally = self._tallying(reading)
-            self._look = self._call("look") + _op("POP_TOP")
+        if features.counted:
+            self._count = self._call("count", self._start, 1) + _op("POP_TOP")
+            if features.counted == AT_THE_BEGINNING:
+                self._is_start = self._start + self._constant("item") + _op("IS_OP", _IS_NOT)
+            else:
+                self._count = self._take(_op("POP_TOP") * 2, self._count)
         if features.threshold:
-            elapsed = b"" if features.tally else reading + self._start + _op("BINARY_SUBTRACT")
-            self._elapsed = elapsed + self._constant("limit") + _op("COMPARE_OP", OPS["greater"])
+            self._elapsed = reading + self._start + _op("BINARY_SUBTRACT")
+            self._elapsed += self._constant("limit") + _op("COMPARE_OP", OPS["greater"])
             self._slow = result + self._constant("slow") + _op("ROT_TWO") + self._start + _op("ROT_TWO")
             self._slow += _op("CALL_FUNCTION", 2) + _op("POP_TOP")
         if features.check is not None:
             arguments = self._start + b"".join([_op("LOAD_FAST", position) for position in features.check])
             self._check = result + self._constant("check") + _op("ROT_TWO") + arguments
             self._check += _op("CALL_FUNCTION", 2 + len(features.check)) + _op("POP_TOP")
-        start = self._start if clocked else self._constant("no start")
+        start = self._start if features.starts else self._constant("no start")
         self._fails = self._call("fail", start, 1) + _op("POP_TOP") + failed
         self._no_room = _op("DUP_TOP") + self._constant("no room")
         self._reraise = _op("RERAISE", not _OLDEST)
@@ -135,30 +145,10 @@ class _Parts:
     def _call(self, name: str, arguments: bytes = b"", number: int = 0) -> bytes:
         return self._constant(name) + arguments + _op("CALL_FUNCTION", number)
 
-    def _tallying(self, reading: bytes) -> bytes:
-        """Count the duration, atomically for other threads; push whether `look` is due.
-
-        And below that the duration, where there is a threshold to compare it with.
-        """
-        code = reading + _op("DUP_TOP") + self._start + _op("BINARY_SUBTRACT")  # now, duration
-        if self._features.threshold:
-            code += _op("ROT_TWO") + self._over()  # duration, now, duration
-        code += _op("DUP_TOP") + _op("BINARY_MULTIPLY") + self._constant("scale") + _op("BINARY_MULTIPLY")
-        for name in ("whole", "bits"):
-            code += self._constant(name) + _op("ROT_TWO") + _op("CALL_FUNCTION", 1)
-        if _OLDEST:  # it changes threads between any two instructions, but not within a function in C
-            code += _op("BUILD_TUPLE", 1) + self._constant("add") + _op("ROT_TWO") + self._constant("counts")
-            code += _op("ROT_TWO") + _op("CALL_FUNCTION", 2) + _op("POP_TOP")
-        else:
-            code += self._constant("counts") + _op("ROT_TWO") + _op("DUP_TOP_TWO") + _op("BINARY_SUBSCR")
-            code += self._constant("one") + _op("INPLACE_ADD") + _op("ROT_THREE") + _op("STORE_SUBSCR")
-        code += self._constant("due") + self._constant("zero") + _op("BINARY_SUBSCR")
-        return code + _op("COMPARE_OP", OPS["greater"])
-
-    @staticmethod
-    def _over() -> bytes:
-        """A copy of the second on the stack."""
-        return _op("DUP_TOP_TWO") + _op("POP_TOP")
+    def _take(self, item: bytes, otherwise: bytes) -> bytes:
+        """Take an item of the batch. With one, the iterator and the item are on the stack."""
+        item += _op("JUMP_FORWARD", len(otherwise) // 2 * _SCALE)
+        return self._constant("batch") + _op("FOR_ITER", len(item) // 2 * _SCALE) + item + otherwise
 
     def before(self, unit: int, end: int) -> bytes:
         """Return the code at the function's beginning, at `unit`; our block follows. Its size is constant."""
@@ -171,11 +161,12 @@ class _Parts:
         if not self._entering:
             return _op("POP_BLOCK")
         code = _op("POP_BLOCK") + self.block(unit + 1, end + self._returning) + self._left
-        for condition, then in ((self._tally, self._look), (self._elapsed, self._slow)):
-            if then:
+        for condition, then in ((self._is_start, self._count), (self._elapsed, self._slow)):
+            if condition:
                 code += condition
                 over = unit + len(code + then) // 2 + self.room
-                code += instruction(OPS["POP_JUMP_IF_FALSE"], over * _SCALE, self.room) + then
+                code += instruction(OPS["POP_JUMP_IF_FALSE"], over * _SCALE, self.room)
+            code += then
         return code + self._check + _op("POP_BLOCK")
 
     def handlers(self, end: int, begin: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import wrap
-from ...observe.around import context, work
+from ...observe.around import context, people, work
 from ..signals import Receiver
 from . import failures as django_failures
 from . import request_context
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     """Called when the module `name` of Django has been imported. Returns the changes, each with its undo."""
     context.register("django", request_context.provide)
+    people.current["django"] = request_context.user
     if name == "django.core.management":
         commands = module.get_commands
         return [wrap.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]

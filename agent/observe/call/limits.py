@@ -24,6 +24,9 @@ HANDFUL = 5
 #: After so many suppressed in a row, one passes and reports the number; then after ten times as many, and so on.
 FIRST_MILESTONE = 1_000
 
+#: In place of a number: suppressed by the rate, or by `sample`.
+OVER_RATE, LEFT_OUT = -1, -2
+
 _MOST_KEYS = 500
 
 # Re-entrant: a finaliser or a signal handler may get here while its own thread is inside.
@@ -81,19 +84,24 @@ class Limiter:
 
     def admit(self, key: Hashable) -> int | None:
         """Return None to suppress. Otherwise how many of this key were suppressed since the last that passed."""
+        suppressed = self.decide(key)
+        return suppressed if suppressed >= 0 else None
+
+    def decide(self, key: Hashable) -> int:
+        """As `admit`, but OVER_RATE or LEFT_OUT to suppress."""
         with _lock:
             bucket = self._buckets.get(key)
             if bucket is None:
                 return self._first(key)
             if self._sample < 1 and self._random() >= self._sample:
                 bucket.suppressed += 1
-                return None
+                return LEFT_OUT
             if self._capacity:
                 now = self._clock()
                 if now < bucket.ready and bucket.burst + 1 < bucket.milestone:
                     bucket.burst += 1  # one of many: it costs next to nothing
                     bucket.suppressed += 1
-                    return None
+                    return OVER_RATE
                 elapsed = now - bucket.updated
                 if elapsed > 0:
                     bucket.tokens = min(self._each, bucket.tokens + elapsed * self._refill)
@@ -103,7 +111,7 @@ class Limiter:
                     if bucket.burst < bucket.milestone:
                         self._wait(bucket)
                         bucket.suppressed += 1
-                        return None
+                        return OVER_RATE
                     bucket.milestone *= 10
                     self._tokens -= 1
                 else:
@@ -122,10 +130,10 @@ class Limiter:
         else:
             bucket.ready = 0.0
 
-    def _first(self, key: Hashable) -> int | None:
+    def _first(self, key: Hashable) -> int:
         now = self._clock()
         if self._capacity and not self._take(now, 1.0 - self._capacity):
-            return None
+            return OVER_RATE
         if len(self._buckets) >= _MOST_KEYS:
             self._drop_oldest()
         bucket = self._buckets[key] = _Bucket(self._each - 1, now)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import CannotPatch
 from ...base.interrupts import ours
 from ...hook.code import inject, trampoline
-from . import tally
 from .terms import OWN_NAMES, SHADOWED_NAMES
 from .verdict import Verdict
 
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
     from ...hook.targets.resolve import Found
     from .terms import Terms
-
-#: What counting needs besides the counts themselves.
-_COUNTING = {"bits": tally.bits, "whole": tally.whole, "scale": tally.SCALE, "add": tally.add}
 
 
 class Probe(Verdict):
@@ -33,15 +29,17 @@ class Probe(Verdict):
         if terms.checks_each or (self._tally is not None and self._shared):
             names = self._names
             check = tuple([names.index(name) for name in self._passed or ()])
-        kind = trampoline.kind_of(self._code)
+        plain = trampoline.kind_of(self._code) in (trampoline.FUNCTION, trampoline.COROUTINE)
+        span = terms.span is not None and plain
+        timed = bool(terms.expressions) and "duration" in self._names_in_expressions()
+        counted = ""
+        if self._tally is not None and not self._shared:
+            if terms.thresholds or check is not None or timed or span:
+                counted = trampoline.AT_THE_END
+            else:  # to stop the clock at each yield of a generator would cost more than all else
+                counted = trampoline.AT_THE_BEGINNING if plain else trampoline.WITHOUT_CLOCK
         #: Everything else is left out of the code.
-        self._features = trampoline.shared_features(
-            bool(terms.thresholds),
-            check,
-            terms.span is not None and kind in (trampoline.FUNCTION, trampoline.COROUTINE),
-            bool(terms.expressions) and "duration" in self._names_in_expressions(),
-            self._tally is not None and not self._shared,
-        )
+        self._features = trampoline.shared_features(bool(terms.thresholds), check, span, timed, counted)
 
     def make(self, original: FunctionType) -> CodeType:
         """The trampoline for `original`. Raises CannotPatch where the interpreter refuses it."""
@@ -63,9 +61,9 @@ class Probe(Verdict):
             values["limit"] = terms.lowest
         if features.check is not None:
             values["check"] = trampoline.Callback(Verdict.check, self)
-        if features.tally and terms.tallies is not None and self._tally is not None:
-            values.update(_COUNTING, counts=self._tally.counts, due=terms.tallies.due)
-            values["look"] = trampoline.Callback(terms.tallies.look)
+        if features.counted and self._tally is not None:
+            values["batch"] = self._tally.batch
+            values["count"] = trampoline.Callback(type(self._tally).count, self._tally)
         if features.span and terms.span is not None:
             values["enter"] = trampoline.Callback(terms.span[0], self)
             values["leave"] = trampoline.Callback(terms.span[1])

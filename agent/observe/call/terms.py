@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...base.model import ExpressionData, MonitorData, Observation, RuleData
+    from ...measure.tally import Tallies
     from ..expression.reasons import Failed
-    from .tally import Tallies
 
     Report = Callable[[Observation], object]  # None: nothing was written
     Count = Callable[[str, str], None]
@@ -93,7 +93,7 @@ class Terms:
     `report` takes an Observation; `count(reason, monitor)` counts what was not reported; `failed` takes the
     expressions that raised. A `limiter` is passed where modules share it: a rate holds for all functions of a monitor.
     `span` is what begins and ends one. `sample_rate` is multiplied with the monitor's own. With `tallies`, every call
-    is counted. `clock` returns seconds.
+    is counted, unless the monitor has it off. `clock` returns seconds.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Terms:
         self.count = count
         self._failed = failed
         self.clock = clock
-        self.tallies = tallies
+        self.tallies = tallies if monitor["metrics"] else None
         self.span = span
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
         self.rules = [Rule(rule) for rule in monitor["rules"]]

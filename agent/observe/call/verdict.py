@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ...base.interrupts import ours
 from ...base.model import Captured, Observation
 from ...base.slots import name_of, qualname_of, set_traceback, traceback_of
 from ...hook.code import patch, trampoline
+from ..around import people
 from ..event import reserve
 from ..event.represent import status_of, type_name
 from ..expression import reasons
 from ..failure import reported, server_errors
 from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
-from . import arguments, callers, inside, reentry
+from . import arguments, callers, inside, limits, reentry
 from .limits import Escalation
 from .naming import named
 from .terms import OWN_NAMES, SHADOWED_NAMES
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from ...base.model import MonitorData
     from ...hook.targets.resolve import Found
+    from ...measure.tally import Tally
     from .naming import Named
     from .terms import Capture, Exemption, Rule, Terms
 
@@ -136,7 +138,7 @@ class Verdict:
 
     # Called by the trampoline, or by the code inside the function.
 
-    def fail(self, start: float) -> None:
+    def fail(self, start: float | bytes) -> None:
         """An exception leaves the call. Nothing here changes it, except that our frame leaves its traceback."""
         error = sys.exc_info()[1]
         if error is None:
@@ -151,7 +153,7 @@ class Verdict:
         except RecursionError:  # no room is left to find out whose it is; the host's own exception propagates
             pass
 
-    def fail_inside(self, start: float, error: BaseException | None = None) -> None:
+    def fail_inside(self, start: float | bytes, error: BaseException | None = None) -> None:
         """An exception leaves the call; the frame is the function's own. Before Python 3.11, `error` is not given."""
         if error is None:
             error = sys.exc_info()[1]
@@ -172,14 +174,18 @@ class Verdict:
                 return
             _reports.number += 1
             entered = True
-            if not self._applies_to(frame) or self._is_left_out(frame, result, None, duration):
+            if not self._applies_to(frame):
+                return
+            tally = self._tally_of(frame)
+            if tally is not None:
+                tally.slow(duration)
+            if self._is_left_out(frame, result, None, duration):
                 return
             passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
             threshold, severity = passed[-1]
             shares = () if self.live else inside.remember(frame, self.called(frame).operation, start, duration)
-            suppressed = self.terms.limits.admit(("slow", self._place(frame), severity))
+            suppressed = self._admitted(frame, ("slow", self._place(frame), severity))
             if suppressed is None:
-                self.terms.count("rate", self.name)
                 return
             self._report(
                 frame, "slow", severity, result, None, duration, suppressed, threshold=threshold, shares=shares
@@ -204,8 +210,10 @@ class Verdict:
             duration = self.terms.clock() - start
             if self._rules:
                 self._apply_rules(frame, self._rules, self._passed_values(frame, result, duration, passed), duration)
-            if self._shared and self._tally is not None and self._applies_to(frame):
-                self._tally_of(frame).ended(duration, failed=False)
+            if self._shared and self._applies_to(frame):
+                tally = self._tally_of(frame)
+                if tally is not None:
+                    tally.count(start)
             monitor = self.terms.monitor
             if monitor["kind"] == "api":
                 self._check_status(frame, result, duration)
@@ -221,7 +229,7 @@ class Verdict:
 
     # An exception.
 
-    def _raised(self, start: float, error: BaseException, traceback: TracebackType | None, depth: int) -> None:
+    def _raised(self, start: float | bytes, error: BaseException, traceback: TracebackType | None, depth: int) -> None:
         """`depth` is that of the frame with the arguments, counted from here.
 
         Hosts raise a thousand exceptions for each one that is worth a report: one look at the type sorts out the
@@ -239,7 +247,7 @@ class Verdict:
             if severity is not None and expected_anywhere and self._is_expected_around(error, sys._getframe(depth)):
                 severity, word = None, "expected"
             if self._tally is not None:
-                self._tally.ended(terms.clock() - start, failed=severity is not None)
+                self._tally.raised(start, severity or word, people.current_id if severity else None)
             if severity is None:
                 terms.count(word, terms.name)
                 return
@@ -247,12 +255,11 @@ class Verdict:
                 return
             place = self.path if self._by_class is None else self._place(sys._getframe(depth))
             end = reported.end_of(traceback)
-            suppressed = terms.limits.admit((_ERROR, place, word, end[0]))
+            suppressed = self._admitted(None, (_ERROR, place, word, end[0]), depth + 1)
             if suppressed is None:  # there were too many: no call further out reports it either
-                terms.count("rate", terms.name)
                 reported.remember(error, traceback, self, end)
                 return
-            duration = terms.clock() - start if start else None
+            duration = self._since(start)
             _reports.number += 1
             try:
                 self._report(sys._getframe(depth), _ERROR, severity, None, error, duration, suppressed, traceback)
@@ -263,7 +270,9 @@ class Verdict:
         except ours(BaseException):
             self.terms.lost("reporting an error in ", self.path)
 
-    def _consider(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
+    def _consider(
+        self, start: float | bytes, error: BaseException, traceback: TracebackType | None, frame: FrameType
+    ) -> None:
         """A failure whose type alone does not decide whether it is reported."""
         exhausted = issubclass(type(error), MemoryError)
         if exhausted:
@@ -276,14 +285,16 @@ class Verdict:
             if exhausted:
                 reserve.keep()
 
-    def _decide(self, start: float, error: BaseException, traceback: TracebackType | None, frame: FrameType) -> None:
+    def _decide(
+        self, start: float | bytes, error: BaseException, traceback: TracebackType | None, frame: FrameType
+    ) -> None:
         terms = self.terms
         if not issubclass(type(error), Exception):
             terms.count("control-flow", terms.name)
-            self._ended(frame, start, failed=False)
+            self._ended(frame, start, "control-flow")
         elif _is_in_report(frame):
             terms.count("inside-a-report", terms.name)  # what the agent itself, or the host's __str__, called
-            self._ended(frame, start, failed=terms.severities.of_error(error) is not None)
+            self._ended(frame, start, terms.severities.of_error(error) or "expected")
         else:
             failure = cast("Exception", error)
             _reports.number += 1
@@ -293,13 +304,16 @@ class Verdict:
             finally:
                 _reports.number -= 1
 
-    def _failed(self, start: float, error: Exception, traceback: TracebackType | None, frame: FrameType) -> None:
+    def _failed(
+        self, start: float | bytes, error: Exception, traceback: TracebackType | None, frame: FrameType
+    ) -> None:
         terms = self.terms
         severity = terms.severities.of_error(error)
         if severity is not None and self._is_expected_around(error, frame):
             severity = None
-        self._ended(frame, start, failed=severity is not None)
-        duration = terms.clock() - start if start else None
+        control_flow = is_control_flow(type(error))
+        self._ended(frame, start, severity or ("control-flow" if control_flow else "expected"))
+        duration = self._since(start)
         if severity is None:
             self._expected(error, traceback, frame, duration)
             return
@@ -309,9 +323,8 @@ class Verdict:
             return
         self._apply_error_rules(frame, error, duration)
         end = reported.end_of(traceback)
-        suppressed = terms.limits.admit((_ERROR, self._place(frame), type_name(type(error)), end[0]))
+        suppressed = self._admitted(frame, (_ERROR, self._place(frame), type_name(type(error)), end[0]))
         if suppressed is None:
-            terms.count("rate", terms.name)
             reported.remember(error, traceback, self, end)
             return
         self._report(frame, _ERROR, severity, None, error, duration, suppressed, traceback)
@@ -380,6 +393,7 @@ class Verdict:
                 continue
             if not hit or not self._applies_to(frame):
                 continue
+            self._note(frame, "rule")
             result = values["result"]
             if self._is_left_out(frame, result, error, duration):
                 continue
@@ -395,7 +409,12 @@ class Verdict:
         """A server error that raised nothing. The innermost endpoint reports it; those around it pass it on."""
         status = getattr(response, "status_code", None)
         passed_on = server_errors.is_passed_on(frame, response)
-        if type(status) is int and status >= 500 and self._applies_to(frame) and not passed_on:
+        if type(status) is not int or status < 500 or not self._applies_to(frame):
+            return
+        tally = self._tally_of(frame)
+        if tally is not None:
+            tally.failed(self.monitor["severity"], people.current_id)
+        if not passed_on:
             if self._is_left_out(frame, response, None, duration):
                 return
             server_errors.remember(frame, response)
@@ -420,7 +439,17 @@ class Verdict:
             self.terms.count("exempt", self.name)
         else:
             return False
+        self._note(frame, "other")
         return True
+
+    def _admitted(self, frame: FrameType | None, key: Hashable, depth: int = 0) -> int | None:
+        """`Limiter.admit`; what it holds back is counted. `depth` is that of the frame, where that is not given."""
+        suppressed = self.terms.limits.decide(key)
+        if suppressed >= 0:
+            return suppressed
+        self.terms.count("rate", self.name)
+        self._note(frame or sys._getframe(depth), "rate" if suppressed == limits.OVER_RATE else "sample")
+        return None
 
     def _is_quiet(self, frame: FrameType | None) -> bool:
         """Is the call inside one of a monitor that `quiet_inside` names?"""
@@ -431,14 +460,26 @@ class Verdict:
         """What limits distinguish besides what happened: the function, and its class where the monitor names that."""
         return self.path if self._by_class is None else (self.path, self.called(frame).operation)
 
-    def _ended(self, frame: FrameType, start: float, *, failed: bool) -> None:
-        if self._tally is not None:
-            self._tally_of(frame).ended(self.terms.clock() - start, failed=failed)
+    def _since(self, start: float | bytes) -> float | None:
+        """The duration so far; None where the start is not known."""
+        return self.terms.clock() - start if type(start) is float and start else None
 
-    def _tally_of(self, frame: FrameType) -> Any:
+    def _ended(self, frame: FrameType, start: float | bytes, outcome: str) -> None:
+        """Count a call that raised. `outcome` is a severity, "expected" or "control-flow"."""
+        if self._tally is not None and self._applies_to(frame):
+            tally = self._tally_of(frame)
+            if tally is not None:
+                tally.raised(start, outcome, people.current_id)
+
+    def _tally_of(self, frame: FrameType) -> Tally | None:
         if self._by_class is None or self.terms.tallies is None:
             return self._tally
         return self.terms.tallies.of(self.monitor, self.called(frame).operation)
+
+    def _note(self, frame: FrameType, what: str) -> None:
+        tally = self._tally_of(frame)
+        if tally is not None:
+            tally.note(what)
 
     def _values(
         self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
@@ -471,10 +512,8 @@ class Verdict:
         duration: float | None,
         error: Exception | None = None,
     ) -> None:
-        suppressed = self.terms.limits.admit((report, self._place(frame), message))
-        if suppressed is None:
-            self.terms.count("rate", self.name)
-        else:
+        suppressed = self._admitted(frame, (report, self._place(frame), message))
+        if suppressed is not None:
             self._report(frame, report, severity, result, error, duration, suppressed, message=message)
 
     def _report(
@@ -520,8 +559,10 @@ class Verdict:
         except BaseException:  # a time limit of the host's, in a capture for example
             self.terms.count("not-made", self.name)
             raise
-        if self.terms.report(observation) is not None and exception is not None:
-            reported.remember(exception, traceback, self)
+        if self.terms.report(observation) is not None:
+            self._note(frame, "reported")
+            if exception is not None:
+                reported.remember(exception, traceback, self)
 
 
 def _is_in_report(frame: FrameType) -> bool:

@@ -8,12 +8,12 @@ MENTION = re.compile(r"until_310|version_info *(?:<|>=) *\(3, *1[01]\)")
 
 PLACES = {
     "base/health.py": "one step, for counters",
-    "observe/call/tally.py": "one step, for the numbers of calls",
+    "measure/one_at_a_time.py": "one step, for the numbers of calls",
     "boot/lookout.py": "how the end of imports is noticed",
     "hook/code/inject.py": "calls until_310.blocks",
     "hook/code/operations.py": "takes the opcodes from until_310.operations",
     "hook/code/patch.py": "calls until_310.replace_code; names of code objects",
-    "hook/code/trampoline.py": "calls until_310.lines; one step; names of code objects; frames in tracebacks",
+    "hook/code/trampoline.py": "calls until_310.lines; names of code objects; frames in tracebacks",
 }
 
 

@@ -5,11 +5,11 @@ import sys
 import threading
 
 import pytest
+from agent.observe.call.tally import Tallies
 from support import FakeClock, Watch, module, monitor
 
 from agent.hook.code import inject
 from agent.observe.call import tally
-from agent.observe.call.tally import Tallies
 
 SHOP = """
 def f(a):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.deliver.quick.mounts import is_local
+from agent.measure.mounts import is_local
 
 TABLE = """\
 21 27 0:20 / /sys rw,relatime - sysfs sysfs rw

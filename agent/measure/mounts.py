@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ...base.interrupts import ours
+from ..base.interrupts import ours
 
 _LOCAL = frozenset(
     ("ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "f2fs", "jfs", "reiserfs", "zfs", "tmpfs", "ramfs", "rootfs",
@@ -14,10 +14,10 @@ _LOCAL = frozenset(
 
 def is_local(folder: str, proc: str = "/proc/self") -> bool:
     """Return False also for unknown file systems, and where the system does not provide their type."""
-    return _type_of(folder, proc) in _LOCAL
+    return type_of(folder, proc) in _LOCAL
 
 
-def _type_of(folder: str, proc: str) -> str:
+def type_of(folder: str, proc: str = "/proc/self") -> str:
     """Return the kernel's name ("ext4", "nfs4", "fuse.sshfs"), or "" if it cannot be found out."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

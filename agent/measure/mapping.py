@@ -1,0 +1,52 @@
+"""Maps a part of a file into memory: where that is safe, and so that it stays for as long as the process lives.
+
+Three things can go wrong for a host, and must not. A write to a mapped page that has no block on a full disk ends the
+process: so blocks are written first, on file systems that then keep them. Before CPython 3.13 a mapping keeps a
+descriptor, and closes it when it is freed: a host that daemonises has closed it long before, and has another file under
+that number. So a mapping is never freed. And it must not take the place of the standard streams.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from mmap import ALLOCATIONGRANULARITY, mmap
+from typing import Any
+
+from ..base import own_folders
+from . import mounts
+
+#: Here a block that was written stays the file's, and a later write to it needs no other one.
+_KEEPS_BLOCKS = frozenset(("ext3", "ext4", "xfs", "tmpfs"))
+
+
+def is_safe(folder: str) -> bool:
+    """Whether files in this folder may be mapped."""
+    return sys.platform == "linux" and mounts.type_of(folder) in _KEEPS_BLOCKS
+
+
+def map_new(file: str, begin: int, size: int) -> memoryview:
+    """Write zeros to this part of the file, and map it. Raises OSError."""
+    descriptor = os.open(file, os.O_RDWR | own_folders.OLD_FILE & ~os.O_WRONLY)
+    try:
+        if descriptor <= 2:
+            raise OSError("a standard stream is closed")
+        done = 0
+        while done < size:
+            done += os.pwrite(descriptor, bytes(size - done), begin + done)
+        before = begin % ALLOCATIONGRANULARITY
+        options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+        mapped = mmap(descriptor, before + size, offset=begin - before, **options)
+    finally:
+        os.close(descriptor)
+    _keep_for_ever(mapped)
+    return memoryview(mapped)[before:]
+
+
+def _keep_for_ever(mapped: mmap) -> None:
+    """Refer to it from a circle that the garbage collector cannot see through, for want of support in code objects.
+
+    So it is not even freed when the interpreter ends, which may be long before the process does.
+    """
+    circle: list[object] = [mapped]
+    circle.append(_keep_for_ever.__code__.replace(co_consts=(circle,)))

@@ -1,0 +1,65 @@
+"""For CPython 3.9, which lets other threads run between any two instructions.
+
+Later versions do so at calls and loops only, so that `row[index] += 1` is one step for other threads. Here, a function
+that does that is called by one thread at a time: one that finds another at it leaves its call to that one, and goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import allocate_lock, get_ident
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ..base.interrupts import ours
+from ..base.postponed import around_forks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MOST = 10_000  # calls that are left to another thread; were there more, that one was interrupted for good
+
+if sys.version_info >= (3, 10):
+
+    def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
+        return work
+
+else:
+
+    def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
+        def leave(*arguments: Any, **options: Any) -> None:
+            global _turn, _whose
+            if _whose == get_ident():
+                work(*arguments, **options)
+                return
+            _left.append((work, arguments, options))
+            if len(_left) > _MOST:
+                _turn = allocate_lock()
+            while _left:
+                turn = _turn
+                if not turn.acquire(False):
+                    return
+                try:
+                    _whose = get_ident()
+                    while _left:
+                        next_work, next_arguments, next_options = _left.popleft()
+                        next_work(*next_arguments, **next_options)
+                except ours(IndexError):
+                    pass
+                finally:
+                    _whose = 0
+                    turn.release()
+
+        return leave
+
+    _left: deque[tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]] = deque()
+    _turn = allocate_lock()
+    _whose = 0  # the thread that has it
+
+    def _renew() -> None:
+        global _turn, _whose
+        _left.clear()
+        _turn = allocate_lock()
+        _whose = 0
+
+    around_forks(after_in_child=_renew)

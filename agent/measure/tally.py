@@ -1,0 +1,350 @@
+"""Counts the calls of each operation: exactly, and so that a call which is counted costs next to nothing.
+
+The code in a monitored function takes an item of a batch, which counts the call; when the batch has none left, it calls
+`count`, which counts that call and all of the batch with the duration of the one. A batch is an `io.BytesIO` of line
+ends: its position is how many calls were counted, other threads move it in one step, and it can be rewound.
+
+An operation that is called less than a few thousand times a second has batches of no items: each of its calls is
+counted at once, with its own duration. Batches grow with the rate, so that `count` is called a few thousand times a
+second and not more. They are counted when the next thing is: see `Tallies.look`.
+
+Nobody waits: whoever counts a batch, or grants the next one, holds the only token of it; who finds none goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _io import BytesIO
+from typing import TYPE_CHECKING
+
+from ..base import guard
+from ..base.interrupts import ours
+from ..hook.code.trampoline import ITEM
+from . import layout, users
+from .one_at_a_time import one_at_a_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..base.model import MonitorData
+    from .figures import Counts
+    from .store import Store
+
+    User = Callable[[], object] | None  # returns the id of the current user; None for nobody
+
+#: The most items of a batch. A process that falls silent in a batch has not counted these until it counts again.
+MOST = 255
+#: A rate from which there are batches, in calls a second; and how often `count` may be called then.
+_OFTEN, _A_SECOND = 5000.0, 2500.0
+#: Calls after which the rate is looked at.
+_EACH = 256
+#: Seconds between two looks at what is due; and between two calls of `wake`.
+_INTERVAL, _MINUTE = 1.0, 60.0
+
+_ITEMS = ITEM * MOST
+_NO_DURATION = -1.0
+
+_bits = int.bit_length
+_whole = float.__trunc__
+_SEVERITIES = {severity: layout.FAILURES + number for number, severity in enumerate(layout.SEVERITIES)}
+_NOTED = {
+    "expected": layout.EXPECTED, "slow": layout.SLOW, "rule": layout.RULES, "rate": layout.HELD_RATE,
+    "sample": layout.HELD_SAMPLE, "other": layout.HELD_OTHER, "reported": layout.REPORTED,
+}  # fmt: skip
+_LAST = layout.BUCKETS - 1
+
+
+class Tally:
+    """The numbers of one operation under one monitor. All of its functions take the items of `batch`."""
+
+    __slots__ = ("_armed", "_bucket", "_granted", "_nanoseconds", "_seen", "_size", "_tallies", "_window", "attached",
+                 "batch", "missing", "monitor", "operation", "read", "row")  # fmt: skip
+
+    def __init__(self, tallies: Tallies, monitor: MonitorData, operation: str) -> None:
+        self._tallies = tallies
+        self.monitor = monitor
+        self.operation = operation
+        self.row: memoryview | None = None  # of 64-bit integers: see `layout`. None until something is counted
+        self.attached = False  # is the row one that others can read?
+        self.read: Counts | None = None  # what `Tallies.changes` has yielded
+        self.batch = BytesIO(_ITEMS)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with a batch of no items."""
+        self.batch.seek(MOST)
+        self._granted = [0]  # the token: how many items of the batch were granted and are not counted
+        self.missing = False  # was there no token at the last look?
+        self._size = 0  # of the next batch
+        self._seen = 0  # calls since `_window`
+        self._window = self._armed = 0.0
+        self._bucket, self._nanoseconds = layout.UNTIMED, 0  # of the last call that was measured
+
+    def count(self, start: float) -> None:
+        """A call has ended that got no item: count it, and the batch. 0.0: when it began is not known."""
+        try:
+            now = self._tallies.clock()
+            duration = now - start if start else _NO_DURATION
+            if duration >= 0.0:
+                self._bucket = min(_bits(_whole(duration * duration * layout.SCALE)), _LAST)
+                self._nanoseconds = int(duration * 1e9)
+            else:  # also where a full stack had no room to read the clock when the call began
+                self._bucket, self._nanoseconds = layout.UNTIMED, 0
+            weight = 1
+            try:
+                granted = self._granted.pop()
+            except ours(IndexError):
+                self._tallies.hot[self] = None  # another thread is here, or was interrupted: `settle` finds out
+            else:
+                if granted:
+                    weight += granted - len(self.batch.read())
+                self._seen += weight
+                grants = self._seen >= _EACH or self._size
+                self._granted.append(self._grant(now, weight) if grants else 0)
+            self._put(self._bucket, weight, self._nanoseconds)
+            if now >= self._tallies.due:
+                self._tallies.look(now)
+        except ours(RecursionError):
+            pass
+        except ours(Exception):
+            guard.swallow("counting a call")
+
+    def _grant(self, now: float, weight: int) -> int:
+        """Fill the batch according to the rate. Return the number of items."""
+        size = self._size
+        if size and weight < _A_SECOND * (now - self._armed):
+            size, self._seen, self._window = 0, 0, now
+        elif self._seen >= _EACH:
+            elapsed = now - self._window
+            size = 0 if self._seen < _OFTEN * elapsed else 2 * size + 1
+            if size:
+                most = self._seen / (_A_SECOND * elapsed) if elapsed > 0 else MOST
+                size = int(min(size, most, MOST))
+            self._seen, self._window = 0, now
+        self._size = size
+        if not size:
+            return 0
+        self._armed = now
+        self._tallies.hot[self] = None
+        # Not always the same number: the ERP may do one thing at each tenth call.
+        number = size - int(now * 1e9) % ((size + 1) // 2 + 1)
+        self.batch.seek(MOST - number)
+        return number
+
+    def settle(self) -> None:
+        """Count what was taken of the batch, and empty it. Its duration is that of the last call that was measured."""
+        try:
+            granted = self._granted.pop()
+        except ours(IndexError):
+            if self.missing:  # as at the last look: an exception of the host's has struck whoever had it
+                self.begin()
+            else:
+                self.missing = True
+            return
+        self.missing = False
+        taken = granted - len(self.batch.read()) if granted else 0
+        self._granted.append(0)
+        self._tallies.hot.pop(self, None)
+        if taken:
+            self._put(self._bucket, taken, self._nanoseconds)
+
+    @one_at_a_time
+    def _put(self, index: int, number: int, nanoseconds: int = 0) -> None:
+        if self.row is None:
+            self._tallies.attach(self)
+        row = self.row
+        assert row is not None
+        # No other thread runs, and none attaches another row, between reading a number and writing it.
+        self.row[index] += number  # type: ignore[index]
+        if nanoseconds:
+            self.row[layout.TOTAL] += nanoseconds * number  # type: ignore[index]
+            if nanoseconds > row[layout.LONGEST]:
+                self.row[layout.LONGEST] = nanoseconds  # type: ignore[index]
+
+    # What is rare.
+
+    def note(self, what: str) -> None:
+        """Count what became of a call: a key of `_NOTED`."""
+        self._put(_NOTED[what], 1)
+        self.look()
+
+    def look(self) -> None:
+        """For what is counted without reading the clock."""
+        now = self._tallies.clock()
+        if now >= self._tallies.due:
+            self._tallies.look(now)
+
+    def raised(self, start: float | bytes, outcome: str, user: User) -> None:
+        """Count a call that raised; one whose start is an item is counted. `outcome`: a severity, or a reason."""
+        if type(start) is float:
+            self.count(start)
+        if outcome == "expected":
+            self.note(outcome)
+        elif outcome in _SEVERITIES:
+            self.failed(outcome, user)
+
+    def failed(self, severity: str, user: User) -> None:
+        """Count a failure, and the user that it affects."""
+        self._put(_SEVERITIES[severity], 1)
+        self._at_least(layout.LAST_FAILURE, int(time.time() * 1e3))
+        affected = user() if user is not None else None
+        salt = self._tallies.salt() if affected is not None else None
+        row = self.row
+        if salt is not None and row is not None:
+            users.add(_registers(row), users.hashed(affected, salt))
+        self.look()
+
+    def slow(self, duration: float) -> None:
+        """Count that a call took longer than the lowest threshold. Of a batch, it need not be the one measured."""
+        self._at_least(layout.LONGEST, int(duration * 1e9))
+        self.note("slow")
+
+    @one_at_a_time
+    def _at_least(self, index: int, number: int) -> None:
+        if self.row is None:
+            self._tallies.attach(self)
+        if self.row is not None and self.row[index] < number:
+            self.row[index] = number
+
+    def counts(self) -> Counts:
+        """A copy of the numbers."""
+        from .figures import Counts
+
+        row = self.row
+        if row is None:
+            return Counts()
+        return Counts(tuple(row[: layout.INTEGERS]), row[layout.INTEGERS :].tobytes())
+
+    @one_at_a_time
+    def replace_row(self, row: memoryview | None, *, attached: bool) -> None:
+        """Count in another row from now on; what is in one that nobody can read goes along."""
+        before, was_attached = self.row, self.attached
+        self.row = row
+        self.attached = attached
+        if before is not None and row is not None and not was_attached:
+            for index, number in enumerate(before[: layout.INTEGERS]):
+                if index in layout.GREATEST:
+                    row[index] = max(row[index], number)
+                elif number:
+                    row[index] += number
+            users.merge(_registers(row), _registers(before))
+
+
+class Tallies:
+    """All tallies of this process.
+
+    `store` has the rows; None: they are in memory only. `wake` is called once in a minute in which something was
+    counted. `clock` is that of the probes.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        wake: Callable[[], object] = int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._store = store
+        self._wake = wake
+        self.clock = clock
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        #: Those that may have a batch which is not counted.
+        self.hot: dict[Tally, None] = {}
+        self._apart: dict[Tally, None] = {}  # those whose rows nobody else can read
+        self._pid = os.getpid()
+        #: When `look` is to be called.
+        self.due = 0.0
+        self._wake_at = 0.0
+        self.salt = store.salt if store is not None else _no_salt
+
+    def of(self, monitor: MonitorData, operation: str) -> Tally:
+        key = (monitor["name"], operation)
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies.setdefault(key, Tally(self, monitor, operation))
+        return tally
+
+    def attach(self, tally: Tally) -> None:
+        """Give it a row that others can read; where there is none now, one in memory."""
+        monitor = tally.monitor
+        row = None
+        if self._store is not None:
+            row = self._store.row((monitor["name"], tally.operation, monitor["module"], monitor["kind"]))
+        if row is not None:
+            tally.replace_row(row.cast("q"), attached=True)
+            self._apart.pop(tally, None)
+        elif tally.row is None:
+            tally.replace_row(memoryview(bytearray(layout.ROW)).cast("q"), attached=False)
+            if self._store is not None:
+                self._apart[tally] = None
+
+    def look(self, now: float) -> None:
+        """Called from the host's calls, about once a second: count batches, and have written what is not mapped."""
+        self.due = now + _INTERVAL  # meanwhile, for other threads
+        try:
+            if os.getpid() != self._pid:  # forked by something that calls no hooks
+                self.after_fork()
+            self.settle()
+            if self._store is not None:
+                if self._store.moved():
+                    self._leave_rows()
+                for tally in list(self._apart):
+                    self.attach(tally)
+                self.due = now + self._store.flush()
+            if not self._wake_at:
+                self._wake_at = now + _MINUTE
+            elif now >= self._wake_at:
+                self._wake_at = now + _MINUTE
+                self._wake()
+        except ours(Exception):
+            guard.swallow("writing counts")
+
+    def settle(self) -> None:
+        """Count all that was taken of batches."""
+        for tally in list(self.hot):
+            tally.settle()
+
+    def _leave_rows(self) -> None:
+        for tally in list(self._tallies.values()):
+            tally.replace_row(None, attached=False)
+        self._apart.clear()
+
+    def changes(self) -> Iterator[tuple[Tally, Counts]]:
+        """What was counted since the last call of this method. One thread at a time."""
+        self.settle()
+        for tally in list(self._tallies.values()):
+            now = tally.counts()
+            since = now if tally.read is None else now - tally.read
+            if since.calls or since.failures:
+                tally.read = now
+                yield tally, since
+
+    def after_fork(self) -> None:
+        """In a forked child: the parent counts what it has begun."""
+        self._pid = os.getpid()
+        self.hot = {}
+        if self._store is not None:
+            self._store.after_fork()
+        for tally in self._tallies.values():
+            tally.begin()
+            tally.attached = False
+            tally.row = tally.read = None
+        self._apart = {}
+        self.due = self._wake_at = 0.0
+
+    def close(self) -> None:
+        """At exit."""
+        self.settle()
+        if self._store is not None:
+            for tally in list(self._apart):
+                self.attach(tally)
+            self._store.flush()
+
+
+def _registers(row: memoryview) -> memoryview:
+    return row.cast("B")[layout.INTEGERS * 8 :]
+
+
+def _no_salt() -> int | None:
+    return None
