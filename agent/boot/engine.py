@@ -245,9 +245,13 @@ class Engine:
             with imports.Guarded():
                 from ..measure.store import Store
                 from ..measure.tally import Tallies
+                from ..observe.around import work
             dropped = lambda number: self.health.count("counts-dropped", "", number)  # noqa: E731
-            store = Store(self.follow_user, self._facts, failed=self._cannot_count, dropped=dropped)
+            store = None  # in the tests of an ERP
+            if self.state:
+                store = Store(self.follow_user, self._facts, failed=self._cannot_count, dropped=dropped)
             self._tallies = Tallies(store, wake=self._counted)
+            work.ends = self._tallies.work_ended
         return self._tallies
 
     def _facts(self) -> "dict[str, object]":

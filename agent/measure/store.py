@@ -14,7 +14,7 @@ import time
 from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
-from ..base import health, own_folders
+from ..base import guard, health, own_folders
 from ..base.interrupts import ours
 from ..observe.event.encode import to_json
 from . import layout, mapping, users
@@ -77,6 +77,10 @@ class Store:
         except ours(OSError, MemoryError) as error:
             self._not_before = self._clock() + _RETRY
             self._failed(f"counts are in memory only, and lost when the process ends: {error}")
+            return None
+        except ours(Exception):
+            self._not_before = self._clock() + _RETRY
+            guard.swallow("making a file of counts")
             return None
         finally:
             self._busy.release()

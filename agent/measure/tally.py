@@ -41,6 +41,8 @@ _OFTEN, _A_SECOND = 5000.0, 2500.0
 _EACH = 256
 #: Seconds between two looks at what is due; and between two calls of `wake`.
 _INTERVAL, _MINUTE = 1.0, 60.0
+#: Looks after which a token that nobody has given back is replaced.
+_PATIENCE = 5
 
 _ITEMS = ITEM * MOST
 _NO_DURATION = -1.0
@@ -58,8 +60,8 @@ _LAST = layout.BUCKETS - 1
 class Tally:
     """The numbers of one operation under one monitor. All of its functions take the items of `batch`."""
 
-    __slots__ = ("_armed", "_bucket", "_granted", "_nanoseconds", "_seen", "_size", "_tallies", "_window", "attached",
-                 "batch", "missing", "monitor", "operation", "read", "row")  # fmt: skip
+    __slots__ = ("_armed", "_bucket", "_granted", "_missing", "_nanoseconds", "_seen", "_size", "_tallies", "_window",
+                 "attached", "batch", "monitor", "operation", "read", "row")  # fmt: skip
 
     def __init__(self, tallies: Tallies, monitor: MonitorData, operation: str) -> None:
         self._tallies = tallies
@@ -75,7 +77,7 @@ class Tally:
         """Begin with a batch of no items."""
         self.batch.seek(MOST)
         self._granted = [0]  # the token: how many items of the batch were granted and are not counted
-        self.missing = False  # was there no token at the last look?
+        self._missing = 0  # looks at which there was no token
         self._size = 0  # of the next batch
         self._seen = 0  # calls since `_window`
         self._window = self._armed = 0.0
@@ -88,7 +90,7 @@ class Tally:
             duration = now - start if start else _NO_DURATION
             if duration >= 0.0:
                 self._bucket = min(_bits(_whole(duration * duration * layout.SCALE)), _LAST)
-                self._nanoseconds = int(duration * 1e9)
+                self._nanoseconds = round(duration * 1e9)
             else:  # also where a full stack had no room to read the clock when the call began
                 self._bucket, self._nanoseconds = layout.UNTIMED, 0
             weight = 1
@@ -132,17 +134,19 @@ class Tally:
         self.batch.seek(MOST - number)
         return number
 
-    def settle(self) -> None:
-        """Count what was taken of the batch, and empty it. Its duration is that of the last call that was measured."""
+    def settle(self, *, looks: bool = False) -> None:
+        """Count what was taken of the batch, and empty it. Its duration is that of the last call that was measured.
+
+        `looks`: this happens once a second.
+        """
         try:
             granted = self._granted.pop()
         except ours(IndexError):
-            if self.missing:  # as at the last look: an exception of the host's has struck whoever had it
+            self._missing += looks
+            if self._missing > _PATIENCE:  # an exception of the host's has struck whoever had it
                 self.begin()
-            else:
-                self.missing = True
             return
-        self.missing = False
+        self._missing = 0
         taken = granted - len(self.batch.read()) if granted else 0
         self._granted.append(0)
         self._tallies.hot.pop(self, None)
@@ -285,7 +289,8 @@ class Tallies:
         try:
             if os.getpid() != self._pid:  # forked by something that calls no hooks
                 self.after_fork()
-            self.settle()
+            for tally in list(self.hot):
+                tally.settle(looks=True)
             if self._store is not None:
                 if self._store.moved():
                     self._leave_rows()
@@ -304,6 +309,14 @@ class Tallies:
         """Count all that was taken of batches."""
         for tally in list(self.hot):
             tally.settle()
+
+    def work_ended(self) -> None:
+        """A request or a task has ended; the process may be silent from now on."""
+        try:
+            if self.hot:
+                self.settle()
+        except ours(Exception):
+            guard.swallow("counting calls")
 
     def _leave_rows(self) -> None:
         for tally in list(self._tallies.values()):

@@ -38,8 +38,9 @@ class Work:
 
 _current: ContextVar[Work | None] = ContextVar("erp_agent_work", default=None)
 
-#: Called whenever a piece of work begins; raises nothing.
+#: Called whenever a piece of work begins, or has ended; they raise nothing.
 begins: Callable[[], None] | None = None
+ends: Callable[[], None] | None = None
 
 if TYPE_CHECKING:
     Entered = tuple[Work, Token[Work | None]]
@@ -64,6 +65,8 @@ def leave(entered: Entered) -> None:
         _current.reset(token)
     except ours(ValueError):  # left in another context than entered: an ASGI handler may do so
         _current.set(None)
+    if ends is not None:
+        ends()
 
 
 def note(outcome: int) -> None:
