@@ -146,22 +146,21 @@ def test_the_functions_own_instructions_lines_and_handlers_stay(name):
             (Features(counted=trampoline.AT_THE_BEGINNING), 1), (Features(counted=trampoline.WITHOUT_CLOCK), 1),
         ):  # fmt: skip
             new = spy.inject(code, features)
+            kind = trampoline.kind_of(code)
             if new is None:
                 assert below
-                kind = trampoline.kind_of(code)
                 delegates = sys.version_info < (3, 12) and "SEND" in dis.Bytecode(code).dis()
                 assert kind == "async generator" or (kind == "generator" and (features.span or delegates))
                 continue
-            same(code, new, below)
+            same(code, new, below, stops=below and kind == "generator" and features.clocked)
 
 
-def same(code, new, below):
+def same(code, new, below, *, stops):
     old, old_lines, old_real = instructions(code)
     now, now_lines, now_real = instructions(new)
     moved = {}
     entered = {}  # where a jump to it goes
     at = 0
-    stops = below and trampoline.kind_of(code) == "generator"
     call = ["LOAD_CONST", "PUSH_NULL"] if sys.version_info >= (3, 13) else ["PUSH_NULL", "LOAD_CONST"]
     call += ["PRECALL"] * (sys.version_info < (3, 12)) + ["CALL"]
     turn = [*call, "COPY", "BINARY_OP", "SWAP", "POP_TOP"]
@@ -248,7 +247,7 @@ def alike(old, now, now_line, old_line, returns):
     if returns:
         if old.opname == "RETURN_CONST":
             return now.opname == "LOAD_CONST" and now.argval is old.argval and now_line == old_line
-        return now.opname in ("PUSH_NULL", "LOAD_CONST", "SWAP") and now_line[0] == old_line[0]
+        return now.opname in ("PUSH_NULL", "LOAD_CONST", "COPY", "SWAP") and now_line[0] == old_line[0]
     if old.opname != now.opname or now_line != old_line:
         return False
     return old.opcode in dis.hasjrel or old.arg == now.arg
