@@ -10,7 +10,9 @@ is when the loopback Sentry has read the request. Nothing may be lost, and no id
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -100,7 +102,9 @@ def ways(number: int) -> None:
 
 
 def end_couriers(folder: str) -> None:
-    subprocess.run(["pkill", "-f", f"erp_agent_courier.py {folder}"], check=False)
+    for pid in couriers(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def storm(seconds: int) -> None:
@@ -118,7 +122,7 @@ def storm(seconds: int) -> None:
                 running.append(shop.start("-c", CAPTURE))
                 started += 1
             running = [process for process in running if process.poll() is None]
-            most = max(most, couriers(folder))
+            most = max(most, len(couriers(folder)))
             time.sleep(0.02)
         for process in running:
             process.wait()
@@ -131,11 +135,15 @@ def storm(seconds: int) -> None:
         end_couriers(folder)
 
 
-def couriers(folder: str) -> int:
-    done = subprocess.run(
-        ["pgrep", "-fc", f"erp_agent_courier.py {folder}"], capture_output=True, text=True, check=False
-    )
-    return int(done.stdout or 0)
+def couriers(folder: str) -> list[int]:
+    """The processes that deliver spools below `folder`."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = file.read_bytes()
+            if b"erp_agent_courier.py\0" + folder.encode() in line:
+                found.append(int(file.parent.name))
+    return found
 
 
 def main() -> None:

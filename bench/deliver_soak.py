@@ -2,10 +2,10 @@
 
     python bench/deliver_soak.py [--events 200000] [--processes 8] [--failing 0.33] [--kill 0] [--seconds 0]
 
-Every event that was acknowledged to its writer must arrive at the receiver, under its own id. With --kill SECONDS the
-process that delivers is killed at that interval, and another one is started; with --seconds nothing is written after
-that time. Meanwhile it prints the memory of the writers and of the one that delivers: it must not grow with the number
-of events.
+Every event that was acknowledged to its writer must arrive at the receiver, under its own id. With --kill SECONDS a
+courier, or a writer, is killed at that interval on average; the next capture starts another courier. With --seconds
+nothing is written after that time. Meanwhile it prints the memory of the writers and of the courier: it must not grow
+with the number of events.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import random
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,16 +24,18 @@ from collections import Counter
 from typing import NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "deliver")]
+sys.path[:0] = [ROOT, *(os.path.join(ROOT, *folder) for folder in (["bench"], ["tests"], ["tests", "deliver"]))]
 
+from courier import couriers, end_couriers  # noqa: E402
+from deliver_capture import open_courier  # noqa: E402
 from kit import envelope  # noqa: E402
 
-from agent.deliver.background.sender import Sender  # noqa: E402
-from agent.deliver.send.flush import flush  # noqa: E402
+from agent.deliver.send.flush import Summary, flush  # noqa: E402
 from agent.deliver.send.resources import to_sentry  # noqa: E402
 from agent.deliver.spool.spool import Spool  # noqa: E402
 
 _EVERY = 5.0  # seconds between two looks at the memory of all
+_COURIERS = 0.7  # of those that are killed
 _BACKLOG = 3000  # envelopes that wait before writers pause: the soak is about delivery
 
 
@@ -49,19 +50,19 @@ def write(directory: str, dsn: str, log: str, number: int, until: float) -> None
     """A writer: notes each acknowledged id in its log, and at its end what it counted."""
     counts: Counter[str] = Counter()
     spool = open_spool(directory, counts)
-    sender = Sender(to_sentry(spool, dsn, spool._count))
+    courier = open_courier(spool, dsn)
     with open(log, "a", buffering=1) as file:
         for done in range(number):
             one = envelope(size=random.choice((200, 800, 2000)))
             if spool.write(one):
                 file.write(one.event_id + "\n")
-            sender.wake()
+            courier.wake()
             if done % 50 == 0:
                 if until and time.time() > until:
                     break
                 while len(os.listdir(os.path.join(directory, "new"))) > _BACKLOG:
                     time.sleep(0.5)
-        sender.close(1.0)
+        courier.close(1.0)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         file.write(json.dumps({"counts": counts, "peak": peak}) + "\n")
 
@@ -94,9 +95,9 @@ def main() -> int:
             dsn = f"http://k@127.0.0.1:{file.read()}/1"
         samples: list[Sample] = []
         kills = run_writers(options, directory, dsn, place, samples)
-        counts: Counter[str] = Counter()
-        summary = flush(to_sentry(open_spool(directory, counts), dsn, lambda *_: None), 600)
+        summary = until_delivered(open_spool(directory, Counter()), dsn)
     finally:
+        end_couriers(directory)
         receiver.kill()
         receiver.wait()
     took = time.monotonic() - began
@@ -106,13 +107,22 @@ def main() -> int:
     return status
 
 
+def until_delivered(spool: Spool, dsn: str) -> Summary:
+    """Wait for as long as a courier lives and delivers; deliver what it leaves."""
+    until = time.monotonic() + 600
+    while couriers(spool.directory) and spool.is_anything_waiting() and time.monotonic() < until:
+        time.sleep(0.2)
+    end_couriers(spool.directory)
+    return flush(to_sentry(spool, dsn, spool._count), 600)
+
+
 class Sample(NamedTuple):
     """Megabytes in memory at one moment."""
 
     seconds: float
     arrived: int
     writers: list[float]
-    sender: float
+    courier: float
 
 
 def rss(pid: int) -> float:
@@ -124,23 +134,29 @@ def rss(pid: int) -> float:
 
 
 def show(samples: list[Sample]) -> None:
-    print("seconds  arrived   writers, MB (least, most)   the one that delivers, MB")
+    print("seconds  arrived   writers, MB (least, most)   courier, MB")
     for sample in samples[:: max(len(samples) // 12, 1)]:
         print(f"{sample.seconds:7.0f}  {sample.arrived:7d}   {min(sample.writers):8.1f} {max(sample.writers):8.1f}"
-              f"            {sample.sender or float('nan'):8.1f}")  # fmt: skip
+              f"            {sample.courier or float('nan'):8.1f}")  # fmt: skip
 
 
 def lines(path: str) -> int:
-    """Each is as long as the first."""
+    """Each is as long as the first. 0 where there is no such file yet."""
+    if not os.path.exists(path):
+        return 0
     with open(path, "rb") as file:
         return os.stat(path).st_size // max(len(file.readline()), 1)
 
 
-def run_writers(options: argparse.Namespace, directory: str, dsn: str, place: str, samples: list[Sample]) -> int:
-    """How many were killed on the way."""
+def run_writers(
+    options: argparse.Namespace, directory: str, dsn: str, place: str, samples: list[Sample]
+) -> Counter[str]:
+    """How many of each kind were killed on the way."""
     share = options.events // options.processes
     running: dict[subprocess.Popen[bytes], tuple[str, int]] = {}
-    started = kills = 0
+    started = 0
+    kills: Counter[str] = Counter()
+    dice = random.Random(1)
     until = str(time.time() + options.seconds if options.seconds else 0)
 
     def start(number: int) -> None:
@@ -152,7 +168,8 @@ def run_writers(options: argparse.Namespace, directory: str, dsn: str, place: st
 
     for _ in range(options.processes):
         start(share)
-    began = last = sampled = time.monotonic()
+    began = sampled = time.monotonic()
+    next_kill = began + dice.expovariate(1 / options.kill) if options.kill else float("inf")
     while running:
         time.sleep(0.05)
         if time.monotonic() - sampled > _EVERY:
@@ -160,17 +177,21 @@ def run_writers(options: argparse.Namespace, directory: str, dsn: str, place: st
             writers = [rss(each.pid) for each in running if each.poll() is None]
             if writers:
                 number = lines(os.path.join(place, "arrived"))
-                samples.append(Sample(sampled - began, number, writers, rss(holder(directory))))
-        if options.kill and time.monotonic() - last > options.kill:
-            last = time.monotonic()
-            victim = next((each for each in running if each.pid == holder(directory)), None)
-            if victim is not None:
-                os.kill(victim.pid, signal.SIGKILL)
+                samples.append(
+                    Sample(sampled - began, number, writers, max(map(rss, couriers(directory)), default=0.0))
+                )
+        if time.monotonic() > next_kill:
+            next_kill = time.monotonic() + dice.expovariate(1 / options.kill)
+            if dice.random() < _COURIERS:
+                kills["couriers"] += len(couriers(directory))
+                end_couriers(directory)
+            else:
+                victim = dice.choice(list(running))
+                victim.kill()
                 victim.wait()
-                kills += 1
+                kills["writers"] += 1
                 log, number = running.pop(victim)
-                with open(log) as file:
-                    rest = number - sum(1 for _ in file)
+                rest = number - lines(log)
                 if rest > 0 and not (options.seconds and time.time() > float(until)):
                     start(rest)
         for process in [each for each in running if each.poll() is not None]:
@@ -179,21 +200,7 @@ def run_writers(options: argparse.Namespace, directory: str, dsn: str, place: st
     return kills
 
 
-def holder(directory: str) -> int:
-    """The process that holds the folder's lock; 0 if none does or nobody can tell."""
-    try:
-        inode = os.stat(os.path.join(directory, "lock")).st_ino
-        with open("/proc/locks") as file:
-            for line in file:
-                fields = line.split()
-                if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
-                    return int(fields[4])
-    except OSError:
-        pass
-    return 0
-
-
-def judge(place: str, arrived: str, took: float, kills: int, summary: object) -> int:
+def judge(place: str, arrived: str, took: float, kills: Counter[str], summary: object) -> int:
     acknowledged: set[str] = set()
     counts: Counter[str] = Counter()
     peaks = []
@@ -212,7 +219,7 @@ def judge(place: str, arrived: str, took: float, kills: int, summary: object) ->
         times = Counter(json.loads(line)["id"] for line in file)
     missing = acknowledged - set(times)
     print(f"{len(acknowledged)} acknowledged, {len(times)} arrived, {len(missing)} missing, "
-          f"{sum(n - 1 for n in times.values())} arrived again, {kills} senders killed, {took:.0f} s, "
+          f"{sum(n - 1 for n in times.values())} arrived again, killed: {dict(kills)}, {took:.0f} s, "
           f"{len(times) / took:.0f} events/s")  # fmt: skip
     print("counted:", dict(counts), "| last flush:", summary)
     print("peak memory of the writers, MB:", " ".join(f"{peak:.1f}" for peak in sorted(peaks)))
