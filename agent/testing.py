@@ -138,6 +138,7 @@ def _plan(config: str | None) -> PlanData:
             "spool": {
                 "directory": None, "max_size": 1 << 20, "max_age": 3600.0, "max_files": 1000, "max_rate": 0.0,
                 "durable": False, "keep_interpreter": False, "courier": False, "host_client": False,
+                "history_age": 0.0, "history_size": 0,
             },
             "processes": None, "follows": False, "expires": 0.0,
         }  # fmt: skip

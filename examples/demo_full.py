@@ -92,9 +92,7 @@ def _what_was_caught(stack: Stack, home: str) -> None:
         one = ["events", "show", "last", "--operation", operation]
         shown = subprocess.run([*command, *one], env=environment, cwd=ROOT, check=False, capture_output=True, text=True)
         if shown.returncode == 0:
-            screen.say(
-                "One event in full (--json: exactly what would be sent):   python -m agent " + " ".join(one)
-            )
+            screen.say("One event in full (--json: exactly what would be sent):   python -m agent " + " ".join(one))
             print(shown.stdout.rstrip(), flush=True)
             break
     screen.say("All events, grouped as in Sentry:   python -m agent events")

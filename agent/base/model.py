@@ -151,6 +151,8 @@ class SpoolData(TypedDict):
     keep_interpreter: bool  # whether an event may be written without letting other threads run meanwhile
     courier: bool  # whether a process of its own delivers, or a thread of the one that captures
     host_client: bool  # whether what a Sentry client of the host's own sends is kept there too
+    history_age: float  # seconds that a delivered event stays on this machine
+    history_size: int  # bytes of those that do; 0: none do
 
 
 class PlanData(TypedDict):

@@ -196,6 +196,9 @@ class _Translation:
         if keyword == "pattern" and self.title == "integrations":
             hint = f"did you mean `[{self.instance}]`?"
             return "bad-value", f"expected `auto` or a list of names, not {self.given()}", hint
+        if self.title == "history":
+            hint = "for a maximum age write `history: {max_age: 7d}`"
+            return "bad-value", f"expected a mapping or `off`, not {self.given()}", hint
         if keyword == "pattern" and self.title == "form":
             hint = "0 stands for any digit, A for any letter, three at least; between them letters, digits and ` ./_-`"
             return "bad-value", f"{self.given()} is no form", hint

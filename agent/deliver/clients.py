@@ -53,7 +53,7 @@ def _folder(settings: SpoolData, state: str) -> str:
 
 
 def _open(name: str, settings: SpoolData, state: str, count: Count) -> Spool:
-    return open_in(os.path.join(_folder(settings, state), name), settings, count)
+    return open_in(os.path.join(_folder(settings, state), name), settings, count, own=False)
 
 
 def spool_for(route: Route, settings: SpoolData, state: str, count: Count) -> Spool:

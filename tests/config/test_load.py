@@ -296,7 +296,18 @@ def test_the_spool_lies_beside_the_file_never_in_the_current_directory(look, tmp
     assert plan["spool"] == {
         "directory": str(tmp_path / "spool"), "max_size": 1024, "max_age": 3600.0, "max_files": 50_000,
         "max_rate": 0.0, "durable": True, "keep_interpreter": True, "courier": True, "host_client": True,
+        "history_age": 7 * 86400.0, "history_size": 64_000_000,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("off", (7 * 86400, 0)), ("{max_age: 1h}", (3600, 64_000_000)), ("{max_size: 1MiB}", (7 * 86400, 1 << 20)),
+     ("false", (7 * 86400, 0)), ('{max_size: "${SIZE:-2MB}"}', (7 * 86400, 2_000_000))],
+)  # fmt: skip
+def test_the_history_has_bounds_and_can_be_off(look, written, kept):
+    plan = look(f"version: 1\ndelivery: {{history: {written}}}\n").plan
+    assert (plan["spool"]["history_age"], plan["spool"]["history_size"]) == kept
 
 
 def test_an_unmet_requirement_leaves_the_monitor_out_with_a_note(look):

@@ -61,6 +61,9 @@ def check_sections(document: Document, findings: Findings) -> None:
     check_unit(spool.at("max_size"), units.size, "bad-size", findings)
     check_unit(spool.at("max_age"), units.duration, "bad-duration", findings)
     check_unit(spool.at("max_rate"), units.spool_rate, "bad-rate", findings, off=True)
+    history = document.at("delivery", "history")
+    check_unit(history.at("max_age"), units.duration, "bad-duration", findings)
+    check_unit(history.at("max_size"), units.size, "bad-size", findings)
     celery.check(document.at("celery"), findings)
     for key in ("only", "skip"):
         for pattern in document.at("processes", key).items():
@@ -135,6 +138,8 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
     given = {key: placed.value for key, placed in settings.spool.items()}
     given_rate = given.get("max_rate")
     events, seconds = (0.0, 1.0) if units.is_off(given_rate) else units.spool_rate(given_rate)
+    history = given.get("history", {})
+    kept = {} if units.is_off(history) else history
     directory = given.get("directory") or None
     if directory is not None:
         directory = os.path.join(os.path.dirname(os.path.abspath(main.file)), os.path.expanduser(directory))
@@ -148,6 +153,8 @@ def spool_data(settings: Settings, main: Document) -> SpoolData:
         "keep_interpreter": bool(given.get("keep_interpreter", True)),
         "courier": bool(given.get("courier", True)),
         "host_client": bool(given.get("host_client", True)),
+        "history_age": units.duration(kept.get("max_age", "7d")),
+        "history_size": 0 if units.is_off(history) else units.size(kept.get("max_size", "64MB")),
     }
 
 

@@ -18,7 +18,7 @@ from ..send.delivery import Delivery
 from ..send.lock import DeliveryLock
 from ..send.resources import to_sentry
 from ..spool import files
-from ..spool.spool import open_in
+from ..spool.spool import NO_HISTORY, history_of, open_in
 from . import settings
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ class _Courier:
         os.environ.update(self._settings.environment)
         route = routes.found(self._directory) if self._settings.dsn is None else None
         dsn = self._settings.dsn or (route.dsn if route is not None else "")
+        self._spool.history = history_of(self._settings.spool) if self._settings.dsn is not None else NO_HISTORY
         resources = to_sentry(self._spool, dsn, self.health.count, route)._replace(between=self._between)
         return Delivery(resources, should_stop=lambda: False, eager=eager)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Callable
 
 from ...base.interrupts import ours
 from ...language.dsn import DsnError
+from ..history.history import History
+from ..history.shelves import Accepted
 from ..http import transport
 from ..spool.spool import UnreadableError
 from .lock import DeliveryLock
@@ -48,6 +50,8 @@ class Delivery:
         self._waits_for_lock = self._eager = eager
         self._progress = progress
         directory = resources.spool.directory
+        self._history = History(directory, *resources.spool.history, resources.spool.ages, resources.clock)
+        self._in_flight: dict[str, bytes] = {}  # name → what was sent
         self._limits = RateLimits(directory, resources.clock)
         self._lock = DeliveryLock(directory)
         self._lock_wait = _LOCK_RETRY[0]
@@ -90,6 +94,7 @@ class Delivery:
             if held:
                 self._limits.load()
                 self._already_delivered.load()
+                self._history.sweep_if_due(self._should_stop)
                 if self._eager:
                     self._limits.forget_backoff()
                     self._eager = False
@@ -127,6 +132,8 @@ class Delivery:
             if wait is not None:
                 return wait
             self._spool.sweep_if_due(self._should_stop)
+            if not memory_only:
+                self._history.sweep_if_due(self._should_stop)
 
     def _list(self, *, memory_only: bool) -> "tuple[list[SpoolEntry], int, float | None]":
         """Return a batch to send, the number of all that can be sent, and the seconds until the first other one can."""
@@ -167,6 +174,7 @@ class Delivery:
                     continue  # a limit that came with a response to this batch
                 envelope = self._read(entry)
                 if envelope is not None:
+                    self._in_flight[entry.name] = envelope.data
                     self._handle(requests.send(entry, envelope.data))
                 if self._progress is not None:
                     done = self.delivered + self.quarantined
@@ -202,10 +210,11 @@ class Delivery:
 
     def _handle(self, completed: "list[tuple[SpoolEntry, Outcome]]") -> None:
         for entry, outcome in completed:
+            data = self._in_flight.pop(entry.name)
             for category, seconds in outcome.limits.items():
                 self._limits.limit(category or ALL, seconds)
             if outcome.kind == transport.ACCEPTED:
-                self._succeed(entry)
+                self._succeed(entry, data, outcome.status)
                 continue
             self.reason = outcome.detail
             if outcome.kind == transport.REJECTED:
@@ -219,8 +228,9 @@ class Delivery:
                 self._limits.set_reason(outcome.detail)
                 self._limits.save()
 
-    def _succeed(self, entry: "SpoolEntry") -> None:
-        if not self._spool.remove(entry):
+    def _succeed(self, entry: "SpoolEntry", data: bytes, status: int) -> None:
+        accepted = Accepted(self._resources.clock(), status, self._resources.host)
+        if not self._history.keep(self._spool.path(entry), entry, data, accepted) and not self._spool.remove(entry):
             self._already_delivered.add(entry.name)  # the folder is read-only now, or somebody else removed it
         self.delivered += 1
         self.own_waiting -= entry.pid == self._pid

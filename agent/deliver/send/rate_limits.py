@@ -17,6 +17,7 @@ _FILE = "rate-limits"
 ALL = "*"
 BACKOFF = "!"
 _REASON = "# "
+_SINCE = "#since "
 
 
 class RateLimits:
@@ -27,6 +28,7 @@ class RateLimits:
         self._deadlines: dict[str, tuple[float, float]] = {}  # category → (until when, granted seconds)
         self._changed = False
         self.reason = ""  # why the last attempt did not deliver, for `spool status`
+        self.since: float | None = None  # when the first of these attempts was, in seconds since the epoch
 
     def wait(self, category: str = "") -> float:
         """Return the seconds until an envelope of this category, or any envelope, may be sent; 0.0 if it may now."""
@@ -45,6 +47,7 @@ class RateLimits:
     def set_reason(self, reason: str) -> None:
         reason = " ".join(reason.split())
         self._changed = self._changed or reason != self.reason
+        self.since = (self.since or self._clock()) if reason else None
         self.reason = reason
 
     def forget_backoff(self) -> None:
@@ -55,11 +58,13 @@ class RateLimits:
         self._changed = False
         self._deadlines = {}
         self.reason = ""
+        self.since = None
         try:
             lines = (files.read_own(self._path) or b"").decode("utf-8").splitlines()
-            rows = [line.split() for line in lines if not line.startswith(_REASON)]
+            rows = [line.split() for line in lines if not line.startswith("#")]
             self._deadlines = {key: (float(until), float(granted)) for key, until, granted in rows}
             self.reason = "".join(line[len(_REASON) :] for line in lines if line.startswith(_REASON))
+            self.since = max((float(line[len(_SINCE) :]) for line in lines if line.startswith(_SINCE)), default=None)
         except ours(OSError, ValueError, files.UnreadableError):
             pass
 
@@ -70,7 +75,7 @@ class RateLimits:
         self._deadlines = {key: deadline for key, deadline in self._deadlines.items() if self._left(key)}
         rows = [f"{key} {until!r} {granted!r}\n" for key, (until, granted) in self._deadlines.items()]
         if self.reason:
-            rows.append(f"{_REASON}{self.reason}\n")
+            rows += [f"{_REASON}{self.reason}\n", f"{_SINCE}{self.since!r}\n"]
         try:
             files.replace(self._path, "".join(rows).encode("utf-8", "replace"))
         except ours(OSError, ValueError):

@@ -36,6 +36,7 @@ class Resources(NamedTuple):
     first_backoff: float = 0.1  # seconds
     between: Callable[[], None] = lambda: None  # called before each envelope
     await_end: Callable[[int], None] = lambda _: None  # called with the system's id of each thread that has sent
+    host: str = ""  # of Sentry
 
 
 def to_sentry(spool: Spool, dsn: str, count: Count, route: "Route | None" = None) -> Resources:
@@ -47,4 +48,5 @@ def to_sentry(spool: Spool, dsn: str, count: Count, route: "Route | None" = None
             return Transport(parsed, route=route)
         return Transport(parsed, route=route, connect_timeout=timeout, read_timeout=timeout)
 
-    return Resources(spool, connect, Delivered(spool.directory), count)
+    host = dsn.rpartition("@")[2].partition("/")[0]
+    return Resources(spool, connect, Delivered(spool.directory), count, host=host)

@@ -53,6 +53,10 @@ class SweptMark:
         except ours(OSError):
             return None
 
+    def ages(self) -> Ages:
+        """Return the ages of the clock's stamps, without a record."""
+        return Ages(self._eras(self._clock(), self._uptime()))
+
     def set(self, max_age: float) -> Ages:
         """Record a sweep now. Return the ages of the clock's stamps. Never raises."""
         now, uptime = self._clock(), self._uptime()

@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 Count = Callable[[str, str, int], None]
 
-__all__ = ["Count", "Spool", "SpoolEntry", "UnreadableError", "directory_of", "open_in"]
+__all__ = [
+    "NO_HISTORY", "Count", "Spool", "SpoolEntry", "UnreadableError", "directory_of", "history_of", "open_in",
+]  # fmt: skip
+
+NO_HISTORY = (0.0, 0)
 
 _SWEEP_EVERY = 60.0  # seconds between sweeps, of all processes together
 
@@ -80,12 +84,14 @@ class Spool:
         max_memory: int = 4 << 20,
         max_kept: int = 1000,
         keep_interpreter: bool = True,
+        history: tuple[float, int] = NO_HISTORY,
     ) -> None:
         """`max_size` and `max_memory` in bytes, `max_age` in seconds; `max_kept` is the number of envelopes in memory.
 
         `max_rate` is per second and process, 0 for no limit. With `held`, for processes without a DSN, envelopes are
-        held back until `release`.
+        held back until `release`. `history` is the age and the size that delivered events may have here; 0: none stay.
         """
+        self.history = history
         self._folders = Folders(directory, durable=durable)
         self._keep_interpreter = keep_interpreter and not durable  # an fsync is as slow as the disk
         self.directory = self._folders.directory
@@ -350,6 +356,14 @@ class Spool:
         self._folders.put(self._target, name, data)
         return True
 
+    def path(self, entry: SpoolEntry) -> str:
+        """Return where its file is, unless it is in memory."""
+        return os.path.join(self._folder(entry), entry.name)
+
+    def ages(self) -> age.Ages:
+        """Return the ages of stamps, on a machine whose clock may have been set."""
+        return self._mark.ages()
+
     def size(self, entry: SpoolEntry) -> int:
         """Return the bytes on disk or in memory; 0 if it is gone."""
         try:
@@ -501,8 +515,13 @@ def directory_of(settings: SpoolData, state: str) -> str:
     return settings["directory"] or os.path.join(state, "spool")
 
 
-def open_in(directory: str, settings: SpoolData, count: Count, *, held: bool = False) -> Spool:
-    """Return a spool with the bounds of the configuration."""
+def history_of(settings: SpoolData) -> tuple[float, int]:
+    """Return the bounds of the history: seconds and bytes."""
+    return settings.get("history_age", 0.0), settings.get("history_size", 0)  # absent in what an earlier release wrote
+
+
+def open_in(directory: str, settings: SpoolData, count: Count, *, held: bool = False, own: bool = True) -> Spool:
+    """Return a spool with the bounds of the configuration. Not `own`: of a client of the host's, without a history."""
     return Spool(
         directory,
         max_size=settings["max_size"],
@@ -513,4 +532,5 @@ def open_in(directory: str, settings: SpoolData, count: Count, *, held: bool = F
         keep_interpreter=settings["keep_interpreter"],
         count=count,
         held=held,
+        history=history_of(settings) if own else NO_HISTORY,
     )

@@ -1,0 +1,63 @@
+"""What became of an event: sent, waiting, held back or set aside, with the reason."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..send.rate_limits import ALL, BACKOFF, RateLimits
+
+if TYPE_CHECKING:
+    from ..spool.names import SpoolEntry
+    from .shelves import Accepted
+
+SENT, WAITING, HELD, ASIDE = "sent", "waiting", "held back", "set aside"
+STATES = (SENT, WAITING, HELD, ASIDE)
+
+
+class Fate(NamedTuple):
+    state: str  # one of STATES
+    reason: str = ""  # why it is not sent, for a person to read
+    at: float | None = None  # when Sentry accepted it, in seconds since the epoch
+    status: int = 0  # of HTTP; 0 if it is not known
+    host: str = ""  # of that Sentry
+
+
+def of_delivered(delivered: Accepted | None) -> Fate:
+    return Fate(SENT) if delivered is None else Fate(SENT, "", *delivered)
+
+
+def of_held(entry: SpoolEntry) -> Fate:
+    if entry.trying:
+        return Fate(HELD, "of an attempt that may be repeated: kept until it has ended")
+    return Fate(HELD, "captured without a DSN (to send: python -m agent spool release)")
+
+
+class Waiting:
+    """Why the envelopes of one spool wait, as its files show it."""
+
+    def __init__(self, directory: str) -> None:
+        limits = RateLimits(directory, time.time)
+        limits.load()
+        self._active = limits.active()
+        self._reason = limits.reason
+        self._since = limits.since
+
+    def fate(self, category: str) -> Fate:
+        """Of an envelope of this category."""
+        left = max((self._active.get(key, 0.0), key) for key in (ALL, BACKOFF, category))
+        seconds, key = left
+        if seconds and key != BACKOFF:
+            what = "everything" if key == ALL else f"envelopes of {category}"
+            return Fate(WAITING, f"Sentry limits {what} until {_clock(time.time() + seconds)}")
+        if not self._reason:
+            return Fate(WAITING, "the next delivery sends it")
+        since = f"since {_clock(self._since)} " if self._since else ""
+        again = f"; next attempt at {_clock(time.time() + seconds)}" if seconds else ""
+        return Fate(WAITING, f"{since}Sentry does not accept it: {self._reason}{again}")
+
+
+def _clock(stamp: float) -> str:
+    """The time of day if it is today, else with the date."""
+    when = time.localtime(stamp)
+    return time.strftime("%H:%M:%S" if when[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M:%S", when)

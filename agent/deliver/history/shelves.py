@@ -1,0 +1,188 @@
+"""The files of the history: `<spool>/history/DAY/`, a folder for each day (UTC) of capture.
+
+NAME.envelope        an event as it lay in the spool, moved here once Sentry had accepted it
+index                a JSON line for each of them: when and where it was delivered, and its Facts
+HOUR-FIRST-LAST.pack events of one hour, compressed together: their lines of the index, and then their bytes
+
+A reader needs no lock. An event is in a pack before its own file is removed, and its file is there before its line is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+from ...base.interrupts import ours
+from ..spool import files
+from ..spool.files import UnreadableError
+from ..spool.names import parse_name
+from .facts import Facts, as_facts, facts_of, payload_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..spool.names import SpoolEntry
+
+INDEX = "index"
+PACK = ".pack"
+_LARGEST_INDEX = 256 << 20  # bytes
+_LAST_SECOND = 253402300799  # of the year 9999
+
+
+class Accepted(NamedTuple):
+    """Where and when an event was accepted."""
+
+    at: float  # seconds since the epoch
+    status: int  # of HTTP
+    host: str  # of Sentry
+
+
+class Shelved(NamedTuple):
+    """One event of the history. `pack` is the file that holds it, "" for a file of its own."""
+
+    entry: SpoolEntry
+    accepted: Optional[Accepted]
+    facts: Optional[Facts]
+    pack: str
+
+
+def folder_of(directory: str) -> str:
+    """Of the history in a spool."""
+    return os.path.join(directory, "history")
+
+
+def day_of(stamp: int) -> str:
+    """The name of the folder for an event captured then, in nanoseconds."""
+    return time.strftime("%Y-%m-%d", time.gmtime(min(stamp // 10**9, _LAST_SECOND)))
+
+
+def days(directory: str) -> list[str]:
+    """The folders of a spool's history, oldest first."""
+    above = folder_of(directory)
+    names = (name for name in files.names_in(above) if len(name) == 10 and name.replace("-", "").isdigit())
+    return [os.path.join(above, name) for name in sorted(names)]
+
+
+def line(name: str, delivered: Accepted, facts: Facts) -> bytes:
+    import json
+
+    return json.dumps([name, *delivered, *facts], separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def listing(day: str) -> list[Shelved]:
+    """All events of one day, oldest first. One without a line has None in its place. Opens the index and the packs."""
+    names = list(files.names_in(day))
+    rows = _rows(_read(os.path.join(day, INDEX)) or b"")
+    found: dict[str, Shelved] = {}
+    for name in names:
+        entry = parse_name(name)
+        if entry is not None:
+            accepted, facts = rows.get(name, (None, None))
+            found[name] = Shelved(entry, accepted, facts, "")
+    for name in files.names_in(day):  # again: what was packed meanwhile is in one of the two listings
+        if name.endswith(PACK):
+            for packed, (delivered, facts) in _rows(_head(os.path.join(day, name))).items():
+                entry = parse_name(packed)
+                if entry is not None and packed not in found:
+                    found[packed] = Shelved(entry, delivered, facts, name)
+    return [found[name] for name in sorted(found)]
+
+
+def read(day: str, shelved: Shelved) -> bytes | None:
+    """Return the envelope; None if it is gone or damaged."""
+    if not shelved.pack:
+        data = _read(os.path.join(day, shelved.entry.name))
+        if data is not None:
+            return data
+        for again in listing(day):  # packed since
+            if again.entry.name == shelved.entry.name and again.pack:
+                return read(day, again)
+        return None
+    return unpack(os.path.join(day, shelved.pack)).get(shelved.entry.name)
+
+
+def pack(contents: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The bytes of a pack. `contents` are lines of an index, each with its envelope."""
+    import json
+    import zlib
+
+    lines, bodies = zip(*contents)
+    sizes = json.dumps([len(body) for body in bodies], separators=(",", ":")).encode("ascii")
+    head = zlib.compress(b"".join(lines))
+    return b"%d %s\n%s%s" % (len(head), sizes, head, zlib.compress(b"".join(bodies), 6))
+
+
+def unpack(path: str) -> dict[str, bytes]:
+    """Name → envelope; empty for a file that is gone or damaged."""
+    import zlib
+
+    data = _read(path) or b""
+    try:
+        sizes, head, body = _parts(data)
+        whole = zlib.decompress(body)
+        names = list(_rows(zlib.decompress(head)))
+    except ours(ValueError, zlib.error):
+        return {}
+    found, at = {}, 0
+    for name, size in zip(names, sizes):
+        found[name] = whole[at : at + size]
+        at += size
+    return found
+
+
+def _head(path: str) -> bytes:
+    import zlib
+
+    try:
+        _, head, _ = _parts(_read(path) or b"")
+        return zlib.decompress(head)
+    except ours(ValueError, zlib.error):
+        return b""
+
+
+def _parts(data: bytes) -> tuple[list[int], bytes, bytes]:
+    import json
+
+    first, _, rest = data.partition(b"\n")
+    length, _, sizes = first.partition(b" ")
+    at = int(length)
+    return json.loads(sizes), rest[:at], rest[at:]
+
+
+def _rows(index: bytes) -> dict[str, tuple[Accepted, Facts]]:
+    """By name, in the order of the file. A line that a full disk has cut short is left out."""
+    import json
+
+    found = {}
+    for each in index.splitlines():
+        try:
+            row: Any = json.loads(each)
+            name, at, status, host, *rest = row
+            facts = as_facts(rest)
+            if facts is not None:
+                found[str(name)] = (Accepted(float(at), int(status), str(host)), facts)
+        except ours(ValueError, TypeError, RecursionError):
+            continue
+    return found
+
+
+def with_facts(day: str, shelved: Shelved) -> Shelved:
+    """The same with what its file shows, if it has no line: whoever delivered it died in between."""
+    if shelved.facts is not None:
+        return shelved
+    payload = payload_in(read(day, shelved) or b"")
+    if payload is None:
+        return shelved
+    try:
+        at = os.stat(os.path.join(day, shelved.entry.name)).st_ctime  # when it was moved here
+    except ours(OSError):
+        at = shelved.entry.stamp / 1e9
+    return shelved._replace(accepted=shelved.accepted or Accepted(at, 0, ""), facts=facts_of(payload.event))
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return files.read_own(path, _LARGEST_INDEX)
+    except ours(OSError, UnreadableError):
+        return None
