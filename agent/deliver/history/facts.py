@@ -3,9 +3,7 @@
 Reading it again needs no envelope: a list of 20,000 events opens the indexes, not 20,000 files.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.interrupts import ours
 from .. import wire
@@ -50,7 +48,7 @@ class Payload(NamedTuple):
     event: dict[str, Any]
 
 
-def payload_in(envelope: bytes) -> Optional[Payload]:
+def payload_in(envelope: bytes) -> "Payload | None":
     """Return the first event or transaction; None if there is none, or it cannot be read."""
     import json  # here, as in `wire`: no thread of the host needs it
 
@@ -69,7 +67,7 @@ def payload_in(envelope: bytes) -> Optional[Payload]:
     return None
 
 
-def facts_of(event: Mapping[str, Any]) -> Facts:
+def facts_of(event: "Mapping[str, Any]") -> Facts:
     """Of an event of any shape: an older agent, or a client of the host's own, may have made it."""
     tags = section(event, "tags")
     erp = section(event, "contexts", "erp")
@@ -93,14 +91,14 @@ def facts_of(event: Mapping[str, Any]) -> Facts:
     )
 
 
-def as_facts(row: list[Any]) -> Optional[Facts]:
+def as_facts(row: list[Any]) -> "Facts | None":
     """Facts from a line of an index; None for one of another shape."""
     if len(row) != len(Facts._fields) or not isinstance(row[6], list) or not isinstance(row[9], int):
         return None
     return Facts(*map(str, row[:6]), list(map(str, row[6])), *map(str, row[7:9]), row[9])  # type: ignore[arg-type, call-arg]
 
 
-def what(event: Mapping[str, Any]) -> str:
+def what(event: "Mapping[str, Any]") -> str:
     """The exception with its message, or the message of the event."""
     values = section(event, "exception").get("values")
     last = values[-1] if isinstance(values, list) and values else None
@@ -111,7 +109,7 @@ def what(event: Mapping[str, Any]) -> str:
     return str(message) if message else str(event.get("type") or "event")
 
 
-def section(event: Mapping[str, Any], *path: str) -> dict[str, Any]:
+def section(event: "Mapping[str, Any]", *path: str) -> dict[str, Any]:
     """A mapping inside the event; empty if there is none at this path."""
     found: Any = event
     for name in path:
@@ -123,7 +121,7 @@ def _text(value: object, default: str = "") -> str:
     return str(value)[:_LONGEST] if value not in (None, "") else default
 
 
-def _group(event: Mapping[str, Any]) -> str:
+def _group(event: "Mapping[str, Any]") -> str:
     fingerprint = event.get("fingerprint")
     if isinstance(fingerprint, list) and fingerprint:
         return _text("\n".join(map(str, fingerprint)))

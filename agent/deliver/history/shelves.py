@@ -7,8 +7,6 @@ HOUR-FIRST-LAST.pack events of one hour, compressed together: their lines of the
 A reader needs no lock. An event is in a pack before its own file is removed, and its file is there before its line is.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -16,13 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 from ...base.interrupts import ours
 from ..spool import files
 from ..spool.files import UnreadableError
-from ..spool.names import parse_name
+from ..spool.names import SpoolEntry, parse_name
 from .facts import Facts, as_facts, facts_of, payload_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from ..spool.names import SpoolEntry
 
 INDEX = "index"
 PACK = ".pack"
@@ -89,7 +85,7 @@ def listing(day: str) -> list[Shelved]:
     return [found[name] for name in sorted(found)]
 
 
-def read(day: str, shelved: Shelved) -> bytes | None:
+def read(day: str, shelved: Shelved) -> "bytes | None":
     """Return the envelope; None if it is gone or damaged."""
     if not shelved.pack:
         data = _read(os.path.join(day, shelved.entry.name))
@@ -102,7 +98,7 @@ def read(day: str, shelved: Shelved) -> bytes | None:
     return unpack(os.path.join(day, shelved.pack)).get(shelved.entry.name)
 
 
-def pack(contents: Iterable[tuple[bytes, bytes]]) -> bytes:
+def pack(contents: "Iterable[tuple[bytes, bytes]]") -> bytes:
     """The bytes of a pack. `contents` are lines of an index, each with its envelope."""
     import json
     import zlib
@@ -181,7 +177,7 @@ def with_facts(day: str, shelved: Shelved) -> Shelved:
     return shelved._replace(accepted=shelved.accepted or Accepted(at, 0, ""), facts=facts_of(payload.event))
 
 
-def _read(path: str) -> bytes | None:
+def _read(path: str) -> "bytes | None":
     try:
         return files.read_own(path, _LARGEST_INDEX)
     except ours(OSError, UnreadableError):
