@@ -1,130 +1,201 @@
-"""Figures of the ERP's operations over all processes of a host: what `status`, `top`, `report` and `metrics` read."""
+"""Figures of the ERP's operations over all processes of a host: what `status`, `top`, `report` and `metrics` read.
+
+They are the history and what running processes have counted since the last fold. Reading changes nothing.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import layout
+from ..base.interrupts import ours
+from . import history, ledger, processes
+from .counts import Counts, DamagedError, Key
+from .history import HOUR, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator
 
-_NOTHING = (0,) * layout.INTEGERS
-_NOBODY = bytes(layout.REGISTERS)
+__all__ = ["Counts", "Figures", "Key", "ProcessCounts", "Window"]
 
-
-class Key(NamedTuple):
-    """What is counted by itself."""
-
-    module: str
-    operation: str
-    monitor: str
-    kind: str
-    release: str
+WEEK = 7 * 24 * 3600.0
+_DAY = 24 * 3600.0
+_TRIES = 3  # where others fold in the meantime
+_LATE = 300.0  # seconds after a fold in which there must have been another one, where something was counted
 
 
-class Counts:
-    """The numbers of one key over some time. Immutable; `a + b` is both, `a - b` what came since."""
+class ProcessCounts(NamedTuple):
+    """What one process has counted since it started. `facts` are those of the process: pid, program, release, …"""
 
-    __slots__ = ("_integers", "_registers")
+    facts: dict[str, Any]
+    alive: bool
+    counts: dict[Key, Counts]
 
-    def __init__(self, integers: Sequence[int] = _NOTHING, registers: bytes = _NOBODY) -> None:
-        self._integers = integers
-        self._registers = registers
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Counts):
-            return NotImplemented
-        return tuple(self._integers) == tuple(other._integers) and self._registers == other._registers
+class Window(NamedTuple):
+    """What was counted in so many seconds: those there are figures of, to divide by for a rate."""
 
-    def __hash__(self) -> int:
-        return hash((tuple(self._integers), self._registers))
+    seconds: float
+    counts: dict[Key, Counts]
 
-    def __add__(self, other: Counts) -> Counts:
-        numbers = [one + more for one, more in zip(self._integers, other._integers)]
-        for index in layout.GREATEST:
-            numbers[index] = max(self._integers[index], other._integers[index])
-        return Counts(numbers, bytes(map(max, self._registers, other._registers)))
 
-    def __sub__(self, earlier: Counts) -> Counts:
-        """Longest, last failure and users cannot be taken apart: they are those of the later numbers."""
-        numbers = [one - less for one, less in zip(self._integers, earlier._integers)]
-        for index in layout.GREATEST:
-            numbers[index] = self._integers[index]
-        return Counts(numbers, self._registers)
+class _Files(NamedTuple):
+    """What all files had at one time. `recent` was counted since the last fold."""
 
-    def __bool__(self) -> bool:
-        return any(self._integers)
+    at: float
+    books: ledger.Ledger
+    processes: list[processes.ProcessFile]
+    recent: dict[Key, Counts]
+    unreadable: dict[str, str]
+    trouble: str  # with the file of totals
 
-    @property
-    def buckets(self) -> Sequence[int]:
-        """Calls by duration: see `layout.bound`."""
-        return self._integers[: layout.BUCKETS]
 
-    @property
-    def untimed(self) -> int:
-        return self._integers[layout.UNTIMED]
+class Figures:
+    """`state` is the folder of the agent's files. Each method reads them again, and raises no OSError."""
 
-    @property
-    def calls(self) -> int:
-        return sum(self.buckets) + self.untimed
+    def __init__(self, state: str, clock: Callable[[], float] = time.time) -> None:
+        self._state = state
+        self._clock = clock
 
-    @property
-    def by_severity(self) -> dict[str, int]:
-        failures = self._integers[layout.FAILURES : layout.FAILURES + len(layout.SEVERITIES)]
-        return {severity: number for severity, number in zip(layout.SEVERITIES, failures) if number}
+    def window(self, seconds: float, until: float | None = None) -> dict[Key, Counts]:
+        """What was counted in so many seconds before `until`, by default now. Keys without calls are left out."""
+        return self.measured(seconds, until).counts
 
-    @property
-    def failures(self) -> int:
-        return sum(self.by_severity.values())
+    def measured(self, seconds: float, until: float | None = None) -> Window:
+        """As `window`, with the seconds that were counted in: less where counting began later.
 
-    @property
-    def expected(self) -> int:
-        return self._integers[layout.EXPECTED]
+        Counts are kept by the minute, those of before yesterday by the hour: so both may be a little more, or less.
+        """
+        files = self._read()
+        end = files.at if until is None else until
+        begin = end - seconds
+        edges = [begin]
 
-    @property
-    def slow(self) -> int:
-        return self._integers[layout.SLOW]
+        def is_inside(since: float, until: float) -> bool:
+            inside = begin < (since + until) / 2 <= end
+            if since < begin < until:
+                edges[0] = since if inside else until
+            return inside
 
-    @property
-    def rules(self) -> int:
-        return self._integers[layout.RULES]
+        counts: dict[Key, Counts] = {}
+        for record in self._records(files.books, begin, end, is_inside):
+            _add(counts, record.counts)
+        if until is None:
+            _add(counts, files.recent)
+            edges[0] = min(edges[0], files.books.at or edges[0])
+        began = min([files.books.began or end, *[processes.started(each, end) for each in files.processes]])
+        return Window(max(end - max(edges[0], began), 0.0), counts)
 
-    @property
-    def held(self) -> dict[str, int]:
-        """What was worth a report that limits held back: rate, sample, other → number."""
-        held = zip(("rate", "sample", "other"), self._integers[layout.HELD_RATE : layout.HELD_OTHER + 1])
-        return {reason: number for reason, number in held if number}
+    def week_before(self, seconds: float) -> Window:
+        """The same time a week ago; of less than an hour, that hour."""
+        return self.measured(max(seconds, HOUR), self._clock() - WEEK)
 
-    @property
-    def reported(self) -> int:
-        return self._integers[layout.REPORTED]
+    def series(self, seconds: float, step: float, until: float | None = None) -> list[tuple[float, dict[Key, Counts]]]:
+        """(start of the slot, counts), oldest first, empty ones included. The last one contains `until`.
 
-    @property
-    def total(self) -> float:
-        """Seconds."""
-        return self._integers[layout.TOTAL] / 1e9
+        Slots begin at multiples of `step`. Where there are no minutes any more, the counts of an hour are in one slot.
+        """
+        files = self._read()
+        end = files.at if until is None else until
+        last = end // step
+        slots: list[dict[Key, Counts]] = [{} for _ in range(max(round(seconds / step), 1))]
+        first = last - len(slots) + 1
 
-    @property
-    def longest(self) -> float | None:
-        """Seconds; None where no call has a duration."""
-        return self._integers[layout.LONGEST] / 1e9 if any(self.buckets) else None
+        def is_inside(since: float, until: float) -> bool:
+            middle = (since + until) / 2
+            return first * step <= middle <= end
 
-    @property
-    def last_failure(self) -> float | None:
-        """Seconds since the epoch."""
-        return self._integers[layout.LAST_FAILURE] / 1e3 or None
+        for record in self._records(files.books, first * step, end, is_inside, by_minute=step < HOUR):
+            _add(slots[int((record.since + record.until) / 2 // step - first)], record.counts)
+        if until is None:
+            _add(slots[-1], files.recent)
+        return [((first + number) * step, counts) for number, counts in enumerate(slots)]
 
-    def quantile(self, share: float) -> float | None:
-        """Return the duration in seconds that a share of the calls did not exceed; None where none has a duration."""
-        buckets = self.buckets
-        left = share * sum(buckets)
-        longest = self.longest
-        if longest is None:
-            return None
-        for bucket, number in enumerate(buckets):
-            if number and left <= number:
-                # Within the bucket as if its calls were spread evenly over it, on a logarithmic scale.
-                return min(layout.bound(bucket - 1 + left / number), longest)
-            left -= number
-        return longest
+    def totals(self) -> dict[Key, Counts]:
+        """Since counting began. They never fall; those of releases that are long gone become one: `ledger.EARLIER`."""
+        files = self._read()
+        totals = dict(files.books.totals)
+        _add(totals, files.recent)
+        return totals
+
+    def processes(self) -> list[ProcessCounts]:
+        """Those that run, and those that have ended since the last fold; the oldest one first."""
+        return [ProcessCounts(each.facts, each.alive, each.counts()) for each in self._read().processes]
+
+    def problems(self) -> list[str]:
+        """What is wrong with the files: one sentence each, and what to do."""
+        files = self._read()
+        folder = os.path.join(self._state, processes.FOLDER)
+        found = [f"counts are left out: {os.path.join(folder, name)} {why}" for name, why in files.unreadable.items()]
+        if files.trouble:
+            found.append(files.trouble)
+        began = min([processes.started(each, files.at) for each in files.processes], default=files.at)
+        late = files.at - max(files.books.at, began)
+        if files.recent and late > _LATE:
+            found.append(
+                f"what was counted has not been added to the history for {late / 60:.0f} minutes: is the disk full, or "
+                f"{os.path.join(self._state, history.FOLDER)} not writable? Nothing is lost as long as "
+                f"the files in {folder} are kept"
+            )
+        return found
+
+    def _read(self) -> _Files:
+        for _ in range(_TRIES):
+            stamp = ledger.stamp(self._state)
+            books, trouble = ledger.Ledger(), ""
+            try:
+                books = ledger.load(self._state) or books
+            except ours(OSError, DamagedError) as error:
+                trouble = f"the totals cannot be read: {error}; they begin anew"
+            unreadable: dict[str, str] = {}
+            found = list(processes.read_all(self._state, unreadable))
+            if ledger.stamp(self._state) == stamp:
+                break
+        recent: dict[Key, Counts] = {}
+        for file in found:
+            _add(recent, file.counts(books.rows(file.name)))
+        return _Files(self._clock(), books, found, recent, unreadable, trouble)
+
+    def _records(
+        self,
+        books: ledger.Ledger,
+        begin: float,
+        end: float,
+        is_inside: Callable[[float, float], bool],
+        *,
+        by_minute: bool = False,
+    ) -> Iterator[Record]:
+        """All that was counted in this time: hours that lie in it as a whole, and minutes of the others.
+
+        `by_minute`: no hours where there are minutes.
+        """
+        minutes = history.minutes_files(self._state)
+        hours: dict[float, Record] = {}
+
+        def is_wanted(since: float, until: float) -> bool:
+            if since not in minutes:
+                return is_inside(since, until)
+            return not by_minute and begin <= since and until <= end
+
+        for day, path in history.hours_files(self._state).items():
+            if begin - HOUR < day + _DAY and day <= end:
+                hours.update((record.since, record) for record in history.read(path, is_wanted))
+        yield from hours.values()
+        pending = books.pending
+        for hour, path in minutes.items():
+            if hour in hours or not (begin - HOUR < hour + HOUR and hour <= end + HOUR):
+                continue
+            for record in history.read(path, is_inside):
+                if pending is not None and record.number == pending.number:
+                    pending = None
+                if record.number <= books.number or not books.number:
+                    yield record
+        if pending is not None and pending.until // HOUR * HOUR not in hours and is_inside(*pending[1:3]):
+            yield pending
+
+
+def _add(sums: dict[Key, Counts], more: dict[Key, Counts]) -> None:
+    for key, counts in more.items():
+        known = sums.get(key)
+        sums[key] = counts if known is None else known + counts

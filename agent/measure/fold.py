@@ -1,0 +1,157 @@
+"""Folds what processes count into the history: done once a minute, by one process at a time.
+
+Each step leaves files from which the next fold goes on, whatever ends this one: see `ledger`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..base import health, own_folders
+from ..base.interrupts import ours
+from . import history, ledger, processes
+from .counts import Counts, DamagedError, Key
+from .history import HOUR, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MINUTE = 60.0
+_FOREIGN = 90 * 24 * 3600.0  # seconds after which a file is removed that could never be read
+
+
+class Folded(NamedTuple):
+    """`changed`: was anything counted since the last fold? `alive`: so many processes that count run."""
+
+    changed: bool
+    alive: int
+
+
+def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
+    """Fold the counts of a state folder. The caller keeps others from doing so. Raises OSError: a later call does it.
+
+    A file of a process that has ended is removed once that is done.
+    """
+    names = processes.names_in(state)
+    books = _books(state, clock) if names or ledger.stamp(state) is not None else None
+    if books is None:
+        return Folded(False, 0)
+    now = clock()
+    _settle(state, books)
+    due = _condense(state, books, now)
+    since = books.at if 0.0 < now - books.at <= HOUR else now - MINUTE
+    found: dict[Key, Counts] = {}
+    ended, alive = [], 0
+    problems: dict[str, str] = {}
+    for file in processes.read_all(state, problems):
+        if file.alive:
+            alive += 1
+        else:
+            ended.append(file.name)
+        books.began = min(books.began, processes.started(file, books.began))
+        before = books.rows(file.name)
+        if file.rows != before:
+            for key, counts in file.counts(before).items():
+                found[key] = found[key] + counts if key in found else counts
+            books.set_rows(file.name, file.rows)
+    gone = books.names - set(names)
+    books.forget(gone)
+    books.at = now
+    if found or gone or due:
+        books.number += 1
+        books.add(found, now)
+        books.pending = Record(books.number, since, now, found) if found else None
+        books.save(state)
+        _settle(state, books)
+    else:
+        os.utime(ledger.path_in(state))
+    for name in ended:
+        _remove(state, name)
+    _tidy(state, problems, now)
+    return Folded(bool(found), alive)
+
+
+def _books(state: str, clock: Callable[[], float]) -> ledger.Ledger:
+    """What was folded so far. Numbers begin with the time, so that no other beginning has them."""
+    own_folders.make(os.path.join(state, history.FOLDER))
+    try:
+        books = ledger.load(state)
+    except ours(DamagedError):
+        # What processes have counted may be in the history or not: better once too few than twice.
+        books = ledger.Ledger(int(clock() * 1e3), clock())
+        books.began = books.at
+        for file in processes.read_all(state, {}):
+            books.began = min(books.began, processes.started(file, books.began))
+            books.add(file.counts(), clock())
+            books.set_rows(file.name, file.rows)
+        books.save(state)
+    if books is None:
+        books = ledger.Ledger(int(clock() * 1e3), 0.0)
+        books.began = clock()
+        books.save(state)
+    return books
+
+
+def _settle(state: str, books: ledger.Ledger) -> None:
+    """Add the record of the last fold to the minutes, unless it is there. Raises OSError."""
+    record = books.pending
+    if record is not None:
+        path = history.minutes_file(state, record.until)
+        if not history.contains(path, record.number):
+            history.append(path, record)
+
+
+def _condense(state: str, books: ledger.Ledger, now: float) -> bool:
+    """Make hours of the minutes of hours that are over. Return whether there were any. Raises OSError."""
+    files = history.minutes_files(state)
+    done = {}
+    for begin, path in files.items():
+        name, size = os.path.basename(path), os.lstat(path).st_size
+        if begin + HOUR > now:
+            continue
+        if books.condensed.get(name) != size:
+            counts: dict[Key, Counts] = {}
+            for record in history.read(path):
+                for key, more in record.counts.items():
+                    counts[key] = counts[key] + more if key in counts else more
+            history.append(history.hours_file(state, begin), Record(0, begin, begin + HOUR, counts))
+        done[name] = size
+    changed = done != books.condensed
+    books.condensed = done
+    if changed:
+        history.prune(state, now)
+    return changed
+
+
+def _remove(state: str, name: str) -> None:
+    for suffix in (processes.COUNTS, processes.NAMES):  # in this order: without its names, no row could be read
+        try:
+            os.unlink(os.path.join(state, processes.FOLDER, name + suffix))
+        except ours(FileNotFoundError):
+            pass
+
+
+def _tidy(state: str, problems: dict[str, str], now: float) -> None:
+    """Remove what was left by who ended at an unlucky moment; and after a long time what nobody can read."""
+    for name in _listed(state, history.FOLDER):
+        if name.startswith(os.path.basename(ledger.path_in(state)) + "."):  # half written
+            os.unlink(os.path.join(state, history.FOLDER, name))
+    names = set(_listed(state, processes.FOLDER))
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        path = os.path.join(state, processes.FOLDER, name)
+        if suffix == processes.NAMES:
+            left = stem + processes.COUNTS not in names
+        else:
+            left = stem in problems and os.lstat(path).st_mtime < now - _FOREIGN
+        if left and not health.alive(health.pid_in(stem.partition("-")[0])):
+            os.unlink(path)
+
+
+def _listed(state: str, folder: str) -> list[str]:
+    try:
+        return os.listdir(os.path.join(state, folder))
+    except ours(FileNotFoundError):
+        return []

@@ -1,0 +1,146 @@
+"""The files in which processes count, read by others: see `layout`."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..base import health, places, programs
+from ..base.interrupts import ours
+from . import layout
+from .counts import Counts, DamagedError, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = "counts"
+COUNTS, NAMES = ".counts", ".names"
+
+_LARGEST = 64 << 20  # bytes of a file of names
+_EMPTY = bytes(layout.ROW)
+
+
+class UnreadableError(Exception):
+    """A file is not one of counts, or not ours; the text is why."""
+
+
+class ProcessFile(NamedTuple):
+    """What one file had when it was read. `rows` are those that have a key, as they are in the file."""
+
+    name: str  # without suffix
+    facts: dict[str, Any]
+    alive: bool
+    keys: list[Key]
+    rows: bytes
+
+    def counts(self, since: bytes = b"") -> dict[Key, Counts]:
+        """What was counted, or what was counted `since` the file had those rows. Damaged rows are left out."""
+        found: dict[Key, Counts] = {}
+        for index, key in enumerate(self.keys):
+            at = index * layout.ROW
+            row, before = self.rows[at : at + layout.ROW], since[at : at + layout.ROW]
+            if row in (before, _EMPTY):
+                continue
+            try:
+                counts = Counts.of_row(row)
+                if before and before != _EMPTY:
+                    counts -= Counts.of_row(before)
+            except ours(DamagedError):
+                continue
+            if counts:
+                known = found.get(key)
+                found[key] = counts if known is None else known + counts
+        return found
+
+
+def names_in(state: str) -> list[str]:
+    """The names of all files, without suffix, oldest first."""
+    try:
+        with os.scandir(os.path.join(state, FOLDER)) as entries:
+            found = [each.name[: -len(COUNTS)] for each in entries if each.name.endswith(COUNTS)]
+    except ours(OSError):
+        return []
+    return sorted(found, key=lambda name: (name.rpartition("-")[2].zfill(20), name))
+
+
+def read_all(state: str, problems: dict[str, str]) -> Iterator[ProcessFile]:
+    """Yield what can be read. `problems` takes the name of each file that cannot, and why."""
+    for name in names_in(state):
+        try:
+            file = read(state, name)
+        except ours(UnreadableError) as error:
+            problems[name] = str(error)
+            continue
+        if file is not None:
+            yield file
+
+
+def read(state: str, name: str) -> ProcessFile | None:
+    """Return None where it has nothing yet, or is gone. Raises UnreadableError."""
+    path = os.path.join(state, FOLDER, name)
+    try:
+        descriptor, status = places.open_own(path + COUNTS)
+        try:
+            header = places.read(descriptor, layout.PAGE)
+            if not header.strip(b"\0"):
+                return None  # its process writes the header just now
+            facts, used = _parse(header)
+            alive = is_alive(name, facts)  # before its rows are read: those of a process that has ended are complete
+            keys = _keys(path + NAMES, facts, used)
+            whole = min(len(keys), (status.st_size - layout.PAGE) // layout.ROW)
+            rows = places.read(descriptor, whole * layout.ROW)
+        finally:
+            os.close(descriptor)
+    except ours(FileNotFoundError):
+        return None
+    except ours(OSError) as error:
+        raise UnreadableError(error.strerror or str(error)) from None
+    return ProcessFile(name, facts, alive, keys[: len(rows) // layout.ROW], rows)
+
+
+def started(file: ProcessFile, default: float) -> float:
+    """When its process began to count, in seconds since the epoch."""
+    found = file.facts.get("started")
+    return float(found) if isinstance(found, (int, float)) else default
+
+
+def is_alive(name: str, facts: dict[str, Any]) -> bool:
+    """Whether the process runs that a file of this name belongs to."""
+    pid = health.pid_in(name.partition("-")[0])
+    born = facts.get("born")
+    return health.alive(pid) and (not born or programs.born(pid) in ("", born))
+
+
+def _parse(header: bytes) -> tuple[dict[str, Any], int]:
+    """(facts, rows in use). Raises UnreadableError."""
+    if not header.startswith(layout.MAGIC) or len(header) < layout.PAGE:
+        raise UnreadableError("is no file of counts, or its beginning is torn")
+    numbers = memoryview(header)[layout.NUMBERS_AT : layout.NUMBERS_AT + 16].cast("Q")
+    if numbers[0] != layout.VERSION:
+        raise UnreadableError(f"has version {numbers[0]} of its layout; this agent reads version {layout.VERSION}")
+    try:
+        facts = json.loads(header[layout.FACTS_AT :].partition(b"\0")[0])
+    except ours(ValueError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise UnreadableError("the facts of its process are damaged")
+    return facts, numbers[1]
+
+
+def _keys(path: str, facts: dict[str, Any], used: int) -> list[Key]:
+    """The keys of the first rows. A line that is not complete yet ends them: its row waits."""
+    descriptor, status = places.open_own(path)
+    try:
+        data = places.read(descriptor, min(status.st_size, _LARGEST))
+    finally:
+        os.close(descriptor)
+    release = str(facts.get("release") or "")
+    keys = []
+    for line in data.split(b"\n")[: min(used, data.count(b"\n"))]:
+        try:
+            monitor, operation, module, kind = json.loads(line)
+        except ours(ValueError, TypeError):
+            break
+        keys.append(Key(str(module or ""), str(operation), str(monitor), str(kind), release))
+    return keys
