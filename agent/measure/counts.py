@@ -11,7 +11,7 @@ import sys
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import layout
+from . import layout, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +32,6 @@ _SUMS = _packed([0 if index in layout.GREATEST else 2**64 - 1 for index in range
 _REGISTER_SIGNS = int.from_bytes(b"\x80" * layout.REGISTERS, "little")
 
 _FAILURES = slice(layout.FAILURES, layout.FAILURES + len(layout.SEVERITIES))
-_ALPHA = 0.7213 / (1 + 1.079 / layout.REGISTERS)
 
 
 class DamagedError(ValueError):
@@ -205,16 +204,7 @@ class Counts:
     @property
     def users(self) -> int:
         """How many different users failures have affected: an estimate."""
-        from math import log
-
-        registers = self.registers
-        empty = registers.count(0)
-        if empty == layout.REGISTERS:
-            return 0
-        raw = _ALPHA * layout.REGISTERS**2 / sum([2.0**-rank for rank in registers])
-        if empty and raw <= 2.5 * layout.REGISTERS:
-            raw = layout.REGISTERS * log(layout.REGISTERS / empty)
-        return min(round(raw), self.failures)
+        return min(users.estimate(self.registers), self.failures)
 
     def quantile(self, share: float) -> float | None:
         """Return the duration in seconds that a share of the calls did not exceed; None where none has a duration."""
