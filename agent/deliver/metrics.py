@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ..base.model import Json, Platform, SentryData
-    from ..measure.figures import Counts
+    from ..measure.counts import Counts
     from ..measure.tally import Tally
 
 _CONTENT = "application/vnd.sentry.items.trace-metric+json"

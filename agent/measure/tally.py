@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..base.model import MonitorData
-    from .figures import Counts
+    from .counts import Counts
     from .store import Store
 
     User = Callable[[], object] | None  # returns the id of the current user; None for nobody
@@ -213,7 +213,7 @@ class Tally:
 
     def counts(self) -> Counts:
         """A copy of the numbers."""
-        from .figures import Counts
+        from .counts import Counts
 
         row = self.row
         if row is None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from agent.measure import layout
-from agent.measure.figures import Counts
+from agent.measure.counts import Counts
 
 
 def read(file):
