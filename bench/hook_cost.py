@@ -87,18 +87,19 @@ def bare(module, names):
     del module, names
 
 
-def agent_with(*, metrics=False, expect=("ValueError",), **settings):
+def agent_with(*, counting=False, expect=("ValueError",), **settings):
     def apply(module, names):
         from support import Watch, monitor
 
         from agent.base.health import Health
-        from agent.observe.call.tally import Tallies
+        from agent.measure.store import Store
+        from agent.measure.tally import Tallies
 
         paths = ["shop.Thing.method" if name == "method" else f"shop.{name}" for name in names]
         watch = Watch(monitor(*paths, expect=list(expect), **settings))
         watch.clock = time.perf_counter
         watch._count = Health("", "").count  # as a process has it
-        watch.tallies = Tallies(int) if metrics else None
+        watch.tallies = Tallies(Store(tempfile.mkdtemp, dict)) if counting else None
         watch.apply(module)
         assert [line for line in watch.records if line[0] != "patched"] == [], watch.records
         module.watch = watch
@@ -204,11 +205,13 @@ def star_threshold(function):
 
 WAYS = {
     "agent, errors only": agent_with,
+    "agent, errors only, counting": lambda: agent_with(counting=True),
     "agent, threshold": lambda: agent_with(thresholds=[[5.0, "warning"]]),
-    "agent, threshold and metrics": lambda: agent_with(thresholds=[[5.0, "warning"]], metrics=True),
+    "agent, threshold, counting": lambda: agent_with(thresholds=[[5.0, "warning"]], counting=True),
     "agent, rule": lambda: agent_with(thresholds=[[5.0, "warning"]], rules=[("result == 'x'", "m", "warning")]),
     "agent, errors only, trampoline": trampolines,
     "agent, threshold, trampoline": lambda: trampolines(thresholds=[[5.0, "warning"]]),
+    "agent, threshold, counting, trampoline": lambda: trampolines(thresholds=[[5.0, "warning"]], counting=True),
     "by hand, errors only": lambda: decorated(exact_errors_only),
     "by hand, threshold": lambda: decorated(exact_threshold),
     "by hand, *args, threshold": lambda: decorated(star_threshold),
@@ -375,8 +378,13 @@ def tell(extra, base, skipped, failed, each, imports, *, markdown):
 
     print("\nerrors only, agent / by hand:  ", ratio("agent, errors only", "by hand, errors only"))
     print("threshold, agent / exact arity:", ratio("agent, threshold", "by hand, threshold"))
-    more = " ".join(f"{c} {extra['agent, threshold and metrics'][c] - extra['agent, threshold'][c]:.0f}" for c in CALLS)
-    print("metrics, ns more than a threshold:", more)
+    print(
+        "threshold and counting, agent / exact arity without:",
+        ratio("agent, threshold, counting", "by hand, threshold"),
+    )
+    for way in ("errors only", "threshold"):
+        more = " ".join(f"{c} {extra[f'agent, {way}, counting'][c] - extra[f'agent, {way}'][c]:.0f}" for c in CALLS)
+        print(f"counting, ns more than {way}:", more)
     print(
         "a failure, ns (times a closure by hand):",
         ", ".join(f"{n} {ns:,.0f} ({t:.1f})" for n, (ns, t) in failed.items()),

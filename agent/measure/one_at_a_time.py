@@ -29,18 +29,28 @@ else:
     def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
         def leave(*arguments: Any, **options: Any) -> None:
             global _turn, _whose
-            if _whose == get_ident():
+            me = get_ident()
+            if _whose == me:
                 work(*arguments, **options)
                 return
-            _left.append((work, arguments, options))
-            if len(_left) > _MOST:
-                _turn = allocate_lock()
+            turn = _turn
+            if turn.acquire(False):
+                try:
+                    _whose = me
+                    work(*arguments, **options)
+                finally:
+                    _whose = 0
+                    turn.release()
+            else:
+                _left.append((work, arguments, options))
+                if len(_left) > _MOST:
+                    _turn = allocate_lock()
             while _left:
                 turn = _turn
                 if not turn.acquire(False):
                     return
                 try:
-                    _whose = get_ident()
+                    _whose = me
                     while _left:
                         next_work, next_arguments, next_options = _left.popleft()
                         next_work(*next_arguments, **next_options)

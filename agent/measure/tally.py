@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 #: The most items of a batch. A process that falls silent in a batch has not counted these until it counts again.
 MOST = 255
 #: A rate from which there are batches, in calls a second; and how often `count` may be called then.
-_OFTEN, _A_SECOND = 5000.0, 2500.0
+_OFTEN, _A_SECOND = 4000.0, 2000.0
 #: Calls after which the rate is looked at.
-_EACH = 256
+_EACH = 64
 #: Seconds between two looks at what is due; and between two calls of `wake`.
 _INTERVAL, _MINUTE = 1.0, 60.0
 #: Looks after which a token that nobody has given back is replaced.
 _PATIENCE = 5
 
 _ITEMS = ITEM * MOST
-_NO_DURATION = -1.0
+_SCALE = layout.SCALE
 
 _bits = int.bit_length
 _whole = float.__trunc__
@@ -54,7 +54,7 @@ _NOTED = {
     "expected": layout.EXPECTED, "slow": layout.SLOW, "rule": layout.RULES, "rate": layout.HELD_RATE,
     "sample": layout.HELD_SAMPLE, "other": layout.HELD_OTHER, "reported": layout.REPORTED,
 }  # fmt: skip
-_LAST = layout.BUCKETS - 1
+_LAST, _TOTAL, _LONGEST = layout.BUCKETS - 1, layout.TOTAL, layout.LONGEST
 
 
 class Tally:
@@ -83,16 +83,18 @@ class Tally:
         self._window = self._armed = 0.0
         self._bucket, self._nanoseconds = layout.UNTIMED, 0  # of the last call that was measured
 
+    @one_at_a_time
     def count(self, start: float) -> None:
         """A call has ended that got no item: count it, and the batch. 0.0: when it began is not known."""
         try:
             now = self._tallies.clock()
-            duration = now - start if start else _NO_DURATION
-            if duration >= 0.0:
-                self._bucket = min(_bits(_whole(duration * duration * layout.SCALE)), _LAST)
-                self._nanoseconds = round(duration * 1e9)
+            if 0.0 < start <= now:
+                duration = now - start
+                bucket = _bits(_whole(duration * duration * _SCALE))
+                self._bucket = bucket = min(_LAST, bucket)
+                self._nanoseconds = nanoseconds = int(duration * 1e9 + 0.5)
             else:  # also where a full stack had no room to read the clock when the call began
-                self._bucket, self._nanoseconds = layout.UNTIMED, 0
+                self._bucket, self._nanoseconds = bucket, nanoseconds = layout.UNTIMED, 0
             weight = 1
             try:
                 granted = self._granted.pop()
@@ -104,7 +106,13 @@ class Tally:
                 self._seen += weight
                 grants = self._seen >= _EACH or self._size
                 self._granted.append(self._grant(now, weight) if grants else 0)
-            self._put(self._bucket, weight, self._nanoseconds)
+            while self.row is None:
+                self._tallies.attach(self)
+            # No other thread runs, and none attaches another row, between reading a number and writing it.
+            self.row[bucket] += weight
+            if nanoseconds:
+                self.row[_TOTAL] += nanoseconds * weight
+                self.row[_LONGEST] = max(self.row[_LONGEST], nanoseconds)
             if now >= self._tallies.due:
                 self._tallies.look(now)
         except ours(RecursionError):
@@ -151,20 +159,14 @@ class Tally:
         self._granted.append(0)
         self._tallies.hot.pop(self, None)
         if taken:
-            self._put(self._bucket, taken, self._nanoseconds)
+            self._put(self._bucket, taken)
+            self._put(_TOTAL, taken * self._nanoseconds)
 
     @one_at_a_time
-    def _put(self, index: int, number: int, nanoseconds: int = 0) -> None:
-        if self.row is None:
+    def _put(self, index: int, number: int) -> None:
+        while self.row is None:
             self._tallies.attach(self)
-        row = self.row
-        assert row is not None
-        # No other thread runs, and none attaches another row, between reading a number and writing it.
-        self.row[index] += number  # type: ignore[index]
-        if nanoseconds:
-            self.row[layout.TOTAL] += nanoseconds * number  # type: ignore[index]
-            if nanoseconds > row[layout.LONGEST]:
-                self.row[layout.LONGEST] = nanoseconds  # type: ignore[index]
+        self.row[index] += number
 
     # What is rare.
 
@@ -179,12 +181,18 @@ class Tally:
         if now >= self._tallies.due:
             self._tallies.look(now)
 
+    def ended(self, start: float) -> None:
+        """Count a call that the code in the function does not count."""
+        for _ in self.batch:
+            return
+        self.count(start)
+
     def raised(self, start: float | bytes, outcome: str, user: User) -> None:
         """Count a call that raised; one whose start is an item is counted. `outcome`: a severity, or a reason."""
         if type(start) is float:
-            self.count(start)
+            self.ended(start)
         if outcome == "expected":
-            self.note(outcome)
+            self._put(layout.EXPECTED, 1)
         elif outcome in _SEVERITIES:
             self.failed(outcome, user)
 
@@ -206,10 +214,9 @@ class Tally:
 
     @one_at_a_time
     def _at_least(self, index: int, number: int) -> None:
-        if self.row is None:
+        while self.row is None:
             self._tallies.attach(self)
-        if self.row is not None and self.row[index] < number:
-            self.row[index] = number
+        self.row[index] = max(self.row[index], number)
 
     def counts(self) -> Counts:
         """A copy of the numbers."""

@@ -11,6 +11,7 @@ string is not callable, and removes the condition.
 """
 
 import sys
+from _io import BytesIO
 from types import CodeType, FunctionType
 from typing import NamedTuple, Optional
 
@@ -61,7 +62,8 @@ AT_THE_END, AT_THE_BEGINNING, WITHOUT_CLOCK = "at the end", "at the beginning", 
 
 #: The item of every batch. An `io.BytesIO` of such bytes yields one for each line, and can be rewound; both it and the
 #: code that has it as a constant stay hashable.
-ITEM = b"\n"
+#: This very object: the interpreter has one of each single byte, which a constant in a compiled file is not.
+ITEM: bytes = next(BytesIO(b"\n\n"))
 
 
 _shared: "dict[tuple[object, ...], Features]" = {}

@@ -213,7 +213,7 @@ class Verdict:
             if self._shared and self._applies_to(frame):
                 tally = self._tally_of(frame)
                 if tally is not None:
-                    tally.count(start)
+                    tally.ended(start)
             monitor = self.terms.monitor
             if monitor["kind"] == "api":
                 self._check_status(frame, result, duration)
