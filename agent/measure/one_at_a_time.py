@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from _thread import allocate_lock, get_ident
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base.interrupts import ours
@@ -17,7 +18,8 @@ from ..base.postponed import around_forks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST = 10_000  # calls that are left to another thread; were there more, that one was interrupted for good
+_MANY = 10_000  # calls that are left to another thread
+_PATIENCE = 10.0  # seconds that there are so many: that thread was interrupted for good
 
 if sys.version_info >= (3, 10):
 
@@ -28,7 +30,7 @@ else:
 
     def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
         def leave(*arguments: Any, **options: Any) -> None:
-            global _turn, _whose
+            global _turn, _whose, _since
             me = get_ident()
             if _whose == me:
                 work(*arguments, **options)
@@ -43,7 +45,9 @@ else:
                     turn.release()
             else:
                 _left.append((work, arguments, options))
-                if len(_left) > _MOST:
+                if len(_left) == _MANY:
+                    _since = monotonic()
+                elif len(_left) > _MANY and monotonic() - _since > _PATIENCE:
                     _turn = allocate_lock()
             while _left:
                 turn = _turn
@@ -65,6 +69,7 @@ else:
     _left: deque[tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]] = deque()
     _turn = allocate_lock()
     _whose = 0  # the thread that has it
+    _since = 0.0  # when so many were left
 
     def _renew() -> None:
         global _turn, _whose
