@@ -379,7 +379,7 @@ def tell(extra, base, skipped, failed, each, imports, *, markdown):
     print("\nerrors only, agent / by hand:  ", ratio("agent, errors only", "by hand, errors only"))
     print("threshold, agent / exact arity:", ratio("agent, threshold", "by hand, threshold"))
     print(
-        "threshold and counting, agent / exact arity without:",
+        "threshold, counting, agent / exact arity:",
         ratio("agent, threshold, counting", "by hand, threshold"),
     )
     for way in ("errors only", "threshold"):
