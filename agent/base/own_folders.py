@@ -29,7 +29,7 @@ def check_own(folder: str, others: int = 0o022) -> os.stat_result:
     return facts
 
 
-def replace(file: str, data: bytes) -> None:
+def replace(file: str, data: bytes, mode: int = 0o600) -> None:
     """Write a new file beside it and rename it, so that readers get the old content or the new. Raises OSError."""
     beside = "%s.%d" % (file, os.getpid())
     try:
@@ -43,6 +43,8 @@ def replace(file: str, data: bytes) -> None:
             rest = data
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
+            if mode != 0o600:
+                os.fchmod(descriptor, mode)  # whatever the umask is
         finally:
             if descriptor >= 0:
                 os.close(descriptor)  # a full network disk may report it only here

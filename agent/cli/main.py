@@ -30,6 +30,7 @@ COMMANDS = {
     "watch": "live.watch",
     "disable": "live.disable",
     "enable": "live.enable",
+    "metrics": "metrics.commands",
     "spool": "spool.commands",
     "test": "test",
     "path": "path",

@@ -110,7 +110,7 @@ def _facts(place: Place) -> dict[str, Any]:
     return {
         "spool": spool.directory,
         **({"client_of": place.where} if place.name else {}),
-        **{name.replace(" ", "_"): _part(spool, entries) for name, entries in parts.items()},
+        **{name.replace(" ", "_"): _part(place, name, entries) for name, entries in parts.items()},
         "why": _why(place) if parts[WAITING] else [],
         "courier": _courier(spool.directory),
         "reasons": dict(reasons.most_common()),
@@ -127,10 +127,10 @@ def _courier(directory: str) -> dict[str, Any] | None:
     return {name: facts[name] for name in ("pid", "since", "delivered", "next", "trouble")} if facts else None
 
 
-def _part(spool: Spool, entries: list[SpoolEntry]) -> dict[str, Any]:
+def _part(place: Place, name: str, entries: list[SpoolEntry]) -> dict[str, Any]:
     return {
         "number": len(entries),
-        "bytes": sum(map(spool.size, entries)),
+        "bytes": place.bytes_of(name, entries),
         "since": entries[0].stamp / 1e9 if entries else None,
         "categories": dict(Counter(entry.category for entry in entries).most_common()),
     }

@@ -35,6 +35,9 @@ class Place(NamedTuple):
             ASIDE: [entry for entry, _ in self.spool.quarantined()],
         }
 
+    def bytes_of(self, part: str, entries: Iterable[SpoolEntry]) -> int:
+        return sum(self.spool.size(entry, quarantined=part == ASIDE) for entry in entries)
+
 
 class Stored(NamedTuple):
     """An envelope in a spool, and its state there."""

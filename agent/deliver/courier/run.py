@@ -83,10 +83,13 @@ class _Courier:
         self._spool: Spool = open_in(directory, self._settings.spool, self.health.count)
         self._since = time.time()
         self._delivered = 0  # by the deliveries before this one
+        self._seen_delivered = 0  # when `_last` was set
         self._noted = 0.0  # when
+        before = noted(directory)
+        self._last = before.get("last")  # when an envelope was last delivered, if the couriers before this one did
         self._facts: dict[str, Any] = {}
         # What the last courier noted of Sentry's patience is about the settings that it had.
-        self._delivery = self._begin(eager=noted(directory).get("settings") != list(self._mark))
+        self._delivery = self._begin(eager=before.get("settings") != list(self._mark))
 
     def live(self) -> None:
         while True:
@@ -177,10 +180,14 @@ class _Courier:
     def _note(self, wait: float, *, last: bool = False) -> None:
         """Write how it is getting on, for `spool status`; and until when Sentry is to be left alone, for the next."""
         now = time.time()
+        delivered = self._delivered + self._delivery.delivered
+        if delivered > self._seen_delivered:
+            self._seen_delivered, self._last = delivered, round(now)
         facts = {
             "pid": os.getpid(),
             "since": self._since,
-            "delivered": self._delivered + self._delivery.delivered,
+            "delivered": delivered,
+            "last": self._last,
             "next": round(now + wait) if wait else None,
             "trouble": self._delivery.reason,
             "settings": self._mark,
@@ -197,7 +204,7 @@ class _Courier:
 
 
 def noted(directory: str) -> dict[str, Any]:
-    """Return what a courier last wrote of itself: pid, since, delivered, next, trouble. Empty if there was none."""
+    """Return what a courier last wrote of itself: pid, since, delivered, last, next, trouble; or nothing."""
     try:
         found = json.loads(files.read_own(os.path.join(directory, "courier")) or b"{}")
     except (OSError, ValueError, files.UnreadableError):

@@ -364,10 +364,11 @@ class Spool:
         """Return the ages of stamps, on a machine whose clock may have been set."""
         return self._mark.ages()
 
-    def size(self, entry: SpoolEntry) -> int:
+    def size(self, entry: SpoolEntry, *, quarantined: bool = False) -> int:
         """Return the bytes on disk or in memory; 0 if it is gone."""
+        folder = self._folders.quarantine if quarantined else self._folder(entry)
         try:
-            return os.lstat(os.path.join(self._folder(entry), entry.name)).st_size
+            return os.lstat(os.path.join(folder, entry.name)).st_size
         except ours(OSError):
             return len(entry.data or b"")
 

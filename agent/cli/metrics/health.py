@@ -1,0 +1,153 @@
+"""The agent's own health as samples: processes, plan, problems, spools."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...base import places as base_places
+from ...base.errors import AgentError
+from ...base.version import __version__
+from ...deliver.courier.run import noted
+from .. import options
+from ..spool import places
+from ..state import processes
+from ..state.plans import Plans
+from ..terminal import clean
+from .lost import Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...plan.index import Index
+    from ..options import Configured
+    from ..state.processes import Process
+    from .families import Samples
+
+_STATES = {places.WAITING: "waiting", places.HELD: "held", places.ASIDE: "aside"}
+_PATIENCE = 30.0  # seconds for which a verdict about an older plan is kept: it may take a compilation
+
+
+class Health:
+    """Reads what a configuration's processes and spools have on disk. One object may be asked again and again."""
+
+    def __init__(self, path: str, state: str) -> None:
+        self._path, self._state = path, state
+        self._lost = Lost(state)
+        self._plans: Plans | None = None
+        self._read = 0.0  # when the plans were
+
+    def collect(self) -> Samples:
+        plans = self._current_plans()
+        found = processes.read(os.path.join(self._state, "run"))
+        theirs = processes.of_the_host(found, all_=True)
+        living = [process for process in theirs if process.alive]
+        where, problem = self._configured(plans.index)
+        return {
+            "erp_agent": {_about(where): 1},
+            "erp_agent_processes": _processes(living, plans),
+            "erp_agent_functions": _functions(living),
+            "erp_agent_problems": _problems(plans.index, living, problem),
+            **self._plan(plans.index),
+            **(_spools(where) if where is not None else {}),
+            "erp_agent_lost": {(clean(reason),): number for reason, number in self._lost.totals(found).items()},
+        }
+
+    def _current_plans(self) -> Plans:
+        now = time.monotonic()
+        if self._plans is None or now - self._read > _PATIENCE:
+            self._plans, self._read = Plans(self._state, self._path), now
+        return self._plans
+
+    def _configured(self, index: Index | None) -> tuple[Configured | None, str]:
+        """The settings in force, of the compiled plan where there is one: parsing the file would be slow."""
+        if index is not None and os.path.exists(self._path):
+            return options.Configured(self._path, self._state, *index.settings()), ""
+        try:
+            return options.configured_by(self._path), ""
+        except AgentError as error:
+            return None, str(error)
+
+    def _plan(self, index: Index | None) -> Samples:
+        monitors = len(index.all_monitors()) if index is not None else 0
+        current = index is not None and base_places.unchanged(index.header, environment=False)
+        return {"erp_agent_plan_monitors": {(): monitors}, "erp_agent_plan_current": {(): int(current)}}
+
+
+def _about(where: Configured | None) -> tuple[str, ...]:
+    sentry = where.sentry if where is not None else None
+    environment, release = (sentry["environment"], sentry["release"]) if sentry is not None else ("", "")
+    return (__version__, "%d.%d.%d" % sys.version_info[:3], clean(environment or ""), clean(release or ""))
+
+
+def _processes(living: list[Process], plans: Plans) -> dict[tuple[str, ...], int]:
+    """With both values of `plan` for each program, so that an alert on one of them ends with a zero."""
+    counted: Counter[tuple[str, ...]] = Counter()
+    for process in living:
+        program = clean(process.program)
+        counted.update({(program, "current"): 0, (program, "older"): 0})
+        counted[program, "older" if plans.is_older(process) else "current"] += 1
+    return dict(counted)
+
+
+def _functions(living: list[Process]) -> dict[tuple[str, ...], int]:
+    states = ("patched", "waiting", "failed")
+    return {(state,): len({each for process in living for each in getattr(process, state)}) for state in states}
+
+
+def _problems(index: Index | None, living: list[Process], problem: str) -> dict[tuple[str, ...], int]:
+    configuration = {*(index.problems if index is not None else ()), *filter(None, [problem])}
+    failed = {each for process in living for each in process.failed}
+    of_processes = {each for process in living for each in process.problems} - configuration
+    expressions = {each for process in living for each in process.expressions}
+    return {("error",): len(configuration) + len(failed), ("warning",): len(of_processes) + len(expressions)}
+
+
+class _Spool(NamedTuple):
+    """What one spool has on disk."""
+
+    name: str
+    limit: int
+    numbers: dict[str, int]
+    sizes: dict[str, int]
+    oldest: float | None
+    delivered: float | None
+
+
+def _spools(where: Configured) -> Samples:
+    spools = [_spool(place, where.spool_settings["max_size"]) for place in places.places(where)]
+    return {
+        "erp_agent_spool_envelopes": _by_state(spools, (spool.numbers for spool in spools)),
+        "erp_agent_spool_bytes": _by_state(spools, (spool.sizes for spool in spools)),
+        "erp_agent_spool_limit_bytes": {(spool.name,): spool.limit for spool in spools},
+        "erp_agent_spool_oldest_timestamp_seconds": {
+            (spool.name,): spool.oldest for spool in spools if spool.oldest is not None
+        },
+        "erp_agent_last_delivery_timestamp_seconds": {
+            (spool.name,): spool.delivered for spool in spools if spool.delivered is not None
+        },
+    }
+
+
+def _spool(place: places.Place, limit: int) -> _Spool:
+    parts = place.parts()
+    waiting = parts[places.WAITING]
+    return _Spool(
+        clean(place.name) or "agent",
+        limit,
+        {_STATES[name]: len(entries) for name, entries in parts.items()},
+        {_STATES[name]: place.bytes_of(name, entries) for name, entries in parts.items()},
+        min(entry.stamp for entry in waiting) / 1e9 if waiting else None,
+        _number(noted(place.spool.directory).get("last")),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _by_state(spools: list[_Spool], tables: Iterable[dict[str, int]]) -> dict[tuple[str, ...], int]:
+    return {(spool.name, state): number for spool, table in zip(spools, tables) for state, number in table.items()}
