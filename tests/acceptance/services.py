@@ -134,6 +134,37 @@ def uwsgi_program() -> str:
     return beside if os.path.exists(beside) else shutil.which("uwsgi") or missing("uwsgi")
 
 
+@contextmanager
+def run_prometheus(folder: str, configuration: str, *options: str) -> Iterator[int]:
+    """Prometheus with that configuration and an empty database in `folder`; its port."""
+    program = shutil.which("prometheus") or missing("prometheus")
+    file = os.path.join(folder, "prometheus.yml")
+    with open(file, "w", encoding="utf-8") as stream:
+        stream.write(configuration)
+    with _on_a_free_port(
+        lambda port: [
+            program, f"--config.file={file}", f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}", *options,
+        ],
+        "server is ready to receive web requests",
+    ) as port:  # fmt: skip
+        yield port
+
+
+@contextmanager
+def run_node_exporter(folder: str) -> Iterator[int]:
+    """node_exporter with its textfile collector alone, which reads `folder`; its port."""
+    program = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
+    options = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={folder}"]
+    with _on_a_free_port(
+        lambda port: [
+            program or missing("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}", *options
+        ],
+        "listening on",
+    ) as port:  # fmt: skip
+        yield port
+
+
 def missing(what: str) -> str:
     reason = f"{what} is not installed"
     if os.environ.get("CI") == "true":

@@ -36,6 +36,8 @@ COMMANDS = {
     "status --config FILE": ({0, 1},) * 3,
     "status --all --functions --config FILE": ({0, 1},) * 3,
     "status --format json --config FILE": ({0, 1},) * 3,
+    "metrics --config FILE": ({0}, {0}, {0}),
+    "metrics --format prometheus --config FILE": ({0}, {0}, {0}),
     "events --config FILE": NEEDS_SETTINGS,
     "events --json --config FILE": NEEDS_SETTINGS,
     "events last --config FILE": ({2}, {2}, {2}),

@@ -6,15 +6,16 @@ import argparse
 import os
 import re
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from ...base import places
-from ...base.errors import AgentError
+from ...base.errors import AgentError, ConfigError
 from ...language import units
 from ...measure.figures import Figures
 from .. import options
-from ..terminal import clean, err, out
+from ..terminal import clean, err, out, shown_path
 from . import operations, text, textfile
 from .families import FAMILIES
 from .health import Health
@@ -62,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.every and arguments.textfile is None:
         raise AgentError("--every needs --textfile DIR")
     path = options.config_path(arguments.config)
+    if not os.path.exists(path):
+        raise ConfigError(f"{shown_path(path)}: no such file; name the ERP's configuration with --config")
     state = places.state_folder(os.environ, path)
     figures, health, labels = Figures(state), Health(path, state), dict(arguments.label)
 
@@ -90,7 +93,7 @@ def _serve(server: Server) -> int:
     signal.signal(signal.SIGTERM, _end)
     with server:
         try:
-            out(f"Serving {server.url} until this command is ended.")
+            _announce(f"Serving {server.url} until this command is ended.")
             server.serve_forever(poll_interval=60.0)
         except _EndedError:
             pass
@@ -98,23 +101,28 @@ def _serve(server: Server) -> int:
 
 
 def _write(file: str, made: Callable[[], str], every: float | None) -> int:
-    """Once, or for ever: a failure is then reported and may pass."""
+    """Once, or for ever: then a later failure is reported and may pass."""
+    textfile.write(file, made())
     if every is None:
-        textfile.write(file, made())
         return 0
     signal.signal(signal.SIGTERM, _end)
     try:
-        out(f"Writing {file} every {units.format_duration(every)} until this command is ended.")
+        _announce(f"Writing {file} every {units.format_duration(every)} until this command is ended.")
         due = time.monotonic()
         while True:
+            due = max(due + every, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
             try:
                 textfile.write(file, made())
             except AgentError as error:
                 err(f"agent: {error}")
-            due = max(due + every, time.monotonic())
-            time.sleep(due - time.monotonic() if due > time.monotonic() else 0.0)
     except _EndedError:
         return 0
+
+
+def _announce(line: str) -> None:
+    out(line)
+    sys.stdout.flush()  # a service's log has it now
 
 
 def _port(given: str) -> int:

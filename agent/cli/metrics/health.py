@@ -12,6 +12,7 @@ from ...base import places as base_places
 from ...base.errors import AgentError
 from ...base.version import __version__
 from ...deliver.courier.run import noted
+from ...plan import index as plan_index
 from .. import options
 from ..spool import places
 from ..state import processes
@@ -50,7 +51,7 @@ class Health:
             "erp_agent": {_about(where): 1},
             "erp_agent_processes": _processes(living, plans),
             "erp_agent_functions": _functions(living),
-            "erp_agent_problems": _problems(plans.index, living, problem),
+            "erp_agent_problems": _problems([*self._wrong(plans.index), *filter(None, [problem])], living),
             **self._plan(plans.index),
             **(_spools(where) if where is not None else {}),
             "erp_agent_lost": {(clean(reason),): number for reason, number in self._lost.totals(found).items()},
@@ -61,6 +62,13 @@ class Health:
         if self._plans is None or now - self._read > _PATIENCE:
             self._plans, self._read = Plans(self._state, self._path), now
         return self._plans
+
+    def _wrong(self, index: Index | None) -> list[str]:
+        """What is wrong with the configuration: of the plan in force, or why there is no newer one."""
+        bad = plan_index.load_bad(self._state, self._path)
+        if bad is not None and base_places.unchanged(bad.header, environment=False):
+            return list(bad.problems) or ["the configuration cannot be used"]
+        return list(index.problems) if index is not None else []
 
     def _configured(self, index: Index | None) -> tuple[Configured | None, str]:
         """The settings in force, of the compiled plan where there is one: parsing the file would be slow."""
@@ -98,8 +106,8 @@ def _functions(living: list[Process]) -> dict[tuple[str, ...], int]:
     return {(state,): len({each for process in living for each in getattr(process, state)}) for state in states}
 
 
-def _problems(index: Index | None, living: list[Process], problem: str) -> dict[tuple[str, ...], int]:
-    configuration = {*(index.problems if index is not None else ()), *filter(None, [problem])}
+def _problems(of_configuration: list[str], living: list[Process]) -> dict[tuple[str, ...], int]:
+    configuration = {*of_configuration}
     failed = {each for process in living for each in process.failed}
     of_processes = {each for process in living for each in process.problems} - configuration
     expressions = {each for process in living for each in process.expressions}

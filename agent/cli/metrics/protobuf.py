@@ -1,5 +1,7 @@
 """Prometheus' protobuf format, the only one that has native histograms: every bucket that was counted, and no other.
 
+The buckets of the text formats are there too: a Prometheus without native histograms may ask for protobuf.
+
 Messages of `io.prometheus.client` (metrics.proto), each preceded by its length. Only what is used is written here, by
 hand: a dependency of four megabytes for five messages would be installed into other people's ERPs.
 """
@@ -7,11 +9,12 @@ hand: a dependency of four megabytes for five messages would be installed into o
 from __future__ import annotations
 
 import struct
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 from ...measure import layout
 from .families import FAMILIES, Durations
+from .text import EXPOSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -51,8 +54,11 @@ def _label(name: str, value: str) -> bytes:
 def _histogram(value: Durations) -> bytes:
     """Durations below the finest bound are in the zero bucket. The last bucket has no end, and is given one here."""
     buckets = value.buckets
+    below = list(accumulate(buckets))
     parts = [
-        _integer(1, sum(buckets)), _double(2, value.total), _integer(5, _zigzag(_SCHEMA)),
+        _integer(1, below[-1]), _double(2, value.total),
+        *(_message(3, _integer(1, below[bucket]) + _double(2, layout.bound(bucket))) for bucket in EXPOSED),
+        _integer(5, _zigzag(_SCHEMA)),
         _double(6, layout.bound(0)), _integer(7, buckets[0]),
     ]  # fmt: skip
     before = 0  # the index after the last span
@@ -64,7 +70,7 @@ def _histogram(value: Durations) -> bytes:
         for number in numbers:
             parts.append(_integer(13, _zigzag(number - count)))
             count = number
-    if len(parts) == 5:
+    if below[-1] == buckets[0]:
         parts.append(_message(12, _integer(1, 0) + _integer(2, 0)))  # still a native histogram, of nothing
     return b"".join(parts)
 

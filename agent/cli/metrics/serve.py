@@ -76,6 +76,13 @@ class Server(ThreadingHTTPServer):
         """Close a connection at once where there are too many."""
         return self._free.acquire(blocking=False)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()  # no thread could be started
+            raise
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         deadline = threading.Timer(self.deadline, _hang_up, (request,))
         deadline.daemon = True

@@ -16,7 +16,7 @@ def path_in(folder: str, configuration: str) -> str:
     if not os.path.isdir(folder):
         what = f"make it, and start node_exporter with --collector.textfile.directory={folder}"
         raise AgentError(f"{shown_path(folder)} is no folder: {what}")
-    return os.path.join(folder, configuration + ".prom")
+    return os.path.join(folder, f"erp_agent_{configuration}.prom")
 
 
 def write(path: str, text: str) -> None:
