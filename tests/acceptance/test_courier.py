@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -461,12 +462,16 @@ def test_the_command_that_watches_takes_the_couriers_place(shop, sentry):
     sentry.wait_for(1, timeout=30)
     (pid,) = couriers(shop)
     command = ("-m", "agent", "spool", "flush", "--watch")
+    began = time.time()
     with Running(shop, *command, SENTRY_DSN=sentry.dsn) as service:
         service.wait_for("Delivering .*spool until this command is ended")
         assert pid not in couriers(shop)
         shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
         sentry.wait_for(2, timeout=30)
         service.wait_for("1 delivered, 1 in all")
+        printed = shop.agent("metrics").stdout
+        (stamp,) = re.findall(r'last_delivery_timestamp_seconds{spool="agent"} (\S+)', printed)
+        assert float(stamp) >= int(began)
         assert couriers(shop) == []
         assert service.stop(signal.SIGINT) == 0
         assert "Ended; 0 waiting." in service.printed

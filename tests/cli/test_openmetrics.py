@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from itertools import accumulate
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,8 @@ from agent.cli.metrics.families import BY_NAME, FAMILIES, Durations
 from agent.cli.terminal import clean
 from agent.measure import layout
 from agent.measure.figures import Counts, Key
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 class Fixed:
@@ -181,3 +184,20 @@ def test_numbers_are_read_back(value):
     ((kind, samples),) = read(read_openmetrics, exposed).values()
     assert kind == "gauge"
     assert list(samples.values()) == [value]
+
+
+def test_the_document_has_every_metric_as_it_is_exposed():
+    document = DOCUMENT.read_text(encoding="utf-8")
+    rows = [
+        f"| `{family.sample}` | {family.kind} | {', '.join(f'`{label}`' for label in family.labels) or '–'} | {family.text} |"
+        for family in FAMILIES
+    ]
+    assert [line for line in document.splitlines() if line.startswith("| `erp_")] == rows
+
+
+def test_the_number_of_series_in_the_document_is_right():
+    samples = operations.collect(Fixed({SALES[0]: counts(calls=1, failures={"error": 1}, LAST_FAILURE=1)}))
+    of_operation = {name: rows for name, rows in samples.items() if "operation" in BY_NAME[name].labels}
+    series = text.prometheus(of_operation).splitlines()
+    number = sum(not line.startswith("#") for line in series)
+    assert f"= operations × {number}\n" in DOCUMENT.read_text(encoding="utf-8")
