@@ -16,6 +16,7 @@ TOGETHER = {
     "tests/acceptance/test_erp_full.py",
     "tests/acceptance/test_django_hosts.py",
     "tests/acceptance/test_packs_django.py",
+    "tests/acceptance/test_prometheus.py",
     "tests/test_package.py",
 }
 

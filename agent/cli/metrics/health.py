@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .families import Samples
 
 _STATES = {places.WAITING: "waiting", places.HELD: "held", places.ASIDE: "aside"}
-_PATIENCE = 30.0  # seconds for which a verdict about an older plan is kept: it may take a compilation
+_PATIENCE = 30.0  # seconds for which a verdict about older plans is kept: it may take a compilation
 
 
 class Health:
@@ -39,6 +39,7 @@ class Health:
         self._path, self._state = path, state
         self._lost = Lost(state)
         self._plans: Plans | None = None
+        self._seen = (0, 0)  # when the configuration and its state folder were written, as of then
         self._read = 0.0  # when the plans were
 
     def collect(self) -> Samples:
@@ -58,9 +59,10 @@ class Health:
         }
 
     def _current_plans(self) -> Plans:
-        now = time.monotonic()
-        if self._plans is None or now - self._read > _PATIENCE:
-            self._plans, self._read = Plans(self._state, self._path), now
+        """Read again where a file or a compiled plan was written, and now and then for what the file includes."""
+        now, seen = time.monotonic(), (_written(self._path), _written(self._state))
+        if self._plans is None or seen != self._seen or now - self._read > _PATIENCE:
+            self._plans, self._seen, self._read = Plans(self._state, self._path), seen, now
         return self._plans
 
     def _wrong(self, index: Index | None) -> list[str]:
@@ -83,6 +85,13 @@ class Health:
         monitors = len(index.all_monitors()) if index is not None else 0
         current = index is not None and base_places.unchanged(index.header, environment=False)
         return {"erp_agent_plan_monitors": {(): monitors}, "erp_agent_plan_current": {(): int(current)}}
+
+
+def _written(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _about(where: Configured | None) -> tuple[str, ...]:
