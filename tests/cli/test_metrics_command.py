@@ -253,6 +253,7 @@ def test_a_folder_that_is_missing_or_closed_is_named(here, tmp_path, capsys):
     [
         (["--host", "0.0.0.0"], 2, "--host needs --serve PORT"),
         (["--every", "15s"], 2, "--every needs --textfile DIR"),
+        (["--serve", "0", "--format", "prometheus"], 2, "--format is for stdout"),
         (["--every", "soon"], None, "'soon': expected a duration"),
         (["--serve", "70000"], None, "'70000' is not a port"),
         (["--serve", "80", "--textfile", "."], None, "not allowed with argument"),
@@ -274,7 +275,9 @@ def test_options_that_make_no_sense_are_refused(here, arguments, status, printed
 def test_what_is_printed_is_openmetrics_with_the_labels_that_were_asked_for(here, capsys):
     here.fill()
     assert main(["metrics", "--config", here.config, "--label", 'erp=a "b"\\', "--label", "site=x"]) == 0
-    families = list(text_string_to_metric_families(capsys.readouterr().out))
+    printed = capsys.readouterr()
+    assert printed.err.startswith("note: no monitored call was counted yet")
+    families = list(text_string_to_metric_families(printed.out))
     assert len(families) > 10
     for family in families:
         for sample in family.samples:

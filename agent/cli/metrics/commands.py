@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="add a label to every sample, such as erp=billing where two ERPs share a machine",
     )
     parser.add_argument(
-        "--format", choices=("openmetrics", "prometheus"), default="openmetrics",
+        "--format", choices=("openmetrics", "prometheus"),
         help="on stdout: OpenMetrics 1.0, or Prometheus' text format 0.0.4 (default: openmetrics)",
     )  # fmt: skip
 
@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise AgentError("--host needs --serve PORT")
     if arguments.every and arguments.textfile is None:
         raise AgentError("--every needs --textfile DIR")
+    if arguments.format and (arguments.serve is not None or arguments.textfile is not None):
+        raise AgentError("--format is for stdout: a scraper chooses by itself, and node_exporter reads one format only")
     path = options.config_path(arguments.config)
     if not os.path.exists(path):
         raise ConfigError(f"{shown_path(path)}: no such file; name the ERP's configuration with --config")
@@ -76,8 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.textfile is not None:
         file = textfile.path_in(os.path.abspath(arguments.textfile), places.folder_name(path))
         return _write(file, lambda: text.prometheus(collect(), labels), arguments.every)
-    encode = text.openmetrics if arguments.format == "openmetrics" else text.prometheus
-    out(encode(collect(), labels), end="")
+    samples = collect()
+    encode = text.prometheus if arguments.format == "prometheus" else text.openmetrics
+    out(encode(samples, labels), end="")
+    if not samples["erp_calls"]:
+        err("note: no monitored call was counted yet in this state folder; see: python -m agent status")
     return 0
 
 
