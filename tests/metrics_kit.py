@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
 import time
+from contextlib import contextmanager
 
 from deliver.kit import envelope
 
 from agent.base.health import Health
 from agent.cli import options
 from agent.cli.metrics import health, operations
+from agent.cli.metrics.serve import Server
 from agent.deliver.sink import open_spool
 from agent.measure import layout
 from agent.measure.figures import Counts, Key
@@ -103,3 +106,16 @@ class Here:
     def collector(self, figures=None):
         figures, own = figures or Growing(), self.health()
         return lambda: {**operations.collect(figures), **own.collect()}
+
+
+@contextmanager
+def serving(collect, labels=None, **options):
+    """A server for scrapers, in a thread of this process."""
+    with Server("127.0.0.1", 0, collect, labels or {}, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

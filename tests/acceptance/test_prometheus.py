@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import time
 import urllib.parse
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ from pathlib import Path
 import pytest
 from acceptance.running import get
 from acceptance.services import missing, run_node_exporter, run_prometheus
-from metrics_kit import SALES, STEP, STOCK, Here
+from metrics_kit import SALES, STEP, STOCK, Here, serving
 
-from agent.cli.metrics import families, serve, text, textfile
+from agent.cli.metrics import families, text, textfile
 from agent.measure import layout
 
 ROOT = Path(__file__).parents[2]
@@ -31,18 +30,6 @@ global: {{scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1h
 scrape_configs:
 - {{job_name: erp, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}
 """
-
-
-@contextmanager
-def serving(collect, **options):
-    with serve.Server("127.0.0.1", 0, collect, {}, **options) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 class Prometheus:

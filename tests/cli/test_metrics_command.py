@@ -9,14 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from metrics_kit import Growing, Here
+from metrics_kit import Growing, Here, serving
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from agent.base.errors import AgentError
@@ -71,18 +69,6 @@ def test_a_scraper_gets_the_format_that_it_likes_best(accept, expected):
 # --------------------------------------------------------------------------------------------------------------- server
 
 
-@contextmanager
-def serving(collect, **options):
-    with Server("127.0.0.1", 0, collect, {"erp": "shop"}, **options) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def ask(server, path="/metrics", method="GET", **headers):
     request = urllib.request.Request(server.url[: -len("/metrics")] + path, method=method, headers=headers)
     try:
@@ -94,7 +80,7 @@ def ask(server, path="/metrics", method="GET", **headers):
 
 def test_each_scrape_is_counted_anew():
     growing = Growing()
-    with serving(lambda: operations.collect(growing)) as server:
+    with serving(lambda: operations.collect(growing), {"erp": "shop"}) as server:
         bodies = [ask(server, Accept="application/openmetrics-text")[2].decode() for _ in range(2)]
     first, second = (
         {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in body.splitlines()} for body in bodies

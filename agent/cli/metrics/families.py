@@ -88,7 +88,7 @@ FAMILIES = (
     ),
     Family(
         "erp_agent_processes", "gauge", ("program", "plan"),
-        "Running processes of the ERP. plan is current, or older where one must be restarted to use the configuration "
+        "Running processes of the ERP. plan is current, or older where a process does not use the configuration "
         "as it is now.",
     ),
     Family(
