@@ -66,8 +66,8 @@ FAMILIES = (
     ),
     Family(
         "erp_users_affected", "gauge", OPERATION,
-        "Distinct users of the ERP whose calls failed, were slow or matched a rule in the last hour. An estimate, "
-        "within a tenth. Users of several operations count in each: do not add up.",
+        "Distinct users of the ERP whose calls failed in the last hour: an estimate, with an error of 7 %. A user of "
+        "several operations counts in each: do not add up.",
     ),
     Family(
         "erp_module_users_affected", "gauge", ("module",),
