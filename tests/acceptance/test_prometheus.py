@@ -116,6 +116,52 @@ def dashboards_queries():
     ]
 
 
+SHOP = """
+def order(customer):
+    if customer % 10 == 0: raise ValueError("no lines")
+    if customer % 10 == 1: raise KeyError("on hold")
+    return customer
+"""
+MONITORS = """
+version: 1
+sentry: {environment: test, release: shop@3}
+modules: {sales: {}}
+monitors:
+  - {target: shop.order, name: orders, module: sales, operation: create_order, expect: [KeyError]}
+"""
+CALLS = """
+import os, shop, signal
+for n in range(100):
+    try: shop.order(n)
+    except (ValueError, KeyError): pass
+print("done", flush=True)
+if os.environ.get("KILLED"): os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_processes_counted_is_exposed_exactly(host):
+    """Of one that ended, and of one that was killed."""
+    host.write(shop__py=SHOP, monitors__yaml=MONITORS, main__py=CALLS)
+    host.run("main.py")
+    assert host.run("main.py", check=False, KILLED="1").returncode == -9
+    done = host.agent("metrics", "--label", "erp=shop")
+    assert (done.returncode, done.stderr) == (0, "")
+    exposed = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in done.stdout.splitlines()}
+    labels = 'erp="shop",module="sales",operation="create_order",monitor="orders",kind="function"'
+    assert exposed[f"erp_calls_total{{{labels}}}"] == "200"
+    assert exposed[f'erp_failures_total{{{labels},severity="error"}}'] == "20"
+    assert exposed[f"erp_expected_total{{{labels}}}"] == "20"
+    assert exposed['erp_release_calls_total{erp="shop",module="sales",release="shop@3"}'] == "200"
+    assert (
+        exposed[f'erp_call_duration_seconds_bucket{{{labels},le="+Inf"}}']
+        == exposed[f"erp_call_duration_seconds_count{{{labels}}}"]
+    )
+    # Again in the other format, and from a server: what is read does not change it.
+    again = host.agent("metrics", "--format", "prometheus", "--label", "erp=shop").stdout
+    assert f"erp_calls_total{{{labels}}} 200\n" in again
+    promtool("check", "metrics", given=again)
+
+
 def promtool(*arguments: str, given: str = "") -> str:
     program = shutil.which("promtool") or missing("promtool")
     done = subprocess.run([program, *arguments], input=given, capture_output=True, text=True, timeout=60)
