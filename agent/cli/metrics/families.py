@@ -66,8 +66,8 @@ FAMILIES = (
     ),
     Family(
         "erp_users_affected", "gauge", OPERATION,
-        "Distinct users of the ERP whose calls failed in the last hour: an estimate, with an error of 7 %. It is at most "
-        "the number of failures, and may include users of earlier ones in the same process. A user of several "
+        "Distinct users of the ERP whose calls failed in the last hour: an estimate, with an error of 7 %. It is at "
+        "most the number of failures, and may include users of earlier ones in the same process. A user of several "
         "operations counts in each: do not add up.",
     ),
     Family(
