@@ -80,3 +80,15 @@ def test_an_installed_wheel_monitors_through_its_own_folder(built, tmp_path):
     assert (done.stdout, done.stderr) == ("fine\n", "")
     assert "ValueError" in run("-m", "agent", "events", path=str(site)).stdout
     assert run("-m", "agent", "validate", path=str(site)).returncode == 0
+
+
+def test_an_installed_wheel_has_the_console_script(built, tmp_path):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+        (entries,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        assert "erp-agent = erp_agent_command:main" in archive.read(entries).decode()
+    code = "import sys; from erp_agent_command import main; sys.argv = ['bin/erp-agent', 'path']; sys.exit(main())"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "AGENT"))}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{tmp_path}/agent/site\n", "")

@@ -22,6 +22,9 @@ SKIPPED = (
     "pyright", "basedpyright", "python-argcomplete-check-easy-install-script", "pydoc", "idle", "2to3",
 )  # fmt: skip
 
+#: The console script, beside `python -m agent`.
+COMMAND = "erp-agent"
+
 #: Options of the interpreter without a value. Of the others, c, m, W and X take the rest of their word or the next.
 _SWITCHES = "bBdEhiIOPqRsStuvVx?"
 
@@ -69,6 +72,14 @@ def module_of(words: "Sequence[str]") -> str:
     """The module that `python -m` names, "" where the program is something else."""
     option, rest = _program(words)
     return rest[0] if option == "m" and rest else ""
+
+
+def is_command(words: "Sequence[str]") -> bool:
+    """Is it a command of the agent, and no program of the host?"""
+    option, rest = _program(words) if words else ("", [])
+    if option == "m":
+        return bool(rest) and rest[0] in ("agent", "_erp_agent")
+    return not option and bool(rest) and os.path.basename(rest[0]) == COMMAND
 
 
 def _program(words: "Sequence[str]") -> "tuple[str, list[str]]":

@@ -29,13 +29,13 @@ def make_way() -> None:
 
 def is_ours() -> bool:
     """Is the program of this process a command of ours, and not one of a host's `agent`?"""
-    module = programs.module_of(programs.arguments())
-    if module != "agent":
-        return module == "_erp_agent"
+    words = programs.arguments()
+    if programs.module_of(words) != "agent":
+        return programs.is_command(words)
     from _frozen_importlib_external import PathFinder
 
     path = sys.path if getattr(sys.flags, "safe_path", False) else [os.getcwd(), *sys.path]
-    spec = PathFinder.find_spec(module, path)
+    spec = PathFinder.find_spec("agent", path)
     if spec is None or spec.origin == os.path.join(places.PACKAGE, "__init__.py"):
         return True
     return PathFinder.find_spec("agent.__main__", spec.submodule_search_locations) is None

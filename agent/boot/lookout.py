@@ -242,7 +242,7 @@ if sys.version_info >= (3, 11):
 
 #: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.
 _OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests",
-                   "LICENSE", "Makefile", "build", "dist", "var"))  # fmt: skip
+                   "erp_agent_command", "LICENSE", "Makefile", "build", "dist", "var"))  # fmt: skip
 
 
 class Folder:
@@ -257,7 +257,7 @@ class Folder:
         if name == "agent":
             if self._is_the_hosts(name):
                 return None
-        elif self._only_ours and name != "sitecustomize":
+        elif self._only_ours and name not in ("sitecustomize", "erp_agent_command"):
             return None
         return self._finder.find_spec(name, target)
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from ..base.errors import AgentError
+from ..base.programs import COMMAND
 from ..base.version import __version__
 from .options import ProblemsError, add_command
 from .terminal import clean, err
@@ -24,6 +25,7 @@ COMMANDS = {
     "init": "init",
     "discover": "discover",
     "schema": "schema",
+    "doctor": "doctor.command",
     "events": "events",
     "status": "status",
     "reload": "reload",
@@ -35,6 +37,7 @@ COMMANDS = {
     "test": "test",
     "path": "path",
     "run": "run",
+    "completion": "completion",
 }
 
 _EPILOG = """\
@@ -57,6 +60,12 @@ environment variables:
   NO_COLOR            print without colours"""
 
 
+def _called() -> str:
+    """The words that started this: the console script, or the package that `python -m` ran."""
+    name = os.path.basename(sys.argv[0] if sys.argv else "")
+    return COMMAND if name.partition(".")[0] == COMMAND else f"python -m {__package__.partition('.')[0]}"
+
+
 class _Parser(argparse.ArgumentParser):
     """Escapes control characters in what it repeats of the command line."""
 
@@ -66,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m agent",
+        prog=_called(),
         description="Monitor a Python ERP as configured in monitors.yaml, without a change to its source.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

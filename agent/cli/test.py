@@ -69,17 +69,17 @@ def send(settings: SentryData, kinds: list[str]) -> int:
     try:
         for kind in kinds:
             try:
-                envelope = _envelope(kind, settings)
+                made = envelope(kind, settings)
             except ImportError as error:
                 missing = f": {error.name} is not installed"
                 target.print(styled(("%-12s" % kind, "bold"), ("not sent", "bold red"), missing))
                 accepted = False
                 continue
             started = time.perf_counter()
-            outcome = sender.send(wire.with_sent_at(envelope.data, time.time()))
+            outcome = sender.send(wire.with_sent_at(made.data, time.time()))
             took = (time.perf_counter() - started) * 1000
             if outcome.kind == transport.ACCEPTED:
-                words, tail = ("accepted", "green"), f" in {took:.0f} ms, event {envelope.event_id}"
+                words, tail = ("accepted", "green"), f" in {took:.0f} ms, event {made.event_id}"
             else:
                 words, tail = (outcome.kind, "bold red"), ": " + (outcome.detail or "no reason was given")
                 accepted = False
@@ -89,7 +89,7 @@ def send(settings: SentryData, kinds: list[str]) -> int:
     return 0 if accepted else 1
 
 
-def _envelope(kind: str, settings: SentryData) -> Envelope:
+def envelope(kind: str, settings: SentryData) -> Envelope:
     if kind == "performance":
         return client.performance_envelope(settings)
     made = event.build(

@@ -55,6 +55,11 @@ COMMANDS = {
     "run --config FILE -- true": ({STARTED}, {STARTED}, {STARTED}),
     "run --strict --config FILE -- true": ({STARTED}, {2}, {2}),
     "schema": ({0}, {0}, {0}),
+    "reload --config FILE": ({0}, {0}, {1}),
+    "reload --format json --config FILE": ({0}, {0}, {1}),
+    "completion bash": ({0}, {0}, {0}),
+    "doctor --offline --config FILE": ({0, 1}, {1}, {1}),
+    "doctor --offline --format json --config FILE": ({0, 1}, {1}, {1}),
     "path": ({0}, {0}, {0}),
 }
 #: These read no more of a file than its settings: each is run on a third of the cases, another one for each command.
@@ -81,6 +86,7 @@ def called(capsys, *arguments):
 def test_every_command_on_every_case_ends_with_its_documented_status(file, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("os.execve", lambda *_: sys.exit(STARTED))
     monkeypatch.setattr(other_processes, "reasons_by_process", lambda _: ())  # of the machine, whatever the file
+    monkeypatch.setattr(other_processes, "pythons", lambda *_: ())
     examined = examine(str(file), {})
     wrong = any(problem.severity == "error" for problem in examined.problems)
     state = UNUSABLE if examined.plan is None else PARTLY_WRONG if wrong else RIGHT

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 _MOST = 8  # processes that are named for one reason
 
 
-class _Running(NamedTuple):
+class Running(NamedTuple):
     pid: int
     owner: int
     words: list[str]
+    program: str  # the file that runs
     environ: Mapping[str, str] | None  # None: this user may not read it
     folder: str
 
@@ -33,7 +34,7 @@ def reasons_by_process(path: str) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     near = os.path.dirname(path)
     # Processes in the configuration's own folder come first, then the newest.
-    for process in sorted(_pythons(), key=lambda each: (not each.folder.startswith(near), -each.pid)):
+    for process in sorted(pythons(), key=lambda each: (not each.folder.startswith(near), -each.pid)):
         named = f"{process.pid} {programs.names(process.words)[0] or 'python'}"
         reasons.setdefault(_reason(process, path), []).append(named)
     for reason, those in reasons.items():
@@ -42,12 +43,12 @@ def reasons_by_process(path: str) -> Iterator[str]:
         yield f"{number} {reason}: {', '.join(those[:_MOST])}{more}"
 
 
-def _reason(process: _Running, path: str) -> str:
+def _reason(process: Running, path: str) -> str:
     environ = process.environ
     if environ is None:
         return f"of {user_name(process.owner)}, whose environment only that user and root may read"
     entries = environ.get("PYTHONPATH", "").split(os.pathsep)
-    if not any(_is_ours(os.path.join(process.folder, entry)) for entry in entries if entry):
+    if not any(is_ours(os.path.join(process.folder, entry)) for entry in entries if entry):
         return f"started without the agent (no {_agent()} in PYTHONPATH)"
     if environ.get("AGENT_DISABLED", "") not in ("", "0"):
         return "started with AGENT_DISABLED"
@@ -61,7 +62,7 @@ def _reason(process: _Running, path: str) -> str:
     return "started with the agent and this configuration, but without an import of a monitored module so far"
 
 
-def _is_ours(entry: str) -> bool:
+def is_ours(entry: str) -> bool:
     return os.path.realpath(entry) == os.path.realpath(_agent())
 
 
@@ -72,8 +73,11 @@ def _agent() -> str:
         return "folder of sitecustomize.py"
 
 
-def _pythons() -> Iterator[_Running]:
-    """Yield the Python processes of this machine, except commands of the agent; none where there is no /proc."""
+def pythons(embedding: tuple[str, ...] = ()) -> Iterator[Running]:
+    """Yield the Python processes of this machine, except commands of the agent; none where there is no /proc.
+
+    `embedding` names other programs that run a Python.
+    """
     try:
         pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
     except OSError:
@@ -86,16 +90,16 @@ def _pythons() -> Iterator[_Running]:
             program = os.readlink(place + "/exe") if os.access(place + "/exe", os.R_OK) else words[0]
         except (OSError, IndexError):
             continue
-        if pid in (os.getpid(), os.getppid()) or not os.path.basename(program).startswith("python"):
+        if pid in (os.getpid(), os.getppid()) or not os.path.basename(program).startswith(("python", *embedding)):
             continue
-        if programs.module_of(words) in ("agent", "_erp_agent") or programs.is_tracker(words):
+        if programs.is_command(words) or programs.is_tracker(words):
             continue
         try:
             environ = dict(each.partition("=")[::2] for each in _fields(place + "/environ"))
             where = os.readlink(place + "/cwd")
         except OSError:
             environ, where = None, "/"
-        yield _Running(pid, owner, words, environ, where)
+        yield Running(pid, owner, words, program, environ, where)
 
 
 def _fields(file: str) -> list[str]:

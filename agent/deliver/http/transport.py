@@ -44,6 +44,7 @@ class Outcome(NamedTuple):
     status: int = 0
     detail: str = ""
     limits: Mapping[str, float] = {}  # category → seconds from now; "" for all categories
+    date: str = ""  # the time of the response, as its header has it
 
 
 def parse_limits(header: str) -> dict[str, float]:
@@ -180,7 +181,8 @@ class Transport:
             preload_content=False,
             timeout=urllib3.Timeout(connect=self._connect_timeout, read=self._read_timeout),
         )
-        return _outcome(response.status, response.headers, self._beginning(response))
+        outcome = _outcome(response.status, response.headers, self._beginning(response))
+        return outcome._replace(date=response.headers.get("Date") or "")
 
     def _beginning(self, response: Any) -> str:
         """Return the beginning of the body. If there is more, close the connection instead of reading on."""
@@ -214,7 +216,7 @@ def _outcome(status: int, headers: Mapping[str, str], body: str) -> "Outcome":
     return Outcome(UNREACHABLE, status, detail, limits)
 
 
-def _proxy(dsn: "Dsn", route: Route) -> "str | None":
+def proxy_of(dsn: "Dsn", route: Route) -> "str | None":
     # typeshed does not list the second
     from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -239,7 +241,7 @@ def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
     """Return a pool of urllib3. `tls` is the class of sockets, None for Python's own."""
     import urllib3
 
-    proxy = _proxy(dsn, route)
+    proxy = proxy_of(dsn, route)
     options: dict[str, Any] = {"num_pools": 2, "maxsize": 1}
     if route.socket_options is not None:
         options["socket_options"] = [tuple(each) for each in route.socket_options]

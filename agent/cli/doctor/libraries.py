@@ -1,0 +1,134 @@
+"""What is installed beside the agent, in this interpreter and in those of the ERP's processes.
+
+Known from the metadata of installed packages: nothing is imported, and no other interpreter is started.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...base import places
+from ...base.errors import ConfigError
+from ...config import requirements
+from .finding import FAIL, OK, SKIPPED, WARN, Finding
+from .installation import named
+from .starts import entries_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .installation import Erp, Installation
+
+
+class Library(NamedTuple):
+    package: str  # as pip knows it
+    module: str
+    oldest: str
+    without: str  # what does not work without it
+    state: str
+
+
+_NO_PLAN = "a changed configuration cannot be compiled, and nothing is monitored"
+_NO_REQUIRES = "`requires:` in the configuration and in packs cannot be checked"
+
+#: As in pyproject.toml; urllib3 is there because sentry-sdk needs it.
+LIBRARIES = (
+    Library("pyyaml", "yaml", "5.4", _NO_PLAN, FAIL),
+    Library("jsonschema", "jsonschema", "4.0", _NO_PLAN, FAIL),
+    Library("packaging", "packaging", "21", _NO_REQUIRES, FAIL),
+    Library("importlib-metadata", "importlib_metadata", "4.0", _NO_REQUIRES, WARN),
+    Library("urllib3", "urllib3", "1.26", "no event is delivered", FAIL),
+    Library("sentry-sdk", "sentry_sdk", "1.40", "traces and release health are not sent", WARN),
+    Library("rich", "rich", "12", "commands can print JSON only", WARN),
+)  # fmt: skip
+
+
+class Environment(NamedTuple):
+    """An interpreter, or a virtual environment, and the folders in which it looks for packages."""
+
+    name: str
+    path: list[str]
+    processes: str  # those that use it, "" for this shell's
+
+
+def environments(installation: Installation) -> list[Environment]:
+    """Those of the ERP's processes; this interpreter's own if none is known."""
+    found: dict[str, list[Erp]] = {}
+    for process in installation.erp:
+        if process.environ is not None:
+            found.setdefault(process.program, []).append(process)
+    made = []
+    for program, those in found.items():
+        folders = packages_of(program, those[0].version)
+        if folders:
+            before = entries_of(those[0].environ or {}, those[0].folder)
+            made.append(Environment(program, [*before, *folders], named(those)))
+    return made or [Environment(sys.executable or "python", [entry or os.getcwd() for entry in sys.path], "")]
+
+
+def packages_of(program: str, version: tuple[int, int] | None) -> list[str]:
+    """The folders of installed packages of an interpreter that is not started for it; none where unknown."""
+    bases = [os.path.dirname(os.path.dirname(program))]
+    system = True
+    try:
+        with open(os.path.join(bases[0], "pyvenv.cfg"), encoding="utf-8", errors="replace") as stream:
+            settings = dict(re.findall(r"^([\w-]+)\s*=\s*(.*?)\s*$", stream.read(), re.MULTILINE))
+        system = settings.get("include-system-site-packages", "").lower() == "true"
+        if system and settings.get("home"):
+            bases.append(os.path.dirname(settings["home"]))
+    except OSError:
+        bases.append(os.path.dirname(os.path.dirname(os.path.realpath(program))))
+    number = "python%d.%d" % version if version else "python3"
+    kinds = [f"lib/{number}/site-packages", f"lib64/{number}/site-packages"]
+    if system:
+        kinds += [f"local/lib/{number}/dist-packages", f"lib/{number}/dist-packages", "lib/python3/dist-packages"]
+    folders = (os.path.join(base, kind) for base in dict.fromkeys(bases) for kind in kinds)
+    return list(dict.fromkeys(os.path.realpath(folder) for folder in folders if os.path.isdir(folder)))
+
+
+def check(installation: Installation) -> Iterator[Finding]:
+    for environment in environments(installation):
+        yield from _libraries(environment)
+        yield from _other_agent(environment)
+
+
+def _libraries(environment: Environment) -> Iterator[Finding]:
+    where = environment.name + (f" ({environment.processes})" if environment.processes else "")
+    good = []
+    for library in LIBRARIES:
+        wanted = f"{library.package}>={library.oldest}"
+        try:
+            why = requirements.unmet(requirements.parse_requirement(wanted), environment.path)
+        except ConfigError as error:
+            yield Finding("libraries-unknown", SKIPPED, "the installed libraries cannot be compared", str(error))
+            return
+        slug = "library-missing" if why.endswith("is not installed") else "library-unfit"
+        if not why and PathFinder.find_spec(library.module, environment.path) is None:
+            slug, why = "library-unfit", f"{library.package} is listed as installed, but its files are missing"
+        if why:
+            yield Finding(slug, library.state, why, f"in {where}: {library.without}",
+                          f"{environment.name} -m pip install --upgrade '{wanted}'")  # fmt: skip
+        else:
+            good.append(library.package)
+    if len(good) == len(LIBRARIES):
+        yield Finding("libraries", OK, "all libraries are installed and new enough", where)
+
+
+def _other_agent(environment: Environment) -> Iterator[Finding]:
+    for entry in environment.path:
+        spec = PathFinder.find_spec("agent", [entry])
+        file = spec.origin if spec is not None else None
+        if file is None or os.path.realpath(os.path.dirname(file)) == os.path.realpath(places.PACKAGE):
+            continue
+        if os.path.isfile(os.path.join(os.path.dirname(file), "base", "places.py")):
+            yield Finding("two-agents", WARN, "another copy of the agent is installed", os.path.dirname(file),
+                          "use one: remove the other, or take its folder off PYTHONPATH")  # fmt: skip
+        else:
+            yield Finding("foreign-agent", OK, "the ERP has a package of its own called `agent`",
+                          f"{file}: the ERP gets its own; `python -m agent` may run it",
+                          "use erp-agent or python -m _erp_agent for the agent's commands")  # fmt: skip
+        return
