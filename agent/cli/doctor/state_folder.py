@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ...base import places
-from ...deliver.quick import mounts
 from ...deliver.spool import files
+from ...measure import mounts
 from ..state import other_folders
 from ..state.other_folders import user_name
 from ..terminal import counted
@@ -105,7 +105,7 @@ def _room(installation: Installation) -> Iterator[Finding]:
                       "free some space, or lower delivery.spool.max_size")  # fmt: skip
     else:
         yield Finding("disk-room", OK, f"{_size(free)} are free where the state folder is")
-    kind = mounts.kind_of(there)
+    kind = mounts.type_of(there)
     if kind.startswith(_NETWORK):
         yield Finding("state-on-network", WARN, f"the state folder is on a network file system ({kind})", there,
                       "set AGENT_STATE_DIR to a local disk: each event waits for the network")  # fmt: skip
