@@ -118,28 +118,35 @@ for name, work in WORK.items():
 print(json.dumps([ended, swallowed, goes_on_well()]))
 """
 
-#: As job queues do it: each job is to end when the alarm rings, after a few milliseconds. Python's own code around a fork,
-#: an import and in `logging` leaves locks taken where a signal strikes there, so that only what needs none of it goes on.
+#: As job queues do it: each job is to end when the alarm rings, after a few milliseconds. Python's own code around a fork
+#: and an import leaves locks taken where a signal strikes there, so that only what needs none of it goes on.
+#:
+#: A busy machine delivers the signal late: only what comes after it tells whether it was swallowed. The loop is a function,
+#: because on 3.13 a signal that strikes where a loop begins again passes the `except` clause of the same function.
 RUNG = """
 import signal
 
-for name in ("export", "late", "log"):  # a log line is struck at every line in the other variant
+for name in ("export", "late"):
     del WORK[name]
 
+rung = []
 def ring(number, frame):
+    rung.append(number)
     raise Limit
+
+def until_it_rings(work):
+    until = time.monotonic() + 60
+    while not rung and time.monotonic() < until:
+        work()
 
 signal.signal(signal.SIGALRM, ring)
 ended, swallowed = collections.Counter(), []
-for number in range(160):
+for number in range(200):
     name, work = list(WORK.items())[number % len(WORK)]
+    rung.clear()
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.001 + number % 17 / 5000)
-        until = time.monotonic() + 5
-        while time.monotonic() < until and signal.getitimer(signal.ITIMER_REAL)[0]:
-            work()
-        for _ in range(100):
-            pass
+        until_it_rings(work)
         swallowed.append(name)
     except Limit:
         ended[name] += 1
@@ -157,7 +164,7 @@ def test_wherever_it_strikes_it_goes_on_and_the_next_calls_are_reported_as_ever(
     begins = ("/start.py:",) if sys.version_info >= (3, 11) else ("/start.py:", "/postponed.py:")
     assert not [each for each in swallowed if not any(where in each for where in begins)]
     assert well
-    assert {"book", "price", "pay"} <= set(ended)
+    assert {"book", "price", "pay", "log"} <= set(ended)
     assert sum(ended.values()) > 100
     assert "internal error" not in done.stderr
     reports = {summary(event)[1] for event in host.events()}
