@@ -99,8 +99,9 @@ FAMILIES = (
     ),
     Family(
         "erp_agent_problems", "gauge", ("severity",),
-        "Problems that `python -m agent status` shows: error (a part of the configuration is not in force, a function "
-        "cannot be monitored) or warning (a rule, capture or provider that failed; what differs in one process).",
+        "Problems of the monitoring: error (a part of the configuration is not in force, a function cannot be "
+        "monitored) or warning (a rule, capture or provider that failed; what differs in one process). "
+        "`python -m agent status` explains them.",
     ),
     Family("erp_agent_plan_monitors", "gauge", (), "Monitors in the compiled configuration."),
     Family(
