@@ -14,6 +14,7 @@ from mmap import ALLOCATIONGRANULARITY, mmap
 from typing import Any
 
 from ..base import own_folders
+from ..base.interrupts import ours
 from . import mounts
 
 #: Here a block that was written stays the file's, and a later write to it needs no other one.
@@ -21,7 +22,12 @@ _KEEPS_BLOCKS = frozenset(("ext3", "ext4", "xfs", "tmpfs"))
 
 
 def is_safe(folder: str) -> bool:
-    """Whether files in this folder may be mapped."""
+    """Whether files in this folder may be mapped now."""
+    try:
+        for stream in range(3):
+            os.fstat(stream)
+    except ours(OSError):
+        return False  # a mapping could take its number
     return sys.platform == "linux" and mounts.type_of(folder) in _KEEPS_BLOCKS
 
 

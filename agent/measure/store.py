@@ -117,6 +117,10 @@ class Store:
             self._busy.release()
         return 0.0 if self._left >= 1.0 else 1.0
 
+    def retry(self) -> None:
+        """Whatever has failed is tried again with the next row."""
+        self._not_before = 0.0
+
     def salt(self) -> int | None:
         """What hashes of users are keyed with."""
         return users.salt_in(os.path.join(self._folder(), FOLDER))
@@ -135,7 +139,7 @@ class CountsFile:
 
     def __init__(self, folder: str, facts: dict[str, object], *, mapped: bool) -> None:
         """Raises OSError."""
-        self.path = os.path.join(folder, "%d-%d" % (os.getpid(), time.time() * 1000))
+        self.path = _new_path(folder)
         self.mapped = mapped
         self._rows: list[memoryview] = []
         self._written: list[bytes] = []  # what the file has of each row, where it is not mapped
@@ -149,9 +153,13 @@ class CountsFile:
             text = to_json({"pid": facts.get("pid"), "born": facts.get("born")}).encode()
         header[layout.FACTS_AT : layout.FACTS_AT + len(text)] = text
         self._header = memoryview(header)
-        for name in (self.path + NAMES, self.path + COUNTS):
-            os.close(os.open(name, own_folders.NEW_FILE, 0o600))
-        self._grow()
+        try:
+            for name in (self.path + NAMES, self.path + COUNTS):
+                os.close(os.open(name, own_folders.NEW_FILE, 0o600))
+            self._grow()
+        except BaseException:
+            _remove(self.path)
+            raise
 
     def row(self, names: Names) -> memoryview:
         """Return the row of these names. Raises OSError where there is no room for another one."""
@@ -206,6 +214,16 @@ class CountsFile:
         return True
 
 
+def _new_path(folder: str) -> str:
+    """What the names of the files of this process begin with."""
+    started = int(time.time() * 1000)
+    while True:
+        path = os.path.join(folder, "%d-%d" % (os.getpid(), started))
+        if not os.path.lexists(path + COUNTS):
+            return path
+        started += 1
+
+
 def _prune(folder: str) -> int:
     """Remove the oldest files of processes that have ended, where there are far too many. Return how many."""
     names = [name for name in os.listdir(folder) if name.endswith(COUNTS)]
@@ -215,10 +233,14 @@ def _prune(folder: str) -> int:
     names.sort(key=lambda name: name.rpartition("-")[2])
     for name in names[: len(names) - _MOST_FILES]:
         if not health.alive(health.pid_in(name.partition("-")[0])):
-            for each in (name, name[: -len(COUNTS)] + NAMES):
-                try:
-                    os.unlink(os.path.join(folder, each))
-                except ours(OSError):
-                    pass
+            _remove(os.path.join(folder, name[: -len(COUNTS)]))
             removed += 1
     return removed
+
+
+def _remove(path: str) -> None:
+    for ending in (COUNTS, NAMES):
+        try:
+            os.unlink(path + ending)
+        except ours(OSError):
+            pass

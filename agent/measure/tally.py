@@ -87,7 +87,11 @@ class Tally:
     def count(self, start: float) -> None:
         """A call has ended that got no item: count it, and the batch. 0.0: when it began is not known."""
         try:
-            now = self._tallies.clock()
+            tallies = self._tallies
+            now = tallies.clock()
+            due = now >= tallies.due
+            if due:
+                tallies.notice_fork()
             if 0.0 < start <= now:
                 duration = now - start
                 bucket = _bits(_whole(duration * duration * _SCALE))
@@ -99,7 +103,7 @@ class Tally:
             try:
                 granted = self._granted.pop()
             except ours(IndexError):
-                self._tallies.hot[self] = None  # another thread is here, or was interrupted: `settle` finds out
+                tallies.hot[self] = None  # another thread is here, or was interrupted: `settle` finds out
             else:
                 if granted:
                     weight += granted - len(self.batch.read())
@@ -107,14 +111,14 @@ class Tally:
                 grants = self._seen >= _EACH or self._size
                 self._granted.append(self._grant(now, weight) if grants else 0)
             while self.row is None:
-                self._tallies.attach(self)
+                tallies.attach(self)
             # No other thread runs, and none attaches another row, between reading a number and writing it.
             self.row[bucket] += weight
             if nanoseconds:
                 self.row[_TOTAL] += nanoseconds * weight
                 self.row[_LONGEST] = max(self.row[_LONGEST], nanoseconds)
-            if now >= self._tallies.due:
-                self._tallies.look(now)
+            if due:
+                tallies.look(now)
         except ours(RecursionError):
             pass
         except ours(Exception):
@@ -294,8 +298,7 @@ class Tallies:
         """Called from the host's calls, about once a second: count batches, and have written what is not mapped."""
         self.due = now + _INTERVAL  # meanwhile, for other threads
         try:
-            if os.getpid() != self._pid:  # forked by something that calls no hooks
-                self.after_fork()
+            self.notice_fork()
             for tally in list(self.hot):
                 tally.settle(looks=True)
             if self._store is not None:
@@ -311,6 +314,11 @@ class Tallies:
                 self._wake()
         except ours(Exception):
             guard.swallow("writing counts")
+
+    def notice_fork(self) -> None:
+        """Begin anew in a child of C code that calls no hooks."""
+        if os.getpid() != self._pid:
+            self.after_fork()
 
     def settle(self) -> None:
         """Count all that was taken of batches."""
@@ -357,6 +365,7 @@ class Tallies:
         """At exit."""
         self.settle()
         if self._store is not None:
+            self._store.retry()
             for tally in list(self._apart):
                 self.attach(tally)
             self._store.flush()
