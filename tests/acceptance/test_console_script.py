@@ -23,8 +23,10 @@ def script(host):
 
 @pytest.mark.parametrize("agent", [True, False], ids=["with-the-agent", "without"])
 def test_it_is_the_command_line_also_beside_a_package_called_agent(host, script, agent):
-    host.write(agent___init____py="raise SystemExit('the host has an agent of its own')\n",
-               agent___main____py="raise SystemExit('and runs it')\n")  # fmt: skip
+    theirs = host.folder / "agent"
+    theirs.mkdir()
+    theirs.joinpath("__init__.py").write_text("raise SystemExit('the host has an agent of its own')\n")
+    theirs.joinpath("__main__.py").write_text("raise SystemExit('and runs it')\n")
     path = [str(ROOT)] if agent else []
     done = script("list", PYTHONPATH=os.pathsep.join([*path, str(host.folder)]))
     assert (done.returncode, done.stderr) == (0, "")

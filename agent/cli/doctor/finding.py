@@ -36,14 +36,15 @@ class Mask:
 
     def __init__(self, environments: Iterable[Mapping[str, str]], others: Iterable[str] = ()) -> None:
         """`others` are secrets from elsewhere, such as the key of the DSN."""
-        secrets = {each for each in others if each}
+        secrets = set()
         for environ in environments:
             for name, value in environ.items():
                 if _SECRET.search(name):
                     secrets.add(value)
                 secrets.update(part for found in _USER_INFO.findall(value) for part in (found, *found.split(":")))
         kept = [each for each in secrets if len(each) >= _SHORTEST and not _ORDINARY.fullmatch(each)]
-        spelt = {form for each in (*kept, *filter(None, others)) for form in (each, quote(each, safe=""))}
+        kept += [each for each in others if len(each) >= _SHORTEST]
+        spelt = {form for each in kept for form in (each, quote(each, safe=""))}
         self._secrets = sorted(spelt, key=len, reverse=True)
         self._home = os.path.expanduser("~").rstrip("/")
 

@@ -98,24 +98,36 @@ def check(installation: Installation) -> Iterator[Finding]:
 
 def _libraries(environment: Environment) -> Iterator[Finding]:
     where = environment.name + (f" ({environment.processes})" if environment.processes else "")
-    good = []
+    missing: list[Library] = []
+    good = True
     for library in LIBRARIES:
-        wanted = f"{library.package}>={library.oldest}"
         try:
-            why = requirements.unmet(requirements.parse_requirement(wanted), environment.path)
+            why = requirements.unmet(requirements.parse_requirement(_wanted(library)), environment.path)
         except ConfigError as error:
             yield Finding("libraries-unknown", SKIPPED, "the installed libraries cannot be compared", str(error))
             return
-        slug = "library-missing" if why.endswith("is not installed") else "library-unfit"
-        if not why and PathFinder.find_spec(library.module, environment.path) is None:
-            slug, why = "library-unfit", f"{library.package} is listed as installed, but its files are missing"
+        if why.endswith("is not installed"):
+            missing.append(library)
+        elif not why and PathFinder.find_spec(library.module, environment.path) is None:
+            why = f"{library.package} is listed as installed, but its files are missing"
         if why:
-            yield Finding(slug, library.state, why, f"in {where}: {library.without}",
-                          f"{environment.name} -m pip install --upgrade '{wanted}'")  # fmt: skip
-        else:
-            good.append(library.package)
-    if len(good) == len(LIBRARIES):
+            good = False
+        if why and library not in missing:
+            yield Finding("library-unfit", library.state, why, f"in {where}: {library.without}",
+                          f"{environment.name} -m pip install --upgrade {_wanted(library)!r}")  # fmt: skip
+    if missing:
+        state = FAIL if any(each.state == FAIL for each in missing) else WARN
+        names = ", ".join(each.package for each in missing)
+        without = "; ".join(dict.fromkeys(each.without for each in missing))
+        wanted = " ".join(repr(_wanted(each)) for each in missing)
+        yield Finding("library-missing", state, f"not installed: {names}", f"in {where}: {without}",
+                      f"{environment.name} -m pip install {wanted}")  # fmt: skip
+    if good:
         yield Finding("libraries", OK, "all libraries are installed and new enough", where)
+
+
+def _wanted(library: Library) -> str:
+    return f"{library.package}>={library.oldest}"
 
 
 def _other_agent(environment: Environment) -> Iterator[Finding]:

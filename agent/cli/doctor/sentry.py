@@ -7,6 +7,7 @@ not seen for a while after the response, so a second one follows. `--send` sends
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from email.utils import parsedate_to_datetime
@@ -41,13 +42,14 @@ def check(installation: Installation, *, send: bool) -> Iterator[Finding]:
         yield Finding("dsn-unknown", SKIPPED, "the DSN is not known: the configuration gives no settings",
                       installation.unusable)  # fmt: skip
         return
-    given = installation.configured.sentry["dsn"]
+    # A variable that holds no DSN does not count, and is a warning of the configuration.
+    given = installation.configured.sentry["dsn"] or os.environ.get("SENTRY_DSN", "").strip()
     if not given:
         yield Finding(
             "dsn-missing",
             WARN,
             "there is no DSN: events are kept here and not sent",
-            "neither sentry.dsn nor SENTRY_DSN is set in this shell",
+            "neither sentry.dsn nor SENTRY_DSN in this shell gives one",
             "set SENTRY_DSN for the ERP and for this shell; to see the events: python -m agent events",
         )
         return

@@ -48,9 +48,16 @@ def check(installation: Installation) -> Iterator[Finding]:
     for process in installation.erp:
         kinds.setdefault(_kind(process, installation), []).append(process)
     for kind, those in kinds.items():
-        title = f"{counted(len(those), 'process', 'processes')} {kind.words}"
+        title = f"{counted(len(those), 'process', 'processes')} {_verb(kind.words, len(those))}"
         detail = named(those) + (f": {kind.detail}" if kind.detail else "")
         yield Finding(kind.slug, kind.state, title, detail, kind.hint)
+
+
+def _verb(words: str, number: int) -> str:
+    """`words` begin with a verb in the plural."""
+    verb, _, rest = words.partition(" ")
+    one = {"are": "is", "cannot": "cannot"}.get(verb, verb + "s")
+    return f"{one if number == 1 else verb} {rest}"
 
 
 def _shell(installation: Installation) -> Iterator[Finding]:
@@ -84,7 +91,7 @@ def _kind(process: Erp, installation: Installation) -> _Kind:
         return _Kind("python-too-old", FAIL, f"run Python {number}, which the agent does not support", "",
                      "run the ERP on Python 3.9 or later; the agent steps aside in older ones")  # fmt: skip
     if process.reported is not None:
-        return _Kind("process-watched", OK, "run with the agent and have reported in")
+        return _Kind("process-watched", OK, "run with the agent, which has reported in")
     environ = process.environ
     if environ is None:
         user = user_name(process.owner)
@@ -98,7 +105,7 @@ def _kind(process: Erp, installation: Installation) -> _Kind:
     if not any(other_processes.is_ours(entry) for entry in entries):
         late = "" if not _sets_it_late(process) else " (the server's own options set it after Python has started)"
         return _Kind("process-without-agent", FAIL, "run without the agent",
-                     f"their PYTHONPATH does not have {agent}{late}",
+                     f"PYTHONPATH does not have {agent}{late}",
                      f"set PYTHONPATH={agent} where the service is defined (systemd: Environment=, "
                      "supervisor: environment=, Docker: ENV), and restart it")  # fmt: skip
     if not may(process.owner, os.path.join(agent, "sitecustomize.py"), 4):
@@ -135,7 +142,7 @@ def _started(process: Erp, environ: Mapping[str, str], installation: Installatio
     skipped = installation.configured and programs.why_not(None, process.words)
     if skipped:
         return _Kind("process-skipped", SKIPPED, "are not meant to be monitored", skipped)
-    return _Kind("process-waiting", OK, "were started with the agent, and have not imported a monitored module so far")
+    return _Kind("process-waiting", OK, "run with the agent, without an import of a monitored module so far")
 
 
 def config_of(environ: Mapping[str, str], folder: str) -> str:
