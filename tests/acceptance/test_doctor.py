@@ -14,6 +14,7 @@ from running import Running
 
 from agent.cli.doctor import sentry as sentry_checks
 from agent.cli.main import main
+from agent.cli.state import other_processes
 
 CONFIG = "version: 1\nmodules: {sales: {}}\nmonitors:\n  - {target: shop.sell, module: sales, name: sell}\n"
 IDLE = "print('ready', flush=True)\nimport time; time.sleep(60)\n"
@@ -31,6 +32,9 @@ def erp(host, monkeypatch):
         if name.startswith(("AGENT_", "PYTHONPATH")):
             monkeypatch.setenv(name, value)
     monkeypatch.setattr(sentry_checks, "PAUSE", 0.0)
+    every = other_processes.pythons
+    mine = lambda *words: (each for each in every(*words) if each.folder.startswith(str(host.folder)))
+    monkeypatch.setattr(other_processes, "pythons", mine)  # others run tests on this machine, too
     return host
 
 

@@ -137,7 +137,8 @@ def _other_agent(environment: Environment) -> Iterator[Finding]:
         if file is None or os.path.realpath(os.path.dirname(file)) == os.path.realpath(places.PACKAGE):
             continue
         if os.path.isfile(os.path.join(os.path.dirname(file), "base", "places.py")):
-            yield Finding("two-agents", WARN, "another copy of the agent is installed", os.path.dirname(file),
+            yield Finding("two-agents", WARN, "another copy of the agent is installed",
+                          " for ".join(filter(None, (os.path.dirname(file), environment.processes))),
                           "use one: remove the other, or take its folder off PYTHONPATH")  # fmt: skip
         else:
             yield Finding("foreign-agent", OK, "the ERP has a package of its own called `agent`",
