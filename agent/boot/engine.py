@@ -274,6 +274,16 @@ class Engine:
         """Once in a minute in which calls were counted, on the thread of one that has just ended."""
         if self.sentry["metrics"]:
             self._send_metrics()
+        self._fold()
+
+    def _fold(self, *, ending: bool = False) -> None:
+        """What processes have counted is added to the history: by a courier, which is started if need be."""
+        try:
+            self.sink().fold(ending=ending)
+        except ours(OSError):
+            pass  # the next one does it
+        except ours(Exception):
+            guard.swallow("having counts folded")
 
     def _send_metrics(self) -> None:
         if self._tallies is None or self.sentry["dsn"] is None or not self._sending_metrics.acquire(False):
@@ -393,6 +403,8 @@ class Engine:
                 self._tallies.close()
             if self.sentry["metrics"]:
                 self._send_metrics()
+            if self._tallies is not None and self.state:
+                self._fold(ending=True)
             if self.idle is not None:
                 self.idle.close(0.0)
             if self.sessions is not None:

@@ -7,9 +7,10 @@ import sys
 from time import time
 from typing import TYPE_CHECKING, Callable
 
-from ..base import guard
+from ..base import guard, imports, own_folders
 from ..base.interrupts import ours
 from ..base.model import Envelope
+from ..measure import due
 from ..observe.around import context, providers, release, work
 from ..observe.call import callers
 from ..observe.event import event, reserve
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..observe.expression.reasons import Failed
     from .background.sender import Sender
     from .courier.launch import Courier
+    from .folding import Folding
     from .spool.spool import Spool
 
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
@@ -114,6 +116,9 @@ class Sink:
         dsn = sentry["dsn"]
         self.sender = self._courier(dsn, spool) if dsn else None
         self._worker: Courier | Sweeper = self.sender or Sweeper(self.spool, self._write_counts)
+        self._bounds = spool
+        self._folder: Courier | None = self.sender  # has counts folded
+        self._folding: Folding | None = None  # by a thread of ours
         self.spool.sweeper = self._worker.wake
         if sentry["metrics"] and dsn:
             from . import metrics  # noqa: F401  (for `keep_metrics`)
@@ -208,11 +213,25 @@ class Sink:
         for envelope in metrics.envelopes(tallies.changes(), self._maker.sentry, self.platform, time()):
             self.keep_envelope(envelope)
 
+    def fold(self, *, ending: bool = False) -> None:
+        """Have counts folded that have waited for a minute. A process that ends leaves it to another one."""
+        if not due.is_due(self._state, time()):
+            return
+        if self._folder is None:
+            own_folders.make(self.spool.directory)
+            self._folder = self._courier("", self._bounds)
+        if not ending or (self._bounds["courier"] and not self._folder.trouble):
+            self._folder.wake()
+
     def _courier(self, dsn: str, spool: SpoolData) -> Courier:
         from .courier import launch, settings
 
         held = settings.here(dsn, self._health.directory, self._health.config, spool)
-        make = lambda: _sender(self.spool, dsn, self._health, self._write_counts)  # noqa: E731
+
+        def make() -> Sender | Sweeper:
+            worker = self._worker
+            return worker if isinstance(worker, Sweeper) else _sender(self.spool, dsn, self._health, self._write_counts)
+
         return launch.Courier(self.spool, held, make, allowed=spool["courier"])
 
     def _flush_counts(self) -> None:
@@ -228,6 +247,16 @@ class Sink:
         counted = sum(self._health.counts.values())
         if counted != self._counted and self._health.flush():
             self._counted = counted
+        if due.is_due(self._state, time()):
+            self._fold()
+
+    def _fold(self) -> None:
+        if self._folding is None:
+            with imports.Guarded():
+                from .folding import Folding
+
+                self._folding = Folding(self._health)
+        self._folding.turn()
 
     def _hand_over(self, hand_over: Callable[[Event], bool], made: Event, observation: Observation) -> None:
         """Without a DSN: pass it to the host's own client, if there is one. The spool keeps its copy."""

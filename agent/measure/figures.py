@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.interrupts import ours
-from . import history, ledger, processes
+from . import due, history, layout, ledger, processes
 from .counts import Counts, DamagedError, Key
 from .history import HOUR, Record
 
@@ -126,7 +126,7 @@ class Figures:
     def problems(self) -> list[str]:
         """What is wrong with the files: one sentence each, and what to do."""
         files = self._read()
-        folder = os.path.join(self._state, processes.FOLDER)
+        folder = os.path.join(self._state, layout.FOLDER)
         found = [f"counts are left out: {os.path.join(folder, name)} {why}" for name, why in files.unreadable.items()]
         if files.trouble:
             found.append(files.trouble)
@@ -135,7 +135,7 @@ class Figures:
         if files.recent and late > _LATE:
             found.append(
                 f"what was counted has not been added to the history for {late / 60:.0f} minutes: is the disk full, or "
-                f"{os.path.join(self._state, history.FOLDER)} not writable? Nothing is lost as long as "
+                f"{os.path.join(self._state, due.FOLDER)} not writable? Nothing is lost as long as "
                 f"the files in {folder} are kept"
             )
         return found

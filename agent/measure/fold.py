@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..base import health, own_folders
 from ..base.interrupts import ours
-from . import history, ledger, processes
+from . import due, history, layout, ledger, processes
 from .counts import Counts, DamagedError, Key
 from .history import HOUR, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MINUTE = 60.0
 _FOREIGN = 90 * 24 * 3600.0  # seconds after which a file is removed that could never be read
 
 
 class Folded(NamedTuple):
-    """`changed`: was anything counted since the last fold? `alive`: so many processes that count run."""
+    """`changed`: was anything counted since the last fold? `alive`: the process numbers of those that run."""
 
     changed: bool
-    alive: int
+    alive: list[int]
 
 
 def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
@@ -37,17 +36,18 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
     names = processes.names_in(state)
     books = _books(state, clock) if names or ledger.stamp(state) is not None else None
     if books is None:
-        return Folded(False, 0)
+        return Folded(False, [])
     now = clock()
     _settle(state, books)
-    due = _condense(state, books, now)
-    since = books.at if 0.0 < now - books.at <= HOUR else now - MINUTE
+    changed = _condense(state, books, now)
+    since = books.at if 0.0 < now - books.at <= HOUR else now - due.MINUTE
     found: dict[Key, Counts] = {}
-    ended, alive = [], 0
+    ended: list[str] = []
+    alive: list[int] = []
     problems: dict[str, str] = {}
     for file in processes.read_all(state, problems):
         if file.alive:
-            alive += 1
+            alive.append(health.pid_in(file.name.partition("-")[0]))
         else:
             ended.append(file.name)
         books.began = min(books.began, processes.started(file, books.began))
@@ -59,14 +59,14 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
     gone = books.names - set(names)
     books.forget(gone)
     books.at = now
-    if found or gone or due:
+    if found or gone or changed:
         books.number += 1
         books.add(found, now)
         books.pending = Record(books.number, since, now, found) if found else None
         books.save(state)
         _settle(state, books)
     else:
-        os.utime(ledger.path_in(state))
+        os.utime(due.path_in(state))
     for name in ended:
         _remove(state, name)
     _tidy(state, problems, now)
@@ -75,7 +75,7 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
 
 def _books(state: str, clock: Callable[[], float]) -> ledger.Ledger:
     """What was folded so far. Numbers begin with the time, so that no other beginning has them."""
-    own_folders.make(os.path.join(state, history.FOLDER))
+    own_folders.make(os.path.join(state, due.FOLDER))
     try:
         books = ledger.load(state)
     except ours(DamagedError):
@@ -126,24 +126,24 @@ def _condense(state: str, books: ledger.Ledger, now: float) -> bool:
 
 
 def _remove(state: str, name: str) -> None:
-    for suffix in (processes.COUNTS, processes.NAMES):  # in this order: without its names, no row could be read
+    for suffix in (layout.COUNTS, layout.NAMES):  # in this order: without its names, no row could be read
         try:
-            os.unlink(os.path.join(state, processes.FOLDER, name + suffix))
+            os.unlink(os.path.join(state, layout.FOLDER, name + suffix))
         except ours(FileNotFoundError):
             pass
 
 
 def _tidy(state: str, problems: dict[str, str], now: float) -> None:
     """Remove what was left by who ended at an unlucky moment; and after a long time what nobody can read."""
-    for name in _listed(state, history.FOLDER):
-        if name.startswith(os.path.basename(ledger.path_in(state)) + "."):  # half written
-            os.unlink(os.path.join(state, history.FOLDER, name))
-    names = set(_listed(state, processes.FOLDER))
+    for name in _listed(state, due.FOLDER):
+        if name.startswith(os.path.basename(due.path_in(state)) + "."):  # half written
+            os.unlink(os.path.join(state, due.FOLDER, name))
+    names = set(_listed(state, layout.FOLDER))
     for name in names:
         stem, suffix = os.path.splitext(name)
-        path = os.path.join(state, processes.FOLDER, name)
-        if suffix == processes.NAMES:
-            left = stem + processes.COUNTS not in names
+        path = os.path.join(state, layout.FOLDER, name)
+        if suffix == layout.NAMES:
+            left = stem + layout.COUNTS not in names
         else:
             left = stem in problems and os.lstat(path).st_mtime < now - _FOREIGN
         if left and not health.alive(health.pid_in(stem.partition("-")[0])):

@@ -25,11 +25,11 @@ from ..base import own_folders, places
 from ..base.interrupts import ours
 from . import packed
 from .counts import Counts, DamagedError, Key
+from .due import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FOLDER = "history"
 HOUR = 3600
 KEEP_MINUTES = 25 * HOUR
 KEEP_HOURS = 90 * 24 * HOUR

@@ -12,6 +12,10 @@ and hosts lose nothing.
 
 from __future__ import annotations
 
+#: Where the files are in the state folder; a process's are called PID-STARTED (milliseconds), with these suffixes.
+FOLDER = "counts"
+COUNTS, NAMES = ".counts", ".names"
+
 MAGIC = b"erp-agent counts"
 VERSION = 1
 PAGE = 4096  # bytes of the header: MAGIC, VERSION, the number of rows in use, and JSON that ends with a NUL

@@ -16,9 +16,9 @@ from ..base import own_folders, places
 from ..base.interrupts import ours
 from . import packed
 from .counts import Counts, DamagedError, Key
-from .history import FOLDER, Record
+from .due import path_in
+from .history import Record
 
-_FILE = "totals"
 _MAGIC = b"erp-agent totals 1\n"
 _LARGEST = 1 << 30  # bytes
 _QUICK = 1  # of zlib's levels: rows are mostly zeros
@@ -97,10 +97,6 @@ class Ledger:
         head = zlib.compress(json.dumps(about).encode("ascii"))
         body = b"".join([len(head).to_bytes(4, "little"), head, *blobs])
         own_folders.replace(path_in(state), _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body)
-
-
-def path_in(state: str) -> str:
-    return os.path.join(state, FOLDER, _FILE)
 
 
 def stamp(state: str) -> tuple[int, int] | None:

@@ -10,12 +10,10 @@ from ..base import health, places, programs
 from ..base.interrupts import ours
 from . import layout
 from .counts import Counts, DamagedError, Key
+from .layout import COUNTS, FOLDER, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-FOLDER = "counts"
-COUNTS, NAMES = ".counts", ".names"
 
 _LARGEST = 64 << 20  # bytes of a file of names
 _EMPTY = bytes(layout.ROW)

@@ -18,14 +18,12 @@ from ..base import guard, health, own_folders
 from ..base.interrupts import ours
 from ..observe.event.encode import to_json
 from . import layout, mapping, users
+from .layout import COUNTS, FOLDER, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Names = tuple[str, str, str | None, str]  # monitor, operation, module, kind
-
-FOLDER = "counts"
-COUNTS, NAMES = ".counts", ".names"
 
 #: Rows of a new file: 32 KiB with the header. A full one doubles.
 _FIRST = 28

@@ -28,6 +28,10 @@ class Sweeper(Worker):
         self._write_counts = write_counts
         self._cut_short = 0  # by forks, one after the other
 
+    def drain(self, timeout: float, slow: Callable[[int], None] | None = None) -> float:  # noqa: ARG002
+        """It delivers nothing."""
+        return timeout
+
     def close(self, timeout: float) -> None:
         if self._spool.is_over():
             self.wake()

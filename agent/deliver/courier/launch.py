@@ -22,6 +22,7 @@ from .settings import VARIABLES, Settings
 
 if TYPE_CHECKING:
     from ..background.sender import Sender
+    from ..background.sweeper import Sweeper
     from ..quick.calls import FileCalls
     from ..spool.spool import Spool
 
@@ -40,14 +41,14 @@ class Courier:
     """Has what is in `spool` delivered. `fallback` makes the thread that delivers where no courier can be started."""
 
     def __init__(
-        self, spool: Spool, settings: Settings, fallback: Callable[[], Sender], *, allowed: bool = True
+        self, spool: Spool, settings: Settings, fallback: Callable[[], Sender | Sweeper], *, allowed: bool = True
     ) -> None:
         self._spool = spool
         self._settings = settings
         self._make_fallback = fallback
         self._allowed = allowed and detached.AVAILABLE
         self._path = os.path.join(spool.directory, "courier")
-        self._thread: Sender | None = None
+        self._thread: Sender | Sweeper | None = None
         self._pid = 0  # in which the settings were written
         self._is_new = False  # are the settings others than the last courier knows?
         self._started = 0.0  # when this process last started one, by the clock of files

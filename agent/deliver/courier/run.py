@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ...base.health import Health
+from ..folding import Folding
 from ..http import route as routes
 from ..send.delivery import Delivery
 from ..send.lock import DeliveryLock
@@ -81,6 +82,7 @@ class _Courier:
         self._settings, self._mark = _first_settings(directory)
         self.health = Health(self._settings.run, self._settings.config, command="courier")
         self._spool: Spool = open_in(directory, self._settings.spool, self.health.count)
+        self._folding = Folding(self.health)
         self._since = time.time()
         self._delivered = 0  # by the deliveries before this one
         self._seen_delivered = 0  # when `_last` was set
@@ -96,12 +98,21 @@ class _Courier:
             wait = self._deliver_until_idle()
             self._note(wait, last=True)
             os.close(self._descriptor)
-            if wait or not self._spool.is_anything_waiting():
+            if wait or not self._delivers or not self._spool.is_anything_waiting():
                 return
             lock = DeliveryLock(self._directory, "courier")
             if not lock.take():
                 return  # another one was started for it
             self._descriptor = lock.number
+
+    @property
+    def _delivers(self) -> bool:
+        """False: nobody has a DSN. It lives for the counts."""
+        return self._settings.dsn != ""
+
+    @property
+    def _linger(self) -> float:
+        return _LINGER if self._delivers else 2 * _RECLAIM
 
     def _deliver_until_idle(self) -> float:
         """Seconds for which Sentry asks for patience, where they are too many to wait for; else 0."""
@@ -111,7 +122,12 @@ class _Courier:
         while True:
             self._follow_settings()
             seen = self._seen()
-            wait = self._delivery.run()
+            wait = None
+            if self._delivers:
+                wait = self._delivery.run()
+            else:
+                self._spool.sweep_if_due()
+            counting = self._folding.turn()
             now = time.monotonic()
             trying = False
             if now - reclaimed > _RECLAIM:
@@ -119,24 +135,24 @@ class _Courier:
                 reclaimed = now
             self.health.flush()
             self._note(wait or 0.0)
-            if wait is not None or trying:
+            if wait is not None or trying or counting:
                 idle_since = now
             if wait is None or self._delivery.delivered != delivered:
                 succeeded, delivered = now, self._delivery.delivered
-            if self._show is not None:
+            if self._show is not None or counting:
                 idle_since = now
             elif wait is not None and (wait > _PATIENCE or now - succeeded > _IN_VAIN):
                 return max(wait, 0.1)
-            elif wait is None and now - idle_since > _LINGER:
+            elif wait is None and now - idle_since > self._linger:
                 return 0.0
-            self._pause(seen, wait, idle_since + _LINGER)
+            self._pause(seen, wait, idle_since + self._linger)
 
     def _pause(self, seen: tuple[int, ...], wait: float | None, until: float) -> None:
         """Until there is something new, `wait` is over, or it is time to look at other things."""
         began = time.monotonic()
         until = min(until, began + _RECLAIM, began + wait if wait is not None else until)
         while (left := until - time.monotonic()) > 0:
-            time.sleep(min(_LOOK, left))
+            time.sleep(min(_LOOK if self._delivers else _RECLAIM, left))
             if time.monotonic() - began >= _BREATH and self._seen() != seen:
                 return
 

@@ -31,8 +31,9 @@ class Settings:
     __slots__ = ("config", "dsn", "environment", "run", "spool")
 
     def __init__(self, dsn: str | None, run: str, config: str, spool: SpoolData, environment: dict[str, str]) -> None:
-        """`run` is the folder of state files, in which the courier has one too.
+        """`dsn` is "" where there is none, and only counts are folded.
 
+        `run` is the folder of state files, in which the courier has one too.
         `config` is the configuration file of the processes that capture.
         """
         self.dsn, self.run, self.config, self.spool, self.environment = dsn, run, config, spool, environment
@@ -42,9 +43,10 @@ class Settings:
         path = os.path.join(folder, _FILE)
         data = json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True).encode("utf-8")
         try:
-            if files.read_own(path) == data:
-                return False
-        except ours(OSError, files.UnreadableError):
+            there = files.read_own(path)
+            if there == data or (there is not None and self.dsn == "" and json.loads(there)["dsn"] != ""):
+                return False  # who has no DSN does not take it from the others
+        except ours(OSError, ValueError, TypeError, KeyError, files.UnreadableError):
             pass
         try:
             files.replace(path, data)
