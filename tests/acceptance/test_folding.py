@@ -77,9 +77,13 @@ def test_where_no_courier_may_be_a_process_that_lives_on_folds_and_others_leave_
     shop.write(
         lives__py=(
             "import _erp_agent.measure.tally as tally\ntally._MINUTE = 0.0\n"
-            "import os, shop, time\nwhile len(os.listdir(os.environ['COUNTS'])) > 3: shop.order(1)\n"
+            "import os, shop\nnumber = 0\n"
+            "while len(os.listdir(os.environ['COUNTS'])) > 3:\n    number += 1\n    shop.order(1)\n"
+            "print(number)\n"
         )
     )
-    shop.run("lives.py", COUNTS=str(shop.state / "counts"))
+    number = int(shop.run("lives.py", COUNTS=str(shop.state / "counts")).stdout)
     assert couriers(shop) == []
-    assert Figures(str(shop.state)).totals()
+    assert len(files(shop)) == 2
+    assert totals(shop) == {"create_order": (6 + number, 1)}
+    assert sum(counts.calls for counts in Figures(str(shop.state)).window(600).values()) == 6 + number
