@@ -144,6 +144,16 @@ def test_a_client_that_is_silent_holds_up_nobody_and_is_hung_up_on():
             assert silent.recv(100) == b""
 
 
+def test_a_scraper_that_has_gone_is_no_error_and_a_mistake_of_ours_is_one(capsys):
+    with Server("127.0.0.1", 0, dict, {}) as server:
+        for error in (BrokenPipeError(), ZeroDivisionError("x\ny")):
+            try:
+                raise error
+            except Exception:
+                server.handle_error(None, None)
+    assert capsys.readouterr().err == "agent: a scrape failed: ZeroDivisionError('x\\ny')\n"
+
+
 def test_more_clients_than_there_may_be_are_turned_away():
     with serving(lambda: operations.collect(Growing()), deadline=60.0) as server:
         idle = [socket.create_connection(server.server_address, timeout=30) for _ in range(17)]

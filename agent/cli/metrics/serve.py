@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -46,10 +47,8 @@ class Server(ThreadingHTTPServer):
         self._collecting = threading.Lock()
         self._free = threading.BoundedSemaphore(_MOST)
         try:
-            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-                0
-            ]
-            self.address_family = family
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            self.address_family, _, _, _, address = found[0]
             super().__init__(address[:2], _Handler)  # type: ignore[arg-type]
         except (OSError, OverflowError) as error:
             raise AgentError(
@@ -86,15 +85,18 @@ class Server(ThreadingHTTPServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         deadline = threading.Timer(self.deadline, _hang_up, (request,))
         deadline.daemon = True
-        deadline.start()
         try:
+            deadline.start()
             super().process_request_thread(request, client_address)
         finally:
             deadline.cancel()
             self._free.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, *_: Any) -> None:
         """A scraper that has gone is no error of ours."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            err(f"agent: a scrape failed: {one_line(repr(error))}")
 
 
 def _hang_up(connection: socket.socket) -> None:
