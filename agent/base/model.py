@@ -72,6 +72,7 @@ class MonitorData(TypedDict):
     detail: dict[str, str]  # the kind's own keys, which may hold the same: model, process, name, endpoint, event_type
     severity: str
     thresholds: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never slow
+    stuck: Optional[float]  # seconds after which a call that has not returned is reported
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
     escalate: Optional[tuple[float, float]]  # of these, more than so many per so many seconds become one event

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Seconds of a process's life before it looks for changes: most processes do not live that long.
 _SETTLED = 2.0
 
+#: Seconds between two looks.
+_EVERY = 1.0
+
 
 class _Wanted:
     """The modules whose import matters: those that monitors and integrations name."""
@@ -68,6 +71,7 @@ class Agent:
         self._waiting: "dict[str, list[Layer]]" = {}  # modules that were imported and are not needed yet
         self._reload: "Reload | None" = None
         self._look_from = monotonic() + _SETTLED
+        self._look_at = 0.0  # the next time that `look` does anything
 
     def engine(self) -> "Engine":
         if self._engine is None:
@@ -124,9 +128,15 @@ class Agent:
 
     def look(self) -> None:
         """Called by what happens in the process anyway: follow the configuration, if it has changed."""
+        now = monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _EVERY
+        if self._engine is not None:
+            self._engine.keep_looking()
         if self._reload is not None:
             self._reload.look()
-        elif monotonic() >= self._look_from and self.index.follows and self.finder is not None:
+        elif now >= self._look_from and self.index.follows and self.finder is not None:
             self._look_from = float("inf")  # what is imported below is looked for here, too
             try:
                 with imports.Guarded():

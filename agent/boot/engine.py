@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..base.model import Envelope, Event, MonitorData, Observation
-    from ..deliver.background.while_idle import WhileIdle
     from ..deliver.sessions import Sessions
     from ..deliver.sink import Sink
     from ..hook.targets.defined import Names
     from ..hook.targets.resolve import Found
+    from ..live.stuck import Stuck
+    from ..live.while_idle import WhileIdle
     from ..measure.tally import Tallies
     from ..observe.call.limits import Limiter
     from ..observe.call.probe import Probe
@@ -61,6 +62,7 @@ class Engine:
         self._bound = False  # a function to a monitor
         self._looks = False  # with each request and task
         self.idle: "WhileIdle | None" = None  # where every monitor was taken out
+        self._stuck: "Stuck | None" = None  # where a monitor asks for it
         self._tallies: "Tallies | None" = None
         self._problems_of_counts: "set[str]" = set()
         self._sending_metrics = allocate_lock()
@@ -177,7 +179,7 @@ class Engine:
 
     def look_while_idle(self) -> None:
         """No monitored call is left to look at the configuration: until there is one, a thread does."""
-        from ..deliver.background.while_idle import WhileIdle
+        from ..live.while_idle import WhileIdle
 
         if self.idle is None:
             what = "looking for a change of the configuration"
@@ -250,7 +252,7 @@ class Engine:
             store = None  # in the tests of an ERP
             if self.state:
                 store = Store(self.follow_user, self._facts, failed=self._cannot_count, dropped=dropped)
-            self._tallies = Tallies(store, wake=self._counted)
+            self._tallies = Tallies(store, wake=self._counted, looked=self.look)
             work.ends = self._tallies.work_ended
         return self._tallies
 
@@ -405,8 +407,9 @@ class Engine:
                 self._send_metrics()
             if self._tallies is not None and self.state:
                 self._fold(ending=True)
-            if self.idle is not None:
-                self.idle.close(0.0)
+            for thread in (self.idle, self._stuck):
+                if thread is not None:
+                    thread.close(0.0)
             if self.sessions is not None:
                 self.sessions.close()
             if self._sink is not None:
@@ -424,10 +427,24 @@ class Engine:
         from ..observe.call.probe import Probe
 
         self._bound = True
+        if monitor["stuck"] is not None:
+            self._look_for_stuck(monitor["stuck"])
         probe = Probe(self._terms_of(monitor), found, function)
         for reason in probe.disabled:
             self.health.record("failed", monitor["name"], found.path, reason)
         return probe
+
+    def _look_for_stuck(self, seconds: float) -> None:
+        if self._stuck is None:
+            from ..live.stuck import Stuck
+
+            self._stuck = Stuck(self.report, self.health.count)
+        self._stuck.follow(seconds)
+
+    def keep_looking(self) -> None:
+        """Called once a second, if anything happens: in a forked child, threads of the agent begin anew."""
+        if self._stuck is not None:
+            self._stuck.keep_looking()
 
     def _terms_of(self, monitor: "MonitorData") -> "Terms":
         """What all functions of a monitor share, those of one module after the other."""

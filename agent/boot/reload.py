@@ -8,13 +8,12 @@ Where all monitors were taken out, no monitored call is left to look: until ther
 import os
 import sys
 from _thread import allocate_lock
-from time import monotonic
 
 from ..base import guard
 from ..base.interrupts import ours
 from ..plan import in_force
 from ..plan import index as plan_index
-from ..plan.reread import EVERY, Reread
+from ..plan.reread import Reread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,14 +33,9 @@ class Reload:
         self._state = state
         self._reread = Reread(agent.index.path, agent.index.header, agent.index.identity)
         self._turn, self._pid = allocate_lock(), os.getpid()
-        self._not_before = 0.0
 
     def look(self) -> None:
-        """Follow the configuration if it has changed; looks at most once a second. Raises nothing."""
-        now = monotonic()
-        if now < self._not_before:
-            return
-        self._not_before = now + EVERY
+        """Follow the configuration if it has changed. Raises nothing."""
         if self._pid != os.getpid():  # forked, perhaps while another thread had the lock
             self._turn, self._pid = allocate_lock(), os.getpid()
         if not self._turn.acquire(False):

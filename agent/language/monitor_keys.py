@@ -59,6 +59,12 @@ def _rate(value: tuple[float, float]) -> str:
     return format_rate(value)
 
 
+def _duration(value: float) -> str:
+    from .units import format_duration
+
+    return format_duration(value)
+
+
 def _ladder(value: list[tuple[float, str]]) -> str:
     from .units import format_duration
 
@@ -74,6 +80,7 @@ _SPELLED: "dict[str, Callable[[Any], str]]" = {
     "audit": str,
     "rate": _rate,
     "ladder": _ladder,
+    "duration": _duration,
     "graded": lambda value: ", ".join(f"{name} → {severity}" for name, severity in value.items()),
     "tags": lambda value: ", ".join(f"{name}: {text}" for name, text in value.items()),
     "expression": lambda value: str(value["text"]),
@@ -93,6 +100,7 @@ KEYS = (
     MonitorKey("event_type", "text", kind="security"),
     MonitorKey("severity", "text", "error", inherited=True),
     MonitorKey("threshold", "ladder", [], inherited=True, off="off", field="thresholds"),
+    MonitorKey("stuck", "duration", inherited=True, mention="stuck after {value}", off="off"),
     MonitorKey("rules", "rules", [], mention="{number} rule{s}"),
     MonitorKey("capture", "expressions", {}, mention="captures {names}"),
     MonitorKey("expect", "texts", [], mention="expects {number}"),

@@ -250,7 +250,7 @@ class Tallies:
     """All tallies of this process.
 
     `store` has the rows; None: they are in memory only. `wake` is called once in a minute in which something was
-    counted. `clock` is that of the probes.
+    counted, `looked` about once a second. `clock` is that of the probes.
     """
 
     def __init__(
@@ -258,12 +258,13 @@ class Tallies:
         store: Store | None = None,
         *,
         wake: Callable[[], object] = int,
+        looked: Callable[[], object] = int,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._store = store
-        self._wake = wake
+        self._wake, self._looked = wake, looked
         self.clock = clock
-        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._tallies: dict[tuple[str, str, str | None, str], Tally] = {}
         #: Those that may have a batch which is not counted.
         self.hot: dict[Tally, None] = {}
         self._apart: dict[Tally, None] = {}  # those whose rows nobody else can read
@@ -274,7 +275,7 @@ class Tallies:
         self.salt = store.salt if store is not None else _no_salt
 
     def of(self, monitor: MonitorData, operation: str) -> Tally:
-        key = (monitor["name"], operation)
+        key = (monitor["name"], operation, monitor["module"], monitor["kind"])
         tally = self._tallies.get(key)
         if tally is None:
             tally = self._tallies.setdefault(key, Tally(self, monitor, operation))
@@ -312,6 +313,7 @@ class Tallies:
             elif now >= self._wake_at:
                 self._wake_at = now + _MINUTE
                 self._wake()
+            self._looked()
         except ours(Exception):
             guard.swallow("writing counts")
 

@@ -18,9 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Seconds between two looks at the files, for who calls `look`.
-EVERY = 1.0
-
 #: Seconds after which a compiler that left nothing is started again.
 _PATIENCE = 30.0
 

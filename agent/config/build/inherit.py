@@ -33,6 +33,7 @@ class Inherited(NamedTuple):
     span: str
     metrics: bool
     escalate: tuple[float, float] | None
+    stuck: float | None
 
 
 def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Findings) -> Inherited:
@@ -48,6 +49,9 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
         str(chosen["span"].value) if "span" in chosen else _DEFAULTS["span"],
         not units.is_off(chosen["metrics"].value) if "metrics" in chosen else _DEFAULTS["metrics"],
         _rate(chosen.get("escalate"), None),
+        units.duration(chosen["stuck"].value)
+        if "stuck" in chosen and not units.is_off(chosen["stuck"].value)
+        else None,
     )
 
 

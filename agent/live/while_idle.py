@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .worker import Worker
+from ..deliver.background.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .worker import State
+    from ..deliver.background.worker import State
 
 _EVERY = 1.0  # seconds
 

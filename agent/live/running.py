@@ -1,0 +1,87 @@
+"""The calls that are under way in this process: of threads, of asyncio's tasks, and of greenlets.
+
+Read from the stacks, so a call costs nothing for being seen.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..base.interrupts import ours
+from ..observe.call import callers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from ..observe.call.verdict import Verdict
+
+_DEEPEST = 200  # coroutines that wait for one another
+
+
+class Call(NamedTuple):
+    """A monitored call under way."""
+
+    frame: FrameType  # its own
+    probe: Verdict
+    top: FrameType  # the innermost frame of what it waits for
+    where: str  # thread, task or greenlet
+
+
+def calls(me: int) -> Iterator[Call]:
+    """Every monitored call under way, but for those of the thread `me`. One may come twice."""
+    for ident, frame in sys._current_frames().items():
+        if ident != me:
+            for each, probe in callers.calls(frame):
+                yield Call(each, probe, frame, "thread")
+    if "asyncio" in sys.modules:
+        for task in _tasks():
+            yield from _of_task(task)
+    if "greenlet" in sys.modules:
+        for top in _greenlets():
+            for each, probe in callers.calls(top):
+                yield Call(each, probe, top, "greenlet")
+
+
+def _tasks() -> list[Any]:
+    """The tasks of all loops that a thread runs now."""
+    found: list[Any] = []
+    tasks: Any = sys.modules.get("asyncio.tasks")
+    for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
+        held = getattr(tasks, name, None)
+        for _ in range(3):  # another thread may change it meanwhile
+            try:
+                found += list(held or ())
+                break
+            except ours(RuntimeError):
+                continue
+    return found
+
+
+def _of_task(task: Any) -> Iterator[Call]:
+    """The coroutine of a task and those that it waits for, outermost first. A running one is on a thread's stack."""
+    get = getattr(task, "get_coro", None)
+    coroutine: Any = get() if get is not None else None
+    chain: list[FrameType] = []
+    for _ in range(_DEEPEST):
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None:
+            break
+        chain.append(frame)
+        coroutine = coroutine.cr_await
+    for frame in chain:
+        for each, probe in callers.calls(frame):
+            if each is frame:
+                yield Call(frame, probe, chain[-1], "task")
+            break
+
+
+def _greenlets() -> list[FrameType]:
+    """The frames at which greenlets wait. Looks through all objects of the collector."""
+    from gc import get_objects
+
+    kind = getattr(sys.modules["greenlet"], "greenlet", None)
+    if kind is None:
+        return []
+    return [each.gr_frame for each in get_objects() if isinstance(each, kind) and each.gr_frame is not None]

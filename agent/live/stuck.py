@@ -1,0 +1,152 @@
+"""Reports calls that do not return: once while they run, with the stack that they wait in, and once when they return.
+
+A thread looks at the stacks; monitored calls pay nothing. A call is recognised by its frame, which is held from the
+second look on that sees it: so what is reported is one call, not many short ones, and it has run at least that long.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _thread import get_ident
+from typing import TYPE_CHECKING
+
+from ..base import guard
+from ..base.interrupts import ours
+from ..base.model import Captured, Observation
+from ..deliver.background.worker import Worker
+from ..observe.call import callers
+from . import limits_of_hosts, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..deliver.background.worker import State
+    from .running import Call
+
+_LOOKS = 8  # in the time after which a call is stuck
+_SHORTEST, _LONGEST = 0.1, 5.0  # seconds between two looks
+_HELD = 0.5  # the longest while a call is held: what it has finished with is freed that much later
+_MOST = 1_000  # calls that are followed
+
+
+class _Followed:
+    __slots__ = ("call", "reported", "since")
+
+    def __init__(self, call: Call, since: float) -> None:
+        self.call = call
+        self.since = since
+        self.reported = False
+
+
+class Stuck(Worker):
+    """`report` takes an Observation. `clock` returns seconds."""
+
+    def __init__(
+        self,
+        report: Callable[[Observation], object],
+        count: Callable[[str, str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__("looking for calls that do not return")
+        self._send, self._count, self._clock = report, count, clock
+        self._shortest = float("inf")  # of the limits of all monitors
+        self._once: set[int] = set()  # frames that the last look saw for the first time
+        self._followed: dict[int, _Followed] = {}
+        self._pid = 0
+
+    def follow(self, seconds: float) -> None:
+        """There is a monitor with this limit."""
+        self._shortest = min(self._shortest, seconds)
+        self.keep_looking()
+
+    def keep_looking(self) -> None:
+        """Called now and then: a forked child has no thread yet."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._once, self._followed = set(), {}
+            self.wake()
+
+    def _serve(self, state: State) -> None:
+        state.gate.acquire(False)
+        me = get_ident()
+        while not state.stopping():
+            state.pause(self._pause())
+            if not state.stopping():
+                try:
+                    self.look(me)
+                except ours(Exception):
+                    guard.swallow("looking for calls that do not return")
+
+    def _pause(self) -> float:
+        pause = min(max(self._shortest / _LOOKS, _SHORTEST), _LONGEST)
+        return min(pause, _HELD) if self._followed else pause
+
+    def look(self, me: int) -> None:
+        """Follow what runs; report what has run for too long, and what has returned after it was reported."""
+        now = self._clock()
+        there: dict[int, Call] = {}
+        for call in running.calls(me):
+            if call.probe.monitor["stuck"] is not None:
+                there.setdefault(id(call.frame), call)
+        for key, followed in list(self._followed.items()):
+            if key not in there:
+                del self._followed[key]
+                if followed.reported:
+                    self._report(followed, now, returned=True)
+        for key, call in there.items():
+            known = self._followed.get(key)
+            if known is None:
+                if key in self._once and len(self._followed) < _MOST:
+                    self._followed[key] = _Followed(call, now)
+                continue
+            known.call = call
+            if not known.reported and now - known.since >= self._limit(call):
+                known.reported = True
+                self._report(known, now, returned=False)
+        self._once = there.keys() - self._followed.keys()
+
+    def _limit(self, call: Call) -> float:
+        limit: float = call.probe.monitor["stuck"] or 0.0
+        hosts = limits_of_hosts.of(call.top)
+        return limit if hosts is None else min(limit, hosts * 0.8)
+
+    def _report(self, followed: _Followed, now: float, *, returned: bool) -> None:
+        call = followed.call
+        probe, terms = call.probe, call.probe.terms
+        if terms.limits.admit(("stuck", probe.path, returned)) is None:
+            self._count("rate", terms.name)
+            return
+        seconds = now - followed.since
+        try:
+            called = probe.called(call.frame)
+            operations = callers.operations(call.frame)
+        except ours(Exception):  # its frame is gone
+            called, operations = probe._named, []
+        message = "{operation} returned after more than {duration}" if returned else _MESSAGES[call.where]
+        self._send(
+            Observation(
+                monitor=called.monitor,
+                operation=called.operation,
+                function=probe.path,
+                report="stuck",
+                severity="info" if returned else terms.monitor["severity"],
+                message=message,
+                exception=None,
+                traceback=None,
+                frame=None if returned else call.top,
+                duration=seconds,
+                threshold=terms.monitor["stuck"],
+                operations=operations or [called.operation],
+                captured=Captured({}, {}),
+                suppressed=0,
+                ended=time.time(),
+            )
+        )
+
+
+_MESSAGES = {
+    "thread": "{operation} has not returned for more than {duration}",
+    "task": "{operation} has not returned for more than {duration} (an asyncio task)",
+    "greenlet": "{operation} has not returned for more than {duration} (a greenlet)",
+}

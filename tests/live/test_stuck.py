@@ -1,0 +1,194 @@
+"""Calls that do not return are reported while they run, and once more when they do."""
+
+import asyncio
+import sys
+import threading
+from _thread import get_ident
+
+import pytest
+from support import Watch, module, monitor
+
+from agent.live import limits_of_hosts
+from agent.live.stuck import Stuck
+
+SOURCE = """
+import asyncio
+def close_month(gate): return wait(gate)
+def wait(gate): gate.wait(); return "closed"
+async def book(gate): return await posted(gate)
+async def posted(gate): await gate.wait(); return "booked"
+"""
+
+
+class Looked:
+    """Monitors that ask for it, and a look that is taken when the test says so."""
+
+    def __init__(self, *monitors):
+        self.shop = module(SOURCE)
+        self.watch = Watch(*monitors).apply(self.shop)
+        self.reports, self.counted = [], []
+        self.now = 100.0
+        self.stuck = Stuck(
+            self.reports.append, lambda reason, what: self.counted.append(reason), clock=lambda: self.now
+        )
+
+    def look(self, later=0.0):
+        self.now += later
+        self.stuck.look(get_ident())
+
+    def told(self):
+        return [(each.message.partition(" (")[0], each.duration) for each in self.reports]
+
+
+@pytest.fixture
+def stuck():
+    made = Looked(
+        monitor("shop.close_month", operation="close_month", stuck=60.0),
+        monitor("shop.book", operation="book", stuck=60.0),
+    )
+    yield made
+    made.watch.undo()
+
+
+def in_thread(call, *arguments):
+    thread = threading.Thread(target=call, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def until_it_waits(code):
+    """The thread has come to where it waits."""
+    for _ in range(10_000):
+        for frame in sys._current_frames().values():
+            while frame is not None:
+                if frame.f_code.co_name == code and frame.f_lineno:
+                    return
+                frame = frame.f_back
+        threading.Event().wait(0.001)
+    raise AssertionError(code)
+
+
+BEGUN = "{operation} has not returned for more than {duration}"
+ENDED = "{operation} returned after more than {duration}"
+
+
+def test_a_call_that_hangs_is_reported_once_and_once_more_when_it_returns(stuck):
+    gate = threading.Event()
+    thread = in_thread(stuck.shop.close_month, gate)
+    until_it_waits("wait")
+    for _ in range(3):
+        stuck.look(5.0)
+    assert stuck.reports == []
+    stuck.look(55.0)
+    stuck.look(5.0)
+    assert stuck.told() == [(BEGUN, 60.0)]
+    report = stuck.reports[0]
+    assert (report.report, report.severity, report.operation) == ("stuck", "error", "close_month")
+    names = []
+    frame = report.frame
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    assert names.index("wait") < names.index("close_month"), "the stack that it waits in"
+    gate.set()
+    thread.join()
+    stuck.look(5.0)
+    stuck.look(5.0)
+    assert stuck.told()[1:] == [(ENDED, 70.0)]
+
+
+def test_many_short_calls_are_not_one_long_one(stuck):
+    for _ in range(30):
+        gate = threading.Event()
+        thread = in_thread(stuck.shop.close_month, gate)
+        until_it_waits("wait")
+        stuck.look(5.0)
+        stuck.look(5.0)
+        gate.set()
+        thread.join()
+    assert stuck.reports == []
+
+
+def test_a_task_that_waits_is_seen_too(stuck):
+    async def main():
+        gate = asyncio.Event()
+        task = asyncio.ensure_future(stuck.shop.book(gate))
+        await asyncio.sleep(0)
+        done = []
+        for later in (0.0, 5.0, 65.0):
+            looking = threading.Thread(target=lambda later=later: (stuck.look(later), done.append(1)))
+            looking.start()
+            looking.join()
+        gate.set()
+        assert await task == "booked"
+        stuck.look(5.0)
+        stuck.look(5.0)
+
+    asyncio.run(main())
+    assert stuck.told() == [(BEGUN, 65.0), (ENDED, 70.0)]
+    assert "task" in stuck.reports[0].message
+
+
+def test_a_greenlet_that_waits_is_seen_too(stuck):
+    greenlet = pytest.importorskip("greenlet")
+
+    class Gate:
+        def wait(self):
+            greenlet.getcurrent().parent.switch()
+
+    waiting = greenlet.greenlet(stuck.shop.close_month)
+    waiting.switch(Gate())
+    for later in (0.0, 5.0, 65.0):
+        looking = threading.Thread(target=stuck.look, args=(later,))
+        looking.start()
+        looking.join()
+    assert stuck.told() == [(BEGUN, 65.0)]
+    waiting.switch()
+
+
+def test_without_the_key_nothing_is_followed():
+    looked = Looked(monitor("shop.close_month", operation="close_month"))
+    gate = threading.Event()
+    thread = in_thread(looked.shop.close_month, gate)
+    until_it_waits("wait")
+    for _ in range(5):
+        looked.look(100.0)
+    gate.set()
+    thread.join()
+    assert looked.reports == []
+
+
+def test_it_is_reported_before_a_worker_is_killed(stuck):
+    """gunicorn's sync worker is killed after `timeout`: its frames show how long that is."""
+    space = {"__name__": "gunicorn.workers.sync"}
+    exec("def handle_request(self, call, gate): return call(gate)", space)
+
+    class Settings:
+        timeout = 30
+
+    class Worker:
+        cfg = Settings
+
+    gate = threading.Event()
+    thread = in_thread(space["handle_request"], Worker(), stuck.shop.close_month, gate)
+    until_it_waits("wait")
+    for later in (0.0, 1.0, 23.0):
+        stuck.look(later)
+    assert stuck.reports == []
+    stuck.look(2.0)
+    assert stuck.told() == [(BEGUN, 25.0)]
+    gate.set()
+    thread.join()
+
+
+def test_celerys_limit_is_the_soft_one_if_there_are_two():
+    space = {"__name__": "celery.app.trace", "sys": sys}
+    exec("def trace_task(task_request): return sys._getframe()", space)
+
+    class Request:
+        def __init__(self, *limits):
+            self.timelimit = limits
+
+    assert limits_of_hosts.of(space["trace_task"](Request(120, 100))) == 100.0
+    assert limits_of_hosts.of(space["trace_task"](Request(None, None))) is None
+    assert limits_of_hosts.of(sys._getframe()) is None
