@@ -201,7 +201,7 @@ class Observation(NamedTuple):
     severity: str
     message: Optional[str]  # of a rule, placeholders still in it
     exception: Optional[BaseException]
-    traceback: Optional[TracebackType]  # begins at the monitored function's own frame
+    traceback: Optional[TracebackType]  # begins at the monitored function's own frame; of a stack: `live.running.Stack`
     frame: Optional[FrameType]  # the caller of the monitored function
     duration: Optional[float]  # seconds; None where no clock was read (no threshold, no rule)
     threshold: Optional[float]  # the step of the ladder that was passed, in seconds

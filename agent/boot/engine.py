@@ -484,6 +484,8 @@ class Engine:
 
             patch.after_fork()
             self.health.after_fork()
+            if self._stuck is not None:
+                self._stuck.after_fork()
             self._sending_metrics = allocate_lock()
             if self._tallies is not None:
                 self._tallies.after_fork()

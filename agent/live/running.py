@@ -6,7 +6,9 @@ Read from the stacks, so a call costs nothing for being seen.
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from ..base.interrupts import ours
 from ..observe.call import callers
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 _DEEPEST = 200  # coroutines that wait for one another
 
 
+class Stack:
+    """Frames that no `f_back` links, outermost first: linked as those of a traceback."""
+
+    __slots__ = ("tb_frame", "tb_lineno", "tb_next")
+
+    def __init__(self, frame: FrameType, inner: Stack | None) -> None:
+        self.tb_frame, self.tb_lineno, self.tb_next = frame, frame.f_lineno, inner
+
+
 class Call(NamedTuple):
     """A monitored call under way."""
 
@@ -27,6 +38,14 @@ class Call(NamedTuple):
     probe: Verdict
     top: FrameType  # the innermost frame of what it waits for
     where: str  # thread, task or greenlet
+    chain: tuple[FrameType, ...] = ()  # of a task: its frames, outermost first
+
+    def stack(self) -> Stack | None:
+        """Of a task; of others, the callers of `top` are the stack."""
+        found = None
+        for frame in reversed(self.chain):
+            found = Stack(frame, found)
+        return found
 
 
 def calls(me: int) -> Iterator[Call]:
@@ -37,15 +56,27 @@ def calls(me: int) -> Iterator[Call]:
                 yield Call(each, probe, frame, "thread")
     if "asyncio" in sys.modules:
         for task in _tasks():
-            yield from _of_task(task)
+            if task not in _left_behind:
+                yield from _of_task(task)
     if "greenlet" in sys.modules:
         for top in _greenlets():
             for each, probe in callers.calls(top):
                 yield Call(each, probe, top, "greenlet")
 
 
+#: In a forked child, the tasks of its parent's other threads, which run nothing there.
+_left_behind: WeakSet[Any] = WeakSet()
+
+
+def after_fork() -> None:
+    """In the child, at once."""
+    if "asyncio" in sys.modules:
+        me = get_ident()
+        _left_behind.update(each for each in _tasks() if getattr(each.get_loop(), "_thread_id", me) != me)
+
+
 def _tasks() -> list[Any]:
-    """The tasks of all loops that a thread runs now."""
+    """The tasks of all loops."""
     found: list[Any] = []
     tasks: Any = sys.modules.get("asyncio.tasks")
     for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
@@ -61,8 +92,7 @@ def _tasks() -> list[Any]:
 
 def _of_task(task: Any) -> Iterator[Call]:
     """The coroutine of a task and those that it waits for, outermost first. A running one is on a thread's stack."""
-    get = getattr(task, "get_coro", None)
-    coroutine: Any = get() if get is not None else None
+    coroutine = task.get_coro()
     chain: list[FrameType] = []
     for _ in range(_DEEPEST):
         frame = getattr(coroutine, "cr_frame", None)
@@ -73,7 +103,7 @@ def _of_task(task: Any) -> Iterator[Call]:
     for frame in chain:
         for each, probe in callers.calls(frame):
             if each is frame:
-                yield Call(frame, probe, chain[-1], "task")
+                yield Call(frame, probe, chain[-1], "task", tuple(chain))
             break
 
 

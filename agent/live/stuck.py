@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from _thread import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..base import guard
 from ..base.interrupts import ours
@@ -20,6 +20,7 @@ from . import limits_of_hosts, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from ..deliver.background.worker import State
     from .running import Call
@@ -61,11 +62,15 @@ class Stuck(Worker):
         self.keep_looking()
 
     def keep_looking(self) -> None:
-        """Called now and then: a forked child has no thread yet."""
+        """Called now and then: a fork ends the thread."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._once, self._followed = set(), {}
-            self.wake()
+        self.wake()
+
+    def after_fork(self) -> None:
+        super().after_fork()
+        running.after_fork()
 
     def _serve(self, state: State) -> None:
         state.gate.acquire(False)
@@ -133,8 +138,8 @@ class Stuck(Worker):
                 severity="info" if returned else terms.monitor["severity"],
                 message=message,
                 exception=None,
-                traceback=None,
-                frame=None if returned else call.top,
+                traceback=None if returned else cast("TracebackType", call.stack()),
+                frame=None if returned or call.chain else call.top,
                 duration=seconds,
                 threshold=terms.monitor["stuck"],
                 operations=operations or [called.operation],

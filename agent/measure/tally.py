@@ -275,7 +275,7 @@ class Tallies:
         self.salt = store.salt if store is not None else _no_salt
 
     def of(self, monitor: MonitorData, operation: str) -> Tally:
-        key = (monitor["name"], operation, monitor["module"], monitor["kind"])
+        key = (monitor["name"], operation, monitor.get("module"), monitor.get("kind", ""))
         tally = self._tallies.get(key)
         if tally is None:
             tally = self._tallies.setdefault(key, Tally(self, monitor, operation))

@@ -82,7 +82,8 @@ def build(
         values, function = exceptions.values_of(observation, own, platform.in_app)
     _add_subject(payload, observation, captured, values, function)
     if not values:
-        trace = stacktrace(None, observation.frame, own=own, in_app=platform.in_app)
+        passed = observation.traceback if observation.exception is None else None
+        trace = stacktrace(passed, observation.frame, own=own, in_app=platform.in_app)
         if trace is not None:
             thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
             payload["threads"] = {"values": [thread]}
