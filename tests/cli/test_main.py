@@ -64,6 +64,8 @@ COMMANDS = {
               ["export", "{new}/export.tar"], ["import", "{new}/nothing.tar"], ["purge", "--yes"]],
     "run": [["--", "true"]], "completion": [["bash"]],
     "reload": [[], ["--format", "json"]], "doctor": [["--offline"], ["--offline", "--json"]],
+    "disable": [["create"], ["nobody"]], "enable": [["--all"]], "watch": [["--list"], ["--stop", "all"], []],
+    "metrics": [[]],
 }  # fmt: skip
 
 
