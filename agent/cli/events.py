@@ -1,69 +1,108 @@
-"""`events`: the events in the spool, grouped as Sentry would group them; `events ID`: one event in detail."""
+"""`events`: what was caught on this machine, grouped as Sentry would group it; `events ID`: one event in detail.
+
+Shown are the events of the agent's own spool and its history: waiting, held back, set aside, and sent.
+"""
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..base.errors import AgentError
-from ..deliver import wire
+from ..deliver.history import fates, forgetting
+from ..deliver.history.events import Follower, Wanted, local_events
+from ..deliver.history.facts import KINDS, SEVERITIES
 from . import options, story
-from .spool.places import fate, fate_of
+from .spool.confirmed import confirmed
+from .spool.places import check_usable, places
 from .state import other_folders
-from .terminal import STYLES, console, counted, cut, err, is_terminal, json_text, out, show_table, styled, table
+from .terminal import (
+    STYLES,
+    console,
+    counted,
+    cut,
+    err,
+    is_terminal,
+    json_as_sent,
+    moment,
+    one_line,
+    out,
+    show_table,
+    styled,
+    table,
+)
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from ..deliver.spool.spool import Spool, SpoolEntry
+    from ..deliver.history.events import LocalEvent
+    from ..deliver.history.fates import Fate
 
-HELP = "show the events in the spool, or one of them in detail"
-
-_ORDER = {"fatal": 0, "error": 1, "warning": 2, "info": 3, "debug": 4}
-
-#: Categories of envelopes that hold events, unlike sessions and metrics.
-_EVENTS = ("error", "transaction")
+HELP = "show the events that were caught on this machine, sent or not, or one of them in detail"
 
 _SHORT = 8  # characters of an id on a terminal
 _WIDE = 110  # columns of a terminal from which a group is one line
-
-
-class Seen(NamedTuple):
-    entry: SpoolEntry
-    event: dict[str, Any]
-    size: int  # of its envelope, bytes
+_LOOK = 0.3  # seconds between looks of `--follow`
+_MOST_REASONS = 3  # for one state, below the list
 
 
 class Group:
     """Equal events in the list: their number and the last one. They are never all in memory at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: LocalEvent) -> None:
         self.count = 0
-        self.last: Seen | None = None
+        self.last = first
 
-    def add(self, seen: Seen) -> None:
-        self.count += 1 + _suppressed(seen.event)
-        self.last = seen
+    def add(self, event: LocalEvent) -> None:
+        self.count += 1 + event.facts.suppressed
+        self.last = max(self.last, event, key=lambda each: each.at)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
-    parser.add_argument("--module", metavar="MODULE", help="only events of this ERP module")
-    parser.add_argument("--operation", metavar="OPERATION", help="only events of this operation")
+    add = parser.add_argument
+    add("--since", type=options.point_in_time, metavar="WHEN", help="only events captured since: 1h, 7d, 14:30, a date")
+    add("--until", type=options.point_in_time, metavar="WHEN", help="only events captured before that")
+    add("--severity", choices=SEVERITIES, help="only events of this severity and above")
+    add("--module", metavar="MODULE", default="", help="only events of this ERP module")
+    add("--operation", metavar="OPERATION", default="", help="only events of this operation")
+    add("--monitor", metavar="NAME", default="", help="only events of this monitor")
+    add("--kind", choices=KINDS, default="", help="only events of this kind")
+    add("--user", metavar="ID", default="", help="only events of this user")
+    add(
+        "--text", metavar="WORDS", default="", help="only events with all these words in message, exception or captures"
+    )
+    add("--state", choices=fates.STATES, help="only events with this state")
+    add("--limit", type=_number, metavar="N", help="only the newest N of them")
+    add("--follow", action="store_true", help="print events as they are captured, until Ctrl-C")
+    add("--delete", action="store_true", help="with --user: delete this user's events from this machine")
+    add("--yes", action="store_true", help="with --delete: do not ask for confirmation")
     options.add_format(parser)
     parser.add_argument(
-        "--json", action="store_const", const="json", dest="format", help="print events as they are sent to Sentry"
+        "--json",
+        action="store_const",
+        const="json",
+        dest="format",
+        help="print events exactly as they are sent, one a line",
     )
     parser.add_argument(
         "what", nargs="*", metavar="[show] ID", help="ID of one event, or its first characters; `last` for the newest"
     )
 
 
+def _number(text: str) -> int:
+    import argparse
+
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of events; example: 20")
+    return int(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """0: shown, even if there is no event; 2: there is no event with this ID, or could not run."""
+    """0: shown, even if there is no event; 1: not confirmed; 2: there is no event with this ID, or could not run."""
     words = arguments.what[1:] if arguments.what[:1] in (["list"], ["show"]) else arguments.what
     if len(words) > 1 or (words and arguments.what[0] == "list"):
         raise AgentError(f"only one event can be shown: python -m agent events {words[-1]}")
@@ -71,166 +110,218 @@ def run(arguments: argparse.Namespace) -> int:
         raise AgentError("no ID was given: python -m agent events ID (the last column of `python -m agent events`)")
     where = options.configured(arguments)
     spool = where.spool()
-    entries = [entry for entry in spool.entries() if entry.category in _EVENTS]
+    wanted = _wanted(arguments)
+    spool.usable()
+    check_usable(spool)
+    if arguments.delete:
+        return _delete(where, wanted, arguments)
     if words:
-        return _show(spool, entries, words[0], arguments)
-    wanted = _Filter(arguments)
-    if arguments.format == "json":
-        for seen in filter(wanted, _read(spool, entries)):
-            out(json_text(seen.event))
-    elif entries:
-        _list(filter(wanted, _read(spool, entries)))
-    else:
-        out(f"No event is in the spool {spool.directory}.")
-        out("Nothing was reported, or everything was delivered, or nothing is monitored: see python -m agent status")
-    if entries and not wanted.hits:
-        err(wanted.missed())
+        return _show([spool.directory], words[0], wanted, arguments)
+    if arguments.follow:
+        return _follow([spool.directory], wanted, json=arguments.format == "json")
+    shown = _list([spool.directory], wanted, arguments, has_dsn=bool(where.sentry["dsn"]))
+    if not shown:
+        missed = _missed([spool.directory], wanted)
+        if missed:
+            err(missed)
+        elif arguments.format != "json":
+            out(f"No event is in the spool {spool.directory}, and none in its history.")
+            out("Nothing was reported, or nothing is monitored: see python -m agent status")
     for other in other_folders.readable(where.config, where.state):
         err(other.line("events"))
     return 0
 
 
-class _Filter:
-    """Selects events by `--module` and `--operation`, and counts the others for the message if none matches."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self._wanted = {"module": arguments.module, "operation": arguments.operation}
-        self._others: dict[str, Counter[str]] = {name: Counter() for name in self._wanted}
-        self.hits = 0
-
-    def __call__(self, seen: Seen) -> bool:
-        found = True
-        for name, wanted in self._wanted.items():
-            tag = _tag(seen.event, "erp." + name)
-            self._others[name][tag or "-"] += 1
-            found = found and wanted in (None, tag)
-        self.hits += found
-        return found
-
-    def missed(self) -> str:
-        wanted = {name: value for name, value in self._wanted.items() if value is not None}
-        if not wanted:
-            return "no event in the spool can be read; see: python -m agent spool show"
-        missing = " and ".join(f"{name} {value}" for name, value in wanted.items())
-        there = [
-            f"{name}s: {', '.join(f'{tag} {number}' for tag, number in self._others[name].most_common(10))}"
-            for name in wanted
-        ]
-        return f"no event of {missing} is in the spool; it has events of the {'; of the '.join(there)}"
+def _wanted(arguments: argparse.Namespace) -> Wanted:
+    fields = ("since", "until", "module", "operation", "monitor", "kind", "user", "text")
+    states = (arguments.state,) if arguments.state else ()
+    return Wanted(
+        **{name: getattr(arguments, name) for name in fields}, severity=arguments.severity or "", states=states
+    )
 
 
-def _read(spool: Spool, entries: list[SpoolEntry]) -> Iterator[Seen]:
-    """Yield one event at a time. Delivery sets aside what cannot be read, and keeps the reason."""
-    for entry in entries:
-        try:
-            envelope = spool.read(entry)
-            items = wire.decode(envelope.data).items if envelope is not None else []
-        except (OSError, AgentError):
-            continue
-        for item in items:
-            if item.type in ("event", "transaction"):
-                try:
-                    event = json.loads(item.payload)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(event, dict):
-                    yield Seen(entry, event, sum(len(each.payload) for each in items))
+def _missed(directories: list[str], wanted: Wanted) -> str:
+    """What there is instead of what was wanted; "" if there is nothing at all, or nothing was asked for."""
+    there = list(local_events(directories))
+    if not there or wanted == Wanted():
+        return ""
+    names = [name for name in ("module", "operation", "monitor", "kind", "severity") if getattr(wanted, name)]
+    asked = " and ".join(f"{name} {getattr(wanted, name)}" for name in names)
+    others = [
+        f"{name}s: {', '.join(f'{one_line(value)} {number}' for value, number in counts.most_common(10))}"
+        for name in names
+        for counts in [Counter(getattr(event, name) or "-" for event in there)]
+    ]
+    text = f"no event{f' of {asked}' if asked else ''} {'matches' if not asked else 'is here'}"
+    since = f"there are {counted(len(there), 'event')} since {moment(there[0].at)}"
+    return f"{text}; {since}" + (f", of the {'; of the '.join(others)}" if others else "")
 
 
 # ----------------------------------------------------------------------------------------------------------------- list
 
 
-def _list(found: Iterator[Seen]) -> None:
-    groups: dict[tuple[str, ...], Group] = {}
-    shown: list[SpoolEntry] = []
-    for seen in found:
-        groups.setdefault(_key(seen.event), Group()).add(seen)
-        shown.append(seen.entry)
-    if not groups:
-        return
-    wide = not is_terminal() or console().width >= _WIDE
-    where = ("MODULE", "OPERATION") if wide else ()
-    listing = table("SEVERITY", *where, "WHAT", "COUNT", "LAST SEEN", "ID", right=("COUNT",), folding="WHAT")
-    for seen, count in sorted(((group.last, group.count) for group in groups.values() if group.last), key=_rank):
-        event = seen.event
-        level = str(event.get("level", "info"))
-        place = (
-            cut(_tag(event, "erp.module") or "-"),
-            cut(_tag(event, "erp.operation") or str(event.get("transaction") or "-")),
+def _list(directories: list[str], wanted: Wanted, arguments: argparse.Namespace, *, has_dsn: bool) -> int:
+    """Print them. Return how many."""
+    events: Iterable[LocalEvent] = local_events(directories, wanted)
+    if arguments.limit:
+        newest = local_events(directories, wanted, newest_first=True)
+        events = [event for event, _ in zip(newest, range(arguments.limit))][::-1]
+    number = 0
+    if arguments.format == "json":
+        for event in events:
+            number += _print_json(event)
+        return number
+    groups: dict[str, Group] = {}
+    reasons: dict[str, Counter[str]] = {}
+    for event in events:
+        number += 1
+        groups.setdefault(event.facts.group, Group(event)).add(event)
+        reasons.setdefault(event.fate.state, Counter())[event.fate.reason] += 1
+    if number:
+        _show_groups(groups)
+        what = f"{counted(number, 'event')} in {counted(len(groups), 'group')}"
+        console().print(
+            styled(f"{what}: {', '.join(f'{sum(some.values())} {state}' for state, some in reasons.items())}.")
         )
-        happened = cut(story.what(event))
+        for state, some in reasons.items():
+            for reason, many in some.most_common(_MOST_REASONS):
+                if reason:
+                    console().print(styled(one_line(f"  {many} {state}: {reason}")))
+        if fates.WAITING in reasons and not has_dsn:
+            console().print(
+                styled("  no DSN is set in this shell or file: only a process that has one sends what waits")
+            )
+        console().print(styled("Details of one: python -m agent events ID"))
+    return number
+
+
+def _show_groups(groups: dict[str, Group]) -> None:
+    wide = not is_terminal() or console().width >= _WIDE
+    where, state = (("MODULE", "OPERATION"), ("STATE",)) if wide else ((), ())
+    listing = table("SEVERITY", *where, "WHAT", "COUNT", "LAST SEEN", *state, "ID", right=("COUNT",), folding="WHAT")
+    for group in sorted(groups.values(), key=_rank):
+        event = group.last
+        place = (cut(event.module or "-"), cut(event.operation or "-"))
+        happened, ago, became = cut(event.title), cut(_ago(event.at)), cut(event.fate.state)
         if not wide:
             happened.append("\n").append(place[0]).append(" ").append(place[1])
+            ago.append("\n").append(became)
         listing.add_row(
-            styled((level, STYLES.get(level, ""))),
+            styled((one_line(event.severity), STYLES.get(event.severity, ""))),
             *(place if wide else ()),
             happened,
-            styled(str(count)),
-            cut(_ago(event)),
-            cut(seen.entry.event_id[:_SHORT]),
+            styled(str(group.count)),
+            ago,
+            *((became,) if wide else ()),
+            cut(event.id[:_SHORT]),
         )
     show_table(listing)
-    what = f"{counted(len(shown), 'event')} in {counted(len(groups), 'group')}, {'; '.join(fate(shown))}."
-    console().print(styled(what))
-    console().print(styled("Details of one: python -m agent events ID"))
 
 
-def _key(event: dict[str, Any]) -> tuple[str, ...]:
-    fingerprint = event.get("fingerprint")
-    if isinstance(fingerprint, list) and fingerprint:
-        return tuple(str(part) for part in fingerprint)
-    return (str(event.get("type") or "event"), str(event.get("transaction")), story.title(event))
+def _rank(group: Group) -> tuple[int, float]:
+    severity = group.last.severity
+    return (SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES), -group.last.at)
 
 
-def _rank(row: tuple[Seen, int]) -> tuple[int, int]:
-    seen, _ = row
-    return (_ORDER.get(str(seen.event.get("level")), 5), -seen.entry.stamp)
-
-
-def _suppressed(event: dict[str, Any]) -> int:
-    number = story.section(event, "contexts", "erp").get("suppressed")
-    return number if isinstance(number, int) else 0
-
-
-def _tag(event: dict[str, Any], name: str) -> str:
-    return str(story.section(event, "tags").get(name) or "")
-
-
-def _ago(event: dict[str, Any]) -> str:
-    stamp = event.get("timestamp")
-    if not isinstance(stamp, (int, float)) or not stamp:
-        return str(stamp or "-")[:19]
-    seconds = int(max(0.0, min(time.time() - stamp, 1e12)))
+def _ago(stamp: float) -> str:
+    seconds = int(max(0.0, time.time() - stamp))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return "%d %s ago" % (seconds // size, unit)
     return "%d s ago" % seconds
 
 
+def _print_json(event: LocalEvent) -> bool:
+    data = event.payload()
+    if data is not None:
+        out(json_as_sent(data))
+    return data is not None
+
+
+# --------------------------------------------------------------------------------------------------------------- follow
+
+
+def _follow(directories: list[str], wanted: Wanted, *, json: bool) -> int:
+    follower = Follower(directories, wanted)
+    try:
+        while True:
+            for event in follower.look():
+                if json:
+                    _print_json(event)
+                else:
+                    _print_line(event)
+            sys.stdout.flush()
+            time.sleep(_LOOK)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _print_line(event: LocalEvent) -> None:
+    state = "" if event.fate.state in (fates.WAITING, fates.SENT) else f"  ({event.fate.state})"
+    place = " ".join(filter(None, (event.module, event.operation)))
+    severity = (one_line("%-7s" % event.severity), STYLES.get(event.severity, ""))
+    text = one_line(f"{place}: {event.title}" if place else event.title)
+    console().print(styled(moment(event.at), " ", severity, " ", f"{event.id[:_SHORT]}  {text}{state}"))
+
+
 # ------------------------------------------------------------------------------------------------------------------ one
 
 
-def _show(spool: Spool, entries: list[SpoolEntry], wanted: str, arguments: argparse.Namespace) -> int:
-    if wanted == "last":
-        chosen = _Filter(arguments)
-        seen = next(filter(chosen, _read(spool, entries[::-1])), None)
-        if seen is None:
-            raise AgentError(chosen.missed() if entries else f"no event is in the spool {spool.directory}")
+def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.Namespace) -> int:
+    if id_ == "last":
+        event = next(local_events(directories, wanted, newest_first=True), None)
+        if event is None:
+            raise AgentError(_missed(directories, wanted) or f"no event is in the spool {directories[0]}")
     else:
-        found = [entry for entry in entries if entry.event_id.startswith(wanted)]
-        ids = sorted({entry.event_id for entry in found})
+        found = list(local_events(directories, id=id_.lower()))
+        ids = sorted({each.id for each in found})
         if not ids:
-            raise AgentError(f"no event in the spool has an ID starting with {wanted!r}; see: python -m agent events")
+            raise AgentError(f"no event here has an ID starting with {id_!r}; see: python -m agent events")
         if len(ids) > 1:
             some = "".join("\n  " + each for each in ids[:10])
-            raise AgentError(f"{len(ids)} events have an ID starting with {wanted!r}:{some}")
-        seen = next(_read(spool, found), None)
-        if seen is None:
-            raise AgentError(f"the event {ids[0]} has just been delivered, or cannot be read")
+            raise AgentError(f"{len(ids)} events have an ID starting with {id_!r}:{some}")
+        event = found[-1]
+    data = event.payload()
+    content = event.data()
+    if data is None or content is None:
+        raise AgentError(f"the event {event.id} has just been removed, or cannot be read")
     if arguments.format == "json":
-        out(json_text(seen.event, indent=2))
+        out(json_as_sent(data))
         return 0
-    story.show(seen.event, fate_of(seen.entry))
-    size = f"\nAs it is sent to Sentry ({seen.size} bytes, scrubbed when it was captured): "
-    console().print(styled((size, "dim"), f"python -m agent events {seen.entry.event_id[:_SHORT]} --json"))
+    story.show(content, words_of(event.fate))
+    size = f"\nAs it is sent to Sentry ({len(data)} bytes, scrubbed when it was captured): "
+    console().print(styled((size, "dim"), f"python -m agent events {event.id[:_SHORT]} --json"))
+    return 0
+
+
+def words_of(fate: Fate) -> str:
+    """What became of an event, with time and reason."""
+    if fate.state != fates.SENT:
+        return f"{fate.state}: {fate.reason}"
+    when = f"sent at {moment(fate.at)}" if fate.at is not None else "sent"
+    response = f", HTTP {fate.status} from {fate.host}" if fate.status else ""
+    return when + response
+
+
+# --------------------------------------------------------------------------------------------------------------- delete
+
+
+def _delete(where: options.Configured, wanted: Wanted, arguments: argparse.Namespace) -> int:
+    if not wanted.user:
+        raise AgentError("--delete needs the user whose events are to be deleted: events --user ID --delete")
+    spools = [place.spool for place in places(where)]
+    names = {spool.directory: {each.entry.name for each in local_events([spool.directory], wanted)} for spool in spools}
+    number = sum(map(len, names.values()))
+    if not number:
+        out(f"No event of user {one_line(wanted.user)} is on this machine.")
+        return 0
+    question = (
+        f"Delete {counted(number, 'event')} of user {one_line(wanted.user)} from this machine? "
+        "Those that wait will not be sent; what Sentry has stays there."
+    )
+    if not arguments.yes and not confirmed(question):
+        out("Nothing was deleted.")
+        return 1
+    deleted = sum(forgetting.forget(spool, names[spool.directory]) for spool in spools if names[spool.directory])
+    out(f"{counted(deleted, 'event')} deleted.")
     return 0

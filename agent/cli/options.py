@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import shlex
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from ..base import places
 from ..base.errors import AgentError, ConfigError
 from ..base.health import Health
+from ..language import units
 from ..plan import index
 from .terminal import err, shown_path
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable
 
     from ..base.model import Problem, SentryData, SpoolData
@@ -63,6 +67,27 @@ def add_format(parser: argparse.ArgumentParser, *others: str) -> None:
     parser.add_argument(
         "--format", choices=("text", "json", *others), default="text", help="output format (default: text)"
     )
+
+
+def point_in_time(text: str) -> float:
+    """For argparse: how long ago (`90s`, `1h`, `7d`), or a local time (`14:30`, `2026-01-31`, `2026-01-31T14:30Z`).
+
+    Returns seconds since the epoch.
+    """
+    now = time.time()
+    try:
+        return now - units.duration(text)
+    except units.UnitError:
+        pass
+    given = text.strip()
+    if re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?", given):
+        given = time.strftime("%Y-%m-%dT", time.localtime(now)) + given.zfill(-(-len(given) // 3) * 3 - 1)
+    try:
+        return datetime.fromisoformat(given[:-1] + "+00:00" if given[-1:] in ("Z", "z") else given).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is neither how long ago (90s, 30m, 1h, 7d) nor a time (14:30, 2026-01-31, 2026-01-31T14:30)"
+        ) from None
 
 
 def config_path(given: str | None) -> str:

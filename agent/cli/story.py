@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..deliver.history.facts import section, what
 from .terminal import STYLES, console, moment, one_line, styled
 
 if TYPE_CHECKING:
@@ -48,28 +49,10 @@ def show(event: dict[str, Any], fate: str) -> None:
             target.print(frame)
 
 
-def what(event: dict[str, Any]) -> str:
-    """The exception with its message, or the message of the event."""
-    values = _values(event, "exception")
-    if values:
-        text = values[-1].get("value")
-        return f"{values[-1].get('type')}: {text}" if text else str(values[-1].get("type"))
-    text = section(event, "logentry").get("formatted") or event.get("message")
-    return str(text) if text else str(event.get("type") or "event")
-
-
 def title(event: dict[str, Any]) -> str:
     tags = section(event, "tags")
     where = " ".join(str(tags[name]) for name in ("erp.module", "erp.operation") if tags.get(name))
     return f"{where}: {what(event)}" if where else what(event)
-
-
-def section(event: dict[str, Any], *path: str) -> dict[str, Any]:
-    """A mapping inside the event; empty if there is none at this path."""
-    found: Any = event
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _values(event: dict[str, Any], name: str) -> list[dict[str, Any]]:

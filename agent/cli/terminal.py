@@ -64,9 +64,19 @@ def _escape(found: re.Match[str]) -> str:
 
 def json_text(value: object, indent: int | None = None) -> str:
     """JSON that reads back as `value` and holds no control character."""
+    return _CONTROLS.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=not _prints_unicode()))
+
+
+def json_as_sent(data: bytes) -> str:
+    """JSON as it is, with control characters as JSON's own escapes: it reads back as the same value."""
+    if not _prints_unicode():
+        return json_text(json.loads(data))
+    return _CONTROLS.sub(_json_escape, data.decode("utf-8", "replace"))
+
+
+def _prints_unicode() -> bool:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    ascii_only = not encoding.lower().replace("-", "").startswith("utf")
-    return _CONTROLS.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=ascii_only))
+    return encoding.lower().replace("-", "").startswith("utf")
 
 
 def _json_escape(found: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,26 @@ from agent.cli import options
 from agent.cli.main import main
 from agent.cli.spool import places
 from agent.deliver import wire
+from agent.deliver.http import transport
+from agent.deliver.http.transport import Outcome
+from agent.deliver.send.flush import flush
+from agent.deliver.send.resources import to_sentry
 from agent.deliver.sink import open_spool
 from agent.deliver.spool.names import parse_name
+
+
+class Script:
+    """A connection with a list of outcomes; afterwards it accepts everything."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+
+    def send(self, data):
+        return self.outcomes.pop(0) if self.outcomes else Outcome(transport.ACCEPTED, 200)
+
+    def close(self):
+        pass
+
 
 HOSTILE = "customer \x1b]0;owned\x07\x1b[2J \x9b31m \u202e unknown\nplan  up to date"
 
@@ -72,9 +91,10 @@ def test_equal_events_are_a_line(place, capsys):
     status, out, err = events(capsys)
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert len(lines) == 5  # what a customer typed makes no line of its own
-    assert sorted(line.split()[-5] for line in lines[1:3]) == ["10", "2"]
-    assert "3 events in 2 groups, 3 events captured without a DSN and kept here" in lines[3]
+    assert len(lines) == 6  # what a customer typed makes no line of its own
+    assert sorted(line.split()[-7] for line in lines[1:3]) == ["10", "2"]
+    assert lines[3] == "3 events in 2 groups: 3 held back."
+    assert lines[4] == "  3 held back: captured without a DSN (to send: python -m agent spool release)"
     assert "\x1b" not in out
     assert "\u202e" not in out
 
@@ -85,10 +105,11 @@ def test_where_an_event_lies_decides_what_becomes_of_it(place, capsys, monkeypat
     fill(event(2), event(3), held=False)
     for dsn in (True, False):
         _, out, _ = events(capsys)
-        assert "2 events to be delivered" in out, dsn
-        assert "1 event captured without a DSN and kept here" in out, dsn
-        assert "captured without a DSN" in events(capsys, f"{1:032x}")[1]
-        assert "to be delivered" in events(capsys, f"{2:032x}")[1]
+        assert "2 waiting: the next delivery sends it" in out, dsn
+        assert "1 held back: captured without a DSN" in out, dsn
+        assert ("no DSN is set" in out) != dsn
+        assert "held back: captured without a DSN" in events(capsys, f"{1:032x}")[1]
+        assert "waiting: the next delivery sends it" in events(capsys, f"{2:032x}")[1]
         monkeypatch.delenv("SENTRY_DSN", raising=False)
 
 
@@ -135,7 +156,9 @@ def test_a_filter_without_a_hit_names_what_there_is(place, capsys):
     for words in ([], ["--json"]):
         status, out, err = events(capsys, "--module", "stock", *words)
         assert (status, out) == (0, "")
-        assert err == "no event of module stock is in the spool; it has events of the modules: sales 2\n"
+        assert err.startswith("no event of module stock is here; there are 2 events since 20")
+        assert err.endswith(", of the modules: sales 2\n")
+    assert "no event matches; there are 2 events since" in events(capsys, "--text", "nothing like that")[2]
     status, out, err = events(capsys, "last", "--operation", "ship")
     assert (status, out) == (2, "")
     assert "operations: create_order 2" in err
@@ -145,7 +168,7 @@ def test_what_is_not_there_is_a_sentence(place, capsys):
     assert "no event is in the spool" in events(capsys, "last")[2]
     fill(event(1), event(2))
     assert events(capsys, "zzz") == (
-        2, "", "no event in the spool has an ID starting with 'zzz'; see: python -m agent events\n"
+        2, "", "no event here has an ID starting with 'zzz'; see: python -m agent events\n"
     )  # fmt: skip
     status, _, err = events(capsys, "000")
     assert status == 2
@@ -163,6 +186,100 @@ def test_an_event_of_any_shape_is_shown(place, capsys, broken):
                request=broken, fingerprint=None, timestamp="2024-01-01T00:00:00Z"))  # fmt: skip
     assert events(capsys)[0] == 0
     assert events(capsys, "last")[0] == 0
+
+
+def deliver(*outcomes):
+    """Deliver what `fill` has left for it, or fail to."""
+    where = options.configured(Arguments())
+    spool = where.spool()
+    made = to_sentry(spool, "http://key@sentry.example:9/1", lambda *_: None)
+    script = Script(*outcomes)
+    return flush(made._replace(connect=lambda _: script, parallel=False), 0.3)
+
+
+def test_what_became_of_each_event_is_shown(place, capsys):
+    fill(*(event(number, fingerprint=[str(number)]) for number in (1, 2, 3)), held=False)
+    down = Outcome(transport.UNREACHABLE, 503, "HTTP 503: maintenance")
+    summary = deliver(Outcome(transport.ACCEPTED, 200), Outcome(transport.REJECTED, 413, "HTTP 413: too large"),
+                      *[down] * 99)  # fmt: skip
+    assert (summary.delivered, summary.quarantined, summary.waiting) == (1, 1, 1)
+    fill(event(4, fingerprint=["4"]))
+    _, out, _ = events(capsys)
+    states = {line.split()[-1]: line for line in out.splitlines() if "sales" in line}
+    assert len(states) == 1  # the first eight characters of these IDs are equal
+    assert "4 events in 4 groups: 1 sent, 1 set aside, 1 waiting, 1 held back." in out
+    assert "1 set aside: HTTP 413: too large" in out
+    assert "Sentry does not accept it: HTTP 503: maintenance" in out
+    assert "now          sent at 20" in events(capsys, f"{1:032x}")[1]
+    assert "HTTP 200 from sentry.example:9" in events(capsys, f"{1:032x}")[1]
+    assert "now          set aside: HTTP 413: too large" in events(capsys, f"{2:032x}")[1]
+    assert "now          waiting: since " in events(capsys, f"{3:032x}")[1]
+    assert json.loads(events(capsys, "--json", "--state", "sent")[1])["event_id"] == f"{1:032x}"
+
+
+def test_the_newest_of_some_events_are_chosen(place, capsys):
+    fill(
+        *(event(number, level="warning" if number % 2 else "error", user={"id": str(number)}) for number in range(1, 9))
+    )
+
+    def chosen(*words):
+        return [int(json.loads(line)["event_id"], 16) for line in events(capsys, "--json", *words)[1].splitlines()]
+
+    assert chosen("--limit", "2") == [7, 8]
+    assert chosen("--limit", "2", "--severity", "error") == [6, 8]
+    assert chosen("--user", "3") == [3]
+    assert chosen("--since", "1h") == list(range(1, 9))
+    assert chosen("--until", "1h") == []
+    assert chosen("--since", "2020-01-01", "--monitor", "create", "--kind", "error", "--text", "UNKNOWN") == list(
+        range(1, 9)
+    )
+    assert chosen("--kind", "slow") == []
+    for wrong in (["--since", "soon"], ["--limit", "0"], ["--severity", "bad"]):
+        with pytest.raises(SystemExit):
+            main(["events", *wrong])
+        assert "invalid choice" in (err := capsys.readouterr().err) or wrong[1] in err
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"), [("90s", 90), ("2h", 7200), ("1970-01-02T00:00:00Z", None), ("1970-01-02 00:00:00+00:00", None)]
+)
+def test_a_point_in_time_is_an_age_or_a_time(monkeypatch, text, ago):
+    monkeypatch.setattr(options.time, "time", lambda: 1_700_000_000.0)
+    assert options.point_in_time(text) == (1_700_000_000.0 - ago if ago else 86400.0)
+    assert options.point_in_time("9:30") == options.point_in_time("09:30:00")
+
+
+def test_the_json_is_byte_for_byte_what_was_sent(place, capsys):
+    payload = b'{"event_id": "%032x",  "level":"error", "number": 1.50, "text": "Zo\xc3\xab \\u00eb"}' % 1
+    where = options.configured(Arguments())
+    where.spool().write(Envelope(f"{1:032x}", "error", wire.encode(f"{1:032x}", "event", payload)))
+    deliver()
+    assert events(capsys, "last", "--json")[1].encode() == payload + b"\n"
+
+
+def test_all_events_of_a_user_can_be_deleted(place, capsys):
+    fill(*(event(number, user={"id": str(number % 2), "email": "a@b.c"}) for number in range(1, 9)), held=False)
+    deliver(*[Outcome(transport.ACCEPTED, 200)] * 4, Outcome(transport.REJECTED, 413, "HTTP 413"),
+            *[Outcome(transport.UNREACHABLE)] * 99)  # fmt: skip
+    fill(event(9, user={"id": "1"}))
+    where = options.configured(Arguments())
+
+    def places_with(user):
+        return [
+            path
+            for path in Path(where.state).rglob("*")
+            if path.is_file() and f'"{user}"'.encode() in path.read_bytes()
+        ]
+
+    assert len(places_with(1)) == 6  # and the index
+    status, _, err = events(capsys, "--user", "1", "--delete")
+    assert status == 2
+    assert "Delete 5 events of user 1 from this machine?" in err
+    assert events(capsys, "--delete", "--yes")[0] == 2  # not all of them
+    assert events(capsys, "--user", "1", "--delete", "--yes") == (0, "5 events deleted.\n", "")
+    assert places_with(1) == []
+    assert len(events(capsys, "--json")[1].splitlines()) == 4
+    assert events(capsys, "--user", "1", "--delete")[1] == "No event of user 1 is on this machine.\n"
 
 
 @pytest.mark.slow(reason="thousands of events")

@@ -7,8 +7,8 @@ import os
 from typing import Any
 
 from ...base.errors import AgentError
+from ...deliver.history.facts import section, what
 from ...measure import layout
-from ..story import section, what
 from ..terminal import moment, one_line, out
 
 _WIDTH = 40  # characters of the longest bar

@@ -15,14 +15,16 @@ from ...base.errors import AgentError, ConfigError
 from ...base.health import Health
 from ...deliver.courier import run as courier
 from ...deliver.courier import settings as courier_settings
+from ...deliver.history import shelves
 from ...deliver.send.flush import flush
 from ...deliver.send.lock import DeliveryLock
 from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
 from ...deliver.send.resources import to_sentry
 from ...language.dsn import parse_dsn
+from ...language.units import format_duration
 from .. import options
 from ..state.processes import LOSSES, read
-from ..terminal import Progress, console, json_text, moment, out, styled
+from ..terminal import Progress, console, counted, json_text, moment, out, styled
 from . import move
 from . import show as spool_show
 from .places import ASIDE, HELD, WAITING, Place, check_usable, places
@@ -71,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     import_ = add("import", move.import_, "add the envelopes of an exported file to the spool")
     import_.add_argument("file", metavar="FILE", help="tar file that `spool export` wrote")
     purge = add("purge", move.purge, "remove envelopes without sending them")
-    purge.add_argument("--only", choices=tuple(move.PARTS), help="which envelopes (default: all)")
+    purge.add_argument("--only", choices=(*move.PARTS, move.HISTORY), help="which envelopes (default: all)")
     purge.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
@@ -111,11 +113,19 @@ def _facts(place: Place) -> dict[str, Any]:
         "spool": spool.directory,
         **({"client_of": place.where} if place.name else {}),
         **{name.replace(" ", "_"): _part(place, name, entries) for name, entries in parts.items()},
+        "history": _history(spool),
         "why": _why(place) if parts[WAITING] else [],
         "courier": _courier(spool.directory),
         "reasons": dict(reasons.most_common()),
         "trouble": spool.degraded,
     }
+
+
+def _history(spool: Spool) -> dict[str, Any]:
+    """What was delivered and stays here."""
+    number, size = shelves.totals(spool.directory)
+    max_age, max_size = spool.history
+    return {"number": number, "bytes": size, "max_age": max_age, "max_bytes": max_size}
 
 
 def _courier(directory: str) -> dict[str, Any] | None:
@@ -155,6 +165,8 @@ def _print(facts: dict[str, Any], lost: dict[str, int] | None = None) -> None:
         line(name, _summary(part) if part["number"] else "nothing")
         for note in lines if part["number"] else ():
             line("", note)
+    if "client_of" not in facts:
+        line("history", _history_line(facts["history"]))
     if facts["courier"] is not None:
         line("courier", _courier_line(facts["courier"]))
     if lost is not None:
@@ -163,6 +175,15 @@ def _print(facts: dict[str, Any], lost: dict[str, int] | None = None) -> None:
 
 
 _HOW_TO_RELEASE = ["captured without a DSN; to send: python -m agent spool release"]
+
+
+def _history_line(facts: dict[str, Any]) -> str:
+    if not facts["max_bytes"]:
+        return "switched off"
+    bounds = f"kept for {format_duration(facts['max_age'])}, {_bytes(facts['max_bytes'])} at most"
+    if not facts["number"]:
+        return f"nothing; {bounds}"
+    return f"{counted(facts['number'], 'delivered event')}, {_bytes(facts['bytes'])}; {bounds}"
 
 
 def _courier_line(facts: dict[str, Any]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from ...base.errors import AgentError
+from ...deliver.history import history, shelves
 from .. import options
-from ..terminal import console, err, one_line, out
+from ..terminal import console, err, one_line
+from .confirmed import confirmed
 from .places import ASIDE, HELD, WAITING, Stored, check_usable, places, stored
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: What `purge --only` takes.
 PARTS = {"waiting": WAITING, "held": HELD, "quarantine": ASIDE}
+HISTORY = "history"
 
 
 def release(arguments: argparse.Namespace) -> int:
@@ -83,24 +85,21 @@ def import_(arguments: argparse.Namespace) -> int:
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    states = [PARTS[arguments.only]] if arguments.only else PARTS.values()
-    chosen = stored(places(options.configured(arguments)), *states)
-    if not chosen:
+    states = [PARTS[arguments.only]] if arguments.only in PARTS else [] if arguments.only else list(PARTS.values())
+    found = places(options.configured(arguments))
+    chosen = stored(found, *states) if states else []
+    directory = found[0].spool.directory
+    kept = shelves.totals(directory)[0] if arguments.only in (None, HISTORY) else 0
+    if not chosen and not kept:
         console().print("Nothing to remove.")
         return 0
     numbers = Counter(each.state for each in chosen)
-    counted = ", ".join(f"{numbers[state]} {state}" for state in PARTS.values() if numbers[state])
-    if not arguments.yes and not _confirmed(f"Remove {counted}? They will not be sent."):
+    counted = [f"{numbers[state]} {state}" for state in PARTS.values() if numbers[state]]
+    counted += [f"{kept} delivered and kept in the history"] * bool(kept)
+    unsent = (" What waits will not be sent." if kept else " They will not be sent.") * bool(chosen)
+    if not arguments.yes and not confirmed(f"Remove {', '.join(counted)}?{unsent}"):
         console().print("Nothing was removed.")
         return 1
-    removed = sum(each.remove() for each in chosen)
+    removed = sum(each.remove() for each in chosen) + (history.clear(directory) if kept else 0)
     console().print(f"{removed} removed.")
-    return int(removed < len(chosen))
-
-
-def _confirmed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise AgentError(f"{question} To confirm without a terminal, add --yes")
-    out(question + " [y/N] ", end="")
-    sys.stdout.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return int(removed < len(chosen) + kept)

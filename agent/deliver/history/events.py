@@ -9,13 +9,14 @@ What is in the history is selected by its index: only `text` and `data()` open a
 from __future__ import annotations
 
 import os
+import time
 from heapq import merge
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.interrupts import ours
 from ..spool import files
 from ..spool.files import UnreadableError
-from ..spool.names import parse_name
+from ..spool.names import SUFFIX, parse_name
 from . import fates, shelves
 from .facts import SEVERITIES, facts_of, payload_in, section
 from .fates import Fate
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ..spool.names import SpoolEntry
     from .facts import Facts
     from .shelves import Shelved
+
+_LATE = 86400 * 10**9  # ns that an event may have waited before it is delivered, for one that follows
 
 _CATEGORIES = ("error", "transaction")  # of envelopes that hold events
 
@@ -153,6 +156,74 @@ def local_events(
                 yield event
 
 
+class Follower:
+    """Finds the events that appear in some spools, each once, wherever delivery has moved them meanwhile."""
+
+    def __init__(self, directories: Iterable[str], wanted: Wanted) -> None:
+        """What is there already is not new, except what `wanted.since` includes."""
+        self._directories = list(directories)
+        self._wanted = wanted
+        self._packs: dict[str, list[str]] = {}  # file → names
+        self._first_day = shelves.day_of(int(time.time() * 1e9) - _LATE)
+        self._before: set[str] = set()
+        self._seen: set[str] = set()
+        if wanted.since is None:
+            self.look()
+        else:
+            self._first_day = min(self._first_day, shelves.day_of(int(wanted.since * 1e9)))
+
+    def look(self) -> list[LocalEvent]:
+        """Return the events that are new since the last look, in order of capture."""
+        found: list[LocalEvent] = []
+        now: set[str] = set()
+        for directory in self._directories:
+            undelivered = _Undelivered(directory)
+            kept = self._kept(directory)
+            names = undelivered.listed.keys() | kept.keys()
+            now |= names
+            fresh = names - self._seen
+            found += self._events(undelivered, kept, sorted(fresh))
+        # A name may be missing for one look, while its file is moved from a folder to one that was listed before.
+        self._seen, self._before = now | self._before, now
+        return [each for each in sorted(found, key=lambda each: each.entry.name) if self._fits(each)]
+
+    def _fits(self, event: LocalEvent) -> bool:
+        wanted = self._wanted
+        return (
+            wanted.by_facts(event.facts)
+            and (not wanted.states or event.fate.state in wanted.states)
+            and (not wanted.text or wanted.by_text(event))
+        )
+
+    def _kept(self, directory: str) -> dict[str, str]:
+        """The names in the history, each with the folder of its day."""
+        found: dict[str, str] = {}
+        for day in shelves.days(directory):
+            if os.path.basename(day) < self._first_day:
+                continue
+            for name in [*files.names_in(day), *files.names_in(day)]:  # twice: see `shelves.listing`
+                path = os.path.join(day, name)
+                if name.endswith(shelves.PACK):
+                    if path not in self._packs:
+                        self._packs[path] = [each.entry.name for each in shelves.listing(day) if each.pack == name]
+                    found.update(dict.fromkeys(self._packs[path], day))
+                elif name.endswith(SUFFIX):
+                    found[name] = day
+        return found
+
+    def _events(self, undelivered: _Undelivered, kept: dict[str, str], names: list[str]) -> Iterator[LocalEvent]:
+        shelf: dict[str, Shelved] = {}
+        for day in {kept[name] for name in names if name in kept}:
+            shelf.update((each.entry.name, each) for each in shelves.listing(day))
+        for name in names:
+            entry = parse_name(name)
+            if entry is None or not self._wanted.by_name(entry):
+                continue
+            event = _of_shelf(kept[name], shelf[name]) if name in kept and name in shelf else undelivered.event(entry)
+            if event is not None:
+                yield event
+
+
 def _delivered(directory: str, wanted: Wanted, newest_first: bool) -> Iterator[LocalEvent]:
     days = shelves.days(directory)
     for day in days[::-1] if newest_first else days:
@@ -182,21 +253,26 @@ class _Undelivered:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._waiting = fates.Waiting(directory)
-        self._listed: dict[str, tuple[SpoolEntry, str]] = {}  # name → (entry, folder)
+        self.listed: dict[str, tuple[SpoolEntry, str]] = {}  # name → (entry, folder)
         # In the order in which envelopes move, so that none is missed: `replay` is the one way back.
         for folder in ("quarantine", "held", "new", "quarantine"):
             for name in files.names_in(os.path.join(directory, folder)):
                 entry = parse_name(name)
                 if entry is not None:
-                    self._listed[name] = (entry, folder)
+                    self.listed[name] = (entry, folder)
 
     def events(self, wanted: Wanted, newest_first: bool) -> Iterator[LocalEvent]:
-        for name in sorted(self._listed, reverse=newest_first):
-            entry, folder = self._listed[name]
+        for name in sorted(self.listed, reverse=newest_first):
+            entry, _ = self.listed[name]
             if wanted.by_name(entry):
-                event = self._event(entry, folder) or self._moved(entry)
+                event = self.event(entry)
                 if event is not None and wanted.by_facts(event.facts):
                     yield event
+
+    def event(self, entry: SpoolEntry) -> LocalEvent | None:
+        """The event of an entry, also if it was moved since it was listed."""
+        _, folder = self.listed.get(entry.name, (entry, "new"))
+        return self._event(entry, folder) or self._moved(entry)
 
     def _event(self, entry: SpoolEntry, folder: str) -> LocalEvent | None:
         path = os.path.join(self._directory, folder, entry.name)

@@ -154,7 +154,7 @@ class History:
                     break
                 packed.update(self._pack_some(day, hour, ready[at : at + _IN_A_PACK]))
         if packed:
-            self._write_index(day, [each for each in loose if each.entry.name not in packed])
+            _write_index(day, [each for each in loose if each.entry.name not in packed])
 
     def _pack_some(self, day: str, hour: int, some: list[Shelved]) -> Iterator[str]:
         contents = []
@@ -170,17 +170,60 @@ class History:
             files.unlink(os.path.join(day, entry.name))
             yield entry.name
 
-    def _write_index(self, day: str, loose: list[Shelved]) -> None:
-        lines = [
-            shelves.line(each.entry.name, each.accepted, each.facts)
-            for each in loose
-            if each.accepted is not None and each.facts is not None
-        ]
-        path = os.path.join(day, shelves.INDEX)
-        if lines:
-            files.replace(path, b"".join(lines))
-        else:
-            files.unlink(path)
+
+def remove(directory: str, names: set[str]) -> int:
+    """Remove these events from a spool's history, from its packs and indexes too. Return how many were there.
+
+    For the holder of the DeliveryLock. Raises OSError.
+    """
+    removed = 0
+    for day in shelves.days(directory):
+        listed = shelves.listing(day)
+        gone = [each for each in listed if each.entry.name in names]
+        removed += len(gone)
+        for file in sorted({each.pack for each in gone if each.pack}):
+            path = os.path.join(day, file)
+            bodies = shelves.unpack(path)
+            left = [
+                (shelves.line(each.entry.name, each.accepted, each.facts), bodies[each.entry.name])
+                for each in listed
+                if each.pack == file and each.entry.name not in names and each.accepted and each.facts
+            ]
+            if left:
+                files.replace(path, shelves.pack(left))
+            else:
+                files.unlink(path)
+        for each in gone:
+            if not each.pack:
+                files.unlink(os.path.join(day, each.entry.name))
+        if gone:
+            _write_index(day, [each for each in listed if not each.pack and each.entry.name not in names])
+        _forget_if_empty(day)
+    return removed
+
+
+def clear(directory: str) -> int:
+    """Remove all of a spool's history. Return the number of events that it had."""
+    removed = 0
+    for day in shelves.days(directory):
+        removed += len(shelves.listing(day))
+        for name in list(files.names_in(day)):
+            files.unlink(os.path.join(day, name))
+        _forget_if_empty(day)
+    return removed
+
+
+def _write_index(day: str, loose: list[Shelved]) -> None:
+    lines = [
+        shelves.line(each.entry.name, each.accepted, each.facts)
+        for each in loose
+        if each.accepted is not None and each.facts is not None
+    ]
+    path = os.path.join(day, shelves.INDEX)
+    if lines:
+        files.replace(path, b"".join(lines))
+    else:
+        files.unlink(path)
 
 
 def _last_stamp(name: str) -> int | None:

@@ -66,6 +66,12 @@ def line(name: str, delivered: Accepted, facts: Facts) -> bytes:
     return json.dumps([name, *delivered, *facts], separators=(",", ":")).encode("ascii") + b"\n"
 
 
+def totals(directory: str) -> "tuple[int, int]":
+    """Return the number of events in a spool's history, and the bytes of their files."""
+    folders = days(directory)
+    return sum(len(listing(day)) for day in folders), sum(size for day in folders for _, size, _ in files.scan(day))
+
+
 def listing(day: str) -> list[Shelved]:
     """All events of one day, oldest first. One without a line has None in its place. Opens the index and the packs."""
     names = list(files.names_in(day))

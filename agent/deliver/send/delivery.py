@@ -224,9 +224,8 @@ class Delivery:
                 self._limits.limit(BACKOFF, _REFUSED_WAIT)
             elif outcome.kind == transport.UNREACHABLE or not self._limits.wait(entry.category):
                 self._fail(entry)  # the second: a 429 that limits other categories than this one
-            if self._limits.wait(entry.category) > _BRIEF:
-                self._limits.set_reason(outcome.detail)
-                self._limits.save()
+            self._limits.set_reason(outcome.detail)
+            self._limits.save()
 
     def _succeed(self, entry: "SpoolEntry", data: bytes, status: int) -> None:
         accepted = Accepted(self._resources.clock(), status, self._resources.host)

@@ -1,0 +1,39 @@
+"""Removes single events from a spool and its history, wherever they are."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ...base.errors import AgentError
+from ...base.interrupts import ours
+from ..send.lock import DeliveryLock
+from ..spool.names import parse_name
+from . import history
+
+if TYPE_CHECKING:
+    from ..spool.spool import Spool
+
+_PATIENCE = 30.0  # seconds that a turn of a delivery may take
+_LOOK = 0.05
+
+
+def forget(spool: Spool, names: set[str]) -> int:
+    """Remove these envelopes, sent or not. Return how many were there. Raises AgentError."""
+    lock = DeliveryLock(spool.directory)
+    until = time.monotonic() + _PATIENCE
+    while lock.take() is False:
+        if time.monotonic() > until:
+            raise AgentError(f"a process delivers {spool.directory} just now, and nothing was deleted; try again")
+        time.sleep(_LOOK)
+    try:
+        removed = 0
+        for entry in filter(None, map(parse_name, names)):
+            removed += spool.remove(entry) or spool.remove(entry._replace(held=True)) or spool.discard(entry)
+        return removed + history.remove(spool.directory, names)
+    except ours(OSError) as error:
+        where = error.filename or os.path.join(spool.directory, "history")
+        raise AgentError(f"not everything could be deleted: {error.strerror} ({where}); try again") from None
+    finally:
+        lock.release()
