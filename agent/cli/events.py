@@ -243,6 +243,8 @@ def _print_json(event: LocalEvent) -> bool:
 
 def _follow(directories: list[str], wanted: Wanted, *, json: bool) -> int:
     follower = Follower(directories, wanted)
+    since = f"since {moment(wanted.since)}" if wanted.since is not None else "from now on"
+    err(f"Events that are captured {since}, in {' and '.join(directories)}. Ctrl-C ends this.")
     try:
         while True:
             for event in follower.look():
