@@ -132,7 +132,7 @@ def test_events_and_show(day):
     table = erp.agent("events")
     assert table.returncode == 0
     lines = table.stdout.splitlines()
-    assert lines[0].split() == ["SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST", "SEEN", "ID"]
+    assert lines[0].split() == ["SEVERITY", "MODULE", "OPERATION", "WHAT", "COUNT", "LAST", "SEEN", "STATE", "ID"]
     assert lines[1].split()[:3] == ["fatal", "production", "release_work_order"]
     assert "\x1b" not in table.stdout
     identity = lines[1].split()[-1]
