@@ -29,6 +29,7 @@ def _packed(numbers: Iterable[int]) -> int:
 #: The highest bit of each number; all bits of those that are added up; the highest bit of each register.
 _SIGNS = _packed([_HIGHEST] * layout.INTEGERS)
 _SUMS = _packed([0 if index in layout.GREATEST else 2**64 - 1 for index in range(layout.INTEGERS)])
+_NOBODY = bytes(layout.REGISTERS)
 _REGISTER_SIGNS = int.from_bytes(b"\x80" * layout.REGISTERS, "little")
 
 _FAILURES = slice(layout.FAILURES, layout.FAILURES + len(layout.SEVERITIES))
@@ -72,7 +73,8 @@ class Counts:
     def of_row(cls, row: bytes | memoryview) -> Counts:
         """Raises DamagedError."""
         sums = int.from_bytes(row[: layout.INTEGERS * 8], _ORDER)  # type: ignore[arg-type]
-        registers = int.from_bytes(row[layout.INTEGERS * 8 :], "little")
+        users_ = row[layout.INTEGERS * 8 :]
+        registers = int.from_bytes(users_, "little") if users_ != _NOBODY else 0
         if sums & _SIGNS or registers & _REGISTER_SIGNS:
             raise DamagedError
         return cls._of(sums & _SUMS, _LONGEST(row)[0], _LAST_FAILURE(row)[0], registers)
@@ -92,8 +94,8 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         return Counts._of(
             self._sums + other._sums,
-            max(self._longest, other._longest),
-            max(self._last_failure, other._last_failure),
+            self._longest if self._longest > other._longest else other._longest,  # noqa: FURB136  (quicker than max)
+            self._last_failure if self._last_failure > other._last_failure else other._last_failure,  # noqa: FURB136
             _greater(self._registers, other._registers) if other._registers else self._registers,
         )
 
@@ -123,7 +125,7 @@ class Counts:
         return since
 
     def __bool__(self) -> bool:
-        return any(self._all())
+        return bool(self._sums or self._last_failure or self._longest or self._registers)
 
     @property
     def integers(self) -> tuple[int, ...]:

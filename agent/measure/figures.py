@@ -154,7 +154,7 @@ class Figures:
                 break
         recent: dict[Key, Counts] = {}
         for file in found:
-            _add(recent, file.counts(books.rows(file.name)))
+            file.add_to(recent, books.rows(file.name))
         return _Files(self._clock(), books, found, recent, unreadable, trouble)
 
     def _records(

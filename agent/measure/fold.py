@@ -53,8 +53,7 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
         books.began = min(books.began, processes.started(file, books.began))
         before = books.rows(file.name)
         if file.rows != before:
-            for key, counts in file.counts(before).items():
-                found[key] = found[key] + counts if key in found else counts
+            file.add_to(found, before)
             books.set_rows(file.name, file.rows)
     gone = books.names - set(names)
     books.forget(gone)
@@ -139,7 +138,7 @@ def _tidy(state: str, problems: dict[str, str], now: float) -> None:
         if name.startswith(os.path.basename(due.path_in(state)) + "."):  # half written
             os.unlink(os.path.join(state, due.FOLDER, name))
     names = set(_listed(state, layout.FOLDER))
-    for name in names:
+    for name in sorted(names):  # a file of counts comes before that of its names
         stem, suffix = os.path.splitext(name)
         path = os.path.join(state, layout.FOLDER, name)
         if suffix == layout.NAMES:
@@ -148,6 +147,7 @@ def _tidy(state: str, problems: dict[str, str], now: float) -> None:
             left = stem in problems and os.lstat(path).st_mtime < now - _FOREIGN
         if left and not health.alive(health.pid_in(stem.partition("-")[0])):
             os.unlink(path)
+            names.discard(name)
 
 
 def _listed(state: str, folder: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base import health, places, programs
@@ -32,9 +33,14 @@ class ProcessFile(NamedTuple):
     keys: list[Key]
     rows: bytes
 
-    def counts(self, since: bytes = b"") -> dict[Key, Counts]:
-        """What was counted, or what was counted `since` the file had those rows. Damaged rows are left out."""
+    def counts(self) -> dict[Key, Counts]:
+        """What was counted since the process started."""
         found: dict[Key, Counts] = {}
+        self.add_to(found)
+        return found
+
+    def add_to(self, sums: dict[Key, Counts], since: bytes = b"") -> None:
+        """Add what was counted, or what was counted `since` the file had those rows. Damaged rows are left out."""
         for index, key in enumerate(self.keys):
             at = index * layout.ROW
             row, before = self.rows[at : at + layout.ROW], since[at : at + layout.ROW]
@@ -47,9 +53,8 @@ class ProcessFile(NamedTuple):
             except ours(DamagedError):
                 continue
             if counts:
-                known = found.get(key)
-                found[key] = counts if known is None else known + counts
-        return found
+                known = sums.get(key)
+                sums[key] = counts if known is None else known + counts
 
 
 def names_in(state: str) -> list[str]:
@@ -137,8 +142,13 @@ def _keys(path: str, facts: dict[str, Any], used: int) -> list[Key]:
     keys = []
     for line in data.split(b"\n")[: min(used, data.count(b"\n"))]:
         try:
-            monitor, operation, module, kind = json.loads(line)
+            keys.append(_key(line, release))
         except ours(ValueError, TypeError):
             break
-        keys.append(Key(str(module or ""), str(operation), str(monitor), str(kind), release))
     return keys
+
+
+@lru_cache(20_000)  # the processes of a server have the same ones
+def _key(line: bytes, release: str) -> Key:
+    monitor, operation, module, kind = json.loads(line)
+    return Key(str(module or ""), str(operation), str(monitor), str(kind), release)
