@@ -23,7 +23,9 @@ HELP = "show every monitor with the settings that are in effect"
 def configure(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--module", metavar="MODULE", help="only the monitors of this ERP module")
-    parser.add_argument("--kind", choices=KINDS, help="only the monitors of this kind")
+    parser.add_argument(
+        "--kind", choices=KINDS, metavar="KIND", help=f"only the monitors of this kind: {', '.join(KINDS)}"
+    )
     add_format(parser)
 
 

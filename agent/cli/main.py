@@ -41,6 +41,12 @@ COMMANDS = {
 }
 
 _EPILOG = """\
+first steps:
+  init, validate      write the configuration, and check it
+  run -- COMMAND      start a program of the ERP with the agent
+  status, events      what is monitored, and what was caught
+  doctor              what is wrong where nothing is caught or sent
+
 exit status:
   0  no problem
   1  problems were found
@@ -76,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=_called(),
-        description="Monitor a Python ERP as configured in monitors.yaml, without a change to its source.",
+        description="Monitor a Python ERP as monitors.yaml describes it. Its source is not changed.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
