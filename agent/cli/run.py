@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="if the configuration has an error, exit with status 2 and run nothing"
     )
     parser.add_argument("--debug", action="store_true", help="log each step of the agent's start on stderr")
-    parser.usage = "%(prog)s [-h] [--config FILE] [--strict] [--debug] -- COMMAND ..."
+    parser.usage = "%(prog)s [--config FILE] [--strict] [--debug] -- COMMAND ..."
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments")
 
 

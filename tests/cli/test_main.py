@@ -5,12 +5,15 @@ import pytest
 from agent.cli import main
 
 
-def test_help_of_every_command(capsys):
+def test_help_of_every_command(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     for arguments in (["--help"], *([name, "--help"] for name in main.COMMANDS)):
         with pytest.raises(SystemExit) as stop:
             main.main(arguments)
         assert stop.value.code == 0
-        assert "usage: python -m agent" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "usage: python -m agent" in out
+        assert max(map(len, out.splitlines())) <= 80, out
 
 
 def test_no_command_shows_the_help(capsys):
@@ -62,6 +65,7 @@ COMMANDS = {
     "events": [[], ["--json"], ["last"]], "status": [[], ["--format", "json"]], "test": [["--error"]],
     "spool": [["status"], ["status", "--format", "json"], ["show"], ["flush"], ["release"], ["replay"],
               ["export", "{new}/export.tar"], ["import", "{new}/nothing.tar"], ["purge", "--yes"]],
+    "watch": [["--list"]], "enable": [["--all"]], "disable": [["create"]], "metrics": [[]],
     "run": [["--", "true"]], "completion": [["bash"]],
     "reload": [[], ["--format", "json"]], "doctor": [["--offline"], ["--offline", "--json"]],
     "disable": [["create"], ["nobody"]], "enable": [["--all"]], "watch": [["--list"], ["--stop", "all"], []],

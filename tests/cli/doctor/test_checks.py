@@ -190,11 +190,11 @@ def test_the_packages_of_an_interpreter_that_is_not_started(tmp_path):
 
 
 def test_what_is_masked(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.setenv("HOME", "/srv/anna")
     environment = {"DB_PASSWORD": "s3cret-thing", "API_KEY": "production", "URL": "postgres://erp:pg%2Fpw-1@db/x"}
     mask = Mask([environment], ["0123456789abcdef"])
     made = mask.finding(
-        Finding("dsn", "ok", "key 0123456789abcdef", "at https://a:b@host/ s3cret-thing", "/home/anna/x")
+        Finding("dsn", "ok", "key 0123456789abcdef", "at https://a:b@host/ s3cret-thing", "/srv/anna/x")
     )
     assert made == ("dsn", "ok", "key [masked]", "at https://[masked]@host/ [masked]", "~/x")
-    assert mask.text("production in /home/annabel, pg%2Fpw-1") == "production in /home/annabel, [masked]"
+    assert mask.text("production in /srv/annabel, pg%2Fpw-1") == "production in /srv/annabel, [masked]"
