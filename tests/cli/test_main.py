@@ -65,7 +65,6 @@ COMMANDS = {
     "events": [[], ["--json"], ["last"]], "status": [[], ["--format", "json"]], "test": [["--error"]],
     "spool": [["status"], ["status", "--format", "json"], ["show"], ["flush"], ["release"], ["replay"],
               ["export", "{new}/export.tar"], ["import", "{new}/nothing.tar"], ["purge", "--yes"]],
-    "watch": [["--list"]], "enable": [["--all"]], "disable": [["create"]], "metrics": [[]],
     "run": [["--", "true"]], "completion": [["bash"]],
     "reload": [[], ["--format", "json"]], "doctor": [["--offline"], ["--offline", "--json"]],
     "disable": [["create"], ["nobody"]], "enable": [["--all"]], "watch": [["--list"], ["--stop", "all"], []],
