@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--module", metavar="MODULE", default="", help="only events of this ERP module")
     add("--operation", metavar="OPERATION", default="", help="only events of this operation")
     add("--monitor", metavar="NAME", default="", help="only events of this monitor")
-    add("--kind", choices=KINDS, default="", help="only events of this kind")
+    add("--kind", choices=KINDS, metavar="KIND", default="", help=f"only events of this kind: {', '.join(KINDS)}")
     add("--user", metavar="ID", default="", help="only events of this user")
     add(
         "--text", metavar="WORDS", default="", help="only events with all these words in message, exception or captures"
