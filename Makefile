@@ -4,10 +4,13 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 DEMO   ?= var/demo
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Of npm: what `report` embeds in its page, and what tests its page.
+UPLOT   = 1.6.32
+AXE     = 4.14.1
 FORMATTED = agent bench tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo demo-full compare test test-fast lint format types check clean
+.PHONY: help dev demo demo-full compare test test-fast lint format types check plots axe clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +55,13 @@ types: $(BIN)/.installed ## Check the types with mypy --strict
 	$(BIN)/mypy
 
 check: lint types test ## Run everything that must pass before a change is proposed
+
+plots: ## Fetch the library again that draws the plots of `report` (needs npm); its release is in this file
+	mkdir -p var/npm && cd var/npm && npm pack --silent uplot@$(UPLOT) && tar xzf uplot-$(UPLOT).tgz
+	cp var/npm/package/dist/uPlot.iife.min.js var/npm/package/dist/uPlot.min.css var/npm/package/LICENSE agent/cli/report/uplot/
+
+axe: ## Fetch what checks the page of `report` for accessibility in a browser (needs npm)
+	mkdir -p var/axe && cd var/axe && npm pack --silent axe-core@$(AXE) && tar xzf axe-core-$(AXE).tgz
 
 clean: ## Remove what was built and written
 	rm -rf var dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/erp/var

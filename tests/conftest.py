@@ -17,6 +17,7 @@ TOGETHER = {
     "tests/acceptance/test_django_hosts.py",
     "tests/acceptance/test_packs_django.py",
     "tests/acceptance/test_prometheus.py",
+    "tests/acceptance/test_report.py",
     "tests/test_package.py",
 }
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": "doctor.command",
     "events": "events",
     "status": "status",
+    "report": "report.command",
     "reload": "reload",
     "watch": "live.watch",
     "disable": "live.disable",

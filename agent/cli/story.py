@@ -20,11 +20,17 @@ _MOST_LINES = 20  # of an exception's message
 def show(event: dict[str, Any], fate: str) -> None:
     """Print it. `fate` is what becomes of the event."""
     target = console()
+    for line in lines(event, fate):
+        target.print(line)
+
+
+def lines(event: dict[str, Any], fate: str) -> Iterator[Text]:
+    """Yield its lines, as `show` prints them."""
     level = str(event.get("level", "info"))
-    target.print(styled((one_line(level.upper()), STYLES.get(level, "")), "  ", (one_line(title(event)), "bold")))
+    yield styled((one_line(level.upper()), STYLES.get(level, "")), "  ", (one_line(title(event)), "bold"))
     for name, value in [*_facts(event), ("now", fate)]:
-        target.print(styled(("  %-12s " % name, "dim"), one_line(value)))
-    for heading, lines in (
+        yield styled(("  %-12s " % name, "dim"), one_line(value))
+    for heading, found in (
         ("captured", _pairs(section(event, "contexts", "erp").get("captured"))),
         ("not captured", _pairs(section(event, "contexts", "erp").get("capture_failed"))),
         ("context that failed", _pairs(section(event, "contexts", "erp").get("context_failed"))),
@@ -32,21 +38,19 @@ def show(event: dict[str, Any], fate: str) -> None:
         ("most of the time went into", list(_inside(event))),
         ("logged before", list(_breadcrumbs(event))),
     ):
-        if lines:
-            target.print(styled(("\n  " + one_line(heading), "bold")))
-        for line in lines:
-            target.print(styled("    " + one_line(line)))
+        if found:
+            yield styled(("\n  " + one_line(heading), "bold"))
+        for line in found:
+            yield styled("    " + one_line(line))
     for exception in _values(event, "exception"):
         first, *others = str(exception.get("value") or "").split("\n")
-        target.print(styled("\n  ", (one_line(f"{exception.get('type')}: "), "bold"), one_line(first)))
+        yield styled("\n  ", (one_line(f"{exception.get('type')}: "), "bold"), one_line(first))
         for line in others[: _MOST_LINES - 1]:
-            target.print(styled("    ", one_line(line)))
-        for frame in _stack(exception):
-            target.print(frame)
+            yield styled("    ", one_line(line))
+        yield from _stack(exception)
     for thread in _values(event, "threads"):
-        target.print(styled(("\n  called from", "bold")))
-        for frame in _stack(thread):
-            target.print(frame)
+        yield styled(("\n  called from", "bold"))
+        yield from _stack(thread)
 
 
 def title(event: dict[str, Any]) -> str:

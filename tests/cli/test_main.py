@@ -68,7 +68,7 @@ COMMANDS = {
     "run": [["--", "true"]], "completion": [["bash"]],
     "reload": [[], ["--format", "json"]], "doctor": [["--offline"], ["--offline", "--json"]],
     "disable": [["create"], ["nobody"]], "enable": [["--all"]], "watch": [["--list"], ["--stop", "all"], []],
-    "metrics": [[]],
+    "metrics": [[]], "report": [["--output", "{new}.html"]],
 }  # fmt: skip
 
 

@@ -1,0 +1,123 @@
+"""The figures of a period, added up as the page shows them: by module, operation, slot of time, release and day."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...measure.figures import Counts, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ...measure.figures import Figures
+
+_DAYS = 7
+_STEPS = (60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
+_MOST_SLOTS = 120
+
+#: When a module has errors, and when it is slow: the definitions on the page state the same.
+_RECENT = 3600
+MANY_FAILURES = 0.01
+_MANY_SLOW = 0.05
+
+STATES = ("errors", "slow", "well", "quiet")
+
+
+class Module(NamedTuple):
+    name: str
+    counts: Counts
+    before: Counts  # in the period of the same length before
+    recent: Counts  # of the last hour
+    slots: list[Counts]
+
+    @property
+    def state(self) -> str:
+        """One of STATES."""
+        calls = self.counts.calls
+        if not calls:
+            return "quiet"
+        failed = self.counts.by_severity
+        grave = failed.get("error", 0) + failed.get("fatal", 0)
+        if self.recent.by_severity.get("fatal") or grave >= MANY_FAILURES * calls:
+            return "errors"
+        return "slow" if self.counts.slow > _MANY_SLOW * calls else "well"
+
+
+class Operation(NamedTuple):
+    module: str
+    name: str
+    monitor: str
+    kind: str
+    counts: Counts
+
+
+class Measures(NamedTuple):
+    seconds: float
+    counted: float  # seconds of it in which something counted: less where that began later
+    step: float  # seconds of a slot
+    times: list[float]  # when each slot begins
+    whole: Module
+    modules: list[Module]  # the worst first
+    operations: list[Operation]
+    releases: list[tuple[str, Counts]]
+    days: list[tuple[str, Counts]]  # the last week, whatever the period; the newest first
+
+
+def measure(figures: Figures, seconds: float, module: str | None, until: float) -> Measures:
+    """Read the figures of the last `seconds`, of one module or of all."""
+
+    def wanted(found: Mapping[Key, Counts]) -> dict[Key, Counts]:
+        return {key: counts for key, counts in found.items() if module in (None, key.module)}
+
+    step = next((each for each in _STEPS if seconds / each <= _MOST_SLOTS), _STEPS[-1])
+    counted = figures.measured(seconds)
+    now, before = wanted(counted.counts), wanted(figures.measured(seconds, until - seconds).counts)
+    slots = [(start, wanted(found)) for start, found in figures.series(seconds, step)]
+    by_slot = [_sums(found, lambda key: key.module) for _, found in slots]
+    earlier = _sums(before, lambda key: key.module)
+
+    def module_of(name: str, counts: Counts, before: Counts, slots: list[Counts]) -> Module:
+        return Module(name, counts, before, total(slots[-max(round(_RECENT / step), 1) :]), slots)
+
+    modules = [
+        module_of(name, counts, earlier.get(name, Counts()), [slot.get(name, Counts()) for slot in by_slot])
+        for name, counts in _sums(now, lambda key: key.module).items()
+    ]
+    operations = _sums(now, lambda key: key._replace(release=""))
+    return Measures(
+        seconds,
+        counted.seconds,
+        step,
+        [start for start, _ in slots],
+        module_of("", total(now.values()), total(before.values()), [total(slot.values()) for slot in by_slot]),
+        sorted(modules, key=_rank),
+        [Operation(key.module, key.operation, key.monitor, key.kind, counts) for key, counts in operations.items()],
+        sorted(_sums(now, lambda key: key.release).items(), key=lambda each: -each[1].calls),
+        _by_day(figures, wanted),
+    )
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    return sum(counts, Counts())
+
+
+def _sums(found: Mapping[Key, Counts], group: Callable[[Key], Any]) -> dict[Any, Counts]:
+    sums: dict[Any, Counts] = {}
+    for key, counts in found.items():
+        name = group(key)
+        sums[name] = sums[name] + counts if name in sums else counts
+    return sums
+
+
+def _rank(module: Module) -> tuple[int, float, str]:
+    calls = module.counts.calls
+    return (STATES.index(module.state), -module.counts.failures / calls if calls else 0.0, module.name)
+
+
+def _by_day(figures: Figures, wanted: Callable[[Mapping[Key, Counts]], dict[Key, Counts]]) -> list[tuple[str, Counts]]:
+    days: dict[str, Counts] = {}
+    for start, found in figures.series(_DAYS * 86400, 3600):
+        day = time.strftime("%Y-%m-%d", time.localtime(start))
+        days[day] = days.get(day, Counts()) + total(wanted(found).values())
+    return [(day, counts) for day, counts in sorted(days.items(), reverse=True) if counts][:_DAYS]

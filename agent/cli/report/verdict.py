@@ -1,0 +1,155 @@
+"""The first screen: is the ERP well, and if not, where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...deliver.history.facts import SEVERITIES
+from ..terminal import counted
+from . import words
+from .charts import sparkline
+from .markup import Markup, joined, tag
+from .tables import term
+
+if TYPE_CHECKING:
+    from ...measure.figures import Counts
+    from .gather import Report
+    from .measures import Module
+
+#: State → the shape that goes with its colour.
+SHAPES = {"errors": "■", "slow": "▲", "well": "●", "quiet": "○"}
+_LEADING = 3
+MARKS = {"fatal": "◆", "error": "■", "warning": "▲", "info": "○", "debug": "·"}
+
+
+def badge(word: str, shape: str) -> Markup:
+    return tag("span", tag("span", shape, aria_hidden="true"), " ", word, class_=f"badge {word}")
+
+
+def verdict(report: Report) -> Markup:
+    word, sentence = _verdict(report)
+    problems = [
+        tag("li", tag("strong", each.text), " ", tag("span", each.hint, class_="to-do")) for each in report.problems
+    ]
+    return joined(
+        tag(
+            "h1",
+            tag("span", SHAPES[word], class_=f"badge {word}", aria_hidden="true"),
+            " ",
+            sentence,
+            id="verdict-title",
+        ),
+        _lead(report),
+        _key_figures(report),
+        tag("h2", "Problems of the monitoring itself", class_="minor") if problems else None,
+        tag("ol", problems, class_="problems") if problems else None,
+    )
+
+
+def _verdict(report: Report) -> tuple[str, str]:
+    measures = report.measures
+    of = {state: [each for each in measures.modules if each.state == state] for state in SHAPES}
+    if of["errors"]:
+        return "errors", f"Errors in {_names(of['errors'])}"
+    if of["slow"]:
+        return "slow", f"Slow calls in {_names(of['slow'])}"
+    if not measures.whole.counts:
+        return "quiet", f"No call was counted in the last {words.period(measures.seconds)}"
+    return "well", "All modules are well"
+
+
+def _lead(report: Report) -> Markup | None:
+    """Where to look first: the operations with the most failures, and when a call failed last."""
+    whole = report.measures.whole.counts
+    failing = [each for each in report.measures.operations if each.counts.failures]
+    failing.sort(key=lambda each: -each.counts.failures)
+    if not failing or whole.last_failure is None:
+        return tag("p", "No call failed.", class_="lead") if whole else None
+    named = [
+        f"{''.join(words.place(each.module, each.name))} ({each.counts.failures:,} of {each.counts.calls:,} calls)"
+        for each in failing[:_LEADING]
+    ]
+    more = f" and {counted(len(failing) - _LEADING, 'more operation')}" if len(failing) > _LEADING else ""
+    when = words.ago(report.made - whole.last_failure)
+    return tag("p", f"Most failures: {', '.join(named)}{more}. The last one was {when}.", class_="lead")
+
+
+def _names(modules: list[Module]) -> str:
+    names = [each.name or "what has no module" for each in modules]
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more modules"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def _key_figures(report: Report) -> Markup:
+    whole, issues = report.measures.whole, report.issues.groups
+    shown = [
+        _figure(name, now, joined(term("before", "before"), " ", was) if whole.before else None)
+        for name, now, was in (
+            (term("calls", "calls"), words.number(whole.counts.calls), words.number(whole.before.calls)),
+            *_compared(whole),
+            (term("users", "users affected"), words.number(whole.counts.users), words.number(whole.before.users)),
+        )
+    ]
+    fatal, error = (sum(issue.severity == severity for issue in issues) for severity in SEVERITIES[:2])
+    shown.append(_figure(term("issue", "issues"), words.number(len(issues)), f"{fatal} fatal, {error} error"))
+    return tag("dl", shown, class_="figures")
+
+
+def _figure(name: Markup, now: str, beside: str | None) -> Markup:
+    return tag("div", tag("dt", name), tag("dd", now, tag("span", beside, class_="before") if beside else None))
+
+
+def _compared(module: Module) -> list[tuple[Markup, str, str]]:
+    """Name, value now, value before."""
+    now, before = module.counts, module.before
+    return [
+        (term("failed", "failed"), _failed(now), _failed(before)),
+        (term("quantile", "p95"), words.duration(now.quantile(0.95)), words.duration(before.quantile(0.95))),
+        (term("slow", "slow"), words.percent(now.slow, now.calls), words.percent(before.slow, before.calls)),
+    ]
+
+
+def _failed(counts: Counts) -> str:
+    return words.percent(counts.failures, counts.calls)
+
+
+def modules(report: Report) -> Markup:
+    """One tile for each module, the worst first."""
+    if not report.measures.modules:
+        return tag("p", "No monitored operation was called in this period.", class_="nothing")
+    return tag("ul", [_tile(report, each) for each in report.measures.modules], class_="tiles")
+
+
+def _tile(report: Report, module: Module) -> Markup:
+    seconds, now, before = report.measures.counted, module.counts, module.before
+    name = module.name or "no module"
+    failing = sum(bool(slot.failures) for slot in module.slots)
+    label = f"Calls over time; calls failed in {failing} of {len(module.slots)} slots"
+    owner = report.owners.get(module.name)
+    rows = [
+        tag("tr", tag("th", what, scope="row"), tag("td", value, class_="n"), tag("td", was, class_="n muted"))
+        for what, value, was in (
+            (
+                term("rate", "calls/min"),
+                words.rate(now.calls, seconds),
+                words.rate(before.calls, report.measures.seconds),
+            ),
+            *_compared(module),
+            (term("users", "users"), words.number(now.users), words.number(before.users)),
+        )
+    ]
+    head = tag(
+        "tr",
+        tag("th", tag("span", "figure", class_="unseen"), scope="col"),
+        tag("th", "now", scope="col", class_="n"),
+        tag("th", term("before", "before"), scope="col", class_="n"),
+    )
+    return tag(
+        "li",
+        tag("h3", name, " ", badge(module.state, SHAPES[module.state])),
+        tag("p", f"owner {owner}" if owner else "no owner", class_="owner"),
+        sparkline(module.slots, label),
+        tag("table", tag("caption", f"{name} in figures", class_="unseen"), tag("thead", head), tag("tbody", rows)),
+        class_=f"tile {module.state}",
+    )
