@@ -222,17 +222,17 @@ class Receiver:
                 json.loads(payload) for e in self.envelopes for headers, payload in e.items if headers["type"] == kind
             ]
 
-    def wait_for(self, number: int, timeout: float = 60.0) -> list[Envelope]:
+    def wait_for(self, number: int, timeout: float = 120.0) -> list[Envelope]:
         """Until `number` envelopes have been kept. Raises AssertionError after `timeout` seconds."""
         return self._wait(
             lambda: len(self.envelopes) >= number, timeout, lambda: f"{len(self.envelopes)} of {number} envelopes"
         )
 
-    def wait_for_ids(self, ids: set[str], timeout: float = 60.0) -> list[Envelope]:
+    def wait_for_ids(self, ids: set[str], timeout: float = 120.0) -> list[Envelope]:
         missing = lambda: ids - {e.event_id for e in self.envelopes}
         return self._wait(lambda: not missing(), timeout, lambda: f"{len(missing())} of {len(ids)} ids missing")
 
-    def wait_for_requests(self, number: int, timeout: float = 60.0) -> list[Request]:
+    def wait_for_requests(self, number: int, timeout: float = 120.0) -> list[Request]:
         self._wait(lambda: len(self.requests) >= number, timeout, lambda: f"{len(self.requests)} of {number} requests")
         return list(self.requests)
 

@@ -13,4 +13,6 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def host(tmp_path):
-    return Host(tmp_path)
+    made = Host(tmp_path)
+    yield made
+    made.end_couriers()  # one whose Sentry never responds would live for an hour

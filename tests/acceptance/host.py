@@ -1,7 +1,9 @@
 """Runs real hosts: a folder with source files and a monitors.yaml, and Python processes in it, with and without the agent."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +55,7 @@ class Host:
         base.update(extra)
         return {name: value for name, value in base.items() if value is not None}
 
-    def run(self, *arguments: str, agent: bool = True, check: bool = True, cwd=None, timeout=60, **extra: str):
+    def run(self, *arguments: str, agent: bool = True, check: bool = True, cwd=None, timeout=180, **extra: str):
         done = subprocess.run(
             [self.python, *arguments],
             cwd=cwd or self.folder,
@@ -84,6 +86,23 @@ class Host:
         for event in found:
             assert not relay.complaints(event), relay.complaints(event)
         return found
+
+    def couriers(self) -> "list[int]":
+        """The processes that deliver spools of this host, from /proc."""
+        if not any(self.state_base.glob("*/spool/courier")):
+            return []  # there was none
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                line = file.read_bytes()
+                if b"erp_agent_courier" in line and str(self.state_base).encode() in line:
+                    found.append(int(file.parent.name))
+        return found
+
+    def end_couriers(self) -> None:
+        for pid in self.couriers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def status(self) -> "list[dict]":
         done = self.agent("status", "--all", "--format", "json")

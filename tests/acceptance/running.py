@@ -32,7 +32,7 @@ class Running:
     def printed(self) -> str:
         return self.output.read_text(encoding="utf-8", errors="replace")
 
-    def wait_for(self, pattern: str, timeout: float = 60.0, times: int = 1) -> "list[str]":
+    def wait_for(self, pattern: str, timeout: float = 120.0, times: int = 1) -> "list[str]":
         """Wait until the output matches that often. Return the matches."""
         found: list[str] = []
 
@@ -43,7 +43,7 @@ class Running:
         self.until(there, timeout, f"{times} × {pattern!r} in the output")
         return found
 
-    def until(self, there, timeout: float = 60.0, what: str = "what was waited for") -> None:
+    def until(self, there, timeout: float = 120.0, what: str = "what was waited for") -> None:
         """Poll until `there` returns true: the process of another program has no event to wait for."""
         end = time.monotonic() + timeout
         while not there():
@@ -51,13 +51,13 @@ class Running:
             assert time.monotonic() < end, f"after {timeout} s without {what}: {self.printed[-3000:]}"
             time.sleep(0.02)
 
-    def wait(self, timeout: float = 60.0) -> int:
+    def wait(self, timeout: float = 120.0) -> int:
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still runs after {timeout} s: {self.printed[-3000:]}") from None
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 60.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 120.0) -> int:
         """End the process by a signal and wait for it. Return its exit status."""
         self.process.send_signal(number)
         return self.wait(timeout)

@@ -22,7 +22,7 @@ MONITORS = (
 )
 
 CAPTURE = "try: shop.fails('x')\nexcept ValueError: pass\n"
-BUSY = "import ctypes\nctypes.PyDLL(None).sleep(20)\n"  # a C extension that does not give the interpreter back
+BUSY = "import ctypes\nctypes.PyDLL(None).sleep(300)\n"  # a C extension that does not give the interpreter back
 
 #: How a script that has captured ends: (its code, the exit status).
 WAYS = {
@@ -69,27 +69,13 @@ WAYS = {
 def shop(host):
     host.write(shop__py=SHOP, monitors__yaml=MONITORS)
     host.run("-c", "pass")  # compiles the plan
-    yield host
-    for pid in couriers(host):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    return host
 
 
 @pytest.fixture
 def sentry():
     with Receiver() as receiver:
         yield receiver
-
-
-def couriers(host) -> "list[int]":
-    """The couriers of this host's spools, from /proc."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = file.read_bytes().split(b"\0")
-            if str(host.state_base).encode() in b" ".join(words) and b"erp_agent_courier" in b" ".join(words):
-                found.append(int(file.parent.name))
-    return found
 
 
 def values(sentry) -> "list[str]":
@@ -103,14 +89,14 @@ def test_an_event_arrives_however_its_process_ends(shop, sentry, way):
     done = shop.run("main.py", check=False, SENTRY_DSN=sentry.dsn)
     assert done.returncode == status, done.stderr
     assert "agent" not in done.stderr
-    sentry.wait_for(1, timeout=30)
+    sentry.wait_for(1)
     assert values(sentry)[0].startswith("x in ")
 
 
 def test_an_event_arrives_while_its_process_gives_the_interpreter_to_nobody(shop, sentry):
     shop.write(main__py="import shop\n" + CAPTURE + BUSY)
     with Running(shop, "main.py", SENTRY_DSN=sentry.dsn) as busy:
-        sentry.wait_for(1, timeout=15)  # it is busy for longer
+        sentry.wait_for(1)  # it is busy for longer
         assert busy.process.poll() is None
 
 
@@ -119,7 +105,7 @@ def test_a_job_of_cron_with_an_empty_environment(shop, sentry):
     whole = shop.environment(SENTRY_DSN=sentry.dsn)
     environment = {name: whole[name] for name in ("PYTHONPATH", "AGENT_CONFIG", "AGENT_STATE_DIR", "SENTRY_DSN")}
     subprocess.run([sys.executable, "main.py"], cwd=shop.folder, env=environment, check=True, timeout=60)
-    sentry.wait_for(1, timeout=30)
+    sentry.wait_for(1)
     assert values(sentry)[0].startswith("x in ")
 
 
@@ -147,7 +133,7 @@ def test_a_work_horse_of_rq(shop, sentry, redis_server):
         "Worker([queue], connection=connection).work(burst=True, logging_level='CRITICAL')\n"
     )
     shop.run("main.py", redis_server.url(4), SENTRY_DSN=sentry.dsn)
-    sentry.wait_for(1, timeout=30)
+    sentry.wait_for(1)
     assert values(sentry)[0].startswith("x in ")
 
 
@@ -216,7 +202,7 @@ def test_two_hundred_processes_that_fail_at_once_have_one_courier(shop, sentry):
     sentry.wait_for(200, timeout=60)
     assert len(set(sentry.ids)) == len(sentry.ids) == 200
     assert len({event["contexts"]["process"]["pid"] for event in sentry.events}) == 200
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not courier_files(shop) and time.monotonic() < until:
         time.sleep(0.05)
     assert len(courier_files(shop)) == 1
@@ -241,8 +227,8 @@ def test_the_host_never_meets_its_courier(shop, sentry):
     )
     done = shop.run("main.py", SENTRY_DSN=sentry.dsn, timeout=30)  # which reads its output to the end
     assert (done.stdout, done.stderr) == ("b''\nno child\n", "")
-    sentry.wait_for(1, timeout=30)
-    (pid,) = couriers(shop)
+    sentry.wait_for(1)
+    (pid,) = shop.couriers()
     assert Path(f"/proc/{pid}/comm").read_text() == "erp-courier\n"
     assert os.getsid(pid) not in (os.getsid(0), 0)
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
@@ -266,7 +252,7 @@ def test_ctrl_c_in_the_terminal_ends_the_host_and_not_its_courier(shop, sentry):
         running.wait_for("captured")
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait() == -signal.SIGINT
-    sentry.wait_for(1, timeout=30)
+    sentry.wait_for(1)
 
 
 def test_a_courier_that_is_killed_is_replaced_and_nothing_is_lost(shop, sentry):
@@ -277,7 +263,7 @@ def test_a_courier_that_is_killed_is_replaced_and_nothing_is_lost(shop, sentry):
     with Running(shop, "main.py", SENTRY_DSN=sentry.dsn) as running:
         killed = set()
         while running.process.poll() is None:
-            for pid in couriers(shop):
+            for pid in shop.couriers():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
@@ -285,7 +271,7 @@ def test_a_courier_that_is_killed_is_replaced_and_nothing_is_lost(shop, sentry):
         assert running.printed == ""
     assert len(killed) >= 2
     shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while len(set(sentry.ids)) < 61 and time.monotonic() < until:
         time.sleep(0.05)
     # One that was on its way when its courier was killed may come twice, under the same id.
@@ -312,10 +298,10 @@ def test_it_ends_when_nothing_has_come_for_a_while(shop, sentry, tmp_path):
         env=shop.environment(SENTRY_DSN=sentry.dsn, AGENT_PYTHON=str(python)),
     ) as process:  # fmt: skip
         sentry.wait_for(1)
-        until = time.monotonic() + 60
-        while couriers(shop) and time.monotonic() < until:
+        until = time.monotonic() + 120
+        while shop.couriers() and time.monotonic() < until:
             time.sleep(0.05)
-        assert couriers(shop) == []
+        assert shop.couriers() == []
         process.communicate("\n")  # the next event starts another one
     sentry.wait_for(2)
     assert len(set(sentry.ids)) == len(sentry.ids) == 2
@@ -327,11 +313,11 @@ def test_it_ends_when_nothing_has_come_for_a_while(shop, sentry, tmp_path):
 def test_a_new_dsn_holds_for_the_next_event(shop, sentry):
     with Receiver() as before:
         shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=before.dsn)
-        before.wait_for(1, timeout=30)
-        (pid,) = couriers(shop)
+        before.wait_for(1)
+        (pid,) = shop.couriers()
         shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-        sentry.wait_for(1, timeout=30)
-        assert couriers(shop) == [pid]
+        sentry.wait_for(1)
+        assert shop.couriers() == [pid]
         assert len(before.kept) == 1
 
 
@@ -349,8 +335,8 @@ def test_another_proxy_holds_for_the_next_event(shop):
             shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=dsn, **proxies)
             proxy.wait_for(1 + number // 2)
             if not number:
-                lives = couriers(shop)
-            assert couriers(shop) == lives
+                lives = shop.couriers()
+            assert shop.couriers() == lives
         assert [len(one.kept), len(other.kept)] == [2, 1]
         assert {request.path for request in (*one.requests, *other.requests)} == {
             "http://sentry.invalid/api/42/envelope/"
@@ -360,19 +346,19 @@ def test_another_proxy_holds_for_the_next_event(shop):
 def test_a_wrong_dsn_starts_no_courier_for_each_event(shop, sentry):
     sentry.program(default=401)
     shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-    sentry.wait_for_requests(1, timeout=30)
-    until = time.monotonic() + 30
-    while couriers(shop) and time.monotonic() < until:
+    sentry.wait_for_requests(1)
+    until = time.monotonic() + 120
+    while shop.couriers() and time.monotonic() < until:
         time.sleep(0.05)
-    assert couriers(shop) == []
+    assert shop.couriers() == []
     for _ in range(3):
         shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-    assert couriers(shop) == []
+    assert shop.couriers() == []
     assert len(shop.envelopes()) == 4
     # One that is right is used at once.
     with Receiver() as right:
         shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=right.dsn)
-        right.wait_for(5, timeout=30)
+        right.wait_for(5)
 
 
 # ------------------------------------------------------------------------------------------------ where there is none
@@ -421,10 +407,10 @@ def test_where_no_courier_can_be_a_thread_delivers(shop, sentry, why):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     with process:
-        sentry.wait_for(1, timeout=30)
+        sentry.wait_for(1)
         said, _ = process.communicate("\n", timeout=30)
     assert (process.returncode, said) == (0, "")
-    assert couriers(shop) == []
+    assert shop.couriers() == []
 
 
 def test_a_report_opens_no_socket_and_starts_no_thread_in_the_host(shop, sentry):
@@ -434,7 +420,7 @@ def test_a_report_opens_no_socket_and_starts_no_thread_in_the_host(shop, sentry)
     )
     done = shop.run("main.py", SENTRY_DSN=sentry.dsn)
     assert done.stdout == "1\n[]\n"
-    sentry.wait_for(1, timeout=30)
+    sentry.wait_for(1)
 
 
 def test_what_an_attempt_of_a_killed_worker_held_back_is_sent(shop, sentry):
@@ -445,13 +431,13 @@ def test_what_an_attempt_of_a_killed_worker_held_back_is_sent(shop, sentry):
     )
     done = shop.run("main.py", check=False, SENTRY_DSN=sentry.dsn)
     assert done.returncode == -9, done.stderr
-    sentry.wait_for(1, timeout=30)
+    sentry.wait_for(1)
 
 
 def test_spool_status_names_who_delivers(shop, sentry):
     shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-    sentry.wait_for(1, timeout=30)
-    (pid,) = couriers(shop)
+    sentry.wait_for(1)
+    (pid,) = shop.couriers()
     shown = json.loads(shop.agent("spool", "status", "--format", "json", SENTRY_DSN=sentry.dsn).stdout)
     assert shown["courier"]["pid"] == pid
     assert children(os.getpid()).count(pid) == 0
@@ -459,20 +445,20 @@ def test_spool_status_names_who_delivers(shop, sentry):
 
 def test_the_command_that_watches_takes_the_couriers_place(shop, sentry):
     shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-    sentry.wait_for(1, timeout=30)
-    (pid,) = couriers(shop)
+    sentry.wait_for(1)
+    (pid,) = shop.couriers()
     command = ("-m", "agent", "spool", "flush", "--watch")
     began = time.time()
     with Running(shop, *command, SENTRY_DSN=sentry.dsn) as service:
         service.wait_for("Delivering .*spool until this command is ended")
-        assert pid not in couriers(shop)
+        assert pid not in shop.couriers()
         shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
-        sentry.wait_for(2, timeout=30)
+        sentry.wait_for(2)
         service.wait_for("1 delivered, 1 in all")
         printed = shop.agent("metrics").stdout
         (stamp,) = re.findall(r'last_delivery_timestamp_seconds{spool="agent"} (\S+)', printed)
         assert float(stamp) >= int(began)
-        assert couriers(shop) == []
+        assert shop.couriers() == []
         assert service.stop(signal.SIGINT) == 0
         assert "Ended; 0 waiting." in service.printed
 
@@ -485,4 +471,4 @@ def test_without_a_descriptor_the_next_event_starts_one(shop, sentry):
     )
     done = shop.run("main.py", SENTRY_DSN=sentry.dsn)
     assert (done.stdout, done.stderr) == ("", "")
-    sentry.wait_for(2, timeout=30)
+    sentry.wait_for(2)

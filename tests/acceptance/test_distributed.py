@@ -25,8 +25,8 @@ def test_a_task_is_in_the_trace_of_what_published_it(host, sdk):
             "import celery\napp = celery.Celery('shop', broker='memory://', backend='cache+memory://')\n"
             "@app.task\ndef reserve(sku): return stock(sku)\n"
             "def stock(sku):\n    if sku == 'none': raise ValueError('no stock')\n"
-            "def start():\n    reserve.delay('chair').get(timeout=20)\n"
-            "    try: reserve.delay('none').get(timeout=20)\n    except ValueError: pass\n"
+            "def start():\n    reserve.delay('chair').get(timeout=120)\n"
+            "    try: reserve.delay('none').get(timeout=120)\n    except ValueError: pass\n"
         ),
         main__py=(
             "import shop, celery.app.trace\nfrom celery.contrib.testing.worker import start_worker\n"

@@ -221,7 +221,7 @@ def test_under_gunicorn_a_crash_reaches_sentry_once(tmp_path, options):
                 seen = len(sentry.envelopes)
                 errors = [event for event in sentry.events if event["level"] == "error"]
                 if not errors:
-                    sentry.wait_for(seen + 1, timeout=20)
+                    sentry.wait_for(seen + 1)
             assert [summary(event) for event in errors] == [("error", "orders.margin", "error")]
             assert errors[0]["user"] == {"id": "1"}
             assert errors[0]["transaction"] == "/orders/<str:number>/margin/"
@@ -229,7 +229,7 @@ def test_under_gunicorn_a_crash_reaches_sentry_once(tmp_path, options):
             assert [frame["abs_path"] for frame in frames if "sentry_sdk" in frame["abs_path"]] == []
         finally:
             server.send_signal(signal.SIGTERM)
-            _, said = server.communicate(timeout=20)
+            _, said = server.communicate(timeout=120)
     assert "agent:" not in said
     assert "Traceback" not in said or "order_margin" in said
     assert os.path.exists(database)

@@ -304,7 +304,7 @@ def test_gunicorn_with_preload_reports_from_its_workers(shop):
                 time.sleep(0.05)  # waiting for a server's port is the one thing that has no event to wait on
     finally:
         server.terminate()
-        _, errors = server.communicate(timeout=20)
+        _, errors = server.communicate(timeout=120)
     assert "agent:" not in errors
     assert reports(shop) == sorted(said)
     assert str(server.pid) not in {text.rpartition(" ")[2] for text in said}

@@ -179,7 +179,7 @@ def test_embedded_in_uwsgi(shop):
                 time.sleep(0.05)  # waiting for a server's port is the one thing that has no event to wait on
     finally:
         server.terminate()
-        said, _ = server.communicate(timeout=20)
+        said, _ = server.communicate(timeout=120)
     assert "another interpreter read the configuration" in said
     assert len(shop.events()) == 6
     assert {int(answer) for answer in answers} <= {process["pid"] for process in shop.status()}

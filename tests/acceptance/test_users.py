@@ -212,7 +212,7 @@ def test_a_celery_worker_that_becomes_another_user(anybodys):
     """One that has a name, as Celery wants it."""
     pytest.importorskip("celery")
     nobody = pwd.getpwnam("nobody")
-    send = "import tasks\nprint(tasks.post.delay(9).get(timeout=20))\n"
+    send = "import tasks\nprint(tasks.post.delay(9).get(timeout=120))\n"
     anybodys.write(tasks__py=TASKS, send__py=BECOME.replace(str(USER), str(nobody.pw_uid)) + send)
     queue = anybodys.folder / "queue"
     queue.mkdir()

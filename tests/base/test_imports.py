@@ -18,7 +18,7 @@ SLOW = """
 import {inner}slow_gate as gate
 if not gate.met.is_set():
     gate.met.set()
-    gate.go_on.wait(20)
+    gate.go_on.wait(60)
 value = 5
 """
 
@@ -71,7 +71,7 @@ def test_a_child_imports_what_a_thread_of_its_parent_was_importing_for_the_agent
             __import__("slow_module")
 
     thread = begin(work)
-    assert slow.met.wait(10)
+    assert slow.met.wait(60)
     assert in_a_child(lambda: imported("slow_module"))
     slow.go_on.set()
     thread.join()
@@ -87,7 +87,7 @@ def test_what_the_thread_was_importing_for_the_host_stays_the_hosts_affair(slow,
         "from agent.base import imports\nwith imports.Guarded():\n    import slow_module\n"
     )
     thread = begin(lambda: __import__("slow_outer"))
-    assert slow.met.wait(10)
+    assert slow.met.wait(60)
     known = []
 
     def look():
@@ -106,11 +106,11 @@ def test_a_fork_waits_for_an_import_that_ends_soon(slow):
     def work():
         with imports.Guarded():
             slow.met.set()
-            slow.go_on.wait(10)
+            slow.go_on.wait(60)
             done.append(1)
 
     thread = begin(work)
-    slow.met.wait(10)
+    slow.met.wait(60)
     release = threading.Timer(0.05, slow.go_on.set)
     release.start()
     imports.wait_for_others()
@@ -127,10 +127,10 @@ def test_a_fork_does_not_wait_for_its_own_thread_nor_for_an_import_that_may_not_
     def work():
         with imports.Guarded(), imports.Guarded(patient=False):
             slow.met.set()
-            slow.go_on.wait(10)
+            slow.go_on.wait(60)
 
     thread = begin(work)
-    slow.met.wait(10)
+    slow.met.wait(60)
     imports.wait_for_others()
     slow.go_on.set()
     thread.join()
@@ -141,7 +141,7 @@ def test_a_fork_does_not_wait_for_its_own_thread_nor_for_an_import_that_may_not_
     ("first", "hook"),
     [
         ("", "thread.start(); go.set(); thread.join()"),
-        ("", "thread.start(); registered.wait(10); go.set()"),
+        ("", "thread.start(); registered.wait(60); go.set()"),
         ("thread.start(); go.set(); thread.join()", "pass"),
     ],
     ids=["whole", "its second half", "none"],
@@ -151,7 +151,7 @@ def test_logging_that_another_thread_loads_in_the_middle_of_a_fork_hears_of_its_
     code = (
         "import os, threading\nfrom agent.base import imports\n"
         "registered, go, register = threading.Event(), threading.Event(), os.register_at_fork\n"
-        "def slowly(**hooks):\n  register(**hooks)\n  registered.set(); go.wait(10)\n"
+        "def slowly(**hooks):\n  register(**hooks)\n  registered.set(); go.wait(60)\n"
         "thread = threading.Thread(target=lambda: __import__('logging'))\n"
         f"def hook():\n  {hook}\n"
         f"register(before=hook)\nos.register_at_fork = slowly\n{first}\n"

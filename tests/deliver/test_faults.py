@@ -48,7 +48,7 @@ def finish(process, timeout=180):  # far beyond what it takes: only against a te
     return out
 
 
-def flush_all(kit, receiver, timeout=20.0):
+def flush_all(kit, receiver, timeout=120.0):
     resources = to_sentry(kit.spool(clock=time.time), receiver.dsn, kit.counts)._replace(first_backoff=0.01)
     summary = flush(resources, timeout)
     assert summary.waiting == 0, summary
@@ -280,7 +280,7 @@ def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, k
 
 def test_envelopes_that_dead_processes_left_are_adopted_by_any_other(kit, receiver):
     left = host("print(event(), flush=True); os.kill(os.getpid(), 9)", kit, "http://k@127.0.0.1:9/1")
-    event_id = left.communicate(timeout=20)[0].strip()
+    event_id = left.communicate(timeout=120)[0].strip()
     assert left.returncode == -signal.SIGKILL
     assert kit.ids() == [event_id]
     other = finish(host("print(event()); sender.close(20)", kit, receiver.dsn)).strip()

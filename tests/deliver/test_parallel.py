@@ -55,7 +55,7 @@ class Slow:
                 shared.flying += 1
                 shared.most = max(shared.most, shared.flying)
                 shared.changed.notify_all()
-            assert shared.gate.wait(20)
+            assert shared.gate.wait(60)
             with shared.changed:
                 shared.flying -= 1
                 shared.now += shared.seconds

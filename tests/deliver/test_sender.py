@@ -352,9 +352,9 @@ def test_a_wake_that_finds_a_thread_which_then_ends_is_not_lost(kit):
     spool, sender, state = flagged(kit, arrived, linger=0.3)
     state.gate.on_waiting = lingers.set
     state.alive.after_release = ended.set
-    state.alive.on_refusal = lambda: ended.wait(5)
+    state.alive.on_refusal = lambda: ended.wait(60)
     sender.wake()
-    assert lingers.wait(5)
+    assert lingers.wait(60)
     spool.write(envelope())
     sender.wake()
     assert arrived.acquire(timeout=5)
@@ -388,7 +388,7 @@ def test_wakes_from_many_threads_start_one_thread(kit):
     threads = [threading.Thread(target=work) for _ in range(8)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert all_sent.wait(10)
+    assert all_sent.wait(60)
     assert max(most) == 1
     gone(sender)
     assert kit.counts.of("sent") == 400
@@ -541,7 +541,7 @@ sender = Sender(resources._replace(connect=lambda _: resources.connect(3600.0)))
 
 def run(code, *arguments):
     process = python(HOST + code, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, ""), err
     return out
 
@@ -582,7 +582,7 @@ def test_an_unhandled_signal_loses_nothing(kit, receiver):
         stdout=subprocess.PIPE,
         text=True,
     )
-    event_id = process.communicate(timeout=20)[0].strip()
+    event_id = process.communicate(timeout=120)[0].strip()
     assert process.returncode == -signal.SIGTERM
     assert kit.ids() == [event_id] or receiver.ids == [event_id]
 

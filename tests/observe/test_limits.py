@@ -101,7 +101,7 @@ def test_a_fork_while_another_thread_is_inside():
             done.set()
 
         threading.Thread(target=fork).start()
-        assert done.wait(10)
+        assert done.wait(60)
     assert os.WEXITSTATUS(status[0]) == 7
 
 
