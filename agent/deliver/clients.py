@@ -43,6 +43,7 @@ class Destination:
             self._route.keep(self.spool.directory)  # first: no other process can deliver without it
         except ours(OSError):
             pass  # `write` fails for the same reason, keeps the envelope in memory and reports it
+        self.sender.announce()
         self.spool.write(envelope)
         self.sender.wake()
         return True

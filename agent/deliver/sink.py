@@ -173,6 +173,8 @@ class Sink:
         try:
             if attempt is not None:
                 held = attempt.held
+                if self.sender is not None:
+                    self.sender.announce()
                 # If the process dies before the attempt ends, a sweep of another one releases it.
                 self.spool.write(
                     envelope,
@@ -198,6 +200,8 @@ class Sink:
 
     def keep_envelope(self, envelope: Envelope, *, slow: bool = False, safe: list[bool] | None = None) -> None:
         """Write it to disk. A full spool drops what is `slow` first. `safe`: see `Spool.write`."""
+        if self.sender is not None:
+            self.sender.announce()
         try:
             self.spool.write(envelope, slow=slow, safe=safe)
         finally:

@@ -310,12 +310,20 @@ def test_it_ends_when_nothing_has_come_for_a_while(shop, sentry, tmp_path):
 # ------------------------------------------------------------------------------------------------ another destination
 
 
+#: A busy machine may stop a process between two steps: here after its envelope was written, for long.
+HELD_UP = """
+import _erp_agent.deliver.courier.launch as launch, time
+wake = launch.Courier.wake
+launch.Courier.wake = lambda self: (time.sleep(0.7), wake(self))
+"""
+
+
 def test_a_new_dsn_holds_for_the_next_event(shop, sentry):
     with Receiver() as before:
         shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=before.dsn)
         before.wait_for(1)
         (pid,) = shop.couriers()
-        shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
+        shop.run("-c", "import shop\n" + HELD_UP + CAPTURE, SENTRY_DSN=sentry.dsn)
         sentry.wait_for(1)
         assert shop.couriers() == [pid]
         assert len(before.kept) == 1

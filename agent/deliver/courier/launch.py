@@ -59,6 +59,19 @@ class Courier:
         #: Why a thread delivers; "" where it does not.
         self.trouble = ""
 
+    def announce(self) -> None:
+        """Before an envelope is written: a courier that lives must know by then where this process sends.
+
+        Never raises.
+        """
+        try:
+            if self._thread is None and self._allowed and self._pid != os.getpid():
+                self._write_settings()
+        except ours(OSError):
+            self._pid = 0  # no spool yet, and so no courier: `wake` tries again
+        except ours(Exception):
+            guard.swallow("announcing where events are sent")
+
     def wake(self) -> None:
         """There is something to deliver. Never raises; waits for a few system calls, or for a shell to start."""
         try:
@@ -82,9 +95,8 @@ class Courier:
         if not self._allowed or self._spool.degraded is not None:
             return not self._allowed and self._refuse("switched off")
         if self._pid != os.getpid():
-            self._pid, self._started = os.getpid(), 0.0  # first: another thread need not write them as well
             try:
-                self._is_new = self._settings.write(self._spool.directory)
+                self._write_settings()
             except ours(OSError):
                 return self._later()
         if self._is_alive():
@@ -102,6 +114,12 @@ class Courier:
             return self._start(lock)
         finally:
             lock.release()
+
+    def _write_settings(self) -> None:
+        """In each process once. Raises OSError."""
+        self._pid = os.getpid()  # first: another thread need not write them as well
+        self._started = self._not_before = 0.0
+        self._is_new = self._settings.write(self._spool.directory)
 
     def _is_alive(self) -> bool:
         """Whether somebody holds the lock, found with as few waits for the GIL as a write of an envelope."""

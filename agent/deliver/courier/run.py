@@ -167,10 +167,13 @@ class _Courier:
         return tuple(times)
 
     def _follow_settings(self) -> None:
-        if settings.changed(self._directory) == self._mark:
+        if not self._is_outdated():
             return
+        mark = settings.changed(self._directory)
         found = settings.read(self._directory)
-        if found is not None:
+        if found is None:
+            self._mark = mark or self._mark  # nothing of ours: go on with what was there
+        else:
             self._settings, self._mark = found
             self._delivered += self._delivery.delivered
             self._delivery.disconnect()
@@ -185,7 +188,11 @@ class _Courier:
         dsn = self._settings.dsn or (route.dsn if route is not None else "")
         self._spool.history = history_of(self._settings.spool) if self._settings.dsn is not None else NO_HISTORY
         resources = to_sentry(self._spool, dsn, self.health.count, route)._replace(between=self._between)
-        return Delivery(resources, should_stop=lambda: False, eager=eager)
+        # Whoever writes an envelope has written its settings before: with others, this one must not be sent.
+        return Delivery(resources, should_stop=self._is_outdated, eager=eager)
+
+    def _is_outdated(self) -> bool:
+        return settings.changed(self._directory) not in (self._mark, None)
 
     def _between(self) -> None:
         """Before each envelope: a long backlog is no reason to be silent."""
