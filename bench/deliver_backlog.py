@@ -2,7 +2,8 @@
 
     python bench/deliver_backlog.py [--events 1000] [--delay 0.1]
 
-One request at a time is measured with a tenth of the events.
+One request at a time is measured with a tenth of the events. The last line shows what the history
+costs (use `--delay 0`): CPU time of the delivering process for each event, and its ratio to that without a history.
 """
 
 from __future__ import annotations
@@ -26,18 +27,19 @@ from agent.deliver.send.resources import to_sentry  # noqa: E402
 from agent.deliver.spool.spool import Spool  # noqa: E402
 
 
-def rate(number: int, dsn: str) -> float:
-    """Envelopes a second."""
+def rate(number: int, dsn: str, *, history: bool = True) -> tuple[float, float]:
+    """Envelopes a second, and seconds of CPU time for each."""
     directory = tempfile.mkdtemp(prefix="backlog-")
-    spool = Spool(directory, max_size=1 << 32, max_age=1e6, max_files=1 << 20, durable=False, count=lambda *_: None)
+    spool = Spool(directory, max_size=1 << 32, max_age=1e6, max_files=1 << 20, durable=False, count=lambda *_: None,
+                  history=(7 * 86400.0, 64_000_000 * history))  # fmt: skip
     for _ in range(number):
         spool.write(envelope(size=2000))
-    began = time.monotonic()
+    began, cpu = time.monotonic(), time.process_time()
     summary = flush(to_sentry(spool, dsn, lambda *_: None), 3600)
-    took = time.monotonic() - began
+    took, cpu = time.monotonic() - began, time.process_time() - cpu
     assert (summary.delivered, summary.waiting) == (number, 0), summary
     shutil.rmtree(directory)
-    return number / took
+    return number / took, cpu / number
 
 
 def main() -> None:
@@ -55,15 +57,20 @@ def main() -> None:
             time.sleep(0.02)
         with open(port_file) as file:
             dsn = f"http://k@127.0.0.1:{file.read()}/1"
-        several = rate(options.events, dsn)
+        several, _ = rate(options.events, dsn)
         parallel.MOST = 1
-        one = rate(max(options.events // 10, 10), dsn)
+        one, _ = rate(max(options.events // 10, 10), dsn)
+        kept = [[rate(options.events, dsn, history=history)[1] for history in (True, False)] for _ in range(2)]
     finally:
         receiver.kill()
         receiver.wait()
         shutil.rmtree(place)
     print(f"a Sentry that answers after {options.delay * 1000:.0f} ms: {one:.1f} events/s one at a time, ")
     print(f"{several:.1f} events/s as the agent does it; 50,000 events take {50_000 / several / 60:.0f} min")
+    with_it, without = (min(each) for each in zip(*kept))
+    print(
+        f"the history costs × {with_it / without:.2f} CPU time ({without * 1e6:.0f} → {with_it * 1e6:.0f} µs an event)"
+    )
 
 
 if __name__ == "__main__":

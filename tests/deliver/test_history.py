@@ -11,8 +11,8 @@ from kit import Script, envelope
 
 from agent.base.model import Envelope
 from agent.deliver import wire
-from agent.deliver.history import fates, history, shelves
-from agent.deliver.history.events import local_events
+from agent.deliver.history import events, fates, forgetting, history, shelves
+from agent.deliver.history.events import Follower, Wanted, local_events
 from agent.deliver.history.history import History
 from agent.deliver.http import transport
 from agent.deliver.http.transport import Outcome
@@ -270,3 +270,48 @@ def test_an_event_that_is_delivered_while_it_is_read_is_read_once(kit, spool):
     deliver(kit, spool)
     assert [first.id, *(each.id for each in found)] == [f"{number:032x}" for number in range(1, 6)]
     assert first.payload() is not None  # also from where it is now
+
+
+def test_the_user_of_an_event_can_be_forgotten_in_packs_too(kit, clock, spool):
+    for number in range(1, 101):
+        spool.write(event(number, user={"id": str(number % 3)}))
+    deliver(kit, spool)
+    clock.now += 60
+    History(kit.directory, *KEPT, spool.ages, clock).sweep()
+    spool.write(event(101, user={"id": "1"}))
+    names = {each.entry.name for each in kept(kit, user="1")}
+    assert forgetting.forget(spool, names) == 35
+    assert numbers(kit, user="1") == []
+    assert numbers(kit) == [number for number in range(1, 101) if number % 3 != 1]
+    assert all(each.data()["event_id"] == each.id for each in kept(kit))
+
+
+def test_a_spool_without_deliveries_forgets_what_is_too_old_on_demand(kit, clock, spool):
+    spool.write(event(1))
+    deliver(kit, spool)
+    clock.now += 8 * DAY
+    forgetting.expire(spool)
+    assert kept(kit) == []
+
+
+def test_a_follower_finds_each_event_once_wherever_it_is(kit, clock, spool, monkeypatch):
+    monkeypatch.setattr(events.time, "time", clock)
+    spool.write(event(1))
+    follower = Follower([kit.directory], Wanted())
+    assert follower.look() == []
+    spool.write(event(2))
+    clock.now += 1
+    kit.spool(held=True).write(event(3))
+    assert [int(each.id, 16) for each in follower.look()] == [2, 3]
+    for number in range(4, 60):
+        spool.write(event(number))
+    deliver(kit, spool)
+    clock.now += 60
+    History(kit.directory, *KEPT, spool.ages, clock).sweep()
+    found = follower.look()
+    assert [int(each.id, 16) for each in found] == list(range(4, 60))
+    assert {each.fate.status for each in found} == {200}
+    assert follower.look() == follower.look() == []
+    chosen = Follower([kit.directory], Wanted(since=0.0, severity="fatal"))
+    spool.write(event(60, level="fatal"))
+    assert [int(each.id, 16) for each in chosen.look()] == [60]

@@ -15,7 +15,7 @@ from ...base.errors import AgentError, ConfigError
 from ...base.health import Health
 from ...deliver.courier import run as courier
 from ...deliver.courier import settings as courier_settings
-from ...deliver.history import shelves
+from ...deliver.history import forgetting, shelves
 from ...deliver.send.flush import flush
 from ...deliver.send.lock import DeliveryLock
 from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
@@ -255,6 +255,7 @@ def _flush(arguments: argparse.Namespace) -> int:
         return _watch(where, own, health)
     full = [place for place in (own, *clients) if place.route is not None and place.spool.number_waiting()]
     target = console()
+    forgetting.expire(own.spool)
     if not full:
         target.print(" ".join(filter(None, ("Nothing waits.", _held_note(own.spool)))))
         check_usable(own.spool)

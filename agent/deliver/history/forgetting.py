@@ -1,4 +1,4 @@
-"""Removes single events from a spool and its history, wherever they are."""
+"""What commands remove from a history: single events, wherever they are in a spool, and what is too old."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def forget(spool: Spool, names: set[str]) -> int:
         raise AgentError(f"not everything could be deleted: {error.strerror} ({where}); try again") from None
     finally:
         lock.release()
+
+
+def expire(spool: Spool) -> None:
+    """Enforce the bounds of the history, unless a process delivers just now, which does that."""
+    lock = DeliveryLock(spool.directory)
+    if spool.usable() and lock.take():
+        try:
+            history.History(spool.directory, *spool.history, spool.ages).sweep()
+        except ours(OSError):
+            pass  # the next delivery tries again
+        finally:
+            lock.release()

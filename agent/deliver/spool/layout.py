@@ -8,6 +8,7 @@ swept        time of the last sweep, and the clock's eras
 unswept      fill level for processes without a DSN: its length in bytes, in thousandths of the bounds
 lock         held by the process that delivers
 rate-limits  rate limits and back-off deadlines
+history/     events that were delivered and stay for a while: see `history/shelves`
 delivered    names of envelopes that were delivered and could not be removed
 """
 
