@@ -92,13 +92,15 @@ def test_a_process_that_runs_without_the_agent(erp, doctor, words, environment, 
 
 
 @pytest.mark.parametrize("first", ["theirs", "ours"])
-def test_a_sitecustomize_that_comes_first(erp, doctor, first):
+def test_a_sitecustomize_that_comes_first(erp, doctor, monkeypatch, first):
     erp.write(theirs___sitecustomize__py="print('theirs runs')\n")
     theirs = str(erp.folder / "theirs")
     path = [theirs, str(ROOT)] if first == "theirs" else [str(ROOT), theirs]
     found, _ = of_process(erp, doctor, PYTHONPATH=os.pathsep.join(path))
     if first == "ours":
         assert "process-waiting" in found
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+        assert doctor("--offline")["sitecustomize-next"]["detail"] == f"{theirs}/sitecustomize.py"
         return
     one = found["process-shadowed"]
     assert one["state"] == "fail"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...base import places, programs
@@ -74,6 +75,9 @@ def _shell(installation: Installation) -> Iterator[Finding]:
                           f"put {installation.agent} first in PYTHONPATH")  # fmt: skip
         else:
             yield Finding("shell-path", OK, "PYTHONPATH of this shell has the agent's folder", installation.agent)
+            later = _first([each for each in (*entries, *sys.path[1:]) if os.path.realpath(each) != ours])
+            if later:
+                yield Finding("sitecustomize-next", OK, "the agent runs the sitecustomize.py that it shadows", later)
     else:
         yield Finding("shell-path-missing", WARN, "PYTHONPATH of this shell lacks the agent's folder",
                       "what is started from here runs without the agent",
