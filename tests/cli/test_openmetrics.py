@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from metrics_kit import SALES, STEP, STOCK, Growing, counts
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -156,6 +156,7 @@ def test_buckets_are_cumulative_at_bounds_that_never_change():
 _HOSTILE = st.text(st.sampled_from('ab"\\\n\r\t{}=,# \u2028é語\U0001f600\x00\x1b'), max_size=8) | st.text(max_size=8)
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(
     names=st.lists(st.tuples(_HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE, _HOSTILE), min_size=1, max_size=5),
     constant=_HOSTILE,
