@@ -95,7 +95,7 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.elements.append(tag)
         self.attributes += attributes
-        if tag not in ("meta", "path", "line", "rect"):
+        if tag not in ("meta", "path", "line", "rect", "wbr"):
             self.stack.append(tag)
 
     def handle_endtag(self, tag):
@@ -109,7 +109,7 @@ class Outline(HTMLParser):
 def shown(made: gather.Report, live=None) -> str:
     """The text of a page without its styles and scripts."""
     text = page.page(made, live)
-    body = re.sub(r"<(style|script)\b.*?</\1>", "", text, flags=re.S)
+    body = re.sub(r"<(style|script)\b.*?</\1>|<wbr>", "", text, flags=re.S)
     return " ".join(" ".join(Outline(body).texts).split())
 
 
@@ -197,7 +197,7 @@ def test_every_link_leads_to_something_on_the_page():
         ({key(): counts(*[0.01] * 101, failures=1)}, "All modules are well Most failures"),
         ({key(): counts(*[0.01] * 101, failures=1, severity="fatal")}, "Errors in sales"),
         ({key(): counts(*[0.01] * 100, failures=50, severity="warning")}, "All modules are well"),
-        ({key(): counts(*[0.01] * 100, slow=5)}, "All modules are well"),
+        ({key(): counts(*[0.01] * 100, slow=5)}, "Slow calls in sales"),
         ({key(): counts(*[0.01] * 100, slow=6), key("hr"): counts(0.1, failures=1)}, "Errors in hr"),
         ({key(): counts(*[0.01] * 100, slow=6)}, "Slow calls in sales"),
         ({key(name): counts(0.1, failures=1) for name in ("a", "b")}, "Errors in a and b"),
@@ -208,6 +208,22 @@ def test_every_link_leads_to_something_on_the_page():
 def test_the_first_sentence_states_where_it_is_not_well(found, sentence):
     text = shown(report(found))
     assert sentence in re.sub(r"[■▲●○] ", "", text)
+
+
+@pytest.mark.parametrize(
+    ("failures", "slow", "state"),
+    [(9, 0, "well"), (10, 0, "errors"), (10, 50, "errors"), (0, 49, "well"), (0, 50, "slow")],
+)
+def test_a_busy_neighbour_does_not_hide_an_operation(failures, slow, state):
+    found = {
+        key(operation="busy"): counts(*[0.001] * 5000),
+        key(operation="rare"): counts(*[0.1] * 1000, failures=failures, slow=slow),
+    }
+    (module,) = report(found).measures.modules
+    assert module.state.word == state
+    assert module.state.where is None if state == "well" else module.state.where.name == "rare"
+    if state != "well":
+        assert f"rare {'1.00 % failed' if state == 'errors' else '5.00 % slow'}" in shown(report(found))
 
 
 def test_the_same_operation_of_two_releases_is_one_row_and_two_releases():
@@ -228,7 +244,7 @@ def test_one_module_is_shown_alone():
 
 def test_the_worst_module_comes_first():
     found = {key("well"): counts(0.1), key("slow"): counts(0.1, slow=1), key("bad"): counts(0.1, 0.1, failures=1), key("worse"): counts(0.1, failures=1)}  # fmt: skip
-    assert [(each.name, each.state) for each in report(found).measures.modules] == [
+    assert [(each.name, each.state.word) for each in report(found).measures.modules] == [
         ("worse", "errors"), ("bad", "errors"), ("slow", "slow"), ("well", "well"),
     ]  # fmt: skip
 

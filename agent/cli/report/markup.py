@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import TYPE_CHECKING
 
 from ..terminal import clean
@@ -53,6 +54,11 @@ def tag(name: str, *content: Content, **attributes: str | float | bool | None) -
         if value is not None and value is not False
     )
     return Markup(f"<{name}{shown}/>" if name in _EMPTY else f"<{name}{shown}>{joined(*content)}</{name}>")
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken into lines where its words end."""
+    return Markup(re.sub(r"([._])(?=\w)", r"\1<wbr>", escaped(name)))
 
 
 def data_block(value: object) -> Markup:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...measure.figures import Counts, Key
+from .state import STATES, State, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,32 +17,15 @@ _DAYS = 7
 _STEPS = (60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
 _MOST_SLOTS = 120
 
-#: When a module has errors, and when it is slow: the definitions on the page state the same.
-_RECENT = 3600
-MANY_FAILURES = 0.01
-_MANY_SLOW = 0.05
-
-STATES = ("errors", "slow", "well", "quiet")
+_RECENT = 3600  # seconds
 
 
 class Module(NamedTuple):
     name: str
     counts: Counts
     before: Counts  # in the period of the same length before
-    recent: Counts  # of the last hour
     slots: list[Counts]
-
-    @property
-    def state(self) -> str:
-        """One of STATES."""
-        calls = self.counts.calls
-        if not calls:
-            return "quiet"
-        failed = self.counts.by_severity
-        grave = failed.get("error", 0) + failed.get("fatal", 0)
-        if self.recent.by_severity.get("fatal") or grave >= MANY_FAILURES * calls:
-            return "errors"
-        return "slow" if self.counts.slow > _MANY_SLOW * calls else "well"
+    state: State
 
 
 class Operation(NamedTuple):
@@ -77,14 +61,21 @@ def measure(figures: Figures, seconds: float, module: str | None, until: float) 
     by_slot = [_sums(found, lambda key: key.module) for _, found in slots]
     earlier = _sums(before, lambda key: key.module)
 
+    operations = [
+        Operation(key.module, key.operation, key.monitor, key.kind, counts)
+        for key, counts in _sums(now, lambda key: key._replace(release="")).items()
+    ]
+
     def module_of(name: str, counts: Counts, before: Counts, slots: list[Counts]) -> Module:
-        return Module(name, counts, before, total(slots[-max(round(_RECENT / step), 1) :]), slots)
+        recent = total(slots[-max(round(_RECENT / step), 1) :])
+        return Module(
+            name, counts, before, slots, state_of(counts, recent, [each for each in operations if each.module == name])
+        )
 
     modules = [
         module_of(name, counts, earlier.get(name, Counts()), [slot.get(name, Counts()) for slot in by_slot])
         for name, counts in _sums(now, lambda key: key.module).items()
     ]
-    operations = _sums(now, lambda key: key._replace(release=""))
     return Measures(
         seconds,
         counted.seconds,
@@ -92,7 +83,7 @@ def measure(figures: Figures, seconds: float, module: str | None, until: float) 
         [start for start, _ in slots],
         module_of("", total(now.values()), total(before.values()), [total(slot.values()) for slot in by_slot]),
         sorted(modules, key=_rank),
-        [Operation(key.module, key.operation, key.monitor, key.kind, counts) for key, counts in operations.items()],
+        operations,
         sorted(_sums(now, lambda key: key.release).items(), key=lambda each: -each[1].calls),
         _by_day(figures, wanted),
     )
@@ -112,7 +103,7 @@ def _sums(found: Mapping[Key, Counts], group: Callable[[Key], Any]) -> dict[Any,
 
 def _rank(module: Module) -> tuple[int, float, str]:
     calls = module.counts.calls
-    return (STATES.index(module.state), -module.counts.failures / calls if calls else 0.0, module.name)
+    return (STATES.index(module.state.word), -module.counts.failures / calls if calls else 0.0, module.name)
 
 
 def _by_day(figures: Figures, wanted: Callable[[Mapping[Key, Counts]], dict[Key, Counts]]) -> list[tuple[str, Counts]]:

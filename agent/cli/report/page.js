@@ -80,9 +80,11 @@
     focused = at;
     const one = chosen();
     if (data.times[at] === undefined) return;
-    byId("readout").textContent =
-      `${moment(data.times[at])}  ${one.name}: ${one.calls[at].toLocaleString("en")} calls, ` +
-      `${one.failures[at].toLocaleString("en")} failed (${percent(shares(one)[at])}), p95 ${duration(one.p95[at])}`;
+    const numbers = one.calls[at]
+      ? `${one.calls[at].toLocaleString("en")} calls, ${one.failures[at].toLocaleString("en")} failed ` +
+        `(${percent(shares(one)[at])}), p95 ${duration(one.p95[at])}`
+      : "no call";
+    byId("readout").textContent = `${moment(data.times[at])} ${one.name}: ${numbers}`;
   };
 
   const move = (event) => {

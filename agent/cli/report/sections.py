@@ -10,8 +10,9 @@ from ..terminal import counted
 from . import words
 from .charts import QUANTILES, Durations, stack
 from .issues import SLOW_CALLS
-from .markup import Markup, joined, tag
-from .measures import MANY_FAILURES, total
+from .markup import Markup, breakable, joined, tag
+from .measures import total
+from .state import MANY_FAILURES
 from .tables import Row, ago, duration, moment, nothing, number, percent, table, term
 from .verdict import MARKS, badge
 
@@ -154,7 +155,7 @@ def _slow_row(report: Report, scale: Durations, operation: Operation) -> Row:
 
 def _place(module: str, operation: str) -> Markup:
     before, name = words.place(module, operation)
-    return joined(tag("span", before, class_="module"), name)
+    return joined(tag("span", breakable(before), class_="module"), breakable(name))
 
 
 def inside(report: Report) -> Markup:

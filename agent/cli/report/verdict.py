@@ -8,7 +8,8 @@ from ...deliver.history.facts import SEVERITIES
 from ..terminal import counted
 from . import words
 from .charts import sparkline
-from .markup import Markup, joined, tag
+from .markup import Markup, breakable, joined, tag
+from .state import grave
 from .tables import term
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def verdict(report: Report) -> Markup:
 
 def _verdict(report: Report) -> tuple[str, str]:
     measures = report.measures
-    of = {state: [each for each in measures.modules if each.state == state] for state in SHAPES}
+    of = {state: [each for each in measures.modules if each.state.word == state] for state in SHAPES}
     if of["errors"]:
         return "errors", f"Errors in {_names(of['errors'])}"
     if of["slow"]:
@@ -121,6 +122,16 @@ def modules(report: Report) -> Markup:
     return tag("ul", [_tile(report, each) for each in report.measures.modules], class_="tiles")
 
 
+def _where(module: Module) -> Markup | None:
+    """The operation because of which a module is not well."""
+    worst = module.state.where
+    if worst is None:
+        return None
+    number, word = (worst.counts.slow, "slow") if module.state.word == "slow" else (grave(worst.counts), "failed")
+    name = breakable(words.place(worst.module, worst.name)[1])
+    return tag("p", name, f" {words.percent(number, worst.counts.calls)} {word}", class_="where")
+
+
 def _tile(report: Report, module: Module) -> Markup:
     seconds, now, before = report.measures.counted, module.counts, module.before
     name = module.name or "no module"
@@ -147,9 +158,10 @@ def _tile(report: Report, module: Module) -> Markup:
     )
     return tag(
         "li",
-        tag("h3", name, " ", badge(module.state, SHAPES[module.state])),
+        tag("h3", name, " ", badge(module.state.word, SHAPES[module.state.word])),
         tag("p", f"owner {owner}" if owner else "no owner", class_="owner"),
+        _where(module),
         sparkline(module.slots, label),
         tag("table", tag("caption", f"{name} in figures", class_="unseen"), tag("thead", head), tag("tbody", rows)),
-        class_=f"tile {module.state}",
+        class_=f"tile {module.state.word}",
     )
