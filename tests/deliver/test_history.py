@@ -192,6 +192,9 @@ def test_many_events_of_an_hour_are_packed_and_read_as_before(kit, clock, spool,
     opened.clear()
     assert numbers(kit, severity="fatal") == []
     assert len(opened) <= 5
+    opened.clear()
+    assert numbers(kit, text="nowhere") == []
+    assert len(opened) <= 8  # each pack is unpacked once
     keeper.sweep()  # again: nothing is left to pack
     assert sorted(files_of(kit)) == sorted(packs)
 

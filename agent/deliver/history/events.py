@@ -225,6 +225,7 @@ class Follower:
 
 
 def _delivered(directory: str, wanted: Wanted, newest_first: bool) -> Iterator[LocalEvent]:
+    unpacked: dict[str, dict[str, bytes]] = {}
     days = shelves.days(directory)
     for day in days[::-1] if newest_first else days:
         name = os.path.basename(day)
@@ -235,16 +236,17 @@ def _delivered(directory: str, wanted: Wanted, newest_first: bool) -> Iterator[L
         listed = shelves.listing(day)
         for shelved in listed[::-1] if newest_first else listed:
             if wanted.by_name(shelved.entry):
-                event = _of_shelf(day, shelved)
+                event = _of_shelf(day, shelved, unpacked)
                 if event is not None and wanted.by_facts(event.facts):
                     yield event
 
 
-def _of_shelf(day: str, shelved: Shelved) -> LocalEvent | None:
+def _of_shelf(day: str, shelved: Shelved, unpacked: dict[str, dict[str, bytes]] | None = None) -> LocalEvent | None:
     whole = shelves.with_facts(day, shelved)
     if whole.facts is None:
         return None
-    return LocalEvent(whole.entry, whole.facts, fates.of_delivered(whole.accepted), lambda: shelves.read(day, whole))
+    fate = fates.of_delivered(whole.accepted)
+    return LocalEvent(whole.entry, whole.facts, fate, lambda: shelves.read(day, whole, unpacked))
 
 
 class _Undelivered:

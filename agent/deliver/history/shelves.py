@@ -91,8 +91,11 @@ def listing(day: str) -> list[Shelved]:
     return [found[name] for name in sorted(found)]
 
 
-def read(day: str, shelved: Shelved) -> "bytes | None":
-    """Return the envelope; None if it is gone or damaged."""
+def read(day: str, shelved: Shelved, unpacked: "dict[str, dict[str, bytes]] | None" = None) -> "bytes | None":
+    """Return the envelope; None if it is gone or damaged.
+
+    `unpacked` keeps the last pack, for a reader that opens one event after the other.
+    """
     if not shelved.pack:
         data = _read(os.path.join(day, shelved.entry.name))
         if data is not None:
@@ -101,7 +104,13 @@ def read(day: str, shelved: Shelved) -> "bytes | None":
             if again.entry.name == shelved.entry.name and again.pack:
                 return read(day, again)
         return None
-    return unpack(os.path.join(day, shelved.pack)).get(shelved.entry.name)
+    path = os.path.join(day, shelved.pack)
+    if unpacked is None:
+        return unpack(path).get(shelved.entry.name)
+    if path not in unpacked:
+        unpacked.clear()
+        unpacked[path] = unpack(path)
+    return unpacked[path].get(shelved.entry.name)
 
 
 def pack(contents: "Iterable[tuple[bytes, bytes]]") -> bytes:
