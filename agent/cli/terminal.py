@@ -146,8 +146,8 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @_with_rich
-def table(*columns: str, right: tuple[str, ...] = (), folding: str = "") -> Table:
-    """An empty table. `right` names the columns that are aligned right.
+def table(*columns: str, right: tuple[str, ...] = (), folding: str = "", dense: bool = False) -> Table:
+    """An empty table. `right` names the columns that are aligned right; a `dense` one has no lines.
 
     On a narrow terminal only the column named `folding` is narrowed: its cells are broken into lines, or cut short if
     they were made by `cut`. Through a pipe no column is.
@@ -156,7 +156,12 @@ def table(*columns: str, right: tuple[str, ...] = (), folding: str = "") -> Tabl
     from rich.table import Table
 
     terminal = is_terminal()
-    made = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    made = Table(
+        box=box.SIMPLE_HEAD if terminal and not dense else None,
+        pad_edge=False,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+    )
     for column in columns:
         whole = not terminal or (bool(folding) and column != folding)
         made.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=whole)
@@ -172,6 +177,40 @@ def show_table(made: Table) -> None:
     with target.capture() as capture:
         target.print(made, soft_wrap=False)
     out("\n".join(line.rstrip() for line in capture.get().split("\n")[:-1]))
+
+
+@_with_rich
+def facts(rows: Iterable[tuple[str, Text]], width: int = 14) -> Table:
+    """A line for each label and what is known; on a terminal, long ones are broken into lines beside the label."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 1, 0, 0))
+    terminal = is_terminal()
+    made.add_column(width=width, no_wrap=True)
+    made.add_column(overflow="fold", no_wrap=not terminal)
+    for label, text in rows:
+        made.add_row(styled((label, "dim")), text)
+    return made
+
+
+def lines_of(parts: Iterable[Text | Table]) -> list[str]:
+    """What these look like, line by line, with the codes of the terminal; through a pipe without trailing spaces."""
+    target = console()
+    terminal = is_terminal()
+    with target.capture() as capture:
+        for part in parts:
+            # Rich joins a text to others first, and forgets that it is cut.
+            is_cut = bool(getattr(part, "no_wrap", False)) or None
+            target.print(part, soft_wrap=False, no_wrap=is_cut, overflow="ellipsis" if is_cut else None)
+    lines = capture.get().split("\n")[:-1]
+    return lines if terminal else [line.rstrip() for line in lines]
+
+
+def put(text: str) -> None:
+    """Write what `lines_of` returned, or codes of the terminal."""
+    stream = _stream(sys.stdout)
+    stream.write(text)
+    stream.flush()
 
 
 class Progress:

@@ -38,6 +38,7 @@ COMMANDS = {
     "status --format json --config FILE": ({0, 1},) * 3,
     "metrics --config FILE": ({0}, {0}, {0}),
     "metrics --format prometheus --config FILE": ({0}, {0}, {0}),
+    "top --once --config FILE": ({0},) * 3,
     "events --config FILE": NEEDS_SETTINGS,
     "events --json --config FILE": NEEDS_SETTINGS,
     "events last --config FILE": ({2}, {2}, {2}),

@@ -62,7 +62,7 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
 COMMANDS = {
     "validate": [[], ["--format", "json"]], "list": [[], ["--format", "json"]], "explain": [["create"]],
     "init": [["{new}"]], "discover": [["services", "--path", "{new}"]], "schema": [[], ["--path"], ["--markdown"]], "path": [[]],
-    "events": [[], ["--json"], ["last"]], "status": [[], ["--format", "json"]], "test": [["--error"]],
+    "events": [[], ["--json"], ["last"]], "status": [[], ["--format", "json"]], "top": [[]], "test": [["--error"]],
     "spool": [["status"], ["status", "--format", "json"], ["show"], ["flush"], ["release"], ["replay"],
               ["export", "{new}/export.tar"], ["import", "{new}/nothing.tar"], ["purge", "--yes"]],
     "run": [["--", "true"]], "completion": [["bash"]],

@@ -23,7 +23,7 @@ from ...deliver.send.resources import to_sentry
 from ...language.dsn import parse_dsn
 from ...language.units import format_duration
 from .. import options
-from ..state.processes import LOSSES, read
+from ..state.processes import LOSSES, all_lost, read
 from ..terminal import Progress, console, counted, json_text, moment, out, styled
 from . import move
 from . import show as spool_show
@@ -232,12 +232,7 @@ def _why(place: Place) -> list[str]:
 
 def _lost(where: options.Configured) -> dict[str, int]:
     """Lost events by reason, as counted by the processes whose state files still exist."""
-    lost: Counter[str] = Counter()
-    for process in read(os.path.join(where.state, "run")):
-        for (reason, _), number in process.counts.items():
-            if reason in LOSSES:
-                lost[reason] += number
-    return dict(sorted(lost.items()))
+    return all_lost(read(os.path.join(where.state, "run")))
 
 
 # ---------------------------------------------------------------------------------------------------------------- flush

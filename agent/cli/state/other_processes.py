@@ -29,8 +29,11 @@ class Running(NamedTuple):
     folder: str
 
 
-def reasons_by_process(path: str) -> Iterator[str]:
-    """Yield a line for each reason, with the processes that it is true of."""
+def reasons_by_process(path: str, *, elsewhere: bool = False) -> Iterator[str]:
+    """Yield a line for each reason, with the processes that it is true of.
+
+    With `elsewhere`, only those whose agent has another configuration or another state folder.
+    """
     reasons: dict[str, list[str]] = {}
     near = os.path.dirname(path)
     # Processes in the configuration's own folder come first, then the newest.
@@ -38,6 +41,8 @@ def reasons_by_process(path: str) -> Iterator[str]:
         named = f"{process.pid} {programs.names(process.words)[0] or 'python'}"
         reasons.setdefault(_reason(process, path), []).append(named)
     for reason, those in reasons.items():
+        if elsewhere and "started with another" not in reason:
+            continue
         more = f" and {len(those) - _MOST} more" if len(those) > _MOST else ""
         number = counted(len(those), "Python process", "Python processes")
         yield f"{number} {reason}: {', '.join(those[:_MOST])}{more}"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import os
+from collections import Counter
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...base import programs
 from ...base.errors import AgentError
 from ...base.health import alive
 from ...deliver.spool.files import read_own
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Reasons for which a captured event was not kept.
 LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")
@@ -31,6 +35,7 @@ class Process:
         self.failed: dict[tuple[str, str], str] = {}
         self.problems: list[str] = []
         self.counts: dict[tuple[str, str], int] = {}
+        self.counted = 0.0  # when the counts were written
         self.plan_since = 0.0  # when it took up another plan than it had started with
         self.behind = False  # the last counts of a burst are not written yet
         self.expressions: dict[tuple[str, str], tuple[int, str]] = {}  # (monitor, which) → failures, last reason
@@ -68,7 +73,7 @@ class Process:
                 if line[1] not in self.problems:
                     self.problems.append(line[1])
             elif what == "counts":
-                self.counts = line[2]
+                self.counted, self.counts = float(line[1]), line[2]
                 rest = line[4] if len(line) > 4 else {}
                 self.behind, self.expressions = bool(rest.get("behind")), rest.get("expressions", {})
             elif what == "sdk":
@@ -150,6 +155,14 @@ def of_the_host(processes: list[Process], *, all_: bool) -> list[Process]:
     if all_ or not theirs:
         return theirs
     return living or [process for process in theirs if process.family == theirs[-1].family]
+
+
+def all_lost(processes: Iterable[Process]) -> dict[str, int]:
+    """Lost events by reason, as these processes counted them."""
+    lost: Counter[str] = Counter()
+    for process in processes:
+        lost.update(process.lost())
+    return dict(sorted(lost.items()))
 
 
 def forget(folder: str, since: float) -> None:

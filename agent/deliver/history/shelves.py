@@ -91,6 +91,18 @@ def listing(day: str) -> list[Shelved]:
     return [found[name] for name in sorted(found)]
 
 
+def last_accepted(directory: str) -> "Accepted | None":
+    """Where and when Sentry accepted the last event that this spool's history has. Opens one or two files."""
+    for day in reversed(days(directory)):
+        rows = _rows(_read(os.path.join(day, INDEX)) or b"")
+        packs = [name for name in files.names_in(day) if name.endswith(PACK)]
+        if not rows and packs:
+            rows = _rows(_head(os.path.join(day, max(packs, key=lambda name: name.rpartition("-")[2]))))
+        if rows:
+            return max(accepted for accepted, _ in rows.values())
+    return None
+
+
 def read(day: str, shelved: Shelved, unpacked: "dict[str, dict[str, bytes]] | None" = None) -> "bytes | None":
     """Return the envelope; None if it is gone or damaged.
 

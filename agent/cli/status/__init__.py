@@ -1,0 +1,1 @@
+"""`status` and `top`: whether the monitoring works, and how the ERP's operations run."""
