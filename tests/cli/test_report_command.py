@@ -169,6 +169,22 @@ def test_who_asks_at_once_gets_one_page():
         assert ask(made)[1] == "2"
 
 
+def test_a_page_that_takes_long_is_made_less_often():
+    clock, made_pages = Clock(), []
+
+    def make(live):
+        made_pages.append(live)
+        clock.now += 3
+        return str(len(made_pages))
+
+    with serving(make, clock) as made:
+        assert ask(made)[1] == "1"
+        clock.now += 11
+        assert ask(made)[1] == "1"
+        clock.now += 1
+        assert ask(made)[1] == "2"
+
+
 def test_a_page_that_cannot_be_made_is_an_error_and_not_the_last_page():
     clock, outcomes = Clock(), ["page", AgentError("the spool cannot be read"), "page again"]
 

@@ -314,6 +314,13 @@ def test_an_issue_has_the_story_of_its_last_event():
     assert "now waiting: the next delivery sends it" in text
 
 
+def test_a_long_story_is_cut_and_names_the_command_for_the_rest():
+    long = {"values": [{"type": "ValueError", "value": "\n".join("x" * 900 for _ in range(19))}]}
+    text = shown(report(events=[event(1, exception=long)]))
+    assert text.count("x" * 900) < 8
+    assert "… and more: python -m agent events 00000000" in text
+
+
 def test_where_slow_calls_spent_their_time():
     inside = [{"operation": "plan", "times": 3, "duration_ms": 600.0, "share": 0.6}]
     slow = {"erp.module": "sales", "erp.operation": "create_order", "erp.report": "slow"}

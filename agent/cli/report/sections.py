@@ -19,6 +19,7 @@ from .verdict import MARKS, badge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ...deliver.history.events import LocalEvent
     from ...deliver.history.fates import Fate
     from ...measure.figures import Counts
     from .gather import Report
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 #: The most that is shown of each; what is left out is counted on the page.
 _ISSUES, _SLOWEST, _INSIDE, _OPERATIONS, _USERS = 50, 12, 8, 300, 20
 _PARTS = 5
+_STORY = 5000  # characters
 
 _CALLS, _FAILED, _FAILED_SHARE = term("calls", "calls"), term("failed", "failed"), term("failed", "failed %")
 _P95 = term("quantile", "p95")
@@ -94,10 +96,6 @@ def _issue(issue: Issue, now: float) -> Markup:
     users = counted(len(issue.users), "user") if issue.users else "no user"
     between = f"first {words.local(issue.first)}, last {words.local(issue.last)}"
     example = issue.example
-    data = example.data()
-    text = "It was removed in the meantime."
-    if data is not None:
-        text = "\n".join(line.plain for line in story.lines(data, _fate(example.fate)))
     summary = tag(
         "summary",
         badge(issue.severity, MARKS[issue.severity]),
@@ -113,8 +111,20 @@ def _issue(issue: Issue, now: float) -> Markup:
         ago(issue.last, now, "n"),
     )
     body = tag("p", f"{counted(issue.count, 'occurrence')}, {between}, {users}. The last one:", class_="note")
-    shown = tag("pre", text, tabindex="0", role="group", aria_label="The last example")
+    shown = tag("pre", _story(example), tabindex="0", role="group", aria_label="The last example")
     return tag("details", summary, body, shown, id=issue.slug)
+
+
+def _story(event: LocalEvent) -> str:
+    data = event.data()
+    if data is None:
+        return "It was removed in the meantime."
+    shown = ""
+    for line in story.lines(data, _fate(event.fate)):
+        if len(shown) > _STORY:
+            return f"{shown}… and more: python -m agent events {event.id[:8]}"
+        shown += line.plain[:_STORY] + "\n"
+    return shown
 
 
 def _fate(fate: Fate) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ADDRESS = "127.0.0.1"
 _NAMES = (_ADDRESS, "localhost")
 _EVERY = 5.0  # seconds after which the page asks again
-_STALE = 2.0  # seconds for which a page that was made serves all who ask
+_STALE = 2.0  # seconds for which a page serves all who ask, at least
 
 
 class Server(ThreadingHTTPServer):
@@ -38,7 +38,7 @@ class Server(ThreadingHTTPServer):
         self._make = make
         self._clock = clock
         self._lock = threading.Lock()
-        self._made: tuple[float, str] | None = None
+        self._made: tuple[float, str] | None = None  # until when the page serves, and the page
         self.path = f"/{secrets.token_urlsafe(16)}/"
         super().__init__((_ADDRESS, port), _Handler)
 
@@ -57,10 +57,13 @@ class Server(ThreadingHTTPServer):
     def page(self) -> str:
         """Raises AgentError where the page cannot be made."""
         with self._lock:
-            if self._made is None or self._clock() - self._made[0] > _STALE:
+            began = self._clock()
+            if self._made is None or began >= self._made[0]:
                 self._made = None
                 text = self._make(_EVERY)
-                self._made = (self._clock(), text)
+                ended = self._clock()
+                # Where a page takes long to make, this is not to keep a processor of the ERP's busy.
+                self._made = (ended + max(_STALE, 4 * (ended - began)), text)
             return self._made[1]
 
     def handle_error(self, *_: Any) -> None:
