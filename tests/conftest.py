@@ -10,7 +10,7 @@ for name in ("AGENT_CONFIG", "AGENT_DISABLED", "SENTRY_DSN", "SENTRY_ENVIRONMENT
     os.environ.pop(name, None)
 
 
-#: Files whose tests share an expensive fixture: one process of `pytest -n` runs all of a file, before the others' tests.
+#: Files of acceptance tests that share an expensive fixture: one process of `pytest -n` runs all of a file.
 TOGETHER = {
     "tests/acceptance/test_erp.py",
     "tests/acceptance/test_erp_full.py",
@@ -18,19 +18,21 @@ TOGETHER = {
     "tests/acceptance/test_packs_django.py",
     "tests/acceptance/test_prometheus.py",
     "tests/acceptance/test_report.py",
-    "tests/test_package.py",
 }
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give each process the next test: xdist itself would give the first process most of the slow ones beforehand."""
+    """Give each process the next file of unit tests, or the next test of those that run processes.
+
+    xdist itself would give the first process most of the slow ones beforehand.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class NextTest(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             file = nodeid.partition("::")[0]
-            return file if file in TOGETHER else nodeid
+            return nodeid if file.startswith("tests/acceptance/") and file not in TOGETHER else file
 
     return NextTest(config, log) if config.getvalue("dist") == "load" else None
 
