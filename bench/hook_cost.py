@@ -99,7 +99,9 @@ def agent_with(*, counting=False, expect=("ValueError",), **settings):
         watch = Watch(monitor(*paths, expect=list(expect), **settings))
         watch.clock = time.perf_counter
         watch._count = Health("", "").count  # as a process has it
-        watch.tallies = Tallies(Store(tempfile.mkdtemp, dict)) if counting else None
+        if counting:
+            state = tempfile.mkdtemp()
+            watch.tallies = Tallies(Store(lambda: state, dict))
         watch.apply(module)
         assert [line for line in watch.records if line[0] != "patched"] == [], watch.records
         module.watch = watch

@@ -49,6 +49,7 @@ class Way(NamedTuple):
     prefix: tuple[str, ...] = ()  # the program of the package that starts the server
     sends: str | None = None  # what must arrive at the sink: a type of items, or the end of a path
     is_counted: bool = True  # whether it works on valgrind's processor
+    metrics: str = "on"  # whether the agent counts
 
 
 AGENT = {"PYTHONPATH": str(ROOT)}
@@ -59,6 +60,7 @@ WAYS = [
     Way("agent, no DSN", AGENT, {"traces_sample_rate": 0.0}),
     Way("agent, no SDK", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0, "integrations": []}),
     Way("agent", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}),
+    Way("agent, not counting", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}, metrics="off"),
     Way("agent, 10 % traced", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.1}, sends="transaction"),
     Way("sentry-sdk", SENTRY, sdk=""),
     Way("sentry-sdk, 10 % traced", SENTRY, sdk="traces_sample_rate=0.1", sends="transaction"),
@@ -119,7 +121,7 @@ def launch(way: Way, stack: Stack, sink: Sink) -> tuple[list[str], dict[str, str
     environment["AGENT_STATE_DIR"] = str(home / "agent")
     if way.sentry is not None:
         environment["AGENT_CONFIG"] = str(home / "monitors.yaml")
-        (home / "monitors.yaml").write_text(yaml.safe_dump(_monitors(way.sentry)))
+        (home / "monitors.yaml").write_text(yaml.safe_dump(_monitors(way.sentry, way.metrics)))
         # The plan is compiled now: on valgrind's processor it would not be in time for what is measured.
         subprocess.run([sys.executable, "-c", "pass"], cwd=ERP, env=environment, check=True)
     if not way.packages:
@@ -128,9 +130,10 @@ def launch(way: Way, stack: Stack, sink: Sink) -> tuple[list[str], dict[str, str
     return [str(binaries / way.prefix[0]), *way.prefix[1:], str(binaries / "python")], environment
 
 
-def _monitors(sentry: Mapping[str, Any]) -> dict[str, Any]:
+def _monitors(sentry: Mapping[str, Any], metrics: str) -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "monitors.yaml").read_text(encoding="utf-8"))
     config["sentry"].update(sentry)
+    config["defaults"] = {**config.get("defaults", {}), "metrics": metrics}
     packs = [(pack, {}) if isinstance(pack, str) else next(iter(pack.items())) for pack in config["packs"]]
     config["packs"] = [
         {name: {**changes, "monitors": {**_thresholds(name), **changes.get("monitors", {})}}} for name, changes in packs

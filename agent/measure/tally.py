@@ -60,8 +60,8 @@ _LAST, _TOTAL, _LONGEST = layout.BUCKETS - 1, layout.TOTAL, layout.LONGEST
 class Tally:
     """The numbers of one operation under one monitor. All of its functions take the items of `batch`."""
 
-    __slots__ = ("_armed", "_bucket", "_granted", "_missing", "_nanoseconds", "_seen", "_size", "_tallies", "_window",
-                 "attached", "batch", "monitor", "operation", "read", "row")  # fmt: skip
+    __slots__ = ("_armed", "_bucket", "_granted", "_longest", "_missing", "_nanoseconds", "_seen", "_size", "_tallies",
+                 "_window", "attached", "batch", "monitor", "operation", "read", "row")  # fmt: skip
 
     def __init__(self, tallies: Tallies, monitor: MonitorData, operation: str) -> None:
         self._tallies = tallies
@@ -81,7 +81,8 @@ class Tally:
         self._size = 0  # of the next batch
         self._seen = 0  # calls since `_window`
         self._window = self._armed = 0.0
-        self._bucket, self._nanoseconds = layout.UNTIMED, 0  # of the last call that was measured
+        self._bucket, self._nanoseconds = layout.UNTIMED, 0  # of the call that the last batch was counted with
+        self._longest = 0  # nanoseconds
 
     @one_at_a_time
     def count(self, start: float) -> None:
@@ -95,34 +96,42 @@ class Tally:
             if 0.0 < start <= now:
                 duration = now - start
                 bucket = _bits(_whole(duration * duration * _SCALE))
-                self._bucket = bucket = min(_LAST, bucket)
-                self._nanoseconds = nanoseconds = int(duration * 1e9 + 0.5)
+                if bucket > _LAST:  # noqa: PLR1730  (to call `min` would take longer than all of this line)
+                    bucket = _LAST
+                nanoseconds = _whole(duration * 1e9 + 0.5)
             else:  # also where a full stack had no room to read the clock when the call began
-                self._bucket, self._nanoseconds = bucket, nanoseconds = layout.UNTIMED, 0
+                bucket, nanoseconds = layout.UNTIMED, 0
             weight = 1
-            try:
-                granted = self._granted.pop()
-            except ours(IndexError):
-                tallies.hot[self] = None  # another thread is here, or was interrupted: `settle` finds out
-            else:
-                if granted:
-                    weight += granted - len(self.batch.read())
-                self._seen += weight
-                grants = self._seen >= _EACH or self._size
-                self._granted.append(self._grant(now, weight) if grants else 0)
+            self._seen += 1
+            if self._size or self._seen >= _EACH:
+                weight = self._renew(now, bucket, nanoseconds)
             while self.row is None:
                 tallies.attach(self)
             # No other thread runs, and none attaches another row, between reading a number and writing it.
             self.row[bucket] += weight
-            if nanoseconds:
-                self.row[_TOTAL] += nanoseconds * weight
-                self.row[_LONGEST] = max(self.row[_LONGEST], nanoseconds)
+            self.row[_TOTAL] += nanoseconds * weight
+            if nanoseconds > self._longest:
+                self._longest = nanoseconds
+                self._at_least(_LONGEST, nanoseconds)
             if due:
                 tallies.look(now)
         except ours(RecursionError):
             pass
         except ours(Exception):
             guard.swallow("counting a call")
+
+    def _renew(self, now: float, bucket: int, nanoseconds: int) -> int:
+        """Count the batch, and fill it again. Return the number of calls that one is to count for."""
+        try:
+            granted = self._granted.pop()
+        except ours(IndexError):
+            self._tallies.hot[self] = None  # another thread is here, or was interrupted: `settle` finds out
+            return 1
+        taken = granted - len(self.batch.read()) if granted else 0
+        self._seen += taken
+        self._bucket, self._nanoseconds = bucket, nanoseconds
+        self._granted.append(self._grant(now, 1 + taken))
+        return 1 + taken
 
     def _grant(self, now: float, weight: int) -> int:
         """Fill the batch according to the rate. Return the number of items."""
@@ -237,6 +246,7 @@ class Tally:
         before, was_attached = self.row, self.attached
         self.row = row
         self.attached = attached
+        self._longest = 0
         if before is not None and row is not None and not was_attached:
             for index, number in enumerate(before[: layout.INTEGERS]):
                 if index in layout.GREATEST:
