@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from agent.cli.report import charts, gather, issues, markup, measures, page, words
+from agent.cli.state.problems import Problem
 from agent.deliver import wire
 from agent.deliver.history import facts, fates
 from agent.deliver.history.events import LocalEvent
@@ -143,7 +144,11 @@ def test_no_value_of_the_erp_becomes_an_element_or_an_attribute():
     figures = {
         Key(HOSTILE, HOSTILE, HOSTILE, kind, HOSTILE): counts(0.1, failures=1, HELD_RATE=1, EXPECTED=1) for kind in ("security", HOSTILE)
     }  # fmt: skip
-    names = {"owners": {HOSTILE: HOSTILE}, "lost": {HOSTILE: 1}, "problems": [gather.Problem(HOSTILE, HOSTILE)]}
+    names = {
+        "owners": {HOSTILE: HOSTILE},
+        "lost": {HOSTILE: 1},
+        "problems": [Problem("slug", weight, HOSTILE, HOSTILE, HOSTILE) for weight in (90, 50, 5)],
+    }
     made = report(
         figures, [HOSTILE_EVENT], config=f"/{HOSTILE}/monitors.yaml", host=HOSTILE, environment=HOSTILE, **names
     )
@@ -198,8 +203,8 @@ def test_every_link_leads_to_something_on_the_page():
         ({key(): counts(*[0.01] * 101, failures=1, severity="fatal")}, "Errors in sales"),
         ({key(): counts(*[0.01] * 100, failures=50, severity="warning")}, "All modules are well"),
         ({key(): counts(*[0.01] * 100, slow=5)}, "Slow calls in sales"),
-        ({key(): counts(*[0.01] * 100, slow=6), key("hr"): counts(0.1, failures=1)}, "Errors in hr"),
-        ({key(): counts(*[0.01] * 100, slow=6)}, "Slow calls in sales"),
+        ({key(): counts(*[0.01] * 100, slow=6), key("hr"): counts(0.1, failures=1)}, "Errors in hr Most failures: hr create_order (1 of 1 calls). The last one was 1 min ago. Slow calls in sales."),
+        ({key(): counts(*[0.01] * 100, slow=6)}, "Slow calls in sales No call failed."),
         ({key(name): counts(0.1, failures=1) for name in ("a", "b")}, "Errors in a and b"),
         ({key(name): counts(0.1, failures=1) for name in "abcde"}, "Errors in a, b, c and 2 more modules"),
         ({}, "No call was counted in the last 24 hours"),
@@ -208,6 +213,24 @@ def test_every_link_leads_to_something_on_the_page():
 def test_the_first_sentence_states_where_it_is_not_well(found, sentence):
     text = shown(report(found))
     assert sentence in re.sub(r"[■▲●○] ", "", text)
+
+
+def test_a_monitoring_that_does_not_work_is_no_well_erp():
+    problems = [
+        Problem("a", 90, "nothing is delivered", "spool", "set a DSN"),
+        Problem("b", 50, "2 targets failed"),
+        Problem("c", 5, "a DSN is not set"),
+    ]
+    text = shown(report(problems=problems))
+    assert "● The monitoring itself does not work" not in text
+    assert "■ The monitoring itself does not work" in text
+    assert (
+        "■ error nothing is delivered (spool) set a DSN ▲ warning 2 targets failed 1 note about the monitoring ○ note a DSN"
+        in text
+    )
+    assert "All modules are well" in shown(report(problems=problems[1:]))
+    assert "2 more problems: python -m agent status" in shown(report(problems=problems[1:2] * 8))
+    assert "Errors in sales" in shown(report({key(): counts(0.1, failures=1)}, problems=problems))
 
 
 @pytest.mark.parametrize(
@@ -384,7 +407,7 @@ def test_a_stack_is_never_longer_than_the_whole():
         (0.5, "500 ms"),
         (1.26, "1.3 s"),
         (17, "17 s"),
-        (200, "3.3 min"),
+        (207, "210 s"),
     ],
 )
 def test_durations_have_two_digits(value, text):

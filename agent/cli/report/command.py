@@ -9,7 +9,6 @@ import time
 import webbrowser
 from contextlib import suppress
 
-from ...base import places
 from ...base.errors import AgentError
 from ...language import units
 from .. import options
@@ -46,18 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
     """0: written, or served until Ctrl-C."""
     seconds = _seconds(arguments.since)
     path = options.config_path(arguments.config)
-    state = places.state_folder(os.environ, path)
     if arguments.serve is not None:
         if arguments.output:
             raise AgentError("--serve writes no file: leave out --output, or leave out --serve")
         from .server import serve
 
         def make(live: float) -> str:
-            return page(gather(path, state, seconds, arguments.module), live)
+            return page(gather(path, seconds, arguments.module), live)
 
         serve(make, arguments.serve, show=arguments.open)
         return 0
-    text = page(gather(path, state, seconds, arguments.module))
+    text = page(gather(path, seconds, arguments.module))
     if arguments.output == "-":
         out(text, end="")
         return 0

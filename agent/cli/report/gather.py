@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...deliver.history.events import local_events
-from ...measure.figures import Figures
-from ...plan import index as cache
-from ..options import configured_by
 from ..spool.places import places
-from ..state import processes
+from ..state.problems import Problem, problems
+from ..state.whole import Whole
 from .issues import Issues
 from .measures import Measures, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Problem(NamedTuple):
-    """Something that is wrong with the monitoring itself, and what to do."""
-
-    text: str
-    hint: str
 
 
 class Report(NamedTuple):
@@ -35,35 +25,30 @@ class Report(NamedTuple):
     module: str | None
     measures: Measures
     issues: Issues
-    problems: list[Problem]
+    problems: list[Problem]  # of the monitoring itself, the heaviest first
     lost: dict[str, int]  # reason → events that were captured and not kept
     aside: int  # envelopes that Sentry refused
     owners: dict[str, str]  # module → owner
     thresholds: dict[str, float]  # monitor → seconds
 
 
-def gather(path: str, state: str, seconds: float, module: str | None, clock: Callable[[], float] = time.time) -> Report:
-    """Raises AgentError where the spool or the state folder cannot be read."""
-    now = clock()
-    where = configured_by(path)
-    spools = [place.spool for place in places(where)]
-    index = cache.load(state, path)
-    monitors = index.all_monitors() if index is not None else []
-    events = local_events([spool.directory for spool in spools], since=now - seconds, module=module or "")
-    shown = processes.of_the_host(processes.read(os.path.join(state, "run")), all_=True)
-    lost = Counter[str]()
-    for process in shown:
-        lost.update(process.lost())
+def gather(path: str, seconds: float, module: str | None, clock: Callable[[], float] = time.time) -> Report:
+    """What cannot be read is left out, and is one of the problems."""
+    whole = Whole(path, clock=clock)
+    spools = [place.spool for place in places(whole.settings)] if whole.settings is not None else []
+    monitors = whole.index.all_monitors() if whole.index is not None else []
+    directories = [spool.directory for spool in spools]
+    events = local_events(directories, since=whole.at - seconds, module=module or "")
     return Report(
         config=path,
-        environment=where.sentry["environment"] or "",
+        environment=whole.settings.sentry["environment"] or "" if whole.settings is not None else "",
         host=os.uname().nodename,
-        made=now,
+        made=whole.at,
         module=module,
-        measures=measure(Figures(state, clock), seconds, module, now),
+        measures=measure(whole.figures, seconds, module, whole.at),
         issues=Issues(events, {each["name"] for each in monitors if each["kind"] == "security"}),
-        problems=[],
-        lost=dict(lost),
+        problems=problems(whole),
+        lost=whole.lost(),
         aside=sum(len(spool.quarantined()) for spool in spools),
         owners={each["module"]: each["owner"] for each in monitors if each["module"] and each["owner"]},
         thresholds={each["name"]: each["thresholds"][0][0] for each in monitors if each["thresholds"]},

@@ -11,7 +11,6 @@
   const twoDigits = (value) => Number(value.toPrecision(2));
   const duration = (seconds) => {
     if (seconds === null || seconds === undefined) return "–";
-    if (twoDigits(seconds) >= 120) return `${twoDigits(seconds / 60).toLocaleString("en")} min`;
     const [size, unit] = [[1, "s"], [1e-3, "ms"]].find(([each]) => twoDigits(seconds) >= each) || [1e-6, "µs"];
     return `${twoDigits(seconds / size).toLocaleString("en")} ${unit}`;
   };

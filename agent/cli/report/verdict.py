@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...deliver.history.facts import SEVERITIES
+from ..state.problems import BROKEN, WRONG
 from ..terminal import counted
 from . import words
 from .charts import sparkline
@@ -14,12 +15,14 @@ from .tables import term
 
 if TYPE_CHECKING:
     from ...measure.figures import Counts
+    from ..state.problems import Problem
     from .gather import Report
     from .measures import Module
 
 #: State → the shape that goes with its colour.
 SHAPES = {"errors": "■", "slow": "▲", "well": "●", "quiet": "○"}
-_LEADING = 3
+_LEADING = 3  # operations in the first sentence
+_PROBLEMS = 6
 MARKS = {"fatal": "◆", "error": "■", "warning": "▲", "info": "○", "debug": "·"}
 
 
@@ -29,9 +32,6 @@ def badge(word: str, shape: str) -> Markup:
 
 def verdict(report: Report) -> Markup:
     word, sentence = _verdict(report)
-    problems = [
-        tag("li", tag("strong", each.text), " ", tag("span", each.hint, class_="to-do")) for each in report.problems
-    ]
     return joined(
         tag(
             "h1",
@@ -42,9 +42,34 @@ def verdict(report: Report) -> Markup:
         ),
         _lead(report),
         _key_figures(report),
-        tag("h2", "Problems of the monitoring itself", class_="minor") if problems else None,
-        tag("ol", problems, class_="problems") if problems else None,
+        _problems(report),
     )
+
+
+def _problems(report: Report) -> Markup | None:
+    if not report.problems:
+        return None
+    wrong = [each for each in report.problems if each.weight >= WRONG]
+    notes = [each for each in report.problems if each.weight < WRONG]
+    more = (
+        f"{counted(len(wrong) - _PROBLEMS, 'more problem')}: python -m agent status" if len(wrong) > _PROBLEMS else ""
+    )
+    return joined(
+        tag("h2", "Problems of the monitoring itself", class_="minor") if wrong else None,
+        tag("ul", [_problem(each) for each in wrong[:_PROBLEMS]], class_="problems") if wrong else None,
+        tag("p", more, class_="note") if more else None,
+        tag(
+            "details", tag("summary", f"{counted(len(notes), 'note')} about the monitoring"),
+            tag("ul", [_problem(each) for each in notes], class_="problems"), id="notes",
+        ) if notes else None,
+    )  # fmt: skip
+
+
+def _problem(problem: Problem) -> Markup:
+    mark = {"error": badge("error", MARKS["error"]), "warning": badge("warning", MARKS["warning"])}
+    where = f" ({problem.where})" if problem.where else ""
+    hint = tag("span", f" {problem.hint}", class_="to-do") if problem.hint else None
+    return tag("li", mark.get(problem.severity, badge("note", MARKS["info"])), " ", problem.text, where, hint)
 
 
 def _verdict(report: Report) -> tuple[str, str]:
@@ -54,6 +79,9 @@ def _verdict(report: Report) -> tuple[str, str]:
         return "errors", f"Errors in {_names(of['errors'])}"
     if of["slow"]:
         return "slow", f"Slow calls in {_names(of['slow'])}"
+    broken = [each for each in report.problems if each.weight >= BROKEN]
+    if broken:
+        return "errors", "The monitoring itself does not work"
     if not measures.whole.counts:
         return "quiet", f"No call was counted in the last {words.period(measures.seconds)}"
     return "well", "All modules are well"
@@ -72,7 +100,10 @@ def _lead(report: Report) -> Markup | None:
     ]
     more = f" and {counted(len(failing) - _LEADING, 'more operation')}" if len(failing) > _LEADING else ""
     when = words.ago(report.made - whole.last_failure)
-    return tag("p", f"Most failures: {', '.join(named)}{more}. The last one was {when}.", class_="lead")
+    states = [each.state.word for each in report.measures.modules]
+    slow = [each for each in report.measures.modules if each.state.word == "slow"]
+    also = f" Slow calls in {_names(slow)}." if slow and "errors" in states else ""
+    return tag("p", f"Most failures: {', '.join(named)}{more}. The last one was {when}.{also}", class_="lead")
 
 
 def _names(modules: list[Module]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+from ..status import numbers
 
 
 def number(value: float) -> str:
@@ -12,14 +12,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Two digits: a bucket has no more."""
-    if seconds is None:
-        return "–"
-    seconds = float(f"{seconds:.2g}")
-    if seconds >= 120:
-        return f"{float(f'{seconds / 60:.2g}'):,g} min"
-    size, unit = next((each for each in ((1.0, "s"), (1e-3, "ms")) if seconds >= each[0]), (1e-6, "µs"))
-    return f"{float(f'{seconds / size:.2g}'):,g} {unit}"
+    return "–" if seconds is None else numbers.duration(seconds)
 
 
 def place(module: str, operation: str) -> tuple[str, str]:
@@ -48,8 +41,7 @@ def rate(calls: float, seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    size, unit = next((each for each in _UNITS if seconds >= each[0]), (1, "s"))
-    return f"{max(seconds, 0) // size:.0f} {unit} ago"
+    return f"{numbers.age(seconds)} ago"
 
 
 def period(seconds: float) -> str:
