@@ -140,7 +140,7 @@ def _plan(config: str | None) -> PlanData:
                 "durable": False, "keep_interpreter": False, "courier": False, "host_client": False,
                 "history_age": 0.0, "history_size": 0,
             },
-            "processes": None, "follows": False, "expires": 0.0,
+            "processes": None, "follows": False, "expires": 0.0, "renew": 0.0,
         }  # fmt: skip
     loaded = load.load(config, os.environ)
     wrong = [problem for problem in loaded.problems if problem.severity == "error"]

@@ -59,6 +59,16 @@ class TargetData(TypedDict):
     pattern: bool
 
 
+class LearnData(TypedDict):
+    """A threshold that is learned from the operation's own past: a quantile of its durations times a factor."""
+
+    quantile: float  # 0.95
+    factor: float
+    floor: Optional[float]  # seconds
+    ceiling: Optional[float]
+    by_hour: bool  # each hour of the week by itself, where enough is known of it
+
+
 class MonitorData(TypedDict):
     """One monitor with every default applied."""
 
@@ -72,6 +82,8 @@ class MonitorData(TypedDict):
     detail: dict[str, str]  # the kind's own keys, which may hold the same: model, process, name, endpoint, event_type
     severity: str
     thresholds: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never slow
+    learn: Optional[LearnData]  # where the threshold is learned
+    learned: dict[str, float]  # operation → seconds, for those of which enough is known
     stuck: Optional[float]  # seconds after which a call that has not returned is reported
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
@@ -166,6 +178,7 @@ class PlanData(TypedDict):
     spool: SpoolData
     processes: Optional[dict[str, list[str]]]  # patterns of programs: `only` these, `skip` those
     follows: bool  # whether a running process takes up a change of the files
+    renew: float  # when it is to be compiled again, in seconds since the epoch, for what it has learned; 0.0: never
     expires: float  # when the plan is over, in seconds since the epoch, since something is in it for a time; 0.0: never
     monitors: list[MonitorData]
     disabled: list[str]  # one line for each monitor that a Problem switched off

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     #: (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…], early, processes,
-    #: is `__main__` named, what identifies it, when it is over)
+    #: is `__main__` named, what identifies it, when it is over, when it is to be compiled again)
     Header = tuple[Any, ...]
     #: The place of a piece in a plan file: its offset after the index, its size.
     Place = tuple[int, int]
@@ -33,7 +33,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 FOLDER, FILE = 0o040000, 0o100000  # as in st_mode
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of the rest.
-FORMAT = b"erp-agent-plan-16"
+FORMAT = b"erp-agent-plan-17"
 
 #: A plan of more bytes is not read: a file of this name that large is no plan.
 LARGEST_PLAN = 256 << 20

@@ -427,6 +427,8 @@ class Engine:
         from ..observe.call.probe import Probe
 
         self._bound = True
+        if monitor["learned"]:
+            monitor = _with_learned(monitor, found, function)
         if monitor["stuck"] is not None:
             self._look_for_stuck(monitor["stuck"])
         probe = Probe(self._terms_of(monitor), found, function)
@@ -499,6 +501,18 @@ class Engine:
 
 def _user() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def _with_learned(monitor: "MonitorData", found: "Found", function: "FunctionType") -> "MonitorData":
+    """The monitor with the threshold that its operation has learned, if it has learned enough."""
+    from ..observe.call import arguments, naming
+
+    operation = naming.named(monitor, found, arguments.definition(found.inner or function))[0].operation
+    seconds = monitor["learned"].get(operation)
+    if seconds is None:
+        return monitor
+    severity = monitor["severity"] if monitor["severity"] in ("debug", "info") else "warning"
+    return {**monitor, "thresholds": [(seconds, severity)]}
 
 
 def _hand_over(event: "Event") -> bool:

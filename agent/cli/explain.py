@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..base import places
 from ..base.wildcards import matches
 from ..codebase.check import check
+from ..config.learn import ENOUGH, Past, beyond
 from ..config.load import examine
 from ..config.requirements import unmet_requirements
+from ..language.learned import spelled
 from ..language.nearest import did_you_mean
 from ..language.units import format_duration, format_rate
+from ..measure.figures import Figures
 from ..observe.call.limits import HANDFUL
 from .environment import add_environment, lookup_of
 from .options import ProblemsError, add_config, add_format, config_path, unusable
@@ -20,6 +25,7 @@ from .validate import target_line
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from ..base.model import MonitorData, PlanData
     from ..codebase.check import Sighting
@@ -55,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if not chosen:
         raise _unknown(examined, args.what)
     sightings, _ = check(examined._replace(built=chosen, wrong=[]), lookup_of(args))
-    explained = [_explain(entry, monitor, examined, sightings) for entry, monitor in chosen]
+    past = Past(Figures(places.state_folder(os.environ, path)), time.time())
+    explained = [_explain(entry, monitor, examined, sightings, past) for entry, monitor in chosen]
     if args.format == "json":
         out(json_text([_as_json(one) for one in explained], indent=2))
     else:
@@ -84,13 +91,15 @@ def _unknown(examined: Examined, what: str) -> ProblemsError:
     return ProblemsError(f"no monitor has the name or the target `{what}`; {hint}")
 
 
-def _explain(entry: WrittenMonitor, monitor: MonitorData, examined: Examined, sightings: list[Sighting]) -> Explained:
+def _explain(
+    entry: WrittenMonitor, monitor: MonitorData, examined: Examined, sightings: list[Sighting], past: Past
+) -> Explained:
     assert examined.settings is not None
     return Explained(
         monitor,
         _why_off(entry, monitor, examined.plan),
         settings_of(entry, monitor, examined.settings),
-        _reports(monitor, examined.plan),
+        _reports(monitor, examined.plan, past),
         _fields(monitor, examined.plan),
         [one for one in sightings if one.monitor is monitor],
     )
@@ -114,7 +123,28 @@ def _why_off(entry: WrittenMonitor, monitor: MonitorData, plan: PlanData | None)
     return f"it is for the environment {meant}, and this one is `{environment}`"
 
 
-def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]]:
+def _learned(monitor: MonitorData, past: Past) -> Iterator[tuple[str, str]]:
+    """What each operation has learned, from how many calls, and what would have been reported of these."""
+    assert monitor["learn"] is not None
+    how = spelled(monitor["learn"])
+    known = past.of(monitor)
+    if not known:
+        yield "slow", f"when the call takes longer than {how}: nothing is learned before {ENOUGH} calls were counted"
+    for operation, learned in sorted(known.items()):
+        if learned.threshold is None:
+            left = f"{learned.calls} of {ENOUGH} calls that it takes to learn"
+            yield "slow", f"{operation}: when the call takes longer than {how}: {left}"
+            continue
+        many = beyond(learned.counts, learned.threshold)
+        since = "in this hour of the last four weeks" if learned.by_hour else "in the last seven days"
+        words = f"{learned.calls} calls {since}, of which it would have reported {many}"
+        yield (
+            "slow",
+            f"{operation}: when the call takes longer than {format_duration(learned.threshold)} ({how}: {words})",
+        )
+
+
+def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tuple[str, str]]:
     found = [("never", f"{name}: expected and only counted{_within(name, monitor)}") for name in monitor["expect"]]
     if monitor["escalate"]:
         often = format_rate(monitor["escalate"])
@@ -133,6 +163,8 @@ def _reports(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str
         (severity, f"when the call takes longer than {format_duration(seconds)}")
         for seconds, severity in monitor["thresholds"]
     ]
+    if monitor["learn"] is not None:
+        found += _learned(monitor, past)
     for rule in monitor["rules"]:
         often = f", more often than {format_rate(rule['escalate'])}" if rule["escalate"] else ""
         found.append((rule["severity"], f'when {rule["when"]["text"]}{often}: "{rule["message"]}"'))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..base.model import KINDS
 from ..config.load import load
+from ..language.learned import spelled
 from ..language.monitor_keys import KEYS
 from ..language.units import format_duration, format_rate
 from .options import add_config, add_format, config_path, unusable
@@ -82,6 +83,8 @@ def _paths(monitor: MonitorData) -> list[str]:
 
 
 def _slow(monitor: MonitorData) -> list[str]:
+    if monitor["learn"] is not None:
+        return [spelled(monitor["learn"])]
     return [f"{format_duration(step)}={severity}" for step, severity in monitor["thresholds"]]
 
 

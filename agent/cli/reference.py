@@ -44,7 +44,19 @@ _VALUES = ("duration", "size", "severity", "fraction", "target", "expression", "
 
 #: Title of a definition → its type in the reference; "" for the title itself with an article.
 _BY_TITLE = {
-    **dict.fromkeys(("duration", "duration or off", "size", "rate or off", "target", "expression", "dotted name"), ""),
+    **dict.fromkeys(
+        (
+            "duration",
+            "duration or off",
+            "learned, duration or off",
+            "size",
+            "rate or off",
+            "target",
+            "expression",
+            "dotted name",
+        ),
+        "",
+    ),
     "integrations": "`auto` or a list of texts",
     "capture": "a mapping of name → expression, or a list of names",
     "audit": "true, false or a severity",

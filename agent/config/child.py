@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from ..base import places
 from ..base.errors import ConfigError
+from ..measure.figures import Figures
 from ..plan import in_force, index, write
-from . import overlay
+from . import learn, overlay
 from .load import examine
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def _compiled(path: str) -> tuple[bytes | str, list[str]]:
     if loaded.plan is None:
         files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
         return write.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders), files
-    plan = {**loaded.plan, "files": [*loaded.plan["files"], changed]}
+    now = time.time()
+    renew = learn.learn(loaded.plan["monitors"], Figures(state), now)
+    plan = {**loaded.plan, "files": [*loaded.plan["files"], changed], "renew": renew}
     return write.encode(cast("PlanData", plan), lines, folders), [*loaded.files, changed]
 
 

@@ -89,6 +89,7 @@ def compile_plan(
         "spool": spool_data(settings, main),
         "processes": processes_data(settings),
         "expires": overlaid.expires if overlaid is not None and live else 0.0,
+        "renew": 0.0,
         "follows": "reload" not in settings.running or settings.running["reload"].value != "off",
         "monitors": monitors,
         "disabled": _disabled(every, findings),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from ..base.errors import ConfigError
 from ..base.model import SEVERITIES
-from ..language import hints, units
+from ..language import hints, learned, units
 from ..language.monitor_keys import KIND_OF
 from ..language.nearest import did_you_mean, listed
 from .read.shipped import schema_path
@@ -24,6 +24,7 @@ _NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "
 _UNITS: dict[str, tuple[Callable[[object], object], str]] = {
     "duration": (units.duration, "bad-duration"),
     "duration or off": (units.duration, "bad-duration"),
+    "learned, duration or off": (learned.check, "bad-duration"),
     "size": (units.size, "bad-size"),
     "rate or off": (units.rate, "bad-rate"),
     "severity": (units.severity, "bad-severity"),
@@ -123,9 +124,9 @@ class _Translation:
 
     def add(self) -> None:
         keyword = self.error.validator
-        if keyword == "additionalProperties":
+        if keyword == "additionalProperties" and self.title not in _UNITS:
             self.unknown_keys()
-        elif keyword == "required":
+        elif keyword == "required" and self.title not in _UNITS:
             self.missing_key()
         elif not self.findings.has(self.placed):
             slug, message, hint = self.describe(keyword)

@@ -38,6 +38,10 @@ class MonitorKey(NamedTuple):  # annotated with types, not with text: see model.
     def explained(self, monitor: MonitorData) -> str:
         """The value as monitors.yaml would spell it; "" where there is nothing to show."""
         value = self.of(monitor)
+        if self.name == "threshold" and monitor["learn"] is not None:
+            from .learned import spelled
+
+            return spelled(monitor["learn"])
         if value in (None, "", [], {}) or (self.value == "flag" and value == self.default):
             return self.off
         return _SPELLED.get(self.value, lambda _: "")(value)
@@ -100,7 +104,7 @@ KEYS = (
     MonitorKey("event_type", "text", kind="security"),
     MonitorKey("severity", "text", "error", inherited=True),
     MonitorKey("threshold", "ladder", [], inherited=True, off="off", field="thresholds"),
-    MonitorKey("stuck", "duration", inherited=True, mention="stuck after {value}", off="off"),
+    MonitorKey("stuck", "duration", inherited=True, mention="stuck after {value}"),
     MonitorKey("rules", "rules", [], mention="{number} rule{s}"),
     MonitorKey("capture", "expressions", {}, mention="captures {names}"),
     MonitorKey("expect", "texts", [], mention="expects {number}"),
@@ -130,7 +134,14 @@ KIND_OF = {key.name: key.kind for key in KEYS if key.kind}
 #: Keys whose values are numbers or true/false.
 TYPED = frozenset(key.name for key in KEYS if key.value in ("flag", "fraction", "audit"))
 
-_DEFAULTS = {"where": "", "detail": {}, "live": False, **{key.field or key.name: key.default for key in KEYS}}
+_DEFAULTS = {
+    "where": "",
+    "detail": {},
+    "live": False,
+    "learn": None,
+    "learned": {},
+    **{key.field or key.name: key.default for key in KEYS},
+}
 
 
 def plain_monitor(**changes: Any) -> MonitorData:

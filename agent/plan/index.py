@@ -1,9 +1,10 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `write` writes it.
 
-    erp-agent-plan-16 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-17 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for, does it name `__main__`,
-               what identifies it, when it is over or 0.0)
+               what identifies it, when it is over, when running processes have it
+               compiled again, each in seconds since the epoch or 0.0)
     index     ({top-level package: its part's place}, packages with patterns, the settings' place, the table's place)
     monitors  one after the other, in the order of the file
     parts     {module: places of its monitors}, for each top-level package

@@ -6,7 +6,7 @@ the reasons why there is none, in the state folder.
 """
 
 import os
-from time import monotonic
+from time import monotonic, time
 
 from ..base import places
 from ..base.interrupts import ours
@@ -37,7 +37,7 @@ class Reread:
 
     def look(self, state: str) -> "plan_index.Index | plan_index.Bad | None":
         """Return a new plan, or why there is none, once each; None where nothing is new. Raises OSError."""
-        if places.unchanged(self._header, environment=False):
+        if places.unchanged(self._header, environment=False) and not _is_due(self._header):
             return None
         self._before = self._header, self._identity
         for file in self._files(state):
@@ -72,6 +72,8 @@ class Reread:
 
     def _is_ours(self, header: "places.Header") -> bool:
         """Is it fresh, and for the variables that this process started with?"""
+        if _is_due(header):
+            return False
         same = all(self._value(name) == value for name, value in header[2])
         return same and places.unchanged(header, environment=False)
 
@@ -94,3 +96,8 @@ class Reread:
         self._started, self._again = files, now + _PATIENCE
         if why:
             raise OSError(why)
+
+
+def _is_due(header: "places.Header") -> bool:
+    """Is it time to compile again, for what has been learned meanwhile?"""
+    return bool(header[9]) and header[9] <= time()

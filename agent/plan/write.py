@@ -75,6 +75,7 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
         _plain(plan.get("processes")),
         "__main__" in parts,
         plan.get("expires", 0.0),
+        plan.get("renew", 0.0),
     )
     return body.join(header, (top, frozenset(patterns), settings, table))
 
@@ -91,7 +92,7 @@ def encode_bad(
 ) -> bytes:
     """The bytes to store for a configuration that gives no plan, so that no process tries it again until it changes."""
     watched = [(name, places.stamp(name)) for name in files]
-    header = (path, watched, list(environment.items()), watch(folders), False, None, False, 0.0)
+    header = (path, watched, list(environment.items()), watch(folders), False, None, False, 0.0, 0.0)
     return bad_bytes(header, problems, since, until, lacking)
 
 
@@ -124,7 +125,7 @@ class _Body:
     def join(self, header: "tuple[Any, ...]", index: "Any") -> bytes:
         # Distinguishes it from an earlier plan of the same sizes: every checksum is derived from it.
         content = places.checksum(b"", 0, bytes(self._data))
-        first, second = marshal.dumps((*header[:7], content, header[-1])), marshal.dumps(index)
+        first, second = marshal.dumps((*header[:7], content, *header[-2:])), marshal.dumps(index)
         sizes = (len(first), len(second), len(self._data))
         head = b"%s %d.%d %d %d %d\n" % (places.FORMAT, *sys.version_info[:2], *sizes) + first
         of_head = places.checksum(b"", 0, head)

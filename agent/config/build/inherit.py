@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...language import units
+from ...language import learned, units
 from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD
 from .merge import layer
 
 if TYPE_CHECKING:
+    from ...base.model import LearnData
     from ..findings import Findings
     from ..read.document import Placed
     from .merge import Settings, WrittenMonitor
@@ -34,6 +35,7 @@ class Inherited(NamedTuple):
     metrics: bool
     escalate: tuple[float, float] | None
     stuck: float | None
+    learn: LearnData | None  # where the threshold is learned
 
 
 def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Findings) -> Inherited:
@@ -49,9 +51,8 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
         str(chosen["span"].value) if "span" in chosen else _DEFAULTS["span"],
         not units.is_off(chosen["metrics"].value) if "metrics" in chosen else _DEFAULTS["metrics"],
         _rate(chosen.get("escalate"), None),
-        units.duration(chosen["stuck"].value)
-        if "stuck" in chosen and not units.is_off(chosen["stuck"].value)
-        else None,
+        _duration(chosen.get("stuck")),
+        _learn(chosen.get("threshold")),
     )
 
 
@@ -81,9 +82,19 @@ def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[f
 
 def ladder(value: object, slow: str = "warning") -> list[tuple[float, str]]:
     """(seconds, severity), ascending, of a ladder or of a single duration, whose severity is `slow`; [] for `off`."""
+    if learned.is_learned(value):
+        return []
     if isinstance(value, dict):
         return sorted((units.duration(each), units.severity(key)) for key, each in value.items())
     return [] if units.is_off(value) else [(units.duration(value), slow)]
+
+
+def _learn(placed: Placed | None) -> LearnData | None:
+    return learned.parse(placed.value) if placed is not None and learned.is_learned(placed.value) else None
+
+
+def _duration(placed: Placed | None) -> float | None:
+    return units.duration(placed.value) if placed is not None and not units.is_off(placed.value) else None
 
 
 def _rate(placed: Placed | None, built_in: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...language import expressions, hints, units
+from ...language import expressions, hints, learned, units
 from ...language.targets import TargetError, parse_dotted, parse_target
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def check_ladder(ladder: Placed, findings: Findings) -> None:
 
 def check_inheritable(mapping: Placed, findings: Findings) -> None:
     """The keys that a monitor and `defaults` share."""
-    check_unit(mapping.at("threshold"), units.duration, "bad-duration", findings, off=True)
+    check_unit(mapping.at("threshold"), learned.check, "bad-duration", findings, off=True)
     check_bare_number(mapping.at("threshold"), findings)
     check_unit(mapping.at("stuck"), units.duration, "bad-duration", findings, off=True)
     check_unit(mapping.at("rate_limit"), units.rate, "bad-rate", findings, off=True)
