@@ -69,8 +69,7 @@ class Browser:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         page.call("Emulation.setEmulatedMedia", features=scheme)
         page.call("Emulation.setScriptExecutionDisabled", value=not script)
-        page.call("Page.navigate", url=address)
-        self.wait_for("Page.loadEventFired", session)
+        page.go(address)
         return page
 
 
@@ -80,6 +79,10 @@ class Page:
 
     def call(self, method: str, **parameters) -> dict:
         return self._browser.call(method, self._session, **parameters)
+
+    def go(self, address: str) -> None:
+        self.call("Page.navigate", url=address)
+        self._browser.wait_for("Page.loadEventFired", self._session)
 
     def evaluate(self, expression: str):
         """The value of JavaScript, once it is known. The page's own policy does not bind it."""

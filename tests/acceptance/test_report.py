@@ -159,6 +159,16 @@ def test_keys_do_what_the_mouse_does(file, browser):
     assert page.complaints() == []
 
 
+def test_times_are_those_of_the_erps_machine_wherever_it_is_read(file, browser):
+    page = browser.open("about:blank")
+    page.call("Emulation.setTimezoneOverride", timezoneId="Asia/Kathmandu")
+    page.go(file.as_uri())
+    page.evaluate("document.getElementById('slots').open = true; document.getElementById('plot-p95').focus()")
+    page.press("End")
+    last = texts(page, "#slots tbody tr:last-child th")[0]
+    assert texts(page, "#readout")[0].startswith(last + " ")
+
+
 def test_without_scripts_and_on_paper_it_is_all_there(file, browser):
     page = browser.open(file.as_uri(), script=False)
     assert page.call("DOM.getDocument", depth=-1)["root"]["children"]

@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import socket
+import stat
 import threading
 from contextlib import contextmanager
 
@@ -40,11 +41,39 @@ def test_a_report_is_written_for_its_owner_alone(place, capsys):
 def test_a_report_takes_the_place_of_an_older_one(place, capsys):
     target = place / "report.html"
     target.write_text("older")
+    target.chmod(0o644)
+    (place / "link.html").symlink_to(target)
     assert main(["report", "--output", str(target), "--since", "90m", "--module", "sales"]) == 0
     text = target.read_text()
     assert "the last 90 minutes" in text
     assert "module sales" in text
+    assert target.stat().st_mode & 0o777 == 0o644  # a web server may read it
+    assert main(["report", "--output", "link.html"]) == 0
+    assert "the last 24 hours" in target.read_text()
+    assert (place / "link.html").is_symlink()
     assert [path.name for path in place.glob("report*")] == ["report.html"]
+
+
+def test_what_is_no_file_is_written_to(place):
+    os.mkfifo(place / "pipe")
+    read = []
+    thread = threading.Thread(target=lambda: read.append((place / "pipe").read_text()))
+    thread.start()
+    assert main(["report", "--output", "pipe"]) == 0
+    thread.join()
+    assert read[0].endswith("</html>\n")
+    assert stat.S_ISFIFO((place / "pipe").stat().st_mode)
+
+
+def test_a_module_that_is_not_there_is_no_empty_report(place, capsys):
+    (place / "monitors.yaml").write_text(
+        "version: 1\nmodules: {sales: {}, hr: {}}\nmonitors:\n"
+        "  - {target: json.dumps, module: sales, operation: a}\n  - {target: json.loads, module: hr, operation: b}\n"
+    )
+    assert main(["reload"]) in (0, 1)
+    assert main(["report", "--module", "sale"]) == 2
+    assert "there is no module 'sale'; the configuration has hr, sales" in capsys.readouterr().err
+    assert main(["report", "--module", "sales"]) == 0
 
 
 def test_a_report_may_go_to_stdout(place, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import stat
 import time
 import webbrowser
 from contextlib import suppress
@@ -78,11 +79,21 @@ def _seconds(text: str) -> float:
 
 
 def write(target: str, text: str) -> None:
-    """Write beside and rename, so that nobody reads half a page. Like the state folder it is for its owner alone."""
+    """Write beside and rename, so that nobody reads half a page.
+
+    Like the state folder it is for its owner alone; an existing file keeps its mode.
+    """
+    target = os.path.realpath(target)
     beside = f"{target}.{os.getpid()}.tmp"
     try:
+        mode = os.stat(target).st_mode if os.path.exists(target) else stat.S_IFREG | 0o600
+        if not stat.S_ISREG(mode):  # /dev/stdout, a named pipe
+            with open(target, "w", encoding="utf-8") as file:
+                file.write(text)
+            return
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
+        os.chmod(beside, stat.S_IMODE(mode))
         os.replace(beside, target)
     except OSError as error:
         with suppress(OSError):

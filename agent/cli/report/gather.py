@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...base.errors import AgentError
 from ...deliver.history.events import local_events
 from ..spool.places import places
 from ..state.problems import Problem, problems
@@ -33,10 +34,13 @@ class Report(NamedTuple):
 
 
 def gather(path: str, seconds: float, module: str | None, clock: Callable[[], float] = time.time) -> Report:
-    """What cannot be read is left out, and is one of the problems."""
+    """What cannot be read is left out, and is one of the problems. Raises AgentError for a module that is not there."""
     whole = Whole(path, clock=clock)
     spools = [place.spool for place in places(whole.settings)] if whole.settings is not None else []
     monitors = whole.index.all_monitors() if whole.index is not None else []
+    known = {each["module"] for each in monitors if each["module"]}
+    if module is not None and known and module not in known:
+        raise AgentError(f"there is no module {module!r}; the configuration has {', '.join(sorted(known))}")
     directories = [spool.directory for spool in spools]
     events = local_events(directories, since=whole.at - seconds, module=module or "")
     return Report(

@@ -16,8 +16,13 @@
   };
   const percent = (share) => (share === null ? "–" : share && share < 0.01 ? "< 0.01 %" : `${share ? share.toFixed(share < 10 ? 2 : 1) : 0} %`);
   const two = (number) => String(number).padStart(2, "0");
-  const moment = (seconds) => {
+  // The time of the ERP's machine, wherever the page is read: its clock as if it were that of the reader.
+  const clock = (seconds) => {
     const at = new Date(seconds * 1000);
+    return new Date(at.getTime() + data.zone * 1000 + at.getTimezoneOffset() * 60000);
+  };
+  const moment = (seconds) => {
+    const at = clock(seconds);
     const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
     return data.times.length * data.step > 86400 ? `${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}` : time;
   };
@@ -57,7 +62,7 @@
     const known = [...others, one].some((values) => values.some((value) => value !== null));
     if (!known) scale = { range: [0, 1] }; // a logarithm of nothing has no range
     const chart = new uPlot({
-      width: place.clientWidth, height: TALL, legend: { show: false },
+      width: place.clientWidth, height: TALL, legend: { show: false }, tzDate: clock,
       cursor: { drag: { setScale: false, x: false, y: false }, points: { size: 7, show: (_, at) => at === others.length + 1 ? undefined : false }, sync: { key: "time" } },
       scales: { x: { time: true }, y: scale },
       axes: [

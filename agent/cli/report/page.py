@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import time
 from functools import cache
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,7 @@ def _data(report: Report) -> dict[str, Any]:
     measures = report.measures
     return {
         "step": measures.step,
+        "zone": time.localtime(report.made).tm_gmtoff,  # the page is read elsewhere, too
         "times": measures.times,
         "series": [_series(each, each.name or "no module") for each in measures.modules[:_MOST_SERIES]],
         "whole": _series(measures.whole, "all modules"),
