@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 from host import ROOT
+from receiver import Receiver
 from running import Running
 
 CONFIG = """version: 1
@@ -152,6 +154,70 @@ def test_a_pattern_is_a_line(shop):
     assert "all     300 functions" in shown
     assert len(shown.splitlines()) < 30
     assert len(status(shop, "--processes", "--functions").splitlines()) > 300
+
+
+SEVERAL = """
+import os, signal, sys, time, shop
+def work(number):
+    for each in range(number):
+        try: shop.fail()
+        except ValueError: pass
+        shop.other()
+    print("done", flush=True)
+for number in (7, 11, 13):
+    if not os.fork():
+        work(number)
+        if number == 13: os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+def test_operations_of_several_processes_are_added_up_and_delivery_is_known(shop):
+    """Also what a killed process has counted. The text through a pipe, JSON, `top` and `--watch` show the same."""
+    shop.write(several__py=SEVERAL)
+    with Receiver() as sentry:
+        shop.config.write_text(CONFIG.replace("expect: [ValueError]", "rate_limit: off"))
+        with Running(shop, "several.py", SENTRY_DSN=sentry.dsn) as running:
+            running.wait_for("done", times=3)
+
+            def document(*arguments):
+                done = shop.agent("status", "--json", *arguments, SENTRY_DSN=sentry.dsn)
+                assert done.returncode == 1, done.stderr  # a rule fails
+                return json.loads(done.stdout)
+
+            running.until(lambda: document()["delivery"][0]["accepted"] is not None, what="an accepted event")
+            found = document()
+            assert found["verdict"]["state"] == "in trouble"
+            rows = {row["operation"]: row for row in found["operations"]}
+            assert set(rows) == {"fail", "other"}
+            assert (rows["fail"]["calls"], rows["fail"]["failures"], rows["fail"]["failed_share"]) == (31, 31, 1.0)
+            assert (rows["other"]["calls"], rows["other"]["failures"]) == (31, 0)
+            assert rows["other"]["last_failure"] is None
+            assert 0 < rows["other"]["p50"] <= rows["other"]["max"] < 60
+            (program,) = found["programs"]
+            assert (program["program"], program["running"]) == ("several.py", 3)
+            assert [row["operation"] for row in found["operations"]] == ["fail", "other"], "errors come first"
+            assert [row["operation"] for row in document("--monitor", "o*")["operations"]] == ["other"]
+            assert document("--module", "stock")["operations"] == []
+
+            shown = shop.agent("status", SENTRY_DSN=sentry.dsn).stdout
+            assert f"http://127.0.0.1:{sentry.dsn.rpartition(':')[2]}, last accepted an event " in shown
+            assert "processes      3 running: several.py 3" in shown
+            table = [line.split() for line in shown.splitlines()[-2:]]
+            assert [row[:3] + row[4:6] for row in table] == [
+                ["sales", "fail", "fail", "100", "%"], ["sales", "other", "other", "0", "%"],
+            ]  # fmt: skip
+            live = shop.agent("top", "--sort", "name", SENTRY_DSN=sentry.dsn).stdout.splitlines()[4:]
+            assert [line.split()[:3] for line in live] == [row[:3] for row in table]
+            watched = Running(
+                shop, "-m", "agent", "status", "--watch", "--every", "200ms", "--json", cwd=ROOT, SENTRY_DSN=sentry.dsn
+            )
+            with watched:
+                watched.wait_for('"version": 1', times=2)
+                assert watched.stop(signal.SIGINT) == 0
+            assert {json.loads(line)["version"] for line in watched.printed.splitlines()} == {1}
 
 
 def test_text_and_json_end_alike(shop):
