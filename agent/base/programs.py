@@ -164,6 +164,14 @@ def born(pid: int) -> str:
         return ""
 
 
+def container() -> str:
+    """What tells the processes that this one can see by their numbers from those of other containers; "" if unknown."""
+    try:
+        return str(os.stat("/proc/self/ns/pid").st_ino)
+    except ours(OSError):
+        return ""
+
+
 def why_not(processes: "Mapping[str, Sequence[str]] | None", words: "Sequence[str] | None" = None) -> str:
     """Why this process is not one to monitor; "" where it is."""
     words = arguments() if words is None else words

@@ -264,6 +264,7 @@ class Engine:
             "pid": pid, "born": programs.born(pid), "program": health.program(), "release": platform.release,
             "environment": self.sentry["environment"], "server": platform.server_name, "config": self._index.path,
             "plan": self._index.identity, "family": health.family(pid),
+            "container": programs.container(),
         }  # fmt: skip
 
     def _cannot_count(self, problem: str) -> None:

@@ -20,6 +20,7 @@ _NUMBERS = Struct(f"={layout.INTEGERS}Q")
 _LONGEST, _LAST_FAILURE = [Struct(f"={index * 8}xQ").unpack_from for index in layout.GREATEST]
 _ORDER: str = sys.byteorder
 _HIGHEST = 1 << 63
+_ALL = 2**64 - 1
 
 
 def _packed(numbers: Iterable[int]) -> int:
@@ -28,7 +29,11 @@ def _packed(numbers: Iterable[int]) -> int:
 
 #: The highest bit of each number; all bits of those that are added up; the highest bit of each register.
 _SIGNS = _packed([_HIGHEST] * layout.INTEGERS)
-_SUMS = _packed([0 if index in layout.GREATEST else 2**64 - 1 for index in range(layout.INTEGERS)])
+_SUMS = _packed([0 if index in layout.GREATEST else _ALL for index in range(layout.INTEGERS)])
+_BUCKETS = _packed([_ALL if index < layout.BUCKETS else 0 for index in range(layout.INTEGERS)])
+_FAILED = _packed([_ALL if 0 <= index - layout.FAILURES < 5 else 0 for index in range(layout.INTEGERS)])
+#: Where buckets end, in nanoseconds. The last one has no end; and no bucket, -1, ends before anything.
+_ENDS = [*[int(layout.bound(bucket) * 1e9) for bucket in range(layout.BUCKETS - 1)], _HIGHEST, 0]
 _NOBODY = bytes(layout.REGISTERS)
 _REGISTER_SIGNS = int.from_bytes(b"\x80" * layout.REGISTERS, "little")
 
@@ -111,18 +116,14 @@ class Counts:
             pairs = zip(self.integers, earlier.integers)
             difference = _packed([max(number - before, 0) for number, before in pairs]) & _SUMS
         longest = self._longest
-        since = Counts._of(difference, longest, 0, 0)
         if longest <= earlier._longest:  # the longest since then is not known, but its bucket is
-            used = [bucket for bucket, number in enumerate(since.buckets) if number]
-            if not used:
-                since._longest = 0
-            elif used[-1] < layout.BUCKETS - 1:  # the last one has no end
-                since._longest = min(longest, int(layout.bound(used[-1]) * 1e9))
+            longest = min(longest, _ENDS[_highest(difference & _BUCKETS)])
         failed = self._last_failure != earlier._last_failure or self._registers != earlier._registers
-        if failed or since.failures:  # also users who were affected before: `users` takes the failures into account
-            since._last_failure, since._registers = self._last_failure, self._registers
-        since._unpacked = None
-        return since
+        if (
+            failed or difference & _FAILED
+        ):  # also users who were affected before: `users` takes the failures into account
+            return Counts._of(difference, longest, self._last_failure, self._registers)
+        return Counts._of(difference, longest, 0, 0)
 
     def __bool__(self) -> bool:
         return bool(self._sums or self._last_failure or self._longest or self._registers)
@@ -205,7 +206,7 @@ class Counts:
 
     @property
     def users(self) -> int:
-        """How many different users failures have affected: an estimate."""
+        """How many different users failures have affected: an estimate, and at most the number of failures."""
         return min(users.estimate(self.registers), self.failures)
 
     def quantile(self, share: float) -> float | None:
@@ -221,6 +222,13 @@ class Counts:
                 return min(layout.bound(bucket - 1 + left / number), longest)
             left -= number
         return longest
+
+
+def _highest(numbers: int) -> int:
+    """The index of the last number that is not zero; -1 if all are."""
+    if _ORDER == "little" or not numbers:
+        return (numbers.bit_length() - 1) >> 6
+    return layout.INTEGERS - 1 - (((numbers & -numbers).bit_length() - 1) >> 6)
 
 
 def _greater(some: int, others: int) -> int:

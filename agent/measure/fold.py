@@ -46,10 +46,11 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
     alive: list[int] = []
     problems: dict[str, str] = {}
     for file in processes.read_all(state, problems):
-        if file.alive:
-            alive.append(health.pid_in(file.name.partition("-")[0]))
-        else:
+        pid = health.pid_in(file.name.partition("-")[0])
+        if not file.alive:
             ended.append(file.name)
+        elif health.alive(pid):  # and in this container
+            alive.append(pid)
         books.began = min(books.began, processes.started(file, books.began))
         before = books.rows(file.name)
         if file.rows != before:

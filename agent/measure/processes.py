@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LARGEST = 64 << 20  # bytes of a file of names
+_DAY = 24 * 3600.0
 _EMPTY = bytes(layout.ROW)
 
 
@@ -89,7 +91,9 @@ def read(state: str, name: str) -> ProcessFile | None:
             if not header.strip(b"\0"):
                 return None  # its process writes the header just now
             facts, used = _parse(header)
-            alive = is_alive(name, facts)  # before its rows are read: those of a process that has ended are complete
+            alive = is_alive(
+                name, facts, status.st_mtime
+            )  # before its rows are read: those of a process that has ended are complete
             keys = _keys(path + NAMES, facts, used)
             whole = min(len(keys), (status.st_size - layout.PAGE) // layout.ROW)
             rows = places.read(descriptor, whole * layout.ROW)
@@ -108,8 +112,10 @@ def started(file: ProcessFile, default: float) -> float:
     return float(found) if isinstance(found, (int, float)) else default
 
 
-def is_alive(name: str, facts: dict[str, Any]) -> bool:
-    """Whether the process runs that a file of this name belongs to."""
+def is_alive(name: str, facts: dict[str, Any], written: float) -> bool:
+    """Whether the process runs that a file of this name belongs to. Of another container's: was it `written` lately?"""
+    if facts.get("container") not in (None, programs.container()):
+        return time.time() - written < _DAY
     pid = health.pid_in(name.partition("-")[0])
     born = facts.get("born")
     return health.alive(pid) and (not born or programs.born(pid) in ("", born))

@@ -1,12 +1,8 @@
 """Counts become history without a DSN: a courier folds what processes have counted, and removes the files of the dead."""
 
-import contextlib
-import os
-import signal
 import time
 
 import pytest
-from acceptance.test_courier import couriers
 from measure.writing import ENDED, Process
 
 from agent.measure.figures import Figures
@@ -34,10 +30,7 @@ def shop(host):
     earlier = Process(host.state, pid=ENDED)
     earlier.count("order", 0.5, operation="create_order")
     earlier.write()
-    yield host
-    for pid in couriers(host):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    return host
 
 
 def wait_until(condition):
@@ -66,7 +59,7 @@ def test_without_a_dsn_a_courier_folds_and_ends_and_the_host_has_no_thread(shop)
     wait_until(lambda: not files(shop))
     assert totals(shop) == {"create_order": (6, 1)}
     assert sum(counts.calls for counts in Figures(str(shop.state)).window(600).values()) == 6
-    wait_until(lambda: not couriers(shop))
+    wait_until(lambda: not shop.couriers())
     assert Figures(str(shop.state)).problems() == []
 
 
@@ -83,7 +76,7 @@ def test_where_no_courier_may_be_a_process_that_lives_on_folds_and_others_leave_
         )
     )
     number = int(shop.run("lives.py", COUNTS=str(shop.state / "counts")).stdout)
-    assert couriers(shop) == []
+    assert shop.couriers() == []
     assert len(files(shop)) == 2
     assert totals(shop) == {"create_order": (6 + number, 1)}
     assert sum(counts.calls for counts in Figures(str(shop.state)).window(600).values()) == 6 + number

@@ -125,6 +125,20 @@ def test_a_process_whose_number_another_one_has_by_now_has_ended(world):
     assert world.files() == []
 
 
+def test_the_file_of_a_process_in_another_container_stays_for_as_long_as_it_may_run(world):
+    process = dead(world, container="1")
+    process.count("order")
+    process.write()
+    assert world.fold() == fold.Folded(True, [])
+    assert len(world.files()) == 2
+    assert world.calls() == 1
+    for name in world.files():
+        os.utime(os.path.join(world.state, "counts", name), (START, START))
+    world.fold()
+    assert world.files() == []
+    assert world.calls() == 1
+
+
 class KilledError(BaseException):
     pass
 
