@@ -119,9 +119,7 @@ class Counts:
         if longest <= earlier._longest:  # the longest since then is not known, but its bucket is
             longest = min(longest, _ENDS[_highest(difference & _BUCKETS)])
         failed = self._last_failure != earlier._last_failure or self._registers != earlier._registers
-        if (
-            failed or difference & _FAILED
-        ):  # also users who were affected before: `users` takes the failures into account
+        if failed or difference & _FAILED:  # also users who were affected before: see `users`
             return Counts._of(difference, longest, self._last_failure, self._registers)
         return Counts._of(difference, longest, 0, 0)
 

@@ -176,7 +176,7 @@ class Figures:
         def is_wanted(since: float, until: float) -> bool:
             if since not in minutes:
                 return is_inside(since, until)
-            return not by_minute and begin <= since and until <= end
+            return not by_minute and begin <= since and until <= end and books.has_condensed(minutes[since])
 
         for day, path in history.hours_files(self._state).items():
             if begin - HOUR < day + _DAY and day <= end:

@@ -108,16 +108,15 @@ def _condense(state: str, books: ledger.Ledger, now: float) -> bool:
     files = history.minutes_files(state)
     done = {}
     for begin, path in files.items():
-        name, size = os.path.basename(path), os.lstat(path).st_size
         if begin + HOUR > now:
             continue
-        if books.condensed.get(name) != size:
+        if not books.has_condensed(path):
             counts: dict[Key, Counts] = {}
             for record in history.read(path):
                 for key, more in record.counts.items():
                     counts[key] = counts[key] + more if key in counts else more
             history.append(history.hours_file(state, begin), Record(0, begin, begin + HOUR, counts))
-        done[name] = size
+        done[os.path.basename(path)] = os.stat(path).st_size
     changed = done != books.condensed
     books.condensed = done
     if changed:

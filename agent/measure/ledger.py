@@ -58,6 +58,13 @@ class Ledger:
         """Of files whose rows are in the totals."""
         return set(self._baselines)
 
+    def has_condensed(self, path: str) -> bool:
+        """Whether the hour of a file of minutes has all that is in it: more is added if the clock is set back."""
+        try:
+            return self.condensed.get(os.path.basename(path)) == os.stat(path).st_size
+        except ours(OSError):
+            return False
+
     def add(self, counts: dict[Key, Counts], now: float) -> None:
         for key, more in counts.items():
             self.totals[key] = self.totals[key] + more if key in self.totals else more

@@ -91,9 +91,8 @@ def read(state: str, name: str) -> ProcessFile | None:
             if not header.strip(b"\0"):
                 return None  # its process writes the header just now
             facts, used = _parse(header)
-            alive = is_alive(
-                name, facts, status.st_mtime
-            )  # before its rows are read: those of a process that has ended are complete
+            # Before its rows are read: those of a process that has ended are complete.
+            alive = is_alive(name, facts, status.st_mtime)
             keys = _keys(path + NAMES, facts, used)
             whole = min(len(keys), (status.st_size - layout.PAGE) // layout.ROW)
             rows = places.read(descriptor, whole * layout.ROW)
