@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...base.errors import AgentError
+from ...config.load import load
 from ...deliver.history.events import local_events
 from ..spool.places import places
 from ..state.problems import Problem, problems
@@ -16,6 +17,8 @@ from .measures import Measures, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ...base.model import MonitorData
 
 
 class Report(NamedTuple):
@@ -37,23 +40,34 @@ def gather(path: str, seconds: float, module: str | None, clock: Callable[[], fl
     """What cannot be read is left out, and is one of the problems. Raises AgentError for a module that is not there."""
     whole = Whole(path, clock=clock)
     spools = [place.spool for place in places(whole.settings)] if whole.settings is not None else []
-    monitors = whole.index.all_monitors() if whole.index is not None else []
+    monitors = _monitors(whole)
     known = {each["module"] for each in monitors if each["module"]}
     if module is not None and known and module not in known:
         raise AgentError(f"there is no module {module!r}; the configuration has {', '.join(sorted(known))}")
     directories = [spool.directory for spool in spools]
     events = local_events(directories, since=whole.at - seconds, module=module or "")
+    measures = measure(whole.figures, seconds, module, whole.at)
+    security = {each["name"] for each in monitors if each["kind"] == "security"}
+    security.update(each.monitor for each in measures.operations if each.kind == "security")  # also of an older plan
     return Report(
         config=path,
         environment=whole.settings.sentry["environment"] or "" if whole.settings is not None else "",
         host=os.uname().nodename,
         made=whole.at,
         module=module,
-        measures=measure(whole.figures, seconds, module, whole.at),
-        issues=Issues(events, {each["name"] for each in monitors if each["kind"] == "security"}),
+        measures=measures,
+        issues=Issues(events, security),
         problems=problems(whole),
         lost=whole.lost(),
         aside=sum(len(spool.quarantined()) for spool in spools),
         owners={each["module"]: each["owner"] for each in monitors if each["module"] and each["owner"]},
         thresholds={each["name"]: each["thresholds"][0][0] for each in monitors if each["thresholds"]},
     )
+
+
+def _monitors(whole: Whole) -> list[MonitorData]:
+    """Those that are in force; where this Python has no plan of them, those of the file."""
+    if whole.index is not None:
+        return whole.index.all_monitors()
+    plan = load(whole.path, os.environ).plan
+    return plan["monitors"] if plan is not None else []
