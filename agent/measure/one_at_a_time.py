@@ -47,7 +47,8 @@ else:
                 _left.append((work, arguments, options))
                 if len(_left) == _MANY:
                     _since = monotonic()
-                elif len(_left) > _MANY and monotonic() - _since > _PATIENCE:
+                # Nobody's: an exception of the host's struck just after it was taken, or just before it was given back.
+                if not _whose or (len(_left) > _MANY and monotonic() - _since > _PATIENCE):
                     _turn = allocate_lock()
             while _left:
                 turn = _turn

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from _io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..base import guard
 from ..base.interrupts import ours
@@ -67,7 +67,7 @@ class Tally:
         self._tallies = tallies
         self.monitor = monitor
         self.operation = operation
-        self.row: memoryview | None = None  # of 64-bit integers: see `layout`. None until something is counted
+        self.row: Any = None  # a memoryview of 64-bit integers: see `layout`. None until something is counted
         self.attached = False  # is the row one that others can read?
         self.read: Counts | None = None  # what `Tallies.changes` has yielded
         self.batch = BytesIO(_ITEMS)
@@ -105,8 +105,8 @@ class Tally:
             self._seen += 1
             if self._size or self._seen >= _EACH:
                 weight = self._renew(now, bucket, nanoseconds)
-            while self.row is None:
-                tallies.attach(self)
+            if self.row is None:
+                self._begin_row()
             # No other thread runs, and none attaches another row, between reading a number and writing it.
             self.row[bucket] += weight
             self.row[_TOTAL] += nanoseconds * weight
@@ -175,10 +175,16 @@ class Tally:
             self._put(self._bucket, taken)
             self._put(_TOTAL, taken * self._nanoseconds)
 
+    def _begin_row(self) -> None:
+        self._tallies.attach(self)
+        if self.row is None:
+            self.row = memoryview(bytearray(layout.ROW)).cast("q")
+            self._tallies.apart[self] = None
+
     @one_at_a_time
     def _put(self, index: int, number: int) -> None:
-        while self.row is None:
-            self._tallies.attach(self)
+        if self.row is None:
+            self._begin_row()
         self.row[index] += number
 
     # What is rare.
@@ -227,8 +233,8 @@ class Tally:
 
     @one_at_a_time
     def _at_least(self, index: int, number: int) -> None:
-        while self.row is None:
-            self._tallies.attach(self)
+        if self.row is None:
+            self._begin_row()
         self.row[index] = max(self.row[index], number)
 
     def counts(self) -> Counts:
@@ -277,7 +283,7 @@ class Tallies:
         self._tallies: dict[tuple[str, str, str | None, str], Tally] = {}
         #: Those that may have a batch which is not counted.
         self.hot: dict[Tally, None] = {}
-        self._apart: dict[Tally, None] = {}  # those whose rows nobody else can read
+        self.apart: dict[Tally, None] = {}  # those whose rows nobody else can read
         self._pid = os.getpid()
         #: When `look` is to be called.
         self.due = 0.0
@@ -299,11 +305,11 @@ class Tallies:
             row = self._store.row((monitor["name"], tally.operation, monitor["module"], monitor["kind"]))
         if row is not None:
             tally.replace_row(row.cast("q"), attached=True)
-            self._apart.pop(tally, None)
+            self.apart.pop(tally, None)
         elif tally.row is None:
             tally.replace_row(memoryview(bytearray(layout.ROW)).cast("q"), attached=False)
             if self._store is not None:
-                self._apart[tally] = None
+                self.apart[tally] = None
 
     def look(self, now: float) -> None:
         """Called from the host's calls, about once a second: count batches, and have written what is not mapped."""
@@ -315,7 +321,7 @@ class Tallies:
             if self._store is not None:
                 if self._store.moved():
                     self._leave_rows()
-                for tally in list(self._apart):
+                for tally in list(self.apart):
                     self.attach(tally)
                 self.due = now + self._store.flush()
             if not self._wake_at:
@@ -348,7 +354,7 @@ class Tallies:
     def _leave_rows(self) -> None:
         for tally in list(self._tallies.values()):
             tally.replace_row(None, attached=False)
-        self._apart.clear()
+        self.apart.clear()
 
     def changes(self) -> Iterator[tuple[Tally, Counts]]:
         """What was counted since the last call of this method. One thread at a time."""
@@ -370,7 +376,7 @@ class Tallies:
             tally.begin()
             tally.attached = False
             tally.row = tally.read = None
-        self._apart = {}
+        self.apart = {}
         self.due = self._wake_at = 0.0
 
     def close(self) -> None:
@@ -378,7 +384,7 @@ class Tallies:
         self.settle()
         if self._store is not None:
             self._store.retry()
-            for tally in list(self._apart):
+            for tally in list(self.apart):
                 self.attach(tally)
             self._store.flush()
 
