@@ -20,19 +20,17 @@ from ..event.represent import status_of, type_name
 from ..expression import reasons
 from ..failure import reported, server_errors
 from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
-from . import arguments, callers, inside, limits, reentry
+from . import arguments, callers, inside, reentry
+from .counted import Counted
 from .limits import Escalation
 from .naming import named
 from .terms import OWN_NAMES, SHADOWED_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType, FunctionType, TracebackType
 
-    from ...base.model import MonitorData
     from ...hook.targets.resolve import Found
-    from ...measure.tally import Tally
-    from .naming import Named
     from .terms import Capture, Exemption, Rule, Terms
 
 
@@ -45,12 +43,11 @@ _ERROR, _RULE, _AUDIT = "error", "rule", "audit"
 _NONE: dict[type, tuple[str | None, str]] = {}
 
 
-class Verdict:
+class Verdict(Counted):
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    __slots__ = ("_by_class", "_by_type", "_captures", "_code", "_error_rules", "_escalation", "_exemption",
-                 "_left_to_another", "_named", "_passed", "_rules", "_shared", "_tally", "_written", "disabled", "path",
-                 "receiver", "terms")  # fmt: skip
+    __slots__ = ("_by_type", "_captures", "_error_rules", "_escalation", "_exemption",
+                 "_left_to_another", "_passed", "_rules", "_shared", "_written", "disabled")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         self.terms = terms
@@ -84,31 +81,12 @@ class Verdict:
         self._passed = tuple(sorted(wanted)) if wanted.issubset(names) else None
 
     @property
-    def name(self) -> str:
-        """The monitor's."""
-        return self.terms.name
-
-    @property
-    def monitor(self) -> MonitorData:
-        return self.terms.monitor
-
-    @property
     def live(self) -> bool:
         """Was it put in for a time? Then it sees all, and what it reports is nobody else's concern."""
         return self.terms.monitor["live"]
 
     def _is_reported(self, error: BaseException, traceback: TracebackType | None) -> bool:
         return not self.live and reported.is_reported_within(error, traceback, self)
-
-    @property
-    def operation(self) -> str:
-        """The operation of a call that shows no class."""
-        return self._named.operation
-
-    def called(self, frame: FrameType) -> Named:
-        """The names of the call in `frame`. The monitor may name the class that a method is called on."""
-        by_class = self._by_class
-        return (by_class.of(arguments.first(frame, self._code)) if by_class is not None else None) or self._named
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -424,11 +402,6 @@ class Verdict:
 
     # What all of these need.
 
-    def _applies_to(self, frame: FrameType) -> bool:
-        """A method that several classes share is monitored only where the target's class is the receiver."""
-        receiver = self.receiver
-        return receiver is None or arguments.is_received_by(receiver, arguments.first(frame, self._code))
-
     def _is_left_out(
         self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
     ) -> bool:
@@ -442,44 +415,10 @@ class Verdict:
         self._note(frame, "other")
         return True
 
-    def _admitted(self, frame: FrameType | None, key: Hashable, depth: int = 0) -> int | None:
-        """`Limiter.admit`; what it holds back is counted. `depth` is that of the frame, where that is not given."""
-        suppressed = self.terms.limits.decide(key)
-        if suppressed >= 0:
-            return suppressed
-        self.terms.count("rate", self.name)
-        self._note(frame or sys._getframe(depth), "rate" if suppressed == limits.OVER_RATE else "sample")
-        return None
-
     def _is_quiet(self, frame: FrameType | None) -> bool:
         """Is the call inside one of a monitor that `quiet_inside` names?"""
         quiet = self.terms.quiet
         return bool(quiet) and any(probe.name in quiet for _, probe in callers.calls(frame))
-
-    def _place(self, frame: FrameType) -> Hashable:
-        """What limits distinguish besides what happened: the function, and its class where the monitor names that."""
-        return self.path if self._by_class is None else (self.path, self.called(frame).operation)
-
-    def _since(self, start: float | bytes) -> float | None:
-        """The duration so far; None where the start is not known."""
-        return self.terms.clock() - start if type(start) is float and start else None
-
-    def _ended(self, frame: FrameType, start: float | bytes, outcome: str) -> None:
-        """Count a call that raised. `outcome` is a severity, "expected" or "control-flow"."""
-        if self._tally is not None and self._applies_to(frame):
-            tally = self._tally_of(frame)
-            if tally is not None:
-                tally.raised(start, outcome, people.current_id)
-
-    def _tally_of(self, frame: FrameType) -> Tally | None:
-        if self._by_class is None or self.terms.tallies is None:
-            return self._tally
-        return self.terms.tallies.of(self.monitor, self.called(frame).operation)
-
-    def _note(self, frame: FrameType, what: str) -> None:
-        tally = self._tally_of(frame)
-        if tally is not None:
-            tally.note(what)
 
     def _values(
         self, frame: FrameType, result: object, error: BaseException | None, duration: float | None
