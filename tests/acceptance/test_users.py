@@ -121,12 +121,13 @@ def json_of(shop):
 def test_status_and_events_point_to_what_lies_elsewhere(shop):
     shop.write(main__py=FORKS)
     shop.run("main.py")
-    where = (
-        f"3 events and 1 process of #{USER} in {SHARED}/{shop.state.name}; to look: AGENT_STATE_DIR={SHARED} runuser"
+    where, how = (
+        f"3 events and 1 process of #{USER} in {SHARED}/{shop.state.name}",
+        f"to look: AGENT_STATE_DIR={SHARED} runuser",
     )
     flat = lambda text: " ".join(text.split())
-    assert where in flat(shop.agent("status", COLUMNS="300").stdout)
-    assert where in flat(shop.agent("events", COLUMNS="300").stderr)
+    assert f"{where} [elsewhere]; to do: {how[len('to look: ') :]}" in flat(shop.agent("status", COLUMNS="300").stdout)
+    assert f"{where}; {how}" in flat(shop.agent("events", COLUMNS="300").stderr)
     # With that variable, and as that user, one sees them.
     folder = places.state_folder({"AGENT_STATE_DIR": SHARED}, str(shop.config))
     assert os.path.dirname(folder) == SHARED

@@ -99,7 +99,7 @@ def test_what_is_only_worth_knowing_is_no_error(place):
     all_ = found(place)
     assert [each.slug for each in all_] == ["switched-off", "slow-disk", "live-monitor"]
     assert all(each.severity == "note" and each.weight < WRONG for each in all_)
-    assert all_[0].hint == "to switch it on: python -m agent enable sales.*"
+    assert all_[0].hint == "python -m agent enable sales.*"
     assert main(["status"]) == 0
 
 

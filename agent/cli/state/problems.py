@@ -119,7 +119,7 @@ def _deliveries(whole: Whole) -> Iterator[Problem]:
 def _delivery(each: Delivery, now: float) -> Iterator[Problem]:
     if each.unusable:
         yield Problem("spool-unusable", 92, f"the spool cannot be used: {one_line(each.unusable)}", each.spool,
-                      "events are kept in memory only: give the folder to the user of the ERP")  # fmt: skip
+                      "give the folder to the user of the ERP; until then events are kept in memory only")  # fmt: skip
     where = each.sentry or each.spool
     trouble = (each.courier or {}).get("trouble") or ""
     failure = each.failure or (trouble if trouble != _ANOTHER else "")
@@ -134,10 +134,10 @@ def _delivery(each: Delivery, now: float) -> Iterator[Problem]:
     if each.aside:
         last = one_line(each.aside_reason)
         text = f"{counted(each.aside, 'event')} set aside, refused for good or torn; the last: {last}"
-        yield Problem("set-aside", 70, text, where, "to send them again: python -m agent spool replay")
+        yield Problem("set-aside", 70, text, where, "python -m agent spool replay sends them again")
     if each.held and each.sentry:
         yield Problem("held-back", 12, f"{counted(each.held, 'event')} held back: captured without a DSN", each.spool,
-                      "to send: python -m agent spool release")  # fmt: skip
+                      "python -m agent spool release sends them")  # fmt: skip
 
 
 def _targets(whole: Whole) -> Iterator[Problem]:
@@ -198,12 +198,13 @@ def _older_plans(whole: Whole) -> Iterator[Problem]:
     if restart:
         number = counted(len(restart), "process runs", "processes run")
         text = f"{number} an older plan, and none of them changes it (`reload: off`)"
-        yield Problem("older-plan", 62, text, named(restart), "restart needed")
+        yield Problem("older-plan", 62, text, named(restart), "restart them")
     others = [process for process in whole.older if process.alive and process not in restart]
     if others:
-        yield Problem("older-plan", 30, f"{counted(len(others), 'process runs', 'processes run')} an older plan: the "
-                      "configuration has changed since", named(others), "they take it up with their next monitored "
-                      "call, request, task or import; to wait for that: python -m agent reload")  # fmt: skip
+        number = counted(len(others), "process runs", "processes run")
+        hint = "nothing: they follow with their next call, request, task or import (to wait: python -m agent reload)"
+        text = f"{number} an older plan: the configuration has changed since"
+        yield Problem("older-plan", 30, text, named(others), hint)
 
 
 def _expressions(whole: Whole) -> Iterator[Problem]:
@@ -234,7 +235,7 @@ def _notes(whole: Whole) -> Iterator[Problem]:
         until = f"until {moment(off.until, '%Y-%m-%d %H:%M')}" if off.until is not None else "until `enable`"
         yield Problem("switched-off", 18, f"{one_line(off.pattern)} is switched off {until}",
                       f"by {one_line(off.by)}, since {moment(off.since, '%Y-%m-%d %H:%M')}",
-                      f"to switch it on: python -m agent enable {one_line(off.pattern)}")  # fmt: skip
+                      f"python -m agent enable {one_line(off.pattern)}")  # fmt: skip
     for put in whole.changed.put:
         text = (
             f"{one_line(put.name)} watches {one_line(put.monitor.get('target'))} until {moment(put.until, '%H:%M:%S')}"
@@ -242,7 +243,7 @@ def _notes(whole: Whole) -> Iterator[Problem]:
         yield Problem("live-monitor", 10, text, f"by {one_line(put.by)}", f"python -m agent watch --stop {put.name}")
     if not whole.shown and not whole.unreadable:
         yield Problem("no-process", 19, "no process has reported in yet", whole.state,
-                      "a process appears once it imports a monitored module")  # fmt: skip
+                      "start the ERP with the agent: a process appears once it imports a monitored module")  # fmt: skip
         if places.is_on("AGENT_DISABLED"):
             yield Problem("disabled", 18, "AGENT_DISABLED is set in this shell", "", "unset it for the ERP's processes")
         for line in other_processes.reasons_by_process(whole.path):
@@ -253,7 +254,7 @@ def _elsewhere(whole: Whole) -> Iterator[Problem]:
     for other in whole.elsewhere:
         found, _, command = other.line("status").partition("; to look: ")
         yield Problem("elsewhere", 17, f"this configuration has another state folder, with {one_line(found)}", "",
-                      f"to look: {one_line(command)}")  # fmt: skip
+                      one_line(command))  # fmt: skip
     for other in other_folders.unreadable(whole.path, whole.state):
         yield Problem("elsewhere", 16, one_line(other.hint()))
     if whole.shown:
