@@ -214,6 +214,19 @@ def test_rules_and_captures_use_parameters_result_and_duration():
     assert len(watch.observed) == 1
 
 
+def test_a_call_that_failed_has_no_result_and_that_is_no_mistake_of_the_monitors():
+    shop = module("def order(bad): return {'id': 7} if not bad else [][1]")
+    capture = {"id": "result['id']", "why": "error.args", "wrong": "bad.missing"}
+    watch = Watch(monitor("shop.order", operation="order", capture=capture, audit="info")).apply(shop)
+    shop.order(False)
+    with pytest.raises(IndexError):
+        shop.order(True)
+    well, failed = (each.captured for each in watch.observed)
+    assert well.values == {"id": 7}
+    assert list(failed.values) == ["why"]
+    assert list(well.failed) == list(failed.failed) == ["wrong"]
+
+
 def test_a_rule_may_look_at_the_error():
     shop = module("def f(x): raise KeyError(x)")
     rule = ("error is not None and x > 1", "lost a key", "fatal")

@@ -433,10 +433,14 @@ class Verdict(Counted):
     def _captured(self, values: Mapping[str, object]) -> Captured:
         found: dict[str, object] = {}
         failed: dict[str, str] = {}
+        # A call that failed has no result, and one that succeeded no error: what is said of it is not wrong.
+        absent = "error" if values.get("error") is None else "result"
         for capture in self._captures:
             try:
                 found[capture.name] = capture.of(values)
             except ours(BaseException) as error:
+                if absent in capture.names:
+                    continue
                 failed[capture.name] = reasons.reason_of(error, capture.text)
                 self.terms.failed("capture-raised", f"{capture}: {capture.text}", error)
         return Captured(found, failed)
