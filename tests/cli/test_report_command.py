@@ -35,6 +35,7 @@ def test_a_report_is_written_for_its_owner_alone(place, capsys):
     assert (out, err) == (f"wrote {file.name} ({len(file.read_bytes()) // 1000} kB)\n", "")
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text().startswith("<!doctype html>")
+    assert 'data-live=""' in file.read_text()
     assert len(file.read_bytes()) < 120_000
 
 
@@ -245,7 +246,7 @@ def test_the_live_page_ends_with_ctrl_c(place, capsys, monkeypatch):
     opened = []
 
     def interrupted(self, poll_interval=0.5):
-        assert "data-live" in self.page()
+        assert 'data-live="5"' in self.page()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(server.webbrowser, "open", opened.append)

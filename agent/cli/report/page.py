@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .measures import Module
 
 _MOST_SERIES = 40  # modules in the charts over time
-
-
 _PLOTS = ("uplot", "uPlot.iife.min.js")
 _SCRIPT = ("page.js",)
 
@@ -41,7 +39,7 @@ def page(report: Report, live: float | None = None) -> str:
         style=_style(),
         plots=_file(*_PLOTS),
         script=_file(*_SCRIPT),
-        live=Markup("") if live is None else joined(Markup(f' data-live="{live:g}"')),
+        live="" if live is None else f"{live:g}",
         name=joined(name),
         masthead=_masthead(report, live=live is not None),
         footer=_footer(report),

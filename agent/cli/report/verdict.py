@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from .gather import Report
     from .measures import Module
 
-#: State → the shape that goes with its colour.
+#: State, and severity → the shape that goes with its colour.
 SHAPES = {"errors": "■", "slow": "▲", "well": "●", "quiet": "○"}
-_LEADING = 3  # operations in the first sentence
-_PROBLEMS = 6
 MARKS = {"fatal": "◆", "error": "■", "warning": "▲", "info": "○", "debug": "·"}
+
+#: The most that is named: operations in the first sentence, and problems.
+_LEADING, _PROBLEMS = 3, 6
 
 
 def badge(word: str, shape: str) -> Markup:
