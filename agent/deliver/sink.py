@@ -223,7 +223,8 @@ class Sink:
             return
         if self._folder is None:
             own_folders.make(self.spool.directory)
-            self._folder = self._courier("", self._bounds)
+            with imports.Guarded():
+                self._folder = self._courier("", self._bounds)
         if not ending or (self._bounds["courier"] and not self._folder.trouble):
             self._folder.wake()
 

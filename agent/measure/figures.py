@@ -138,6 +138,13 @@ class Figures:
                 f"{os.path.join(self._state, due.FOLDER)} not writable? Nothing is lost as long as "
                 f"the files in {folder} are kept"
             )
+        hours = history.hours_files(self._state)
+        oldest = min(hours, default=files.at)
+        if files.books.shortened and oldest > files.at - history.KEEP_HOURS:
+            found.append(
+                f"the history has reached its {history.LARGEST >> 20} MB: it begins on "
+                f"{time.strftime('%Y-%m-%d', time.gmtime(oldest))}, and older hours were removed"
+            )
         return found
 
     def _read(self) -> _Files:

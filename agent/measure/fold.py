@@ -53,7 +53,7 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
             alive.append(pid)
         books.began = min(books.began, processes.started(file, books.began))
         before = books.rows(file.name)
-        if file.rows != before:
+        if file.rows != before and len(file.rows) >= len(before):  # fewer: its names are damaged
             file.add_to(found, before)
             books.set_rows(file.name, file.rows)
     gone = books.names - set(names)
@@ -120,7 +120,7 @@ def _condense(state: str, books: ledger.Ledger, now: float) -> bool:
     changed = done != books.condensed
     books.condensed = done
     if changed:
-        history.prune(state, now)
+        books.shortened |= history.prune(state, now)
     return changed
 
 

@@ -140,19 +140,24 @@ def append(path: str, record: Record) -> None:
         os.close(descriptor)
 
 
-def prune(state: str, now: float, largest: int = LARGEST) -> None:
-    """Remove what is too old; and the oldest files, hours first, where all together are too large. Raises OSError."""
+def prune(state: str, now: float) -> bool:
+    """Remove what is too old; and the oldest files, hours first, where all together are too large: return whether so.
+
+    Raises OSError.
+    """
     hours, minutes = hours_files(state), minutes_files(state)
     for files, length, keep in ((hours, 24 * HOUR, KEEP_HOURS), (minutes, HOUR, KEEP_MINUTES)):
         for begin in [begin for begin in files if begin + length < now - keep]:
             os.unlink(files.pop(begin))
     sizes = {path: os.lstat(path).st_size for path in (*hours.values(), *minutes.values())}
-    excess = sum(sizes.values()) - largest
+    excess = sum(sizes.values()) - LARGEST
+    shortened = excess > 0
     for path, size in sizes.items():
         if excess <= 0:
             break
         os.unlink(path)
         excess -= size
+    return shortened
 
 
 def _packed(record: Record, ids: dict[Key, int]) -> bytes:

@@ -38,6 +38,7 @@ class Ledger:
         self.active: dict[Key, float] = {}  # when something was counted last
         self.pending: Record | None = None  # that of the last fold
         self.condensed: dict[str, int] = {}  # file of minutes → its size when its hour was made of them
+        self.shortened = False  # were hours removed because the history was too large?
         self._baselines: dict[str, bytes] = {}  # file of a process → its rows, compressed
 
     def rows(self, name: str) -> bytes:
@@ -92,6 +93,7 @@ class Ledger:
             "keys": keys,
             "active": [round(self.active[key]) for key in keys],
             "condensed": self.condensed,
+            "shortened": self.shortened,
             "baselines": list(self._baselines),
             "pending": None,
         }
@@ -140,7 +142,7 @@ def load(state: str) -> Ledger | None:
     keys = [Key(*each) for each in about["keys"]]
     ledger.totals = dict(zip(keys, packed.unpack(blobs.pop(0), exact=True)))
     ledger.active = dict(zip(keys, about["active"]))
-    ledger.condensed = about["condensed"]
+    ledger.condensed, ledger.shortened = about["condensed"], about.get("shortened", False)
     if about["pending"] is not None:
         number, since, until, names = about["pending"]
         counts = dict(zip([Key(*each) for each in names], packed.unpack(blobs.pop(0), exact=True)))

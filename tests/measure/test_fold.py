@@ -283,17 +283,23 @@ def test_minutes_stay_for_a_day_and_hours_for_ninety(world):
     assert world.calls(world.figures.window(95 * 24 * HOUR)) == 3
 
 
-def test_beyond_its_size_the_history_loses_its_oldest_hours(world):
+def test_beyond_its_size_the_history_loses_its_oldest_hours(world, monkeypatch):
     process = living(world)
     for day in range(5):
         process.count("order", 0.1)
         process.write()
         world.fold(24 * HOUR)
     before = {path: os.path.getsize(path) for path in history.hours_files(world.state).values()}
-    history.prune(world.state, world.now, largest=sum(before.values()))
+    assert world.figures.problems() == []
+    monkeypatch.setattr(history, "LARGEST", sum(before.values()))
+    process.count("order", 0.1)
+    process.write()
+    world.fold(2 * HOUR)
+    (problem,) = world.figures.problems()
+    assert "the history has reached its" in problem
     after = list(history.hours_files(world.state).values())
     assert 0 < len(after) < len(before)
-    assert after == sorted(before)[-len(after) :]
+    assert min(before) not in after
     assert history.minutes_files(world.state)
 
 
@@ -381,6 +387,22 @@ def test_a_row_waits_for_its_names(world):
     assert world.calls() == 1
     names.write_bytes(whole)
     assert world.calls() == 8
+    world.fold()
+    assert world.calls() == world.calls(world.figures.window(HOUR)) == 8
+
+
+def test_names_that_are_damaged_later_count_nothing_twice(world):
+    process = living(world)
+    process.count("order", 0.1)
+    process.count("invoice", 0.1, 7)
+    process.write()
+    world.fold()
+    names = Path(world.state, "counts", f"{process.name}.names")
+    whole = names.read_bytes()
+    names.write_bytes(b"torn" + whole[4:])
+    assert world.calls() == 8
+    world.fold()
+    names.write_bytes(whole)
     world.fold()
     assert world.calls() == world.calls(world.figures.window(HOUR)) == 8
 
