@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import os
 import sys
-from mmap import ALLOCATIONGRANULARITY, mmap
 from typing import Any
 
 from ..base import own_folders
 from ..base.interrupts import ours
 from . import mounts
+
+try:
+    import mmap
+except ours(ImportError):  # the process has become a user who may not read Python's extension modules
+    mmap = None  # type: ignore[assignment]
 
 #: Here a block that was written stays the file's, and a later write to it needs no other one.
 _KEEPS_BLOCKS = frozenset(("ext3", "ext4", "xfs", "tmpfs"))
@@ -28,7 +32,7 @@ def is_safe(folder: str) -> bool:
             os.fstat(stream)
     except ours(OSError):
         return False  # a mapping could take its number
-    return sys.platform == "linux" and mounts.type_of(folder) in _KEEPS_BLOCKS
+    return mmap is not None and sys.platform == "linux" and mounts.type_of(folder) in _KEEPS_BLOCKS
 
 
 def map_new(file: str, begin: int, size: int) -> memoryview:
@@ -40,16 +44,16 @@ def map_new(file: str, begin: int, size: int) -> memoryview:
         done = 0
         while done < size:
             done += os.pwrite(descriptor, bytes(size - done), begin + done)
-        before = begin % ALLOCATIONGRANULARITY
+        before = begin % mmap.ALLOCATIONGRANULARITY
         options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-        mapped = mmap(descriptor, before + size, offset=begin - before, **options)
+        mapped = mmap.mmap(descriptor, before + size, offset=begin - before, **options)
     finally:
         os.close(descriptor)
     _keep_for_ever(mapped)
     return memoryview(mapped)[before:]
 
 
-def _keep_for_ever(mapped: mmap) -> None:
+def _keep_for_ever(mapped: mmap.mmap) -> None:
     """Refer to it from a circle that the garbage collector cannot see through, for want of support in code objects.
 
     So it is not even freed when the interpreter ends, which may be long before the process does.
