@@ -11,7 +11,7 @@ from ..base import places
 from ..base.errors import ConfigError
 from ..measure.figures import Figures
 from ..plan import in_force, index, write
-from . import learn, overlay
+from . import learn, levels, overlay
 from .load import examine
 
 if TYPE_CHECKING:
@@ -33,7 +33,13 @@ def main(path: str, descriptor: int) -> None:
 
 def keep(path: str, state: str) -> None:
     """Compile `path` and store the result in `state`, where running processes look for it."""
-    in_force.keep(compiled(path), path, state, index.load_bad(state, path))
+    made = in_force.keep(compiled(path), path, state, index.load_bad(state, path))
+    if isinstance(made, index.Index) and made.header[9]:  # something learns
+        monitors = made.all_monitors()
+        changes = levels.follow(state, monitors, Figures(state), time.time())
+        if changes:
+            levels.report(changes, monitors, made, state)
+            in_force.keep(compiled(path), path, state, None)
 
 
 def compiled(path: str) -> bytes | str:
@@ -74,7 +80,7 @@ def _compiled(path: str) -> tuple[bytes | str, list[str]]:
         files = sorted({path, *loaded.files, *(problem.file for problem in loaded.problems)})
         return write.encode_bad(path, files, loaded.environment, lines or [f"{path} gives no plan"], folders), files
     now = time.time()
-    renew = learn.learn(loaded.plan["monitors"], Figures(state), now)
+    renew = learn.learn(loaded.plan["monitors"], Figures(state), now, levels.slower(state))
     plan = {**loaded.plan, "files": [*loaded.plan["files"], changed], "renew": renew}
     return write.encode(cast("PlanData", plan), lines, folders), [*loaded.files, changed]
 

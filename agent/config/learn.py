@@ -10,6 +10,8 @@ from ..measure import layout
 from ..measure.counts import Counts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..base.model import LearnData, MonitorData
     from ..measure.counts import Key
     from ..measure.figures import Figures
@@ -20,6 +22,9 @@ ENOUGH = 200
 _WEEK = 7 * 86400.0
 _MONTH = 4 * _WEEK
 _HOUR = 3600.0
+
+#: Seconds that are the present, where the level of an operation has changed.
+RECENT = 600.0
 
 #: Seconds after which a plan is compiled again for what has been learned since.
 RENEW = 600.0
@@ -32,12 +37,15 @@ class Learned(NamedTuple):
     by_hour: bool  # from this hour of the week only
 
 
-def learn(monitors: list[MonitorData], figures: Figures, now: float) -> float:
-    """Put what is known into the monitors that learn. Return when to do it again; 0.0 where none learns."""
+def learn(monitors: list[MonitorData], figures: Figures, now: float, slower: Collection[tuple[str, str]] = ()) -> float:
+    """Put what is known into the monitors that learn. Return when to do it again; 0.0 where none learns.
+
+    `slower`: the (monitor, operation) of which the level has changed, see `levels`.
+    """
     learning = [monitor for monitor in monitors if monitor["learn"] is not None]
     if not learning:
         return 0.0
-    known = Past(figures, now)
+    known = Past(figures, now, slower)
     for monitor in learning:
         found = {operation: each.threshold for operation, each in known.of(monitor).items()}
         monitor["learned"] = {operation: seconds for operation, seconds in found.items() if seconds is not None}
@@ -48,9 +56,11 @@ def learn(monitors: list[MonitorData], figures: Figures, now: float) -> float:
 class Past:
     """What the operations of the last weeks took."""
 
-    def __init__(self, figures: Figures, now: float) -> None:
+    def __init__(self, figures: Figures, now: float, slower: Collection[tuple[str, str]] = ()) -> None:
         self._figures, self._now = figures, now
-        self._week = _by_operation(figures.window(_WEEK))
+        self._week = by_operation(figures.window(_WEEK))
+        recent = by_operation(figures.window(RECENT)) if slower else {}
+        self._slower = {key: counts for key, counts in recent.items() if key in slower and _timed(counts) >= ENOUGH}
         self._this_hour: dict[tuple[str, str], Counts] | None = None
 
     def of(self, monitor: MonitorData) -> dict[str, Learned]:
@@ -64,6 +74,7 @@ class Past:
                 hour = self._in_this_hour().get((name, operation)) if learn["by_hour"] else None
                 by_hour = hour is not None and _timed(hour) >= ENOUGH
                 chosen = hour if hour is not None and by_hour else counts
+                chosen = self._slower.get((name, operation), chosen)
                 found[operation] = Learned(_threshold(chosen, learn), _timed(chosen), chosen, by_hour)
         return found
 
@@ -74,13 +85,14 @@ class Past:
             sums: dict[tuple[str, str], Counts] = {}
             for begin, counts in self._figures.series(_MONTH, _HOUR):
                 if _hour_of_week(begin + _HOUR / 2) == here:
-                    for key, more in _by_operation(counts).items():
+                    for key, more in by_operation(counts).items():
                         sums[key] = sums.get(key, Counts()) + more
             self._this_hour = sums
         return self._this_hour
 
 
-def _by_operation(counts: dict[Key, Counts]) -> dict[tuple[str, str], Counts]:
+def by_operation(counts: dict[Key, Counts]) -> dict[tuple[str, str], Counts]:
+    """The counts of all releases together, by (monitor, operation)."""
     sums: dict[tuple[str, str], Counts] = {}
     for key, more in counts.items():
         name = (key.monitor, key.operation)
