@@ -79,10 +79,12 @@ def _readable_python():
 
 
 def left_by(user, *bases):
-    """The envelopes and state files of a user."""
+    """The state files of a user, and the envelopes that have not been delivered."""
     found = {"envelope": 0, "state": 0}
     for base in (SHARED, *bases):
         for folder, _, names in os.walk(base):
+            if "history" in folder.split(os.sep):
+                continue
             for name in names:
                 kind = name.rpartition(".")[2]
                 if os.stat(os.path.join(folder, name)).st_uid == user and kind in found:
