@@ -19,6 +19,8 @@ _NEEDED = (
     "observe.call.probe",
     "observe.call.terms",
     "deliver.sink",
+    "measure.store",
+    "measure.tally",
     "base.users",
 )
 

@@ -87,6 +87,14 @@ def get(port: int, path: str = "/", timeout: float = 30.0, headers=None) -> "tup
         return error.code, error.read().decode()
 
 
+def wait_until(condition, timeout: float = 120.0) -> None:
+    """Poll for what another process does meanwhile, which is none of a test's own."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not so after {timeout} s"
+        time.sleep(0.02)
+
+
 def deliver(host, sentry) -> None:
     """Deliver what the processes had no time to deliver."""
     done = host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)

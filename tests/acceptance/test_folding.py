@@ -1,8 +1,7 @@
 """Counts become history without a DSN: a courier folds what processes have counted, and removes the files of the dead."""
 
-import time
-
 import pytest
+from acceptance.running import wait_until
 from measure.writing import ENDED, Process
 
 from agent.measure.figures import Figures
@@ -31,13 +30,6 @@ def shop(host):
     earlier.count("order", 0.5, operation="create_order")
     earlier.write()
     return host
-
-
-def wait_until(condition):
-    until = time.monotonic() + 60
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.05)
-    assert condition()
 
 
 def files(host):

@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -57,6 +59,18 @@ def test_what_is_not_mapped_is_written_once_a_second_in_a_burst_and_at_the_end(t
     assert calls(tmp_path)["op"] >= 3900
     tallies.close()
     assert calls(tmp_path) == {"op": 5000}
+
+
+def test_a_python_without_mmap_counts_too(tmp_path):
+    script = (
+        "import sys; sys.modules['mmap'] = None\n"
+        "import os; from agent.measure.store import Store; from agent.measure.tally import Tallies\n"
+        "tallies = Tallies(Store(lambda: sys.argv[1], lambda: {'pid': os.getpid(), 'release': '1'}))\n"
+        "tallies.of({'name': 'm', 'module': 'sales', 'kind': 'function'}, 'op').count(0.0)\n"
+        "tallies.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    assert calls(tmp_path) == {"op": 1}
 
 
 def test_the_file_is_its_owners_and_has_the_facts_and_the_names(mapped, tmp_path):
