@@ -31,7 +31,7 @@ class Reload:
         """`state` returns the state folder, which another user of the process has elsewhere."""
         self._agent = agent
         self._state = state
-        self._reread = Reread(agent.index.path, agent.index.header, agent.index.identity)
+        self._reread = Reread(agent.index.path, agent.index.header, agent.index.identity, agent.index.file)
         self._turn, self._pid = allocate_lock(), os.getpid()
 
     def look(self) -> None:

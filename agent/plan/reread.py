@@ -25,11 +25,15 @@ _PATIENCE = 30.0
 class Reread:
     """What the configuration `path` has become since the plan with `header` was made."""
 
-    def __init__(self, path: str, header: "places.Header", identity: str) -> None:
+    def __init__(self, path: str, header: "places.Header", identity: str, file: str = "") -> None:
+        """`file`: where the plan is stored."""
         self._path = path
         self._header = header  # of the newest plan or failure that is known
         self._values = dict(header[2])  # the variables that counted when the process started: it may change them
         self._identity = identity
+        self._stored: "list[str]" = []
+        self._stamps: "list[Any]" = []
+        self._store(*filter(None, [file]))
         self._before = header, identity
         self._started: "tuple[Any, ...] | None" = None  # the files as they were when a compiler was started
         self._again = 0.0
@@ -37,8 +41,13 @@ class Reread:
 
     def look(self, state: str) -> "plan_index.Index | plan_index.Bad | None":
         """Return a new plan, or why there is none, once each; None where nothing is new. Raises OSError."""
-        if places.unchanged(self._header, environment=False) and not _is_due(self._header):
+        if not self._stored:
+            self._stored = self._files(state)  # it was compiled by this process, and not read from there
+        stored = [places.stamp(file) for file in self._stored]
+        same = stored == self._stamps and places.unchanged(self._header, environment=False)
+        if same and not _is_due(self._header):
             return None
+        self._stamps = stored
         self._before = self._header, self._identity
         for file in self._files(state):
             head = places.open_head(file, self._path)
@@ -47,6 +56,7 @@ class Reread:
             index = plan_index.index_of(PlanFile(*head))
             if index is not None:
                 self._header = index.header
+                self._store(file)
                 if index.identity == self._identity:
                     return None  # saved without a change
                 self._found(index.identity)
@@ -62,6 +72,11 @@ class Reread:
     def again(self) -> None:
         """What `look` returned last could not be used: return it again."""
         self._header, self._identity = self._before
+
+    def _store(self, *files: str) -> None:
+        """Somebody may have it compiled again although no file has changed: for what has been learned meanwhile."""
+        self._stored = list(files)
+        self._stamps = [places.stamp(file) for file in files]
 
     def _found(self, identity: str) -> None:
         self._identity = identity
