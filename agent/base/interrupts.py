@@ -25,7 +25,9 @@ _PACKAGES = (_LIBRARY + "site-packages", _LIBRARY + "dist-packages")
 _DEEPEST = 20_000
 
 #: RAISE_VARARGS and RERAISE.
-_RAISING = {(3, 9): (130, 48), (3, 13): (101, 102)}.get(sys.version_info[:2], (130, 119))
+_RAISING = {(3, 9): (130, 48), (3, 13): (101, 102), (3, 14): (104, 105), (3, 15): (103, 104)}.get(
+    sys.version_info[:2], (130, 119)
+)
 
 #: Made in C for an empty piece of code: the frame of a compiled function, of which nothing can be seen.
 _SHORTEST = 12

@@ -239,6 +239,24 @@ def test_a_patched_function_in_a_process_of_a_forkserver(monkeypatch):
         watch.undo()
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated by the definition")
+def test_deferred_annotations_are_evaluated_by_whoever_asks_first():
+    shop = module(
+        "evaluated = []\ndef kind():\n evaluated.append(1)\n return int\n"
+        "def check(x: kind(), y: Undefined = 1): raise ValueError(x)\n"
+        "class Order:\n total: kind()\n def post(self, x: kind()) -> kind(): raise ValueError(x)\n"
+    )
+    annotate = shop.check.__annotate__
+    watch = Watch(monitor("shop.check", "shop.Order.*", capture={"x": "x"})).apply(shop)
+    fails(shop.check, 1)
+    fails(shop.Order().post, 1)
+    assert (watch.reports(), shop.evaluated) == ([("error", "check", "error"), ("error", "post", "error")], [])
+    assert shop.check.__annotate__ is annotate
+    with pytest.raises(NameError, match="Undefined"):
+        inspect.get_annotations(shop.check)
+    assert inspect.get_annotations(shop.Order.post) == {"x": int, "return": int}
+
+
 # Classes.
 
 

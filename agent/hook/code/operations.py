@@ -67,6 +67,8 @@ CELL_STORES = _marks(*OPS.get("store_cell", _EMPTY))
 FORWARD = frozenset(OPS.get("forward", ()))
 BACKWARD = frozenset(OPS.get("backward", ()))
 CACHES: "dict[int, int]" = OPS.get("caches", {})
+#: Also where nothing is injected.
+RAISING: int = {(3, 14): 104, (3, 15): 103}.get(sys.version_info[:2], OPS.get("RAISE_VARARGS", -1))
 EXTENDED: int = OPS.get("EXTENDED_ARG", -1)
 RETURN: int = OPS.get("RETURN_VALUE", -1)
 RETURN_CONST: int = OPS.get("RETURN_CONST", -1)

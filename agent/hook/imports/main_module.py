@@ -4,7 +4,7 @@ A program often calls its functions as soon as it has defined them (`if __name__
 must be patched in between. A trace function follows the lines of the module's body, and of no other code: each name
 that a monitor needs is patched as soon as it is defined, and after the last of them tracing ends. It pauses while an
 import runs, and is not used where somebody else traces. On Python 3.12, `sys.monitoring` does this for one code object;
-not on 3.13, where a debugger that begins on a monitored line misses its first stop.
+not from 3.13 on, where a debugger that begins on a monitored line misses its first stop.
 
 All of this happens only where a monitor names the program; `places.program_names` has its names.
 """
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     Swallow = Callable[[str], None]
 
 #: The opcodes that assign to a name of the module, and EXTENDED_ARG; by version.
-_STORES = (113, 114) if sys.version_info >= (3, 13) else (90, 97)
-_EXTENDED = 71 if sys.version_info >= (3, 13) else 144
+_STORES, _EXTENDED = {(3, 13): ((113, 114), 71), (3, 14): ((115, 116), 69), (3, 15): ((114, 115), 67)}.get(
+    sys.version_info[:2], ((90, 97), 144)
+)
 
 #: Tools of sys.monitoring that have no established owner.
 _TOOLS = (4, 3)
@@ -249,7 +250,7 @@ def _last_store(code: "CodeType", heads: "set[str] | None") -> int:
 
 
 class _Tracing:
-    """On Python 3.9 to 3.11 and 3.13: `sys.settrace`, for this thread, while the module's body runs."""
+    """On Python 3.9 to 3.11, and from 3.13 on: `sys.settrace`, for this thread, while the module's body runs."""
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower

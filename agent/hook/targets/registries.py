@@ -6,13 +6,13 @@ functions of a module.
 """
 
 from _weakref import ref
-from sys import getrefcount
+from sys import getrefcount, version_info
 from types import CodeType, FunctionType
 
 from ...base.postponed import when_freed
 
-#: The function, the caller's variable, and getrefcount's own argument.
-_ORDINARY = 3
+#: The function, the caller's variable, and before Python 3.14, which lends it, getrefcount's own argument.
+_ORDINARY = 2 + (version_info < (3, 14))
 _IMMORTAL = 10_000
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.slots import GROUPS, cause_of, context_of, suppresses, traceback_of
 from ...hook.code import patch
-from ...hook.code.operations import OPS
+from ...hook.code.operations import RAISING
 from .severity import is_control_flow, leaves_of
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ _TRANSPORTS = frozenset(
     ("concurrent", "asyncio", "multiprocessing", "asgiref", "gevent", "eventlet", "anyio", "joblib", "celery",
      "billiard", "promise", "vine")
 )  # fmt: skip
-
-_RAISES: int = OPS.get("RAISE_VARARGS", -1)
 
 
 class Reported:
@@ -288,7 +286,7 @@ def _raises_by_name(entry: TracebackType) -> bool:
     """
     frame = entry.tb_frame
     operation, argument = frame.f_code.co_code[entry.tb_lasti : entry.tb_lasti + 2]
-    if operation != _RAISES or argument == 0:
+    if operation != RAISING or argument == 0:
         return False
     module = frame.f_globals.get("__name__")
     return type(module) is not str or module.partition(".")[0] not in _TRANSPORTS
