@@ -85,6 +85,7 @@ class MonitorData(TypedDict):
     learn: Optional[LearnData]  # where the threshold is learned
     learned: dict[str, float]  # operation → seconds, for those of which enough is known
     stuck: Optional[float]  # seconds after which a call that has not returned is reported
+    repeats: Optional[int]  # more calls than that inside one piece of work are reported
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
     escalate: Optional[tuple[float, float]]  # of these, more than so many per so many seconds become one event
@@ -210,7 +211,7 @@ class Observation(NamedTuple):
     monitor: MonitorData
     operation: str
     function: str  # dotted name of the function that was patched
-    report: str  # error, slow, rule or audit
+    report: str  # error, slow, rule, audit, stuck or repeats
     severity: str
     message: Optional[str]  # of a rule, placeholders still in it
     exception: Optional[BaseException]
@@ -225,6 +226,7 @@ class Observation(NamedTuple):
     inside: Sequence[tuple[str, int, float, float]] = ()  # of a slow call: operation, times, seconds, share
     status: Optional[int] = None  # of the HTTP response that the call returned, where it returned one
     handled: bool = False  # the ERP has dealt with the exception, and reports it itself
+    more: Mapping[str, object] = {}  # further facts for the context `erp`: plain values, no private ones
 
 
 class Platform(NamedTuple):

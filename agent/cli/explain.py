@@ -20,7 +20,7 @@ from ..observe.call.limits import HANDFUL
 from .environment import add_environment, lookup_of
 from .options import ProblemsError, add_config, add_format, config_path, unusable
 from .origin import Setting, settings_of
-from .terminal import console, json_text, out, show_table, styled, table
+from .terminal import console, counted, json_text, out, show_table, styled, table
 from .validate import target_line
 
 if TYPE_CHECKING:
@@ -144,6 +144,10 @@ def _learned(monitor: MonitorData, past: Past) -> Iterator[tuple[str, str]]:
         )
 
 
+#: The values of `erp.report`.
+_REPORTS = ("error", "slow", "rule", "audit", "stuck", "repeats")
+
+
 def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tuple[str, str]]:
     found = [("never", f"{name}: expected and only counted{_within(name, monitor)}") for name in monitor["expect"]]
     if monitor["escalate"]:
@@ -168,6 +172,12 @@ def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tu
     for rule in monitor["rules"]:
         often = f", more often than {format_rate(rule['escalate'])}" if rule["escalate"] else ""
         found.append((rule["severity"], f'when {rule["when"]["text"]}{often}: "{rule["message"]}"'))
+    if monitor["stuck"]:
+        late = f"when the call has not returned after {format_duration(monitor['stuck'])}, and again when it returns"
+        found.append((monitor["severity"], late))
+    if monitor["repeats"]:
+        mild = monitor["severity"] if monitor["severity"] in ("debug", "info") else "warning"
+        found.append((mild, f"when it runs more than {counted(monitor['repeats'], 'time')} in one piece of work, once"))
     if monitor["audit"]:
         found.append((monitor["audit"], "every call that succeeds (audit)"))
     found.append(("limit", _limit(monitor)))
@@ -199,12 +209,12 @@ def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]
     found = [
         ("level", "the severity above"),
         ("transaction", f"the current one, else {operation}"),
-        ("fingerprint", ", ".join(monitor["fingerprint"] or [monitor["name"], "error|slow|rule|audit", "the cause"])),
+        ("fingerprint", ", ".join(monitor["fingerprint"] or [monitor["name"], "|".join(_REPORTS), "the cause"])),
     ]
     tags = {
         **(sentry["tags"] if sentry else {}), **monitor["tags"], "erp.module": monitor["module"] or "",
         "erp.operation": operation, "erp.kind": monitor["kind"], "erp.monitor": monitor["name"],
-        "erp.report": "error, slow, rule or audit", "erp.owner": monitor["owner"] or "",
+        "erp.report": " | ".join(_REPORTS), "erp.owner": monitor["owner"] or "",
     }  # fmt: skip
     if monitor["kind"] == "database":
         tags.update({"db.model": monitor["detail"].get("model", ""), "db.operation": operation})

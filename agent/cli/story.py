@@ -36,6 +36,7 @@ def lines(event: dict[str, Any], fate: str) -> Iterator[Text]:
         ("context that failed", _pairs(section(event, "contexts", "erp").get("context_failed"))),
         *((name, _pairs(values)) for name, values in _own_contexts(event)),
         ("most of the time went into", list(_inside(event))),
+        ("it ran", list(_repeats(event))),
         ("logged before", list(_breadcrumbs(event))),
     ):
         if found:
@@ -120,6 +121,18 @@ def _inside(event: dict[str, Any]) -> Iterator[str]:
             share = part.get("share")
             percent = f", {share:.0%}" if isinstance(share, (int, float)) else ""
             yield f"{part.get('operation')}: {part.get('times')} ×, {part.get('duration_ms')} ms{percent}"
+
+
+def _repeats(event: dict[str, Any]) -> Iterator[str]:
+    repeats = section(event, "contexts", "erp", "repeats")
+    if repeats:
+        share = repeats.get("share")
+        percent = f", {share:.0%} of the time so far" if isinstance(share, (int, float)) else ""
+        yield f"{repeats.get('times')} × in {repeats.get('inside')}, {repeats.get('duration_ms')} ms in all{percent}"
+    lines = repeats.get("lines")
+    for line in lines if isinstance(lines, list) else ():
+        if isinstance(line, dict):
+            yield f"{line.get('file')}:{line.get('line')}, in {line.get('function')}: {line.get('times')} ×"
 
 
 def _breadcrumbs(event: dict[str, Any]) -> Iterator[str]:

@@ -80,6 +80,7 @@ _SPELLED: "dict[str, Callable[[Any], str]]" = {
     "text": str,
     "texts": ", ".join,
     "flag": lambda value: str(value).lower(),
+    "number": str,
     "fraction": lambda value: f"{value:g}",
     "audit": str,
     "rate": _rate,
@@ -105,6 +106,7 @@ KEYS = (
     MonitorKey("severity", "text", "error", inherited=True),
     MonitorKey("threshold", "ladder", [], inherited=True, off="off", field="thresholds"),
     MonitorKey("stuck", "duration", inherited=True, mention="stuck after {value}"),
+    MonitorKey("repeats", "number", inherited=True, mention="at most {value} times"),
     MonitorKey("rules", "rules", [], mention="{number} rule{s}"),
     MonitorKey("capture", "expressions", {}, mention="captures {names}"),
     MonitorKey("expect", "texts", [], mention="expects {number}"),
@@ -132,7 +134,7 @@ INHERITED = tuple(key.name for key in KEYS if key.inherited)
 #: Keys that only one kind of monitor has.
 KIND_OF = {key.name: key.kind for key in KEYS if key.kind}
 #: Keys whose values are numbers or true/false.
-TYPED = frozenset(key.name for key in KEYS if key.value in ("flag", "fraction", "audit"))
+TYPED = frozenset(key.name for key in KEYS if key.value in ("flag", "fraction", "audit", "number"))
 
 _DEFAULTS = {
     "where": "",

@@ -103,7 +103,7 @@ def test_the_typed_keys_are_those_of_the_schema():
             for key, value in node.get("properties", {}).items():
                 target = value.get("$ref", "").rpartition("/")[2]
                 target = schema["$defs"].get(target, {}).get("$ref", target).rpartition("/")[2]
-                if target in ("flag", "fraction", "count") or value.get("title") == "audit":
+                if target in ("flag", "fraction", "count", "repeats") or value.get("title") == "audit":
                     found.add(key)
             for value in node.values():
                 walk(value)

@@ -78,6 +78,8 @@ def test_nothing_but_settings_in_effect_is_explained_of_a_plain_monitor():
         ("threshold", [(2.0, "warning"), (10.0, "error")], "2s → warning, 10s → error", ""),
         ("rate_limit", None, "off", ""),
         ("escalate", (5.0, 3600.0), "5/h", "escalates over 5/h"),
+        ("stuck", 60.0, "1m", "stuck after 1m"),
+        ("repeats", 50, "50", "at most 50 times"),
         ("sample", 0.0, "0", "sample 0"),
         ("sample", 0.25, "0.25", "sample 0.25"),
         ("span", "never", "never", "span never"),

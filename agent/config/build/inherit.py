@@ -11,17 +11,21 @@ Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...language import learned, units
 from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD
 from .merge import layer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...base.model import LearnData
     from ..findings import Findings
     from ..read.document import Placed
     from .merge import Settings, WrittenMonitor
+
+_Value = TypeVar("_Value")
 
 _DEFAULTS = {key.name: key.default for key in KEYS if key.inherited}
 
@@ -36,6 +40,7 @@ class Inherited(NamedTuple):
     escalate: tuple[float, float] | None
     stuck: float | None
     learn: LearnData | None  # where the threshold is learned
+    repeats: int | None
 
 
 def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Findings) -> Inherited:
@@ -51,8 +56,9 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
         str(chosen["span"].value) if "span" in chosen else _DEFAULTS["span"],
         not units.is_off(chosen["metrics"].value) if "metrics" in chosen else _DEFAULTS["metrics"],
         _rate(chosen.get("escalate"), None),
-        _duration(chosen.get("stuck")),
+        _switched(chosen.get("stuck"), units.duration),
         _learn(chosen.get("threshold")),
+        _switched(chosen.get("repeats"), int),
     )
 
 
@@ -93,8 +99,9 @@ def _learn(placed: Placed | None) -> LearnData | None:
     return learned.parse(placed.value) if placed is not None and learned.is_learned(placed.value) else None
 
 
-def _duration(placed: Placed | None) -> float | None:
-    return units.duration(placed.value) if placed is not None and not units.is_off(placed.value) else None
+def _switched(placed: Placed | None, parse: Callable[[Any], _Value]) -> _Value | None:
+    """None where it is `off`, or nowhere given."""
+    return parse(placed.value) if placed is not None and not units.is_off(placed.value) else None
 
 
 def _rate(placed: Placed | None, built_in: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -6,6 +6,7 @@ Entering and leaving costs the host two operations on a context variable. All el
 from __future__ import annotations
 
 from contextvars import ContextVar
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ...base.interrupts import ours
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Token
 
+    from ..call.repeats import Inside
     from ..failure.reported import Reported
     from .breadcrumbs import Line
 
@@ -25,10 +27,12 @@ WELL, ERRORED, CRASHED = 0, 1, 2
 class Work:
     """One piece of work. `leave` empties it, so that a context copied into a background task keeps no request alive."""
 
-    __slots__ = ("about", "breadcrumbs", "failure", "outcome", "response", "trace")
+    __slots__ = ("about", "began", "breadcrumbs", "failure", "inside", "outcome", "response", "trace")
 
     def __init__(self, about: object) -> None:
         self.about: object = about  # the request; None for a task
+        self.began = perf_counter()
+        self.inside: Inside | None = None  # how often what runs in it
         self.breadcrumbs: deque[Line] | None = None
         self.outcome = WELL
         self.response: object = None  # the last response that was reported as a server error
@@ -60,7 +64,7 @@ def enter(about: object) -> Entered:
 
 def leave(entered: Entered) -> None:
     work, token = entered
-    work.about = work.response = None
+    work.about = work.response = work.inside = None
     try:
         _current.reset(token)
     except ours(ValueError):  # left in another context than entered: an ASGI handler may do so

@@ -35,11 +35,17 @@ def calls(frame: FrameType | None) -> Iterator[tuple[FrameType, Verdict]]:
         code = frame.f_code
         key = id(code)
         if key in trampolines or key in injected:
-            layer = patch.trampoline_of(code) or patch.injected_in(code)
-            owner: Any = layer.owner if layer is not None else None
-            if not getattr(owner, "live", True):  # integrations patch functions too; what was put in encloses nothing
-                yield frame, owner
+            probe = probe_of(code)
+            if probe is not None:
+                yield frame, probe
         frame = frame.f_back
+
+
+def probe_of(code: CodeType) -> Verdict | None:
+    """The probe in this code. Integrations patch functions too, and what was put in for a time encloses nothing."""
+    layer = patch.trampoline_of(code) or patch.injected_in(code)
+    owner: Any = layer.owner if layer is not None else None
+    return None if getattr(owner, "live", True) else owner
 
 
 def operations(frame: FrameType | None) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import CannotPatch
 from ...base.interrupts import ours
 from ...hook.code import inject, trampoline
+from . import repeats
 from .terms import OWN_NAMES, SHADOWED_NAMES
 from .verdict import Verdict
 
@@ -15,18 +16,20 @@ if TYPE_CHECKING:
     from types import CodeType, FunctionType
 
     from ...hook.targets.resolve import Found
-    from .terms import Terms
+    from . import repeats
+from .terms import Terms
 
 
 class Probe(Verdict):
     """One function under one monitor, and the code that has its verdicts made."""
 
-    __slots__ = ("_features",)
+    __slots__ = ("_checks", "_features")
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         super().__init__(terms, found, function)
         check: tuple[int, ...] | None = None
-        if terms.checks_each or (self._tally is not None and self._shared):
+        self._checks = terms.checks_each or (self._tally is not None and self._shared)
+        if self._checks or terms.repeats:
             names = self._names
             check = tuple([names.index(name) for name in self._passed or ()])
         plain = trampoline.kind_of(self._code) in (trampoline.FUNCTION, trampoline.COROUTINE)
@@ -60,7 +63,7 @@ class Probe(Verdict):
             values["slow"] = trampoline.Callback(Verdict.slow, self)
             values["limit"] = terms.lowest
         if features.check is not None:
-            values["check"] = trampoline.Callback(Verdict.check, self)
+            values["check"] = trampoline.Callback(Verdict.check if self._checks else repeats.ended, self)
         if features.counted and self._tally is not None:
             values["batch"] = self._tally.batch
             values["count"] = trampoline.Callback(type(self._tally).count, self._tally)

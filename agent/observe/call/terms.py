@@ -125,6 +125,7 @@ class Terms:
         self.expressions = [*self.captures, *self.rules, *([self.exemption] if self.exemption is not None else ())]
         #: Is each success looked at?
         self.checks_each = bool(self.rules or monitor["audit"]) or monitor["kind"] == "api"
+        self.repeats = monitor["repeats"]
         #: Is each failure judged by itself, rather than by its type?
         self.judges_each = bool(
             monitor["escalate"] or self.quiet or self.exemption or any(rule.on_error for rule in self.rules)

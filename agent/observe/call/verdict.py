@@ -20,7 +20,7 @@ from ..event.represent import status_of, type_name
 from ..expression import reasons
 from ..failure import reported, server_errors
 from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
-from . import arguments, callers, inside, reentry
+from . import arguments, callers, inside, reentry, repeats
 from .counted import Counted
 from .limits import Escalation
 from .naming import named
@@ -193,6 +193,8 @@ class Verdict(Counted):
                 if tally is not None:
                     tally.ended(start)
             monitor = self.terms.monitor
+            if monitor["repeats"]:
+                repeats.count(self, frame, start)
             if monitor["kind"] == "api":
                 self._check_status(frame, result, duration)
             if monitor["audit"] and self._applies_to(frame) and not self._is_left_out(frame, result, None, duration):
@@ -214,6 +216,8 @@ class Verdict(Counted):
         others, before anything of the host's runs.
         """
         try:
+            if self.terms.repeats:
+                repeats.count(self, sys._getframe(depth), start)
             known = self._by_type.get(type(error))
             if known is None or _reports.number:
                 self._consider(start, error, traceback, sys._getframe(depth))
@@ -400,6 +404,14 @@ class Verdict(Counted):
             message = "%s answered %d" % (called.monitor["detail"].get("endpoint") or called.operation, status)
             self._report_within_limits(frame, _RULE, message, self.monitor["severity"], response, duration)
 
+    def _report_repeats(self, frame: FrameType, inside: repeats.Inside, known: repeats.Repeated) -> None:
+        if not _is_in_report(frame):
+            _reports.number += 1
+            try:
+                repeats.report(self, frame, inside, known)
+            finally:
+                _reports.number -= 1
+
     # What all of these need.
 
     def _is_left_out(
@@ -473,6 +485,7 @@ class Verdict(Counted):
         message: str | None = None,
         threshold: float | None = None,
         shares: Sequence[tuple[str, int, float, float]] = (),
+        more: Mapping[str, object] = {},
     ) -> None:
         """`error` is what expressions read; the event is about it where `report` is "error"."""
         exception = error if report == _ERROR else None
@@ -496,6 +509,7 @@ class Verdict(Counted):
                 ended=time.time(),
                 inside=shares,
                 status=status_of(result),
+                more=more,
             )
         except ours(BaseException):
             raise

@@ -245,6 +245,8 @@ def _contexts(
             for operation, times, seconds, share in observation.inside
         ],
     })  # fmt: skip
+    for fact, plain in observation.more.items():
+        erp[fact] = _represented(plain, budget)
     for name, text in observation.monitor["detail"].items():
         erp.setdefault(name, text)
     contexts: dict[str, Any] = {"erp": erp, "runtime": {"name": "CPython", "version": platform.python}}

@@ -200,6 +200,11 @@ def _file(path: str) -> tuple[str, str, bool]:
     return known
 
 
+def relative_path(path: str) -> str:
+    """The path of a file relative to its `sys.path` entry, as frames have it."""
+    return _file(path)[1]
+
+
 def _absolute(path: str) -> str:
     try:
         return os.path.abspath(path)
