@@ -270,8 +270,9 @@ def plan_file(state: str, kind: str = "plan", variant: str = "") -> str:
     return os.path.join(state, "%s-%d.%d-%08x%s.bin" % (kind, *sys.version_info[:2], name_hash(sys.prefix), variant))
 
 
-def variant_of(header: "Header", value: "Any" = os.environ.get) -> str:
+def variant_of(header: "Header", value: "Any" = None) -> str:
     """Processes whose environment variables differ take turns: each set of values has a plan of its own."""
+    value = value or os.environ.get
     return "-%08x" % name_hash(repr([value(name) for name, _ in header[2]]))
 
 
