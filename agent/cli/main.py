@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "explain",
     "init": "init",
     "discover": "discover",
+    "migrate": "migrate.command",
     "schema": "schema",
     "doctor": "doctor.command",
     "events": "events",

@@ -88,6 +88,15 @@ def out(text: str = "", end: str = "\n") -> None:
     _stream(sys.stdout).write(clean(text) + end)
 
 
+def out_bytes(data: bytes) -> None:
+    """Write what a program reads on stdout as it is; on a terminal as text."""
+    if is_terminal():
+        out(data.decode("utf-8", "replace"), end="")
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+
+
 def err(text: object) -> None:
     """Print a line on stderr."""
     _stream(sys.stderr).write(clean(str(text)) + "\n")
@@ -272,10 +281,10 @@ def width_of(text: str) -> int:
     return cell_len(text)
 
 
-def write_new(path: str, text: str) -> None:
-    """Write a file for a person. Raises ConfigError where it exists or cannot be written."""
+def write_new(path: str, text: str, *, replace: bool = False) -> None:
+    """Write a file for a person. Raises ConfigError where it cannot be written, or exists and is not to be replaced."""
     try:
-        with open(path, "x", encoding="utf-8") as stream:
+        with open(path, "w" if replace else "x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
         raise ConfigError(f"{path} exists already and was not changed: name another file with --output") from None

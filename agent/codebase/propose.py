@@ -181,6 +181,14 @@ def monitor_lines(proposal: Proposal, threshold: str = "") -> list[str]:
 
 def scalar(text: str) -> str:
     """A text as YAML: plain where every YAML parser reads it as that text."""
-    plain = re.fullmatch(r"[^\W\d][\w.]*(?::[^\W\d][\w.]*)?(?: [\w.]+)*", text)
+    plain = re.fullmatch(r"[^\W\d][\w.]*(?::[^\W\d][\w.]*)?(?: [\w.]+)*|\d+(?:\.\d+)?(?:ms|s|m|h|d)", text)
     words = ("yes", "no", "on", "off", "y", "n", "true", "false", "null")
-    return text if plain and resolve_scalar(text) == text and text.lower() not in words else json.dumps(text)
+    if plain and resolve_scalar(text) == text and text.lower() not in words:
+        return text
+    # JSON spells a character beyond U+FFFF as two halves, which YAML reads as two characters.
+    return re.sub(r"\\u(d[89ab]..)\\u(d[c-f]..)", lambda pair: f"\\U{_whole(*pair.groups()):08x}", json.dumps(text))
+
+
+def _whole(high: str, low: str) -> int:
+    """The character that two halves of a surrogate pair stand for."""
+    return 0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00

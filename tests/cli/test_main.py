@@ -61,7 +61,8 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
 #: Every command, as it is usually given.
 COMMANDS = {
     "validate": [[], ["--format", "json"]], "list": [[], ["--format", "json"]], "explain": [["create"]],
-    "init": [["{new}"]], "discover": [["services", "--path", "{new}"]], "schema": [[], ["--path"], ["--markdown"]], "path": [[]],
+    "init": [["{new}"]], "discover": [["services", "--path", "{new}"]],
+    "migrate": [["{new}/decorated.py"], ["{new}/decorated.py", "--diff"]], "schema": [[], ["--path"], ["--markdown"]], "path": [[]],
     "events": [[], ["--json"], ["last"]], "status": [[], ["--format", "json"]], "top": [[]], "test": [["--error"]],
     "spool": [["status"], ["status", "--format", "json"], ["show"], ["flush"], ["release"], ["replay"],
               ["export", "{new}/export.tar"], ["import", "{new}/nothing.tar"], ["purge", "--yes"]],
@@ -92,6 +93,7 @@ def test_every_command_without_rich_works_or_ends_with_a_sentence(tmp_path, comm
         new = tmp_path / f"new{number}"
         new.mkdir()
         new.joinpath("services.py").write_text("def create_order(number): ...\n")
+        new.joinpath("decorated.py").write_text("@sentry_monitor('sales')\ndef create_order(number): ...\n")
         try:
             status = main.main([command, *(word.format(new=new) for word in arguments)])
         except SystemExit as stop:

@@ -1,0 +1,93 @@
+"""`migrate`: reads what other tools monitor in an ERP's source, and writes the monitors.yaml that does the same."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from ..options import ProblemsError
+from ..terminal import counted, err, out, out_bytes, write_new
+from . import newrelic_ini, reader, removal
+from .found import Found, Remark
+from .sources import Unread, sources
+from .writer import left_lines, render
+
+if TYPE_CHECKING:
+    import argparse
+
+    from .sources import Source
+
+HELP = "write the monitors.yaml that replaces decorators of other tools"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="Python file, newrelic.ini, or folder; read, never run"
+    )
+    parser.add_argument("--output", metavar="FILE", help="file to write (default: print it)")
+    parser.add_argument("--force", action="store_true", help="replace the file of --output if it exists")
+    parser.add_argument(
+        "--path",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="folder that the ERP has on its path: dotted names begin below it (default: the folder of the project, "
+        "or its src); repeatable",
+    )
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="print the diff that removes the decorators instead; the source is not changed",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: written, 1: there is nothing to carry over, 2: could not run. What is left out is on stderr."""
+    found = Found()
+    roots = _read(args, found)
+    if not found.monitors and not found.sentry:
+        _show_left(found)
+        raise ProblemsError(
+            f"nothing to carry over in {' '.join(args.sources)}: `discover PACKAGE` proposes monitors for any source"
+        )
+    if args.diff:
+        out_bytes(removal.diff(found))
+        _show_left(found)
+        return 0
+    text = render(found, shlex.join(["python -m agent migrate", *args.sources])[:300].replace("'", ""))
+    if args.output:
+        write_new(args.output, text, replace=args.force)
+    else:
+        out(text, end="")
+    _show_left(found)
+    done = f"{counted(len(found.monitors), 'function')} monitored, {len(found.left)} not carried over"
+    err(f"{'wrote ' + args.output + ': ' if args.output else ''}{done}")
+    words = ["validate", args.output or "FILE", *(word for root in roots for word in ("--path", root))]
+    err(f"next: python -m agent {shlex.join(words)}")
+    return 0
+
+
+def _read(args: argparse.Namespace, found: Found) -> list[str]:
+    """Read all sources into `found`; returns the folders that are to be on the interpreter's path."""
+    roots: dict[str, None] = {}
+    settings: list[Source] = []  # read last: what a decorator says of a function comes first
+    for source in sources(args.sources, args.path):
+        if isinstance(source, Unread):
+            found.leave(source.file, 1, Remark("the file", source.why, "name its functions in monitors by hand"))
+        elif source.path.endswith(".ini"):
+            settings.append(source)
+        else:
+            reader.read(source, found)
+            roots[os.path.relpath(source.root)] = None
+    for source in settings:
+        newrelic_ini.read(source.file, source.data, found)
+    return list(roots)
+
+
+def _show_left(found: Found) -> None:
+    lines = left_lines(found)
+    if lines:
+        err("not carried over:")
+    for line in lines:
+        err(f"  {line}")

@@ -1,0 +1,2 @@
+class OnHold(Exception):
+    pass
