@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         out_bytes(removal.diff(found))
         _show_left(found)
         return 0
-    text = render(found, shlex.join(["python -m agent migrate", *args.sources])[:300].replace("'", ""))
+    text = render(found, f"python -m agent migrate {shlex.join(args.sources)}"[:300])
     if args.output:
         write_new(args.output, text, replace=args.force)
     else:
@@ -75,7 +75,7 @@ def _read(args: argparse.Namespace, found: Found) -> list[str]:
     for source in sources(args.sources, args.path):
         if isinstance(source, Unread):
             found.leave(source.file, 1, Remark("the file", source.why, "name its functions in monitors by hand"))
-        elif source.path.endswith(".ini"):
+        elif source.ini:
             settings.append(source)
         else:
             reader.read(source, found)

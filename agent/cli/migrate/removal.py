@@ -22,8 +22,8 @@ def diff(found: Found) -> bytes:
 def _of_file(path: str, spans: list[tuple[int, int]]) -> bytes:
     with open(path, "rb") as stream:
         data = stream.read()
-    encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
-    before = data.decode(encoding).splitlines(keepends=True)
+    encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0].replace("-sig", "")  # the mark stays a character
+    before = list(io.StringIO(data.decode(encoding), newline=""))  # lines as Python counts them: a form feed ends none
     dropped: set[int] = set()
     for first, last in spans:
         if before[first - 1].lstrip().startswith("@"):  # as everybody writes it, and not behind a `;` or a `(`
@@ -40,7 +40,7 @@ def _of_file(path: str, spans: list[tuple[int, int]]) -> bytes:
 def _without_unused_imports(before: list[str], dropped: set[int]) -> list[str]:
     """The lines without those dropped, and without imports of names that the dropped ones alone used."""
     kept = [line for number, line in enumerate(before, 1) if number not in dropped]
-    old, new = ast.parse("".join(before)), ast.parse("".join(kept))
+    old, new = (ast.parse("".join(lines).lstrip("\ufeff")) for lines in (before, kept))
     unused = _used(old) - _used(new)
     edits: dict[int, tuple[int, str]] = {}
     for node in new.body:

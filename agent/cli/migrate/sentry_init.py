@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from .use import Use
 
-_TEXTS = ("environment", "release")
+#: Key → what a value may be.
+_TEXTS = {"environment": re.compile(r"[^/\s]{0,64}"), "release": re.compile(r"[^\n]{0,200}")}
 _SHARES = {"sample_rate": 1.0, "traces_sample_rate": 0.0, "profiles_sample_rate": 0.0}  # and the SDK's defaults
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What `sentry.ignore_errors` has if it is not given: it replaces the list.
@@ -36,12 +37,12 @@ def settings(use: Use) -> dict[str, Any]:
     dsn = use.take("dsn")
     if dsn is not None:
         made["dsn"] = _dsn(use, dsn)
-    for key in _TEXTS:
+    for key, allowed in _TEXTS.items():
         node = use.take(key)
         if node is not None:
-            found = _text(use, node)
+            found = _text(use, node, allowed)
             if found is None:
-                use.remark(f"{key}=…", "it is computed when the program runs", f"set `sentry.{key}` by hand")
+                use.remark(f"{key}=…", "it is computed, or not allowed there", f"set `sentry.{key}` by hand")
             elif found:
                 made[key] = found
     for key, default in _SHARES.items():
@@ -84,18 +85,19 @@ def _dsn(use: Use, node: ast.expr) -> str:
     return f"${{{found[0]}:-}}" if found is not None else "${SENTRY_DSN:-}"
 
 
-def _text(use: Use, node: ast.expr) -> str | None:
-    """As monitors.yaml spells it; None where the source does not show it."""
+def _text(use: Use, node: ast.expr, allowed: re.Pattern[str]) -> str | None:
+    """As monitors.yaml spells it; None where the source does not show it, or it is not `allowed`."""
     node = use.names.expression(node)
     found = _lookup(use, node)
     if found is not None:
-        return f"${{{found[0]}:-{found[1]}}}"
+        defaults = [found[1], ""] if allowed.fullmatch(found[1]) else [""]
+        spellings = [f"${{{found[0]}:-{default}}}" for default in defaults]
+        return next((each for each in spellings if allowed.fullmatch(each)), None)
     value = use.names.value(node)
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > 200:
-        return None
-    return value.encode("utf-8", "replace").decode("utf-8").replace("$", "$$")
+    spelled = value.encode("utf-8", "replace").decode("utf-8").replace("$", "$$") if isinstance(value, str) else "\n"
+    return spelled if allowed.fullmatch(spelled) else None
 
 
 def _share(use: Use, node: ast.expr, default: float) -> float | str | None:

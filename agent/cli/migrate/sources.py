@@ -30,6 +30,7 @@ class Source(NamedTuple):
     module: str  # "" where no import leads to it
     root: str  # the folder that is to be on the interpreter's path
     package: bool
+    ini: bool  # of New Relic
 
 
 class Unread(NamedTuple):
@@ -77,10 +78,11 @@ def _read(path: str, start: str, paths: Sequence[str]) -> Source | Unread | None
         return Unread(file, f"it cannot be read: {error.strerror}")
     if len(data) > MOST_BYTES:
         return Unread(file, f"it is larger than {MOST_BYTES // 1_000_000} MB")
-    if not (_TOOLS.search(data) if path.endswith(".py") else is_newrelic(data)):
+    ini = not path.endswith(".py") and is_newrelic(data)
+    if not ini and (path.endswith(".ini") or not _TOOLS.search(data)):
         return None
     root = _root(path, start, paths)
-    return Source(file, path, data, _dotted(path, root), root, os.path.basename(path) == "__init__.py")
+    return Source(file, path, data, _dotted(path, root), root, os.path.basename(path) == "__init__.py", ini)
 
 
 def _root(path: str, start: str, paths: Sequence[str]) -> str:
@@ -101,7 +103,8 @@ def _root(path: str, start: str, paths: Sequence[str]) -> str:
 
 
 def _dotted(path: str, root: str) -> str:
-    parts = os.path.splitext(os.path.relpath(path, root))[0].split(os.sep)
-    if parts[-1] == "__init__":
+    stem, suffix = os.path.splitext(os.path.relpath(path, root))
+    parts = stem.split(os.sep) if suffix == ".py" else []
+    if parts[-1:] == ["__init__"]:
         parts.pop()
     return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else ""

@@ -195,6 +195,21 @@ def test_the_diff_keeps_line_ends_and_encodings(erp, capsysbinary):
     assert b" name = '\xfc'\r\n-@sentry_monitor\r\n def f(): ...\n\\ No newline at end of file\n" in out
 
 
+def test_the_diff_counts_lines_as_python_does(erp, capsys):
+    file = erp("erp.py", b"\xef\xbb\xbfname = 1\n\x0c\n@sentry_monitor\ndef f(): ...\n")
+    out = migrated(capsys, ".", "--diff")[1]
+    subprocess.run(["patch", "-p0", "-s"], input=out, text=True, check=True)
+    assert file.read_bytes() == b"\xef\xbb\xbfname = 1\n\x0c\ndef f(): ...\n"
+
+
+def test_a_program_without_a_suffix_and_settings_of_any_name_are_read(erp, capsys):
+    erp("close", "import sentry_sdk\nsentry_sdk.init(release='7')\n")
+    erp("nr.conf", "[function-trace:x]\nenabled = true\nfunction = erp.jobs:close\n")
+    _, out, _ = migrated(capsys, "close", "nr.conf")
+    assert 'release: "7"\n' in out
+    assert "target: erp.jobs.close\n" in out
+
+
 _texts = st.text(max_size=30)
 _literals = st.one_of(
     _texts, st.integers(), st.floats(), st.booleans(), st.none(), st.lists(_texts, max_size=3),
