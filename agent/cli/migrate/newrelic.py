@@ -31,9 +31,10 @@ STAYING = frozenset(
     for name in ("notice_error", "record_exception", "record_custom_event", "record_custom_metric",
                  "add_custom_attribute", "add_custom_parameter", "set_transaction_name")
 )  # fmt: skip
-_UNUSED = ("application", "label", "params", "sql", "dbapi2_module", "url", "method", "terminal", "rollup", "scheme",
-           "host", "port", "request_path", "request_method", "query_string", "headers", "host", "port_path_or_id",
-           "database_name", "destination_type", "async_wrapper", "source", "args", "kwargs", "params")  # fmt: skip
+#: Arguments without a counterpart that nobody misses; statements and addresses are private.
+_UNUSED = ("application", "label", "params", "terminal", "rollup", "sql", "dbapi2_module", "url", "method", "scheme",
+           "host", "port", "port_path_or_id", "database_name", "request_path", "request_method", "query_string",
+           "headers", "destination_type", "destination_name", "async_wrapper", "source", "args", "kwargs")  # fmt: skip
 
 
 def decorator(use: Use) -> dict[str, Any] | None:

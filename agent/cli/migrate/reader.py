@@ -44,9 +44,19 @@ class _Reader(ast.NodeVisitor):
         self.found = found
         self.names = names
         self._around: list[_Definition] = []
+        self._program = False  # below `if __name__ == "__main__":`
 
     def leave(self, line: int, what: str, why: str, instead: str) -> None:
         self.found.leave(self.source.file, line, Remark(what, why, instead))
+
+    def visit_If(self, node: ast.If) -> None:
+        before = self._program
+        self._program = before or ast.unparse(node.test) == "__name__ == '__main__'"
+        for each in (node.test, *node.body):
+            self.visit(each)
+        self._program = before
+        for each in node.orelse:
+            self.visit(each)
 
     # Definitions
 
@@ -111,6 +121,8 @@ class _Reader(ast.NodeVisitor):
             raise NotCarried("a function inside a function has no dotted path", self.proposal())
         if any(isinstance(each, ast.Attribute) and each.attr in ("setter", "deleter") for each in node.decorator_list):
             raise NotCarried("half of a property has no dotted path of its own", "name a function that it calls")
+        if self._program:
+            raise NotCarried("only a program defines it, not an import", "move it above `if __name__ …`")
         if not self.source.module:
             raise NotCarried("no import leads to this file", "name the folder that is on the ERP's path with --path")
         return self.path([*self._around, node])
@@ -125,7 +137,13 @@ class _Reader(ast.NodeVisitor):
         return target
 
     def qualname(self, nodes: list[_Definition]) -> str:
-        return ".".join(node.name for node in nodes)
+        """The names of classes and the function, private ones as Python stores them: `_Orders__load`."""
+        owners = ["", *(node.name.lstrip("_") for node in nodes)]
+        private = [node.name.startswith("__") and not node.name.endswith("__") for node in nodes]
+        return ".".join(
+            f"_{owner}{node.name}" if owner and hidden else node.name
+            for node, owner, hidden in zip(nodes, owners, private)
+        )
 
     def proposal(self) -> str:
         """The outermost function around this place, as a target."""

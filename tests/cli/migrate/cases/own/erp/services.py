@@ -79,3 +79,13 @@ class Service: ...
 
 
 checked = sentry_monitor("sales")(quote)
+
+
+class _Stock:
+    @monitor_inventory_operation("count")
+    def __count(self): ...
+
+
+if __name__ == "__main__":
+    @monitored
+    def main(): ...
