@@ -25,13 +25,7 @@ MISSING = {
     "has no attribute 'mkfifo'": "no named pipes",
     "WebAssembly stack switching": "no event loop that blocks",
 }
-NO_PROCESSES = "every process number exists"
 BY_NAME = {
-    "test_the_example_is_a_day_of_six_modules_two_releases_and_three_processes": NO_PROCESSES,
-    "test_the_file_of_a_process_that_has_ended_is_removed_after_its_last_fold": NO_PROCESSES,
-    "test_a_process_whose_number_another_one_has_by_now_has_ended": NO_PROCESSES,
-    "test_a_fold_that_is_killed_at_any_step_loses_nothing_and_counts_nothing_twice": NO_PROCESSES,
-    "test_old_files_of_ended_processes_are_removed_where_there_are_far_too_many": NO_PROCESSES,
     "test_files_that_cannot_be_read_are_named_with_the_reason": "opens symbolic links that it must not follow",
     "test_a_file_grows[in memory]": "counts no blocks of a file",
 }
@@ -55,6 +49,7 @@ def _noticing(module: Any, name: str, what: str) -> None:
 for module, name in ((_thread, "start_new_thread"), (threading, "_start_joinable_thread")):
     _noticing(module, name, "no threads")
 _noticing(os, "fork", "no processes")
+_noticing(os, "kill", "every process number exists")
 _noticing(__import__("socket"), "socketpair", "no sockets")
 
 

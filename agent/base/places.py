@@ -261,13 +261,18 @@ def on_path(code: "Any", packages: "Container[str]") -> "list[str]":
 # ----------------------------------------------------------------------------------------------- the head of a plan
 
 
+#: (version, `sys.prefix`, `sys.path`) of the Python that plans are made for, where another one makes them.
+made_for: "tuple[tuple[int, int], str, list[str]] | None" = None
+
+
 def plan_file(state: str, kind: str = "plan", variant: str = "") -> str:
     """Return the path of the plan for this Python and this environment (`sys.prefix`).
 
     What is installed decides what `requires` finds and whether yaml can be imported at all: two environments that share
     a configuration must not share a plan.
     """
-    return os.path.join(state, "%s-%d.%d-%08x%s.bin" % (kind, *sys.version_info[:2], name_hash(sys.prefix), variant))
+    version, prefix = made_for[:2] if made_for else (sys.version_info[:2], sys.prefix)
+    return os.path.join(state, "%s-%d.%d-%08x%s.bin" % (kind, *version, name_hash(prefix), variant))
 
 
 def variant_of(header: "Header", value: "Any" = None) -> str:
@@ -341,6 +346,10 @@ def open_head(file: str, path: str) -> "Head | None":
     return (file, *found, (status.st_ino, status.st_size, status.st_mtime_ns))
 
 
+def plan_version() -> bytes:
+    return b"%d.%d" % (made_for[0] if made_for else sys.version_info[:2])
+
+
 def split(data: bytes, size: int, read_on: "Any") -> "tuple[Header, bytes, int] | None":
     """(header, index between two checksums, where the rest begins) of a plan of `size` bytes that begins with `data`.
 
@@ -348,7 +357,7 @@ def split(data: bytes, size: int, read_on: "Any") -> "tuple[Header, bytes, int] 
     """
     line = data[: data.find(b"\n") + 1]
     words = line.split()
-    if len(words) != 5 or words[0] != FORMAT or words[1] != b"%d.%d" % sys.version_info[:2]:
+    if len(words) != 5 or words[0] != FORMAT or words[1] != plan_version():
         return None
     first, second, third = int(words[2]), int(words[3]), int(words[4])
     header = len(line) + first

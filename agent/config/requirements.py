@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..base import places
 from ..base.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
     `path` holds the folders of another environment than the running one; only their metadata is read.
     """
     metadata = installed()
+    if path is None and places.made_for:
+        path = places.made_for[2]
     try:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             return f"the condition `{requirement.marker}` does not hold here"

@@ -30,6 +30,11 @@ package.__path__ = [{package!r}]
 package.__package__ = "_erp_agent"
 from _erp_agent.config import child
 """
+#: Where AGENT_PYTHON names it: another environment's, maybe of another version, in which this one's packages count.
+_FOR_US = """
+from _erp_agent.base import places
+places.made_for = {python!r}
+"""
 _SEND = "child.main({path!r}, {descriptor})"
 _KEEP = "child.keep({path!r}, {state!r})"
 
@@ -55,7 +60,7 @@ def run(path: str) -> "bytes | str":
     try:
         # No other child of the host's, which may be started meanwhile, is to have it: so it is given to this one alone.
         given = next(number for number in range(3, 7) if number not in (reading, writing))
-        program = (_PROGRAM + _SEND).format(package=places.PACKAGE, path=path, descriptor=given)
+        program = _program(_SEND, path=path, descriptor=given)
         try:
             pid = _spawn(interpreter, [interpreter, "-S", "-c", program], _environment(), (writing, given))
         finally:
@@ -65,6 +70,13 @@ def run(path: str) -> "bytes | str":
         return f"the configuration could not be read with {interpreter}: {error}"
     finally:
         os.close(reading)
+
+
+def _program(work: str, **values: object) -> str:
+    if os.environ.get("AGENT_PYTHON"):
+        work = _FOR_US + work
+        values["python"] = (sys.version_info[:2], sys.prefix, [entry for entry in sys.path if type(entry) is str])
+    return (_PROGRAM + work).format(package=places.PACKAGE, **values)
 
 
 def _environment() -> "dict[str, str]":
@@ -95,7 +107,7 @@ def start(path: str, state: str, variables: "Mapping[str, str | None]") -> str:
         descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             flock(descriptor, LOCK_EX | LOCK_NB)  # which the other process holds until it ends
-            program = (_PROGRAM + _KEEP).format(package=places.PACKAGE, path=path, state=state)
+            program = _program(_KEEP, path=path, state=state)
             detached.spawn([interpreter, "-S", "-c", program], environment, descriptor)
         finally:
             os.close(descriptor)

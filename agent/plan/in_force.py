@@ -85,9 +85,15 @@ def keep(
     if isinstance(decoded, plan_index.Bad):
         data = write.bad_bytes(decoded.header, decoded.problems, since, lacking=decoded.lacking)
     else:
+        named = os.environ.get("AGENT_PYTHON")
         why = response if isinstance(response, str) else "the compiler's output could not be read"
-        chosen = {"AGENT_PYTHON": os.environ.get("AGENT_PYTHON")}  # another interpreter is another try
-        data = write.encode_bad(path, [path], chosen, [why], since=since, until=time.time() + _RETRY)
+        lacking = bool(named) and not isinstance(response, str)
+        if lacking:  # `places.checksum` is another function before 3.11
+            version = "3.11 or later" if sys.version_info >= (3, 11) else "3.9 or 3.10"
+            why = f"{named} cannot compile the configuration for this Python: AGENT_PYTHON has to name Python {version}"
+        chosen = {"AGENT_PYTHON": named}  # another interpreter is another try
+        until = None if lacking else time.time() + _RETRY
+        data = write.encode_bad(path, [path], chosen, [why], since=since, until=until, lacking=lacking)
     bad = plan_index.decode(data, path)
     assert isinstance(bad, plan_index.Bad)
     try:

@@ -127,7 +127,7 @@ class _Body:
         content = places.checksum(b"", 0, bytes(self._data))
         first, second = marshal.dumps((*header[:7], content, *header[-2:])), marshal.dumps(index)
         sizes = (len(first), len(second), len(self._data))
-        head = b"%s %d.%d %d %d %d\n" % (places.FORMAT, *sys.version_info[:2], *sizes) + first
+        head = b"%s %s %d %d %d\n" % (places.FORMAT, places.plan_version(), *sizes) + first
         of_head = places.checksum(b"", 0, head)
         of_index = places.checksum(of_head, 0, second)
         for at, size in self._places:
@@ -146,7 +146,8 @@ def _first_modules() -> "set[str]":
 
 def package_folders() -> "list[str]":
     """Where packages are installed: an installation changes the folder, and with it what `requires` finds."""
-    return [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]
+    path = places.made_for[2] if places.made_for else sys.path
+    return [entry for entry in path if os.path.basename(entry) in ("site-packages", "dist-packages")]
 
 
 def _plain(value: "Any") -> "Any":

@@ -5,7 +5,7 @@ costs a successful call nothing. The start time and the span, if needed, are pus
 when the function begins, and the code for a success is inserted before each return. Inserted code has no line, so that
 debuggers, coverage and profilers skip it.
 
-This is for CPython 3.11 to 3.13, where exception handling is a table beside the code and jumps are relative;
+This is for CPython 3.11 to 3.14, where exception handling is a table beside the code and jumps are relative;
 `until_310.blocks` does the same for 3.9 and 3.10. `inject` returns None where it cannot be done, for the reasons in
 docs/instrumentation.md; then the function gets a trampoline.
 """
@@ -198,11 +198,20 @@ def _return(below: int) -> bytes:
 #: Where FOR_ITER expects the end of its loop, from CPython 3.12 on. It jumps past that.
 _AFTER_LOOP = b""
 if sys.version_info >= (3, 12) and OPS:
-    _AFTER_LOOP = op("END_FOR") + op("POP_TOP") * (sys.version_info >= (3, 13))
+    _AFTER_LOOP = op("END_FOR")
+    if sys.version_info >= (3, 14):
+        _AFTER_LOOP += op("POP_ITER")
+    elif sys.version_info >= (3, 13):
+        _AFTER_LOOP += op("POP_TOP")
+
+
+#: Where `sys.monitoring` reports that a conditional jump was not taken, from CPython 3.14 on.
+_TAKEN = op("NOT_TAKEN") if "NOT_TAKEN" in OPS else b""
 
 
 def _if(then: bytes) -> bytes:
     jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
+    then = _TAKEN + then
     return op(jump, len(then) // 2) + then
 
 

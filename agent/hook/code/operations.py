@@ -1,4 +1,4 @@
-"""Opcodes of CPython 3.11 to 3.13: those that `inject` emits and looks for."""
+"""Opcodes of CPython 3.11 to 3.14: those that `inject` emits and looks for."""
 
 import sys
 
@@ -42,6 +42,19 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "store": (110, 65, 86), "store_two": (111, 112), "store_cell": (109, 64), "greater": 132, "null_first": False,
         "YIELD_VALUE": 118, "SEND": 104, "RAISE_VARARGS": 101, "always": (79, 77, 78), "with_argument": 45,
     },
+    (3, 14): {
+        "POP_TOP": 31, "PUSH_NULL": 33, "LOAD_CONST": 82, "LOAD_FAST": 84, "SWAP": 117, "COPY": 59, "CALL": 52,
+        "BINARY_OP": 44, "COMPARE_OP": 56,
+        "FOR_ITER": 70, "END_FOR": 9, "POP_ITER": 30, "JUMP_FORWARD": 77, "IS_OP": 74, "RETURN_VALUE": 35,
+        "RESUME": 128, "PUSH_EXC_INFO": 32, "POP_EXCEPT": 29, "RERAISE": 105, "EXTENDED_ARG": 69,
+        "POP_JUMP_IF_FALSE": 100, "NOT_TAKEN": 28, "CHECK_EXC_MATCH": 6, "JUMP_BACKWARD_NO_INTERRUPT": 76,
+        # END_ASYNC_FOR does not jump, but its argument is a distance.
+        "forward": (70, 77, 100, 101, 102, 103, 106), "backward": (68, 75, 76),
+        "caches": {92: 4, 44: 5, 119: 1, 56: 1, 57: 1, 70: 1, 96: 1, 80: 9, 110: 4, 52: 3, 55: 3, 38: 1, 106: 1, 75: 1,
+                   39: 3, 103: 1, 100: 1, 101: 1, 102: 1},
+        "store": (112, 63, 85), "store_two": (113, 114), "store_cell": (111, 62), "greater": 132, "null_first": False,
+        "YIELD_VALUE": 120, "SEND": 106, "RAISE_VARARGS": 104, "always": (77, 75, 76), "with_argument": 44,
+    },
 }  # fmt: skip
 
 OPS: "dict[str, Any]" = TABLES.get(sys.version_info[:2], {})
@@ -68,7 +81,7 @@ FORWARD = frozenset(OPS.get("forward", ()))
 BACKWARD = frozenset(OPS.get("backward", ()))
 CACHES: "dict[int, int]" = OPS.get("caches", {})
 #: Also where nothing is injected.
-RAISING: int = {(3, 14): 104, (3, 15): 103}.get(sys.version_info[:2], OPS.get("RAISE_VARARGS", -1))
+RAISING: int = {(3, 15): 103}.get(sys.version_info[:2], OPS.get("RAISE_VARARGS", -1))
 EXTENDED: int = OPS.get("EXTENDED_ARG", -1)
 RETURN: int = OPS.get("RETURN_VALUE", -1)
 RETURN_CONST: int = OPS.get("RETURN_CONST", -1)

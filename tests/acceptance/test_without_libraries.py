@@ -1,0 +1,78 @@
+"""Interpreters that inherit PYTHONPATH and lack what reads monitors.yaml: another virtual environment, the system's own."""
+
+import subprocess
+import sys
+
+import pytest
+from acceptance.host import Host, other_pythons
+
+MONITORS = """\
+version: 1
+monitors:
+  - target: shop.order
+    operation: order
+  - target: shop.cancel
+    operation: cancel
+    requires: not-installed-anywhere
+  - target: shop.pay
+    operation: pay
+    requires: only-there
+"""
+SHOP = """\
+def order(): raise ValueError("order")
+def pay(): raise ValueError("pay")
+def cancel(): raise ValueError("cancel")
+"""
+MAIN = """\
+import contextlib, shop
+for each in (shop.order, shop.pay, shop.cancel):
+    with contextlib.suppress(ValueError): each()
+"""
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """An environment without libraries, but with a package of its own."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(venv)], check=True)
+    (site,) = venv.glob("lib/python3*/site-packages")
+    there = site / "only_there-1.0.dist-info"
+    there.mkdir()
+    there.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: only-there\nVersion: 1.0\n")
+    host = Host(tmp_path, python=str(venv / "bin/python"))
+    host.write(monitors__yaml=MONITORS, shop__py=SHOP, main__py=MAIN)
+    yield host
+    host.end_couriers()
+
+
+def test_it_is_reported_once(bare):
+    lines = [bare.run("main.py").stderr for _ in range(10)]
+    assert lines[0].startswith("agent: nothing is monitored: reading monitors.yaml needs PyYAML")
+    assert (lines[0].count("\n"), lines[1:]) == (1, [""] * 9)
+
+
+def _of_the_same_kind():
+    return [
+        each
+        for each in other_pythons()
+        if (each.split(".venv-3.")[1][:2] in ("9/", "10")) == (sys.version_info < (3, 11))
+    ]
+
+
+@pytest.mark.parametrize("compiler", [sys.executable, *_of_the_same_kind()[:1]])
+def test_another_interpreter_compiles_for_it(bare, compiler):
+    """`requires` is about the environment of the program, and the plan is stored for it."""
+    for _ in range(2):
+        assert bare.run("main.py", AGENT_PYTHON=compiler).stderr == ""
+    assert sorted(event["tags"]["erp.operation"] for event in bare.events()) == ["order", "order", "pay", "pay"]
+    (plan,) = bare.state.glob("plan-*")
+    assert plan.name.startswith("plan-%d.%d-" % sys.version_info[:2])
+
+
+def test_a_compiler_whose_plans_cannot_be_read_is_named_once(bare):
+    others = set(other_pythons()) - set(_of_the_same_kind())
+    if not others:
+        pytest.skip("no interpreter of the other kind")
+    lines = [bare.run("main.py", AGENT_PYTHON=min(others)).stderr for _ in range(3)]
+    assert "AGENT_PYTHON has to name Python 3." in lines[0]
+    assert lines[1:] == ["", ""]
