@@ -86,7 +86,9 @@ class Store:
     def _create(self) -> CountsFile:
         folder = os.path.join(self._current, FOLDER)
         own_folders.make(folder)
-        self._dropped(_prune(folder))
+        dropped = _prune(folder)
+        if dropped:
+            self._dropped(dropped)
         file = CountsFile(folder, self._facts(), mapped=mapping.is_safe(folder))
         self._files[self._current] = file
         return file

@@ -92,11 +92,11 @@ class Host:
         if not any(self.state_base.glob("*/spool/courier")):
             return []  # there was none
         found = []
-        for file in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                line = file.read_bytes()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                line = Path("/proc", pid, "cmdline").read_bytes()
                 if b"erp_agent_courier" in line and str(self.state_base).encode() in line:
-                    found.append(int(file.parent.name))
+                    found.append(int(pid))
         return found
 
     def end_couriers(self) -> None:

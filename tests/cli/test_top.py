@@ -81,7 +81,9 @@ def place(tmp_path):
     config = tmp_path / "monitors.yaml"
     config.write_text("version: 1\nmonitors: []\n")
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AGENT_", "SENTRY_", "COV"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AGENT_", "SENTRY_", "COV", "COLUMNS", "LINES"))
     }
     environment.update(AGENT_CONFIG=str(config), AGENT_STATE_DIR=str(tmp_path / "state"), TERM="xterm", PYTHONPATH="")
     process = Process(places.state_folder(environment, str(config)), started=time.time() - 600)
