@@ -60,7 +60,7 @@ def _section(file: str, section: str, values: dict[str, str], line: int, found: 
         if values.get("enabled", "").strip().lower() not in ("true", "on", "1", "yes"):
             return
         kind = DECORATORS[name][0]
-        text = values.get("name", "").strip().replace("{", "{{").replace("}", "}}")[:200]
+        text = values.get("name", "").strip()[:100].replace("{", "{{").replace("}", "}}")
         group = values.get("group", "").strip()
         made = keys(
             kind=kind if kind != "function" else "",

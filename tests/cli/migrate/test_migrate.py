@@ -202,6 +202,18 @@ def test_the_diff_counts_lines_as_python_does(erp, capsys):
     assert file.read_bytes() == b"\xef\xbb\xbfname = 1\n\x0c\ndef f(): ...\n"
 
 
+def test_one_transaction_of_two_files_is_one_monitor(erp, capsys):
+    for name in ("erp/a.py", "erp/b.py"):
+        erp(name, "@sentry_transaction('nightly')\ndef run(): ...\n")
+    erp("newrelic.ini", "[background-task:x]\nenabled = true\nfunction = erp.c:run\nname = a" + "{" * 150)
+    migrated(capsys, ".", "--output", "monitors.yaml")
+    assert main(["validate", "monitors.yaml", "--no-targets"]) == 0
+    written = Path("monitors.yaml").read_text(encoding="utf-8")
+    assert written.count("name: nightly") == 1
+    assert "- erp.a.run\n" in written
+    assert "- erp.b.run\n" in written
+
+
 def test_a_program_without_a_suffix_and_settings_of_any_name_are_read(erp, capsys):
     erp("close", "import sentry_sdk\nsentry_sdk.init(release='7')\n")
     erp("nr.conf", "[function-trace:x]\nenabled = true\nfunction = erp.jobs:close\n")
