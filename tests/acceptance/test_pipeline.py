@@ -149,7 +149,10 @@ def test_status_says_what_became_of_each_monitor(host):
     assert counts == {("captured", "reserve"): 2, ("captured", "slow"): 1}
     text = host.agent("status")
     assert text.returncode == 1
-    assert "other.thing" in text.stdout
+    assert "shop.nothing" in text.stdout
+    assert "shop.OutOfStock" in text.stdout
+    assert "other.thing" not in text.stdout  # its module has not been imported, which is no problem
+    assert "other.thing" in host.agent("status", "--all").stdout
 
 
 def test_reload_keeps_the_patch(host):
