@@ -58,7 +58,7 @@ def instructions(way: Way, stack: Stack, requests: list[Any], seed: int) -> floa
             ask({"requests": requests})
             check(way, process.pid, ask({"seen": True}), environment, sink)
             counts = []
-            for rounds in (0, ROUNDS):
+            for rounds in (1, 1 + ROUNDS):
                 pid = ask({"rounds": rounds})["pid"]
                 text = Path(f"{log}.{pid}").read_text()
                 counts.append(int(re.search(r"I +refs: +([\d,]+)", text)[1].replace(",", "")))

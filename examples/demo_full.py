@@ -11,10 +11,13 @@ import signal
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [FOLDER, os.path.dirname(FOLDER)]
 
 from demo import to_copy
-from full import compare, load, people, screen
+from full import compare, load, people, screen, sums
+from full.accidents import Accidents
+from full.browser import Answer
 from full.parts import Missing, Parts
 from full.process import Failed
 from full.stack import ROOT, Stack
@@ -29,6 +32,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30, help="how long people work (default: 30)")
     parser.add_argument("--salespeople", type=int, default=12, help="0 to 12 (default: 12); others work as well")
     parser.add_argument("--think", type=float, default=0.3, help="seconds between two acts of one person, on average")
+    parser.add_argument(
+        "--accidents",
+        type=int,
+        metavar="N",
+        help="recycle processes, and after every N responses terminate or kill -9 one of them",
+    )
     parser.add_argument("--stay", action="store_true", help="go on until Ctrl-C after that, to look at the ERP's pages")
     parser.add_argument(
         "--compare", action="store_true", help="instead: the same work with and without the agent, and what differs"
@@ -56,15 +65,24 @@ def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
     screen.say("The ERP on the services of production:   gunicorn, a Celery worker, Celery beat   with PYTHONPATH=.")
     steps = screen.Steps()
     settings = {"ERP_DAY_SECONDS": str(DAY), "ERP_CLOSED_PERIODS": "2026-03"}
-    with parts, Stack(parts, home, "erp", agent, **settings) as stack:
+    known = sums.Known()
+    with parts, Stack(parts, home, "erp", agent, **settings) as stack, sums.Tasks(stack.broker) as tasks:
         steps.done(f"PostgreSQL on port {parts.postgres_port}, Redis on port {parts.redis_port}")
         stack.prepare(arguments.salespeople)
         steps.done("tables and the demonstration company")
-        stack.start()
+        stack.start(recycled=(100, 10) if arguments.accidents else None)
         steps.done(f"web server with 2 × 4 threads on port {stack.port}, worker, beat")
 
         figures = load.Figures()
-        crowd = people.everybody(stack.port, figures.watch, salespeople=arguments.salespeople)
+        accidents = Accidents(stack, arguments.accidents) if arguments.accidents else None
+
+        def watch(answer: Answer) -> None:
+            figures.watch(answer)
+            known.watch(answer)
+            if accidents is not None:
+                accidents.watch(answer)
+
+        crowd = people.everybody(stack.port, watch, salespeople=arguments.salespeople)
         screen.say(f"{len(crowd)} people at work for {arguments.seconds:.0f} seconds, strangers among them")
         progress = screen.Progress(figures, arguments.seconds)
         try:
@@ -73,7 +91,11 @@ def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
             progress.end()
         print()
         screen.table_of(figures)
-        stack.wait_for_tasks()
+        stack.finish_tasks()
+        tasks.wait()
+        print(*sums.lines(known.beside(sums.counted(stack.variables), tasks, asked=stack.asked)), sep="\n", flush=True)
+        if accidents is not None:
+            print("Meanwhile: " + ", ".join(f"{often} × {what}" for what, often in accidents.happened.items()))
         if arguments.stay:
             _what_was_caught(stack, home)
             screen.say(

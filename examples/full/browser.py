@@ -17,7 +17,7 @@ class Answer:
     what: str  # in the words of whoever asked
     method: str
     path: str
-    status: int
+    status: int  # 0: no response came
     headers: list[tuple[str, str]]
     body: bytes
     ended: float  # time.monotonic(), seconds
@@ -96,8 +96,7 @@ class Browser:
         if kind:
             headers["Content-Type"] = kind
         began = time.monotonic()
-        response = self._exchange(method, path, body, headers)
-        data = response.read()
+        response, data = self._exchange(method, path, body, headers)
         ended = time.monotonic()
         answer = Answer(what, method, path, response.status, response.getheaders(), data, ended, waited + ended - began)
         for name, value in answer.headers:
@@ -107,15 +106,29 @@ class Browser:
         self.watch(answer)
         return answer
 
-    def _exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]):
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        try:
+            return self._attempt(method, path, body, headers)
+        except http.client.RemoteDisconnected:
+            # The server closed a connection that was idle, in all likelihood before it read this: ask again.
+            return self._attempt(method, path, body, headers)
+
+    def _attempt(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        began = time.monotonic()
         try:
             self._connection.request(method, path, body, headers)
-            return self._connection.getresponse()
-        except http.client.RemoteDisconnected:
-            # The server closed a connection that was idle, before it read anything of this: ask again.
+            response = self._connection.getresponse()
+            return response, response.read()
+        except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            self._connection.request(method, path, body, headers)
-            return self._connection.getresponse()
+            if not isinstance(error, ConnectionRefusedError):
+                ended = time.monotonic()
+                self.watch(Answer("", method, path, 0, [], b"", ended, ended - began))
+            raise
 
 
 def form_of(page: Answer, action: str | None = None) -> Form | None:

@@ -44,7 +44,9 @@ def play(stack: Stack, turns: int) -> Outcome:
     """The work, and what came of it. `stack` has been prepared, with salespeople, and is started and stopped here."""
     answers: list[str] = []
     stack.start(workers=1, threads=1, processes=1)
-    people = everybody(stack.port, lambda answer: answers.append(_answer(answer)), salespeople=SALESPEOPLE)
+    people = everybody(
+        stack.port, lambda answer: answers.append(_answer(answer)) if answer.status else None, salespeople=SALESPEOPLE
+    )
     one_after_another(people, turns)
     stack.wait_for_tasks()
     stack.stop()

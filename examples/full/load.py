@@ -24,6 +24,8 @@ class Figures:
         self._answers: list[_Answered] = []
 
     def watch(self, answer: Answer) -> None:
+        if not answer.status:
+            return
         with self._lock:
             self._answers.append(_Answered(answer.ended, answer.what, answer.status, answer.waited, answer.is_redirect))
 
@@ -125,11 +127,12 @@ def _live(person: Person, figures: Figures, over: threading.Event, think: float,
     if over.wait(late):
         return
     while not over.wait(person.dice.expovariate(1 / think) if think else 0):
-        _try(person.act, figures)
-    _try(person.leave, figures)
+        attempt(person.act, figures)
+    attempt(person.leave, figures)
 
 
-def _try(act: Callable[[], None], figures: Figures) -> None:
+def attempt(act: Callable[[], None], figures: Figures) -> None:
+    """A request without a response ends what somebody does, and is noted."""
     try:
         act()
     except (OSError, http.client.HTTPException) as error:

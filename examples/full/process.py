@@ -44,6 +44,11 @@ class Process:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def children(self) -> list[int]:
+        """The processes that it has started itself and that run the same program."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as file:
+            return [pid for pid in map(int, file.read().split()) if _command(pid) == _command(self.pid)]
+
     def wait_until(self, ready, timeout: float = 60.0) -> None:
         """Until `ready()` is true; `Failed` if the program ends before, or takes longer than `timeout` seconds."""
         until = time.monotonic() + timeout
@@ -83,3 +88,12 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _command(pid: int) -> bytes:
+    """What it was started with: a fork has the same."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

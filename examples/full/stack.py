@@ -49,8 +49,10 @@ class Stack:
         )
         environment.update(settings)
         self.environment = environment
+        self.broker = environment["CELERY_BROKER_URL"]
         self.variables = variables
         self._processes: list[Process] = []
+        self.asked = 0  # requests that were answered while the web server was started
 
     def prepare(self, salespeople: int = 0) -> None:
         """Make the tables and the demonstration company, without `variables`: this is not what is watched."""
@@ -65,17 +67,26 @@ class Stack:
             raise Failed(f"manage.py {arguments[0]} failed:\n{done.stderr.strip()[-2000:]}")
         return done.stdout
 
-    def start(self, workers: int = 2, threads: int = 4, processes: int = 2) -> None:
-        """Start everything; answers when the web server answers and the worker takes tasks."""
+    def start(
+        self, workers: int = 2, threads: int = 4, processes: int = 2, *, recycled: tuple[int, int] | None = None
+    ) -> None:
+        """Start everything; returns when the web server responds and the worker takes tasks.
+
+        `recycled`: after about so many requests, and so many tasks, a process is replaced by a new one.
+        """
         self.port = free_port()
+        of_web, of_worker = [], []
+        if recycled is not None:
+            of_web = [f"--max-requests={recycled[0]}", f"--max-requests-jitter={recycled[0]}"]
+            of_worker = [f"--max-tasks-per-child={recycled[1]}"]
         self.web = self._start(
             "gunicorn", "erp.wsgi", f"--bind=127.0.0.1:{self.port}", f"--workers={workers}", f"--threads={threads}",
-            "--keep-alive=30",
+            "--keep-alive=30", *of_web,
         )  # fmt: skip
-        self.worker = self._start("celery", "-A", "erp", "worker", f"--concurrency={processes}")
+        self.worker = self._start("celery", "-A", "erp", "worker", "-E", f"--concurrency={processes}", *of_worker)
         schedule = os.path.join(self.home, "beat-schedule")
         self.beat = self._start("celery", "-A", "erp", "beat", "--pidfile=", f"--schedule={schedule}")
-        self.web.wait_until(lambda: _answers(self.port))
+        self.web.wait_until(self._web_answers)
         self.worker.wait_until(self._worker_waits)
         self.beat.wait_until(lambda: "is starting" in self.beat.said())
 
@@ -89,6 +100,11 @@ class Stack:
                 if time.monotonic() > until:
                     raise Failed(f"tasks still wait after {timeout:.0f} s")
                 time.sleep(0.1)
+
+    def finish_tasks(self) -> None:
+        """No task is added any more, and none waits. Those that were received may still run."""
+        self.beat.stop()
+        self.wait_for_tasks()
 
     def stop(self) -> None:
         """End everything, in the order in which an operator would: nobody adds work to what is about to stop."""
@@ -105,7 +121,18 @@ class Stack:
     def _broker(self):
         import redis
 
-        return redis.Redis.from_url(self.environment["CELERY_BROKER_URL"])
+        return redis.Redis.from_url(self.broker)
+
+    def _web_answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/accounts/login/", timeout=60) as answer:
+                self.asked += 1
+                return answer.status == 200
+        except urllib.error.HTTPError:
+            self.asked += 1
+            return False
+        except (OSError, urllib.error.URLError):
+            return False
 
     def _worker_waits(self) -> bool:
         # What the worker says of being ready goes where the ERP's logging settings send it.
@@ -126,11 +153,3 @@ class Stack:
         )
         self._processes.append(process)
         return process
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/accounts/login/", timeout=10) as answer:
-            return answer.status == 200
-    except (OSError, urllib.error.URLError):
-        return False

@@ -6,15 +6,22 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from acceptance.host import ROOT, summary
-from full import compare
-from full.browser import Browser
+from full import compare, load, people, sums
+from full.accidents import Accidents
+from full.browser import Answer, Browser
 from full.parts import Missing, Parts
 from full.people import PASSWORD, TOKEN
 from full.stack import Stack
 from receiver import Receiver
+
+from agent.base import own_folders, places
+from agent.deliver.send.lock import DeliveryLock
+from agent.measure import due
+from agent.measure.fold import fold
 
 for needed in ("django", "celery", "gunicorn", "psycopg", "redis"):
     pytest.importorskip(needed)
@@ -194,6 +201,86 @@ def test_the_same_work_gives_the_same_answers_rows_and_mails_with_the_agent_and_
         env={**stack.environment, **variables}, capture_output=True, text=True,
     )  # fmt: skip
     assert '"signed_in"' in shown.stdout  # the agent was there
+
+
+def fold_now(state):
+    lock = DeliveryLock(os.path.join(state, due.FOLDER))
+    own_folders.make(os.path.join(state, due.FOLDER))
+    if lock.take():
+        try:
+            fold(state)
+        finally:
+            lock.release()
+
+
+def work(stack, watch, variables, turns):
+    """Shops order, all at once. Meanwhile what was counted is folded again and again, and never gets less."""
+    figures = load.Figures()
+    shops = [people.Shop("anna", stack.port, watch, f"{turns} {number}") for number in range(3)]
+
+    def act(shop):
+        for _ in range(turns):
+            load.attempt(shop.act, figures)
+        shop.leave()
+
+    before = Counter()
+    with ThreadPoolExecutor(len(shops)) as pool:
+        running = [pool.submit(act, shop) for shop in shops]
+        while not all(each.done() for each in running):
+            fold_now(places.state_folder(variables, places.config_path(variables)))
+            now = sums.counted(variables)
+            assert not before - now, "totals have fallen"
+            before = now
+            wait(running, 0.2)
+    for each in running:
+        each.result()
+
+
+def test_the_counts_equal_what_was_called_while_processes_are_recycled_and_killed(parts, tmp_path):
+    known, variables = sums.Known(), agent_variables(tmp_path)
+
+    def compared():
+        stack.wait_for_tasks()
+        tasks.wait()
+        return known.beside(sums.counted(variables), tasks, asked=stack.asked)
+
+    settings = {"ERP_DAY_SECONDS": "3", **QUICK}
+    stack = Stack(parts, str(tmp_path), "counted", variables, "prepared", **settings)
+    with stack, sums.Tasks(stack.broker) as tasks:
+        stack.start(workers=2, threads=2, processes=2, recycled=(15, 4))
+        work(stack, known.watch, variables, turns=6)
+        recycled = sums.lines(compared())
+        accidents = Accidents(stack, every=6)
+
+        def watch(answer):
+            known.watch(answer)
+            accidents.watch(answer)
+
+        work(stack, watch, variables, turns=10)
+        stack.beat.stop()
+        killed = compared()
+    print(recycled, accidents.happened, *killed, sep="\n")
+    assert len(recycled) == 1, recycled
+    assert len(sums.lines(killed)) == 1, sums.lines(killed)
+    assert known.beside(sums.counted(variables), tasks, asked=stack.asked) == killed  # all have ended since
+    assert {each.operation for each in killed} >= {"django.request", "create_order", "confirm_order", "api.as_json"}
+    assert {"replenish", "task.send_order_confirmation"} <= {each.operation for each in killed if each.known > 1}
+    assert {"web worker killed", "task process killed"} <= set(accidents.happened)
+
+
+def test_a_sum_that_is_wrong_is_named():
+    known, tasks = sums.Known(), sums.Tasks("")
+    for status in (200, 404, 0):
+        known.watch(Answer("", "GET", "/orders/", status, [], b"", 0.0, 0.0))
+    assert sums.lines(known.beside({"django.request": 2}, tasks)) == [
+        "Counted 2 of 2 calls of 1 operations, and 0 of up to 1 whose request or task was cut off"
+    ]
+    assert sums.lines(known.beside({"django.request": 3}, tasks)) == [
+        "Counted 2 of 2 calls of 1 operations, and 1 of up to 1 whose request or task was cut off"
+    ]
+    for wrong in (1, 4):
+        told = sums.lines(known.beside({"django.request": wrong}, tasks))
+        assert told[1:] == [f"WRONG: django.request was called 2 to 3 times, counted {wrong}"]
 
 
 def test_what_differs_is_told():
