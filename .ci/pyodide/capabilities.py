@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MISSING = {
     "'_multiprocessing'": "no processes",
     "emscripten does not support processes": "no processes",
+    "too large to convert to C long": "no 64-bit long",
     "has no attribute 'link'": "no hard links",
     "has no attribute 'mkfifo'": "no named pipes",
     "WebAssembly stack switching": "no event loop that blocks",

@@ -55,6 +55,12 @@ class Engine:
         ending.at_exit(self.close)
         self.health.follow = self.follow_user
         self._notes = 0  # of index.notes, recorded so far
+        self._counts = True
+        if sys.version_info >= (3, 15) or "t" in getattr(sys, "abiflags", ""):
+            from . import untested
+
+            index.notes.append(untested.note())
+            self._counts = not untested.FREE_THREADED
         self._record_problems(index)
         self._user = user  # that the process had when it started
         self._of_others: "dict[int, tuple[str, Sink | None]]" = {}  # what it wrote to as another user
@@ -463,7 +469,7 @@ class Engine:
                 ignore=self.sentry["ignore_errors"],
                 limiter=self._limiter(monitor),
                 span=self._integrations.span_for(monitor),
-                tallies=self._counting() if monitor["metrics"] else None,
+                tallies=self._counting() if monitor["metrics"] and self._counts else None,
             )
         return terms
 

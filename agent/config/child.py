@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, cast
 
 from ..base import places
 from ..base.errors import ConfigError
+from ..boot import untested
 from ..measure.figures import Figures
 from ..plan import in_force, index, write
 from . import learn, levels, overlay
@@ -62,6 +64,9 @@ def _was_written(file: str, began: float) -> bool:
 
 def _compiled(path: str) -> tuple[bytes | str, list[str]]:
     """The same, and the files that were read for it."""
+    reason = _unfit()
+    if reason:
+        return write.encode_bad(path, [path, *write.package_folders()], {}, [reason], lacking=True), []
     state = places.state_folder(os.environ, path)
     changed = overlay.path_in(state)
     try:
@@ -83,6 +88,17 @@ def _compiled(path: str) -> tuple[bytes | str, list[str]]:
     renew = learn.learn(loaded.plan["monitors"], Figures(state), now, levels.slower(state))
     plan = {**loaded.plan, "files": [*loaded.plan["files"], changed], "renew": renew}
     return write.encode(cast("PlanData", plan), lines, folders), [*loaded.files, changed]
+
+
+def _unfit() -> str:
+    """Why nothing can be monitored in this Python, which the agent was not tested with."""
+    if not untested.UNTESTED or places.made_for is not None:  # where another Python compiles, nobody knows
+        return ""
+    from . import self_check
+
+    found = self_check.difference()
+    version = "%d.%d" % sys.version_info[:2]
+    return f"Python {version} was not tested with this release, and with a monitor {found}" if found else ""
 
 
 def _overlay(state: str) -> overlay.Overlay:

@@ -76,3 +76,18 @@ def test_a_compiler_whose_plans_cannot_be_read_is_named_once(bare):
     lines = [bare.run("main.py", AGENT_PYTHON=min(others)).stderr for _ in range(3)]
     assert "AGENT_PYTHON has to name Python 3." in lines[0]
     assert lines[1:] == ["", ""]
+
+
+def test_a_free_threaded_build_counts_nothing_and_status_shows_it(tmp_path):
+    """Of such a build, nothing is here but its mark."""
+    host = Host(tmp_path)
+    host.write(monitors__yaml=MONITORS, shop__py=SHOP, main__py="import sys\nsys.abiflags = 't'\n" + MAIN)
+    try:
+        assert host.run("main.py").stderr == ""
+        assert [event["tags"]["erp.operation"] for event in host.events()] == ["order"]
+        assert not list(host.state.glob("counts/*.counts"))
+        (process,) = host.status()
+        (problem,) = [each for each in process["problems"] if "free-threaded" in each]
+        assert problem.endswith("functions are monitored with trampolines; calls are not counted")
+    finally:
+        host.end_couriers()

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Whether injection works in this interpreter. AGENT_INJECTION=0 selects trampolines everywhere.
 AVAILABLE = bool(OPS) and sys.implementation.name == "cpython" and os.environ.get("AGENT_INJECTION") != "0"
+if "t" in getattr(sys, "abiflags", ""):  # free-threaded: not tested
+    AVAILABLE = False
 
 _IN_BLOCKS = sys.version_info < (3, 11)
 _SUBTRACT = 10

@@ -254,11 +254,14 @@ class _Example:
     pass
 
 
-_ORDINARY_DOC = _type_dict(_Example)["__dict__"].__doc__
+_ORDINARY = _type_dict(_Example)["__dict__"]  # from Python 3.15 on, all classes have this one
 
 
 def _ordinary(descriptor: GetSetDescriptorType) -> bool:
-    return descriptor.__doc__ == _ORDINARY_DOC and bool(_type_flags(descriptor.__objclass__) & (1 << 9))  # a heap type
+    if descriptor is _ORDINARY:
+        return True
+    is_heap_type = bool(_type_flags(descriptor.__objclass__) & (1 << 9))
+    return is_heap_type and descriptor.__doc__ == _ORDINARY.__doc__
 
 
 def _standard(value: Any, kind: type) -> Json:
