@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
@@ -98,6 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
+    if os.getpid() == 1:  # in a container, where nothing ends a program that does not ask for it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = build_parser()
     parsed = parser.parse_args(arguments)
     if parsed.command is None:

@@ -467,7 +467,7 @@ def test_the_command_that_watches_takes_the_couriers_place(shop, sentry):
         (stamp,) = re.findall(r'last_delivery_timestamp_seconds{spool="agent"} (\S+)', printed)
         assert float(stamp) >= int(began)
         assert shop.couriers() == []
-        assert service.stop(signal.SIGINT) == 0
+        assert service.stop(signal.SIGTERM) == 0  # as a service manager, and a container, ends it
         assert "Ended; 0 waiting." in service.printed
 
 

@@ -299,6 +299,7 @@ def _watch(where: options.Configured, own: Place, health: Health) -> int:
             words = [f"{more} delivered, {facts['delivered']} in all"] * bool(more) + [trouble] * bool(trouble)
             target.print(f"{moment(time.time())}  {'; '.join(words)}")
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a service manager
     try:
         courier.watch(directory, lock.number, show)
     except KeyboardInterrupt:
