@@ -143,6 +143,8 @@ class Agent:
                     from .reload import Reload
 
                     self._reload = Reload(self, lambda: _state_now(self.index.path, self.state))
+            except ours(ImportError):
+                pass  # our files were removed, or replaced by an upgrade: this process keeps the plan that it has
             except ours(Exception):
                 guard.swallow("beginning to follow the configuration")
 
