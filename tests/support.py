@@ -8,6 +8,7 @@ from threading import Thread
 from agent.hook.targets import resolve
 from agent.hook.targets.apply import Applier
 from agent.language.monitor_keys import plain_monitor
+from agent.observe.call.cost import Cost
 from agent.observe.call.probe import Probe
 from agent.observe.call.terms import Terms
 
@@ -65,6 +66,7 @@ class Watch:
         self.counted = {}
         self.ignore = ignore
         self.tallies = None
+        self.costs = {}
         self._terms = {}
         self.applier = Applier(lambda name: self.monitors, self._bind, lambda *line: self.records.append(line))
 
@@ -73,7 +75,7 @@ class Watch:
         if terms is None:
             terms = self._terms[id(data)] = Terms(
                 data, report=self._report, count=self._count, ignore=self.ignore, clock=self.clock,
-                tallies=self.tallies,
+                tallies=self.tallies, cost=self.costs.setdefault(data["name"], Cost(data["budget"])),
             )  # fmt: skip
         return Probe(terms, found, function)
 

@@ -34,7 +34,7 @@ _USUAL = 0.00025  # seconds: one that takes longer counts for more
 _MOST_EXPRESSIONS = 200
 
 #: Lines about what a plan became of.
-_OF_PLAN = ("plan", "patched", "waiting", "failed", "problem")
+_OF_PLAN = ("plan", "patched", "waiting", "failed", "problem", "reduced")
 
 #: From 3.10 on no thread and no signal handler comes between reading an item and writing it: they are let in at calls
 #: and loops only. Before, only what is done in C is done in one step.

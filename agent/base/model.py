@@ -85,6 +85,7 @@ class MonitorData(TypedDict):
     learn: Optional[LearnData]  # where the threshold is learned
     learned: dict[str, float]  # operation → seconds, for those of which enough is known
     stuck: Optional[float]  # seconds after which a call that has not returned is reported
+    budget: Optional[float]  # the share of the process's time that it may cost, from 0.0 to 1.0
     repeats: Optional[int]  # more calls than that inside one piece of work are reported
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
@@ -211,7 +212,7 @@ class Observation(NamedTuple):
     monitor: MonitorData
     operation: str
     function: str  # dotted name of the function that was patched
-    report: str  # error, slow, rule, audit, stuck or repeats
+    report: str  # error, slow, rule, audit, stuck, repeats or budget
     severity: str
     message: Optional[str]  # of a rule, placeholders still in it
     exception: Optional[BaseException]

@@ -14,6 +14,7 @@ from ..base.interrupts import ours
 from ..base.places import HOOKS, user
 from ..base.postponed import around_forks
 from ..hook.targets.apply import Applier
+from .costs import Costs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..hook.targets.resolve import Found
     from ..live.stuck import Stuck
     from ..live.while_idle import WhileIdle
-    from ..measure.tally import Tallies
+    from ..measure.tally import Tallies, Tally
     from ..observe.call.limits import Limiter
     from ..observe.call.probe import Probe
     from ..observe.call.terms import Terms
@@ -75,6 +76,7 @@ class Engine:
         self._terms: "Terms | None" = None  # of the monitor that was bound last
         self._settings_read = False  # Django's
         self._limiters: "dict[str, Limiter]" = {}
+        self._costs = Costs(look)
         self._unmonitored: "Unmonitored | None" = None
         self._follows_log = False
         self.sessions: "Sessions | None" = None  # where the SDK does not count them
@@ -172,6 +174,7 @@ class Engine:
                 sink.close(0.0)
         self._terms = None
         self._limiters.clear()
+        self._costs.bring_all_back()
         self.applier.replan(index.monitors_of, names, everything=everything)
         self._make_ready()
         self._notes = 0
@@ -414,6 +417,7 @@ class Engine:
                 self._send_metrics()
             if self._tallies is not None and self.state:
                 self._fold(ending=True)
+            self._costs.close()
             for thread in (self.idle, self._stuck):
                 if thread is not None:
                     thread.close(0.0)
@@ -454,6 +458,16 @@ class Engine:
         """Called once a second, if anything happens: in a forked child, threads of the agent begin anew."""
         if self._stuck is not None:
             self._stuck.keep_looking()
+        self._costs.look(self)
+
+    def tallies(self) -> "list[Tally]":
+        """All that count calls in this process."""
+        return self._tallies.all() if self._tallies is not None else []
+
+    def reduced(self, monitor: str, words: str) -> None:
+        """Of a monitor over its budget, for `status`; no words: it is back."""
+        self.health.record("reduced", monitor, words)
+        self.health.flush()
 
     def _terms_of(self, monitor: "MonitorData") -> "Terms":
         """What all functions of a monitor share, those of one module after the other."""
@@ -468,6 +482,7 @@ class Engine:
                 failed=self.health.failed,
                 ignore=self.sentry["ignore_errors"],
                 limiter=self._limiter(monitor),
+                cost=self._costs.of(monitor),
                 span=self._integrations.span_for(monitor),
                 tallies=self._counting() if monitor["metrics"] and self._counts else None,
             )
@@ -495,6 +510,7 @@ class Engine:
             self.health.after_fork()
             if self._stuck is not None:
                 self._stuck.after_fork()
+            self._costs.after_fork()
             self._sending_metrics = allocate_lock()
             if self._tallies is not None:
                 self._tallies.after_fork()

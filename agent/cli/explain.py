@@ -145,7 +145,7 @@ def _learned(monitor: MonitorData, past: Past) -> Iterator[tuple[str, str]]:
 
 
 #: The values of `erp.report`.
-_REPORTS = ("error", "slow", "rule", "audit", "stuck", "repeats")
+_REPORTS = ("error", "slow", "rule", "audit", "stuck", "repeats", "budget")
 
 
 def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_RATE_LIMIT = (30.0, 60.0)
+DEFAULT_BUDGET = 0.01
 
 #: Built in for a kind, in place of the default of the key.
 KIND_SEVERITY = {"security": "warning"}
@@ -81,6 +82,7 @@ _SPELLED: "dict[str, Callable[[Any], str]]" = {
     "texts": ", ".join,
     "flag": lambda value: str(value).lower(),
     "number": str,
+    "share": lambda value: f"{value * 100:g}%",
     "fraction": lambda value: f"{value:g}",
     "audit": str,
     "rate": _rate,
@@ -116,6 +118,7 @@ KEYS = (
     MonitorKey("audit", "audit", "", mention="audits ({value})"),
     MonitorKey("sample", "fraction", 1.0, inherited=True, mention="sample {value}"),
     MonitorKey("span", "text", "auto", inherited=True, mention="span {value}"),
+    MonitorKey("budget", "share", DEFAULT_BUDGET, inherited=True, mention="budget {value}", off="off"),
     MonitorKey("metrics", "flag", True, inherited=True, mention="not counted"),
     MonitorKey("exception_text", "flag", True, mention="withholds exception texts"),
     MonitorKey("quiet_inside", "texts", [], mention="quiet inside {value}"),

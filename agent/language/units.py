@@ -34,6 +34,9 @@ _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-zµ]*)", re.ASC
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(?:/|per)\s*([A-Za-z]+)", re.ASCII)
 
 
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%", re.ASCII)
+
+
 class UnitError(ValueError):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -118,6 +121,19 @@ def rate(
     if events <= 0:
         raise UnitError("a rate must be more than zero", zero)
     return events, _PERIODS[period]
+
+
+def share(value: object) -> float:
+    """A fraction of one, from a percentage."""
+    expected = "expected a share of the process's time such as `1%` or `0.5%`, or `off`"
+    match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        meant = isinstance(value, (int, float)) and not isinstance(value, bool)
+        raise UnitError(expected, f"did you mean `{value}%`?" if meant else "")
+    percent = float(match.group(1))
+    if not 0 < percent <= 100:
+        raise UnitError("a share must be more than 0% and at most 100%", "write `off` for no limit")
+    return percent / 100
 
 
 def spool_rate(value: object) -> tuple[float, float]:

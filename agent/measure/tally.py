@@ -187,6 +187,11 @@ class Tally:
             self._begin_row()
         self.row[index] += number
 
+    @property
+    def is_batched(self) -> bool:
+        """Does the code in the function count most calls by an item, of late?"""
+        return self._size > 0
+
     # What is rare.
 
     def note(self, what: str) -> None:
@@ -296,6 +301,9 @@ class Tallies:
         if tally is None:
             tally = self._tallies.setdefault(key, Tally(self, monitor, operation))
         return tally
+
+    def all(self) -> list[Tally]:
+        return list(self._tallies.values())
 
     def attach(self, tally: Tally) -> None:
         """Give it a row that others can read; where there is none now, one in memory."""

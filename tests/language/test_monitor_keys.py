@@ -67,7 +67,7 @@ def test_nothing_but_settings_in_effect_is_explained_of_a_plain_monitor():
     shown = {key.name: key.explained(plain_monitor()) for key in KEYS}
     assert {name: text for name, text in shown.items() if text} == {
         "kind": "function", "operation": "{name}", "severity": "error", "threshold": "off", "sample": "1",
-        "rate_limit": "30/min", "span": "auto",
+        "rate_limit": "30/min", "span": "auto", "budget": "1%",
     }  # fmt: skip
     assert not any(key.listed(plain_monitor()) for key in KEYS)
 
@@ -79,6 +79,8 @@ def test_nothing_but_settings_in_effect_is_explained_of_a_plain_monitor():
         ("rate_limit", None, "off", ""),
         ("escalate", (5.0, 3600.0), "5/h", "escalates over 5/h"),
         ("stuck", 60.0, "1m", "stuck after 1m"),
+        ("budget", 0.005, "0.5%", "budget 0.5%"),
+        ("budget", None, "off", "budget off"),
         ("repeats", 50, "50", "at most 50 times"),
         ("sample", 0.0, "0", "sample 0"),
         ("sample", 0.25, "0.25", "sample 0.25"),

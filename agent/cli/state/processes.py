@@ -34,6 +34,7 @@ class Process:
         self.waiting: dict[tuple[str, str], str] = {}
         self.failed: dict[tuple[str, str], str] = {}
         self.problems: list[str] = []
+        self.reduced: dict[str, str] = {}  # monitor, or rule → what it costs, and what is done about it
         self.counts: dict[tuple[str, str], int] = {}
         self.counted = 0.0  # when the counts were written
         self.plan_since = 0.0  # when it took up another plan than it had started with
@@ -43,6 +44,7 @@ class Process:
         self.clients: list[str] = []  # how events of the host's own Sentry clients are sent
         for line in text.split("\n"):
             self._read(line)
+        self.problems += [f"{monitor}: {words}" for monitor, words in self.reduced.items()]
         self.alive = self._runs()
 
     def _runs(self) -> bool:
@@ -68,10 +70,14 @@ class Process:
                     self.waiting.pop((monitor, path), None)
             elif what == "plan":
                 self.facts["plan"], self.plan_since = line[1], float(line[2])
-                self.patched, self.waiting, self.failed, self.problems = {}, {}, {}, []
+                self.patched, self.waiting, self.failed, self.problems, self.reduced = {}, {}, {}, [], {}
             elif what == "problem":
                 if line[1] not in self.problems:
                     self.problems.append(line[1])
+            elif what == "reduced":
+                self.reduced.pop(line[1], None)
+                if line[2]:
+                    self.reduced[line[1]] = line[2]
             elif what == "counts":
                 self.counted, self.counts = float(line[1]), line[2]
                 rest = line[4] if len(line) > 4 else {}
@@ -115,6 +121,7 @@ class Process:
             "pid": self.pid, "alive": self.alive, "started": self.started, "program": self.program,
             "python": self.python, "note": self.note, "sdk": self.sdk, "clients": self.clients,
             "problems": self.problems,
+            "reduced": [{"monitor": monitor, "note": note} for monitor, note in self.reduced.items()],
             "patched": rows(self.patched), "waiting": rows(self.waiting), "failed": rows(self.failed),
             "counts": [{"reason": r, "what": w, "number": n} for (r, w), n in sorted(self.counts.items())],
             "counts_are_behind": self.behind,

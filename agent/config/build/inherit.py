@@ -5,8 +5,8 @@ implies. What `packs` gives for a pack's monitor counts as its own value; a modu
 those in the files.
 
 Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
-30/min, sample 1, span auto, metrics on, no escalation. `off` (or null, or false) for a threshold, a rate limit or
-`escalate` ends the search: there is none.
+30/min, sample 1, span auto, metrics on, budget 1%, no escalation. `off` (or null, or false) for a threshold, a rate
+limit or `escalate` ends the search: there is none.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Inherited(NamedTuple):
     stuck: float | None
     learn: LearnData | None  # where the threshold is learned
     repeats: int | None
+    budget: float | None
 
 
 def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Findings) -> Inherited:
@@ -59,6 +60,7 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
         _switched(chosen.get("stuck"), units.duration),
         _learn(chosen.get("threshold")),
         _switched(chosen.get("repeats"), int),
+        _switched(chosen["budget"], units.share) if "budget" in chosen else _DEFAULTS["budget"],
     )
 
 
@@ -70,7 +72,7 @@ def choose(monitor: WrittenMonitor, settings: Settings, findings: Findings) -> d
     layers += [layer(module.at("defaults"), findings) for module in settings.module(monitor.value.get("module"))]
     if monitor.pack:
         layers.append(layer(monitor.document.at("defaults"), findings))
-    layers.append(settings.defaults)
+    layers += [settings.defaults, settings.running]
     chosen: dict[str, Placed] = {}
     for one in layers:
         for key in INHERITED:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 #: Keys at the top of a file that are about processes that run.
-RUNNING = ("reload", "live")
+RUNNING = ("reload", "live", "budget")
 
 
 class Settings(NamedTuple):

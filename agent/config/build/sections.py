@@ -55,6 +55,7 @@ def is_usable(document: Document, findings: Findings) -> bool:
 def check_sections(document: Document, findings: Findings) -> None:
     """Report what the schema cannot check in `defaults`, `modules`, `delivery`, `celery`, `processes` and `sentry`."""
     check_inheritable(document.at("defaults"), findings)
+    check_unit(document.at("budget"), units.share, "bad-share", findings, off=True)
     for _, module in document.at("modules").fields():
         check_inheritable(module.at("defaults"), findings)
     spool = document.at("delivery", "spool")

@@ -81,6 +81,7 @@ def check_inheritable(mapping: Placed, findings: Findings) -> None:
     check_unit(mapping.at("threshold"), learned.check, "bad-duration", findings, off=True)
     check_bare_number(mapping.at("threshold"), findings)
     check_unit(mapping.at("stuck"), units.duration, "bad-duration", findings, off=True)
+    check_unit(mapping.at("budget"), units.share, "bad-share", findings, off=True)
     check_unit(mapping.at("rate_limit"), units.rate, "bad-rate", findings, off=True)
     check_unit(mapping.at("escalate"), units.escalation_rate, "bad-rate", findings, off=True)
     check_ladder(mapping.at("thresholds"), findings)

@@ -16,7 +16,7 @@ SEVERITIES = ("fatal", "error", "warning", "info", "debug")
 
 #: `erp.report` → what a person calls it.
 _KINDS = {"audit": "security"}
-KINDS = ("error", "slow", "rule", "security", "stuck", "repeats", "message", "transaction")
+KINDS = ("error", "slow", "rule", "security", "stuck", "repeats", "budget", "message", "transaction")
 
 _LONGEST = 300  # characters of a title
 _USER = ("id", "username", "email", "ip_address")

@@ -186,6 +186,24 @@ class Applier:
         finally:
             self._old, self._gone = None, set()
 
+    def substitute(self, monitor: str, new: "Callable[[Any], Owner]") -> int:
+        """Exchange what is bound to each function of a monitor for what `new` makes of it; return how many were.
+
+        Raises CannotPatch, and changes no further one, where an interpreter refuses.
+        """
+        if self._old is not None:
+            return 0  # another thread follows a changed plan
+        done = 0
+        for key, applied in list(self._applied.items()):
+            if applied.monitor != monitor or applied.layer.patch() is None:
+                continue
+            layer = applied.layer.exchange(new(applied.layer.owner))
+            if layer is not None and self._applied.pop(key, None) is applied:
+                applied.layer = layer
+                self._applied[id(layer)] = applied
+                done += 1
+        return done
+
     def _forget_changed(self, changed: "set[str]") -> None:
         """Forget what is not so any more, or is found out again."""
         for key in [key for key in self._pending if key[0] in changed]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import CannotPatch
@@ -23,7 +24,7 @@ from .terms import Terms
 class Probe(Verdict):
     """One function under one monitor, and the code that has its verdicts made."""
 
-    __slots__ = ("_checks", "_features")
+    __slots__ = ("_bare", "_checks", "_features", "_whole")
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         super().__init__(terms, found, function)
@@ -43,6 +44,24 @@ class Probe(Verdict):
                 counted = trampoline.AT_THE_BEGINNING if plain else trampoline.WITHOUT_CLOCK
         #: Everything else is left out of the code.
         self._features = trampoline.shared_features(bool(terms.thresholds), check, span, timed, counted)
+        self._whole: Probe | None = None  # what this one is a part of
+        self._bare = False
+
+    def reduced(self, *, failures: bool) -> Probe:
+        """Of the same monitor, what costs a success nothing: the handler of failures, or not even that."""
+        made = copy(self)
+        made._whole = self.whole
+        made._bare = not failures
+        made._features = trampoline.shared_features(False, None, False, False, "")
+        return made
+
+    @property
+    def whole(self) -> Probe:
+        return self._whole or self
+
+    @property
+    def features(self) -> trampoline.Features:
+        return self.whole._features
 
     def make(self, original: FunctionType) -> CodeType:
         """The trampoline for `original`. Raises CannotPatch where the interpreter refuses it."""
@@ -53,7 +72,11 @@ class Probe(Verdict):
 
     def inject(self, code: CodeType) -> CodeType | None:
         """`code` with this probe in it, or None where only a trampoline is possible."""
-        return inject.inject(code, self._features, self._constants(Verdict.fail_inside), self._read_at_the_end())
+        if self._bare:
+            return code.replace()
+        made = inject.inject(code, self._features, self._constants(Verdict.fail_inside), self._read_at_the_end())
+        # A trampoline would cost each call more than a reduced monitor may.
+        return code.replace() if made is None and self._whole is not None else made
 
     def _constants(self, fail: Callable[..., None]) -> dict[str, Any]:
         """What the patched function calls and compares with, under the same names in both kinds of patch."""

@@ -64,6 +64,7 @@ def ended(probe: Verdict, _result: object, start: float) -> None:
 def count(probe: Verdict, frame: FrameType, start: float | bytes) -> None:
     """A call has ended in `frame`. Reports it where it is one too many."""
     try:
+        now = probe.terms.clock()
         if type(start) is not float or not (probe.receiver is None or probe._applies_to(frame)):
             return
         caller = frame.f_back
@@ -80,7 +81,7 @@ def count(probe: Verdict, frame: FrameType, start: float | bytes) -> None:
         if known.reported:
             return
         known.times = times = known.times + 1
-        known.seconds += probe.terms.clock() - start
+        known.seconds += now - start
         place = _place(caller)
         if place is not None:
             key = (id(place.f_code), place.f_lasti)
@@ -93,6 +94,7 @@ def count(probe: Verdict, frame: FrameType, start: float | bytes) -> None:
             known.reported = True
             probe._report_repeats(frame, inside, known)
             known.lines.clear()
+        probe.terms.cost.check(probe.terms.clock() - now)
     except ours(RecursionError):
         pass
     except ours(BaseException):

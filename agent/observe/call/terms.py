@@ -17,6 +17,7 @@ from ..event import reserve
 from ..expression import reasons
 from ..expression.evaluate import Expression
 from ..failure.severity import Severities
+from .cost import GIVEN_UP, Cost
 from .limits import Escalation, Limiter
 
 if TYPE_CHECKING:
@@ -73,12 +74,13 @@ class Exemption(Expression):
 class Rule(Expression):
     """A condition that is reported when it holds; with `escalation`, only when it holds too often."""
 
-    __slots__ = ("escalation", "message", "on_error", "severity")
+    __slots__ = ("escalation", "message", "on_error", "raised", "severity")
 
     def __init__(self, rule: RuleData) -> None:
         super().__init__(rule["when"])
         rate = rule["escalate"]
         self.on_error = "error" in self.names
+        self.raised = 0  # times in a row
         self.message = rule["message"]
         self.severity = rule["severity"]
         self.escalation = Escalation(rate[0], rate[1]) if rate else None
@@ -93,7 +95,7 @@ class Terms:
     `report` takes an Observation; `count(reason, monitor)` counts what was not reported; `failed` takes the
     expressions that raised. A `limiter` is passed where modules share it: a rate holds for all functions of a monitor.
     `span` is what begins and ends one. `sample_rate` is multiplied with the monitor's own. With `tallies`, every call
-    is counted, unless the monitor has it off. `clock` returns seconds.
+    is counted, unless the monitor has it off. `cost` is shared by all that a monitor has. `clock` returns seconds.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Terms:
         limiter: Limiter | None = None,
         span: tuple[Callable[[Any], object], Callable[[object, bool], object]] | None = None,
         tallies: Tallies | None = None,
+        cost: Cost | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.monitor = monitor
@@ -117,6 +120,7 @@ class Terms:
         self._failed = failed
         self.clock = clock
         self.tallies = tallies if monitor["metrics"] else None
+        self.cost = cost or Cost()
         self.span = span
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
         self.rules = [Rule(rule) for rule in monitor["rules"]]
@@ -142,6 +146,7 @@ class Terms:
             self.count("not-made", self.name)
             reserve.keep()
         else:
+            self.cost.faults.append(doing + path)
             guard.swallow(doing + path)
 
     def failed(self, reason: str, expression: str, error: BaseException) -> None:
@@ -150,3 +155,12 @@ class Terms:
             self._failed(reason, self.name, expression, reasons.reason_of(error, expression))
         else:
             self.count(reason, self.name)
+
+    def rule_failed(self, rule: Rule, error: BaseException) -> None:
+        """A rule raised. One that does nothing else is not evaluated any more."""
+        rule.raised += 1
+        self.failed("rule-raised", f"when {rule.text}", error)
+        if rule.raised == GIVEN_UP:
+            why = reasons.reason_of(error, f"when {rule.text}")
+            self.cost.given_up[f"when {rule.text}"] = f"it raised {GIVEN_UP} times in a row, last: {why}"
+            self.cost.look()

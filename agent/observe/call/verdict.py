@@ -21,6 +21,7 @@ from ..expression import reasons
 from ..failure import reported, server_errors
 from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
 from . import arguments, callers, inside, reentry, repeats
+from .cost import GIVEN_UP
 from .counted import Counted
 from .limits import Escalation
 from .naming import named
@@ -144,7 +145,7 @@ class Verdict(Counted):
 
     def slow(self, start: float, result: object) -> None:
         """The call took longer than the lowest threshold."""
-        duration = self.terms.clock() - start
+        ended = self.terms.clock()
         frame = sys._getframe(1)
         entered = False
         try:
@@ -152,22 +153,9 @@ class Verdict(Counted):
                 return
             _reports.number += 1
             entered = True
-            if not self._applies_to(frame):
-                return
-            tally = self._tally_of(frame)
-            if tally is not None:
-                tally.slow(duration)
-            if self._is_left_out(frame, result, None, duration):
-                return
-            passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
-            threshold, severity = passed[-1]
-            shares = () if self.live else inside.remember(frame, self.called(frame).operation, start, duration)
-            suppressed = self._admitted(frame, ("slow", self._place(frame), severity))
-            if suppressed is None:
-                return
-            self._report(
-                frame, "slow", severity, result, None, duration, suppressed, threshold=threshold, shares=shares
-            )
+            if self._applies_to(frame):
+                self._slow(frame, start, ended - start, result)
+            self.terms.cost.spent += self.terms.clock() - ended
         except RecursionError:
             pass
         except ours(BaseException):
@@ -183,9 +171,13 @@ class Verdict(Counted):
         try:
             if _is_in_report(frame):
                 return
+            cost, clock = self.terms.cost, self.terms.clock
+            if cost.every > 1 and cost.skips() and not self._shared:
+                return
             _reports.number += 1
             entered = True
-            duration = self.terms.clock() - start
+            ended = clock()
+            duration = ended - start
             if self._rules:
                 self._apply_rules(frame, self._rules, self._passed_values(frame, result, duration, passed), duration)
             if self._shared and self._applies_to(frame):
@@ -199,6 +191,7 @@ class Verdict(Counted):
                 self._check_status(frame, result, duration)
             if monitor["audit"] and self._applies_to(frame) and not self._is_left_out(frame, result, None, duration):
                 self._report_within_limits(frame, _AUDIT, None, monitor["audit"], result, duration)
+            cost.check(clock() - ended)
         except RecursionError:
             pass
         except ours(BaseException):
@@ -206,6 +199,21 @@ class Verdict(Counted):
         finally:
             if entered:
                 _reports.number -= 1
+
+    def _slow(self, frame: FrameType, start: float, duration: float, result: object) -> None:
+        tally = self._tally_of(frame)
+        if tally is not None:
+            tally.slow(duration)
+        if self._is_left_out(frame, result, None, duration):
+            return
+        passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
+        threshold, severity = passed[-1]
+        shares = () if self.live else inside.remember(frame, self.called(frame).operation, start, duration)
+        suppressed = self._admitted(frame, ("slow", self._place(frame), severity))
+        if suppressed is not None:
+            self._report(
+                frame, "slow", severity, result, None, duration, suppressed, threshold=threshold, shares=shares
+            )
 
     # An exception.
 
@@ -216,41 +224,46 @@ class Verdict(Counted):
         others, before anything of the host's runs.
         """
         try:
-            if self.terms.repeats:
-                repeats.count(self, sys._getframe(depth), start)
-            known = self._by_type.get(type(error))
-            if known is None or _reports.number:
-                self._consider(start, error, traceback, sys._getframe(depth))
-                return
-            if server_errors.endpoints:
-                server_errors.ended(sys._getframe(depth))
-            terms = self.terms
-            severity, word = known
-            if severity is not None and expected_anywhere and self._is_expected_around(error, sys._getframe(depth)):
-                severity, word = None, "expected"
-            if self._tally is not None:
-                self._tally.raised(start, severity or word, people.current_id if severity else None)
-            if severity is None:
-                terms.count(word, terms.name)
-                return
-            if self._is_reported(error, traceback):
-                return
-            place = self.path if self._by_class is None else self._place(sys._getframe(depth))
-            end = reported.end_of(traceback)
-            suppressed = self._admitted(None, (_ERROR, place, word, end[0]), depth + 1)
-            if suppressed is None:  # there were too many: no call further out reports it either
-                reported.remember(error, traceback, self, end)
-                return
-            duration = self._since(start)
-            _reports.number += 1
-            try:
-                self._report(sys._getframe(depth), _ERROR, severity, None, error, duration, suppressed, traceback)
-            finally:
-                _reports.number -= 1
+            ended = self.terms.clock()
+            self._judge(start, error, traceback, depth + 1)
+            self.terms.cost.spent += self.terms.clock() - ended
         except ours(RecursionError):
             pass  # nothing was reported, and so a call further out does, which has more of the stack
         except ours(BaseException):
             self.terms.lost("reporting an error in ", self.path)
+
+    def _judge(self, start: float | bytes, error: BaseException, traceback: TracebackType | None, depth: int) -> None:
+        if self.terms.repeats:
+            repeats.count(self, sys._getframe(depth), start)
+        known = self._by_type.get(type(error))
+        if known is None or _reports.number:
+            self._consider(start, error, traceback, sys._getframe(depth))
+            return
+        if server_errors.endpoints:
+            server_errors.ended(sys._getframe(depth))
+        terms = self.terms
+        severity, word = known
+        if severity is not None and expected_anywhere and self._is_expected_around(error, sys._getframe(depth)):
+            severity, word = None, "expected"
+        if self._tally is not None:
+            self._tally.raised(start, severity or word, people.current_id if severity else None)
+        if severity is None:
+            terms.count(word, terms.name)
+            return
+        if self._is_reported(error, traceback):
+            return
+        place = self.path if self._by_class is None else self._place(sys._getframe(depth))
+        end = reported.end_of(traceback)
+        suppressed = self._admitted(None, (_ERROR, place, word, end[0]), depth + 1)
+        if suppressed is None:  # there were too many: no call further out reports it either
+            reported.remember(error, traceback, self, end)
+            return
+        duration = self._since(start)
+        _reports.number += 1
+        try:
+            self._report(sys._getframe(depth), _ERROR, severity, None, error, duration, suppressed, traceback)
+        finally:
+            _reports.number -= 1
 
     def _consider(
         self, start: float | bytes, error: BaseException, traceback: TracebackType | None, frame: FrameType
@@ -368,11 +381,14 @@ class Verdict(Counted):
         error: Exception | None = None,
     ) -> None:
         for rule in rules:
+            if rule.raised >= GIVEN_UP:
+                continue
             try:
                 hit = rule.evaluate(*[values[name] for name in rule.names])
             except ours(BaseException) as raised:
-                self.terms.failed("rule-raised", f"when {rule.text}", raised)
+                self.terms.rule_failed(rule, raised)
                 continue
+            rule.raised = 0
             if not hit or not self._applies_to(frame):
                 continue
             self._note(frame, "rule")

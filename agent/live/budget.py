@@ -1,0 +1,244 @@
+"""Keeps what each monitor costs this process within its budget, which is a share of the process's time.
+
+What it costs: the time that its callbacks took (`observe.call.cost`), and its calls times what counting one costs,
+which is measured once. Above the budget for some seconds, fewer successes are looked at; where that does not help, the
+code in its functions is exchanged for one that a success does not pay for, and at last for none. Each monitor comes
+back by itself after a pause, which is longer each time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from math import ceil
+from typing import TYPE_CHECKING
+
+from ..base.errors import CannotPatch
+from ..base.interrupts import ours
+from ..base.model import Captured, Observation
+from ..measure import layout
+from ..observe.call.cost import GIVEN_UP
+from . import price
+from .while_idle import WhileIdle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ..measure.tally import Tally
+    from ..observe.call.cost import Cost
+    from ..observe.call.probe import Probe
+
+    Substitute = Callable[[str, Callable[[Probe], Probe]], int]
+
+#: Looks above the budget until something is done; and from then on, until more is.
+_PATIENCE, _IMPATIENCE = 3, 2
+_SHORTEST = 0.9  # seconds between two looks
+#: Seconds until a monitor comes back: the first time, the next time, and from then on.
+PAUSES = (60.0, 300.0, 1800.0)
+#: Seconds without need after which the pause is the first one again.
+_WELL = 3600.0
+_MOST = 10_000  # only each so manieth success is looked at; more rarely, and the monitor is taken out
+
+FULL, SAMPLED, FAILURES, OUT = range(4)
+
+
+class _Watched:
+    """One monitor."""
+
+    __slots__ = ("level", "over", "pause", "probe", "told", "until")
+
+    def __init__(self) -> None:
+        self.level = FULL
+        self.over = 0  # looks in a row
+        self.pause = 0  # of `PAUSES`, the next one
+        self.until = 0.0  # when it comes back, or came back
+        self.probe: Probe | None = None  # of one of its functions
+        self.told = False
+
+
+class Budget:
+    """`costs` are those of all monitors, by name. `look` is called by a thread while a monitor is out.
+
+    `substitute(monitor, new)` exchanges the probes in its functions for what `new` returns; `record(monitor, words)`
+    shows these in `status`. `clock` returns seconds.
+    """
+
+    def __init__(
+        self,
+        costs: Mapping[str, Cost],
+        *,
+        substitute: Substitute,
+        tallies: Callable[[], Iterable[Tally]],
+        report: Callable[[Observation], object],
+        record: Callable[[str, str], None],
+        look: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._costs, self._substitute, self._tallies = costs, substitute, tallies
+        self._send, self._record, self._clock = report, record, clock
+        self._watched: dict[str, _Watched] = {}
+        self._calls: dict[Tally, tuple[int, int]] = {}  # what shows a change cheaply, calls
+        self._at = self._cleared = clock()
+        self._pid = os.getpid()
+        # What a call of a function that nothing else monitors would bring: the look at which it comes back.
+        self.thread = WhileIdle("bringing back what cost too much", self._is_anything_out, look)
+
+    def _is_anything_out(self) -> bool:
+        return any(each.level > SAMPLED and each.until < float("inf") for each in list(self._watched.values()))
+
+    def look(self) -> None:
+        """Called about once a second, if anything happens in the process."""
+        now = self._clock()
+        elapsed = now - self._at
+        if elapsed < _SHORTEST:
+            return
+        self._at = now
+        counting = self._counting()
+        forked, self._pid = self._pid != os.getpid(), os.getpid()
+        for name, cost in list(self._costs.items()):
+            checked, spent, skipped = cost.taken()
+            watched = self._watched.get(name) or self._watched.setdefault(name, _Watched())
+            if cost.budget is not None and not forked:
+                rest = spent + counting.get(name, 0.0) + (skipped * price.of_a_skipped_call() if skipped else 0.0)
+                self._judge(name, watched, checked / elapsed, rest / elapsed, now)
+            if len(cost.faults) >= GIVEN_UP and watched.until < float("inf"):
+                self._switch_off(name, watched)
+            while cost.given_up:
+                rule, why = cost.given_up.popitem()
+                self._record(f"{name}, {rule}", f"not evaluated any more in this process: {why}")
+        if now - self._cleared > _WELL:
+            self._cleared = now
+            for cost in list(self._costs.values()):
+                cost.faults.clear()
+        if self._is_anything_out():
+            self.thread.wake()
+
+    def _counting(self) -> dict[str, float]:
+        """Seconds that counting took since the last time, by monitor."""
+        found: dict[str, float] = {}
+        for tally in list(self._tallies()):
+            row = tally.row
+            if row is None:
+                continue
+            mark = row[layout.TOTAL] + row[layout.UNTIMED]
+            before, calls = self._calls.get(tally, (-1, 0))
+            if mark == before:
+                continue
+            now = sum(row[: layout.FAILURES])
+            self._calls[tally] = (mark, now)
+            more = now - calls
+            if before >= 0 and more > 0:
+                cost = more * (price.of_a_call(tally.monitor) if tally.is_batched else price.of_a_counted_call())
+                name = tally.monitor["name"]
+                found[name] = found.get(name, 0.0) + cost
+        return found
+
+    def _judge(self, name: str, watched: _Watched, checked: float, rest: float, now: float) -> None:
+        cost = self._costs[name]
+        budget = cost.budget or 1.0
+        if watched.level and now >= watched.until:
+            self._bring_back(name, watched, now)
+        elif checked + rest <= budget:
+            watched.over = 0
+            if watched.level == FULL and now - watched.until > _WELL:
+                watched.pause = 0
+        else:
+            watched.over += 1
+            if watched.over >= (_IMPATIENCE if watched.level else _PATIENCE):
+                watched.over = 0
+                self._reduce(name, watched, checked, rest, now)
+
+    def _reduce(self, name: str, watched: _Watched, checked: float, rest: float, now: float) -> None:
+        cost = self._costs[name]
+        budget = cost.budget or 1.0
+        if watched.level == FULL:
+            pause = PAUSES[watched.pause]
+            watched.until = now + pause
+            watched.pause = min(watched.pause + 1, len(PAUSES) - 1)
+        every = cost.every * ceil(checked / max(budget - rest, budget / 10))
+        if watched.level <= SAMPLED and rest < budget and every <= _MOST:
+            watched.level, cost.every = SAMPLED, every
+            what = f"of its successes, 1 in {every} is looked at"
+        elif watched.level < FAILURES or (watched.level == FAILURES and self._exchange(name, watched, failures=True)):
+            watched.level, cost.every = FAILURES, 1
+            self._exchange(name, watched, failures=True)
+            what = "only failures are reported"
+        else:
+            watched.level = OUT
+            self._exchange(name, watched, failures=False)
+            what = "it is taken out of its functions"
+        until = time.strftime("%H:%M:%S", time.localtime(time.time() + watched.until - now))
+        share = f"{100 * (checked + rest):.3g}% of this process's time (budget {100 * budget:g}%)"
+        words = f"cost {share}: {what} until {until}"
+        self._record(name, words)
+        if watched.level > SAMPLED and not watched.told:
+            self._report(name, watched, words)
+
+    def _exchange(self, name: str, watched: _Watched, *, failures: bool) -> int:
+        """Reduce the probes in the functions of a monitor; return how many were whole."""
+        whole = []
+
+        def reduced(probe: Probe) -> Probe:
+            watched.probe = probe.whole
+            if probe.whole is probe:
+                whole.append(probe)
+            return probe.reduced(failures=failures)
+
+        try:
+            self._substitute(name, reduced)
+        except ours(CannotPatch):  # the interpreter refuses the code of a function: it stays as it is
+            pass
+        return len(whole)
+
+    def _switch_off(self, name: str, watched: _Watched) -> None:
+        """Its own code failed again and again."""
+        watched.level, watched.until = OUT, float("inf")
+        self._exchange(name, watched, failures=False)
+        words = "switched off in this process: the agent's own code failed %d times, last while %s%s" % (
+            GIVEN_UP, self._costs[name].faults[-1], " (a restart, or a change of the configuration, brings it back)",
+        )  # fmt: skip
+        self._record(name, words)
+        self._report(name, watched, words)
+
+    def _bring_back(self, name: str, watched: _Watched, now: float) -> None:
+        cost = self._costs[name]
+        cost.every = 1
+        if watched.level > SAMPLED:
+            try:
+                self._substitute(name, lambda probe: probe.whole)
+            except ours(CannotPatch):
+                return
+        watched.level, watched.over, watched.told, watched.until = FULL, 0, False, now
+        self._record(name, "")
+
+    def bring_all_back(self) -> None:
+        """Another plan is in force."""
+        now = self._clock()
+        for name, watched in list(self._watched.items()):
+            if watched.level:
+                self._bring_back(name, watched, now)
+
+    def _report(self, name: str, watched: _Watched, words: str) -> None:
+        watched.told = True
+        probe = watched.probe
+        if probe is None:
+            return
+        self._send(
+            Observation(
+                monitor=probe.monitor,
+                operation=probe.operation,
+                function=probe.path,
+                report="budget",
+                severity="warning",
+                message=f"the monitor {name} {words}",
+                exception=None,
+                traceback=None,
+                frame=None,
+                duration=None,
+                threshold=None,
+                operations=[probe.operation],
+                captured=Captured({}, {}),
+                suppressed=0,
+                ended=time.time(),
+            )
+        )

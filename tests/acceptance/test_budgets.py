@@ -1,0 +1,61 @@
+"""A real process in which a monitor would cost more than its budget: a rule of 10 ms, and a function called in a loop."""
+
+import pytest
+
+SHOP = """
+import time
+class Order:
+    @property
+    def total(self):
+        time.sleep(0.01)
+        return 1
+ORDER = Order()
+def ruled(order): return order
+def tiny(): pass
+"""
+MAIN = """
+import time
+import shop
+def seconds(call, *arguments, number):
+    best = 9.0
+    for _ in range(3):
+        began = time.perf_counter()
+        for _ in range(number): call(*arguments)
+        best = min(best, (time.perf_counter() - began) / number)
+    return best
+def bare(order): return order
+def until_exchanged(function, number, *arguments):
+    code, end = function.__code__, time.monotonic() + 40
+    while function.__code__ is code and time.monotonic() < end:
+        for _ in range(number): function(*arguments)
+until_exchanged(shop.tiny, 100_000)
+until_exchanged(shop.ruled, 1, shop.ORDER)
+free = seconds(bare, shop.ORDER, number=20_000)
+print(seconds(shop.ruled, shop.ORDER, number=20_000) / free, seconds(shop.tiny, number=20_000) / free)
+"""
+MONITORS = """
+version: 1
+budget: 0.5%
+monitors:
+  - {target: shop.tiny, threshold: off}
+  - {target: shop.ruled, rules: [{when: order.total < 0, message: never}]}
+"""
+
+
+@pytest.mark.slow(reason="the agent waits for seconds before it believes what it measures")
+@pytest.mark.parametrize("injection", ["1", "0"])
+def test_what_costs_too_much_is_taken_out_and_the_loop_runs_at_its_bare_speed(host, injection):
+    host.write(shop__py=SHOP, main__py=MAIN, monitors__yaml=MONITORS)
+    done = host.run("main.py", AGENT_INJECTION=injection)
+    assert "agent:" not in done.stderr, done.stderr
+    ruled, tiny = map(float, done.stdout.split())
+    assert ruled < 3, "nowhere near the 10 ms"
+    assert tiny < 3
+    events = [event for event in host.events() if event["tags"]["erp.report"] == "budget"]
+    assert {event["tags"]["erp.monitor"] for event in events} == {"ruled", "tiny"}
+    assert len(events) == 2
+    assert all("of this process's time (budget 0.5%): only failures are reported until " in event["logentry"]["formatted"]
+               for event in events)  # fmt: skip
+    (process,) = host.status()
+    assert {each["monitor"] for each in process["reduced"]} == {"ruled", "tiny"}
+    assert sum(problem.startswith(("ruled: cost", "tiny: cost")) for problem in process["problems"]) == 2
