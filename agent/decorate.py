@@ -225,9 +225,9 @@ class Declared:
             probe = running.bind(monitor, found, found.function)
             layer = patch.patch_function(found.function, probe)
         except ours(CannotPatch) as reason:
-            running.health.record("failed", monitor["name"], path, str(reason))
+            running.record_beside("failed", monitor["name"], path, str(reason))
             return None
-        running.health.record("patched", monitor["name"], path, "decorated in the source")
+        running.record_beside("patched", monitor["name"], path, "decorated in the source")
         running.make_ready()
         return layer
 

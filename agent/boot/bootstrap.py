@@ -134,9 +134,7 @@ class Agent:
         self._look_at = now + _EVERY
         if self._engine is not None:
             self._engine.keep_looking()
-        if self._reload is not None:
-            self._reload.look()
-        elif now >= self._look_from and self.index.follows and self.finder is not None:
+        if self._reload is None and now >= self._look_from and self.index.follows and self.finder is not None:
             self._look_from = float("inf")  # what is imported below is looked for here, too
             try:
                 with imports.Guarded():
@@ -147,6 +145,8 @@ class Agent:
                 pass  # our files were removed, or replaced by an upgrade: this process keeps the plan that it has
             except ours(Exception):
                 guard.swallow("beginning to follow the configuration")
+        if self._reload is not None:
+            self._reload.look()
 
     @property
     def has_engine(self) -> bool:

@@ -62,6 +62,7 @@ class Engine:
 
             index.notes.append(untested.note())
             self._counts = not untested.FREE_THREADED
+        self._beside: "list[tuple[str, str, str, str]]" = []  # of monitors beside the plan: decorators
         self._record_problems(index)
         self._user = user  # that the process had when it started
         self._of_others: "dict[int, tuple[str, Sink | None]]" = {}  # what it wrote to as another user
@@ -176,13 +177,18 @@ class Engine:
         self._limiters.clear()
         self._costs.bring_all_back()
         self.applier.replan(index.monitors_of, names, everything=everything)
+        if self._stuck is not None:
+            asked = [probe.terms.monitor["stuck"] for probe in self.applier.owners()]
+            self._stuck.follow_only([seconds for seconds in asked if seconds is not None])
         self._make_ready()
         self._notes = 0
         self.health.restart(index.identity)
         self._record_problems(index)
         for note in notes:
             self.health.record("problem", note)
-        for line in self.applier.records():
+        for problem in self._problems_of_counts:
+            self.health.record("problem", problem)
+        for line in (*self._beside, *self.applier.records()):
             self.health.record(*line)
         self.health.flush()
 
@@ -194,6 +200,11 @@ class Engine:
             what = "looking for a change of the configuration"
             self.idle = WhileIdle(what, lambda: not self.applier.is_applied, self.look)
         self.idle.wake()
+
+    def record_beside(self, what: str, monitor: str, path: str, note: str) -> None:
+        """What became of a monitor that is in no plan, and that another plan leaves alone."""
+        self._beside.append((what, monitor, path, note))
+        self._record(what, monitor, path, note)
 
     def note(self, problem: str) -> None:
         """Something that `status` is to show."""

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 _LOOKS = 8  # in the time after which a call is stuck
 _SHORTEST, _LONGEST = 0.1, 5.0  # seconds between two looks
 _HELD = 0.5  # the longest while a call is held: what it has finished with is freed that much later
+_SHARE = 0.01  # of the time, at most, for looking everywhere
 _MOST = 1_000  # calls that are followed
+_NEVER = float("inf")
+_TOLERANCE = 0.05  # seconds by which a look may come too early
 
 
 class _Followed:
@@ -51,18 +54,25 @@ class Stuck(Worker):
     ) -> None:
         super().__init__("looking for calls that do not return")
         self._send, self._count, self._clock = report, count, clock
-        self._shortest = float("inf")  # of the limits of all monitors
+        self._shortest = _NEVER  # of the limits of all monitors
         self._once: set[int] = set()  # frames that the last look saw for the first time
         self._followed: dict[int, _Followed] = {}
         self._pid = 0
+        self._everywhere_at = 0.0  # when to look for greenlets again that are not known
 
     def follow(self, seconds: float) -> None:
         """There is a monitor with this limit."""
         self._shortest = min(self._shortest, seconds)
         self.keep_looking()
 
+    def follow_only(self, limits: list[float]) -> None:
+        """Another plan is in force: these are the limits of all monitors now. Without any, the thread ends."""
+        self._shortest = min(limits, default=_NEVER)
+
     def keep_looking(self) -> None:
         """Called now and then: a fork ends the thread."""
+        if self._shortest == _NEVER:
+            return
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._once, self._followed = set(), {}
@@ -75,23 +85,28 @@ class Stuck(Worker):
     def _serve(self, state: State) -> None:
         state.gate.acquire(False)
         me = get_ident()
-        while not state.stopping():
+        while not state.stopping() and self._shortest < _NEVER:
             state.pause(self._pause())
             if not state.stopping():
                 try:
                     self.look(me)
                 except ours(Exception):
                     guard.swallow("looking for calls that do not return")
+        if self._shortest == _NEVER:
+            self._once, self._followed = set(), {}
 
     def _pause(self) -> float:
-        pause = min(max(self._shortest / _LOOKS, _SHORTEST), _LONGEST)
-        return min(pause, _HELD) if self._followed else pause
+        return min(self._interval(), _HELD) if self._followed else self._interval()
+
+    def _interval(self) -> float:
+        return min(max(self._shortest / _LOOKS, _SHORTEST), _LONGEST)
 
     def look(self, me: int) -> None:
         """Follow what runs; report what has run for too long, and what has returned after it was reported."""
         now = self._clock()
         there: dict[int, Call] = {}
-        for call in running.calls(me):
+        everywhere = now >= self._everywhere_at
+        for call in running.calls(me, everywhere=everywhere):
             if call.probe.monitor["stuck"] is not None:
                 there.setdefault(id(call.frame), call)
         for key, followed in list(self._followed.items()):
@@ -110,6 +125,9 @@ class Stuck(Worker):
                 known.reported = True
                 self._report(known, now, returned=False)
         self._once = there.keys() - self._followed.keys()
+        if everywhere:
+            after = self._clock()
+            self._everywhere_at = max(now + self._interval(), after + (after - now) / _SHARE) - _TOLERANCE
 
     def _limit(self, call: Call) -> float:
         limit: float = call.probe.monitor["stuck"] or 0.0

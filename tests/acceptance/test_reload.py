@@ -63,7 +63,15 @@ def shop(host):
     return host
 
 
+DECORATED = """
+import agent
+@agent.sentry_monitor("sales")
+def tax(n): return n
+"""
+
+
 def test_a_process_follows_each_change_and_keeps_the_plan_where_the_file_is_wrong(shop):
+    shop.write(shop__py=SHOP + DECORATED)  # which no plan names, and each leaves alone
     configure(shop, ORDER % "error")
     with Running(shop, "loop.py") as process:
         process.until(lambda: reports(shop) == {("order", "error")}, what="a report")
@@ -74,9 +82,9 @@ def test_a_process_follows_each_change_and_keeps_the_plan_where_the_file_is_wron
             stream.write("]")
         process.wait_for("agent: a change of .* is not taken up: .*YAML.*agent validate")
         assert "is not taken up" in str(shop.status()[0]["problems"])
-        assert patched(shop) == [["order", "price"]]
+        assert patched(shop) == [["order", "price", "shop.tax"]]
         configure(shop, PRICE)
-        process.until(lambda: patched(shop) == [["price"]], what="the mended file")
+        process.until(lambda: patched(shop) == [["price", "shop.tax"]], what="the mended file")
         assert shop.status()[0]["problems"] == []
         process.stop(signal.SIGINT)
     assert process.printed.count("agent:") == 1

@@ -3,11 +3,15 @@
 import functools
 import sys
 import threading
+import time
 
 import pytest
-from support import Watch, module, monitor
+from support import Watch, found, module, monitor
 
 from agent.hook.code import patch
+from agent.measure.tally import Tallies
+
+CALLS = 1_000_000 if sys.version_info >= (3, 10) else 200_000
 
 SOURCE = """
 import functools
@@ -177,7 +181,7 @@ def test_code_that_another_tool_has_replaced_stays(shop):
 def test_while_threads_call_each_call_is_seen_once(shop):
     """Calls run on other threads while the plan changes; each failure is reported by the old monitor or by the new."""
     plans = [[monitor("shop.order", operation="a")], [monitor("shop.order", operation="b", severity="fatal")]]
-    watch = Watch(*plans[0]).apply(shop)
+    watch = Watch(*plans[0])
     seen = []
     watch._report = lambda observation: seen.append(observation.exception.args[0]) or "id"
     ends = threading.Event()
@@ -194,11 +198,97 @@ def test_while_threads_call_each_call_is_seen_once(shop):
     replanned(watch, *plans[1])
     for thread in threads:
         thread.start()
-    for turn in range(60):
+    for turn in range(20):
         replanned(watch, *plans[turn % 2])
+        ends.wait(0.001)  # and the others run
     ends.set()
     for thread in threads:
         thread.join()
     counted = len(seen) + watch.counted.get(("rate", "shop.order"), 0)
     assert counted == sum(done)
     assert len(set(seen)) == len(seen)
+
+
+def test_what_was_found_after_another_import_is_undone_with_its_module(shop):
+    """The names of monitors stay, and what they name does not."""
+    late = module("", name="elsewhere")
+    watch = Watch(monitor("shop.later", "shop.order", name="m"), monitor("shop.Base.book", name="b", subclasses=True))
+    watch.apply(shop)
+    shop.later = functools.partial(shop.price, 1).func  # price, by another name
+    bare = [each.__code__ for each in (shop.order, shop.price)]
+
+    class Later(shop.Base):
+        def book(self):
+            return "later"
+
+    code = Later.book.__code__
+    watch.applier.imported("elsewhere", late)
+    assert Later.book.__code__ is not code
+    plans = {"shop": [monitor("shop.order", name="m"), monitor("shop.price", name="b")]}
+    watch.applier.replan(lambda name: plans.get(name, watch.monitors), ["shop"])
+    assert Later.book.__code__ is code
+    assert sorted(path for _, path in patched(watch)) == ["shop.order", "shop.price"]
+    assert bare[0] is not shop.order.__code__
+
+
+def test_what_a_framework_made_is_undone_with_the_targets_that_named_it(shop):
+    watch = Watch().apply(shop)
+    both = [monitor("frame.Task.run", "shop.none", name="tasks"), monitor("shop.price", name="price")]
+    plans = {"frame": both[:1], "shop": both[1:]}
+    watch.applier.replan(plans.get, ["shop"])
+    bare = shop.order.__code__
+
+    def adopt():
+        watch.applier.adopt(found(shop, "order"), "frame", "Task.run")
+
+    watch.applier.again.append(adopt)
+    adopt()
+    assert shop.order.__code__ is not bare
+    plans["frame"] = [monitor("shop.none", name="tasks")]
+    watch.applier.replan(plans.get, ["shop", "frame"])
+    assert shop.order.__code__ is bare
+    assert patched(watch) == [("price", "shop.price")]
+
+
+def test_a_module_that_comes_back_is_monitored_again(shop):
+    """Hosts take modules out of sys.modules, and put them back."""
+    plan = [monitor("shop.order", operation="order")]
+    watch = Watch(*plan).apply(shop)
+    bare = patch.original_code(shop.order)
+    del sys.modules["shop"]
+    replanned(watch)
+    assert shop.order.__code__ is bare
+    sys.modules["shop"] = shop
+    replanned(watch, *plan)
+    fails(shop.order, 1)
+    assert watch.reports() == [("error", "order", "error")]
+
+
+def test_a_million_calls_while_the_plan_changes_are_all_counted(shop):
+    plans = [
+        [monitor("shop.order", name="m", operation="m", expect=["builtins.ValueError"])],
+        [monitor("shop.order", name="m", operation="m", expect=["builtins.ValueError"], severity="fatal")],
+    ]
+    shop.__dict__.update(module("def order(n): return n").__dict__)
+    sys.modules["shop"] = shop
+    watch = Watch(*plans[0])
+    watch.tallies, watch.clock = Tallies(), time.perf_counter
+    watch.apply(shop)
+    wrong = []
+
+    def call(times, order=shop.order):
+        wrong.extend(number for number in range(times) if order(number) != number)
+
+    threads = [threading.Thread(target=call, args=(CALLS // 2,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    turns = 0
+    while turns < 100 or any(thread.is_alive() for thread in threads):
+        turns += 1
+        replanned(watch, *plans[turns % 2])
+        time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    watch.tallies.settle()
+    assert wrong == []
+    assert watch.tallies.of(plans[0][0], "m").counts().calls == CALLS

@@ -8,7 +8,7 @@ from _thread import get_ident
 import pytest
 from support import Watch, module, monitor
 
-from agent.live import limits_of_hosts
+from agent.live import limits_of_hosts, running
 from agent.live.stuck import Stuck
 
 SOURCE = """
@@ -151,6 +151,66 @@ def test_a_greenlet_that_waits_is_seen_too(stuck):
     assert stuck.told() == [(BEGUN, 65.0)]
     waiting.switch()
     del proxy
+
+
+def test_no_object_of_the_host_is_asked_what_it_is(stuck):
+    """Django's lazy objects have a `__class__` that reads the database."""
+    pytest.importorskip("greenlet")
+    asked = []
+
+    class Lazy:
+        __class__ = property(lambda self: asked.append(1) or str)
+        __hash__ = None
+
+    lazy = [Lazy()]
+    stuck.look()
+    assert asked == []
+    assert lazy
+
+
+def test_greenlets_that_are_known_are_looked_at_between_looks_at_everything(stuck, monkeypatch):
+    """Looking through all objects is the dear part: it takes one hundredth of the time at most."""
+    greenlet = pytest.importorskip("greenlet")
+    instances, everywhere = running._instances, []
+
+    def slowly(kind):
+        everywhere.append(stuck.now)
+        stuck.now += 0.2
+        return instances(kind)
+
+    monkeypatch.setattr(running, "_instances", slowly)
+
+    class Gate:
+        def wait(self):
+            greenlet.getcurrent().parent.switch()
+
+    waiting = greenlet.greenlet(stuck.shop.close_month)
+    waiting.switch(Gate())
+    for _ in range(160):
+        looking = threading.Thread(target=stuck.look, args=(0.5,))
+        looking.start()
+        looking.join()
+    assert [message for message, _ in stuck.told()] == [BEGUN]
+    assert 3 <= len(everywhere) <= 5
+    waiting.switch()
+    stuck.look(0.5)
+    assert [message for message, _ in stuck.told()] == [BEGUN, ENDED]
+
+
+def test_when_no_monitor_asks_any_more_the_thread_ends(stuck):
+    def looks():
+        return any(each.alive.locked() for each in stuck.stuck._states.values())
+
+    stuck.stuck.follow(0.8)
+    assert looks()
+    stuck.stuck.follow_only([])
+    stuck.stuck.keep_looking()
+    for _ in range(10_000):
+        if not looks():
+            break
+        threading.Event().wait(0.001)
+    assert not looks()
+    assert stuck.stuck._followed == {}
 
 
 def test_without_the_key_nothing_is_followed():

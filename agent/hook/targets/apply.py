@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     Bind = Callable[[MonitorData, resolve.Found, FunctionType], Owner]
     #: (what happened: patched | failed | waiting, monitor's name, dotted path, note)
     Record = Callable[[str, str, str, str], None]
+    #: A method that subclasses may override: (monitor, its name, the module whose monitors are applied)
+    _Method = tuple[MonitorData, str, str]
 
 
 _NOTHING: "Names" = {}
@@ -72,14 +74,13 @@ class Applier:
         self._record = record
         self._applied: "dict[int, _Applied]" = {}  # by the identity of the layer
         self._plan: "dict[str, list[MonitorData]]" = {}  # module → its monitors, as they were applied
-        self._module = ""  # whose monitors are being applied
         self._old: "dict[int, _Applied] | None" = None  # during `replan`: what it has not come across yet
         self._gone: "set[str]" = set()  # monitors that the new plan does not have
         self.again: "list[Callable[[], None]]" = []  # what frameworks adopted is adopted once more
         self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData, str]]" = {}
         self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
         self._failed: "set[tuple[str, str, str]]" = set()
-        self._families: "dict[int, tuple[type, list[tuple[MonitorData, str]]]]" = {}  # by a class → methods of it
+        self._families: "dict[int, tuple[type, list[_Method]]]" = {}  # by a class → methods of it
         self._replaced: "set[tuple[str, int]]" = set()
         self._registries = registries.Registries()
         self._kept: "list[tuple[CodeType, FunctionType]]" = []  # patched just now, and known by their code elsewhere
@@ -117,6 +118,7 @@ class Applier:
         A monitor that names the function itself takes precedence. `errors` (dotted exception → severity) comes from the
         framework, and counts for exceptions that the monitor does not name.
         """
+        found.module = module
         for monitor in self._monitors_of(module):
             if any(attribute_in(module, target) == attribute for target in monitor["targets"] if not target["pattern"]):
                 known = {name: each for name, each in (errors or {}).items() if name not in monitor["expect"]}
@@ -128,7 +130,6 @@ class Applier:
 
     def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = _NOTHING) -> None:
         monitors = self._plan[name] = list(self._monitors_of(name))
-        self._module = name
         for monitor in monitors:
             for target in monitor["targets"]:
                 if not target["pattern"]:
@@ -174,6 +175,8 @@ class Applier:
                 if resolve.is_a(module, ModuleType):
                     assert module is not None
                     self._apply_all(name, module, None)
+                else:
+                    self._plan.pop(name, None)  # it may come back
             for adopt in self.again:
                 adopt()
             self._follow()
@@ -220,10 +223,16 @@ class Applier:
         """All that is so now, as `record` is called with it."""
         for applied in list(self._applied.values()):
             yield "patched", applied.monitor, applied.path, applied.note
+            for reason in getattr(applied.layer.owner, "disabled", ()):
+                yield "failed", applied.monitor, applied.path, reason
         for (_, monitor, path), (_, _, why) in list(self._pending.items()):
             yield "waiting", monitor, path, why
         for monitor, path, reason in list(self._failed):
             yield "failed", monitor, path, reason
+
+    def owners(self) -> "Iterator[Any]":
+        """The probes of all that is patched now."""
+        return iter([applied.layer.owner for applied in list(self._applied.values())])
 
     @property
     def is_applied(self) -> bool:
@@ -335,14 +344,14 @@ class Applier:
             self._install(monitor, found, function, found.note)
         if monitor["subclasses"] and isinstance(found.parent, type):
             methods = self._families.setdefault(id(found.parent), (found.parent, []))[1]
-            methods.append((monitor, found.name))
+            methods.append((monitor, found.name, found.module))
             self._visit_subclasses(found.parent, methods[-1:])
 
     def _install(self, monitor: "MonitorData", found: "resolve.Found", function: FunctionType, note: str) -> None:
         kept = registries.kept(function)
         probe = self._bind(monitor, found, function)
         layer = patch.patch_function(function, probe)
-        self._applied[id(layer)] = _Applied(self._module, monitor["name"], found.path, note, layer)
+        self._applied[id(layer)] = _Applied(found.module, monitor["name"], found.path, note, layer)
         if kept is not None:
             self._kept.append((kept, function))
         self._record("patched", monitor["name"], found.path, note)
@@ -365,7 +374,7 @@ class Applier:
         if new is None:
             raise CannotPatch("another tool has changed its code since: a restart takes up the new monitor")
         del self._applied[id(layer)]
-        known.layer, known.module, known.monitor, known.path = new, self._module, monitor["name"], found.path
+        known.layer, known.module, known.monitor, known.path = new, found.module, monitor["name"], found.path
         self._applied[id(new)] = known
         code = patch.original_code(function)
         if registries.is_held(code):
@@ -388,7 +397,7 @@ class Applier:
         module = getattr(raw, "__module__", None) or getattr(found.parent, "__module__", None) or found.parent.__name__
         function = patch.python_function(inner, found.name, qualname, module)
         probe = self._bind(monitor, found, function)
-        applied = _Applied(self._module, monitor["name"], found.path, "", patch.patch_function(function, probe))
+        applied = _Applied(found.module, monitor["name"], found.path, "", patch.patch_function(function, probe))
         self._applied[id(applied.layer)] = applied
         change: "patch.Replacement | _Partial"
         change = _Partial(raw, function) if partial else patch.Replacement(found.parent, found.name, raw, function)
@@ -405,7 +414,7 @@ class Applier:
         applied.note = note
         self._record("patched", monitor["name"], found.path, note)
 
-    def _visit_subclasses(self, parent: type, methods: "list[tuple[MonitorData, str]]") -> None:
+    def _visit_subclasses(self, parent: type, methods: "list[_Method]") -> None:
         """Patch the overriding methods of all subclasses of `parent` that are not monitored yet."""
         pending: "list[type]" = list(type.__subclasses__(parent))
         seen: "set[int]" = set()
@@ -416,17 +425,18 @@ class Applier:
             seen.add(id(cls))
             pending += type.__subclasses__(cls)
             attributes = resolve.namespace(cls)
-            for monitor, name in methods:
+            for monitor, name, module in methods:
                 raw = attributes.get(name)
                 if raw is not None and (self._old is not None or not _is_watched(raw, monitor)):
-                    self._override(monitor, cls, name, raw)
+                    self._override(monitor, cls, name, raw, module)
 
-    def _override(self, monitor: "MonitorData", cls: type, name: str, raw: object) -> None:
+    def _override(self, monitor: "MonitorData", cls: type, name: str, raw: object, module: str) -> None:
         path = f"{cls.__module__}.{cls.__qualname__}.{name}"
         try:
             found = resolve.found_in(path, cls, name, raw)
             if found.function is None:
                 return
+            found.module = module
             for layer in patch.layers_of(found.function):
                 if hasattr(layer.owner, "receiver") and self._gives_way(layer, monitor, found, sweeping=True):
                     self._exchange(layer, monitor, found, found.function)

@@ -34,9 +34,10 @@ class Found:
     a method found in a base class is shared with classes that the target does not name.
     `left(frame)`, if set, returns whether the caller in `frame` handles the call's failures itself.
     `inner` is the function defined as `name`, where `function` is a decorator's wrapper without `__wrapped__`.
+    `module`, once known, is the one whose monitors are applied to it.
     """
 
-    __slots__ = ("function", "inner", "left", "name", "note", "parent", "path", "raw", "receiver")
+    __slots__ = ("function", "inner", "left", "module", "name", "note", "parent", "path", "raw", "receiver")
 
     def __init__(self, path: str, parent: "Any", name: str, raw: object) -> None:
         self.path = path
@@ -48,6 +49,7 @@ class Found:
         self.receiver: object = None
         self.left: "Callable[[FrameType], bool] | None" = None
         self.note = ""
+        self.module = ""
 
 
 class NotThere(Exception):
@@ -82,7 +84,9 @@ def resolve(module: ModuleType, attribute: str, name: str = "") -> Found:
     raw = _raw_attribute(parent, last)
     if raw is _MISSING:
         raise NotThere(f"{where} has no attribute {last!r}")
-    return found_in(where + "." + last, parent, last, raw, module.__name__)
+    found = found_in(where + "." + last, parent, last, raw, module.__name__)
+    found.module = name or module.__name__
+    return found
 
 
 def found_in(path: str, parent: "Any", name: str, raw: object, module: str = "") -> Found:
