@@ -5,6 +5,13 @@ A shell starts it and does not wait for it. It has a session of its own, and no 
 
 import os
 
+try:
+    # Not those of `os`: gevent's wait in its loop, where other greenlets run meanwhile; and in a worker of gunicorn's,
+    # which takes away its handler for children that have ended, for ever.
+    from posix import posix_spawn, waitpid
+except ImportError:
+    posix_spawn = waitpid = None  # type: ignore[assignment]
+
 from .interrupts import ours
 
 TYPE_CHECKING = False
@@ -16,7 +23,7 @@ _SHELL = "/bin/sh"
 _SIGNALS = (1, 2, 3, 10, 12, 13, 14, 15)  # that the host may ignore, and the program must not
 
 #: Whether this system can do it.
-AVAILABLE = hasattr(os, "posix_spawn")
+AVAILABLE = posix_spawn is not None
 
 
 def spawn(arguments: "Sequence[str]", environment: "Mapping[str, str]", descriptor: int) -> None:
@@ -32,10 +39,8 @@ def spawn(arguments: "Sequence[str]", environment: "Mapping[str, str]", descript
         (os.POSIX_SPAWN_DUP2, 0, 2),
     ]
     words = ["sh", "-c", '"$@" &', "sh", *arguments, str(given)]
-    pid = os.posix_spawn(
-        _SHELL, words, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS
-    )
+    pid = posix_spawn(_SHELL, words, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS)
     try:
-        os.waitpid(pid, 0)
+        waitpid(pid, 0)
     except ours(OSError):
         pass  # the host reaps every child
