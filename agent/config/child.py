@@ -35,20 +35,25 @@ def main(path: str, descriptor: int) -> None:
 
 def keep(path: str, state: str) -> None:
     """Compile `path` and store the result in `state`, where running processes look for it."""
-    made = in_force.keep(compiled(path), path, state, index.load_bad(state, path))
+    made = in_force.keep(compiled(path, state), path, state, index.load_bad(state, path))
     if isinstance(made, index.Index) and made.header[9]:  # something learns
         monitors = made.all_monitors()
         changes = levels.follow(state, monitors, Figures(state), time.time())
         if changes:
             levels.report(changes, monitors, made, state)
-            in_force.keep(compiled(path), path, state, None)
+            in_force.keep(compiled(path, state), path, state, None)
 
 
-def compiled(path: str) -> bytes | str:
-    """The bytes of the plan, or of the Problems; a text where neither could be made."""
+def compiled(path: str, state: str = "") -> bytes | str:
+    """The bytes of the plan, or of the Problems; a text where neither could be made.
+
+    `state`: the folder with what was changed beside the file and what was learned, if it is not the environment's: a
+    process may have changed its user or its working folder since it started.
+    """
+    state = state or places.state_folder(os.environ, path)
     for _ in range(_TRIES):
         began = time.time()
-        result, files = _compiled(path)
+        result, files = _compiled(path, state)
         if not any(_was_written(file, began) for file in files):
             break
     return result
@@ -62,12 +67,11 @@ def _was_written(file: str, began: float) -> bool:
         return False
 
 
-def _compiled(path: str) -> tuple[bytes | str, list[str]]:
+def _compiled(path: str, state: str) -> tuple[bytes | str, list[str]]:
     """The same, and the files that were read for it."""
     reason = _unfit()
     if reason:
         return write.encode_bad(path, [path, *write.package_folders()], {}, [reason], lacking=True), []
-    state = places.state_folder(os.environ, path)
     changed = overlay.path_in(state)
     try:
         loaded = examine(path, os.environ, overlay=_overlay(state))

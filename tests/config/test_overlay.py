@@ -85,3 +85,13 @@ def test_a_damaged_one_is_as_none(compiled, tmp_path):
         stream.write("{")
     plan = index.decode(child.compiled(str(tmp_path / "monitors.yaml")), str(tmp_path / "monitors.yaml"))
     assert names(plan) == ["order", "price"]
+
+
+def test_what_is_changed_is_read_where_the_plan_is_kept(tmp_path, monkeypatch):
+    """The variable may have been meant from another working folder, or for another user."""
+    monkeypatch.setenv("AGENT_STATE_DIR", str(tmp_path / "elsewhere"))
+    path, state = tmp_path / "monitors.yaml", str(tmp_path / "state")
+    path.write_text(FILE)
+    overlay.write(state, Overlay((OFF,)))
+    child.keep(str(path), state)
+    assert names(index.load(state, str(path))) == ["price"]

@@ -80,7 +80,7 @@ def apply(
 
 def compiled(path: str, state: str) -> plan_index.Index | plan_index.Bad:
     """Compile and store what the processes are to take up."""
-    return in_force.keep(child.compiled(path), path, state, plan_index.load_bad(state, path))
+    return in_force.keep(child.compiled(path, state), path, state, plan_index.load_bad(state, path))
 
 
 def current(state: str) -> overlay.Overlay:
