@@ -5,14 +5,14 @@ A shell starts it and does not wait for it. It has a session of its own, and no 
 
 import os
 
+from .interrupts import ours
+
 try:
     # Not those of `os`: gevent's wait in its loop, where other greenlets run meanwhile; and in a worker of gunicorn's,
     # which takes away its handler for children that have ended, for ever.
     from posix import posix_spawn, waitpid
-except ImportError:
+except ours(ImportError):
     posix_spawn = waitpid = None  # type: ignore[assignment]
-
-from .interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
