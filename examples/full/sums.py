@@ -150,7 +150,7 @@ class Tasks:
     def wait(self, seconds: float = 20.0) -> None:
         """Until each that was received has ended, or so many seconds."""
         until = time.monotonic() + seconds
-        while self.received.total() > self.ended.total() + self.lost and time.monotonic() < until:
+        while sum(self.received.values()) > sum(self.ended.values()) + self.lost and time.monotonic() < until:
             time.sleep(0.05)
 
     def _listen(self) -> None:
