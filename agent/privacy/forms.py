@@ -15,6 +15,7 @@ _patterns = Patterns(
     key=r"(?s)-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY.*?(?:-{4,5} ?END [A-Z0-9 ]{0,60}-{4,5}|\Z)",
     key_end=r"(?s)\A.*?-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10} ?-{4,5}",
     scheme=r"://",
+    next_address=r"(?<=\w)://",  # a scheme ends in a letter or digit; without one it is part of a password
     rest=r'[^\s"<>]*',
     # https://host:8000/users/anna@example.com has no password, https://u:8000/x@host:1/ has one.
     port=r"[0-9]{1,5}[/?#]",
@@ -107,8 +108,8 @@ def _address_credentials(text: str) -> str:
         limit = min(len(text), start + _LONGEST_ADDRESS)
         rest = _patterns.rest.match(text, start, limit)
         end = rest.end() if rest is not None else start
-        next_one = text.find("://", start, end)
-        at = text.rfind("@", start, next_one if next_one >= 0 else end)
+        next_one = _patterns.next_address.search(text, start, end)
+        at = text.rfind("@", start, next_one.start() if next_one is not None else end)
         if at < 0:
             at = text.rfind("@", start, end)
         colon = text.find(":", start, at)
