@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MANY = 10_000  # calls that are left to another thread
+_MOMENT = 1.0  # seconds in which whoever has taken it writes so, however busy the machine is
 _PATIENCE = 10.0  # seconds that there are so many: that thread was interrupted for good
 
 if sys.version_info >= (3, 10):
@@ -30,7 +31,7 @@ else:
 
     def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
         def leave(*arguments: Any, **options: Any) -> None:
-            global _turn, _whose, _since
+            global _turn, _whose, _since, _nobody
             me = get_ident()
             if _whose == me:
                 work(*arguments, **options)
@@ -38,24 +39,30 @@ else:
             turn = _turn
             if turn.acquire(False):
                 try:
-                    _whose = me
+                    _whose, _nobody = me, 0.0
                     work(*arguments, **options)
                 finally:
                     _whose = 0
                     turn.release()
             else:
                 _left.append((work, arguments, options))
+                now = monotonic()
                 if len(_left) == _MANY:
-                    _since = monotonic()
-                # Nobody's: an exception of the host's struck just after it was taken, or just before it was given back.
-                if not _whose or (len(_left) > _MANY and monotonic() - _since > _PATIENCE):
-                    _turn = allocate_lock()
+                    _since = now
+                if _whose:
+                    _nobody = 0.0
+                elif not _nobody:
+                    _nobody = now  # somebody may be about to write whose it is, or about to give it back
+                # Nobody's: an exception of the host's struck just there.
+                gone = _nobody and now - _nobody > _MOMENT
+                if gone or (len(_left) > _MANY and now - _since > _PATIENCE):
+                    _turn, _nobody = allocate_lock(), 0.0
             while _left:
                 turn = _turn
                 if not turn.acquire(False):
                     return
                 try:
-                    _whose = me
+                    _whose, _nobody = me, 0.0
                     while _left:
                         next_work, next_arguments, next_options = _left.popleft()
                         next_work(*next_arguments, **next_options)
@@ -71,6 +78,7 @@ else:
     _turn = allocate_lock()
     _whose = 0  # the thread that has it
     _since = 0.0  # when so many were left
+    _nobody = 0.0  # since when it is taken, and nobody's
 
     def _renew() -> None:
         global _turn, _whose
