@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MANY = 10_000  # calls that are left to another thread
-_MOMENT = 1.0  # seconds in which whoever has taken it writes so, however busy the machine is
+_MOMENT = 5.0  # seconds in which whoever has taken it writes so, however busy the machine is
 _PATIENCE = 10.0  # seconds that there are so many: that thread was interrupted for good
 
 if sys.version_info >= (3, 10):
