@@ -47,6 +47,8 @@ class Costs:
                         look=self._look,
                     )
             self._budget.look()
+        except ours(ImportError):
+            self._costs = {}  # the agent's files are gone: removed, or exchanged for newer ones
         except ours(Exception):
             guard.swallow("keeping monitors within their budgets")
 

@@ -394,7 +394,7 @@ def test_where_no_courier_can_be_a_thread_delivers(shop, sentry, why):
             "sys.stdin.read()\n"
         )
     elif why == "no process more":
-        code = "import os\ndef no(*_, **__): raise BlockingIOError(11, 'no')\nos.posix_spawn = no\n" + LIVES
+        code = "import posix\ndef no(*_, **__): raise BlockingIOError(11, 'no')\nposix.posix_spawn = no\n" + LIVES
     elif why == "no interpreter":
         code = (
             "import sys\nsys.executable, sys.prefix, sys.base_prefix = '', '/nowhere', '/nowhere'\nsys._base_executable = ''\n"
