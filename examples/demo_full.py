@@ -26,6 +26,10 @@ from full.stack import ROOT, Stack
 DAY = 10
 
 
+#: Operations that people's pages call, too: a response does not show whether it did.
+_UNSEEN = ("create_order", "token_rejected")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--home", default=os.path.join(ROOT, "var", "demo-full"), help="where the demo keeps its files")
@@ -93,7 +97,8 @@ def _show(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
         screen.table_of(figures)
         stack.finish_tasks()
         tasks.wait()
-        print(*sums.lines(known.beside(sums.counted(stack.variables), tasks, asked=stack.asked)), sep="\n", flush=True)
+        compared = known.beside(sums.counted(stack.variables), tasks, asked=stack.asked)
+        print(*sums.lines([each for each in compared if each.operation not in _UNSEEN]), sep="\n", flush=True)
         if accidents is not None:
             print("Meanwhile: " + ", ".join(f"{often} × {what}" for what, often in accidents.happened.items()))
         if arguments.stay:
