@@ -58,6 +58,8 @@ def summary(whole: Whole, found: Sequence[Problem]) -> Table:
         if each.courier is not None:
             rows.append(("", styled(one_line(_courier(each.courier)))))
     rows.append(("processes", styled(one_line(_programs(whole)))))
+    if whole.shown:
+        rows.append(("", styled(_reports(whole))))
     rows.append(("state", styled(one_line(whole.state))))
     return facts(rows)
 
@@ -102,6 +104,15 @@ def _spool(each: Delivery, whole: Whole) -> str:
 
 def _courier(courier: dict[str, object]) -> str:
     return f"courier {courier['pid']} since {moment(courier['since'])}, {courier['delivered']} delivered"
+
+
+def _reports(whole: Whole) -> str:
+    """What became of what these processes had to report."""
+    captured, expected, held = (
+        sum(process.count(*reasons) for process in whole.shown)
+        for reasons in (("captured",), ("expected",), ("rate", "sample"))
+    )
+    return f"{captured} reported, {expected} expected, {held} held back by limits"
 
 
 def _programs(whole: Whole) -> str:
