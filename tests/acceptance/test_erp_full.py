@@ -236,10 +236,7 @@ def work(stack, watch, variables, turns):
         each.result()
 
 
-@pytest.mark.compat
-def test_the_counts_equal_what_was_called_while_processes_are_recycled_and_killed(request, parts, tmp_path):
-    if "compat" not in request.config.option.markexpr:
-        pytest.skip("twenty seconds of load, which a busy machine makes many: run with -m compat")
+def test_the_counts_equal_what_was_called_while_processes_are_recycled_and_killed(parts, tmp_path):
     known, variables = sums.Known(), agent_variables(tmp_path)
 
     def compared():
