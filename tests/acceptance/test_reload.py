@@ -100,8 +100,10 @@ def test_the_first_monitor_reaches_a_process_that_had_none(shop):
     configure(shop, "  - {target: elsewhere.call, module: sales, operation: other}\n")
     with Running(shop, "loop.py") as process:
         process.wait_for("20")
+        assert reports(shop) == set()
         configure(shop, ORDER % "error")
         process.until(lambda: reports(shop) == {("order", "error")}, what="a report")
+        assert patched(shop) == [["order"]]
 
 
 WEB = """
