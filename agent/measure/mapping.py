@@ -2,8 +2,9 @@
 
 Three things can go wrong for a host, and must not. A write to a mapped page that has no block on a full disk ends the
 process: so blocks are written first, on file systems that then keep them. Before CPython 3.13 a mapping keeps a
-descriptor, and closes it when it is freed: a host that daemonises has closed it long before, and has another file under
-that number. So a mapping is never freed. And it must not take the place of the standard streams.
+descriptor, one less for the host, and closes it when it is freed: a host that daemonises has closed it long before, and
+has another file under that number. So the descriptor is closed at once, and a mapping is never freed. And it must not
+take the place of the standard streams.
 """
 
 from __future__ import annotations
@@ -41,16 +42,33 @@ def map_new(file: str, begin: int, size: int) -> memoryview:
     try:
         if descriptor <= 2:
             raise OSError("a standard stream is closed")
+        opened = os.fstat(descriptor)
         done = 0
         while done < size:
             done += os.pwrite(descriptor, bytes(size - done), begin + done)
         before = begin % mmap.ALLOCATIONGRANULARITY
         options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+        likely = os.dup(descriptor)  # the lowest free number, which a copy of the descriptor takes next
+        os.close(likely)
         mapped = mmap.mmap(descriptor, before + size, offset=begin - before, **options)
     finally:
         os.close(descriptor)
     _keep_for_ever(mapped)
+    if not options:
+        _close_copy(likely, opened)
     return memoryview(mapped)[before:]
+
+
+def _close_copy(number: int, opened: os.stat_result) -> None:
+    """Close the mapping's descriptor, which nothing uses. Another thread may have taken the number meanwhile: then it stays.
+
+    The file is this process's own, and open nowhere else: whoever holds it under this number is the mapping.
+    """
+    try:
+        if os.path.samestat(os.fstat(number), opened):
+            os.close(number)
+    except ours(OSError):
+        pass
 
 
 def _keep_for_ever(mapped: mmap.mmap) -> None:
