@@ -60,7 +60,7 @@ def map_new(file: str, begin: int, size: int) -> memoryview:
 
 
 def _close_copy(number: int, opened: os.stat_result) -> None:
-    """Close the mapping's descriptor, which nothing uses. Another thread may have taken the number meanwhile: then it stays.
+    """Close the descriptor of the mapping, which nothing uses, unless another thread took the number meanwhile.
 
     The file is this process's own, and open nowhere else: whoever holds it under this number is the mapping.
     """

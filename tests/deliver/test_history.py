@@ -249,7 +249,7 @@ def test_damaged_packs_and_foreign_files_are_left_out(kit, spool):
     for name, data in (("1-2-3.pack", b"12 [1]\nx"), ("1-2-4.pack", b""), ("x.pack", b"\xff"), ("notes", b"x")):
         with open(os.path.join(day, name), "wb") as file:
             file.write(data)
-    os.symlink("/etc/passwd", os.path.join(day, f"{'9' * 20}-error-1-a-{2:032x}.envelope"))
+    os.symlink("/etc/passwd", os.path.join(day, f"{'9' * 20}-error-1-a-{2:032x}.sent"))
     assert numbers(kit) == [1]
 
 

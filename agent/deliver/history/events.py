@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...base.interrupts import ours
 from ..spool import files
 from ..spool.files import UnreadableError
-from ..spool.names import SUFFIX, parse_name
+from ..spool.names import parse_name
 from . import fates, shelves
 from .facts import SEVERITIES, facts_of, payload_in, section
 from .fates import Fate
@@ -207,8 +207,10 @@ class Follower:
                     if path not in self._packs:
                         self._packs[path] = [each.entry.name for each in shelves.listing(day) if each.pack == name]
                     found.update(dict.fromkeys(self._packs[path], day))
-                elif name.endswith(SUFFIX):
-                    found[name] = day
+                else:
+                    entry = shelves.entry_of(name)
+                    if entry is not None:
+                        found[entry.name] = day
         return found
 
     def _events(self, undelivered: _Undelivered, kept: dict[str, str], names: list[str]) -> Iterator[LocalEvent]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Callable
 from ...base import own_folders
 from ...base.interrupts import ours
 from ..spool import files
-from ..spool.names import parse_name
 from . import shelves
 from .facts import facts_of, payload_in
 from .shelves import Accepted
@@ -70,10 +69,10 @@ class History:
         day = os.path.join(shelves.folder_of(self._directory), shelves.day_of(entry.stamp))
         try:
             try:
-                os.rename(path, os.path.join(day, entry.name))
+                os.rename(path, os.path.join(day, shelves.file_of(entry)))
             except ours(FileNotFoundError):
                 own_folders.make(day)
-                os.rename(path, os.path.join(day, entry.name))
+                os.rename(path, os.path.join(day, shelves.file_of(entry)))
         except ours(OSError):
             return False
         self._kept += 1
@@ -167,7 +166,7 @@ class History:
         name = f"{hour}-{contents[0][0].stamp:020d}-{contents[-1][0].stamp:020d}{shelves.PACK}"
         files.replace(os.path.join(day, name), shelves.pack([(line, data) for _, line, data in contents]))
         for entry, _, _ in contents:
-            files.unlink(os.path.join(day, entry.name))
+            files.unlink(os.path.join(day, shelves.file_of(entry)))
             yield entry.name
 
 
@@ -195,7 +194,7 @@ def remove(directory: str, names: set[str]) -> int:
                 files.unlink(path)
         for each in gone:
             if not each.pack:
-                files.unlink(os.path.join(day, each.entry.name))
+                files.unlink(os.path.join(day, shelves.file_of(each.entry)))
         if gone:
             _write_index(day, [each for each in listed if not each.pack and each.entry.name not in names])
         _forget_if_empty(day)
@@ -231,7 +230,7 @@ def _last_stamp(name: str) -> int | None:
     if name.endswith(shelves.PACK):
         last = name[: -len(shelves.PACK)].rpartition("-")[2]
         return int(last) if last.isdigit() else 0
-    entry = parse_name(name)
+    entry = shelves.entry_of(name)
     return entry.stamp if entry is not None else None
 
 

@@ -1,6 +1,6 @@
 """The files of the history: `<spool>/history/DAY/`, a folder for each day (UTC) of capture.
 
-NAME.envelope        an event as it lay in the spool, moved here once Sentry had accepted it
+NAME.sent            an event as it lay in the spool as NAME.envelope, moved here once Sentry had accepted it
 index                a JSON line for each of them: when and where it was delivered, and its Facts
 HOUR-FIRST-LAST.pack events of one hour, compressed together: their lines of the index, and then their bytes
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 from ...base.interrupts import ours
 from ..spool import files
 from ..spool.files import UnreadableError
-from ..spool.names import SpoolEntry, parse_name
+from ..spool.names import SUFFIX, SpoolEntry, parse_name
 from .facts import Facts, as_facts, facts_of, payload_in
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 INDEX = "index"
 PACK = ".pack"
+_FILE = ".sent"  # not the suffix of the spool: what is called so there is not sent yet
 _LARGEST_INDEX = 256 << 20  # bytes
 _LAST_SECOND = 253402300799  # of the year 9999
 
@@ -60,6 +61,16 @@ def days(directory: str) -> list[str]:
     return [os.path.join(above, name) for name in sorted(names)]
 
 
+def file_of(entry: SpoolEntry) -> str:
+    """The name of its own file in the folder of its day."""
+    return entry.name[: -len(SUFFIX)] + _FILE
+
+
+def entry_of(file: str) -> "SpoolEntry | None":
+    """Return None for another file."""
+    return parse_name(file[: -len(_FILE)] + SUFFIX) if file.endswith(_FILE) else None
+
+
 def line(name: str, delivered: Accepted, facts: Facts) -> bytes:
     import json
 
@@ -77,11 +88,10 @@ def listing(day: str) -> list[Shelved]:
     names = list(files.names_in(day))
     rows = _rows(_read(os.path.join(day, INDEX)) or b"")
     found: dict[str, Shelved] = {}
-    for name in names:
-        entry = parse_name(name)
+    for entry in map(entry_of, names):
         if entry is not None:
-            accepted, facts = rows.get(name, (None, None))
-            found[name] = Shelved(entry, accepted, facts, "")
+            accepted, facts = rows.get(entry.name, (None, None))
+            found[entry.name] = Shelved(entry, accepted, facts, "")
     for name in files.names_in(day):  # again: what was packed meanwhile is in one of the two listings
         if name.endswith(PACK):
             for packed, (delivered, facts) in _rows(_head(os.path.join(day, name))).items():
@@ -109,7 +119,7 @@ def read(day: str, shelved: Shelved, unpacked: "dict[str, dict[str, bytes]] | No
     `unpacked` keeps the last pack, for a reader that opens one event after the other.
     """
     if not shelved.pack:
-        data = _read(os.path.join(day, shelved.entry.name))
+        data = _read(os.path.join(day, file_of(shelved.entry)))
         if data is not None:
             return data
         for again in listing(day):  # packed since
@@ -198,7 +208,7 @@ def with_facts(day: str, shelved: Shelved) -> Shelved:
     if payload is None:
         return shelved
     try:
-        at = os.stat(os.path.join(day, shelved.entry.name)).st_ctime  # when it was moved here
+        at = os.stat(os.path.join(day, file_of(shelved.entry))).st_ctime  # when it was moved here
     except ours(OSError):
         at = shelved.entry.stamp / 1e9
     return shelved._replace(accepted=shelved.accepted or Accepted(at, 0, ""), facts=facts_of(payload.event))
