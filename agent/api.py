@@ -122,7 +122,7 @@ def _report(
     monitor = _monitor(report, kind, module, operation, severity)
     limiter = _limits.get(report)
     if limiter is None:
-        limiter = _limits[report] = Limiter(monitor["rate_limit"], running.sentry["sample_rate"])
+        limiter = _limits[report] = Limiter(monitor["rate_limit"], running.outlet.sentry["sample_rate"])
     error: BaseException | None = facts.get("error")
     traceback: TracebackType | None = facts.get("traceback")
     suppressed = limiter.admit((report, module, key))
@@ -149,7 +149,7 @@ def _report(
         ended=time.time(),
         handled=error is not None,
     )
-    return running.sink().report(observation, {"user": people.facts(user)} if user is not None else None)
+    return running.outlet.sink().report(observation, {"user": people.facts(user)} if user is not None else None)
 
 
 def _monitor(report: str, kind: str, module: str | None, operation: str, severity: str) -> MonitorData:
@@ -177,4 +177,4 @@ def _place(frame: FrameType | None) -> str:
 # Whoever imports this is going to report: load what that takes before it is needed.
 _running = engine()
 if _running is not None:
-    _running.make_ready()
+    _running.outlet.make_ready()

@@ -222,13 +222,13 @@ class Declared:
             found = resolve.found_in(path, parent, name, function, self.module)
             if found.function is None:
                 raise CannotPatch(f"{path} has no Python code: name it in monitors.yaml")
-            probe = running.bind(monitor, found, found.function)
+            probe = running.probes.bind(monitor, found, found.function)
             layer = patch.patch_function(found.function, probe)
         except ours(CannotPatch) as reason:
             running.record_beside("failed", monitor["name"], path, str(reason))
             return None
         running.record_beside("patched", monitor["name"], path, "decorated in the source")
-        running.make_ready()
+        running.outlet.make_ready()
         return layer
 
 

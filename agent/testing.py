@@ -118,9 +118,8 @@ def _agent(config: str | None, reported: Reported) -> tuple[bootstrap.Agent, Eng
     plan["sentry"]["dsn"], plan["sentry"]["sample_rate"] = None, 1.0
     index = cast("cache.Index", cache.decode(write.encode(plan, []), plan["path"]))
     agent = bootstrap.Agent(index, "")
-    engine = agent._engine = Engine(index, "")
-    engine.health = _Counting(reported)
-    engine._sink = cast("Any", _Keeping(engine, reported))
+    sink = cast("Any", _Keeping(index, reported))
+    engine = agent._engine = Engine(index, "", health=_Counting(reported), sink=sink)
     return agent, engine
 
 
@@ -153,8 +152,8 @@ def _plan(config: str | None) -> PlanData:
 class _Keeping:
     """A sink that keeps events in memory."""
 
-    def __init__(self, engine: Engine, reported: Reported) -> None:
-        self._engine = engine
+    def __init__(self, index: cache.Index, reported: Reported) -> None:
+        self._index = index
         self._reported = reported
         self._maker: Maker | None = None
 
@@ -162,7 +161,7 @@ class _Keeping:
         if self._maker is None:
             from .deliver.sink import Maker
 
-            self._maker = Maker(self._engine.sentry, self._engine.packages)
+            self._maker = Maker(self._index.sentry, tuple(self._index.packages))
         made = cast("dict[str, Any]", self._maker.make(observation, facts)[0])
         self._reported.events.append(made)
         return str(made["event_id"])

@@ -86,7 +86,7 @@ def agents(folder, dsn=None):
     plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
             "processes": None, "monitors": monitors, "disabled": []}  # fmt: skip
     engine = Engine(index.decode(write.encode(plan, []), plan["path"]), folder)
-    Applier(lambda _: monitors, engine.bind, lambda *_: None).imported("bench_shop", module)
+    Applier(lambda _: monitors, engine.probes.bind, lambda *_: None).imported("bench_shop", module)
     return module
 
 

@@ -59,8 +59,8 @@ def send_once():
     from _erp_agent.boot.running import engine as running
 
     engine = running()
-    if engine is not None and engine.sessions is not None:
-        engine.sessions.close()
+    if engine is not None and engine.frameworks.sessions is not None:
+        engine.frameworks.sessions.close()
         time.sleep(SENDING)
 
 

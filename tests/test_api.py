@@ -5,6 +5,7 @@ import functools
 import inspect
 import pickle
 import sys
+from types import ModuleType
 
 import pytest
 from acceptance.host import Host
@@ -12,6 +13,7 @@ from acceptance.host import Host
 import agent
 from agent.base import guard
 from agent.base.errors import ConfigError
+from agent.boot import running
 from agent.testing import reporting
 
 DECORATORS = [
@@ -302,6 +304,20 @@ def test_a_monitors_file(tmp_path):
     (tmp_path / "wrong.yaml").write_text("version: 1\nmonitors: [{target: a.b, severty: error}]\n")
     with pytest.raises(ConfigError, match="severty"), reporting(tmp_path / "wrong.yaml"):
         pass
+
+
+def test_nothing_is_sent_to_the_dsn_of_a_hosts_settings_while_its_tests_run(monkeypatch):
+    class Settings:
+        def __init__(self, **held):
+            vars(self).update(held)
+
+    conf = ModuleType("django.conf")
+    conf.settings = Settings(_wrapped=Settings(SENTRY_DSN="https://key@sentry.example/1"))
+    monkeypatch.setitem(sys.modules, "django.conf", conf)
+    with reporting() as reported:
+        assert agent.capture_erp_error(ValueError("kept in memory"))
+        assert running.engine().outlet.sentry["dsn"] is None
+    assert len(reported.errors) == 1
 
 
 @pytest.fixture(autouse=True, scope="module")

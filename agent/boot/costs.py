@@ -41,7 +41,7 @@ class Costs:
                     self._budget = Budget(
                         self._costs,
                         substitute=engine.applier.substitute,
-                        tallies=engine.tallies,
+                        tallies=engine.counting.all,
                         report=engine.report,
                         record=engine.reduced,
                         look=self._look,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FunctionType, ModuleType
 
     from ..boot.engine import Engine
+    from ..boot.outlet import Outlet
     from ..deliver.clients import Destination
     from ..hook.code import patch
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer | Any]:
     """Called when the SDK's transports have been imported. Return the changes, each with its `undo`."""
     _load()
-    if not engine.spool["host_client"]:
+    if not engine.outlet.spool["host_client"]:
         return []
-    clients = _Clients(engine, module)
+    clients = _Clients(engine.outlet, module)
     transport = module.HttpTransport
     changes: list[patch.Layer | Any] = [
         clients,
@@ -56,12 +57,12 @@ class _CannotKeepError(Exception):
 
 
 class _Clients:
-    def __init__(self, engine: Engine, module: ModuleType) -> None:
-        self._engine = engine
+    def __init__(self, outlet: Outlet, module: ModuleType) -> None:
+        self._outlet = outlet
         self._module = module
         self._destinations: WeakKeyDictionary[Any, Destination | None] = WeakKeyDictionary()
         self._by_name: dict[str, Destination] = {}
-        self._state = engine.state
+        self._state = outlet.state
 
     # ------------------------------------------------------------------------- in place of the transport's own methods
 
@@ -121,7 +122,7 @@ class _Clients:
         return destination.sender.drain(timeout, slow)
 
     def _destination_of(self, transport: Any) -> Destination | None:
-        state = self._engine.follow_user()
+        state = self._outlet.follow_user()
         if state != self._state:
             self._state = state
             self._destinations.clear()
@@ -135,11 +136,11 @@ class _Clients:
             outcome = "what it sends goes through the spool"
         except ours(_CannotKeepError, DsnError) as error:
             destination, outcome = None, f"it sends for itself: {error}"
-        if same_project(self._engine.sentry["dsn"], transport.options.get("dsn")):
+        if same_project(self._outlet.sentry["dsn"], transport.options.get("dsn")):
             outcome = f"{outcome}. {SHARED}"
         self._destinations[transport] = destination
-        self._engine.health.record("client", outcome)
-        self._engine.health.flush()
+        self._outlet.health.record("client", outcome)
+        self._outlet.health.flush()
         return destination
 
     def _open(self, transport: Any) -> Destination:
@@ -150,12 +151,12 @@ class _Clients:
         route = _route(transport)
         parse_dsn(route.dsn)
         name = route.name()
-        engine = self._engine
+        outlet = self._outlet
         if not self._by_name:
-            clients.adopt(engine.spool, engine.state, engine.health.count, but=name)
+            clients.adopt(outlet.spool, outlet.state, outlet.health.count, but=name)
         known = self._by_name.get(name)
         if known is None:
-            known = clients.Destination(route, engine.spool, engine.state, engine.health.count)
+            known = clients.Destination(route, outlet.spool, outlet.state, outlet.health.count)
             known = self._by_name.setdefault(name, known)
         return known
 

@@ -91,7 +91,7 @@ for _ in range(6):
             for n in range(55): shop.hot(n)
         else:
             os.waitpid(grandchild, 0)
-        sys.modules["_erp_agent.boot.bootstrap"].current.engine()._tallies.settle()
+        sys.modules["_erp_agent.boot.bootstrap"].current.engine().counting.tallies().settle()
         os._exit(0)
     children.append(pid)
 for pid in children: os.waitpid(pid, 0)
@@ -178,7 +178,7 @@ for round in range(300):
     except Limit:
         struck += 1
 signal.setitimer(signal.ITIMER_REAL, 0)
-tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine()._tallies
+tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine().counting.tallies()
 (tally,) = [each for each in tallies._tallies.values() if each.operation == "hot"]
 print(struck)
 for _ in range(8): tallies.due = 0.0; tallies.look(tallies.clock()); shop.hot(1)
@@ -204,10 +204,10 @@ def test_a_process_that_changes_its_user_counts_in_that_users_folder(shop, tmp_p
 import os, shop, sys
 shop.order(1)
 os.setegid(65534); os.seteuid(65534)
-tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine()._tallies
+tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine().counting.tallies()
 tallies.due = 0.0
 shop.order(1); shop.order(1)
-print(sys.modules["_erp_agent.boot.bootstrap"].current.engine().state)
+print(sys.modules["_erp_agent.boot.bootstrap"].current.engine().outlet.state)
 """
     shop.write(main__py=main)
     os.chmod(tmp_path, 0o755)

@@ -175,7 +175,7 @@ def test_switched_off_nothing_is_counted(shop):
 LATER = """
 import os, sys, shop
 for n in range(2, 12): shop.order(n)
-tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine()._tallies
+tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine().counting.tallies()
 tallies.due, tallies._wake_at = 0.0, 1.0  # a minute has passed
 shop.order(2)
 shop.order(2)

@@ -165,7 +165,7 @@ def test_a_user_who_can_write_nowhere_is_said_once_and_what_is_lost_is_counted(s
         pass  # somebody else's
     shop.write(
         main__py="import shop\n" + CALL + BECOME + CALL * 2
-        + "from _erp_agent.boot import bootstrap\nengine = bootstrap.current.engine()\nengine.sink().spool.abandon()\n"
+        + "from _erp_agent.boot import bootstrap\nengine = bootstrap.current.engine()\nengine.outlet.sink().spool.abandon()\n"
         + "print(sorted(engine.health.counts.items()))\n"
     )  # fmt: skip
     done = shop.run("main.py")

@@ -33,7 +33,7 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
 
 def _publisher(_module: ModuleType, engine: Engine) -> Changes:
     """The first message is about to be published, or a worker begins."""
-    settings = engine.sentry.get("celery")
+    settings = engine.outlet.sentry.get("celery")
     if settings is None or not (settings["queue_wait"] or settings["queues"] or settings["check_ins"]):
         return []
     from . import messages
@@ -48,12 +48,12 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     attempts.register(celery_attempts.current)
     # Celery's own function, before the SDK's integration puts another one in its place.
     changes: Changes = [wrap.wrap(module.build_tracer, tasks.tracing(engine.applier))]
-    changes += celery_attempts.watch(signals, lambda attempt, again: engine.sink().settle(attempt, again=again))
-    if engine.integrates("celery"):
+    changes += celery_attempts.watch(signals, lambda attempt, again: engine.outlet.sink().settle(attempt, again=again))
+    if engine.frameworks.integrates("celery"):
         from . import failures
 
-        changes.append(failures.receive(signals, engine.failed))
-    settings = engine.sentry.get("celery")
+        changes.append(failures.receive(signals, engine.frameworks.failed))
+    settings = engine.outlet.sentry.get("celery")
     if settings is not None and (settings["queue_wait"] or settings["queues"]):
         from . import queue
 
@@ -63,11 +63,11 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     if check_ins is not None:
         changes.append(Receiver(signals.task_postrun, check_ins.ended, "ending a scheduled task"))
         changes.append(Receiver(signals.task_revoked, check_ins.revoked, "revoking a scheduled task"))
-    engine.set_up_sdk("celery")
-    if engine.sentry["dsn"] is None:
+    engine.frameworks.set_up_sdk("celery")
+    if engine.outlet.sentry["dsn"] is None:
         # Django's settings may bring one. When this is sent they are loaded, and no process has been forked yet.
         begin = signals.celeryd_after_setup
-        changes.append(Receiver(begin, lambda **_: engine.set_up_sdk("celery"), "beginning to run tasks"))
+        changes.append(Receiver(begin, lambda **_: engine.frameworks.set_up_sdk("celery"), "beginning to run tasks"))
     return changes
 
 
@@ -75,10 +75,10 @@ def _requests(module: ModuleType, engine: Engine) -> Changes:
     """In a worker's main process, which handles the requests of pool processes that were lost."""
     handlers = module.Request.__dict__
     changes: Changes = []
-    if engine.integrates("celery"):
+    if engine.frameworks.integrates("celery"):
         from . import failures
 
-        losses = failures.Losses(handlers, engine.failed)
+        losses = failures.Losses(handlers, engine.frameworks.failed)
         changes.append(wrap.wrap(handlers["on_timeout"], losses.timed_out))
         changes.append(wrap.wrap(handlers["on_failure"], losses.failed))
     # Around the others, which look up whose request it is.
@@ -92,7 +92,7 @@ def _requests(module: ModuleType, engine: Engine) -> Changes:
 
 def _pool(_module: ModuleType, engine: Engine) -> Changes:
     """A worker starts a pool of processes."""
-    settings = engine.sentry.get("celery")
+    settings = engine.outlet.sentry.get("celery")
     if settings is None or not (settings["pool_full"] or settings["worker_stalled"] or settings["memory_recycles"]):
         return []
     from . import pool
@@ -116,17 +116,17 @@ def _scheduler(module: ModuleType, engine: Engine) -> Changes:
 
 def _check_ins(engine: Engine) -> CheckIns | None:
     """Return None where none are configured. A DSN may still come from Django's settings later."""
-    settings = engine.sentry.get("celery")
+    settings = engine.outlet.sentry.get("celery")
     if settings is None or not settings["check_ins"]:
         return None
     from .checkins import CheckIns
 
     def keep(envelope: Envelope) -> None:
-        sink = engine.sink()
+        sink = engine.outlet.sink()
         if sink.sender is not None:  # without a DSN they are dropped: a check-in that arrives late is wrong
             sink.keep_envelope(envelope)
 
-    return CheckIns(settings, engine.sentry, keep)
+    return CheckIns(settings, engine.outlet.sentry, keep)
 
 
 _HANDLERS = ("on_timeout", "on_failure", "cancel")

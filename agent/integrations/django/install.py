@@ -34,14 +34,14 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
         return [wrap.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
     if name == "rest_framework.views":
         handle = module.APIView.__dict__["handle_exception"]
-        return [_failures(engine).responses(handle, "exc")] if engine.integrates("django") else []
+        return [_failures(engine).responses(handle, "exc")] if engine.frameworks.integrates("django") else []
     if name != "django.core.handlers.base":
         changes: Changes = []
-        if name == "django.core.handlers.wsgi" and engine.integrates("django"):
+        if name == "django.core.handlers.wsgi" and engine.frameworks.integrates("django"):
             failures = _failures(engine)
             changes = [*failures.files(module.WSGIHandler.__dict__["__call__"]), failures]
         # Here, and not with the base: the SDK's integration patches the handler that has just been defined.
-        engine.serve("django")
+        engine.frameworks.serve("django")
         return changes
     handler = module.BaseHandler.__dict__
     changes = [
@@ -50,7 +50,7 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     ]
     if "get_response_async" in handler:
         changes.append(wrap.wrap(handler["get_response_async"], _with_request_async(engine)))
-    if engine.integrates("django"):
+    if engine.frameworks.integrates("django"):
         failures = _failures(engine)
         changes.append(failures.responses(handler["process_exception_by_middleware"], "exception"))
         signal = sys.modules["django.core.signals"].got_request_exception
@@ -60,7 +60,7 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
 
 
 def _failures(engine: Engine) -> django_failures.Failures:
-    return django_failures.Failures(engine.failed)
+    return django_failures.Failures(engine.frameworks.failed)
 
 
 def _with_settings(engine: Engine) -> Callable[..., Any]:
@@ -69,7 +69,7 @@ def _with_settings(engine: Engine) -> Callable[..., Any]:
     def load(original: Callable[..., Any], handler: Any, *rest: Any, **options: Any) -> Any:
         before = type(handler).load_middleware
         try:
-            engine.serve("django")
+            engine.frameworks.serve("django")
         except ours(Exception):
             guard.swallow("beginning to serve")
         now = type(handler).load_middleware
@@ -110,9 +110,9 @@ def _leave(engine: Engine, entered: work.Entered) -> None:
         except ours(Exception):
             guard.swallow("setting a transaction's user")
     work.leave(entered)
-    if engine.sessions is not None:
+    if engine.frameworks.sessions is not None:
         try:
-            engine.sessions.add(entered[0].outcome)
+            engine.frameworks.sessions.add(entered[0].outcome)
         except ours(Exception):
             guard.swallow("counting a request")
 

@@ -27,8 +27,8 @@ class Command(BaseCommand):  # type: ignore[misc]
             raise CommandError("the agent is not active in this process")
         try:
             engine = agent.engine()
-            engine.follow_settings()
-            status = test.send(engine.sentry, test.chosen(options))
+            engine.outlet.follow_settings()
+            status = test.send(engine.outlet.sentry, test.chosen(options))
         except ours(AgentError) as error:
             raise CommandError(clean(str(error))) from None
         if status:

@@ -1,0 +1,187 @@
+"""What frameworks need beyond monitors: context, failures, sessions, spans, the SDK; loaded with each framework."""
+
+import sys
+
+from ..base import guard, imports
+from ..base.interrupts import ours
+from ..base.places import HOOKS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from ..base.model import MonitorData
+    from ..deliver.sessions import Sessions
+    from ..observe.failure.unmonitored import Unmonitored
+    from .engine import Engine
+
+#: What the names of the agent's own modules begin with in this process.
+_ROOT = (__package__ or "").partition(".")[0] + "."
+
+
+class Frameworks:
+    def __init__(self, engine: "Engine") -> None:
+        self.sessions: "Sessions | None" = None  # where the SDK does not count them
+        self._engine = engine
+        self._outlet = engine.outlet
+        self._unmonitored: "Unmonitored | None" = None
+        self._follows_log = False
+        self._undo: "list[Any]" = []
+
+    def imported(self, name: str, module: "ModuleType") -> None:
+        """Install the integration with a module that has just been run, if there is one."""
+        integration = HOOKS.get(name)
+        if integration is None:
+            return
+        try:
+            __import__(_ROOT + integration)
+            install = sys.modules[_ROOT + integration].install
+            self._undo += install(name, module, self._engine)
+            from ..observe.failure import unmonitored  # noqa: F401  (what it fails in may be reported by no monitor)
+
+            self._outlet.make_ready()
+        except ours(Exception):
+            guard.swallow("integrating with " + name)
+
+    def integrates(self, name: str) -> bool:
+        """Is a framework, or `logging`, to be integrated with?"""
+        chosen = self._outlet.sentry["integrations"]
+        return chosen == "auto" or name in chosen
+
+    def set_up_sdk(self, framework: str) -> None:
+        """A framework was imported: give the Sentry SDK its integration and our spool, if it is needed here.
+
+        That is where there is a DSN and transactions are traced, or where the host itself has loaded the SDK: what
+        its code sends through the SDK then arrives. All else we do ourselves, at a fraction of the SDK's cost.
+        """
+        if self._outlet.follow_settings():
+            self.follow_log()
+        sentry = self._outlet.sentry
+        if sentry["dsn"] is None or sentry["integrations"] == []:
+            return
+        if framework and not sentry["traces_sample_rate"] and not _sdk_is_loaded():
+            self._outlet.health.record("sdk", "not needed: nothing is traced")
+            return
+        try:
+            with imports.Guarded(patient=False):
+                from ..sdk import client
+
+                outcome = client.set_up(framework, sentry, self._outlet.keep, self._outlet.packages)
+        except ours(ImportError) as error:
+            outcome = f"the Sentry SDK cannot be imported: {error}"
+        self._outlet.health.record("sdk", outcome)
+
+    def serve(self, framework: str) -> None:
+        """A server of this framework may begin. Asked again once it does: by then settings are known that bring a DSN,
+        or the host has loaded the SDK.
+        """
+        self.set_up_sdk(framework)
+        sentry = self._outlet.sentry
+        if sentry["dsn"] is None or not self.integrates(framework) or _sdk_reports(framework):
+            self.sessions = None
+        elif self.sessions is None:
+            from ..deliver.sessions import Sessions
+            from ..observe.around import release
+
+            version = sentry["release"] or release.of_checkout()
+            if version:
+                self.sessions = Sessions(self._outlet.keep, release=version, environment=sentry["environment"])
+
+    def failed(
+        self,
+        what: str,
+        error: BaseException,
+        *,
+        operation: str,
+        function: str,
+        severity: str = "error",
+        raised: bool = True,
+    ) -> bool:
+        """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
+
+        `function` is the dotted path of what it ran. Return whether it was reported. A client of the host's own
+        reports for itself what was `raised`, and nothing else.
+        """
+        if raised and _sdk_is_loaded():
+            from ..sdk import host
+
+            if host.is_active():
+                return False
+        if self._unmonitored is None:
+            from ..observe.failure.unmonitored import Unmonitored
+
+            self._unmonitored = Unmonitored(
+                self._engine.report,
+                self._outlet.health.count,
+                ignore=self._outlet.sentry["ignore_errors"],
+                sample=self._outlet.sentry["sample_rate"],
+            )
+        return self._unmonitored.failed(what, error, operation=operation, function=function, severity=severity)
+
+    def settings_changed(self) -> None:
+        self._unmonitored = None
+
+    def follow_log(self) -> None:
+        """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""
+        if self._follows_log or self._outlet.sentry["dsn"] is None:
+            return
+        if not hasattr(sys.modules.get("logging"), "getLogger"):
+            return  # getLogger comes near its end: another thread may be half-way through loading it
+        self._follows_log = True
+        if not self.integrates("logging"):
+            return
+        try:
+            from ..integrations import log_lines
+
+            self._undo.append(log_lines.follow(sys.modules["logging"]))
+        except ours(Exception):
+            guard.swallow("following what the host logs")
+
+    def span_for(self, monitor: "MonitorData") -> "Any":
+        """The functions that begin and end a span of this monitor; None if it gets none."""
+        if monitor["span"] == "never":
+            return None
+        sentry = self._outlet.sentry
+        if sentry["dsn"] is None:
+            # The host may have a client of its own, whose transactions our spans then belong to.
+            if "sentry_sdk" not in sys.modules:
+                return None
+            from ..sdk import host
+
+            if not host.traces(self._outlet.packages):
+                return None
+        elif not sentry["traces_sample_rate"] and monitor["span"] != "always":
+            return None
+        from ..observe.call import spans
+
+        if spans.begin is None and sentry["dsn"] is not None:
+            spans.start = lambda: self.set_up_sdk("")
+        return spans.enter, spans.leave
+
+    def undo(self) -> None:
+        for change in reversed(self._undo):
+            change.undo()
+        self._undo.clear()
+
+    def close(self) -> None:
+        if self.sessions is not None:
+            self.sessions.close()
+
+    def after_fork(self) -> None:
+        if self.sessions is not None:
+            self.sessions.after_fork()
+
+
+def _sdk_reports(framework: str) -> bool:
+    """Does the SDK report what ends a request or a task: in a client of the host's, or integrated by us?"""
+    if not _sdk_is_loaded():
+        return False
+    from ..sdk import client
+
+    return client.is_integrated(framework)
+
+
+def _sdk_is_loaded() -> bool:
+    """The whole of it: the host may be in the middle of its import."""
+    return hasattr(sys.modules.get("sentry_sdk"), "capture_event")
