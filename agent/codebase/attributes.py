@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..language.nearest import did_you_mean
 from .bindings import dotted, last_name
 from .classes import GENERATED, builtin_has
-from .lookup import Thing
+from .names import Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,6 +25,9 @@ GENERATED: dict[str, frozenset[str]] = {
 _DATACLASSES = frozenset(("dataclass", "attrs", "attr", "define", "frozen", "mutable", "s", "attributes"))
 # fmt: on
 
+#: Decorators of a class that leave its attributes as its text shows them.
+CLASS_DECORATORS = ("dataclass", "final", "total_ordering", "runtime_checkable", "unique")
+
 
 def generated_by(node: ast.ClassDef, name: str) -> str:
     """Which decorator or base class writes a method of this name; "" for none."""

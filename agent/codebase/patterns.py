@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..base.wildcards import matches, segment_match
 from ..language.nearest import did_you_mean
 from .bindings import ModuleIndex, Scope
-from .lookup import PROGRAM, Thing, parameters_of
+from .lookup import PROGRAM, parameters_of
 from .modules import ModuleFile
+from .names import Thing
 from .outcome import FOUND, MISSING, UNCHECKED, TargetOutcome
 
 if TYPE_CHECKING:

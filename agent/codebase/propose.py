@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..config.read.tree import resolve_scalar
 from .attributes import Bodies
 from .bindings import last_name
-from .lookup import Thing
+from .names import Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
