@@ -68,3 +68,103 @@ def test_coroutine_functions():
     with pytest.raises(StopIteration) as done:
         coroutine.send(None)
     assert done.value.value == 2 and woken == [1]
+
+
+# ----------------------------------------------------------------------------------------- what surrounds a function
+
+
+class Surrounded:
+    """Patches `function`, and notes what is called, in order."""
+
+    def __init__(self, function, *passed):
+        self.seen = seen = []
+
+        def enter(*arguments):
+            seen.append(arguments)
+            return len(seen)
+
+        self.layer = wrap.surround(
+            function,
+            enter,
+            lambda token, failed: seen.append((token, failed)),
+            passed=passed,
+            failed=lambda error, frame: seen.append((error, frame.f_locals[passed[0]] if passed else None)),
+        )
+
+
+@pytest.mark.usefixtures("how")
+class TestSurround:
+    def test_a_function_that_succeeds_or_fails(self):
+        error = ValueError("the host's")
+
+        def serve(self, environ, *rest, start=None):
+            environ = dict(environ)  # what was passed counts
+            if not environ:
+                raise error
+            return self, environ, rest, start
+
+        code, given = serve.__code__, {"a": 1}
+        surrounded = Surrounded(serve, "environ", "rest")
+        assert serve("x", given, 3, start=4) == ("x", given, (3,), 4)
+        assert surrounded.seen == [(given, (3,)), (1, False)] and surrounded.seen[0][0] is given
+        del surrounded.seen[:]
+        with pytest.raises(ValueError) as caught:
+            serve("x", {})
+        assert caught.value is error
+        if sys.version_info >= (3, 11):
+            assert [frame.name for frame in traceback.extract_tb(error.__traceback__)][1:] == ["serve"]
+        assert surrounded.seen == [({}, ()), (error, {}), (1, True)]
+        surrounded.layer.undo()
+        assert serve.__code__ is code
+
+    def test_a_parameter_that_the_function_shares_with_one_inside_it(self):
+        def serve(environ):
+            return [environ for _ in "a"]
+
+        surrounded = Surrounded(serve, "environ")
+        assert serve(7) == [7] and surrounded.seen == [(7,), (1, False)]
+
+    def test_a_coroutine_function(self):
+        async def serve(scope):
+            await step(scope)
+
+        async def step(scope):
+            if scope == "fails":
+                raise KeyError(scope)
+
+        surrounded = Surrounded(serve, "scope")
+        coroutine = serve("works")
+        assert inspect.iscoroutinefunction(serve) and surrounded.seen == []
+        with pytest.raises(StopIteration):
+            coroutine.send(None)
+        assert surrounded.seen == [("works",), (1, False)]
+        with pytest.raises(KeyError):
+            serve("fails").send(None)
+        assert surrounded.seen[2:3] == [("fails",)] and surrounded.seen[-1] == (3, True)
+
+    def test_a_generator_begins_when_it_is_read(self):
+        def serve(environ, start):
+            start("200 OK")
+            for part in environ:
+                got = yield part
+                if got == "fail":
+                    raise KeyError(part)
+            return "end"
+
+        def driven(function):
+            started = []
+            parts = function([1, 2, 3], started.append)
+            seen = [list(started), next(parts), list(started), parts.send("x")]
+            with pytest.raises(KeyError):
+                parts.send("fail")
+            return [*seen, list(function("ab", started.append))]
+
+        expected = driven(serve)
+        surrounded = Surrounded(serve, "environ")
+        parts = serve([1], len)
+        assert inspect.isgeneratorfunction(serve) and surrounded.seen == []
+        assert list(parts) == [1] and surrounded.seen == [([1],), (1, False)]
+        del surrounded.seen[:]
+        assert driven(serve) == expected
+        assert surrounded.seen[0] == ([1, 2, 3],)
+        assert (1, True) in surrounded.seen and surrounded.seen[-1][1] is False

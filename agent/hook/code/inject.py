@@ -66,19 +66,23 @@ def inject(
         return None
     suspends: "dict[int, int]" = {}
     kind = trampoline.kind_of(code)
-    suspended = kind not in (trampoline.FUNCTION, trampoline.COROUTINE) and (features.clocked or features.span)
+    if features.span and (
+        kind == trampoline.ASYNC_GENERATOR or (kind == trampoline.GENERATOR and (features.clocked or _IN_BLOCKS))
+    ):
+        return None
+    suspended = kind not in (trampoline.FUNCTION, trampoline.COROUTINE) and features.clocked
     if suspended:
         # The time that a generator runs is not the time that it lives: its clock stops at each yield.
-        if kind != trampoline.GENERATOR or features.span:
+        if kind != trampoline.GENERATOR:
             return None
         depths = {} if _IN_BLOCKS else _yields(code)
         if depths is None:
             return None
         suspends = depths
-    if wanted or features.check:
+    if wanted or features.check or features.entering:
         names = code.co_varnames
         passed = features.check or ()
-        if not set(code.co_cellvars).isdisjoint([names[position] for position in passed]):
+        if not set(code.co_cellvars).isdisjoint([names[position] for position in (*passed, *features.entering)]):
             return None  # a parameter that is passed on is read as a local variable, but its slot holds the cell
         read = {names.index(name) for name in wanted if name in names}
         read.update(passed)
@@ -145,7 +149,8 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
     if features.span:
         absent = op("LOAD_CONST", constant("none"))
         entering = [(code, instead + absent) for code, instead in entering]
-        entering.append((_call(constant("enter")), absent))
+        passing = b"".join([op("LOAD_FAST", position) for position in features.entering])
+        entering.append((_call(constant("enter"), passing, len(features.entering)), absent))
     prologue = b"".join([code for code, _ in entering])
     below = len(entering)
     epilogue = b""

@@ -40,10 +40,11 @@ class Features(NamedTuple):  # annotated with types, not with text: see model.py
 
     threshold: bool = False  #: SLOW(start, result) when the call took longer than LIMIT
     check: Optional[tuple[int, ...]] = None  #: CHECK(result, start, *parameters at these positions) after a success
-    span: bool = False  #: ENTER() before, LEAVE(token, failed) after; functions and coroutine functions only
+    span: bool = False  #: ENTER() before, LEAVE(token, failed) after; not for asynchronous generators
     wrap: bool = False  #: nothing of the above: the trampoline is `return WRAP(original, …arguments)`
     timed: bool = False  #: read the clock even without threshold or check, so that errors know their duration
     counted: str = ""  #: one of the following
+    entering: tuple[int, ...] = ()  #: positions of the parameters that ENTER gets
 
     @property
     def clocked(self) -> bool:
@@ -123,7 +124,7 @@ def build(original: FunctionType, features: Features, values: "Mapping[str, obje
     `values` holds what the features need: `clock()`, which returns seconds; `fail(start)`, called while the exception
     is being handled (start is 0.0 where no clock is read, ITEM where the call is counted already; for generators it is
     the time spent running so far, made to look like a start); `limit` in seconds and `slow(start, result)`;
-    `check(result, start, *parameters)` after a success; `enter()` and `leave(token, failed)`;
+    `check(result, start, *parameters)` after a success; `enter(*parameters)` and `leave(token, failed)`;
     `wrap(original, *arguments)`; `batch` and `count(start)`. Raises ValueError where the interpreter refuses.
     """
     code = original.__code__
@@ -262,6 +263,10 @@ def _beginning(features: Features) -> "list[str]":
     return ["t = 0.0"] if features.counted else []
 
 
+def _entering(ordered: "list[str]", features: Features) -> str:
+    return "s = " + _call(_ENTER, ", ".join([ordered[i] for i in features.entering]))
+
+
 def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str = "") -> "list[str]":
     """Functions and coroutine functions; `wait` is "await " for the latter."""
     if features.wrap:
@@ -272,7 +277,7 @@ def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str =
         return ["try: return " + call, f"except: {_call(_FAIL, start)}; raise"]
     lines = _beginning(features)
     if features.span:
-        lines.append("s = " + _call(_ENTER))
+        lines.append(_entering(ordered, features))
     lines += ["try: r = " + call, "except:", "  " + _call(_FAIL, start)]
     if features.span:
         lines.append("  " + _call(_LEAVE, "s, True"))
@@ -292,7 +297,10 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
     if features.wrap:
         return ["return (yield from {})".format(_call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))))]
     if not features.clocked:
-        lines = [f"try: r = yield from {call}", "except: {}; raise".format(_call(_FAIL, "0.0"))]
+        fails = _call(_FAIL, "0.0") + (f"; {_call(_LEAVE, 's, True')}" if features.span else "")
+        lines = [f"try: r = yield from {call}", f"except: {fails}; raise"]
+        if features.span:
+            lines = [_entering(ordered, features), *lines, _call(_LEAVE, "s, False")]
         return [*_beginning(features), *lines, *_after(ordered, features), "return r"]
     return [
         "n = 0.0",  # seconds spent running

@@ -54,6 +54,39 @@ def watch(
         except ours(Exception):
             guard.swallow("looking at what a framework returns")
 
+    code = function.__code__
+    features = trampoline.Features(check=tuple(map(code.co_varnames.index, passed)) if returned is not None else None)
+    values = {"clock": time.perf_counter, "check": trampoline.Callback(succeeds)}
+    return _observe(function, features, values, failed, code.co_varnames[: code.co_argcount])
+
+
+def surround(
+    function: "FunctionType",
+    enter: "Callable[..., object]",
+    leave: "Callable[[Any, bool], None]" = lambda *_: None,
+    *,
+    passed: "Sequence[str]" = (),
+    failed: "Optional[Failed]" = None,
+) -> patch.Layer:
+    """Have `enter(*arguments)` called as `function` begins, and `leave(what enter returned, failed?)` as it ends.
+
+    `enter` gets the parameters that `passed` names. Neither may raise. `failed` is as in `watch`, and comes before
+    `leave`. Not for asynchronous generators. A generator begins when it is first read; one that is closed early may not
+    call `leave`.
+    """
+    code = function.__code__
+    positions = tuple(map(code.co_varnames.index, passed))
+    values = {"enter": trampoline.Callback(enter), "leave": trampoline.Callback(leave)}
+    return _observe(function, trampoline.Features(span=True, entering=positions), values, failed)
+
+
+def _observe(
+    function: "FunctionType",
+    features: trampoline.Features,
+    values: "dict[str, Any]",
+    failed: "Optional[Failed]",
+    wanted: "Collection[str]" = (),
+) -> patch.Layer:
     def fails(_: float) -> None:
         report(_without_trampoline(sys._getframe(1)), sys._getframe(1))
 
@@ -67,11 +100,10 @@ def watch(
         except ours(Exception):
             guard.swallow("looking at a failure in a framework")
 
-    code = function.__code__
-    features = trampoline.Features(check=tuple(map(code.co_varnames.index, passed)) if returned is not None else None)
-    values = {"clock": time.perf_counter, "check": trampoline.Callback(succeeds), "fail": trampoline.Callback(fails)}
     inside = {**values, "fail": trampoline.Callback(fails_inside)}
-    return patch.patch_function(function, _Owner(features, values, inside, code.co_varnames[: code.co_argcount]))
+    return patch.patch_function(
+        function, _Owner(features, {**values, "fail": trampoline.Callback(fails)}, inside, wanted)
+    )
 
 
 def before_first_call(function: "FunctionType", wake: "Callable[[], None]") -> patch.Layer:

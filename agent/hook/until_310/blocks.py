@@ -105,7 +105,8 @@ class _Parts:
             self._entering += store
             self._instead = self._constant("never") + store
         if features.span:
-            self._entering += self._call("enter") + _op("STORE_FAST", span)
+            passing = b"".join([_op("LOAD_FAST", position) for position in features.entering])
+            self._entering += self._call("enter", passing, len(features.entering)) + _op("STORE_FAST", span)
             self._instead += self._constant("none") + _op("STORE_FAST", span)
         self._left = failed = b""
         if features.span:
