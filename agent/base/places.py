@@ -223,8 +223,35 @@ HOOKS = {
     "celery.worker.request": "integrations.celery.install",
     "coverage.inorout": "integrations.coverage",
     "sentry_sdk.transport": "sdk.hosts_transport",
+    "cheroot.wsgi": "integrations.web.install",
+    "daphne.server": "integrations.web.install",
+    "eventlet.wsgi": "integrations.web.install",
+    "gevent.pywsgi": "integrations.web.install",
+    "gunicorn.asgi.protocol": "integrations.web.install",
+    "gunicorn.asgi.websocket": "integrations.web.install",
+    "gunicorn.workers.base_async": "integrations.web.install",
+    "gunicorn.workers.gthread": "integrations.web.install",
+    "gunicorn.workers.sync": "integrations.web.install",
+    "hypercorn.app_wrappers": "integrations.web.install",
+    "mod_wsgi.server": "integrations.web.install",
+    "uvicorn.protocols.http.h11_impl": "integrations.web.install",
+    "uvicorn.protocols.http.httptools_impl": "integrations.web.install",
+    "uvicorn.protocols.http.zttp_h2_impl": "integrations.web.install",
+    "uvicorn.protocols.http.zttp_impl": "integrations.web.install",
+    "uvicorn.protocols.websockets.websockets_impl": "integrations.web.install",
+    "uvicorn.protocols.websockets.websockets_sansio_impl": "integrations.web.install",
+    "uvicorn.protocols.websockets.wsproto_impl": "integrations.web.install",
+    "waitress.task": "integrations.web.install",
+    "werkzeug.serving": "integrations.web.install",
+    "wsgiref.handlers": "integrations.web.install",
+    "aiohttp.web_protocol": "integrations.web.handlers",
+    "flask.app": "integrations.web.handlers",
+    "pyramid.view": "integrations.web.handlers",
+    "starlette._exception_handler": "integrations.web.handlers",
+    "starlette.responses": "integrations.web.handlers",
 }
-FRAMEWORKS = ("django", "rest_framework", "celery", "coverage", "sentry_sdk")
+#: The top-level packages of these modules.
+FRAMEWORKS = frozenset([module.partition(".")[0] for module in HOOKS])
 
 
 def ours(*kinds: "Any") -> "Any":

@@ -58,6 +58,16 @@ _NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
 }
 
 
+def _not_before(name: str) -> "tuple[str, ...] | None":
+    """Those functions of the module `name`; None where the engine cannot wait for a call."""
+    integration = places.HOOKS.get(name)
+    if integration == "integrations.web.install":
+        from ..integrations.web import servers
+
+        return servers.uses(name)
+    return () if integration == "integrations.web.handlers" else _NOT_BEFORE.get(name)
+
+
 class Agent:
     """The agent of this process."""
 
@@ -171,7 +181,7 @@ class Agent:
         if name == "runpy":
             self._read_files(module)
             return
-        if self._engine is None and name in _NOT_BEFORE and self._can_wait(name, module):
+        if self._engine is None and _not_before(name) is not None and self._can_wait(name, module):
             if guard.DEBUG:
                 guard.step("%s waits until it is used" % name)
             return
@@ -241,7 +251,7 @@ class Agent:
 
         layers: "list[Layer]" = []
         try:
-            for path in _NOT_BEFORE[name]:
+            for path in _not_before(name) or ():
                 holder, _, attribute = path.rpartition(".")
                 function = (module.__dict__[holder] if holder else module).__dict__[attribute]
                 layers.append(wrap.before_first_call(function, self._wake))

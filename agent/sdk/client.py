@@ -92,8 +92,11 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
 
 
 def is_integrated(framework: str) -> bool:
-    """Does a client of the host's, or our integration, see what ends this framework's requests and tasks?"""
-    return host.is_active() or framework in (_set_up or ())
+    """Does a client of the host's, or our integration, see what ends this framework's requests and tasks?
+
+    `web` stands for every framework: the server's requests are counted once.
+    """
+    return host.is_active() or framework in (_set_up or ()) or (framework == "web" and bool(_set_up))
 
 
 def _loaded(integration: tuple[str, str]) -> Any:

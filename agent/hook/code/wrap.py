@@ -80,6 +80,18 @@ def surround(
     return _observe(function, trampoline.Features(span=True, entering=positions), values, failed)
 
 
+def guarded(function: "Callable[..., None]") -> "Callable[..., None]":
+    """`function` for `surround`: what it raises is swallowed."""
+
+    def enter(*arguments: "Any") -> None:
+        try:
+            function(*arguments)
+        except ours(Exception):
+            guard.swallow("looking at a call in a framework")
+
+    return enter
+
+
 def _observe(
     function: "FunctionType",
     features: trampoline.Features,

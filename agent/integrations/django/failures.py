@@ -16,6 +16,7 @@ from ...base.slots import drop_first_frame
 from ...hook.code import wrap
 from ...observe.around import work
 from ...observe.failure import unmonitored
+from ..web import serving
 from . import request_context
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ class Failures:
             guard.swallow("reporting a request that failed")
 
     def _report_stream(self, error: BaseException, response: Any) -> None:
-        """Report in the context of the request, which has ended by now."""
+        """Report in the context of the request, which has ended by now where the server is none that we know."""
+        if serving.current() is not None:
+            self._report(error)
+            return
         entered = work.enter(_request_of(response))
         try:
             self._report(error)

@@ -11,7 +11,9 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import wrap
 from ...observe.around import context, people, work
+from ...observe.event.represent import instance_dict
 from ..signals import Receiver
+from ..web import facts, serving
 from . import failures as django_failures
 from . import request_context
 
@@ -82,7 +84,7 @@ def _with_settings(engine: Engine) -> Callable[..., Any]:
 
 def _with_request(engine: Engine) -> Callable[..., Any]:
     def serve(original: FunctionType, handler: Any, request: Any) -> Any:
-        entered = work.enter(request)
+        entered = _enter(request)
         try:
             return original(handler, request)
         finally:
@@ -93,7 +95,7 @@ def _with_request(engine: Engine) -> Callable[..., Any]:
 
 def _with_request_async(engine: Engine) -> Callable[..., Any]:
     async def serve(original: FunctionType, handler: Any, request: Any) -> Any:
-        entered = work.enter(request)
+        entered = _enter(request)
         try:
             return await original(handler, request)
         finally:
@@ -102,13 +104,23 @@ def _with_request_async(engine: Engine) -> Callable[..., Any]:
     return serve
 
 
-def _leave(engine: Engine, entered: work.Entered) -> None:
-    sdk = sys.modules.get(request_context.SDK)
+def _enter(request: Any) -> work.Entered | None:
+    """Begin a piece of work; None where the server that called Django has begun it, and will end it."""
+    held = instance_dict(request) or {}
+    if serving.adopt(request, held.get("environ", held.get("scope"))):
+        return None
+    return work.enter(request)
+
+
+def _leave(engine: Engine, entered: work.Entered | None) -> None:
+    sdk = sys.modules.get(facts.SDK)
     if sdk is not None:
         try:
             sdk.note_user(request_context.user)
         except ours(Exception):
             guard.swallow("setting a transaction's user")
+    if entered is None:
+        return
     work.leave(entered)
     if engine.frameworks.sessions is not None:
         try:

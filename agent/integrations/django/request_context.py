@@ -11,12 +11,8 @@ from typing import Any
 
 from ...observe.around import people, traces, work
 from ...observe.event.represent import instance_dict
-from ...privacy.redact import SCRUBBED, is_secret
-
-SDK = __package__.partition(".")[0] + ".sdk.client"
-
-_MOST_PARAMETERS = 30
-_LONGEST_QUERY = 4_096
+from ..web.facts import LONGEST_QUERY, SDK, names_in, without_secrets
+from ..web.serving import Serving
 
 
 def provide() -> dict[str, object]:
@@ -76,7 +72,10 @@ def user() -> dict[str, object]:
 def _request_here() -> dict[str, object] | None:
     """Return the `__dict__` of the current request; None outside of one."""
     current = work.current()
-    return instance_dict(current.about) if current is not None and current.about is not None else None
+    about = current.about if current is not None else None
+    if type(about) is Serving:
+        about = about.django
+    return instance_dict(about) if about is not None else None
 
 
 def _command() -> str | None:
@@ -96,7 +95,7 @@ def _request(held: dict[str, object], meta: dict[Any, Any], match: dict[str, obj
     if type(method) is str:
         request["method"] = method
     if type(path) is str:
-        request["path"] = _without_secrets(path, match.get("kwargs"))
+        request["path"] = without_secrets(path, match.get("kwargs"))
     if type(route) is str:
         request["route"] = route
     view = match.get("_func_path")
@@ -104,37 +103,8 @@ def _request(held: dict[str, object], meta: dict[Any, Any], match: dict[str, obj
         request["view"] = view
     query = meta.get("QUERY_STRING")
     if type(query) is str and query:
-        request["parameters"] = _names(query[:_LONGEST_QUERY])
+        request["parameters"] = names_in(query[:LONGEST_QUERY])
     return request
-
-
-def _without_secrets(path: str, captured: object) -> str:
-    """Return the path without the parts that the route names token, password …"""
-    if type(captured) is dict:
-        for name, value in captured.items():
-            if type(name) is str and type(value) is str and value and is_secret(name):
-                path = path.replace(value, SCRUBBED)
-    return path
-
-
-def _names(query: str) -> list[str]:
-    """Return the names of the query's parameters. One without `=` is left out: it may be a value."""
-    parse = sys.modules.get("urllib.parse")
-    names: list[str] = []
-    for part in query.split("&"):
-        name, equals, _ = part.partition("=")
-        if not equals or not name:
-            continue
-        if parse is not None:
-            name = parse.unquote_plus(name)
-        elif "%" in name:
-            continue
-        name = name[:60]
-        if name not in names:
-            names.append(name)
-        if len(names) >= _MOST_PARAMETERS:
-            break
-    return names
 
 
 def _user(held: dict[str, object]) -> dict[str, object]:

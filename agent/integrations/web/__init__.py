@@ -1,0 +1,1 @@
+"""Any WSGI or ASGI application: its requests, found where servers call it."""

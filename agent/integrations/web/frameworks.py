@@ -1,0 +1,140 @@
+"""The route, the endpoint and the user of a request, where a framework that we know has put them into it.
+
+Werkzeug (Flask, Odoo), Starlette and FastAPI, Pyramid, aiohttp. All is read as it lies in memory: properties and proxies
+would load a session or a user, or mark a session as used, which changes the response.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...observe.around import people
+from ...observe.event.represent import instance_dict, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .serving import Serving
+
+
+class Known(NamedTuple):
+    route: str = ""  # with names in place of values: `/orders/<int:number>`
+    endpoint: str = ""  # dotted
+    captured: Any = None  # the values of the route's parameters by name: they do not leave
+
+
+def of(serving: Serving) -> Known:
+    request = serving.request
+    if not issubclass(type(request), dict):
+        return _aiohttp(request)
+    if serving.contexts:
+        return _flask([instance_dict(each) or {} for each in serving.contexts])
+    if "werkzeug.request" in request:
+        return _werkzeug(request["werkzeug.request"])
+    if "webob.adhoc_attrs" in request:
+        return _pyramid(request["webob.adhoc_attrs"])
+    return _starlette(request) if "endpoint" in request else Known()
+
+
+def user(serving: Serving) -> Mapping[str, object]:
+    request = serving.request
+    if not issubclass(type(request), dict):
+        return {}
+    if "REQUEST_METHOD" not in request:
+        return people.facts_of(request.get("user"))
+    facts = _flask_login(serving) if "flask_login" in sys.modules else {}
+    if facts:
+        return facts
+    # As the server, or a middleware that authenticates, has set it.
+    name = request.get("REMOTE_USER")
+    return {"id": name} if type(name) is str and name else {}
+
+
+def dotted(endpoint: object) -> str:
+    """The dotted path of a function or class; of an object, that of its class."""
+    module, name = getattr(endpoint, "__module__", None), getattr(endpoint, "__qualname__", None)
+    if type(module) is str and type(name) is str:
+        return f"{module}.{name}"
+    return type_name(type(endpoint)) if endpoint is not None else ""
+
+
+def _text(value: object) -> str:
+    return value if type(value) is str else ""
+
+
+def _werkzeug(request: object) -> Known:
+    held = instance_dict(request) or {}
+    rule = instance_dict(held.get("url_rule", held.get("rule"))) or {}
+    endpoint = rule.get("endpoint")
+    return Known(_text(rule.get("rule")), dotted(endpoint) if callable(endpoint) else "", held.get("view_args"))
+
+
+def _flask(contexts: list[dict[str, object]]) -> Known:
+    for context in contexts:
+        request = context.get("request", context.get("_request"))
+        known = _werkzeug(request)
+        rule = instance_dict((instance_dict(request) or {}).get("url_rule")) or {}
+        views = (instance_dict(context.get("app")) or {}).get("view_functions")
+        view = views.get(rule.get("endpoint")) if type(views) is dict else None
+        if known.route or view is not None:
+            return known._replace(endpoint=dotted(getattr(view, "view_class", view)))
+    return Known()
+
+
+def flask_contexts() -> tuple[Any, ...]:
+    """The request's context and the application's, which are one from Flask 3.2 on."""
+    names = getattr(sys.modules.get("flask.globals"), "__dict__", {})
+    return tuple([names[name].get(None) for name in ("_cv_request", "_cv_app") if name in names])
+
+
+def _flask_login(serving: Serving) -> Mapping[str, object]:
+    identity: object = None
+    for each in serving.contexts:
+        held = instance_dict(each) or {}
+        facts = people.facts_of((instance_dict(held.get("g")) or {}).get("_login_user"))
+        if facts:
+            return facts
+        session = held.get("_session", held.get("session"))
+        if identity is None and isinstance(session, dict):
+            identity = dict.get(session, "_user_id")  # Flask's own `get` marks it as used, which changes the response
+    return {"id": identity} if type(identity) in (str, int) else {}
+
+
+def _pyramid(attributes: object) -> Known:
+    held = attributes if type(attributes) is dict else {}
+    route = instance_dict(held.get("matched_route")) or {}
+    return Known(_text(route.get("pattern")), "", held.get("matchdict"))
+
+
+def _aiohttp(request: object) -> Known:
+    match = (instance_dict(request) or {}).get("_match_info")
+    route = (instance_dict(match) or {}).get("_route")
+    held = instance_dict(route) or {}
+    resource = instance_dict(held.get("_resource")) or {}
+    path = resource.get("_orig_path", resource.get("_path", resource.get("_prefix")))
+    captured = dict(match) if issubclass(type(match), dict) else None  # type: ignore[call-overload]
+    return Known(_text(path), dotted(held.get("_handler")), captured)
+
+
+def _starlette(scope: dict[str, Any]) -> Known:
+    endpoint, captured = scope["endpoint"], scope.get("path_params")
+    path = (instance_dict(scope.get("route")) or {}).get("path")
+    if type(path) is not str:  # an older Starlette has only the endpoint there
+        path = ""
+        routes = (instance_dict(scope.get("router")) or {}).get("routes")
+        for route in routes if type(routes) is list else ():
+            held = instance_dict(route) or {}
+            if held.get("endpoint") is endpoint:
+                path = _text(held.get("path"))
+    return Known(_mounted(scope, captured) + path, dotted(endpoint), captured)
+
+
+def _mounted(scope: dict[str, Any], captured: object) -> str:
+    """Where the application that serves it is mounted, with the names of what that path has captured."""
+    root, outer = _text(scope.get("root_path")), _text(scope.get("app_root_path"))
+    if not outer and "app_root_path" not in scope:
+        return ""
+    parts = root[len(outer) :].split("/") if root.startswith(outer) else []
+    names = {str(value): name for name, value in captured.items()} if type(captured) is dict else {}
+    return "/".join([f"{{{names[part]}}}" if part in names else part for part in parts])

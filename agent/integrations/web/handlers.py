@@ -1,0 +1,97 @@
+"""Exceptions that a framework makes a response of, so that no server ever sees them: where that is, for each framework."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...hook.code import wrap
+from . import frameworks, serving
+from .install import function_of, web_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType, ModuleType
+
+    from ...boot.engine import Engine
+    from .install import Web
+
+#: A module of a framework → functions that get an unhandled exception as this parameter, and make a 500 of it.
+_UNHANDLED = {
+    "flask.app": (("Flask.handle_exception", "e"),),
+    "aiohttp.web_protocol": (("RequestHandler.handle_error", "exc"),),
+}
+#: Functions that give an exception to the application's own handlers, and return its response. A server error is reported.
+_HANDLED = {
+    "flask.app": (("Flask.handle_user_exception", "e"),),
+    "pyramid.view": (("ViewMethodsMixin.invoke_exception_view", "exc_info"),),
+}
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
+    """Called when the module `name` of a framework has been imported. Returns the changes, each with its undo."""
+    return list(_changes(name, module, web_of(engine)))
+
+
+def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
+    def unhandled(error: object) -> None:
+        if isinstance(error, Exception):
+            web.failed(error)
+
+    def answered(response: Any, error: object) -> None:
+        if type(error) is tuple and len(error) == 3:
+            error = error[1]
+        if isinstance(error, Exception) and _status(response) >= 500:
+            web.failed(error)
+
+    for path, parameter in _UNHANDLED.get(name, ()):
+        function = function_of(module, path)
+        if function is not None:
+            yield wrap.surround(function, wrap.guarded(unhandled), passed=[parameter])
+    for path, parameter in _HANDLED.get(name, ()):
+        function = function_of(module, path)
+        if function is not None:
+            yield wrap.watch(function, returned=answered, passed=[parameter])
+    if name == "flask.app":
+        function = function_of(module, "Flask.full_dispatch_request")
+        if function is not None:
+            yield wrap.surround(function, wrap.guarded(_keep_flasks_contexts))
+    if name == "starlette._exception_handler":
+        function = function_of(module, "_lookup_exception_handler")
+        if function is not None:
+            yield wrap.watch(function, returned=_remember, passed=["exc"])
+    if name == "starlette.responses":
+        for path in ("Response.__call__", "StreamingResponse.__call__", "FileResponse.__call__"):
+            function = function_of(module, path)
+            if function is not None:
+                yield wrap.surround(function, wrap.guarded(lambda response: _sends(web, response)), passed=["self"])
+
+
+def _status(response: Any) -> int:
+    """Of a response, or of what a view of Flask may return in its place: `body, status, headers`."""
+    if type(response) is tuple:
+        found = next((each for each in response[1:2] if type(each) is int), 0)
+    else:
+        found = getattr(response, "status_code", 0)
+    return found if type(found) is int else 0
+
+
+def _keep_flasks_contexts() -> None:
+    now = serving.current()
+    if now is not None:
+        now.contexts = frameworks.flask_contexts()
+
+
+def _remember(handler: object, error: object) -> None:
+    now = serving.current()
+    if handler is not None and now is not None and isinstance(error, Exception):
+        now.handled = error
+
+
+def _sends(web: Web, response: Any) -> None:
+    now = serving.current()
+    if now is None:
+        return
+    now.sent = response.status_code
+    error, now.handled = now.handled, None
+    if error is not None and _status(response) >= 500:
+        web.failed(error)

@@ -1,0 +1,189 @@
+"""Finds the applications that servers call, and surrounds both: the server's function and the application's."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, cast
+
+from ...base import guard
+from ...base.interrupts import ours
+from ...base.slots import context_of
+from ...hook.code import trampoline, wrap
+from ...observe.around import context
+from ...observe.event.represent import class_attribute, type_name
+from . import facts, servers, serving
+
+if TYPE_CHECKING:
+    from types import FrameType, ModuleType
+
+    from ...boot.engine import Engine
+    from ...hook.code import patch
+    from .serving import Serving
+
+#: Applications that are no part of an ERP, by their package.
+_NOT_THE_ERPS = frozenset(("prometheus_client",))
+
+#: The client has gone, which is no failure: exceptions that frameworks raise for it where they read or send.
+_GONE = frozenset(
+    ("ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect", "ConnectionClosed", "ConnectionClosedOK",
+     "ConnectionClosedError", "DisconnectedClient")
+)  # fmt: skip
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
+    """Called when the module `name` of a server has been imported. Returns the changes, each with its undo."""
+    web = web_of(engine)
+    changes: list[Any] = [web]
+    for place in servers.PLACES[name]:
+        function = function_of(module, place.function)
+        if function is not None:
+            changes += web.serve(name, place, function)
+        handler = function_of(module, place.failed) if place.failed else None
+        if handler is not None:
+            changes.append(wrap.surround(handler, web.handling(name)))
+    return changes
+
+
+def function_of(module: ModuleType, path: str) -> FunctionType | None:
+    holder, _, name = path.rpartition(".")
+    found = getattr(module.__dict__.get(holder), "__dict__", {}) if holder else module.__dict__
+    function = found.get(name)
+    return function if type(function) is FunctionType else None
+
+
+_webs: dict[int, Web] = {}
+
+
+def web_of(engine: Engine) -> Web:
+    """One for each engine."""
+    web = _webs.get(id(engine))
+    if web is None:
+        web = _webs[id(engine)] = Web(engine)
+        context.register("web", facts.provide)
+    return web
+
+
+class Web:
+    """The applications of a process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reports = engine.integrates("web")
+        self._applications: dict[FunctionType, patch.Layer] = {}
+
+    def undo(self) -> bool:
+        applications, self._applications = self._applications, {}
+        for layer in applications.values():
+            layer.undo()
+        _webs.pop(id(self._engine), None)
+        return True
+
+    def serve(self, name: str, place: servers.Place, function: FunctionType) -> list[patch.Layer]:
+        """Surround `function`, in which the server `name` calls an application."""
+        first, _, path = place.application.partition(".")
+        status = serving.reader(place.status)
+        root, engine = name.partition(".")[0], self._engine
+        last: list[object] = [None]
+
+        def enter(holder: Any) -> Any:
+            try:
+                application = holder
+                for each in path.split(".") if path else ():
+                    application = getattr(application, each)
+                if application is not last[0]:
+                    last[0] = application
+                    self.watch(application)
+                return serving.opened(sys._getframe(1), status) if place.whole else None
+            except ours(Exception):
+                guard.swallow("finding the application of " + name)
+                return None
+
+        def leave(token: Any, _: bool) -> None:
+            if token is not None:
+                serving.closed(token, engine)
+
+        def failed(error: BaseException, _: FrameType) -> None:
+            cause = context_of(error) if type(error) is StopIteration else error  # gunicorn's word for: stop here
+            if cause is not None and not serving.is_the_servers(cause, root):
+                self.failed(cause)
+
+        return [wrap.surround(function, enter, leave, passed=[first], failed=failed)]
+
+    def handling(self, name: str) -> Any:
+        """What is called while the server handles what its application raised."""
+        root = name.partition(".")[0]
+
+        def handles() -> None:
+            error = sys.exc_info()[1]
+            try:
+                if error is not None and not serving.is_the_servers(error, root):
+                    self.failed(error)
+            except ours(Exception):
+                guard.swallow("looking at a failure in " + name)
+
+        return handles
+
+    def watch(self, application: object) -> None:
+        """Surround the function that this application is, or that its class calls."""
+        while type(application) is partial and not application.args:
+            application = application.func
+        function: Any = application
+        position = 0
+        if type(application) is MethodType:
+            function, position = application.__func__, 1
+        elif type(application) is not FunctionType:
+            function, position = class_attribute(application, "__call__"), 1
+        if type(function) is not FunctionType or function in self._applications:
+            if function not in self._applications:
+                self._engine.note(
+                    f"the application {type_name(type(application))} is not written in Python: its requests are not seen; "
+                    "name its function in `web: {application: …}`"
+                )
+            return
+        if (function.__module__ or "").partition(".")[0] in _NOT_THE_ERPS:
+            return
+        code = function.__code__
+        if trampoline.kind_of(code) == trampoline.ASYNC_GENERATOR:
+            return
+        names = code.co_varnames[: code.co_argcount]
+        if position < len(names):
+            name = names[position]
+        elif code.co_flags & trampoline.CO_VARARGS:
+            name = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+        else:
+            return  # no WSGI application, and no ASGI application
+        rest = position - len(names)  # of the positional arguments, where they are one tuple
+        self._applications[function] = wrap.surround(
+            function, partial(_called, max(rest, 0)), self._returned, passed=[name], failed=self._raised
+        )
+        if self._reports and self._engine.sessions is None:
+            self._engine.serve("web")
+
+    def _returned(self, begun: Serving | None, _: bool) -> None:
+        if begun is not None:
+            serving.end(begun, self._engine)
+
+    def _raised(self, error: BaseException, _: FrameType) -> None:
+        self.failed(error)
+
+    def failed(self, error: BaseException) -> None:
+        """The request that is being served has failed with this exception."""
+        if not self._reports or type(error).__name__ in _GONE or serving.current() is None:
+            return
+        operation, function = facts.operation()
+        self._engine.failed("request", error, operation=operation, function=function or "web.application")
+
+
+def _called(position: int, request: Any) -> Serving | None:
+    try:
+        if type(request) is tuple:
+            request = request[position] if position < len(request) else None
+        if not issubclass(type(request), dict):
+            return None
+        if "REQUEST_METHOD" in request or request.get("type") in ("http", "websocket"):
+            return serving.called(cast("dict[str, Any]", request))
+    except ours(Exception):
+        guard.swallow("beginning a request")
+    return None

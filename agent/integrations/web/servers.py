@@ -1,0 +1,80 @@
+"""Where servers call their application: the one table that a server of another kind is added to.
+
+Loaded before the engine: data, and no imports but `typing`.
+"""
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):  # annotated with types, not with text: see model.py
+    """A function of a server that calls the application and lasts until the body was sent and closed."""
+
+    function: str  #: in the server's module
+    application: str  #: a parameter of it, or attributes from one on: what it calls
+    status: str = ""  #: where the response's status is, from a local variable or parameter of it on
+    before: str = ""  #: called earlier than `function` is for the first time
+    failed: str = ""  #: called while the server handles what the application raised, if it is caught in `function`
+    whole: bool = True  #: False where the application runs on after `function` has returned
+
+
+_GUNICORN = "self.wsgi", "resp.status"
+_UVICORN = Place("RequestResponseCycle.run_asgi", "app", before="RequestResponseCycle.__init__")
+
+#: A module of a server → where it calls the application. All of them are in `places.HOOKS`.
+PLACES = {
+    "cheroot.wsgi": (Place("Gateway.respond", "self.req.server.wsgi_app", "self.req.status", "Gateway.__init__"),),
+    "daphne.server": (Place("Server.create_application", "self.application", before="Server.__init__", whole=False),),
+    "eventlet.wsgi": (Place("HttpProtocol.handle_one_response", "self.application", "headers_set.0", "server"),),
+    "gevent.pywsgi": (
+        Place("WSGIHandler.run_application", "self.application", "self.status", "WSGIHandler.__init__"),
+    ),
+    "gunicorn.asgi.protocol": (
+        Place("ASGIProtocol._handle_http_request", "self.app", "response_status", "ASGIProtocol.__init__"),
+        Place("ASGIProtocol._handle_http2_request", "self.app", "response_status"),
+    ),
+    "gunicorn.asgi.websocket": (Place("WebSocketProtocol.run", "self.app", before="WebSocketProtocol.__init__"),),
+    "gunicorn.workers.base_async": (
+        Place("AsyncWorker.handle_request", *_GUNICORN, "AsyncWorker.handle"),
+        Place("AsyncWorker.handle_http2_request", *_GUNICORN),
+    ),
+    "gunicorn.workers.gthread": (
+        Place("ThreadWorker.handle_request", *_GUNICORN, "ThreadWorker.handle"),
+        Place("ThreadWorker.handle_http2_request", *_GUNICORN),
+    ),
+    "gunicorn.workers.sync": (Place("SyncWorker.handle_request", *_GUNICORN, "SyncWorker.handle"),),
+    "hypercorn.app_wrappers": (
+        Place("ASGIWrapper.__call__", "self.app", "send.__self__.response.status", "ASGIWrapper.__init__"),
+        Place("WSGIWrapper.run_app", "self.app", "status_code", "WSGIWrapper.__init__"),
+    ),
+    "mod_wsgi.server": (Place("ApplicationHandler.__call__", "self.application", before="ApplicationHandler.__init__"),),
+    "uvicorn.protocols.http.h11_impl": (_UVICORN,),
+    "uvicorn.protocols.http.httptools_impl": (_UVICORN,),
+    "uvicorn.protocols.http.zttp_h2_impl": (_UVICORN,),
+    "uvicorn.protocols.http.zttp_impl": (_UVICORN,),
+    "uvicorn.protocols.websockets.websockets_impl": (
+        Place("WebSocketProtocol.run_asgi", "self.app", before="WebSocketProtocol.__init__"),
+    ),
+    "uvicorn.protocols.websockets.websockets_sansio_impl": (
+        Place("WebSocketsSansIOProtocol.run_asgi", "self.app", before="WebSocketsSansIOProtocol.__init__"),
+    ),
+    "uvicorn.protocols.websockets.wsproto_impl": (
+        Place("WSProtocol.run_asgi", "self.app", before="WSProtocol.__init__"),
+    ),
+    "waitress.task": (
+        Place("WSGITask.execute", "self.channel.server.application", "self.status", "Task.__init__"),
+    ),
+    "werkzeug.serving": (
+        Place(
+            "WSGIRequestHandler.run_wsgi", "self.server.app", "status_set", "BaseWSGIServer.__init__",
+            "BaseWSGIServer.log",
+        ),
+    ),
+    "wsgiref.handlers": (
+        Place("BaseHandler.run", "application", "self.status", "SimpleHandler.__init__", "BaseHandler.log_exception"),
+    ),
+}  # fmt: skip
+
+
+def uses(module: str) -> "tuple[str, ...]":
+    """The functions of `module` of which one is called before it serves its first request."""
+    return tuple([place.before for place in PLACES[module] if place.before])

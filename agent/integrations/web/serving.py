@@ -1,0 +1,173 @@
+"""A request from the moment at which a server calls the application until its body was sent, as one piece of work.
+
+The server's function begins and ends it; the application's function, which is called in between, brings the request.
+An application that is called by no server that we know begins and ends it by itself.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ...base import guard
+from ...base.interrupts import ours
+from ...observe.around import work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from ...boot.engine import Engine
+
+
+class Serving:
+    """What is being served. It is what the piece of work is about."""
+
+    __slots__ = ("contexts", "django", "entered", "frame", "handled", "request", "sent", "status")
+
+    def __init__(self) -> None:
+        self.request: Any = None  # WSGI's environ, ASGI's scope, or aiohttp's request
+        self.django: Any = None  # Django's request, once there is one
+        self.contexts: tuple[Any, ...] = ()  # Flask's, which are gone before the response is sent
+        self.handled: BaseException | None = None  # what an exception handler is making a response of
+        self.entered: work.Entered | None = None
+        self.sent: object = None  # the status, where a framework has shown it
+        self.status: Callable[[FrameType], object] | None = None  # reads it from `frame`
+        self.frame: FrameType | None = None  # of the server's function, while that runs
+
+
+_serving: ContextVar[Serving | None] = ContextVar("erp_agent_serving", default=None)
+
+
+def current() -> Serving | None:
+    """What the current piece of work serves, if it is a request of this room's."""
+    doing = work.current()
+    about = doing.about if doing is not None else None
+    return about if type(about) is Serving else None
+
+
+def begin(serving: Serving, request: Any) -> None:
+    serving.request = request
+    serving.entered = work.enter(serving)
+
+
+def end(serving: Serving, engine: Engine) -> None:
+    """It has ended, whether or not the application was called at all. Raises nothing."""
+    entered, serving.entered = serving.entered, None
+    if entered is None:
+        serving.frame = None
+        return
+    counts = not _is_websocket(serving.request) and (serving.django is not None or engine.integrates("web"))
+    work.leave(entered)
+    serving.frame = serving.request = serving.django = serving.handled = None
+    serving.contexts = ()
+    if engine.sessions is not None and counts:
+        try:
+            engine.sessions.add(entered[0].outcome)
+        except ours(Exception):
+            guard.swallow("counting a request")
+
+
+def adopt(request: Any, given: object) -> bool:
+    """A framework has made its own request of what a server gave it, `given`. Is that what is being served?"""
+    serving = current()
+    if serving is None or serving.request is not given or serving.django is not None:
+        return False
+    serving.django = request
+    return True
+
+
+def opened(frame: FrameType, status: Callable[[FrameType], object] | None) -> tuple[Serving, Any]:
+    """A server's function has begun, in this frame. Pass the result to `closed`."""
+    serving = Serving()
+    serving.frame, serving.status = frame, status
+    return serving, _serving.set(serving)
+
+
+def closed(token: tuple[Serving, Any], engine: Engine) -> None:
+    serving, before = token
+    end(serving, engine)
+    try:
+        _serving.reset(before)
+    except ours(ValueError):  # in another context
+        _serving.set(None)
+
+
+def called(request: Any) -> Serving | None:
+    """An application is called with this request. Return what to `end` when it returns; None if others do that."""
+    serving = _serving.get()
+    if serving is not None and serving.frame is not None:
+        if serving.entered is None:
+            begin(serving, request)
+        return None
+    outer = current()
+    if outer is not None and _is_same(outer.request, request):
+        return None
+    serving = Serving()
+    begin(serving, request)
+    return serving
+
+
+def _is_websocket(request: Any) -> bool:
+    return issubclass(type(request), dict) and request.get("type") == "websocket"
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Is it one request? A middleware may have copied what the server gave it."""
+    if one is other:
+        return True
+    if not (issubclass(type(one), dict) and issubclass(type(other), dict)):
+        return False
+    for key in ("wsgi.input", "headers"):
+        if one.get(key) is not None:
+            return one[key] is other.get(key)
+    return False
+
+
+def status(serving: Serving) -> int | None:
+    """The status of the response, as far as the server has it by now."""
+    found = serving.sent
+    if found is None and serving.frame is not None and serving.status is not None:
+        try:
+            found = serving.status(serving.frame)
+        except ours(Exception):  # not there yet
+            return None
+    if type(found) is bytes:
+        found = found.decode("latin-1")
+    if type(found) is str and found[:3].isdigit():
+        found = int(found[:3])
+    return found if type(found) is int and 100 <= found <= 599 else None
+
+
+def reader(path: str) -> Callable[[FrameType], object] | None:
+    """A function that reads `local.attribute.key` in a frame; numbers are places in a list."""
+    if not path:
+        return None
+    first, *rest = path.split(".")
+
+    def read(frame: FrameType) -> object:
+        value = frame.f_locals[first]
+        for name in rest:
+            if type(value) is dict:
+                value = value[name]
+            else:
+                value = value[int(name)] if name.isdigit() else getattr(value, name)
+        return value
+
+    return read
+
+
+#: Packages that servers write their responses through.
+_TRANSPORTS = frozenset(("asyncio", "eventlet", "gevent", "http", "select", "selectors", "socket", "socketserver", "ssl"))
+
+
+def is_the_servers(error: BaseException, server: str) -> bool:
+    """Did the server itself fail, mostly because the client has gone? No frame of the application is in between then."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        name = traceback.tb_frame.f_globals.get("__name__")
+        package = name.partition(".")[0] if type(name) is str else ""
+        if package != server and package not in _TRANSPORTS:
+            return False
+        traceback = traceback.tb_next
+    return True

@@ -1,0 +1,124 @@
+"""Any WSGI application under every server: the same bytes are sent, and its requests are seen."""
+
+import importlib.util
+
+import pytest
+from acceptance import webhost
+from acceptance.services import uwsgi_program
+
+APPLICATION = """
+import sys
+class OutOfStock(Exception): pass
+closed = []
+class Body:
+    "Not a list, and not a generator."
+    def __init__(self, *parts): self.parts = parts
+    def __iter__(self): return iter(self.parts)
+    def __len__(self): return len(self.parts)
+    def close(self): closed.append(len(self.parts))
+class Breaking(Body):
+    def __iter__(self):
+        yield self.parts[0]
+        raise OutOfStock("after the first part")
+def parts(number):
+    try:
+        for part in range(number): yield b"%d " % part
+    finally: closed.append("generator")
+def broken(number):
+    yield from parts(number)
+    raise OutOfStock("in a generator")
+def application(environ, start_response):
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    headers = [("Content-Type", "text/plain")]
+    if path.startswith("/crash"): raise OutOfStock("no chair " + environ["HTTP_HOST"])
+    if path == "/handled":
+        try: raise OutOfStock("handled by the application")
+        except OutOfStock: start_response("500 Handled", headers, sys.exc_info())
+        return [b"sorry"]
+    write = start_response("201 Created" if method == "POST" else "200 OK", headers)
+    if path == "/write":
+        write(b"written, ")
+        return [b"returned"]
+    if path == "/body": return Body(b"one part, ", b"and another")
+    if path == "/single": return Body(b"a length of one")
+    if path == "/stream": return parts(3)
+    if path == "/broken": return broken(2)
+    if path == "/breaking": return Breaking(b"a part", b"and none")
+    if path == "/file": return environ["wsgi.file_wrapper"](open(__file__, "rb"), 100)
+    if path == "/closed": return [repr(closed).encode()]
+    if path == "/started": return [repr((type(environ).__name__, callable(start_response), start_response.__name__)).encode()]
+    return [b"read ", environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))]
+"""
+SECRETS = webhost.SECRETS
+REQUESTS = [
+    ("GET", "/fine"),
+    ("POST", f"/form?q={SECRETS[2]}", f"field={SECRETS[3]}"),
+    ("GET", "/write"),
+    ("GET", "/body"),
+    ("GET", "/single"),
+    ("GET", "/stream"),
+    ("HEAD", "/stream"),
+    ("GET", "/file"),
+    ("GET", "/handled"),
+    ("POST", f"/crash?page={SECRETS[2]}&size={SECRETS[2]}", f"field={SECRETS[3]}"),
+    ("GET", "/broken"),
+    ("GET", "/breaking"),
+    ("GET", "/closed"),
+    ("GET", "/started"),
+]
+CRASHED = 9, 10, 11
+
+#: Servers that show what fails while the response is iterated over.
+SERVERS = [
+    "gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent", "waitress", "werkzeug", "cheroot", "wsgiref", "gevent",
+    "hypercorn-wsgi",
+]  # fmt: skip
+
+#: What a server cannot do.
+LACKING = {
+    "cheroot": ["/file"], "gevent": ["/file"], "werkzeug": ["/file"], "hypercorn-wsgi": ["/file", "/write"]
+}  # fmt: skip
+
+
+def needs(name):
+    if name == "uwsgi":
+        uwsgi_program()
+    elif importlib.util.find_spec(name.partition("-")[0]) is None:
+        pytest.skip(f"{name} is not installed")
+
+
+def both(host, name, application, requests):
+    needs(name)
+    host.write(web__py=application, monitors__yaml=webhost.MONITORS.format(more=""))
+    lacking = LACKING.get(name, ())
+    requests = [("GET", "/fine") if each[1] in lacking else each for each in requests]
+    bare = webhost.serve(host, name, "web", requests, agent=False)
+    watched = webhost.serve(host, name, "web", requests)
+    for request, expected, response in zip(requests, bare.responses, watched.responses):
+        assert response == expected, request
+    assert watched.status == bare.status
+    assert "agent:" not in watched.printed
+    for secret in SECRETS:
+        assert secret.encode() not in watched.raw
+    return watched
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_an_application_under(host, name):
+    watched = both(host, name, APPLICATION, REQUESTS)
+    events = {event["request"]["url"]: event for event in watched.events}
+    assert set(events) == {"/crash", "/broken", "/breaking"}
+    assert len(watched.events) == 3
+    for path, number in zip(("/crash", "/broken", "/breaking"), CRASHED):
+        event = events[path]
+        method = REQUESTS[number][0]
+        assert event["tags"]["erp.operation"] == f"{method} request"
+        assert event["tags"]["erp.monitor"] == "unmonitored.request"
+        assert event["exception"]["values"][-1]["type"] == "OutOfStock"
+        assert event["exception"]["values"][-1]["mechanism"]["handled"] is False
+        assert event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["filename"].endswith("web.py")
+        assert event["request"]["method"] == method
+        assert event["contexts"]["trace"]["trace_id"] == f"{webhost.TRACE[:-2]}{number:02x}"
+        assert event["contexts"]["trace"]["parent_span_id"] == webhost.SPAN
+    assert events["/crash"]["contexts"]["request"]["parameters"] == ["page", "size"]
+    assert watched.health == {"exited": len(REQUESTS) - 3, "errored": 0, "crashed": 3}
