@@ -76,7 +76,8 @@ class Frameworks:
         """A server of this framework may begin. Asked again once it does: by then settings are known that bring a DSN,
         or the host has loaded the SDK.
         """
-        self.set_up_sdk(framework)
+        if framework != "web":  # of which the SDK knows nothing
+            self.set_up_sdk(framework)
         sentry = self._outlet.sentry
         if sentry["dsn"] is None or not self.integrates(framework) or _sdk_reports(framework):
             self.sessions = None

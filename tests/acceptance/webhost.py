@@ -100,7 +100,9 @@ class Served:
         self.events = sentry.events
         self.transactions = sentry.transactions
         self.raw = b"".join(data for each in sentry.envelopes for _, data in each.items)
-        held = [json.loads(data) for each in sentry.envelopes for head, data in each.items if head["type"] == "sessions"]
+        held = [
+            json.loads(data) for each in sentry.envelopes for head, data in each.items if head["type"] == "sessions"
+        ]
         buckets = [bucket for each in held for bucket in each["aggregates"]]
         self.health = {how: sum(each.get(how, 0) for each in buckets) for how in ("exited", "errored", "crashed")}
 
@@ -124,7 +126,9 @@ def serve(host, name: str, module: str, requests, *, agent: bool = True, talk=No
             responses = [exchange(port, *each[:2], number, *each[2:]) for number, each in enumerate(requests)]
             if talk is not None:
                 talk(port)
-            status = server.stop(signal.SIGINT if name in ("cheroot", "uvicorn", "waitress") else signal.SIGTERM, timeout=25)
+            status = server.stop(
+                signal.SIGINT if name in ("cheroot", "uvicorn", "waitress") else signal.SIGTERM, timeout=25
+            )
         if not agent:
             return Served(responses, status, server.printed, None)
         deliver(host, sentry)

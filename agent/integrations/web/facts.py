@@ -16,7 +16,6 @@ from . import frameworks, serving
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .serving import Serving
 
 SDK = __package__.partition(".")[0] + ".sdk.client"
 
@@ -96,7 +95,7 @@ def header(request: Any, name: str) -> object:
 
 
 def _headers_of(request: Any) -> Any:
-    """aiohttp's headers, a mapping of its own that ignores the case."""
+    """The headers of aiohttp, a mapping of its own that ignores the case."""
     return (instance_dict(request) or {}).get("_headers")
 
 

@@ -1,7 +1,7 @@
 """The route, the endpoint and the user of a request, where a framework that we know has put them into it.
 
-Werkzeug (Flask, Odoo), Starlette and FastAPI, Pyramid, aiohttp. All is read as it lies in memory: properties and proxies
-would load a session or a user, or mark a session as used, which changes the response.
+Werkzeug (Flask, Odoo), Starlette and FastAPI, Pyramid, aiohttp. All is read as it lies in memory: properties and
+proxies would load a session or a user, or mark a session as used, which changes the response.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exceptions that a framework makes a response of, so that no server ever sees them: where that is, for each framework."""
+"""Exceptions that a framework makes a response of, so that no server sees them: where that is, for each framework."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .install import function_of, web_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType, ModuleType
+    from types import ModuleType
 
     from ...boot.engine import Engine
     from .install import Web
@@ -20,7 +20,7 @@ _UNHANDLED = {
     "flask.app": (("Flask.handle_exception", "e"),),
     "aiohttp.web_protocol": (("RequestHandler.handle_error", "exc"),),
 }
-#: Functions that give an exception to the application's own handlers, and return its response. A server error is reported.
+#: Functions that give an exception to the application's own handlers, and return the response, which may be an error.
 _HANDLED = {
     "flask.app": (("Flask.handle_user_exception", "e"),),
     "pyramid.view": (("ViewMethodsMixin.invoke_exception_view", "exc_info"),),

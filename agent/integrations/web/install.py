@@ -70,7 +70,7 @@ class Web:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reports = engine.integrates("web")
+        self._reports = engine.frameworks.integrates("web")
         self._applications: dict[FunctionType, patch.Layer] = {}
 
     def undo(self) -> bool:
@@ -130,36 +130,31 @@ class Web:
         while type(application) is partial and not application.args:
             application = application.func
         function: Any = application
-        position = 0
+        position = 0  # of the request among the arguments
         if type(application) is MethodType:
             function, position = application.__func__, 1
         elif type(application) is not FunctionType:
             function, position = class_attribute(application, "__call__"), 1
-        if type(function) is not FunctionType or function in self._applications:
-            if function not in self._applications:
-                self._engine.note(
-                    f"the application {type_name(type(application))} is not written in Python: its requests are not seen; "
-                    "name its function in `web: {application: …}`"
-                )
+        if type(function) is not FunctionType:
+            kind = type_name(type(application))
+            self._engine.note(f"an application is not written in Python, so that its requests are not seen: {kind}")
             return
-        if (function.__module__ or "").partition(".")[0] in _NOT_THE_ERPS:
+        if function in self._applications or (function.__module__ or "").partition(".")[0] in _NOT_THE_ERPS:
             return
         code = function.__code__
-        if trampoline.kind_of(code) == trampoline.ASYNC_GENERATOR:
-            return
         names = code.co_varnames[: code.co_argcount]
         if position < len(names):
             name = names[position]
         elif code.co_flags & trampoline.CO_VARARGS:
             name = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
         else:
-            return  # no WSGI application, and no ASGI application
-        rest = position - len(names)  # of the positional arguments, where they are one tuple
+            return  # it takes no request
+        rest = max(position - len(names), 0)  # of the arguments that are one tuple
         self._applications[function] = wrap.surround(
-            function, partial(_called, max(rest, 0)), self._returned, passed=[name], failed=self._raised
+            function, partial(_called, rest), self._returned, passed=[name], failed=self._raised
         )
-        if self._reports and self._engine.sessions is None:
-            self._engine.serve("web")
+        if self._reports and self._engine.frameworks.sessions is None:
+            self._engine.frameworks.serve("web")
 
     def _returned(self, begun: Serving | None, _: bool) -> None:
         if begun is not None:
@@ -173,7 +168,7 @@ class Web:
         if not self._reports or type(error).__name__ in _GONE or serving.current() is None:
             return
         operation, function = facts.operation()
-        self._engine.failed("request", error, operation=operation, function=function or "web.application")
+        self._engine.frameworks.failed("request", error, operation=operation, function=function or "web.application")
 
 
 def _called(position: int, request: Any) -> Serving | None:

@@ -46,7 +46,9 @@ PLACES = {
         Place("ASGIWrapper.__call__", "self.app", "send.__self__.response.status", "ASGIWrapper.__init__"),
         Place("WSGIWrapper.run_app", "self.app", "status_code", "WSGIWrapper.__init__"),
     ),
-    "mod_wsgi.server": (Place("ApplicationHandler.__call__", "self.application", before="ApplicationHandler.__init__"),),
+    "mod_wsgi.server": (
+        Place("ApplicationHandler.__call__", "self.application", before="ApplicationHandler.__init__"),
+    ),
     "uvicorn.protocols.http.h11_impl": (_UVICORN,),
     "uvicorn.protocols.http.httptools_impl": (_UVICORN,),
     "uvicorn.protocols.http.zttp_h2_impl": (_UVICORN,),

@@ -57,13 +57,13 @@ def end(serving: Serving, engine: Engine) -> None:
     if entered is None:
         serving.frame = None
         return
-    counts = not _is_websocket(serving.request) and (serving.django is not None or engine.integrates("web"))
+    counts = not _is_websocket(serving.request) and (serving.django is not None or engine.frameworks.integrates("web"))
     work.leave(entered)
     serving.frame = serving.request = serving.django = serving.handled = None
     serving.contexts = ()
-    if engine.sessions is not None and counts:
+    if engine.frameworks.sessions is not None and counts:
         try:
-            engine.sessions.add(entered[0].outcome)
+            engine.frameworks.sessions.add(entered[0].outcome)
         except ours(Exception):
             guard.swallow("counting a request")
 
@@ -148,21 +148,23 @@ def reader(path: str) -> Callable[[FrameType], object] | None:
     def read(frame: FrameType) -> object:
         value = frame.f_locals[first]
         for name in rest:
-            if type(value) is dict:
-                value = value[name]
+            if type(value) in (dict, list):
+                value = value[int(name) if name.isdigit() else name]
             else:
-                value = value[int(name)] if name.isdigit() else getattr(value, name)
+                value = getattr(value, name)
         return value
 
     return read
 
 
 #: Packages that servers write their responses through.
-_TRANSPORTS = frozenset(("asyncio", "eventlet", "gevent", "http", "select", "selectors", "socket", "socketserver", "ssl"))
+_TRANSPORTS = frozenset(
+    ("asyncio", "eventlet", "gevent", "http", "select", "selectors", "socket", "socketserver", "ssl")
+)
 
 
 def is_the_servers(error: BaseException, server: str) -> bool:
-    """Did the server itself fail, mostly because the client has gone? No frame of the application is in between then."""
+    """Did the server itself fail, mostly because the client has gone? No frame of the application is there then."""
     traceback = error.__traceback__
     while traceback is not None:
         name = traceback.tb_frame.f_globals.get("__name__")
