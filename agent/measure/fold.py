@@ -37,6 +37,7 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
     books = _books(state, clock) if names or ledger.stamp(state) is not None else None
     if books is None:
         return Folded(False, [])
+    gone = books.names - set(names)  # not of those that are read below: files have come since
     now = clock()
     _settle(state, books)
     changed = _condense(state, books, now)
@@ -56,7 +57,6 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
         if file.rows != before and len(file.rows) >= len(before):  # fewer: its names are damaged
             file.add_to(found, before)
             books.set_rows(file.name, file.rows)
-    gone = books.names - set(names)
     books.forget(gone)
     books.at = now
     if found or gone or changed:

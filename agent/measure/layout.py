@@ -19,7 +19,7 @@ COUNTS, NAMES = ".counts", ".names"
 MAGIC = b"erp-agent counts"
 VERSION = 1
 PAGE = 4096  # bytes of the header: MAGIC, VERSION, the number of rows in use, and JSON that ends with a NUL
-NUMBERS_AT = 16  # where VERSION and the number of rows stand, 64 bits each
+VERSION_AT, USED_AT = 16, 24  # where VERSION and the number of rows stand, 64 bits each
 FACTS_AT = 32
 
 ROW = 1024  # bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,12 +91,12 @@ def read(state: str, name: str) -> ProcessFile | None:
             header = places.read(descriptor, layout.PAGE)
             if not header.strip(b"\0"):
                 return None  # its process writes the header just now
-            facts, used = _parse(header)
-            # Before its rows are read: those of a process that has ended are complete.
+            facts = _parse(header)
+            # Before anything that changes is read: whose process has ended is complete, and may be removed.
             alive = is_alive(name, facts, status.st_mtime)
+            used = int.from_bytes(os.pread(descriptor, 8, layout.USED_AT), sys.byteorder)
             keys = _keys(path + NAMES, facts, used)
-            whole = min(len(keys), (status.st_size - layout.PAGE) // layout.ROW)
-            rows = places.read(descriptor, whole * layout.ROW)
+            rows = places.read(descriptor, len(keys) * layout.ROW)
         finally:
             os.close(descriptor)
     except ours(FileNotFoundError):
@@ -120,20 +121,20 @@ def is_alive(name: str, facts: dict[str, Any], written: float) -> bool:
     return health.alive(pid) and (not born or programs.born(pid) in ("", born))
 
 
-def _parse(header: bytes) -> tuple[dict[str, Any], int]:
-    """(facts, rows in use). Raises UnreadableError."""
+def _parse(header: bytes) -> dict[str, Any]:
+    """The facts of the process. Raises UnreadableError."""
     if not header.startswith(layout.MAGIC) or len(header) < layout.PAGE:
         raise UnreadableError("is no file of counts, or its beginning is torn")
-    numbers = memoryview(header)[layout.NUMBERS_AT : layout.NUMBERS_AT + 16].cast("Q")
-    if numbers[0] != layout.VERSION:
-        raise UnreadableError(f"has version {numbers[0]} of its layout; this agent reads version {layout.VERSION}")
+    version = int.from_bytes(header[layout.VERSION_AT : layout.USED_AT], sys.byteorder)
+    if version != layout.VERSION:
+        raise UnreadableError(f"has version {version} of its layout; this agent reads version {layout.VERSION}")
     try:
         facts = json.loads(header[layout.FACTS_AT :].partition(b"\0")[0])
     except ours(ValueError):
         facts = None
     if not isinstance(facts, dict):
         raise UnreadableError("the facts of its process are damaged")
-    return facts, numbers[1]
+    return facts
 
 
 def _keys(path: str, facts: dict[str, Any], used: int) -> list[Key]:

@@ -147,7 +147,7 @@ class CountsFile:
         self._used = 0
         header = bytearray(layout.PAGE)
         header[: len(layout.MAGIC)] = layout.MAGIC
-        header[layout.NUMBERS_AT : layout.NUMBERS_AT + 8] = layout.VERSION.to_bytes(8, sys.byteorder)
+        header[layout.VERSION_AT : layout.USED_AT] = layout.VERSION.to_bytes(8, sys.byteorder)
         text = to_json({**facts, "started": time.time()}).encode("utf-8", "replace")
         if len(text) >= layout.PAGE - layout.FACTS_AT:
             text = to_json({"pid": facts.get("pid"), "born": facts.get("born")}).encode()
@@ -178,8 +178,7 @@ class CountsFile:
             os.close(descriptor)
         row = self._known[names] = self._rows[self._used]
         self._used += 1
-        at = layout.NUMBERS_AT + 8
-        self._header[at : at + 8] = self._used.to_bytes(8, sys.byteorder)
+        self._header[layout.USED_AT : layout.FACTS_AT] = self._used.to_bytes(8, sys.byteorder)
         return row
 
     def _grow(self) -> None:

@@ -106,7 +106,7 @@ class Tally:
             if self._size or self._seen >= _EACH:
                 weight = self._renew(now, bucket, nanoseconds)
             if self.row is None:
-                self._begin_row()
+                tallies.attach(self)
             # No other thread runs, and none attaches another row, between reading a number and writing it.
             self.row[bucket] += weight
             self.row[_TOTAL] += nanoseconds * weight
@@ -175,16 +175,17 @@ class Tally:
             self._put(self._bucket, taken)
             self._put(_TOTAL, taken * self._nanoseconds)
 
-    def _begin_row(self) -> None:
-        self._tallies.attach(self)
+    @one_at_a_time
+    def begin_in_memory(self) -> None:
+        """Count in a row that nobody else can read, where there is none."""
+        row = memoryview(bytearray(layout.ROW)).cast("q")
         if self.row is None:
-            self.row = memoryview(bytearray(layout.ROW)).cast("q")
-            self._tallies.apart[self] = None
+            self.row, self.attached = row, False
 
     @one_at_a_time
     def _put(self, index: int, number: int) -> None:
         if self.row is None:
-            self._begin_row()
+            self._tallies.attach(self)
         self.row[index] += number
 
     @property
@@ -239,7 +240,7 @@ class Tally:
     @one_at_a_time
     def _at_least(self, index: int, number: int) -> None:
         if self.row is None:
-            self._begin_row()
+            self._tallies.attach(self)
         self.row[index] = max(self.row[index], number)
 
     def counts(self) -> Counts:
@@ -307,17 +308,23 @@ class Tallies:
 
     def attach(self, tally: Tally) -> None:
         """Give it a row that others can read; where there is none now, one in memory."""
-        monitor = tally.monitor
-        row = None
         if self._store is not None:
-            row = self._store.row((monitor["name"], tally.operation, monitor["module"], monitor["kind"]))
-        if row is not None:
+            self.apart[tally] = None  # now: whoever is at the files attaches it, too, before leaving them
+            waiting = [tally]
+            while waiting and self._attach_all(self._store, waiting):
+                waiting = list(self.apart)
+        if tally.row is None:
+            tally.begin_in_memory()
+
+    def _attach_all(self, store: Store, waiting: list[Tally]) -> bool:
+        for tally in waiting:
+            monitor = tally.monitor
+            row = store.row((monitor["name"], tally.operation, monitor["module"], monitor["kind"]))
+            if row is None:
+                return False
             tally.replace_row(row.cast("q"), attached=True)
             self.apart.pop(tally, None)
-        elif tally.row is None:
-            tally.replace_row(memoryview(bytearray(layout.ROW)).cast("q"), attached=False)
-            if self._store is not None:
-                self.apart[tally] = None
+        return True
 
     def look(self, now: float) -> None:
         """Called from the host's calls, about once a second: count batches, and have written what is not mapped."""

@@ -13,7 +13,7 @@ def read(file):
     """(facts of the process, {(monitor, operation): Counts}) of one file."""
     data = Path(file).read_bytes()
     assert data.startswith(layout.MAGIC)
-    version, used = struct.unpack_from("=2q", data, layout.NUMBERS_AT)
+    version, used = struct.unpack_from("=2q", data, layout.VERSION_AT)
     assert version == layout.VERSION
     facts = json.loads(data[layout.FACTS_AT : layout.PAGE].rstrip(b"\0"))
     lines = Path(file).with_suffix(".names").read_text().splitlines()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from measure.writing import ENDED, Process
 
-from agent.measure import due, fold, history, layout, ledger
+from agent.measure import due, fold, history, layout, ledger, processes
 from agent.measure.counts import Counts, Key
 from agent.measure.figures import WEEK, Figures
 
@@ -525,6 +525,42 @@ def check(world, model, counts=None):
         assert key.operation == key.monitor
         found[key.operation, key.release] = each.calls
     assert found == model
+
+
+def test_a_process_that_counts_something_new_and_ends_while_its_file_is_read_loses_nothing(world, monkeypatch):
+    process = living(world)
+    process.count("order", 0.1)
+    process.write()
+
+    def ends(*_):
+        process.count("confirm", 0.1, 4)
+        process.write()
+        return False
+
+    monkeypatch.setattr(processes, "is_alive", ends)
+    world.fold()
+    assert world.files() == []
+    assert {key.monitor: counts.calls for key, counts in world.figures.totals().items()} == {"order": 1, "confirm": 4}
+
+
+def test_a_process_that_begins_while_others_are_folded_is_counted_once(world, monkeypatch):
+    living(world).write()
+    world.fold()
+    real = processes.names_in
+
+    def begins_afterwards(state):
+        names = real(state)
+        if len(names) == 1:
+            late = dead(world)
+            late.count("order", 0.1, 3)
+            late.write()
+        return names
+
+    monkeypatch.setattr(processes, "names_in", begins_afterwards)
+    monkeypatch.setattr(processes, "is_alive", lambda *_: True)
+    world.fold()
+    world.fold()
+    assert world.calls() == 3
 
 
 def test_the_files_of_two_hundred_processes_are_read_once_each(world, monkeypatch):

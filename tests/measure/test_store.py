@@ -203,6 +203,30 @@ def test_threads_that_begin_at_once_lose_nothing(mapped, tmp_path):
     assert calls(tmp_path) == {str(number): 32 for number in range(50)}
 
 
+def test_a_row_that_another_thread_was_in_the_way_of_is_made_by_that_thread(mapped, tmp_path, monkeypatch):
+    clock = FakeClock()
+    tallies = Tallies(made(tmp_path, clock=clock), clock=clock)
+    tallies.due = clock.now + 1.0  # not looked at before
+    real = CountsFile.row
+    in_the_way = []
+
+    def row(file, names):
+        if not in_the_way:
+            in_the_way.append(names)
+            thread = threading.Thread(target=tally_of(tallies, "other", "n").count, args=(clock.now,))
+            thread.start()
+            thread.join()
+        return real(file, names)
+
+    monkeypatch.setattr(CountsFile, "row", row)
+    tally_of(tallies).count(clock.now)
+    assert all(tally.attached for tally in tallies.all())
+    assert not tallies.apart
+    if not mapped:
+        tallies.close()
+    assert calls(tmp_path) == {"op": 1, "other": 1}
+
+
 def test_old_files_of_ended_processes_are_removed_where_there_are_far_too_many(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_MOST_FILES", 3)
     folder = tmp_path / "counts"
