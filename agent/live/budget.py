@@ -2,8 +2,9 @@
 
 What it costs: the time that its callbacks took (`observe.call.cost`), and its calls times what counting one costs,
 which is measured once. Above the budget for some seconds, fewer successes are looked at; where that does not help, the
-code in its functions is exchanged for one that a success does not pay for, and at last for none. Each monitor comes
-back by itself after a pause, which is longer each time.
+code in its functions is exchanged for one that only counts successes, then for one that a success does not pay for, and
+at last for none. For how long calls were not counted is counted instead. Each monitor comes back by itself after a
+pause, which is longer each time.
 """
 
 from __future__ import annotations
@@ -39,16 +40,22 @@ PAUSES = (60.0, 300.0, 1800.0)
 _WELL = 3600.0
 _MOST = 10_000  # only each so manieth success is looked at; more rarely, and the monitor is taken out
 
-FULL, SAMPLED, FAILURES, OUT = range(4)
+FULL, SAMPLED, COUNTED, FAILURES, OUT = range(5)
+_WORDS = {
+    COUNTED: "successes are only counted",
+    FAILURES: "only failures are reported and counted",
+    OUT: "it is taken out of its functions",
+}
 
 
 class _Watched:
     """One monitor."""
 
-    __slots__ = ("level", "over", "pause", "probe", "told", "until")
+    __slots__ = ("level", "misses", "over", "pause", "probe", "told", "until")
 
     def __init__(self) -> None:
         self.level = FULL
+        self.misses = False  # are there calls that it does not count?
         self.over = 0  # looks in a row
         self.pause = 0  # of `PAUSES`, the next one
         self.until = 0.0  # when it comes back, or came back
@@ -93,14 +100,16 @@ class Budget:
         if elapsed < _SHORTEST:
             return
         self._at = now
-        counting = self._counting()
+        counting, least = self._counting()
         forked, self._pid = self._pid != os.getpid(), os.getpid()
         for name, cost in list(self._costs.items()):
             checked, spent, skipped = cost.taken()
             watched = self._watched.get(name) or self._watched.setdefault(name, _Watched())
+            if watched.misses:
+                self._note_uncounted(name, elapsed)
             if cost.budget is not None and not forked:
                 rest = spent + counting.get(name, 0.0) + (skipped * price.of_a_skipped_call() if skipped else 0.0)
-                self._judge(name, watched, checked / elapsed, rest / elapsed, now)
+                self._judge(name, watched, checked / elapsed, rest / elapsed, least.get(name, 0.0) / elapsed, now)
             if len(cost.faults) >= GIVEN_UP and watched.until < float("inf"):
                 self._switch_off(name, watched)
             while cost.given_up:
@@ -113,9 +122,15 @@ class Budget:
         if self._is_anything_out():
             self.thread.wake()
 
-    def _counting(self) -> dict[str, float]:
-        """Seconds that counting took since the last time, by monitor."""
+    def _note_uncounted(self, name: str, seconds: float) -> None:
+        for tally in list(self._tallies()):
+            if tally.monitor["name"] == name:
+                tally.uncounted(seconds)
+
+    def _counting(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Seconds that counting took since the last time, by monitor; and those that it would take at the least."""
         found: dict[str, float] = {}
+        least: dict[str, float] = {}
         for tally in list(self._tallies()):
             row = tally.row
             if row is None:
@@ -131,9 +146,13 @@ class Budget:
                 cost = more * (price.of_a_call(tally.monitor) if tally.is_batched else price.of_a_counted_call())
                 name = tally.monitor["name"]
                 found[name] = found.get(name, 0.0) + cost
-        return found
+                least[name] = least.get(name, 0.0) + more * price.of_an_item()
+        return found, least
 
-    def _judge(self, name: str, watched: _Watched, checked: float, rest: float, now: float) -> None:
+    def _judge(self, name: str, watched: _Watched, checked: float, rest: float, least: float, now: float) -> None:
+        """`checked` and `rest` are the shares that looking at successes and all else took; `least` is what counting
+        calls would take: 0.0 where they are not counted.
+        """
         cost = self._costs[name]
         budget = cost.budget or 1.0
         if watched.level and now >= watched.until:
@@ -146,9 +165,9 @@ class Budget:
             watched.over += 1
             if watched.over >= (_IMPATIENCE if watched.level else _PATIENCE):
                 watched.over = 0
-                self._reduce(name, watched, checked, rest, now)
+                self._reduce(name, watched, checked, rest, least, now)
 
-    def _reduce(self, name: str, watched: _Watched, checked: float, rest: float, now: float) -> None:
+    def _reduce(self, name: str, watched: _Watched, checked: float, rest: float, least: float, now: float) -> None:
         cost = self._costs[name]
         budget = cost.budget or 1.0
         if watched.level == FULL:
@@ -159,14 +178,13 @@ class Budget:
         if watched.level <= SAMPLED and rest < budget and every <= _MOST:
             watched.level, cost.every = SAMPLED, every
             what = f"of its successes, 1 in {every} is looked at"
-        elif watched.level < FAILURES or (watched.level == FAILURES and self._exchange(name, watched, failures=True)):
-            watched.level, cost.every = FAILURES, 1
-            self._exchange(name, watched, failures=True)
-            what = "only failures are reported"
         else:
-            watched.level = OUT
-            self._exchange(name, watched, failures=False)
-            what = "it is taken out of its functions"
+            cost.every = 1
+            if watched.level <= SAMPLED or not self._exchange(name, watched):  # no function was patched since
+                cheap = watched.level <= SAMPLED and 0.0 < least < budget
+                watched.level = COUNTED if cheap else min(max(watched.level + 1, FAILURES), OUT)
+                self._exchange(name, watched)
+            what = _WORDS[watched.level]
         until = time.strftime("%H:%M:%S", time.localtime(time.time() + watched.until - now))
         share = f"{100 * (checked + rest):.3g}% of this process's time (budget {100 * budget:g}%)"
         words = f"cost {share}: {what} until {until}"
@@ -174,15 +192,19 @@ class Budget:
         if watched.level > SAMPLED and not watched.told:
             self._report(name, watched, words)
 
-    def _exchange(self, name: str, watched: _Watched, *, failures: bool) -> int:
-        """Reduce the probes in the functions of a monitor; return how many were whole."""
+    def _exchange(self, name: str, watched: _Watched) -> int:
+        """Reduce the probes in the functions of a monitor to its level; return how many were whole."""
         whole = []
+        level = watched.level
+        watched.misses = False
 
         def reduced(probe: Probe) -> Probe:
             watched.probe = probe.whole
             if probe.whole is probe:
                 whole.append(probe)
-            return probe.reduced(failures=failures)
+            made = probe.reduced(counts=level == COUNTED, failures=level < OUT)
+            watched.misses = watched.misses or made.misses_calls
+            return made
 
         try:
             self._substitute(name, reduced)
@@ -193,7 +215,7 @@ class Budget:
     def _switch_off(self, name: str, watched: _Watched) -> None:
         """Its own code failed again and again."""
         watched.level, watched.until = OUT, float("inf")
-        self._exchange(name, watched, failures=False)
+        self._exchange(name, watched)
         words = "switched off in this process: the agent's own code failed %d times, last while %s%s" % (
             GIVEN_UP, self._costs[name].faults[-1], " (a restart, or a change of the configuration, brings it back)",
         )  # fmt: skip
@@ -209,6 +231,7 @@ class Budget:
             except ours(CannotPatch):
                 return
         watched.level, watched.over, watched.told, watched.until = FULL, 0, False, now
+        watched.misses = False
         self._record(name, "")
 
     def bring_all_back(self) -> None:

@@ -188,6 +188,11 @@ class Counts:
         return self.integers[layout.REPORTED]
 
     @property
+    def uncounted(self) -> float:
+        """Seconds, of all processes together, in which calls were not counted: that cost more than the budget."""
+        return self.integers[layout.UNCOUNTED] / 1e3
+
+    @property
     def total(self) -> float:
         """Seconds."""
         return self.integers[layout.TOTAL] / 1e9

@@ -42,6 +42,7 @@ REPORTED = 76  # events made
 LONGEST = 77  # nanoseconds
 TOTAL = 78  # nanoseconds, of all calls that have a duration
 LAST_FAILURE = 79  # milliseconds since the epoch
+UNCOUNTED = 80  # milliseconds, of all processes together, in which only failures were counted, or not even those
 
 SEVERITIES = ("debug", "info", "warning", "error", "fatal")
 

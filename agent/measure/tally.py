@@ -237,6 +237,10 @@ class Tally:
         self._at_least(layout.LONGEST, int(duration * 1e9))
         self.note("slow")
 
+    def uncounted(self, seconds: float) -> None:
+        """Note that calls were not counted for so long."""
+        self._put(layout.UNCOUNTED, round(seconds * 1e3))
+
     @one_at_a_time
     def _at_least(self, index: int, number: int) -> None:
         if self.row is None:

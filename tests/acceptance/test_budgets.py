@@ -2,6 +2,8 @@
 
 import pytest
 
+from agent.measure.figures import Figures
+
 SHOP = """
 import time
 class Order:
@@ -25,13 +27,15 @@ def seconds(call, *arguments, number):
     return best
 def bare(order): return order
 def until_exchanged(function, number, *arguments):
-    code, end = function.__code__, time.monotonic() + 40
+    code, end, calls = function.__code__, time.monotonic() + 40, 0
     while function.__code__ is code and time.monotonic() < end:
         for _ in range(number): function(*arguments)
+        calls += number
+    return calls
 until_exchanged(shop.tiny, 100_000)
-until_exchanged(shop.ruled, 1, shop.ORDER)
+calls = until_exchanged(shop.ruled, 1, shop.ORDER) + 3 * 20_000
 free = seconds(bare, shop.ORDER, number=20_000)
-print(seconds(shop.ruled, shop.ORDER, number=20_000) / free, seconds(shop.tiny, number=20_000) / free)
+print(seconds(shop.ruled, shop.ORDER, number=20_000) / free, seconds(shop.tiny, number=20_000) / free, calls)
 """
 MONITORS = """
 version: 1
@@ -48,14 +52,18 @@ def test_what_costs_too_much_is_taken_out_and_the_loop_runs_at_its_bare_speed(ho
     host.write(shop__py=SHOP, main__py=MAIN, monitors__yaml=MONITORS)
     done = host.run("main.py", AGENT_INJECTION=injection)
     assert "agent:" not in done.stderr, done.stderr
-    ruled, tiny = map(float, done.stdout.split())
+    ruled, tiny, calls = map(float, done.stdout.split())
     assert ruled < 3, "nowhere near the 10 ms"
     assert tiny < 3
     events = [event for event in host.events() if event["tags"]["erp.report"] == "budget"]
     assert {event["tags"]["erp.monitor"] for event in events} == {"ruled", "tiny"}
     assert len(events) == 2
-    assert all("of this process's time (budget 0.5%): only failures are reported until " in event["logentry"]["formatted"]
-               for event in events)  # fmt: skip
+    words = {event["tags"]["erp.monitor"]: event["logentry"]["formatted"] for event in events}
+    assert "of this process's time (budget 0.5%): successes are only counted until " in words["ruled"]
+    assert "of this process's time (budget 0.5%): only failures are reported and counted until " in words["tiny"]
+    counted = {key.monitor: counts for key, counts in Figures(str(host.state)).totals().items()}
+    assert (counted["ruled"].calls, counted["ruled"].uncounted) == (calls, 0)
+    assert counted["tiny"].uncounted > 0
     (process,) = host.status()
     assert {each["monitor"] for each in process["reduced"]} == {"ruled", "tiny"}
     assert sum(problem.startswith(("ruled: cost", "tiny: cost")) for problem in process["problems"]) == 2

@@ -91,6 +91,11 @@ def test_what_has_no_samples_is_left_out():
     assert text.openmetrics({"erp_calls": {}}) == "# EOF\n"
 
 
+def test_for_how_long_calls_were_not_counted_is_a_counter_of_those_that_were_not():
+    samples = operations.collect(Fixed({SALES[0]: counts(calls=1), STOCK[0]: counts(calls=1, UNCOUNTED=1500)}))
+    assert samples["erp_uncounted_seconds"] == {("inventory", "reserve", "reserve", "database"): 1.5}
+
+
 def test_the_numbers_of_an_operation_are_its_counts_over_all_releases():
     samples = operations.collect(Growing())
     labels = ("inventory", "reserve", "reserve", "database")

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from agent.cli.status import numbers
+from agent.cli import terminal
+from agent.cli.status import numbers, page
 from agent.cli.status.operations import Name, Operation, Selection, operations, ordered
 from agent.measure import layout
 from agent.measure.figures import Counts, Key, Window
@@ -46,11 +47,12 @@ def test_a_duration_has_two_digits(seconds, text):
     assert numbers.duration(seconds) == text
 
 
-def test_a_terminal_without_a_mu_gets_a_u(monkeypatch):
-    class Stream:
-        encoding = "ascii"
+class Ascii:
+    encoding = "ascii"
 
-    monkeypatch.setattr(sys, "stdout", Stream())
+
+def test_a_terminal_without_a_mu_gets_a_u(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Ascii())
     assert numbers.duration(0.0000123) == "12 us"
 
 
@@ -61,6 +63,18 @@ def test_a_terminal_without_a_mu_gets_a_u(monkeypatch):
 )  # fmt: skip
 def test_a_rate_is_in_the_unit_in_which_it_is_at_least_one(per_minute, text):
     assert numbers.rate(per_minute) == text
+
+
+def test_a_rate_of_calls_that_were_not_all_counted_is_marked(monkeypatch, capsys):
+    assert numbers.rate(12.4, at_least=True) == "≥12/min"
+    row = [0] * layout.INTEGERS
+    row[layout.UNTIMED], row[layout.UNCOUNTED] = 5, 61_500
+    (found,), _ = operations(Figures({key(): Counts(row)}), 3600, Selection())
+    assert found.as_json()["uncounted_seconds"] == 61.5
+    terminal.console().print(page.operation_table([found], 0.0))
+    assert "≥5/h" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdout", Ascii())
+    assert numbers.rate(12.4, at_least=True) == ">=12/min"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from agent.measure.tally import Tallies
 from agent.observe.call.cost import GIVEN_UP
 
 SHOP = """
+work = int
 def order(n):
+    work()
     if n < 0: raise KeyError(n)
     return n
 def other(n): return n
@@ -131,6 +133,73 @@ def test_where_failures_alone_cost_too_much_nothing_of_it_is_left(made):
     assert made.shop.order.__code__ == made.before["order"]
     made.watch.undo()
     assert made.shop.order.__code__ is made.before["order"]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    monkeypatch.setattr(price, "of_a_counted_call", lambda: 600e-9)
+    monkeypatch.setattr(price, "of_a_call", lambda monitor: 40e-9)
+    monkeypatch.setattr(price, "of_an_item", lambda: 20e-9)
+    made = Budgeted(
+        monitor("shop.order", rules=[("n == 7", "seven", "error")], thresholds=[(1.0, "warning")]), tallies=True
+    )
+    made.shop.work = lambda: made.watch.clock.work(0.01)
+    made.shop.order(1)
+    made.look()
+    yield made
+    made.watch.undo()
+
+
+def calls(made):
+    """(calls, failures, seconds without counting)"""
+    (counts,) = [tally.counts() for tally in made.watch.tallies.all() if tally.operation == "order"]
+    return counts.calls, counts.failures, counts.uncounted
+
+
+def test_calls_are_counted_for_as_long_as_that_is_cheap(counted):
+    for look in range(3):
+        counted.shop.order(look)
+        counted.spend(0.5, 1, checked=False)
+    assert counted.level() == budgets.COUNTED
+    assert "50% of this process's time (budget 1%): successes are only counted until" in counted.shown["shop.order"]
+    counted.watch.observed.clear()
+    for _ in range(40):
+        counted.shop.order(7)
+    with pytest.raises(KeyError):
+        counted.shop.order(-1)
+    counted.look(10.0)
+    assert calls(counted) == (45, 1, 0)
+    assert counted.reports() == ["error"], "nothing else is looked at"
+
+
+def test_for_how_long_calls_are_not_counted_is_counted(counted):
+    for look in range(3):
+        counted.shop.order(look)
+        counted.spend(0.5, 1, checked=False)
+    counted.spend(0.5, 2, checked=False)
+    assert counted.level() == budgets.FAILURES
+    assert "only failures are reported and counted until" in counted.shown["shop.order"]
+    for _ in range(40):
+        counted.shop.order(7)
+    counted.look(10.5)
+    assert calls(counted) == (4, 0, 10.5)
+    counted.spend(0.5, 2, checked=False)
+    assert counted.level() == budgets.OUT
+    counted.look(budgets.PAUSES[0])
+    assert counted.level() == budgets.FULL
+    missed = 10.5 + 2.0 + budgets.PAUSES[0]
+    counted.look(100.0)
+    counted.shop.order(1)
+    assert calls(counted) == (5, 0, missed)
+
+
+def test_what_a_report_waits_for_is_not_its_monitors_cost(monkeypatch):
+    monkeypatch.setattr(Watch, "_report", lambda self, observation: self.clock.work(0.5) or "an id")
+    made = Budgeted(monitor("shop.order"))
+    with pytest.raises(KeyError):
+        made.shop.order(-1)
+    assert made.watch.costs["shop.order"].spent < 0.1
+    made.watch.undo()
 
 
 def test_it_comes_back_by_itself_later_each_time(made):

@@ -54,6 +54,11 @@ FAMILIES = (
         "erp_held", "counter", (*OPERATION, "reason"),
         "What was worth a report that was not made: over the rate limit, not in the sample, or other.",
     ),
+    Family(
+        "erp_uncounted_seconds", "counter", OPERATION,
+        "Time, of all processes together, in which calls were not counted, because that cost more than the monitor's "
+        "budget. Absent where all were.", "seconds",
+    ),
     Family("erp_events", "counter", OPERATION, "Events that were made, to be sent to Sentry or kept."),
     Family(
         "erp_call_duration_seconds", "histogram", OPERATION,

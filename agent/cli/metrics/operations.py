@@ -34,6 +34,9 @@ def collect(figures: Figures) -> Samples:
         "erp_slow": _each(operations, lambda counts: counts.slow),
         "erp_rule_hits": _each(operations, lambda counts: counts.rules),
         "erp_held": _split(operations, lambda counts: counts.held),
+        "erp_uncounted_seconds": {
+            labels: counts.uncounted for labels, counts in operations.items() if counts.uncounted
+        },
         "erp_events": _each(operations, lambda counts: counts.reported),
         "erp_call_duration_seconds": _each(operations, lambda counts: Durations(counts.buckets, counts.total)),
         "erp_last_failure_timestamp_seconds": {

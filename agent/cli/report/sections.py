@@ -292,13 +292,15 @@ def dropped(report: Report) -> Markup:
     rows: list[Row] = []
     for each in found:
         counts = each.counts
-        if counts.held or counts.expected:
+        if counts.held or counts.expected or counts.uncounted:
             held = [number(counts.held.get(reason, 0)) for reason in ("rate", "sample", "other")]
-            rows.append([_place(each.module, each.name), number(counts.reported), *held, number(counts.expected)])
+            missed = duration(counts.uncounted) if counts.uncounted else "–"
+            row = [_place(each.module, each.name), number(counts.reported), *held, number(counts.expected), missed]
+            rows.append(row)
     lost = [*report.lost.items(), *([("refused by Sentry, set aside", report.aside)] if report.aside else [])]
     columns = (
         "operation", "reported", term("held", "over the rate"), term("held", "not in the sample"),
-        term("held", "other"), term("expected", "expected"),
+        term("held", "other"), term("expected", "expected"), term("uncounted", "not counted for"),
     )  # fmt: skip
     note = _left_out(_OPERATIONS, len(rows), "operation")
     held_back = nothing("No limit held anything back, and no expected error occurred.")

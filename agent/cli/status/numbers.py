@@ -10,18 +10,19 @@ def duration(seconds: float | None, *, space: str = " ") -> str:
     if seconds is None:
         return "-"
     rounded = two_digits(seconds)
-    size, unit = next((each for each in ((1.0, "s"), (1e-3, "ms")) if rounded >= each[0]), (1e-6, _micro()))
+    size, unit = next((each for each in ((1.0, "s"), (1e-3, "ms")) if rounded >= each[0]), (1e-6, _encoded("µs", "us")))
     return f"{two_digits(rounded / size):,g}{space}{unit}"
 
 
-def rate(per_minute: float | None) -> str:
-    """12/min, 0.4/h"""
+def rate(per_minute: float | None, *, at_least: bool = False) -> str:
+    """12/min, 0.4/h; `at_least`: ≥12/min."""
     if per_minute is None:
         return "-"
+    more = _encoded("≥", ">=") if at_least else ""
     if not per_minute:
-        return "0/min"
+        return more + "0/min"
     size, unit = next((each for each in ((1.0, "min"), (1 / 60, "h")) if per_minute >= each[0]), (1 / 1440, "d"))
-    return f"{two_digits(per_minute / size):,g}/{unit}"
+    return f"{more}{two_digits(per_minute / size):,g}/{unit}"
 
 
 def share(part: float, whole: float) -> str:
@@ -54,9 +55,10 @@ def two_digits(number: float) -> float:
     return float(f"{number:.2g}")
 
 
-def _micro() -> str:
+def _encoded(text: str, otherwise: str) -> str:
+    """`otherwise` where what is printed to has no such character."""
     try:
-        "µ".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return "us"
-    return "µs"
+        return otherwise
+    return text

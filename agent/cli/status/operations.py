@@ -95,6 +95,7 @@ class Operation:
             "users_affected": counts.users,
             "seconds": counts.total,
             "last_failure": counts.last_failure,
+            "uncounted_seconds": counts.uncounted,
             "trend": self.trend,
             "week_before": _figures(self.before, self.before_seconds) if self.before_seconds else None,
         }

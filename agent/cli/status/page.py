@@ -171,7 +171,7 @@ def operation_table(rows: Sequence[Operation], now: float, *, chosen: int | None
         texts += [
             styled(each)
             for each in (
-                numbers.rate(row.per_minute),
+                numbers.rate(row.per_minute, at_least=row.counts.uncounted > 0),
                 numbers.share(row.failures, row.calls).replace(" ", space),
                 *(numbers.duration(each, space=space) for each in (*times, row.counts.longest)),
                 (numbers.age(now - error).replace(" ", space) + (" ago" if wide else "")) if error else "-",

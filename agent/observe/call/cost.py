@@ -43,6 +43,11 @@ class Cost:
         self._left = self.every
         return False
 
+    def excuse(self, seconds: float) -> None:
+        """Of the time that is counted here, a report has waited for so many, for a processor or a disk."""
+        if seconds > 0.0:
+            self.spent -= seconds
+
     def check(self, seconds: float) -> None:
         """Count the time of looking at a success."""
         self.checked += seconds

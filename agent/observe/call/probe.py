@@ -33,27 +33,40 @@ class Probe(Verdict):
         if self._checks or terms.repeats:
             names = self._names
             check = tuple([names.index(name) for name in self._passed or ()])
-        plain = trampoline.kind_of(self._code) in (trampoline.FUNCTION, trampoline.COROUTINE)
+        plain = self._is_plain
         span = terms.span is not None and plain
         timed = bool(terms.expressions) and "duration" in self._names_in_expressions()
         counted = ""
         if self._tally is not None and not self._shared:
-            if terms.thresholds or check is not None or timed or span:
-                counted = trampoline.AT_THE_END
-            else:  # to stop the clock at each yield of a generator would cost more than all else
-                counted = trampoline.AT_THE_BEGINNING if plain else trampoline.WITHOUT_CLOCK
+            looks = terms.thresholds or check is not None or timed or span
+            counted = trampoline.AT_THE_END if looks else self._cheaply
         #: Everything else is left out of the code.
         self._features = trampoline.shared_features(bool(terms.thresholds), check, span, timed, counted)
         self._whole: Probe | None = None  # what this one is a part of
         self._bare = False
 
-    def reduced(self, *, failures: bool) -> Probe:
-        """Of the same monitor, what costs a success nothing: the handler of failures, or not even that."""
+    @property
+    def _is_plain(self) -> bool:
+        return trampoline.kind_of(self._code) in (trampoline.FUNCTION, trampoline.COROUTINE)
+
+    @property
+    def _cheaply(self) -> str:
+        """To stop the clock at each yield of a generator would cost more than all else."""
+        return trampoline.AT_THE_BEGINNING if self._is_plain else trampoline.WITHOUT_CLOCK
+
+    def reduced(self, *, counts: bool, failures: bool) -> Probe:
+        """Of the same monitor, what counts calls at the least cost; the handler of failures; or not even that."""
         made = copy(self)
         made._whole = self.whole
         made._bare = not failures
-        made._features = trampoline.shared_features(False, None, False, False, "")
+        counted = self._cheaply if counts and self._tally is not None and not self._shared else ""
+        made._features = trampoline.shared_features(False, None, False, False, counted)
         return made
+
+    @property
+    def misses_calls(self) -> bool:
+        """Does it leave calls uncounted that its monitor is to count?"""
+        return self._tally is not None and not (self._features.counted or (self._shared and self._whole is None))
 
     @property
     def whole(self) -> Probe:
@@ -75,8 +88,8 @@ class Probe(Verdict):
         if self._bare:
             return code.replace()
         made = inject.inject(code, self._features, self._constants(Verdict.fail_inside), self._read_at_the_end())
-        # A trampoline would cost each call more than a reduced monitor may.
-        return code.replace() if made is None and self._whole is not None else made
+        # A trampoline would cost each call more than a reduced monitor may, unless it is to count them.
+        return code.replace() if made is None and self._whole is not None and not self._features.counted else made
 
     def _constants(self, fail: Callable[..., None]) -> dict[str, Any]:
         """What the patched function calls and compares with, under the same names in both kinds of patch."""

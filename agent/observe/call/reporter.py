@@ -203,7 +203,11 @@ class Reporter(Counted):
         except BaseException:  # a time limit of the host's, in a capture for example
             self.terms.count("not-made", self.name)
             raise
-        if self.terms.report(observation) is not None:
+        clock = self.terms.clock
+        began, worked = clock(), time.thread_time()
+        kept = self.terms.report(observation)
+        self.terms.cost.excuse(clock() - began - (time.thread_time() - worked))
+        if kept is not None:
             self._note(frame, "reported")
             if exception is not None:
                 reported.remember(exception, traceback, self)
