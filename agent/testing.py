@@ -131,7 +131,11 @@ def _plan(config: str | None) -> PlanData:
             "path": "", "files": [], "environment": {}, "monitors": [], "disabled": [],
             "sentry": {
                 "dsn": None, "environment": "test", "release": None, "sample_rate": 1.0, "traces_sample_rate": 0.0,
-                "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [],
+                "profiles_sample_rate": 0.0, "tracing": "off",
+                "traces": {
+                    "given": False, "keep_slow": None, "keep_failed": False, "rate_limit": None, "max_spans": 1,
+                },
+                "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [],
                 "integrations": [], "tags": {}, "scrub": None, "context": [], "celery": None,
             },
             "spool": {

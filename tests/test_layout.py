@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: From the ground up: a room imports rooms below it, never above, lazy imports included.
 LAYERS = (
-    "version", "base", "language", "plan", "privacy", "hook", "observe", "measure", "deliver", "live", "sdk", "integrations", "boot",
+    "version", "base", "language", "plan", "privacy", "hook", "observe", "measure", "deliver", "traces", "live", "sdk", "integrations", "boot",
     "api", "decorate",
     # Never in the host's processes, but for the ERP's own tests and `manage.py sentry_test`:
     "config", "codebase", "cli", "testing", "__main__",

@@ -69,6 +69,14 @@ class LearnData(TypedDict):
     by_hour: bool  # each hour of the week by itself, where enough is known of it
 
 
+class SpanData(TypedDict):
+    """What the spans of a monitor's calls are, in Sentry's words."""
+
+    op: str  # may hold {operation}
+    description: Optional[ExpressionData]
+    data: dict[str, ExpressionData]
+
+
 class MonitorData(TypedDict):
     """One monitor with every default applied."""
 
@@ -98,6 +106,7 @@ class MonitorData(TypedDict):
     sample: float
     rate_limit: Optional[tuple[float, float]]  # (events, per seconds)
     span: str  # auto | always | never
+    span_data: Optional[SpanData]
     metrics: bool  # whether calls are counted
     subclasses: bool
     owner: Optional[str]
@@ -138,6 +147,16 @@ class ScrubData(TypedDict):
     forms: dict[str, str]  # name → form: 0 a digit, A a letter
 
 
+class TracesData(TypedDict):
+    """Which traces are kept besides those that are sampled."""
+
+    given: bool  # whether the configuration has this section: then traces are recorded also if none are sampled
+    keep_slow: Optional[float]  # seconds
+    keep_failed: bool
+    rate_limit: Optional[tuple[float, float]]  # (traces, per seconds)
+    max_spans: int
+
+
 class SentryData(TypedDict):
     dsn: Optional[str]
     environment: str
@@ -145,6 +164,8 @@ class SentryData(TypedDict):
     sample_rate: float
     traces_sample_rate: float
     profiles_sample_rate: float
+    tracing: str  # agent | sdk | off
+    traces: TracesData
     debug: bool
     metrics: bool  # send what is counted
     user: list[str]

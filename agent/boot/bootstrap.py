@@ -243,8 +243,10 @@ class Agent:
             self.finder.follower = None
 
     def _can_wait(self, name: str, module: "ModuleType") -> bool:
+        from .tracing import by_sdk
+
         sentry = self.index.sentry
-        traced = sentry["dsn"] is not None and sentry["integrations"] != [] and sentry["traces_sample_rate"]
+        traced = sentry["dsn"] is not None and sentry["integrations"] != [] and by_sdk(sentry)
         if traced or name in self.index:
             return False
         from ..hook.code import wrap

@@ -5,13 +5,13 @@ import sys
 from ..base import guard, imports
 from ..base.interrupts import ours
 from ..base.places import HOOKS
+from .tracing import Tracing, by_sdk, with_sdk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from ..base.model import MonitorData
     from ..deliver.sessions import Sessions
     from ..observe.failure.unmonitored import Unmonitored
     from .engine import Engine
@@ -28,6 +28,7 @@ class Frameworks:
         self._unmonitored: "Unmonitored | None" = None
         self._follows_log = False
         self._undo: "list[Any]" = []
+        self.tracing = Tracing(self._outlet, self.set_up_sdk)
 
     def imported(self, name: str, module: "ModuleType") -> None:
         """Install the integration with a module that has just been run, if there is one."""
@@ -60,14 +61,14 @@ class Frameworks:
         sentry = self._outlet.sentry
         if sentry["dsn"] is None or sentry["integrations"] == []:
             return
-        if framework and not sentry["traces_sample_rate"] and not _sdk_is_loaded():
-            self._outlet.health.record("sdk", "not needed: nothing is traced")
+        if framework and not by_sdk(sentry) and not _sdk_is_loaded():
+            self._outlet.health.record("sdk", "not needed: it traces nothing")
             return
         try:
             with imports.Guarded(patient=False):
                 from ..sdk import client
 
-                outcome = client.set_up(framework, sentry, self._outlet.keep, self._outlet.packages)
+                outcome = client.set_up(framework, with_sdk(sentry), self._outlet.keep, self._outlet.packages)
         except ours(ImportError) as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self._outlet.health.record("sdk", outcome)
@@ -78,6 +79,7 @@ class Frameworks:
         """
         if framework != "web":  # of which the SDK knows nothing
             self.set_up_sdk(framework)
+        self.tracing.follow()
         sentry = self._outlet.sentry
         if sentry["dsn"] is None or not self.integrates(framework) or _sdk_reports(framework):
             self.sessions = None
@@ -122,6 +124,7 @@ class Frameworks:
 
     def settings_changed(self) -> None:
         self._unmonitored = None
+        self.tracing.restart()
 
     def follow_log(self) -> None:
         """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""
@@ -139,28 +142,8 @@ class Frameworks:
         except ours(Exception):
             guard.swallow("following what the host logs")
 
-    def span_for(self, monitor: "MonitorData") -> "Any":
-        """The functions that begin and end a span of this monitor; None if it gets none."""
-        if monitor["span"] == "never":
-            return None
-        sentry = self._outlet.sentry
-        if sentry["dsn"] is None:
-            # The host may have a client of its own, whose transactions our spans then belong to.
-            if "sentry_sdk" not in sys.modules:
-                return None
-            from ..sdk import host
-
-            if not host.traces(self._outlet.packages):
-                return None
-        elif not sentry["traces_sample_rate"] and monitor["span"] != "always":
-            return None
-        from ..observe.call import spans
-
-        if spans.begin is None and sentry["dsn"] is not None:
-            spans.start = lambda: self.set_up_sdk("")
-        return spans.enter, spans.leave
-
     def undo(self) -> None:
+        self.tracing.undo()
         for change in reversed(self._undo):
             change.undo()
         self._undo.clear()

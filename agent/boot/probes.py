@@ -81,7 +81,7 @@ class Probes:
                 ignore=self._outlet.sentry["ignore_errors"],
                 limiter=self._limiter(monitor),
                 cost=self._costs.of(monitor),
-                span=self._frameworks.span_for(monitor),
+                span=self._frameworks.tracing.span_for(monitor),
                 tallies=self._counting.tallies() if monitor["metrics"] and self._counting.works else None,
             )
         return terms

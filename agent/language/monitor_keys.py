@@ -144,6 +144,7 @@ _DEFAULTS = {
     "detail": {},
     "live": False,
     "learn": None,
+    "span_data": None,
     "learned": {},
     **{key.field or key.name: key.default for key in KEYS},
 }

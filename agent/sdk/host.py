@@ -10,7 +10,7 @@ from ..base.interrupts import ours
 from . import scope
 
 if TYPE_CHECKING:
-    from ..base.model import Event
+    from ..base.model import Event, SentryData
 
 _following = False
 
@@ -57,11 +57,13 @@ def _without_duplicates(event: Any, hint: dict[str, Any]) -> Any:
     return event
 
 
-def traces(in_app: tuple[str, ...] = ()) -> bool:
-    """Has the host set up a client that samples transactions? Then, without a DSN of our own, our spans are its."""
+def traces(sentry: SentryData, in_app: tuple[str, ...] = ()) -> bool:
+    """Has the host set up a client that samples transactions? Then our spans are its."""
     sentry_sdk = scope.loaded_sdk()
     client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
-    if client is None or not (client.options.get("traces_sample_rate") or client.options.get("traces_sampler")):
+    if client is None or scope.is_own(client):
         return False
-    scope.trace(sentry_sdk, None, in_app)
+    if not (client.options.get("traces_sample_rate") or client.options.get("traces_sampler")):
+        return False
+    scope.trace(sentry_sdk, sentry, in_app)
     return True

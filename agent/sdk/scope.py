@@ -74,13 +74,13 @@ def note_in_session(event: Any) -> None:
         client._update_session_from_event(current, event)
 
 
-def trace(sentry_sdk: Any, sentry: SentryData | None, in_app: tuple[str, ...] = ()) -> None:
+def trace(sentry_sdk: Any, sentry: SentryData, in_app: tuple[str, ...] = ()) -> None:
     """Make monitored calls spans from now on, and give events the trace and the data of the scope.
 
     With a DSN of our own this applies to our own client's transactions only, and to monitors with `span: always`; and
     only to the scope of our own client, whose tags must not reach anybody else's events.
     """
-    any_client = sentry is None or sentry["dsn"] is None
+    any_client = sentry["dsn"] is None
 
     def client_for(probe: Probe) -> Any:
         client = active_client(sentry_sdk)

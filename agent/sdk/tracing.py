@@ -9,7 +9,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..observe.call import callers, spans
+from ..base import guard
+from ..base.interrupts import ours
+from ..hook.code import trampoline
+from ..observe.call import callers
+from ..observe.call.spans import OPERATIONS, Span
 from ..observe.event import stack
 from . import unsampled
 
@@ -20,16 +24,54 @@ if TYPE_CHECKING:
     from ..observe.call.naming import Named
     from ..observe.call.probe import Probe
 
-_OPERATIONS = {
-    "function": "function",
-    "business": "erp.process",
-    "transaction": "erp.transaction",
-    "api": "erp.api",
-    "security": "erp.security",
-}
-
 #: Seconds after which a database span gets the place that it was called from, as the SDK's own do.
 _SLOW_QUERY = 0.1
+
+
+#: Set once the SDK is loaded: begins a span, or returns None where nothing is sampled.
+_begin: Callable[[Probe], object] | None = None
+_finish: Callable[[Any, bool], None] | None = None
+#: Sets the SDK up for a `kind: transaction` in a process in which no framework did.
+start: Callable[[], None] | None = None
+
+
+def is_set_up() -> bool:
+    return _begin is not None
+
+
+def span_of(probe: Probe, _passable: tuple[str, ...]) -> Span:
+    """What the code in a function of this probe calls."""
+    return Span(trampoline.Callback(_enter, probe), trampoline.Callback(_leave))
+
+
+def _enter(probe: Probe) -> object:
+    try:
+        if _begin is None:
+            if start is None or probe.monitor["kind"] != "transaction":
+                return None
+            _start()
+            if _begin is None:
+                return None
+        return _begin(probe)
+    except ours(Exception):
+        guard.swallow("beginning a span")
+        return None
+
+
+def _start() -> None:
+    global start
+    starting, start = start, None  # once
+    if starting is not None:
+        starting()
+
+
+def _leave(_start: float, _result: object, span: object, failed: bool, *_: object) -> None:
+    if span is None or _finish is None:
+        return
+    try:
+        _finish(span, failed)
+    except ours(Exception):
+        guard.swallow("finishing a span")
 
 
 class _Begun(NamedTuple):
@@ -44,6 +86,7 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[st
     `client_for` returns the active client where a monitor's calls may be spans of it, else None. `in_app`
     names packages that are the ERP's wherever they are installed.
     """
+    global _begin, _finish
     sampled = unsampled.sampling(sentry_sdk)
 
     def begin(probe: Probe) -> _Begun | None:
@@ -61,7 +104,7 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[st
             _add_source(begun.span, in_app)
         _end(begun.span, failed)
 
-    spans.begin, spans.finish = begin, finish
+    _begin, _finish = begin, finish
 
 
 def streams(client: Any) -> bool:
@@ -98,7 +141,7 @@ def _end(span: Any, failed: bool) -> None:
 def _words(called: Named) -> tuple[str, str, dict[str, str]]:
     monitor = called.monitor
     detail = monitor["detail"]
-    operation = _OPERATIONS.get(monitor["kind"]) or "db." + called.operation
+    operation = OPERATIONS.get(monitor["kind"]) or "db." + called.operation
     name = detail.get("name") or called.operation
     data = {"erp.operation": called.operation, "erp.monitor": monitor["name"], "code.function": called.path}
     if monitor["module"]:

@@ -27,7 +27,7 @@ def threaded():
 MONITORS = """
 version: 1
 modules: {sales: {}}
-sentry: {dsn: "${SENTRY_DSN:-}", traces_sample_rate: RATE}
+sentry: {dsn: "${SENTRY_DSN:-}", traces_sample_rate: RATE, tracing: WAY}
 monitors:
   - {targets: [shop.start, shop.astart, shop.fails, shop.threaded, shop.pooled, shop.gathered], kind: transaction, name: nightly, operation: "{name}", module: sales}
   - {targets: [shop.order, shop.aorder, shop.broken, shop.reserve], kind: business, process: order_to_cash, operation: "{name}", module: sales}
@@ -36,8 +36,17 @@ monitors:
 """
 
 
-def sent(host, main, rate="1.0", shop=SHOP, sdk=None):
-    host.write(shop__py=shop, main__py=main, monitors__yaml=MONITORS.replace("RATE", rate))
+#: Who traces: the agent, or the Sentry SDK.
+WAYS = [("agent", None), *(("sdk", sdk) for sdk in SDKS)]
+
+
+def way_name(value):
+    return value if value in ("agent", "sdk") else sdk_name(value)
+
+
+def sent(host, main, rate="1.0", shop=SHOP, way="agent", sdk=None):
+    monitors = MONITORS.replace("RATE", rate).replace("WAY", way)
+    host.write(shop__py=shop, main__py=main, monitors__yaml=monitors)
     with Receiver() as sentry:
         done = host.run("main.py", SENTRY_DSN=sentry.dsn, PYTHONPATH=with_sdk(sdk))
         host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
@@ -58,9 +67,9 @@ def tree(transaction):
     return [(depth(span["span_id"]), span["op"], span["description"]) for span in spans]
 
 
-@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
-def test_a_transaction_where_none_is_and_spans_as_they_ran(host, sdk):
-    _, transactions, _, _ = sent(host, "import shop; shop.start()", sdk=sdk)
+@pytest.mark.parametrize(("way", "sdk"), WAYS, ids=way_name)
+def test_a_transaction_where_none_is_and_spans_as_they_ran(host, way, sdk):
+    _, transactions, _, _ = sent(host, "import shop; shop.start()", way=way, sdk=sdk)
     (transaction,) = transactions
     assert transaction["transaction"] == "nightly"
     assert transaction["contexts"]["trace"]["op"] == "erp.transaction"
@@ -75,9 +84,10 @@ def test_a_transaction_where_none_is_and_spans_as_they_ran(host, sdk):
     assert slow[1]["data"]["code.function"] == "reserve"
 
 
-@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
-def test_coroutines_and_failures(host, sdk):
-    _, transactions, events, _ = sent(host, "import asyncio, shop\nasyncio.run(shop.astart())\nshop.fails()\n", sdk=sdk)
+@pytest.mark.parametrize(("way", "sdk"), WAYS, ids=way_name)
+def test_coroutines_and_failures(host, way, sdk):
+    main = "import asyncio, shop\nasyncio.run(shop.astart())\nshop.fails()\n"
+    _, transactions, events, _ = sent(host, main, way=way, sdk=sdk)
     first, second = transactions
     assert tree(first) == [(1, "erp.process", "aorder")]
     (span,) = second["spans"]
@@ -125,7 +135,7 @@ def test_without_a_dsn_of_ours_spans_belong_to_the_hosts_transactions(host, sdk,
     start = "with sentry_sdk.traces.start_span(name='host'): shop.order()" if streaming else (
         "with sentry_sdk.start_transaction(op='x', name='host'): shop.order()")  # fmt: skip
     host.write(
-        shop__py=SHOP, monitors__yaml=MONITORS.replace("RATE", "1.0"),
+        shop__py=SHOP, monitors__yaml=MONITORS.replace("RATE", "1.0").replace("WAY", "agent"),
         main__py=HOST.replace("OPTIONS", options).replace("START", start),
     )  # fmt: skip
     done = host.run("main.py", PYTHONPATH=with_sdk(sdk))
@@ -134,8 +144,8 @@ def test_without_a_dsn_of_ours_spans_belong_to_the_hosts_transactions(host, sdk,
     assert found == sorted([*expected, "host"] if streaming else expected)
 
 
-@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
-def test_threads_and_tasks_are_inside_what_started_them(host, sdk):
+@pytest.mark.parametrize(("way", "sdk"), WAYS, ids=way_name)
+def test_threads_and_tasks_are_inside_what_started_them(host, way, sdk):
     main = """
 import asyncio, concurrent.futures, shop
 shop.threaded()
@@ -151,7 +161,8 @@ def bound():
     import contextvars
     context = contextvars.copy_context(); return lambda: context.run(reserve)
 """
-    _, transactions, _, _ = sent(host, main, shop=SHOP + "import asyncio, concurrent.futures\n" + more, sdk=sdk)
+    shop = SHOP + "import asyncio, concurrent.futures\n" + more
+    _, transactions, _, _ = sent(host, main, shop=shop, way=way, sdk=sdk)
     inside = [(1, "erp.process", "reserve"), (2, "db.select", "Stock select")]
     threaded, pooled, gathered = transactions
     assert tree(threaded) == inside
@@ -192,14 +203,14 @@ print(sorted({type(span).__name__ for span in made}))
 
 def test_a_request_that_is_sampled_has_spans_of_django(host):
     pytest.importorskip("django")
-    _, (transaction,), (event,), _ = sent(host, DJANGO.replace("SAMPLED", "1"), "0.1")
+    _, (transaction,), (event,), _ = sent(host, DJANGO.replace("SAMPLED", "1"), "0.1", way="sdk")
     assert {"db", "middleware.django", "event.django"} <= {span["op"] for span in transaction["spans"]}
     assert statements(event) == ["SELECT %s + %s"]
 
 
 def test_a_request_that_is_not_sampled_pays_for_no_span_and_keeps_its_breadcrumbs(host):
     pytest.importorskip("django")
-    done, transactions, (event,), _ = sent(host, DJANGO.replace("SAMPLED", "0"), "0.1")
+    done, transactions, (event,), _ = sent(host, DJANGO.replace("SAMPLED", "0"), "0.1", way="sdk")
     assert (done.stdout.strip(), transactions) == ("['Transaction']", [])
     assert statements(event) == ["SELECT %s + %s"]
 

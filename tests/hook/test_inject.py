@@ -63,7 +63,7 @@ class Spy:
         values = {
             "fail": self.fail, "slow": self.slow, "limit": self.limit, "check": self.check, "clock": self.clock,
             "enter": lambda: self.calls.append("enter") or "token",
-            "leave": lambda token, failed: self.calls.append((token, failed)), **counting(self.tallies), **dict(changed),
+            "leave": lambda start, result, token, failed, *passed: self.calls.append((token, failed, *passed)), **counting(self.tallies), **dict(changed),
         }  # fmt: skip
         return inject.inject(code, features, values, wanted)
 

@@ -40,7 +40,7 @@ class Spy:
         values = {
             "fail": self.fail, "slow": self.slow, "check": self.check, "limit": self.limit, "clock": self.clock,
             "enter": lambda: self.calls.append("enter") or "token",
-            "leave": lambda token, failed: self.calls.append((token, failed)),
+            "leave": lambda start, result, token, failed, *passed: self.calls.append((token, failed, *passed)),
             "wrap": self.wrap,
             **counting(self.tallies),
         }  # fmt: skip

@@ -54,7 +54,7 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
         _thresholds(chosen.get("threshold"), severity, kind),
         _rate(chosen.get("rate_limit"), _DEFAULTS["rate_limit"]),
         float(chosen["sample"].value) if "sample" in chosen else _DEFAULTS["sample"],
-        str(chosen["span"].value) if "span" in chosen else _DEFAULTS["span"],
+        _span(chosen.get("span")),
         not units.is_off(chosen["metrics"].value) if "metrics" in chosen else _DEFAULTS["metrics"],
         _rate(chosen.get("escalate"), None),
         _switched(chosen.get("stuck"), units.duration),
@@ -95,6 +95,11 @@ def ladder(value: object, slow: str = "warning") -> list[tuple[float, str]]:
     if isinstance(value, dict):
         return sorted((units.duration(each), units.severity(key)) for key, each in value.items())
     return [] if units.is_off(value) else [(units.duration(value), slow)]
+
+
+def _span(placed: Placed | None) -> str:
+    """A mapping describes the span, which is made where a trace is on."""
+    return str(placed.value) if placed is not None and isinstance(placed.value, str) else str(_DEFAULTS["span"])
 
 
 def _learn(placed: Placed | None) -> LearnData | None:

@@ -16,7 +16,7 @@ from .inherit import inherit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...base.model import ExpressionData, MonitorData, RuleData, TargetData
+    from ...base.model import ExpressionData, MonitorData, RuleData, SpanData, TargetData
     from ..findings import Findings
     from ..read.document import Placed
     from ..read.node import Key
@@ -65,13 +65,14 @@ class _Builder:
         capture = {name: parsed for name, parsed in self.captured() if parsed is not None}
         rules = self.rules(capture)
         unless = self.expression(self.written.at("unless"))
+        span = self.span()
         self.check_module()
         self.check_operation()
         self.check_requirement()
         values.check_inheritable(self.written.placed, self.findings)
         if self.findings.is_wrong(self.written.placed):
             return None
-        return self.data(targets, exclude, expect, errors, capture, rules, unless)
+        return self.data(targets, exclude, expect, errors, capture, rules, unless, span)
 
     def data(
         self,
@@ -82,6 +83,7 @@ class _Builder:
         capture: dict[str, ExpressionData],
         rules: list[RuleData],
         unless: ExpressionData | None,
+        span: SpanData | None,
     ) -> MonitorData:
         value = self.value
         kind = value.get("kind", "function")
@@ -95,7 +97,11 @@ class _Builder:
         as_given = {
             key.name: value[key.name]
             for key in KEYS
-            if key.name in value and key.value in ("flag", "text", "texts") and key.field is not None and not key.kind
+            if key.name in value
+            and key.value in ("flag", "text", "texts")
+            and key.field is not None
+            and not key.kind
+            and not isinstance(value[key.name], dict)
         }
         return plain_monitor(**{
             **as_given,
@@ -113,6 +119,7 @@ class _Builder:
             "tags": {**module.get("tags", {}), **value.get("tags", {})},
             "owner": owner if isinstance(owner, str) and owner else None,
             "unless": unless,
+            "span_data": span,
         })  # fmt: skip
 
     # One key after the other. What the schema has reported is passed over in silence.
@@ -157,6 +164,24 @@ class _Builder:
                 message = f"`{name}` is in `expect` too: it cannot be both"
                 self.add(placed, "contradiction", message, "keep one of them", of_key=True)
         return found
+
+    def span(self) -> SpanData | None:
+        """What the monitor's spans are, where it describes them."""
+        placed = self.written.at("span")
+        if not isinstance(placed.value, dict) or not isinstance(placed.value.get("op"), str):
+            return None
+        description = self.of_span(placed.at("description"))
+        fields = {name: self.of_span(each) for name, each in placed.at("data").fields()}
+        data = {name: parsed for name, parsed in fields.items() if parsed is not None}
+        return {"op": placed.value["op"], "description": description, "data": data}
+
+    def of_span(self, placed: Placed) -> ExpressionData | None:
+        parsed = self.expression(placed)
+        for name in ("error", "duration") if parsed is not None else ():
+            if name in parsed["names"]:  # type: ignore[index]
+                message = f"`{name}` is not known to a span: it has parameters and `result`"
+                self.add(placed, "bad-expression", message, f"a span has its duration anyway; leave `{name}` out")
+        return parsed
 
     def captured(self) -> Iterator[tuple[str, ExpressionData | None]]:
         names: set[str] = set()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ...language import units
 from ...language.dsn import DsnError, parse_dsn
 from . import celery
-from .values import check_inheritable, check_unit, is_exception_name
+from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...base.model import ContextData, ScrubData, SentryData, SpoolData
+    from ...base.model import ContextData, ScrubData, SentryData, SpoolData, TracesData
     from ..findings import Findings
     from ..read.document import Document, Placed
     from .merge import Settings
@@ -112,6 +112,8 @@ def sentry_data(
         "sample_rate": float(given.get("sample_rate", 1.0)),
         "traces_sample_rate": float(given.get("traces_sample_rate", 0.0)),
         "profiles_sample_rate": float(given.get("profiles_sample_rate", 0.0)),
+        "tracing": "off" if units.is_off(given.get("tracing", "agent")) else given.get("tracing", "agent"),
+        "traces": _traces_data(given.get("traces")),
         "debug": debug,
         "metrics": bool(given.get("metrics", False)),
         "user": list(given.get("user", ["id"])),
@@ -121,6 +123,18 @@ def sentry_data(
         "scrub": _scrub_data(given.get("scrub") or {}),
         "context": context,
         "celery": celery.data(settings),
+    }
+
+
+def _traces_data(section: Mapping[str, Any] | None) -> TracesData:
+    given = section or {}
+    slow, rate = given.get("keep_slow", "2s"), given.get("rate_limit", "30/min")
+    return {
+        "given": section is not None,
+        "keep_slow": None if units.is_off(slow) else units.duration(slow),
+        "keep_failed": bool(given.get("keep_failed", True)),
+        "rate_limit": None if units.is_off(rate) else units.rate(rate),
+        "max_spans": int(given.get("max_spans", 1000)),
     }
 
 
@@ -190,6 +204,10 @@ def _wrong_dsn(dsn: str | None) -> str:
 
 
 def _check_sentry(sentry: Placed, findings: Findings) -> None:
+    traces = sentry.at("traces")
+    check_unit(traces.at("keep_slow"), units.duration, "bad-duration", findings, off=True)
+    check_bare_number(traces.at("keep_slow"), findings)
+    check_unit(traces.at("rate_limit"), units.rate, "bad-rate", findings, off=True)
     dsn = sentry.at("dsn")
     wrong = _wrong_dsn(dsn.value) if isinstance(dsn.value, str) and dsn.value.strip() else ""
     if wrong and not findings.has(dsn):

@@ -31,6 +31,8 @@ TYPED = monitor_keys.TYPED | frozenset(
         "host_client",
         "keep_interpreter",
         "max_files",
+        "keep_failed",
+        "max_spans",
     }
 )
 

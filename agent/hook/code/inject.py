@@ -27,6 +27,7 @@ from .operations import (
     RETURN,
     RETURN_CONST,
     STORES,
+    UNBINDING,
     instruction,
     op,
 )
@@ -36,7 +37,7 @@ if sys.version_info < (3, 11):
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
 #: Whether injection works in this interpreter. AGENT_INJECTION=0 selects trampolines everywhere.
@@ -93,7 +94,8 @@ def inject(
         return blocks.inject(code, features, named, suspends=suspended)
     consts = code.co_consts
     snippets = _snippets_for(len(consts), features)
-    stack = max(code.co_stacksize + 3 * bool(suspends), 10 + len(features.check or ())) + snippets.below
+    most = max(len(features.check or ()), len(features.leaving))
+    stack = max(code.co_stacksize + 3 * bool(suspends), 12 + most) + snippets.below
     own = tuple([_OWN[name] if name in _OWN else values[name] for name in snippets.constants])
     return _assemble(code, snippets, consts + own, stack, suspends)
 
@@ -153,12 +155,17 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
         entering.append((_call(constant("enter"), passing, len(features.entering)), absent))
     prologue = b"".join([code for code, _ in entering])
     below = len(entering)
+    leaving = b"".join([op("LOAD_FAST", position) for position in features.leaving])
+    arity = 4 + len(features.leaving)
     epilogue = b""
     if below:
         # On the stack: start? span? result
         if features.span:
-            ends = op("COPY", 4) + op("LOAD_CONST", constant("false"))
-            epilogue += _call(constant("leave"), ends, 2) + op("POP_TOP")
+            # The callable is two values, then come its arguments: start result span failed …
+            ends = op("COPY", 5) if features.starts else op("LOAD_CONST", constant("no start"))
+            ends += op("COPY", 4) + op("COPY", 6) + op("LOAD_CONST", constant("false"))
+            left = _call(constant("leave"), ends + leaving, arity) + op("POP_TOP")
+            epilogue += op("COPY", 2) + op("LOAD_CONST", constant("none")) + op("IS_OP", _IS_NOT) + _if(left)
         deep = below + 1
         if features.counted:
             count = _call(constant("count"), op("COPY", deep + 2), 1) + op("POP_TOP")
@@ -182,8 +189,9 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
     start = op("COPY", below + 5) if features.starts else op("LOAD_CONST", constant("no start"))
     handler += _call(constant("fail"), start + op("COPY", 4), 2) + op("POP_TOP")
     if features.span:
-        ends = op("COPY", 6) + op("LOAD_CONST", constant("true"))
-        handler += _call(constant("leave"), ends, 2) + op("POP_TOP")
+        ends = op("COPY", 7) if features.starts else op("LOAD_CONST", constant("no start"))
+        ends += op("LOAD_CONST", constant("none")) + op("COPY", 8) + op("LOAD_CONST", constant("true"))
+        handler += _call(constant("leave"), ends + leaving, arity) + op("POP_TOP")
     goes_on = op("SWAP", 2) + op("POP_EXCEPT") + op("RERAISE", 1)
     handler += goes_on
     # What is raised meanwhile: start? span? lasti previous exception lasti exception
@@ -228,6 +236,21 @@ def _call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
     if "PRECALL" in OPS:
         return code + arguments + op("PRECALL", number) + op("CALL", number)
     return code + arguments + op("CALL", number)
+
+
+def bound_at_the_end(code: CodeType, names: "Sequence[str]") -> "tuple[str, ...]":
+    """Those of these parameters that code inserted before a return can read: local variables that always have a value.
+
+    The function may have assigned to them.
+    """
+    data = code.co_code
+    marks = data[::2].translate(UNBINDING)
+    unbound = set(code.co_cellvars)
+    at = marks.find(1)
+    while at >= 0:
+        unbound.update(code.co_varnames[data[2 * at + 1] : data[2 * at + 1] + 1])
+        at = marks.find(1, at + 1)
+    return tuple([name for name in names[:256] if name not in unbound])
 
 
 def _changes(code: CodeType, positions: "Collection[int]") -> bool:

@@ -76,6 +76,7 @@ def _marks(*operations: int) -> bytes:
 
 JUMPS = _marks(*OPS.get("forward", _EMPTY), *OPS.get("backward", _EMPTY))
 STORES = _marks(*OPS.get("store", _EMPTY), *OPS.get("store_two", _EMPTY))
+UNBINDING = _marks(*OPS.get("store", _EMPTY)[1:])
 CELL_STORES = _marks(*OPS.get("store_cell", _EMPTY))
 FORWARD = frozenset(OPS.get("forward", ()))
 BACKWARD = frozenset(OPS.get("backward", ()))

@@ -40,11 +40,14 @@ class Features(NamedTuple):  # annotated with types, not with text: see model.py
 
     threshold: bool = False  #: SLOW(start, result) when the call took longer than LIMIT
     check: Optional[tuple[int, ...]] = None  #: CHECK(result, start, *parameters at these positions) after a success
-    span: bool = False  #: ENTER() before, LEAVE(token, failed) after; not for asynchronous generators
+    #: ENTER() before, and LEAVE(start, result, token, failed, …) after, but not after a success without a token.
+    #: Not for asynchronous generators.
+    span: bool = False
     wrap: bool = False  #: nothing of the above: the trampoline is `return WRAP(original, …arguments)`
     timed: bool = False  #: read the clock even without threshold or check, so that errors know their duration
     counted: str = ""  #: one of the following
     entering: tuple[int, ...] = ()  #: positions of the parameters that ENTER gets
+    leaving: tuple[int, ...] = ()  #: those that LEAVE gets in the end
 
     @property
     def clocked(self) -> bool:
@@ -71,11 +74,11 @@ _shared: "dict[tuple[object, ...], Features]" = {}
 
 
 def shared_features(*given: "Any") -> Features:
-    """Return the same object for equal `threshold, check, span, timed, counted`."""
+    """Return the same object for equal `threshold, check, span, timed, counted, leaving`."""
     known = _shared.get(given)
     if known is None:
-        threshold, check, span, timed, counted = given
-        known = _shared[given] = Features(threshold, check, span, wrap=False, timed=timed, counted=counted)
+        threshold, check, span, timed, counted, leaving = given
+        known = _shared[given] = Features(threshold, check, span, False, timed, counted, (), leaving)
     return known
 
 
@@ -124,7 +127,8 @@ def build(original: FunctionType, features: Features, values: "Mapping[str, obje
     `values` holds what the features need: `clock()`, which returns seconds; `fail(start)`, called while the exception
     is being handled (start is 0.0 where no clock is read, ITEM where the call is counted already; for generators it is
     the time spent running so far, made to look like a start); `limit` in seconds and `slow(start, result)`;
-    `check(result, start, *parameters)` after a success; `enter(*parameters)` and `leave(token, failed)`;
+    `check(result, start, *parameters)` after a success; `enter(*parameters)`; `leave(start,
+    result, token, failed, *parameters)`;
     `wrap(original, *arguments)`; `batch` and `count(start)`. Raises ValueError where the interpreter refuses.
     """
     code = original.__code__
@@ -267,6 +271,12 @@ def _entering(ordered: "list[str]", features: Features) -> str:
     return "s = " + _call(_ENTER, ", ".join([ordered[i] for i in features.entering]))
 
 
+def _leaving(ordered: "list[str]", features: Features, start: str, *, failed: bool) -> str:
+    passed = "".join([f", {ordered[i]}" for i in features.leaving])
+    call = _call(_LEAVE, f"{start}, {'None' if failed else 'r'}, s, {failed}{passed}")
+    return call if failed else "if s is not None: " + call
+
+
 def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str = "") -> "list[str]":
     """Functions and coroutine functions; `wait` is "await " for the latter."""
     if features.wrap:
@@ -280,10 +290,10 @@ def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str =
         lines.append(_entering(ordered, features))
     lines += ["try: r = " + call, "except:", "  " + _call(_FAIL, start)]
     if features.span:
-        lines.append("  " + _call(_LEAVE, "s, True"))
+        lines.append("  " + _leaving(ordered, features, start, failed=True))
     lines.append("  raise")
     if features.span:
-        lines.append(_call(_LEAVE, "s, False"))
+        lines.append(_leaving(ordered, features, start, failed=False))
     return [*lines, *_after(ordered, features), "return r"]
 
 
@@ -297,10 +307,12 @@ def _generator(arguments: str, ordered: "list[str]", features: Features) -> "lis
     if features.wrap:
         return ["return (yield from {})".format(_call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments]))))]
     if not features.clocked:
-        fails = _call(_FAIL, "0.0") + (f"; {_call(_LEAVE, 's, True')}" if features.span else "")
+        fails = _call(_FAIL, "0.0")
+        if features.span:
+            fails += "; " + _leaving(ordered, features, "0.0", failed=True)
         lines = [f"try: r = yield from {call}", f"except: {fails}; raise"]
         if features.span:
-            lines = [_entering(ordered, features), *lines, _call(_LEAVE, "s, False")]
+            lines = [_entering(ordered, features), *lines, _leaving(ordered, features, "0.0", failed=False)]
         return [*_beginning(features), *lines, *_after(ordered, features), "return r"]
     return [
         "n = 0.0",  # seconds spent running

@@ -70,13 +70,17 @@ def surround(
 ) -> patch.Layer:
     """Have `enter(*arguments)` called as `function` begins, and `leave(what enter returned, failed?)` as it ends.
 
-    `enter` gets the parameters that `passed` names. Neither may raise. `failed` is as in `watch`, and comes before
-    `leave`. Not for asynchronous generators. A generator begins when it is first read; one that is closed early may not
-    call `leave`.
+    `enter` gets the parameters that `passed` names. Where it returned None, `leave` is not called after a success.
+    Neither may raise. `failed` is as in `watch`, and comes before `leave`. Not for asynchronous generators. A generator
+    begins when it is first read; one that is closed early may not call `leave`.
     """
+
+    def left(_start: float, _result: object, entered: object, failed: bool) -> None:
+        leave(entered, failed)
+
     code = function.__code__
     positions = tuple(map(code.co_varnames.index, passed))
-    values = {"enter": trampoline.Callback(enter), "leave": trampoline.Callback(leave)}
+    values = {"enter": trampoline.Callback(enter), "leave": trampoline.Callback(left)}
     return _observe(function, trampoline.Features(span=True, entering=positions), values, failed)
 
 

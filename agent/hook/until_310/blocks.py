@@ -56,7 +56,7 @@ def inject(code: CodeType, features: "Features", values: "dict[str, object]", *,
     moved = Moved(body, ops, parts := _Parts(code, features, room=2), suspends)
     if len(moved.code) * _SCALE // 2 > 65535:  # our own jumps need more room for where they go
         moved = Moved(body, ops, parts := _Parts(code, features, room=3), suspends)
-    depth = max(code.co_stacksize + 10 * suspends, 16, 4 + len(features.check or ()))
+    depth = max(code.co_stacksize + 10 * suspends, 16, 8 + max(len(features.check or ()), len(features.leaving)))
     changes: "dict[str, Any]" = {
         "co_code": moved.code,
         "co_consts": code.co_consts + tuple([values[name] for name in parts.constants]),
@@ -108,11 +108,19 @@ class _Parts:
             passing = b"".join([_op("LOAD_FAST", position) for position in features.entering])
             self._entering += self._call("enter", passing, len(features.entering)) + _op("STORE_FAST", span)
             self._instead += self._constant("none") + _op("STORE_FAST", span)
-        self._left = failed = b""
+        start = self._start if features.starts else self._constant("no start")
+        self._left = self._is_on = failed = b""
         if features.span:
             token = _op("LOAD_FAST", span)
-            self._left = self._call("leave", token + self._constant("false"), 2) + _op("POP_TOP")
-            failed = self._call("leave", token + self._constant("true"), 2) + _op("POP_TOP")
+            passed = b"".join([_op("LOAD_FAST", position) for position in features.leaving])
+            arity = 4 + len(features.leaving)
+            self._is_on = token + self._constant("none") + _op("IS_OP", _IS_NOT)
+            # On the stack: result; then result, callable, start, result
+            ends = _op("DUP_TOP") + self._constant("leave") + _op("ROT_TWO") + start + _op("ROT_TWO")
+            self._left = ends + token + self._constant("false") + passed
+            self._left += _op("CALL_FUNCTION", arity) + _op("POP_TOP")
+            failed = start + self._constant("none") + token + self._constant("true") + passed
+            failed = self._call("leave", failed, arity) + _op("POP_TOP")
         self._elapsed = self._slow = self._check = self._is_start = self._count = b""
         result = _op("DUP_TOP")
         if features.counted:
@@ -130,7 +138,6 @@ class _Parts:
             arguments = self._start + b"".join([_op("LOAD_FAST", position) for position in features.check])
             self._check = result + self._constant("check") + _op("ROT_TWO") + arguments
             self._check += _op("CALL_FUNCTION", 2 + len(features.check)) + _op("POP_TOP")
-        start = self._start if features.starts else self._constant("no start")
         self._fails = self._call("fail", start, 1) + _op("POP_TOP") + failed
         self._no_room = _op("DUP_TOP") + self._constant("no room")
         self._reraise = _op("RERAISE", not _OLDEST)
@@ -161,8 +168,9 @@ class _Parts:
         """Return the code before a return, at `unit`, with the result on the stack. Its size is constant."""
         if not self._entering:
             return _op("POP_BLOCK")
-        code = _op("POP_BLOCK") + self.block(unit + 1, end + self._returning) + self._left
-        for condition, then in ((self._is_start, self._count), (self._elapsed, self._slow)):
+        code = _op("POP_BLOCK") + self.block(unit + 1, end + self._returning)
+        parts = (self._is_on, self._left), (self._is_start, self._count), (self._elapsed, self._slow)
+        for condition, then in parts:
             if condition:
                 code += condition
                 over = unit + len(code + then) // 2 + self.room

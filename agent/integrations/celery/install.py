@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ...hook.code import wrap
-from ...observe.around import context
+from ...observe.around import context, traces
 from ...observe.failure import attempts
 from ..signals import Receiver
 from . import attempts as celery_attempts
@@ -45,6 +45,7 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     """Tasks may run here: in a worker's process, or eagerly."""
     signals = sys.modules["celery.signals"]
     context.register("celery", task_context.provide)
+    context.register("trace", traces.provide)
     attempts.register(celery_attempts.current)
     # Celery's own function, before the SDK's integration puts another one in its place.
     changes: Changes = [wrap.wrap(module.build_tracer, tasks.tracing(engine.applier))]

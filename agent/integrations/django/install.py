@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import wrap
-from ...observe.around import context, people, work
+from ...observe.around import context, people, traces, work
 from ...observe.event.represent import instance_dict
 from ..signals import Receiver
 from ..web import facts, serving
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     """Called when the module `name` of Django has been imported. Returns the changes, each with its undo."""
     context.register("django", request_context.provide)
+    context.register("trace", traces.provide)
     people.current["django"] = request_context.user
     if name == "django.core.management":
         commands = module.get_commands
@@ -86,7 +87,7 @@ def _with_request(engine: Engine) -> Callable[..., Any]:
     def serve(original: FunctionType, handler: Any, request: Any) -> Any:
         entered = _enter(request)
         try:
-            return original(handler, request)
+            return _status(original(handler, request))
         finally:
             _leave(engine, entered)
 
@@ -97,7 +98,7 @@ def _with_request_async(engine: Engine) -> Callable[..., Any]:
     async def serve(original: FunctionType, handler: Any, request: Any) -> Any:
         entered = _enter(request)
         try:
-            return await original(handler, request)
+            return _status(await original(handler, request))
         finally:
             _leave(engine, entered)
 
@@ -109,7 +110,15 @@ def _enter(request: Any) -> work.Entered | None:
     held = instance_dict(request) or {}
     if serving.adopt(request, held.get("environ", held.get("scope"))):
         return None
-    return work.enter(request)
+    return work.enter(request, request_context.KIND)
+
+
+def _status(response: Any) -> Any:
+    doing = work.current()
+    if doing is not None:
+        status = getattr(response, "status_code", None)
+        doing.status = status if type(status) is int else None
+    return response
 
 
 def _leave(engine: Engine, entered: work.Entered | None) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ...observe.around import people, traces, work
+from ...observe.around import people, work
 from ...observe.event.represent import instance_dict
-from ..web.facts import LONGEST_QUERY, SDK, names_in, without_secrets
+from ..web.facts import LONGEST_QUERY, header, names_in, without_secrets
 from ..web.serving import Serving
 
 
@@ -30,8 +30,6 @@ def provide() -> dict[str, object]:
     match = instance_dict(held.get("resolver_match")) or {}
     request = _request(held, meta, match)
     facts["request"] = request
-    if SDK not in sys.modules:  # which adds the trace itself
-        facts["trace"] = traces.current(lambda name: meta.get("HTTP_" + name.upper().replace("-", "_")))
     place = _place(match)
     if place:
         facts["transaction"] = place
@@ -39,6 +37,10 @@ def provide() -> dict[str, object]:
     if known:
         facts["user"] = known
     return facts
+
+
+#: A request of Django that came through no server that we know.
+KIND = work.Kind("http.server", lambda about, name: header((instance_dict(about) or {}).get("META") or {}, name))
 
 
 def operation() -> tuple[str, str]:

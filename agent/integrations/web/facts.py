@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ...observe.around import people, traces
+from ...observe.around import people, work
 from ...observe.event.represent import instance_dict
 from ...privacy.redact import SCRUBBED, is_secret
 from . import frameworks, serving
@@ -46,8 +46,6 @@ def provide() -> dict[str, object]:
     if status is not None:
         shown["status"] = status
     facts: dict[str, object] = {"request": shown}
-    if SDK not in sys.modules:  # which adds the trace itself
-        facts["trace"] = traces.current(lambda name: header(request, name))
     if found.route:
         facts["transaction"] = found.route
     known = user()
@@ -78,6 +76,7 @@ def user() -> Mapping[str, object]:
 
 
 people.current["web"] = user
+serving.kind = work.Kind("http.server", lambda about, name: header(about.request, name))
 
 
 def header(request: Any, name: str) -> object:

@@ -11,7 +11,7 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...base.slots import context_of
 from ...hook.code import trampoline, wrap
-from ...observe.around import context
+from ...observe.around import context, traces
 from ...observe.event.represent import class_attribute, type_name
 from . import facts, servers, serving
 
@@ -62,6 +62,7 @@ def web_of(engine: Engine) -> Web:
     if web is None:
         web = _webs[id(engine)] = Web(engine)
         context.register("web", facts.provide)
+        context.register("trace", traces.provide)
     return web
 
 

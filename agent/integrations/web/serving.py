@@ -36,6 +36,9 @@ class Serving:
         self.frame: FrameType | None = None  # of the server's function, while that runs
 
 
+#: A request as a piece of work. `facts` reads its headers.
+kind = work.Kind("http.server")
+
 _serving: ContextVar[Serving | None] = ContextVar("erp_agent_serving", default=None)
 
 
@@ -48,7 +51,7 @@ def current() -> Serving | None:
 
 def begin(serving: Serving, request: Any) -> None:
     serving.request = request
-    serving.entered = work.enter(serving)
+    serving.entered = work.enter(serving, kind)
 
 
 def end(serving: Serving, engine: Engine) -> None:
@@ -58,6 +61,7 @@ def end(serving: Serving, engine: Engine) -> None:
         serving.frame = None
         return
     counts = not _is_websocket(serving.request) and (serving.django is not None or engine.frameworks.integrates("web"))
+    entered[0].status = status(serving) or entered[0].status
     work.leave(entered)
     serving.frame = serving.request = serving.django = serving.handled = None
     serving.contexts = ()

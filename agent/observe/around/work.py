@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.interrupts import ours
 
@@ -19,25 +19,44 @@ if TYPE_CHECKING:
     from ..call.repeats import Inside
     from ..failure.reported import Reported
     from .breadcrumbs import Line
+    from .traces import Ids
 
 #: How a piece of work ends: well, with something reported, or with an exception that nothing handled.
 WELL, ERRORED, CRASHED = 0, 1, 2
 
 
+def _nothing(_about: object, _name: str) -> object:
+    return None
+
+
+class Kind(NamedTuple):  # annotated with types, not with text: see model.py
+    """What pieces of work of one sort have in common: the requests of a framework, the tasks of a queue."""
+
+    op: str = "function"  # Sentry's name of the operation: http.server, queue.process, …
+    header: Any = _nothing  # (about, name in lower case) → the header that came with it, or None
+
+
+_PLAIN = Kind()
+
+
 class Work:
     """One piece of work. `leave` empties it, so that a context copied into a background task keeps no request alive."""
 
-    __slots__ = ("about", "began", "breadcrumbs", "failure", "inside", "outcome", "response", "trace")
+    __slots__ = (
+        "about", "began", "breadcrumbs", "failure", "inside", "kind", "outcome", "response", "status", "trace"
+    )  # fmt: skip
 
-    def __init__(self, about: object) -> None:
-        self.about: object = about  # the request; None for a task
+    def __init__(self, about: object, kind: Kind) -> None:
+        self.about: object = about  # the request or the task
+        self.kind = kind
         self.began = perf_counter()
         self.inside: Inside | None = None  # how often what runs in it
         self.breadcrumbs: deque[Line] | None = None
         self.outcome = WELL
+        self.status: int | None = None  # of the response
         self.response: object = None  # the last response that was reported as a server error
         self.failure: Reported | None = None  # the exception that it ended in, if that was reported
-        self.trace: dict[str, str] | None = None  # see `traces`
+        self.trace: Ids | None = None  # see `traces`
 
 
 _current: ContextVar[Work | None] = ContextVar("erp_agent_work", default=None)
@@ -45,6 +64,9 @@ _current: ContextVar[Work | None] = ContextVar("erp_agent_work", default=None)
 #: Called whenever a piece of work begins, or has ended; they raise nothing.
 begins: Callable[[], None] | None = None
 ends: Callable[[], None] | None = None
+#: Where pieces of work are traced: called with each that begins, and with each that ends; they raise nothing.
+opens: Callable[[Work], None] | None = None
+closes: Callable[[Work], None] | None = None
 
 if TYPE_CHECKING:
     Entered = tuple[Work, Token[Work | None]]
@@ -54,16 +76,21 @@ def current() -> Work | None:
     return _current.get()
 
 
-def enter(about: object) -> Entered:
+def enter(about: object, kind: Kind = _PLAIN) -> Entered:
     """A piece of work begins. Pass the result to `leave`."""
     if begins is not None:
         begins()
-    work = Work(about)
-    return work, _current.set(work)
+    work = Work(about, kind)
+    entered = work, _current.set(work)
+    if opens is not None:
+        opens(work)
+    return entered
 
 
 def leave(entered: Entered) -> None:
     work, token = entered
+    if closes is not None:
+        closes(work)
     work.about = work.response = work.inside = None
     try:
         _current.reset(token)

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from ...base.model import MonitorData
     from ...measure.tally import Tally
     from .naming import Named
+    from .spans import Span
     from .terms import Terms
 
 
 class Counted:
     """What is known of a function before anything is decided about a call of it."""
 
-    __slots__ = ("_by_class", "_code", "_named", "_tally", "path", "receiver", "terms")
+    __slots__ = ("_by_class", "_code", "_named", "_tally", "path", "receiver", "span", "terms")
 
     terms: Terms
     path: str  # of the function
     receiver: Any
+    span: Span | None  # where its calls are spans
     _by_class: Any
     _code: CodeType
     _named: Named

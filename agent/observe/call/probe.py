@@ -33,15 +33,18 @@ class Probe(Verdict):
         if self._checks or terms.repeats:
             names = self._names
             check = tuple([names.index(name) for name in self._passed or ()])
-        plain = self._is_plain
-        span = terms.span is not None and plain
-        timed = bool(terms.expressions) and "duration" in self._names_in_expressions()
+        leaving: tuple[int, ...] = ()
+        if terms.span is not None and self._is_plain:
+            self.span = terms.span(self, inject.bound_at_the_end(self._code, self._names))
+            leaving = tuple([self._names.index(name) for name in self.span.passed])
+        span = self.span is not None
+        timed = span or (bool(terms.expressions) and "duration" in self._names_in_expressions())
         counted = ""
         if self._tally is not None and not self._shared:
-            looks = terms.thresholds or check is not None or timed or span
+            looks = terms.thresholds or check is not None or timed
             counted = trampoline.AT_THE_END if looks else self._cheaply
         #: Everything else is left out of the code.
-        self._features = trampoline.shared_features(bool(terms.thresholds), check, span, timed, counted)
+        self._features = trampoline.shared_features(bool(terms.thresholds), check, span, timed, counted, leaving)
         self._whole: Probe | None = None  # what this one is a part of
         self._bare = False
 
@@ -60,7 +63,7 @@ class Probe(Verdict):
         made._whole = self.whole
         made._bare = not failures
         counted = self._cheaply if counts and self._tally is not None and not self._shared else ""
-        made._features = trampoline.shared_features(False, None, False, False, counted)
+        made._features = trampoline.shared_features(False, None, False, False, counted, ())
         return made
 
     @property
@@ -103,9 +106,8 @@ class Probe(Verdict):
         if features.counted and self._tally is not None:
             values["batch"] = self._tally.batch
             values["count"] = trampoline.Callback(type(self._tally).count, self._tally)
-        if features.span and terms.span is not None:
-            values["enter"] = trampoline.Callback(terms.span[0], self)
-            values["leave"] = trampoline.Callback(terms.span[1])
+        if features.span and self.span is not None:
+            values["enter"], values["leave"] = self.span.enter, self.span.leave
         return values
 
     def _names_in_expressions(self) -> set[str]:

@@ -39,6 +39,7 @@ class Reporter(Counted):
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
         self.terms = terms
         self.receiver = found.receiver
+        self.span = None
         self._left_to_another = found.left
         self.path = found.path
         written = arguments.definition(found.inner or function)

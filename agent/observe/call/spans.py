@@ -1,51 +1,32 @@
-"""Monitored calls as spans of the current transaction, where the SDK is loaded and samples one."""
+"""What the code in a monitored function calls where its calls are spans: of our own traces, or of the Sentry SDK's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ...base import guard
-from ...base.interrupts import ours
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .probe import Probe
 
-#: Set once the Sentry SDK is loaded: begins a span, or returns None where nothing is sampled.
-begin: Callable[[Probe], object] | None = None
-finish: Callable[[object, bool], None] | None = None
-
-#: Sets the SDK up for a `kind: transaction` in a process in which no framework did.
-start: Callable[[], None] | None = None
-
-
-def enter(probe: Probe) -> object:
-    """Called by the trampoline before the original, which passes the result to `leave`."""
-    try:
-        if begin is None:
-            if start is None or probe.monitor["kind"] != "transaction":
-                return None
-            _start()
-            if begin is None:
-                return None
-        return begin(probe)
-    except ours(Exception):
-        guard.swallow("beginning a span")
-        return None
+#: Kind of a monitor → the operation of its spans; of `database`, "db." and the monitor's operation.
+OPERATIONS = {
+    "function": "function",
+    "business": "erp.process",
+    "transaction": "erp.transaction",
+    "api": "erp.api",
+    "security": "erp.security",
+}
 
 
-def _start() -> None:
-    global start
-    starting, start = start, None  # once
-    if starting is not None:
-        starting()
+class Span(NamedTuple):  # annotated with types, not with text: see model.py
+    """The two callables of one function."""
+
+    enter: Any  # () → what `leave` is passed; None: nothing is recorded
+    leave: Any  # (start, result, what `enter` returned, whether it raised, *the values of `passed`)
+    passed: tuple[str, ...] = ()  # names of parameters
 
 
-def leave(span: object, failed: bool) -> None:
-    if span is None or finish is None:
-        return
-    try:
-        finish(span, failed)
-    except ours(Exception):
-        guard.swallow("finishing a span")
+if TYPE_CHECKING:
+    #: Returns the callables for a function of this probe. `passable` are the parameters that can be passed at its end.
+    Recorder = Callable[[Probe, tuple[str, ...]], Span]

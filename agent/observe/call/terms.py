@@ -22,11 +22,11 @@ from .limits import Escalation, Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
 
     from ...base.model import ExpressionData, MonitorData, Observation, RuleData
     from ...measure.tally import Tallies
     from ..expression.reasons import Failed
+    from .spans import Recorder
 
     Report = Callable[[Observation], object]  # None: nothing was written
     Count = Callable[[str, str], None]
@@ -94,8 +94,8 @@ class Terms:
 
     `report` takes an Observation; `count(reason, monitor)` counts what was not reported; `failed` takes the
     expressions that raised. A `limiter` is passed where modules share it: a rate holds for all functions of a monitor.
-    `span` is what begins and ends one. `sample_rate` is multiplied with the monitor's own. With `tallies`, every call
-    is counted, unless the monitor has it off. `cost` is shared by all that a monitor has. `clock` returns seconds.
+    `span` makes what begins and ends one. `sample_rate` is multiplied with the monitor's own. With `tallies`, calls
+    are counted, unless the monitor has it off. `cost` is shared by all that a monitor has. `clock` returns seconds.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Terms:
         ignore: Sequence[str] = (),
         sample_rate: float = 1.0,
         limiter: Limiter | None = None,
-        span: tuple[Callable[[Any], object], Callable[[object, bool], object]] | None = None,
+        span: Recorder | None = None,
         tallies: Tallies | None = None,
         cost: Cost | None = None,
         clock: Callable[[], float] = time.perf_counter,

@@ -41,6 +41,8 @@ _FROM_THE_PLAN = frozenset(
     ("contexts.erp.monitor", "contexts.erp.function", "contexts.erp.operation", "contexts.erp.defined",
      "tags.erp.monitor", "tags.erp.operation")
 )  # fmt: skip
+#: Sections that have places of their own in an event.
+_NO_CONTEXTS = frozenset(("transaction", "tags", "user", "breadcrumbs", "erp", "runtime", "context_failed"))
 USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
 
 
@@ -70,8 +72,8 @@ def build(
     captured = {name: _represented(value, budget) for name, value in observation.captured.values.items()}
     payload = _head(observation, sentry, context, platform, event_id)
     payload["contexts"] = _contexts(observation, context, captured, platform, budget)
-    _add_user(payload, context, sentry, budget)
-    _add_request(payload, context)
+    add_user(payload, context, sentry, budget)
+    add_request(payload, context)
     breadcrumbs = context.get("breadcrumbs")
     if type(breadcrumbs) is list and breadcrumbs:
         payload["breadcrumbs"] = {"values": _represented(breadcrumbs, budget)}
@@ -87,8 +89,7 @@ def build(
         if trace is not None:
             thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
             payload["threads"] = {"values": [thread]}
-    configured = ["user." + USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
-    return scrub(payload, keep=_FROM_THE_PLAN.union(configured))
+    return scrub(payload, keep=_FROM_THE_PLAN.union(configured(sentry)))
 
 
 def reduced(
@@ -152,16 +153,21 @@ def _head(
         "logger": "erp",
         "sdk": {"name": "erp-sentry-agent", "version": platform.agent_version},
     }
+    payload.update(whereabouts(sentry, platform))
+    transaction = context.get("transaction")
+    payload["transaction"] = transaction if type(transaction) is str and transaction else observation.operation
+    payload["tags"] = _tags(observation, sentry, context)
+    return payload
+
+
+def whereabouts(sentry: SentryData, platform: Platform) -> dict[str, str]:
+    """Environment, release and server, as far as they are known."""
     where = {
         "environment": sentry["environment"],
         "release": sentry["release"] or platform.release,
         "server_name": platform.server_name,
     }
-    payload.update((name, value) for name, value in where.items() if value)
-    transaction = context.get("transaction")
-    payload["transaction"] = transaction if type(transaction) is str and transaction else observation.operation
-    payload["tags"] = _tags(observation, sentry, context)
-    return payload
+    return {name: value for name, value in where.items() if value}
 
 
 def _tags(observation: Observation, sentry: SentryData, context: Mapping[str, object]) -> dict[str, str]:
@@ -183,16 +189,16 @@ def _tags(observation: Observation, sentry: SentryData, context: Mapping[str, ob
     for more in (given if type(given) is dict else {}, sentry["tags"], monitor["tags"]):
         for name, value in more.items():
             if type(name) is str:
-                _tag(tags, name, represent(value, depth=0))
+                add_tag(tags, name, represent(value, depth=0))
     for name, value in own.items():
-        _tag(tags, name, value)
+        add_tag(tags, name, value)
     return tags
 
 
 _tag_names: dict[str, str] = {}
 
 
-def _tag(tags: dict[str, str], name: str, value: Json) -> None:
+def add_tag(tags: dict[str, str], name: str, value: Json) -> None:
     """Sentry drops a tag whose name is too long or has other characters, or whose value has several lines."""
     if value is None or value == "":
         return
@@ -250,17 +256,23 @@ def _contexts(
     for name, text in observation.monitor["detail"].items():
         erp.setdefault(name, text)
     contexts: dict[str, Any] = {"erp": erp, "runtime": {"name": "CPython", "version": platform.python}}
-    for name, section in context.items():
-        if name in ("transaction", "tags", "user", "breadcrumbs", "erp", "runtime", "context_failed"):
-            continue
-        form = _represented(section, budget)
-        if type(form) is dict and form:
-            contexts[name] = form
+    contexts.update(sections(context, budget))
     if observation.status is not None:
         contexts["response"] = {"status_code": observation.status}
         if "request" in contexts:
             contexts["request"]["status"] = observation.status
     return contexts
+
+
+def sections(context: Mapping[str, object], budget: Budget) -> dict[str, Json]:
+    """The sections that become contexts by their names, represented."""
+    found: dict[str, Json] = {}
+    for name, section in context.items():
+        if name not in _NO_CONTEXTS:
+            form = _represented(section, budget)
+            if type(form) is dict and form:
+                found[name] = form
+    return found
 
 
 def _represented(value: object, budget: Budget) -> Json:
@@ -277,7 +289,8 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None or not seconds >= 0 else round(seconds * 1000, 3)
 
 
-def _add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: SentryData, budget: Budget) -> None:
+def add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: SentryData, budget: Budget) -> None:
+    """Of the user, the fields that are configured."""
     known = context.get("user")
     if type(known) is not dict:
         return
@@ -291,7 +304,12 @@ def _add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: Se
         payload["user"] = user
 
 
-def _add_request(payload: dict[str, Any], context: Mapping[str, object]) -> None:
+def configured(sentry: SentryData) -> list[str]:
+    """Where texts are that somebody configured to leave as they are."""
+    return ["user." + USER_FIELDS[field] for field in sentry["user"] if field in ("username", "email")]
+
+
+def add_request(payload: dict[str, Any], context: Mapping[str, object]) -> None:
     """Sentry's `request`: method, path, and the names in the query. The rest stays in the context `request`."""
     known = context.get("request")
     if type(known) is not dict:

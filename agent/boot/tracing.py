@@ -1,0 +1,94 @@
+"""Decides who records the traces of this process: the agent, the Sentry SDK, or nobody."""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Optional
+
+    from ..base.model import MonitorData, SentryData
+    from ..observe.call.spans import Recorder as SpanRecorder
+    from ..traces.recorder import Recorder
+    from .outlet import Outlet
+
+
+def by_sdk(sentry: "SentryData") -> bool:
+    """Is the Sentry SDK to be set up for tracing?"""
+    return sentry["tracing"] == "sdk" and bool(sentry["traces_sample_rate"])
+
+
+def by_agent(sentry: "SentryData") -> bool:
+    return sentry["tracing"] == "agent" and (sentry["traces_sample_rate"] > 0 or sentry["traces"]["given"])
+
+
+def with_sdk(sentry: "SentryData") -> "SentryData":
+    """The settings for the Sentry SDK's client, which samples only what it is to trace."""
+    return sentry if by_sdk(sentry) else {**sentry, "traces_sample_rate": 0.0, "profiles_sample_rate": 0.0}
+
+
+class Tracing:
+    def __init__(self, outlet: "Outlet", set_up_sdk: "Callable[[str], None]") -> None:
+        self._outlet = outlet
+        self._set_up_sdk = set_up_sdk
+        self._recorder: "Optional[Recorder]" = None
+
+    def span_for(self, monitor: "MonitorData") -> "Optional[SpanRecorder]":
+        """What makes the spans of a monitor's calls, if anything does."""
+        sentry = self._outlet.sentry
+        if sentry["tracing"] == "off":
+            return None
+        if self.is_the_hosts():
+            if monitor["span"] == "never" or monitor["span_data"] or (sentry["dsn"] and monitor["span"] != "always"):
+                return None  # the host's integrations make spans of what packs describe
+            from ..sdk import tracing
+
+            return tracing.span_of
+        if monitor["span"] == "never":
+            return None
+        if by_agent(sentry):
+            return self.begin().span_of
+        if sentry["dsn"] is None or monitor["span_data"] or not (by_sdk(sentry) or monitor["span"] == "always"):
+            return None
+        from ..sdk import tracing
+
+        if not tracing.is_set_up():
+            tracing.start = lambda: self._set_up_sdk("")
+        return tracing.span_of
+
+    def is_the_hosts(self) -> bool:
+        """Has the host set up a Sentry client that samples transactions? Then our spans are its, and ours are none."""
+        if "sentry_sdk" not in sys.modules:
+            return False
+        from ..sdk import host
+
+        return host.traces(self._outlet.sentry, self._outlet.packages)
+
+    def begin(self) -> "Recorder":
+        """Trace each piece of work from now on."""
+        if self._recorder is None:
+            from ..traces.recorder import Recorder
+
+            outlet = self._outlet
+            self._recorder = Recorder(outlet.sentry, lambda: outlet.sink().platform, outlet.keep, outlet.health.count)
+            self._recorder.install()
+        return self._recorder
+
+    def follow(self) -> None:
+        """A framework is about to serve, or the settings have changed: begin, or leave it to the host's client."""
+        if by_agent(self._outlet.sentry) and not self.is_the_hosts():
+            self.begin()
+        else:
+            self.undo()
+
+    def restart(self) -> None:
+        """Other settings are in force."""
+        recording = self._recorder is not None
+        self.undo()
+        if recording:
+            self.follow()
+
+    def undo(self) -> None:
+        if self._recorder is not None:
+            self._recorder.undo()
+            self._recorder = None

@@ -1,0 +1,173 @@
+"""Begins a trace with each piece of work, and decides at its end whether it is kept: sampled, slow or failed."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from ..base import guard
+from ..base.interrupts import ours
+from ..hook.code import trampoline
+from ..observe.around import context, traces, work
+from ..observe.call.limits import Limiter
+from ..observe.call.spans import Span
+from . import threads, transaction, what
+from . import trace as recording
+from .trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..base.model import Envelope, Platform, SentryData
+    from ..hook.code import patch
+    from ..observe.call.probe import Probe
+    from .trace import Lane
+
+#: Why a trace is kept.
+SAMPLE, SLOW, FAILED = "sample", "slow", "failed"
+
+
+class Recorder:
+    """The traces of this process. `keep` takes envelopes, `count(reason, why)` what became of traces."""
+
+    def __init__(
+        self,
+        sentry: SentryData,
+        platform: Callable[[], Platform],
+        keep: Callable[[Envelope], None],
+        count: Callable[[str, str], None],
+    ) -> None:
+        self._sentry = sentry
+        self._platform = platform
+        self._keep = keep
+        self._count = count
+        self._settings = sentry["traces"]
+        self._limiter = Limiter(self._settings["rate_limit"])
+        self._current = recording.current
+        chosen = sentry["integrations"]
+        self._carried = chosen == "auto" or "threading" in chosen  # are traces carried into threads?
+        self._carriers: dict[str, list[patch.Layer]] = {}
+
+    def install(self) -> None:
+        work.opens, work.closes, traces.running = self.opens, self.closes, running
+        context.register("trace", traces.provide)
+
+    def undo(self) -> None:
+        if work.opens == self.opens:
+            work.opens = work.closes = traces.running = None
+        for layer in [layer for layers in self._carriers.values() for layer in layers]:
+            layer.undo()
+        self._carriers.clear()
+
+    def _carry(self) -> None:
+        """Into threads, once the host has imported what starts them."""
+        for name, module in threads.loaded():
+            if name not in self._carriers:
+                self._carriers[name] = list(threads.follow(name, module))
+        self._carried = self._carried and len(self._carriers) < len(threads.MODULES)
+
+    def span_of(self, probe: Probe, passable: tuple[str, ...]) -> Span:
+        """The callables for the code of a function."""
+        if probe.monitor["kind"] == "transaction":
+            return _Root(self, probe, passable).span()
+        return what.span_of(probe, passable)
+
+    # A piece of work.
+
+    def opens(self, doing: work.Work) -> None:
+        try:
+            doing.trace = made = self.begin(doing.kind.op, "", traces.incoming(doing))
+            made.root.token = self._current.set(made.root)
+        except ours(Exception):
+            guard.swallow("beginning a trace")
+
+    def closes(self, doing: work.Work) -> None:
+        made = doing.trace
+        if type(made) is not Trace or made.stays:
+            return
+        try:
+            made.failed = made.failed or doing.outcome > work.WELL or (doing.status or 0) >= 500
+            self.end(made)
+        except ours(Exception):
+            guard.swallow("ending a trace")
+
+    def begin(self, op: str, name: str, ids: tuple[str, str, str]) -> Trace:
+        if self._carried:
+            self._carry()
+        made = Trace(op, name, ids, self._settings["max_spans"], self._platform().in_app)
+        made.sample_rate = self._sentry["traces_sample_rate"]
+        made.sample_rand = int.from_bytes(os.urandom(6), "big") / (1 << 48)
+        made.sampled = made.sample_rand < made.sample_rate
+        return made
+
+    def end(self, made: Trace) -> None:
+        """Called while its piece of work is the current one."""
+        ended = perf_counter()
+        token = made.root.token
+        if token is not None:
+            try:
+                self._current.reset(token)
+            except ours(ValueError):  # ended in another context than begun
+                self._current.set(None)
+        why = self._why(made, ended - made.started)
+        if why:
+            self._keep(transaction.envelope(made, ended, why, self._sentry, self._platform()))
+            self._count("trace-kept", why)
+        made.close()
+
+    def _why(self, made: Trace, lasted: float) -> str:
+        """Why the trace is kept; "" where it is not."""
+        slow = self._settings["keep_slow"]
+        if self._settings["keep_failed"] and made.failed:
+            why = FAILED
+        elif slow is not None and (lasted >= slow or made.slow):
+            why = SLOW
+        else:
+            return SAMPLE if made.sampled else ""
+        if made.sampled:
+            return why
+        if self._limiter.decide((why, made.name or made.op)) < 0:
+            self._count("trace-rate", why)
+            return ""
+        return why
+
+
+def running() -> Trace | None:
+    """The trace that is on here."""
+    lane = recording.current.get()
+    return lane.trace if lane is not None else None
+
+
+class _Root:
+    """A function of `kind: transaction`: a call of it is a trace where none is on, else a span."""
+
+    def __init__(self, recorder: Recorder, probe: Probe, passable: tuple[str, ...]) -> None:
+        self._recorder = recorder
+        self._what = what.What(probe, passable)
+        self._begin, self._end = what.calls_of(probe)
+
+    def span(self) -> Span:
+        return Span(trampoline.Callback(self.enter), trampoline.Callback(self.leave), self._what.reads)
+
+    def enter(self) -> Lane | Trace | None:
+        if recording.current.get() is not None:
+            return self._begin()
+        try:
+            ids = (os.urandom(16).hex(), os.urandom(8).hex(), "")
+            made = self._recorder.begin(self._what.op, self._what.description, ids)
+            made.root.token = recording.current.set(made.root)
+        except ours(Exception):
+            guard.swallow("beginning a trace")
+            return None
+        return made
+
+    def leave(self, start: float, result: object, begun: Lane | Trace | None, failed: bool, *passed: object) -> None:
+        if type(begun) is not Trace:
+            self._end(self._what, start, result, begun, failed, *passed)
+            return
+        try:
+            begun.failed = begun.failed or failed
+            self._recorder.end(begun)
+        except ours(Exception):
+            guard.swallow("ending a trace")

@@ -1,0 +1,243 @@
+"""What is remembered of one piece of work while it goes on: its spans, as plain tuples.
+
+A span is recorded when its call ends, so that a call costs one append. Which span is inside which other one is
+calculated only for a trace that is kept (`tree`): the calls of one thread are nested like their times. Spans that may
+overlap are in different lanes: each thread, greenlet and monitored coroutine has one of its own.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+from contextvars import ContextVar
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any
+
+from ..base import guard
+from ..base.interrupts import ours
+from ..observe.around.traces import Ids
+from ..observe.call import callers
+from ..observe.event import stack
+
+if TYPE_CHECKING:
+    from contextvars import Token
+    from types import FrameType
+
+    from .what import What
+
+    #: start, end (both of `perf_counter`), what was called, whether it raised, the lane inside it or None, and the
+    #: values of its description and data.
+    Span = tuple[Any, ...]
+
+_MOST_FOLDED = 200  # kinds of spans beyond `max_spans`
+_MOST_NOTES = 100
+_SLOW = 0.1  # seconds; a statement that takes longer gets the place that it was called from, as with Sentry's SDK
+_FEW = 100  # spans; a trace with more keeps equal texts once
+
+
+class Lane:
+    """The spans of one thread, greenlet or coroutine, in the order of their ends."""
+
+    __slots__ = ("began", "beside", "ident", "notes", "origin", "spans", "token", "trace")
+
+    def __init__(self, trace: Trace, origin: Lane | None) -> None:
+        self.trace = trace
+        self.origin = origin  # what it was begun in
+        self.ident = _thread.get_ident()  # which `gevent` and `eventlet` replace: greenlets differ too
+        self.began = perf_counter()
+        self.spans: list[Span] = []
+        self.beside: dict[int, Lane] | None = None  # other threads that run with a copy of its context
+        self.notes: dict[int, tuple[float, str]] | None = None  # see `Trace.span_here`
+        self.token: Token[Lane | None] | None = None
+
+
+class Trace(Ids):
+    """A piece of work that is traced. `tree` and `transaction` make Sentry's transaction of it, if it is kept."""
+
+    __slots__ = (
+        "baggage",
+        "count",
+        "epoch",
+        "failed",
+        "folded",
+        "in_app",
+        "lanes",
+        "most",
+        "name",
+        "op",
+        "profile",
+        "root",
+        "sample_rand",
+        "sample_rate",
+        "sampled",
+        "slow",
+        "started",
+        "stays",
+        "texts",
+    )  # fmt: skip
+
+    def __init__(self, op: str, name: str, ids: tuple[str, str, str], most: int, in_app: tuple[str, ...] = ()) -> None:
+        super().__init__(*ids)
+        self.op = op
+        self.name = name
+        self.sampled = False  # the decision at the head: here, or where the trace began
+        self.sample_rate = 0.0  # that this was decided with
+        self.sample_rand: float | None = None  # 0.0 ≤ … < 1.0, the same in the whole trace
+        self.baggage: dict[str, str] | None = None  # the dynamic sampling context that came with the request
+        self.started = perf_counter()
+        self.epoch = time()
+        self.most = most  # spans; beyond, equal ones are folded
+        self.in_app = in_app  # packages that are the ERP's wherever they are installed
+        self.count = 0  # of spans so far
+        self.folded: dict[
+            tuple[What, object], list[float]
+        ] = {}  # → times, seconds, start of the first, end of the last
+        self.texts: dict[str, str] = {}
+        self.lanes: dict[Lane, None] = {}  # with those of coroutines under way
+        self.slow = False  # whether an operation inside exceeded its threshold
+        self.failed = False
+        self.stays = False  # open when its piece of work is left: the response is streamed
+        self.profile: Any = None
+        self.root = self.lane()
+
+    def lane(self, origin: Lane | None = None) -> Lane:
+        """A new lane of this trace, for the thread that calls this."""
+        made = Lane(self, origin)
+        if len(self.lanes) <= self.most:
+            self.lanes[made] = None
+        return made
+
+    def close(self) -> None:
+        """Forget the spans. What ends later, in a thread that outlives the trace, is not recorded."""
+        self.most = -1
+        self.lanes, self.folded, self.texts = {}, {}, {}
+
+    def span_here(self, frame: FrameType | None) -> str:
+        """The id that the span which `frame` runs in will have, or that of the trace itself.
+
+        A span has no id before it ends, and few ever need one. So an id is made, and noted with the time; `tree` gives
+        it to the innermost span of that time.
+        """
+        lane = current.get()
+        if lane is None or lane.trace is not self:
+            return self.span_id
+        for around, probe in callers.calls(frame):
+            if probe.span is None:
+                continue
+            if notes := lane.notes:
+                known = notes.get(id(around))
+                if known is not None:
+                    return known[1]
+                if len(notes) >= _MOST_NOTES:
+                    break
+            else:
+                notes = lane.notes = {}
+            span_id = os.urandom(8).hex()
+            notes[id(around)] = (perf_counter(), span_id)
+            return span_id
+        return self.span_id
+
+
+#: The lane that spans which end here belong to; None where no trace is on.
+current: ContextVar[Lane | None] = ContextVar("erp_agent_lane", default=None)
+
+
+def record(what: What, start: float, result: object, lane: Lane | None, failed: bool, *passed: object) -> None:
+    """A call has ended. The code in the function calls this, with the lane that it was begun in."""
+    if lane is None:
+        return
+    try:
+        end = perf_counter()
+        if lane.ident != _thread.get_ident():
+            lane = _beside(lane)
+        trace = lane.trace
+        values = what.read(result, *passed) if what.read is not None else ()
+        if values is None:
+            return
+        trace.count = count = trace.count + 1
+        if count <= trace.most:
+            if count > _FEW and values:
+                values = _shared(trace.texts, values)
+            if end - start > _SLOW and what.located:
+                values = (*(values or (None,)), _place(sys._getframe(1), trace.in_app))
+            lane.spans.append((start, end, what, failed, None, *values))
+        elif trace.most >= 0:
+            _fold(trace, what, values, start, end)
+    except ours(Exception):
+        guard.swallow("recording a span")
+
+
+def begin_coroutine() -> Lane | None:
+    """A monitored coroutine begins: what runs in it has a lane of its own, since other tasks may run meanwhile."""
+    lane = current.get()
+    if lane is None:
+        return None
+    try:
+        inner = lane.trace.lane(lane)
+        inner.token = current.set(inner)
+        return inner
+    except ours(Exception):
+        guard.swallow("beginning a span")
+        return None
+
+
+def end_coroutine(what: What, start: float, result: object, inner: Lane | None, failed: bool, *passed: object) -> None:
+    if inner is None or inner.origin is None or inner.token is None:
+        return
+    try:
+        end = perf_counter()
+        try:
+            current.reset(inner.token)
+        except ours(ValueError):  # closed in another context than begun
+            pass
+        trace = inner.trace
+        trace.lanes.pop(inner, None)
+        values = what.read(result, *passed) if what.read is not None else ()
+        if values is None:
+            return
+        trace.count = count = trace.count + 1
+        if count <= trace.most:
+            inside = inner if inner.spans or inner.beside or inner.notes else None
+            inner.origin.spans.append((start, end, what, failed, inside, *values))
+        elif trace.most >= 0:
+            _fold(trace, what, values, start, end)
+    except ours(Exception):
+        guard.swallow("ending a span")
+
+
+def _beside(lane: Lane) -> Lane:
+    """The lane of this thread, which runs with a copy of the context of another one."""
+    ident = _thread.get_ident()
+    if lane.beside is None:
+        lane.beside = {}
+    known = lane.beside.get(ident)
+    if known is None:
+        known = lane.beside[ident] = lane.trace.lane(lane)
+    return known
+
+
+def _shared(texts: dict[str, str], values: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple([texts.setdefault(each, each) if type(each) is str else each for each in values])
+
+
+def _place(frame: FrameType | None, in_app: tuple[str, ...]) -> dict[str, object]:
+    """Where a call was made: the nearest frame of the ERP's own code around `frame`."""
+    frame = frame.f_back if frame is not None else None
+    while frame is not None:
+        shown = None if callers.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0, in_app)
+        if shown is not None and shown["in_app"]:
+            known = {"code.lineno": shown["lineno"], "code.filepath": shown["filename"]}
+            return {**known, "code.namespace": shown.get("module", ""), "code.function": shown["function"]}
+        frame = frame.f_back
+    return {}
+
+
+def _fold(trace: Trace, what: What, values: tuple[object, ...], start: float, end: float) -> None:
+    key: tuple[What, object] = (what, values[0] if values else None)
+    if key not in trace.folded and len(trace.folded) >= _MOST_FOLDED:
+        key = (what, None)
+    known = trace.folded.setdefault(key, [0.0, 0.0, start, end])
+    known[0] += 1
+    known[1] += end - start
+    known[3] = end
