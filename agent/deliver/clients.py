@@ -16,7 +16,7 @@ from .courier import settings as courier_settings
 from .courier.launch import Courier
 from .http import route as routes
 from .send.resources import to_sentry
-from .spool.spool import directory_of, open_in
+from .spool.opening import directory_of, open_in
 
 if TYPE_CHECKING:
     from ..base.model import Envelope, SpoolData

@@ -20,7 +20,7 @@ from ..observe.failure import attempts
 from ..privacy import redact
 from . import stream, wire
 from .background.sweeper import Sweeper
-from .spool.spool import directory_of, open_in
+from .spool.opening import directory_of, open_in
 
 if TYPE_CHECKING:
     from ..base.health import Health

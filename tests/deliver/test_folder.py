@@ -18,6 +18,7 @@ from agent.base.model import Envelope
 from agent.cli.state.processes import read
 from agent.deliver.spool.names import parse_name
 from agent.deliver.spool.spool import UnreadableError
+from agent.deliver.spool.writing import WritingProcess
 
 
 def test_what_is_written_is_read_back(kit):
@@ -403,7 +404,7 @@ def test_an_internal_error_never_reaches_the_host(kit, monkeypatch):
     monkeypatch.setattr(guard, "TESTING", False)
     monkeypatch.setattr(guard, "write_line", lambda line: None)
     spool = kit.spool()
-    monkeypatch.setattr(spool, "_name", lambda *_: 1 / 0)
+    monkeypatch.setattr(WritingProcess, "name", lambda *_, **__: 1 / 0)
     assert spool.write(envelope()) is False
     assert any("writing an event to the spool" in text for text in guard.internal_errors)
 

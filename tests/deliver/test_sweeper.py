@@ -170,9 +170,8 @@ def test_in_a_process_that_forks_all_the_time_a_look_comes_to_its_end_all_the_sa
     monkeypatch.setattr("agent.deliver.background.worker._PARK_WAIT", 0.0)
     spool.sweeper = None
     for _ in range(30):
-        spool._folders.put(
-            spool._folders.held, spool._name(spool._process(), envelope(), 1.0, slow=False, trying=False), b"{}"
-        )
+        name = spool._process().name(envelope(), 1.0, slow=False, trying=False)
+        spool._folders.put(spool._folders.held, name, b"{}")
     for _ in range(4):
         state.alive.acquire(False)
         sweeper._serve(state)

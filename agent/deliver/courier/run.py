@@ -19,7 +19,8 @@ from ..send.delivery import Delivery
 from ..send.lock import DeliveryLock
 from ..send.resources import to_sentry
 from ..spool import files
-from ..spool.spool import NO_HISTORY, history_of, open_in
+from ..spool.opening import history_of, open_in
+from ..spool.spool import NO_HISTORY
 from . import settings
 
 if TYPE_CHECKING:

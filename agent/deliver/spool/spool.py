@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from _thread import allocate_lock
-from itertools import count as numbers
 from typing import TYPE_CHECKING, Callable
 
 from ...base import guard, imports
@@ -25,46 +23,26 @@ from .files import UnreadableError
 from .fill_level import FillLevel
 from .layout import Folders, Maximum
 from .memory import Memory
-from .names import SpoolEntry, make_name, parse_name, rank
+from .names import SpoolEntry, parse_name, rank
+from .writing import WritingProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...base.model import SpoolData
     from .bounds import Bounds
 
 Count = Callable[[str, str, int], None]
 
-__all__ = [
-    "NO_HISTORY", "Count", "Spool", "SpoolEntry", "UnreadableError", "directory_of", "history_of", "open_in",
-]  # fmt: skip
+__all__ = ["NO_HISTORY", "Count", "Spool", "SpoolEntry", "UnreadableError"]
 
 NO_HISTORY = (0.0, 0)
-
-_SWEEP_EVERY = 60.0  # seconds between sweeps, of all processes together
-
-_LONGEST_ATTEMPT = 86400.0  # seconds after which an attempt counts as ended
-_SET_BACK = 60 * 10**9  # nanoseconds that a clock may be set back without effect on the order of events
 
 #: Share of `max_rate` for envelopes of each rank: transactions are dropped first, errors last.
 _RATE_SHARE = (0.5, 0.75, 1.0)
 
+_SWEEP_EVERY = 60.0  # seconds between sweeps, of all processes together
 
-class _Process:
-    """State of one process, which a forked child must not inherit."""
-
-    def __init__(self, pid: int, memory: Memory, fill_level: FillLevel) -> None:
-        self.pid = pid
-        self.token = os.urandom(3).hex()  # two containers may share a folder and have the same pid
-        self.numbers = numbers()
-        self.memory = memory
-        self.sweeping = allocate_lock()  # both locks are never waited for
-        self.writing_from_memory = allocate_lock()
-        self.last_stamp = 0
-        self.writes = 0
-        self.fill_level = fill_level
-        self.second = 0
-        self.in_second = 0
+_LONGEST_ATTEMPT = 86400.0  # seconds after which an attempt counts as ended
 
 
 class Spool:
@@ -190,11 +168,13 @@ class Spool:
             self._count("too-large", envelope.category, 1)
             return False
         now = self._clock()
-        if self._max_rate and self._too_many(process, now, rank(envelope.category, slow=slow)):
+        if self._max_rate and process.is_too_much(
+            now, self._max_rate * _RATE_SHARE[rank(envelope.category, slow=slow)]
+        ):
             safe.append(False)
             self._count("too-many", envelope.category, 1)
             return False
-        name = self._name(process, envelope, now, slow=slow, trying=trying)
+        name = process.name(envelope, now, slow=slow, trying=trying)
         data = envelope.data
         held = self._held or trying
         if named is not None and (entry := parse_name(name)) is not None:
@@ -229,36 +209,18 @@ class Spool:
         except ours(ImportError, OSError, MemoryError):
             pass  # the calls of `os` do, if there is nothing else to be had
 
-    def _process(self) -> _Process:
+    def _process(self) -> WritingProcess:
         process = self._current
         if process.pid != os.getpid():
             # After a fork the parent still has, and will deliver, the envelopes in its memory.
             self._current = process = self._process_of(os.getpid())
         return process
 
-    def _process_of(self, pid: int) -> _Process:
+    def _process_of(self, pid: int) -> WritingProcess:
         fill_level = FillLevel(self.directory, self._mark, self._maximum)
-        return _Process(pid, Memory(self._max_kept, self._max_memory), fill_level)
+        return WritingProcess(pid, Memory(self._max_kept, self._max_memory), fill_level)
 
-    def _too_many(self, process: _Process, now: float, rank_: int) -> bool:
-        if process.second != int(now):
-            process.second, process.in_second = int(now), 0
-        if process.in_second >= self._max_rate * _RATE_SHARE[rank_]:
-            return True
-        process.in_second += 1
-        return False
-
-    def _name(self, process: _Process, envelope: Envelope, now: float, *, slow: bool, trying: bool) -> str:
-        stamp = int(now * 1e9)
-        if process.last_stamp - _SET_BACK <= stamp <= process.last_stamp:
-            # A small correction of the clock must not reorder the events of a process. One that was set back by much is
-            # accepted, since stamps also determine the age.
-            stamp = process.last_stamp + 1
-        process.last_stamp = stamp
-        token = f"{process.token}{next(process.numbers):06d}"
-        return make_name(stamp, envelope.category, envelope.event_id, token, slow=slow, trying=trying)
-
-    def _remember(self, process: _Process, name: str, data: bytes, *, held: bool) -> None:
+    def _remember(self, process: WritingProcess, name: str, data: bytes, *, held: bool) -> None:
         entry = parse_name(name)
         if entry is None:
             raise AssertionError(name)
@@ -266,7 +228,7 @@ class Spool:
         for gone in process.memory.keep(entry._replace(data=data, held=held)):
             self._count("memory-full", gone.category, 1)
 
-    def _sweep_if_due(self, process: _Process, size: int) -> None:
+    def _sweep_if_due(self, process: WritingProcess, size: int) -> None:
         if process.fill_level.add(size):
             (self.sweeper or self.sweep)()
 
@@ -510,28 +472,3 @@ def _check(data: bytes) -> None:
         raise UnreadableError(str(error)) from None
     if not parsed.items:
         raise UnreadableError("the envelope has no items")
-
-
-def directory_of(settings: SpoolData, state: str) -> str:
-    return settings["directory"] or os.path.join(state, "spool")
-
-
-def history_of(settings: SpoolData) -> tuple[float, int]:
-    """Return the bounds of the history: seconds and bytes."""
-    return settings.get("history_age", 0.0), settings.get("history_size", 0)  # absent in what an earlier release wrote
-
-
-def open_in(directory: str, settings: SpoolData, count: Count, *, held: bool = False, own: bool = True) -> Spool:
-    """Return a spool with the bounds of the configuration. Not `own`: of a client of the host's, without a history."""
-    return Spool(
-        directory,
-        max_size=settings["max_size"],
-        max_age=settings["max_age"],
-        max_files=settings["max_files"],
-        max_rate=settings["max_rate"],
-        durable=settings["durable"],
-        keep_interpreter=settings["keep_interpreter"],
-        count=count,
-        held=held,
-        history=history_of(settings) if own else NO_HISTORY,
-    )
