@@ -90,7 +90,7 @@ def test_the_words_of_each_kind():
     assert (third["level"], third["tags"]["event_type"], third["tags"]["erp.module"]) == (
         "info", "login_failed", "security",
     )  # fmt: skip
-    assert fourth["logentry"]["formatted"] == "orders.list answered 503"
+    assert fourth["logentry"]["formatted"] == "orders.list returned 503"
 
 
 def test_every_kind_of_function():

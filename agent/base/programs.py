@@ -165,7 +165,7 @@ def born(pid: int) -> str:
 
 
 def container() -> str:
-    """What tells the processes that this one can see by their numbers from those of other containers; "" if unknown."""
+    """Identifies the container whose processes this one can see by their numbers; "" if unknown."""
     try:
         return str(os.stat("/proc/self/ns/pid").st_ino)
     except ours(OSError):
@@ -188,7 +188,7 @@ def why_not(processes: "Mapping[str, Sequence[str]] | None", words: "Sequence[st
         if any(matches(name, pattern) for name in called) and (
             skip is not None or pattern.endswith(".py") or not _is_the_hosts(words)
         ):
-            return f"{called[0]} is skipped, as `{pattern}` says"
+            return f"{called[0]} is skipped: `processes` has `{pattern}`"
     return ""
 
 

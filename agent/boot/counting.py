@@ -46,7 +46,7 @@ class Counting:
         return self._tallies.all() if self._tallies is not None else []
 
     def _facts(self) -> "dict[str, object]":
-        """What the file of counts says of this process."""
+        """What the file of counts states about this process."""
         pid = os.getpid()
         platform = self._outlet.sink().platform
         return {

@@ -84,7 +84,7 @@ class Reload:
             try:
                 agent.work("following the configuration", lambda engine: _renew(engine, before, index, names, done))
             finally:
-                if not done:  # an exception of the host's struck, a time limit say
+                if not done:  # an exception of the host's struck: a time limit, for example
                     agent.index = before
                     self._reread.again()
         if guard.DEBUG:

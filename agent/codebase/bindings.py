@@ -45,7 +45,7 @@ class Scope:
 
 
 class ModuleIndex(Scope):
-    """A module. `unreadable` says why there is nothing to be known of it; "" otherwise."""
+    """A module. `unreadable` is why nothing can be read of it; "" otherwise."""
 
     def __init__(self, name: str, file: str, *, package: bool) -> None:
         super().__init__()

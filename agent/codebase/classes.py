@@ -1,4 +1,4 @@
-"""What classes get at run time without their text saying so."""
+"""What classes get at run time that their text does not show."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _SHORTEST = 0.9  # seconds between two looks
 PAUSES = (60.0, 300.0, 1800.0)
 #: Seconds without need after which the pause is the first one again.
 _WELL = 3600.0
-_MOST = 10_000  # only each so manieth success is looked at; more rarely, and the monitor is taken out
+_MOST = 10_000  # of so many successes one is looked at; if that is too much still, the monitor is taken out
 
 FULL, SAMPLED, COUNTED, FAILURES, OUT = range(5)
 _WORDS = {
@@ -51,7 +51,7 @@ _WORDS = {
 class _Watched:
     """One monitor."""
 
-    __slots__ = ("level", "misses", "over", "pause", "probe", "told", "until")
+    __slots__ = ("announced", "level", "misses", "over", "pause", "probe", "until")
 
     def __init__(self) -> None:
         self.level = FULL
@@ -60,7 +60,7 @@ class _Watched:
         self.pause = 0  # of `PAUSES`, the next one
         self.until = 0.0  # when it comes back, or came back
         self.probe: Probe | None = None  # of one of its functions
-        self.told = False
+        self.announced = False
 
 
 class Budget:
@@ -189,7 +189,7 @@ class Budget:
         share = f"{100 * (checked + rest):.3g}% of this process's time (budget {100 * budget:g}%)"
         words = f"cost {share}: {what} until {until}"
         self._record(name, words)
-        if watched.level > SAMPLED and not watched.told:
+        if watched.level > SAMPLED and not watched.announced:
             self._report(name, watched, words)
 
     def _exchange(self, name: str, watched: _Watched) -> int:
@@ -230,7 +230,7 @@ class Budget:
                 self._substitute(name, lambda probe: probe.whole)
             except ours(CannotPatch):
                 return
-        watched.level, watched.over, watched.told, watched.until = FULL, 0, False, now
+        watched.level, watched.over, watched.announced, watched.until = FULL, 0, False, now
         watched.misses = False
         self._record(name, "")
 
@@ -242,7 +242,7 @@ class Budget:
                 self._bring_back(name, watched, now)
 
     def _report(self, name: str, watched: _Watched, words: str) -> None:
-        watched.told = True
+        watched.announced = True
         probe = watched.probe
         if probe is None:
             return

@@ -109,7 +109,7 @@ class Ledger:
 
 
 def stamp(state: str) -> tuple[int, int] | None:
-    """What tells the file from an earlier one."""
+    """What distinguishes the file from an earlier one."""
     try:
         status = os.stat(path_in(state))
     except ours(OSError):

@@ -38,7 +38,7 @@ _AT_ONCE = 32.0  # writings that may follow one upon the other; one more may eac
 class Store:
     """All files of this process.
 
-    `folder` returns the state folder of the user that the process is now; `facts` what the file says of the process;
+    `folder` returns the state folder of the user that the process is now; `facts` what the file states about it;
     `failed` takes why there is no file, `dropped` how many old files there were too many.
     """
 

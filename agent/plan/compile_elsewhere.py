@@ -152,7 +152,7 @@ def _receive(reading: int, pid: int) -> "bytes | str":
         return data[1:]
     if data[:1] == b"\x00":
         return data[1:].decode("utf-8", "replace")
-    return "the interpreter that reads the configuration (%s) ended with status %d and said nothing" % (
+    return "the interpreter that reads the configuration (%s) ended with status %d and printed nothing" % (
         programs.interpreter(),
         os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status),
     )

@@ -36,7 +36,7 @@ CASES = {
     "fatal": {"severity": "fatal", "exception": raised()},
     "api": {
         "report": "rule",
-        "message": "x answered 503",
+        "message": "x returned 503",
         "monitor": a_monitor(kind="api", detail={"endpoint": "orders"}),
     },
     "business": {"exception": raised(), "monitor": a_monitor(kind="business", detail={"process": "order_to_cash"})},

@@ -285,8 +285,8 @@ def test_a_response_500_is_reported_once_by_the_innermost_endpoint():
     for status in (200, 404, 500, 503):
         shop.handler(status)
     assert [(item.operation, item.message) for item in watch.observed] == [
-        ("view", "orders answered 500"),
-        ("view", "orders answered 503"),
+        ("view", "orders returned 500"),
+        ("view", "orders returned 503"),
     ]
 
 

@@ -1,1 +1,1 @@
-"""What `doctor` checks: one file for each subject, each with findings that say what to do."""
+"""What `doctor` checks: one file for each subject, each with findings that state what to do."""

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def _read(args: argparse.Namespace, found: Found) -> list[str]:
     """Read all sources into `found`; returns the folders that are to be on the interpreter's path."""
     roots: dict[str, None] = {}
-    settings: list[Source] = []  # read last: what a decorator says of a function comes first
+    settings: list[Source] = []  # read last: what a decorator states about a function comes first
     for source in sources(args.sources, args.path):
         if isinstance(source, Unread):
             found.leave(source.file, 1, Remark("the file", source.why, "name its functions in monitors by hand"))

@@ -57,7 +57,7 @@ class Found:
         self.left.append(Left(file, line, *remark))
 
     def add(self, one: Carried) -> bool:
-        """Combine it with what is known of its target. False: an earlier one says something else, and stays."""
+        """Combine it with what is known of its target. False: an earlier one differs, and stays."""
         path = one.target.replace(":", ".")
         known = self.monitors.get(path)
         if known is None:

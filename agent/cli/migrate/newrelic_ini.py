@@ -25,7 +25,7 @@ def is_newrelic(data: bytes) -> bool:
 
 
 def read(file: str, data: bytes, found: Found) -> None:
-    """Collect what the file says into `found`."""
+    """Collect what the file contains into `found`."""
     text = data.decode("utf-8-sig", "replace")
     lines = {
         match.group(1).strip(): number

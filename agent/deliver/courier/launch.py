@@ -166,7 +166,7 @@ class Courier:
         return True
 
     def _later(self) -> bool:
-        """No descriptor is left, say: the envelope is on disk, and the next one, or the end, looks again.
+        """No descriptor is left, for example: the envelope is on disk, and the next one, or the end, looks again.
 
         False after some times in a row: what fails may be about the courier alone.
         """

@@ -1,6 +1,6 @@
 """The life of a courier: delivers what is in the spool, waits for more, and ends when nothing has come for a while.
 
-It finds new envelopes by the time of the folder that they appear in: nobody has to tell it. Before it ends it gives its
+It finds new envelopes by the time of the folder that they appear in, without a message. Before it ends it gives its
 lock back and looks once more, so that no envelope is written unseen between its last look and its end.
 """
 

@@ -62,7 +62,7 @@ def here(dsn: str | None, run: str, config: str, spool: SpoolData) -> Settings:
 
 
 def read(folder: str) -> tuple[Settings, tuple[int, int]] | None:
-    """What `write` wrote, and what tells it from a later one. None where there is nothing, or nothing of ours."""
+    """What `write` wrote, and what distinguishes it from a later one. None if there is nothing of ours."""
     path = os.path.join(folder, _FILE)
     try:
         mark = changed(folder)
@@ -73,7 +73,7 @@ def read(folder: str) -> tuple[Settings, tuple[int, int]] | None:
 
 
 def changed(folder: str) -> tuple[int, int] | None:
-    """What tells the file that is there now from an earlier one."""
+    """What distinguishes the file that is there now from an earlier one."""
     try:
         status = os.stat(os.path.join(folder, _FILE))
     except ours(OSError):

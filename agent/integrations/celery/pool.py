@@ -53,13 +53,13 @@ class Processes:
         self._recycled = Escalation(*often, clock=clock) if often is not None else None
 
     def maintained(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
-        answer = original(pool, *rest, **options)
+        result = original(pool, *rest, **options)
         try:
             self._check_stalled()
             self._check_full(pool)
         except ours(Exception):
             guard.swallow("checking a pool")
-        return answer
+        return result
 
     def ended(self, original: Callable[..., Any], pool: Any, *rest: Any, **options: Any) -> Any:
         statuses = original(pool, *rest, **options)

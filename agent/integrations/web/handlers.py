@@ -37,7 +37,7 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
         if isinstance(error, Exception):
             web.failed(error)
 
-    def answered(response: Any, error: object) -> None:
+    def handled(response: Any, error: object) -> None:
         if type(error) is tuple and len(error) == 3:
             error = error[1]
         if isinstance(error, Exception) and _status(response) >= 500:
@@ -50,7 +50,7 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
     for path, parameter in _HANDLED.get(name, ()):
         function = function_of(module, path)
         if function is not None:
-            yield wrap.watch(function, returned=answered, passed=[parameter])
+            yield wrap.watch(function, returned=handled, passed=[parameter])
     if name == "flask.app":
         function = function_of(module, "Flask.full_dispatch_request")
         if function is not None:

@@ -133,7 +133,7 @@ class Reporter(Counted):
     def _captured(self, values: Mapping[str, object]) -> Captured:
         found: dict[str, object] = {}
         failed: dict[str, str] = {}
-        # A call that failed has no result, and one that succeeded no error: what is said of it is not wrong.
+        # A call that failed has no result, and one that succeeded no error: an expression about it is not wrong.
         absent = "error" if values.get("error") is None else "result"
         for capture in self._captures:
             try:

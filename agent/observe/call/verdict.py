@@ -339,7 +339,7 @@ class Verdict(Reporter):
                 return
             server_errors.remember(frame, response)
             called = self.called(frame)
-            message = "%s answered %d" % (called.monitor["detail"].get("endpoint") or called.operation, status)
+            message = "%s returned %d" % (called.monitor["detail"].get("endpoint") or called.operation, status)
             self._report_within_limits(frame, RULE, message, self.monitor["severity"], response, duration)
 
     def _report_repeats(self, frame: FrameType, inside: repeats.Inside, known: repeats.Repeated) -> None:
