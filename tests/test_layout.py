@@ -18,10 +18,10 @@ LAYERS = (
     "version", "base", "language", "plan", "privacy", "hook", "observe", "measure", "deliver", "traces", "live", "sdk", "integrations", "boot",
     "api", "decorate",
     # Never in the host's processes, but for the ERP's own tests and `manage.py sentry_test`:
-    "config", "codebase", "cli", "testing", "__main__",
+    "config", "codebase", "sentry_project", "cli", "testing", "__main__",
 )  # fmt: skip
-NEVER_IN_THE_HOST = {"config", "codebase", "cli"}
-MAY_COMPILE = {"config", "codebase", "cli", "testing", "__main__"}
+NEVER_IN_THE_HOST = {"config", "codebase", "sentry_project", "cli"}
+MAY_COMPILE = {"config", "codebase", "sentry_project", "cli", "testing", "__main__"}
 
 #: All that an ERP may import, and the entry points.
 TOP = {"__init__", "__main__", "api", "decorate", "testing"}
@@ -180,7 +180,7 @@ def test_start_up_files_import_next_to_nothing():
 
 #: What runs in no process of the host's: commands, the compiler, and the clauses that `ours` itself is made of.
 NOT_IN_A_HOST = re.compile(
-    r"agent/(?:cli|config|codebase)/|agent/deliver/courier/(?:run|erp_agent_courier)\.py|agent/boot/(?:unsupported|command)\.py"
+    r"agent/(?:cli|config|codebase|sentry_project)/|agent/deliver/courier/(?:run|erp_agent_courier)\.py|agent/boot/(?:unsupported|command)\.py"
 )
 
 

@@ -157,6 +157,25 @@ class TracesData(TypedDict):
     max_spans: int
 
 
+class ProjectData(TypedDict):
+    """What commands set up in Sentry, and link to. Running processes do not read it."""
+
+    organization: str  # slugs
+    project: str
+    url: str  # of Sentry, without a slash at its end; "": that of the DSN
+    environment: Optional[str]  # None: all
+    manage: Optional[list[str]]  # None: all parts
+    owners: dict[str, str]  # owner → recipient
+    issues: dict[str, list[str]]  # severity → recipients
+    metrics: list[str]  # recipients
+    frequency: int  # minutes
+    error_rate: Optional[float]  # a share
+    p95: str  # modules | operations | off
+    window: int  # seconds
+    crons: dict[str, Optional[str]]  # beat's entry → schedule; None: no cron monitor
+    filters: Optional[list[str]]  # None: as `kinds.protection` has it
+
+
 class SentryData(TypedDict):
     dsn: Optional[str]
     environment: str
@@ -175,6 +194,7 @@ class SentryData(TypedDict):
     scrub: Optional[ScrubData]
     context: list[ContextData]
     celery: Optional[CeleryData]
+    project: Optional[ProjectData]
 
 
 class SpoolData(TypedDict):

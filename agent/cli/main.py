@@ -38,6 +38,7 @@ COMMANDS = {
     "enable": "live.enable",
     "metrics": "metrics.commands",
     "spool": "spool.commands",
+    "sentry": "sentry.commands",
     "test": "test",
     "path": "path",
     "run": "run",

@@ -28,6 +28,8 @@ _SECTIONS = (
     ("packs", "packs[].NAME", "pack"),
     ("sentry", "sentry", "sentry"),
     ("sentry.scrub", "sentry.scrub", "scrub"),
+    ("sentry.project", "sentry.project", "project"),
+    ("sentry.project.alerts", "sentry.project.alerts", "project/alerts"),
     ("delivery", "delivery", "delivery"),
     ("delivery.spool", "delivery.spool", "delivery/spool"),
     ("delivery.history", "delivery.history", "delivery/history"),

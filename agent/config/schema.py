@@ -205,6 +205,12 @@ class _Translation:
             return "bad-value", f"{self.given()} is no form", hint
         if keyword == "pattern" and self.title == "private name":
             return "bad-value", f"{self.given()} is no name: letters, digits and ` ._-`, three characters at least", ""
+        if keyword == "pattern" and self.title in ("slug", "address"):
+            form = "small letters, digits, `-` and `_`" if self.title == "slug" else "https://HOST, without a question mark"
+            hint = "copy it from the address of a page of Sentry"
+            return "bad-value", f"{self.given()} is no {self.title} of Sentry's: {form}", hint
+        if keyword == "pattern" and self.name() == "error_rate":
+            return "bad-share", f"expected a share of the calls such as `5%`, or `off`, not {self.given()}", ""
         if keyword == "pattern" and self.name() == "environment":
             return "bad-value", "an environment's name holds no spaces or slashes", ""
         return "bad-value", f"{self.given()} is not allowed here", ""

@@ -65,15 +65,17 @@ COMMANDS = {
     "doctor --offline --config FILE": ({0, 1}, {1}, {1}),
     "doctor --offline --format json --config FILE": ({0, 1}, {1}, {1}),
     "path": ({0}, {0}, {0}),
+    "sentry export --config FILE": ({0, 2}, {0, 2}, {2}),
+    "sentry plan --config FILE": ({2}, {2}, {2}),
 }
 #: These read no more of a file than its settings: each is run on a third of the cases, another one for each command.
-SETTINGS_ALONE = ("events", "test", "spool", "schema", "path")
+SETTINGS_ALONE = ("events", "test", "spool", "schema", "path", "sentry")
 
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("AGENT_STATE_DIR", str(tmp_path / "state"))
-    for name in ("AGENT_CONFIG", "SENTRY_DSN"):
+    for name in ("AGENT_CONFIG", "SENTRY_DSN", "SENTRY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
 

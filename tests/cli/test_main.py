@@ -69,7 +69,7 @@ COMMANDS = {
     "run": [["--", "true"]], "completion": [["bash"]],
     "reload": [[], ["--format", "json"]], "doctor": [["--offline"], ["--offline", "--json"]],
     "disable": [["create"], ["nobody"]], "enable": [["--all"]], "watch": [["--list"], ["--stop", "all"], []],
-    "metrics": [[]], "report": [["--output", "{new}.html"]],
+    "metrics": [[]], "report": [["--output", "{new}.html"]], "sentry": [["plan"], ["export"]],
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def sentry(**changed: Any) -> SentryData:
     data: dict[str, Any] = {
         "dsn": None, "environment": "test", "release": "erp@1.2", "sample_rate": 1.0, "traces_sample_rate": 0.0,
         "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [], "integrations": "auto",
-        "tags": {"system": "demo"}, "context": [], "celery": None,
+        "tags": {"system": "demo"}, "context": [], "celery": None, "project": None,
     }  # fmt: skip
     data.update(changed)
     return data  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...language import units
 from ...language.dsn import DsnError, parse_dsn
-from . import celery
+from . import celery, project
 from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ _EXPECTED: dict[str, type] = {
     "processes": dict, "context": list, "celery": dict,
 }  # fmt: skip
 
-#: Keys of `sentry` that can fall back to nothing when they are wrong: less is sent, or with less on it.
-_HARMLESS = ("dsn", "release", "tags")
+#: Keys of `sentry` that can fall back to nothing when they are wrong: less is sent, or with less on it, or not set up.
+_HARMLESS = ("dsn", "release", "tags", "project")
 
 
 def is_usable(document: Document, findings: Findings) -> bool:
@@ -39,7 +39,7 @@ def is_usable(document: Document, findings: Findings) -> bool:
     A wrong monitor, module, pack, default, provider of context or unknown key at the top loses itself alone. The whole
     file is refused (and the last good plan stays in force) where a guess could send what should stay, or silently
     monitor less than before: an unknown version, a section of the wrong type or given twice, anything wrong in
-    `include`, `delivery` and `processes`, and anything wrong in `sentry` but its dsn, release and tags.
+    `include`, `delivery` and `processes`, and anything wrong in `sentry` but its dsn, release, tags and project.
     """
     if document.value.get("version") != 1 or findings.has(document.at("version")):
         return False
@@ -123,6 +123,7 @@ def sentry_data(
         "scrub": _scrub_data(given.get("scrub") or {}),
         "context": context,
         "celery": celery.data(settings),
+        "project": project.data(given.get("project")),
     }
 
 
@@ -204,6 +205,7 @@ def _wrong_dsn(dsn: str | None) -> str:
 
 
 def _check_sentry(sentry: Placed, findings: Findings) -> None:
+    project.check(sentry.at("project"), findings)
     traces = sentry.at("traces")
     check_unit(traces.at("keep_slow"), units.duration, "bad-duration", findings, off=True)
     check_bare_number(traces.at("keep_slow"), findings)

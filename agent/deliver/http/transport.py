@@ -279,6 +279,18 @@ def _pool(dsn: Dsn, route: Route, tls: Any) -> Any:
     return urllib3.ProxyManager(proxy, **options)
 
 
+def web_pool(scheme: str, host: str, port: int, connect_timeout: float, read_timeout: float) -> Any:
+    """Return a pool of urllib3 for requests of commands, with the proxy and the certificates that envelopes have.
+
+    Raises ImportError without urllib3, and UnusableProxyError.
+    """
+    import urllib3
+
+    pool = _pool(Dsn(scheme, "", host, port, "", ""), Route(""), None)
+    pool.connection_pool_kw["timeout"] = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
+    return pool
+
+
 def _scheme_and_credentials(proxy: str) -> "tuple[str, str | None]":
     """Raises UnusableProxyError, whose text does not contain the address: a password may be in it."""
     import urllib3

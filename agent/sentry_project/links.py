@@ -1,0 +1,57 @@
+"""Addresses of Sentry's pages. They are made from what the configuration holds: nothing is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from ..language.dsn import DsnError, parse_dsn
+from . import facts
+from .kinds import queries, searches
+from .thing import Mark
+
+if TYPE_CHECKING:
+    from ..base.model import SentryData
+
+
+class Links:
+    """Of one project. `of` returns None where none is configured."""
+
+    def __init__(self, sentry: SentryData) -> None:
+        project = sentry["project"]
+        assert project is not None
+        self._base = f"{facts.address(project, sentry['dsn'])}/organizations/{project['organization']}"
+        self._project = project["project"]
+        self._mark = Mark(project)
+        try:
+            number = parse_dsn(sentry["dsn"] or "").project
+        except DsnError:
+            number = ""
+        self._number = number if number.isdigit() else ""  # pages take it; a slug they ignore
+
+    def event(self, event_id: str) -> str:
+        """The issue of this event, at the event."""
+        return f"{self._base}/projects/{self._project}/events/{quote(event_id)}/"
+
+    def trace(self, trace_id: str) -> str:
+        return f"{self._base}/performance/trace/{quote(trace_id)}/"
+
+    def dashboards(self) -> str:
+        """The list of our dashboards: their numbers are known to Sentry only."""
+        return self._with("dashboards/", query=self._mark.text)
+
+    def issues(self, module: str) -> str:
+        return self._with("issues/", project=self._number, query=f"is:unresolved {searches.of_module(module)}")
+
+    def saved_query(self, module: str) -> str:
+        """The saved query of a module's errors, in the list of queries."""
+        return self._with("explore/saved-queries/", query=queries.errors_of(module))
+
+    def _with(self, page: str, **query: str) -> str:
+        return (
+            f"{self._base}/{page}?{urlencode({name: value for name, value in query.items() if value}, quote_via=quote)}"
+        )
+
+
+def of(sentry: SentryData) -> Links | None:
+    return Links(sentry) if sentry.get("project") else None
