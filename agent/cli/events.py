@@ -14,6 +14,7 @@ from ..base.errors import AgentError
 from ..deliver.history import fates, forgetting
 from ..deliver.history.events import Follower, Wanted, local_events
 from ..deliver.history.facts import KINDS, SEVERITIES
+from ..sentry_project import links
 from . import options, story
 from .spool.confirmed import confirmed
 from .spool.places import check_usable, places
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from ..deliver.history.events import LocalEvent
     from ..deliver.history.fates import Fate
+    from ..sentry_project.links import Links
 
 HELP = "show the events that were caught on this machine, sent or not, or one of them in detail"
 
@@ -116,10 +118,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.delete:
         return _delete(where, wanted, arguments)
     if words:
-        return _show([spool.directory], words[0], wanted, arguments)
+        return _show([spool.directory], words[0], wanted, arguments, links.of(where.sentry))
     if arguments.follow:
         return _follow([spool.directory], wanted, json=arguments.format == "json")
     shown = _list([spool.directory], wanted, arguments, has_dsn=bool(where.sentry["dsn"]))
+    pages = links.of(where.sentry)
+    if shown and pages is not None and arguments.format != "json":
+        out(f"In Sentry: {pages.issues(arguments.module) if arguments.module else pages.dashboards()}")
     if not shown:
         missed = _missed([spool.directory], wanted)
         if missed:
@@ -269,7 +274,7 @@ def _print_line(event: LocalEvent) -> None:
 # ------------------------------------------------------------------------------------------------------------------ one
 
 
-def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.Namespace) -> int:
+def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.Namespace, pages: Links | None) -> int:
     if id_ == "last":
         event = next(local_events(directories, wanted, newest_first=True), None)
         if event is None:
@@ -290,7 +295,7 @@ def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.
     if arguments.format == "json":
         out(json_as_sent(data))
         return 0
-    story.show(content, words_of(event.fate))
+    story.show(content, words_of(event.fate), pages if event.fate.state == fates.SENT else None)
     size = f"\nAs it is sent to Sentry ({len(data)} bytes, scrubbed when it was captured): "
     console().print(styled((size, "dim"), f"python -m agent events {event.id[:_SHORT]} --json"))
     return 0

@@ -12,23 +12,25 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from ..sentry_project.links import Links
+
 _SHORT_RUN = 2  # library frames that are shown one by one
 _MOST_FRAMES = 60
 _MOST_LINES = 20  # of an exception's message
 
 
-def show(event: dict[str, Any], fate: str) -> None:
-    """Print it. `fate` is what becomes of the event."""
+def show(event: dict[str, Any], fate: str, pages: Links | None = None) -> None:
+    """Print it. `fate` is what becomes of the event; `pages` are given where Sentry has it."""
     target = console()
-    for line in lines(event, fate):
+    for line in lines(event, fate, pages):
         target.print(line)
 
 
-def lines(event: dict[str, Any], fate: str) -> Iterator[Text]:
+def lines(event: dict[str, Any], fate: str, pages: Links | None = None) -> Iterator[Text]:
     """Yield its lines, as `show` prints them."""
     level = str(event.get("level", "info"))
     yield styled((one_line(level.upper()), STYLES.get(level, "")), "  ", (one_line(title(event)), "bold"))
-    for name, value in [*_facts(event), ("now", fate)]:
+    for name, value in [*_facts(event), ("now", fate), *(pages_of(event, pages) if pages is not None else ())]:
         yield styled(("  %-12s " % name, "dim"), one_line(value))
     for heading, found in (
         ("captured", _pairs(section(event, "contexts", "erp").get("captured"))),
@@ -52,6 +54,17 @@ def lines(event: dict[str, Any], fate: str) -> Iterator[Text]:
     for thread in _values(event, "threads"):
         yield styled(("\n  called from", "bold"))
         yield from _stack(thread)
+
+
+def pages_of(event: dict[str, Any], pages: Links) -> Iterator[tuple[str, str]]:
+    """Where Sentry shows it: what there is, and the address."""
+    yield "in Sentry", pages.event(str(event.get("event_id")))
+    trace = section(event, "contexts", "trace").get("trace_id")
+    if trace:
+        yield "trace", pages.trace(str(trace))
+    module = section(event, "tags").get("erp.module")
+    if module:
+        yield "of the module", pages.issues(str(module))
 
 
 def title(event: dict[str, Any]) -> str:

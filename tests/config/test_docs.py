@@ -89,6 +89,7 @@ def _placed(path, line):
     beside = {
         "monitors[].rules[]": {"when": "result", "message": "m"}, "context[]": {"name": "n", "target": "a.b", "read": "{a: result}"},
         "monitors[]": {} if key == "targets" else {"target": "a.b"},
+        "sentry.project": {"organization": "norrland", "project": "erp"},
     }  # fmt: skip
     parent = path.rpartition(".")[0]
     if not parent:
@@ -106,7 +107,10 @@ def _placed(path, line):
         indent = " " * (len(start) - start.rfind("\n") - 1)
         return start + f"\n{indent}".join([line, *(f"{name}: {value}" for name, value in keys.items())])
     nested = "".join(f"{'  ' * depth}{name}:\n" for depth, name in enumerate(parent.split(".")))
-    return nested + "  " * (parent.count(".") + 1) + line
+    inside = "  " * (parent.count(".") + 1)
+    if parent == "sentry.project.alerts":
+        nested = nested.replace("    alerts:", "    organization: norrland\n    project: erp\n    alerts:")
+    return nested + "\n".join(inside + each for each in [line, *(f"{name}: {value}" for name, value in keys.items())])
 
 
 def test_configurations_in_the_documents_are_right(look):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...base.errors import AgentError
 from ...config.load import load
 from ...deliver.history.events import local_events
+from ...sentry_project import links
 from ..spool.places import places
 from ..state.problems import Problem, problems
 from ..state.whole import Whole
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...base.model import MonitorData
+    from ...sentry_project.links import Links
 
 
 class Report(NamedTuple):
@@ -34,6 +36,7 @@ class Report(NamedTuple):
     aside: int  # envelopes that Sentry refused
     owners: dict[str, str]  # module → owner
     thresholds: dict[str, float]  # monitor → seconds
+    pages: Links | None = None  # of Sentry
 
 
 def gather(path: str, seconds: float, module: str | None, clock: Callable[[], float] = time.time) -> Report:
@@ -62,6 +65,7 @@ def gather(path: str, seconds: float, module: str | None, clock: Callable[[], fl
         aside=sum(len(spool.quarantined()) for spool in spools),
         owners={each["module"]: each["owner"] for each in monitors if each["module"] and each["owner"]},
         thresholds={each["name"]: each["thresholds"][0][0] for each in monitors if each["thresholds"]},
+        pages=links.of(whole.settings.sentry) if whole.settings is not None else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...deliver.history.facts import SEVERITIES
+from ...deliver.history.fates import SENT
 from .. import story
 from ..terminal import counted
 from . import words
@@ -83,16 +84,31 @@ def issues(report: Report) -> Markup:
     groups = report.issues.groups
     if not groups:
         return nothing("No event of this period is on this host: nothing was reported, or it was delivered and left.")
-    shown = [_issue(issue, report.made) for issue in groups[:_ISSUES]]
+    shown = [_issue(issue, report) for issue in groups[:_ISSUES]]
     note = f"{counted(report.issues.events, 'event')} on this host in {counted(len(groups), 'issue')}, the worst first"
     left = _left_out(_ISSUES, len(groups), "issue")
     return joined(
         tag("p", term("issue", note), f"; {left}" if left else "", ". Open one for its last example.", class_="note"),
+        _in_sentry(report),
         tag("div", shown, class_="issues"),
     )
 
 
-def _issue(issue: Issue, now: float) -> Markup:
+def _in_sentry(report: Report) -> Markup | None:
+    """Links to the dashboards, and to the saved query of each module that has an issue."""
+    pages = report.pages
+    if pages is None:
+        return None
+    modules = sorted({issue.example.module for issue in report.issues.groups if issue.example.module})
+    found = [("dashboards", pages.dashboards()), *((f"errors of {each}", pages.saved_query(each)) for each in modules)]
+    return tag("p", "In Sentry: ", [[", " if at else "", _link(*each)] for at, each in enumerate(found)], class_="note")
+
+
+def _link(words: str, address: str) -> Markup:
+    return tag("a", words, href=address, rel="noreferrer")
+
+
+def _issue(issue: Issue, report: Report) -> Markup:
     users = counted(len(issue.users), "user") if issue.users else "no user"
     between = f"first {words.local(issue.first)}, last {words.local(issue.last)}"
     example = issue.example
@@ -108,9 +124,18 @@ def _issue(issue: Issue, now: float) -> Markup:
         ),
         tag("span", f"{issue.count:,} ×", class_="n times"),
         tag("span", users, class_="n"),
-        ago(issue.last, now, "n"),
+        ago(issue.last, report.made, "n"),
     )
-    body = tag("p", f"{counted(issue.count, 'occurrence')}, {between}, {users}. The last one:", class_="note")
+    there: list[tuple[str, str]] = []
+    if report.pages is not None and example.fate.state == SENT:
+        there = list(story.pages_of(example.data() or {"event_id": example.id}, report.pages))
+    body = tag(
+        "p",
+        f"{counted(issue.count, 'occurrence')}, {between}, {users}. ",
+        [[_link(*each), ". "] for each in there],
+        "The last one:",
+        class_="note",
+    )
     shown = tag("pre", _story(example), tabindex="0", role="group", aria_label="The last example")
     return tag("details", summary, body, shown, id=issue.slug)
 

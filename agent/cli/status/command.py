@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...language import units
+from ...sentry_project import links
 from .. import options
 from ..state import problems as weights
 from ..state.problems import Problem, problems
@@ -167,6 +168,7 @@ def as_json(seen: Seen, since: float) -> dict[str, Any]:
     older = {process.pid for process in whole.older}
     restart = {process.pid for process in whole.restarts_needed()}
     index = whole.index
+    pages = links.of(whole.settings.sentry) if whole.settings is not None else None
     return {
         "version": 1,
         "at": whole.at,
@@ -180,6 +182,7 @@ def as_json(seen: Seen, since: float) -> dict[str, Any]:
         } if index is not None else None,
         "problems": [{**problem._asdict(), "severity": problem.severity} for problem in seen.problems],
         "delivery": [each._asdict() for each in whole.deliveries],
+        "dashboards": pages.dashboards() if pages is not None else None,
         "lost": whole.lost(),
         "programs": _programs(whole, older, restart),
         "window": {"wanted": since, "seconds": seen.seconds, "until": whole.at},

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ...sentry_project import links
 from ..state import problems as weights
 from ..terminal import console, counted, cut, facts, is_terminal, moment, one_line, shown_path, styled, table
 from . import numbers
@@ -57,6 +58,9 @@ def summary(whole: Whole, found: Sequence[Problem]) -> Table:
         rows.append(("", styled(one_line(_spool(each, whole)))))
         if each.courier is not None:
             rows.append(("", styled(one_line(_courier(each.courier)))))
+    pages = links.of(whole.settings.sentry) if whole.settings is not None else None
+    if pages is not None:
+        rows.append(("dashboards", styled(one_line(pages.dashboards()))))
     rows.append(("processes", styled(one_line(_programs(whole)))))
     if whole.shown:
         rows.append(("", styled(_reports(whole))))

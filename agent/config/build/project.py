@@ -38,7 +38,9 @@ def check(section: Placed, findings: Findings) -> None:
             findings.add(owner, "bad-recipient", f"{owner.quoted} is neither a team nor a user",
                          "write `team:SLUG` or `user:E-MAIL`, as Sentry has them")  # fmt: skip
     for _, schedule in section.at("crons").fields():
-        if isinstance(schedule.value, str) and not findings.has(schedule) and schedule_of(schedule.value) is None:
+        if not isinstance(schedule.value, str) or findings.has(schedule) or units.is_off(schedule.value):
+            continue
+        if schedule_of(schedule.value) is None:
             findings.add(schedule, "bad-schedule", f"{schedule.quoted} is no schedule",
                          "write five fields as in a crontab, such as `0 2 * * *`, or how often, in whole minutes: "
                          "`6h`")  # fmt: skip
