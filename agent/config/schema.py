@@ -206,11 +206,7 @@ class _Translation:
         if keyword == "pattern" and self.title == "private name":
             return "bad-value", f"{self.given()} is no name: letters, digits and ` ._-`, three characters at least", ""
         if keyword == "pattern" and self.title in ("slug", "address"):
-            form = (
-                "small letters, digits, `-` and `_`"
-                if self.title == "slug"
-                else "https://HOST"
-            )
+            form = "small letters, digits, `-` and `_`" if self.title == "slug" else "https://HOST"
             hint = "copy it from the address of a page of Sentry"
             return "bad-value", f"{self.given()} is no {self.title} of Sentry's: {form}", hint
         if keyword == "pattern" and self.name() == "error_rate":
