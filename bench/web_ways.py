@@ -62,8 +62,10 @@ WAYS = [
     Way("agent", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}),
     Way("agent, not counting", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}, metrics="off"),
     Way("agent, 10 % traced", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.1}, sends="transaction"),
+    Way("agent, all traced", {**AGENT, **SENTRY}, {"traces_sample_rate": 1.0}, sends="transaction"),
     Way("sentry-sdk", SENTRY, sdk=""),
     Way("sentry-sdk, 10 % traced", SENTRY, sdk="traces_sample_rate=0.1", sends="transaction"),
+    Way("sentry-sdk, all traced", SENTRY, sdk="traces_sample_rate=1.0", sends="transaction"),
 ]
 PEERS = [
     Way(

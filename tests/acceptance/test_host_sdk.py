@@ -17,6 +17,7 @@ modules: {m: {}}
 sentry: {dsn: "${SENTRY_DSN:-}", traces_sample_rate: 1.0, tags: {whose: agents}}
 monitors: [{target: shop.f, module: m, operation: f}]
 """
+BY_SDK = MONITORS.replace("sentry: {", "sentry: {tracing: sdk, ")
 MAIN = """
 import os, sys
 def init():
@@ -192,7 +193,7 @@ def test_release_health_is_right_where_we_report_what_the_sdk_would(host, sdk, w
 def test_events_take_over_what_the_scope_of_our_own_client_knows(host, sdk):
     host.write(
         shop__py=SHOP + "def start():\n    f()\n",
-        monitors__yaml=MONITORS.replace("[{target", "[{target: shop.start, kind: transaction}, {target"),
+        monitors__yaml=BY_SDK.replace("[{target", "[{target: shop.start, kind: transaction}, {target"),
         main__py=(
             "import shop\ndef quiet(call):\n    try: call()\n    except ValueError: pass\n"
             "quiet(shop.start)\nimport sentry_sdk\nsentry_sdk.set_tag('plant', 'UME')\n"
@@ -225,7 +226,7 @@ def test_ours_is_set_up_without_importing_a_framework_or_running_git(host, sdk, 
     git.chmod(0o755)
     host.write(
         shop__py="def start(): pass\n",
-        monitors__yaml=MONITORS.replace("[{target: shop.f", "[{target: shop.start, kind: transaction"),
+        monitors__yaml=BY_SDK.replace("[{target: shop.f", "[{target: shop.start, kind: transaction"),
         main__py=(
             "import shop, sys\nprint('sentry_sdk' in sys.modules)\nshop.start()\nprint('sentry_sdk' in sys.modules)\n"
             "print({name.partition('.')[0] for name in sys.modules} &\n"

@@ -14,6 +14,7 @@ from ...hook.code import patch
 from ...observe.around import work
 from ...observe.failure.attempts import Attempt
 from ..signals import Receiver
+from . import task_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
 _running: ContextVar[tuple[tuple[Attempt | None, work.Entered | None], ...]] = ContextVar(
     "erp_agent_celery_running", default=()
 )
+
+
+def _header(about: Any, name: str) -> object:
+    """A header of the task's message, by its name in lower case."""
+    if type(about) is not dict:
+        return None
+    nested = about.get("headers")
+    return about.get(name) or (nested.get(name) if type(nested) is dict else None)
+
+
+#: A task as a piece of work. It is about what Celery's request of the task holds.
+KIND = work.Kind("queue.process", _header)
 
 
 def current() -> Attempt | None:
@@ -37,7 +50,7 @@ def watch(signals: Any, decide: Callable[[Attempt, bool], None]) -> list[Receive
 
     def begin(task: Any = None, **_: Any) -> None:
         attempt = Attempt() if may_try_again(task) else None
-        entered = work.enter(None) if work.current() is None else None
+        entered = work.enter(task_context.request_of(task), KIND) if work.current() is None else None
         _running.set((*_running.get(), (attempt, entered)))
 
     def end(state: Any = None, **_: Any) -> None:
@@ -46,6 +59,8 @@ def watch(signals: Any, decide: Callable[[Attempt, bool], None]) -> list[Receive
             return
         _running.set(running[:-1])
         attempt, entered = running[-1]
+        if entered is not None and state == "FAILURE":
+            work.note(work.CRASHED)
         try:
             if attempt is not None and attempt.held:
                 decide(attempt, state == "RETRY")

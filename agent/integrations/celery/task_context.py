@@ -37,6 +37,12 @@ def running() -> tuple[Any, Any]:
     return task, requests.top if requests is not None else None
 
 
+def request_of(task: Any) -> dict[str, object] | None:
+    """What Celery knows of the running task's message."""
+    stack = getattr(task, "request_stack", None)
+    return instance_dict(stack.top) if stack is not None else None
+
+
 def provide() -> dict[str, object]:
     """Return facts for an event; registered with `context.register`. Empty until the host has loaded Celery."""
     task, request = running()
