@@ -80,7 +80,9 @@ def test_commands_are_there_when_the_first_one_is_asked_for(site):
 
 def test_the_sdk_is_there_with_the_import_of_the_framework_only_where_something_is_traced(site):
     site.write(main__py=DJANGO + "print(loaded(), 'sentry_sdk' in sys.modules)\n")
-    traced = site.config.read_text().replace("version: 1", "version: 1\nsentry: {traces_sample_rate: 0.1, tracing: sdk}")
+    traced = site.config.read_text().replace(
+        "version: 1", "version: 1\nsentry: {traces_sample_rate: 0.1, tracing: sdk}"
+    )
     with Receiver() as sentry:
         assert site.run("main.py", SENTRY_DSN=sentry.dsn).stdout == "False False\n"
         site.write(monitors__yaml=traced)
