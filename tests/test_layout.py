@@ -278,3 +278,19 @@ def test_helpers_and_acceptance_tests_use_public_names_of_others():
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Attribute) and re.fullmatch(r"_(?!replace$)[a-z]\w*", node.attr):
                 assert ast.unparse(node.value) in owners, f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+
+
+def test_the_files_that_the_architecture_names_exist():
+    text = ROOT.joinpath("docs", "architecture.md").read_text(encoding="utf-8")
+    for name in set(re.findall(r"`([a-z_0-9]+(?:/[a-z_0-9.]+)+)`", text)):
+        found = [*PACKAGE.glob(f"{name}*"), *PACKAGE.glob(f"*/{name}.py"), *ROOT.glob(name)]
+        assert found or name.partition("/")[0] in ("run", "counts", "spool", "history"), name
+
+
+def test_a_value_is_followed_through_as_many_files_as_the_architecture_counts():
+    text = ROOT.joinpath("docs", "architecture.md").read_text(encoding="utf-8")
+    for number, list_ in re.findall(r"^\*\*.*\*\*, (\d+) files in this order:\n(.*?)^(?=\*\*|## )", text, re.M | re.S):
+        main, *_ = list_.partition("\n   While a process runs")
+        rest = list_[len(main) :].partition("\n7. ")[2]
+        files = set(re.findall(r"`([a-z_0-9]+(?:/[a-z_0-9.]+)+)`", main + rest)) - {"hook/until_310/blocks"}
+        assert len(files) == int(number), sorted(files)

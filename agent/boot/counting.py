@@ -52,8 +52,7 @@ class Counting:
         return {
             "pid": pid, "born": programs.born(pid), "program": health.program(), "release": platform.release,
             "environment": self._outlet.sentry["environment"], "server": platform.server_name,
-            "config": self.index.path, "plan": self.index.identity, "family": health.family(pid),
-            "container": programs.container(),
+            "config": self.index.path, "plan": self.index.identity, "container": programs.container(),
         }  # fmt: skip
 
     def _failed(self, problem: str) -> None:

@@ -82,7 +82,7 @@ class Reload:
         if agent.has_engine or names:
             done: "list[bool]" = []
             try:
-                agent.work("following the configuration", lambda engine: _renew(engine, before, index, names, done))
+                agent.work("following the configuration", lambda engine: _apply(engine, before, index, names, done))
             finally:
                 if not done:  # an exception of the host's struck: a time limit, for example
                     agent.index = before
@@ -91,7 +91,7 @@ class Reload:
             guard.step("the changed configuration counts from now on")
 
 
-def _renew(
+def _apply(
     engine: "Engine", before: "plan_index.Index", index: "plan_index.Index", names: "list[str]", done: "list[bool]"
 ) -> None:
     notes = []

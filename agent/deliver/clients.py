@@ -21,7 +21,8 @@ from .spool.opening import directory_of, open_in
 if TYPE_CHECKING:
     from ..base.model import Envelope, SpoolData
     from .http.route import Route
-    from .spool.spool import Count, Spool
+    from .spool.layout import Count
+    from .spool.spool import Spool
 
 _FOLDER = "clients"
 

@@ -14,6 +14,7 @@ Nobody waits: whoever counts a batch, or grants the next one, holds the only tok
 from __future__ import annotations
 
 import os
+import sys
 import time
 from _io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,14 @@ from ..base import guard
 from ..base.interrupts import ours
 from ..hook.code.trampoline import ITEM
 from . import layout, users
-from .one_at_a_time import one_at_a_time
+
+if sys.version_info < (3, 10):
+    from ..hook.until_310.one_at_a_time import one_at_a_time
+else:
+
+    def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
+        return work
+
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,8 @@ from kit import ROOT, envelope, new_id
 from agent.base import health
 from agent.base.model import Envelope
 from agent.cli.state.processes import read
+from agent.deliver.spool.files import UnreadableError
 from agent.deliver.spool.names import parse_name
-from agent.deliver.spool.spool import UnreadableError
 from agent.deliver.spool.writing import WritingProcess
 
 

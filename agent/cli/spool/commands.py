@@ -32,7 +32,8 @@ from .places import ASIDE, HELD, WAITING, Place, check_usable, places
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...deliver.spool.spool import Spool, SpoolEntry
+    from ...deliver.spool.names import SpoolEntry
+    from ...deliver.spool.spool import Spool
 
 HELP = "show, deliver, move or remove the envelopes that wait for Sentry"
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from ...base.health import Health
     from ...base.model import Envelope
-    from ...deliver.spool.spool import Spool, SpoolEntry
+    from ...deliver.spool.names import SpoolEntry
+    from ...deliver.spool.spool import Spool
     from ..options import Configured
 
 WAITING, HELD, ASIDE = "waiting", "held back", "set aside"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...base.errors import AgentError
 from ...deliver import wire
-from ...deliver.spool.spool import UnreadableError
+from ...deliver.spool.files import UnreadableError
 from .. import options
 from ..terminal import console, is_terminal, json_text, moment, out, show_table, styled, table
 from .places import Stored, check_usable, places, stored

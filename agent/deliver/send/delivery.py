@@ -11,7 +11,7 @@ from ...language.dsn import DsnError
 from ..history.history import History
 from ..history.shelves import Accepted
 from ..http import transport
-from ..spool.spool import UnreadableError
+from ..spool.files import UnreadableError
 from .lock import DeliveryLock
 from .parallel import ParallelRequests
 from .rate_limits import ALL, BACKOFF, RateLimits
@@ -19,7 +19,7 @@ from .rate_limits import ALL, BACKOFF, RateLimits
 if TYPE_CHECKING:
     from ...base.model import Envelope
     from ..http.transport import Outcome
-    from ..spool.spool import SpoolEntry
+    from ..spool.names import SpoolEntry
     from .resources import Resources
 
 LONGEST_NAP = 30.0  # seconds after which even a long wait looks at the clock again

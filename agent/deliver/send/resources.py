@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from ...language.dsn import parse_dsn
 from ..http.transport import Transport
-from ..spool.spool import Count, Spool
+from ..spool.layout import Count
+from ..spool.spool import Spool
 from .delivered import Delivered
 from .parallel import Connection
 

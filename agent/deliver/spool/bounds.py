@@ -7,27 +7,20 @@ Counted: spool-full, too-old (lost).
 
 import os
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable
 
 from . import age, files
+from .layout import Room
 from .names import SUFFIX, SpoolEntry, drop_order, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .layout import Folders, Maximum
-    from .spool import Count
+    from .layout import Count, Folders, Maximum
 
 _LEFTOVER_AGE = 3600.0  # of a file in tmp/: its process is gone
 _AT_A_TIME = 10_000  # envelopes dropped after one listing, which are in memory and are sorted at once
 _QUARANTINE_SHARE = 4  # quarantine may take max_size / 4
-
-
-class Room(NamedTuple):
-    """What is left of the bounds; negative if the sweep was ended early."""
-
-    files: int
-    size: int  # bytes
 
 
 class Bounds:

@@ -15,8 +15,7 @@ from . import files
 
 if TYPE_CHECKING:
     from .age import SweptMark
-    from .bounds import Room
-    from .layout import Maximum
+    from .layout import Maximum, Room
 
 _WHOLE = 1000
 _SWEEPS_IN_AN_AGE = 50

@@ -15,7 +15,7 @@ delivered    names of envelopes that were delivered and could not be removed
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from ...base import own_folders
 from ...base.interrupts import ours
@@ -23,6 +23,17 @@ from . import files
 
 if TYPE_CHECKING:
     from ..quick.calls import FileCalls
+
+
+#: Counts what was lost or is worth knowing: reason, category, number.
+Count = Callable[[str, str, int], None]
+
+
+class Room(NamedTuple):
+    """What is left of the bounds of a spool; negative if the sweep was ended early."""
+
+    files: int
+    size: int  # bytes
 
 
 class Maximum:

@@ -9,7 +9,7 @@ from .spool import NO_HISTORY, Spool
 
 if TYPE_CHECKING:
     from ...base.model import SpoolData
-    from .spool import Count
+    from .layout import Count
 
 
 def directory_of(settings: SpoolData, state: str) -> str:

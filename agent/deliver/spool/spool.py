@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .bounds import Bounds
-
-Count = Callable[[str, str, int], None]
-
-__all__ = ["NO_HISTORY", "Count", "Spool", "SpoolEntry", "UnreadableError"]
+    from .layout import Count
 
 NO_HISTORY = (0.0, 0)
 

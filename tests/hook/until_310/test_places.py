@@ -9,7 +9,7 @@ MENTION = re.compile(r"until_310|version_info *(?:<|>=) *\(3, *1[01]\)")
 PLACES = {
     "base/health.py": "one step, for counters",
     "plan/in_force.py": "which versions AGENT_PYTHON may have",
-    "measure/one_at_a_time.py": "one step, for the numbers of calls",
+    "measure/tally.py": "one step, for the numbers of calls",
     "boot/lookout.py": "how the end of imports is noticed",
     "hook/code/inject.py": "calls until_310.blocks",
     "hook/code/operations.py": "takes the opcodes from until_310.operations",
