@@ -156,7 +156,7 @@ class Api:
     # ------------------------------------------------------------------------------------------------------ rate limits
 
     def _note_limits(self, response: Response) -> None:
-        """Wait until the window is over where Sentry says so, or where nothing is left of it."""
+        """Wait until the window is over where Sentry demands it, or where nothing is left of it."""
         now = self._clock()
         headers = response.headers
         reset = _number(headers.get("X-Sentry-Rate-Limit-Reset"))
@@ -179,28 +179,28 @@ class Api:
     def _refused(self, method: str, path: str, response: Response) -> ApiError:
         status = response.status
         detail = _detail(response).replace(self._token, "[token]")
-        said = f" ({detail})" if detail else ""
+        why = f" ({detail})" if detail else ""
         if 300 <= status < 400:
             place = (response.headers.get("Location") or "elsewhere").partition("?")[0]
             text = f"{self.url} sends requests on to {place}; write the address of Sentry itself in sentry.project.url"
         elif status == 401:
             text = (
-                f"Sentry at {self.url} does not accept the token in SENTRY_AUTH_TOKEN{said}; is it of this Sentry, "
+                f"Sentry at {self.url} does not accept the token in SENTRY_AUTH_TOKEN{why}; is it of this Sentry, "
                 "and not revoked?"
             )
         elif status == 403:
             text = (
-                f"the token in SENTRY_AUTH_TOKEN may not do this: {method} {path}{said}; docs/sentry.md lists the "
+                f"the token in SENTRY_AUTH_TOKEN may not do this: {method} {path}{why}; docs/sentry.md lists the "
                 "scopes that it needs"
             )
         elif status == 404:
-            text = f"{self.url} has no {path}{said}"
+            text = f"{self.url} has no {path}{why}"
         elif status == 429:
             text = f"Sentry's rate limit does not end: {method} {path}; try again in some minutes"
         elif status in _PASSING:
-            text = f"Sentry fails: {method} {path}: HTTP {status}{said}; try again later, which goes on from here"
+            text = f"Sentry fails: {method} {path}: HTTP {status}{why}; try again later, which goes on from here"
         else:
-            text = f"Sentry refuses {method} {path}: HTTP {status}{said}"
+            text = f"Sentry refuses {method} {path}: HTTP {status}{why}"
         return ApiError(text, status, detail)
 
 

@@ -81,7 +81,7 @@ def read(path: str, environ: Mapping[str, str]) -> Facts:
         if wrong is not None:
             raise ConfigError(f"{path}:{wrong.line}: {wrong.path}: {wrong.message}; see: python -m agent validate")
         raise ConfigError(
-            f"{path} does not say which project of Sentry is meant: add "
+            f"{path} does not name the project of Sentry: add "
             "`sentry: {project: {organization: SLUG, project: SLUG}}`"
         )
     own = {monitor["name"]: _own_threshold(entry.value) for entry, monitor in examined.built if not entry.pack}

@@ -55,21 +55,21 @@ def compare(wanted: Iterable[Thing], present: Present, notes: Iterable[str]) -> 
             again.append(thing)
         else:
             there[thing.kind, thing.name] = thing
-    changes, said = [], list(notes)
+    changes, remarks = [], list(notes)
     for thing in sorted(wanted, key=lambda each: KINDS.index(each.kind)):
         found = there.pop((thing.kind, thing.name), None)
         foreign = present.foreign.get((thing.kind, thing.name))
         if foreign is not None:
-            said.append(f"{thing.title} is left as it is: {foreign}, and it does not carry our mark")
+            remarks.append(f"{thing.title} is left as it is: {foreign}, and it does not carry our mark")
         elif found is None and thing.kind == "filter":
-            said.append(f"{thing.title} is left out: this Sentry does not have it")
+            remarks.append(f"{thing.title} is left out: this Sentry does not have it")
         elif found is None:
             changes.append(Change(CREATE, thing, None, []))
         elif found.body != thing.body:
             changes.append(Change(UPDATE, thing, found, list(_differences("", found.body, thing.body))))
     left = [*(thing for thing in there.values() if thing.kind not in SETTINGS), *again]
     left.sort(key=lambda each: -KINDS.index(each.kind))  # what refers to others goes before them
-    return Plan(changes, [Change(DELETE, thing, thing, []) for thing in left], said)
+    return Plan(changes, [Change(DELETE, thing, thing, []) for thing in left], remarks)
 
 
 def _differences(where: str, there: Any, wanted: Any) -> Iterator[Difference]:

@@ -55,7 +55,7 @@ def _sum(changes: list[Change], left: list[Change]) -> str:
                for action, words in ((CREATE, "to create"), (UPDATE, "to change"), (DELETE, "to delete"))]  # fmt: skip
     text = (
         ", ".join(f"{number} {words}" for number, words in numbers if number)
-        or "Nothing to do: Sentry is as the file says"
+        or "Nothing to do: Sentry is as the file describes it"
     )
     if left:
         text += f"; {counted(len(left), 'thing')} of ours that the file no longer has: add --delete to delete"
