@@ -37,6 +37,8 @@ def monitor(*paths, capture=None, rules=(), **settings):
         {"when": expression(when), "message": message, "severity": severity, "escalate": often[0] if often else None}
         for when, message, severity, *often in rules
     ]
+    if data["span_data"] is not None:
+        data["span_data"] = {"description": None, "data": {}, **data["span_data"]}
     if isinstance(data["unless"], str):
         data["unless"] = expression(data["unless"])
     return data
@@ -66,6 +68,7 @@ class Watch:
         self.counted = {}
         self.ignore = ignore
         self.tallies = None
+        self.span = None
         self.costs = {}
         self._terms = {}
         self.applier = Applier(lambda name: self.monitors, self._bind, lambda *line: self.records.append(line))
@@ -75,7 +78,7 @@ class Watch:
         if terms is None:
             terms = self._terms[id(data)] = Terms(
                 data, report=self._report, count=self._count, ignore=self.ignore, clock=self.clock,
-                tallies=self.tallies, cost=self.costs.setdefault(data["name"], Cost(data["budget"])),
+                tallies=self.tallies, span=self.span, cost=self.costs.setdefault(data["name"], Cost(data["budget"])),
             )  # fmt: skip
         return Probe(terms, found, function)
 

@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from .what import What
 
     #: start, end (both of `perf_counter`), what was called, whether it raised, the lane inside it or None, and the
-    #: values of its description and data.
+    #: values of its description and data as a tuple
     Span = tuple[Any, ...]
 
 _MOST_FOLDED = 200  # kinds of spans beyond `max_spans`
 _MOST_NOTES = 100
 _SLOW = 0.1  # seconds; a statement that takes longer gets the place that it was called from, as with Sentry's SDK
-_FEW = 100  # spans; a trace with more keeps equal texts once
 
 
 class Lane:
@@ -56,26 +55,10 @@ class Trace(Ids):
     """A piece of work that is traced. `tree` and `transaction` make Sentry's transaction of it, if it is kept."""
 
     __slots__ = (
-        "baggage",
-        "count",
-        "epoch",
-        "failed",
-        "folded",
-        "in_app",
-        "lanes",
-        "most",
-        "name",
-        "op",
-        "profile",
-        "root",
-        "sample_rand",
-        "sample_rate",
-        "sampled",
-        "slow",
-        "started",
-        "stays",
-        "texts",
-    )  # fmt: skip
+        "baggage", "count", "epoch", "failed", "folded", "in_app", "lanes", "most",
+        "name", "op", "profile", "root", "sample_rand", "sample_rate", "sampled", "slow",
+        "started", "stays", "texts",
+    )  # fmt: skip  # fmt: skip
 
     def __init__(self, op: str, name: str, ids: tuple[str, str, str], most: int, in_app: tuple[str, ...] = ()) -> None:
         super().__init__(*ids)
@@ -90,10 +73,9 @@ class Trace(Ids):
         self.most = most  # spans; beyond, equal ones are folded
         self.in_app = in_app  # packages that are the ERP's wherever they are installed
         self.count = 0  # of spans so far
-        self.folded: dict[
-            tuple[What, object], list[float]
-        ] = {}  # → times, seconds, start of the first, end of the last
-        self.texts: dict[str, str] = {}
+        #: Of equal spans beyond that: how many, their seconds, the start of the first, the end of the last.
+        self.folded: dict[tuple[What, tuple[Any, ...]], list[float]] = {}
+        self.texts: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of all spans
         self.lanes: dict[Lane, None] = {}  # with those of coroutines under way
         self.slow = False  # whether an operation inside exceeded its threshold
         self.failed = False
@@ -152,20 +134,41 @@ def record(what: What, start: float, result: object, lane: Lane | None, failed: 
         if lane.ident != _thread.get_ident():
             lane = _beside(lane)
         trace = lane.trace
-        values = what.read(result, *passed) if what.read is not None else ()
-        if values is None:
-            return
+        values = _NONE
+        if what.together is not None:
+            try:
+                found = what.together(result, *passed)
+            except ours(Exception):
+                found = what.one_by_one(result, *passed)
+            if found is None:
+                return
+            for each in found:
+                kind = type(each)
+                if (kind is not str or len(each) > _LONGEST) and kind not in _PLAIN:
+                    found = tuple([plain(each) for each in found])
+                    break
+            values = trace.texts.setdefault(found, found)  # equal statements are kept once
         trace.count = count = trace.count + 1
-        if count <= trace.most:
-            if count > _FEW and values:
-                values = _shared(trace.texts, values)
-            if end - start > _SLOW and what.located:
-                values = (*(values or (None,)), _place(sys._getframe(1), trace.in_app))
-            lane.spans.append((start, end, what, failed, None, *values))
-        elif trace.most >= 0:
+        if count > trace.most:
             _fold(trace, what, values, start, end)
+            return
+        if what.located and end - start > _SLOW:
+            values = (*(values or (None,)), _place(sys._getframe(1), trace.in_app))
+        lane.spans.append((start, end, what, failed, None, values))
     except ours(Exception):
         guard.swallow("recording a span")
+
+
+_NONE: tuple[Any, ...] = ()
+_PLAIN = frozenset((int, float, bool, type(None)))
+_LONGEST = 2_000  # characters of a text
+
+
+def plain(value: object) -> object:
+    """The value, if it is a text, a number or true/false; None for objects of the host, which must not be kept."""
+    if isinstance(value, str):  # Django and Celery have classes of their own
+        return str.__getitem__(value, slice(0, _LONGEST))
+    return value if type(value) in _PLAIN else None
 
 
 def begin_coroutine() -> Lane | None:
@@ -193,14 +196,14 @@ def end_coroutine(what: What, start: float, result: object, inner: Lane | None, 
             pass
         trace = inner.trace
         trace.lanes.pop(inner, None)
-        values = what.read(result, *passed) if what.read is not None else ()
+        values = what.read(result, *passed)
         if values is None:
             return
         trace.count = count = trace.count + 1
         if count <= trace.most:
             inside = inner if inner.spans or inner.beside or inner.notes else None
-            inner.origin.spans.append((start, end, what, failed, inside, *values))
-        elif trace.most >= 0:
+            inner.origin.spans.append((start, end, what, failed, inside, values))
+        else:
             _fold(trace, what, values, start, end)
     except ours(Exception):
         guard.swallow("ending a span")
@@ -217,26 +220,26 @@ def _beside(lane: Lane) -> Lane:
     return known
 
 
-def _shared(texts: dict[str, str], values: tuple[object, ...]) -> tuple[object, ...]:
-    return tuple([texts.setdefault(each, each) if type(each) is str else each for each in values])
-
-
-def _place(frame: FrameType | None, in_app: tuple[str, ...]) -> dict[str, object]:
+def _place(frame: FrameType | None, in_app: tuple[str, ...]) -> tuple[tuple[str, object], ...]:
     """Where a call was made: the nearest frame of the ERP's own code around `frame`."""
     frame = frame.f_back if frame is not None else None
     while frame is not None:
         shown = None if callers.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0, in_app)
         if shown is not None and shown["in_app"]:
-            known = {"code.lineno": shown["lineno"], "code.filepath": shown["filename"]}
-            return {**known, "code.namespace": shown.get("module", ""), "code.function": shown["function"]}
+            return (
+                ("code.lineno", shown["lineno"]), ("code.filepath", shown["filename"]),
+                ("code.namespace", shown.get("module", "")), ("code.function", shown["function"]),
+            )  # fmt: skip
         frame = frame.f_back
-    return {}
+    return ()
 
 
-def _fold(trace: Trace, what: What, values: tuple[object, ...], start: float, end: float) -> None:
-    key: tuple[What, object] = (what, values[0] if values else None)
+def _fold(trace: Trace, what: What, values: tuple[Any, ...], start: float, end: float) -> None:
+    if trace.most < 0:
+        return
+    key = (what, values)
     if key not in trace.folded and len(trace.folded) >= _MOST_FOLDED:
-        key = (what, None)
+        key = (what, _NONE)
     known = trace.folded.setdefault(key, [0.0, 0.0, start, end])
     known[0] += 1
     known[1] += end - start

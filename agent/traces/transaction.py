@@ -14,19 +14,16 @@ from ..observe.around import context, work
 from ..observe.event import event
 from ..observe.event.encode import encode
 from ..observe.event.represent import Budget
-from ..privacy.scrub import Clean, scrub, scrub_json
-from . import propagation, words
-from .tree import Placed, spans_of
+from ..privacy.scrub import scrub, scrub_json
+from . import encoded, propagation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..base.model import Json, Platform, SentryData
+    from ..base.model import Platform, SentryData
     from .trace import Trace
-    from .what import What
 
 _MOST_VALUES = 300
-_ORIGIN = "auto.erp"
 
 #: Status of an HTTP response → Sentry's status of a span. Of others, the first digit decides.
 _STATUS = {
@@ -68,8 +65,8 @@ def envelope(trace: Trace, end: float, kept: str, sentry: SentryData, platform: 
     made["contexts"]["trace"] = _root(trace, doing, kept, _data(facts))
     event.add_user(made, facts, sentry, budget)
     event.add_request(made, facts)
-    made["spans"] = [_span(trace, each) for each in spans_of(trace)] + _folded(trace)
     data = encode(scrub(made, keep=event.configured(sentry)))
+    data = data[:-1] + b',"spans":[' + encoded.spans(trace).encode("utf-8", "replace") + b"]}"
     headers = {"trace": scrub_json(propagation.dynamic_sampling_context(trace, str(made["transaction"]), kept, sentry))}
     return Envelope(made["event_id"], "transaction", wire.encode(made["event_id"], "transaction", data, headers))
 
@@ -109,50 +106,9 @@ def _root(trace: Trace, doing: work.Work | None, kept: str, data: dict[str, Any]
         status = "internal_error"
     data["erp.kept"] = kept
     root = {
-        "trace_id": trace.trace_id, "span_id": trace.span_id, "op": trace.op, "status": status, "origin": _ORIGIN,
-        "data": data,
+        "trace_id": trace.trace_id, "span_id": trace.span_id, "op": trace.op, "status": status,
+        "origin": encoded.ORIGIN, "data": data,
     }  # fmt: skip
     if trace.parent_span_id:
         root["parent_span_id"] = trace.parent_span_id
     return root
-
-
-def _span(trace: Trace, placed: Placed) -> Json:
-    what, values = placed.what, placed.values
-    began = trace.epoch - trace.started
-    made = _begun(trace, placed.span_id, placed.parent_id, what, values[0] if values else None)
-    made["start_timestamp"], made["timestamp"] = began + placed.start, began + placed.end
-    made["status"] = "internal_error" if placed.failed else "ok"
-    more = dict(zip(what.labels[1:], values[1:]))
-    if len(values) > (len(what.labels) or 1):
-        more.update(values[-1])  # type: ignore[call-overload]  # where it was called: see `trace.record`
-    clean = {label: words.value(label, each) for label, each in more.items() if each is not None}
-    made["data"] = Clean({**_fixed(what), **clean}) if clean else _fixed(what)
-    return made
-
-
-def _begun(trace: Trace, span_id: str, parent_id: str, what: What, given: object) -> Clean:
-    return Clean(
-        span_id=span_id, parent_span_id=parent_id, trace_id=trace.trace_id, op=what.op, origin=_ORIGIN,
-        description=words.description(what.op, given if given is not None else what.description),
-    )  # fmt: skip
-
-
-def _fixed(what: What) -> Clean:
-    if what.fixed is None:
-        what.fixed = Clean(scrub(dict(what.data)))
-    return what.fixed
-
-
-def _folded(trace: Trace) -> list[Json]:
-    """One span for all equal ones of those that the trace had no room for."""
-    began = trace.epoch - trace.started
-    made: list[Json] = []
-    for (what, given), (times, seconds, start, end) in list(trace.folded.items()):
-        span = _begun(trace, os.urandom(8).hex(), trace.span_id, what, given)
-        span["start_timestamp"], span["timestamp"] = began + start, began + end
-        span["description"] = f"{span['description']} ({int(times):,} times)"
-        span["status"] = "ok"
-        span["data"] = Clean({**_fixed(what), "erp.folded": int(times), "erp.seconds": round(seconds, 6)})
-        made.append(span)
-    return made

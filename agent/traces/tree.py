@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .trace import Lane, Trace
+    from .trace import Lane, Span, Trace
     from .what import What
 
-
-class Placed(NamedTuple):  # annotated with types, not with text: see model.py
-    """A span with its ids. Times are those of `perf_counter`."""
-
-    span_id: str
-    parent_id: str
-    start: float
-    end: float
-    what: What
-    failed: bool
-    values: tuple[object, ...]
+    #: its id, that of the span around it, start, end (both of `perf_counter`), what was called, did it raise?, values
+    Placed = tuple[str, str, float, float, What, bool, tuple[Any, ...]]
 
 
 def spans_of(trace: Trace) -> list[Placed]:
-    """All spans of a trace, each after the one that it is inside."""
+    """All spans of a trace with their ids."""
     return _Tree(trace).placed
 
 
 class _Tree:
     def __init__(self, trace: Trace) -> None:
         self.placed: list[Placed] = []
-        #: The id around a lane, and its own spans by their start.
+        #: The id around a lane, and its own spans.
         self._of_lane: dict[Lane, tuple[str, list[Placed]]] = {}
         self._ids = os.urandom(8 * min(trace.count, trace.most)).hex()  # one system call for all
         self._used = 0
@@ -42,48 +33,41 @@ class _Tree:
         if lane.origin is None:
             return root
         parent, spans = self._of_lane.get(lane.origin, (root, []))
-        inside = _innermost(spans, lane.began)
-        return inside.span_id if inside is not None else parent
+        around = [each for each in spans if each[2] <= lane.began <= each[3]]
+        return max(around, key=lambda each: each[2])[0] if around else parent
 
     def _place(self, lane: Lane, parent: str) -> None:
         spans = lane.spans.copy()  # threads that outlive the trace may add to it
-        # Of two with the same times, the one that was recorded later is around the other one.
-        order = sorted(range(len(spans)), key=lambda at: (spans[at][0], -spans[at][1], -at))
-        noted = _noted(lane, spans)
+        noted = _noted(lane, spans) if lane.notes else {}
         own: list[Placed] = []
         around: list[Placed] = []
-        inner = []
-        for at in order:
-            start, end, what, failed, inside, *values = spans[at]
-            while around and around[-1].end < end:
+        # Spans are in the order of their ends, so backwards the ones around another one come before it.
+        for at in range(len(spans) - 1, -1, -1):
+            start, end, what, failed, inside, values = spans[at]
+            while around and around[-1][2] > start:
                 around.pop()
-            if around and around[-1].what.monitor in what.quiet:
-                continue  # the same work, seen once more
             span_id = noted.get(at) or self._next_id()
-            made = Placed(span_id, around[-1].span_id if around else parent, start, end, what, failed, tuple(values))
-            own.append(made)
-            around.append(made)
+            if around and around[-1][4].monitor in what.quiet:
+                span_id = around[-1][0]  # the same work, seen once more
+            else:
+                made = (span_id, around[-1][0] if around else parent, start, end, what, failed, values)
+                own.append(made)
+                around.append(made)
             if inside is not None:
-                inner.append((inside, span_id))
-        self.placed += own
+                self._place(inside, span_id)
+        self.placed += own[::-1]
         self._of_lane[lane] = parent, own
-        for each, span_id in inner:
-            self._place(each, span_id)
 
     def _next_id(self) -> str:
         self._used += 16
         return self._ids[self._used - 16 : self._used] or os.urandom(8).hex()
 
 
-def _innermost(spans: list[Placed], moment: float) -> Placed | None:
-    return max((each for each in spans if each.start <= moment <= each.end), key=lambda each: each.start, default=None)
-
-
-def _noted(lane: Lane, spans: list[tuple[object, ...]]) -> dict[int, str]:
+def _noted(lane: Lane, spans: list[Span]) -> dict[int, str]:
     """Place in `spans` → the id that was given away while that span was the innermost one."""
     found: dict[int, str] = {}
     for moment, span_id in (lane.notes or {}).values():
-        inside = [at for at, each in enumerate(spans) if each[0] <= moment <= each[1]]  # type: ignore[operator]
+        inside = [at for at, each in enumerate(spans) if each[0] <= moment <= each[1]]
         if inside:
             found.setdefault(max(inside, key=lambda at: (spans[at][0], -at)), span_id)
     return found

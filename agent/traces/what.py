@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..base.model import ExpressionData, Json
     from ..observe.call.probe import Probe
-    from ..privacy.scrub import Clean
     from .trace import Lane
 
 #: Sentry has these names for what caches do.
@@ -25,14 +24,23 @@ _OF_CACHES = {
     "delete_many": "remove", "clear": "flush",
 }  # fmt: skip
 
-_PLAIN = frozenset((str, int, float, bool, type(None)))
-_LONGEST = 2_000  # characters of a text
-
 
 class What:
     """The same for all spans of one function."""
 
-    __slots__ = ("data", "description", "fixed", "labels", "located", "monitor", "op", "quiet", "read", "reads")
+    __slots__ = (
+        "_apart",
+        "_wanted",
+        "data",
+        "description",
+        "labels",
+        "located",
+        "monitor",
+        "op",
+        "quiet",
+        "reads",
+        "together",
+    )
 
     def __init__(self, probe: Probe, passable: Sequence[str]) -> None:
         monitor = probe.monitor
@@ -49,14 +57,15 @@ class What:
         if monitor["kind"] == "database" and not given:
             self.description = f"{detail.get('model', '')} {named.operation}".strip()
             self.data["db.operation"] = named.operation
-        self.fixed: Clean | None = None  # `data`, scrubbed: see `transaction`
         self.monitor = monitor["name"]
         self.quiet = frozenset(monitor["quiet_inside"])  # monitors whose spans show what is directly inside, too
         self.located = self.op == "db" or monitor["kind"] == "database"  # is it shown where a slow one was called?
         #: Names of the data that each call has, the first is the description.
         self.labels: tuple[str, ...] = ()
-        #: Takes the result and what is passed; returns the values of `labels`, or None for no span.
-        self.read: Callable[..., tuple[object, ...] | None] | None = None
+        #: Takes the result and what is passed; returns the values of `labels`, or None for no span. They may be any.
+        self.together: Callable[..., tuple[Any, ...] | None] | None = None
+        self._apart: list[Callable[..., tuple[Any, ...]]] = []
+        self._wanted: list[ExpressionData | None] = []
         self.reads: tuple[str, ...] = ()  # the parameters that are passed
         wanted = {"": given["description"], **given["data"]} if given else {}
         own = {label: each for label, each in wanted.items() if each is not None}
@@ -69,9 +78,33 @@ class What:
             self.labels = tuple(readable) if "" in readable else ("", *readable)
             names = {name for each in readable.values() for name in each["names"]}.difference(("result",))
             self.reads = tuple([name for name in passable if name in names or (shared and name == passable[0])])
-            self.read = _reader(self.reads, [readable.get(label) for label in self.labels])
+            self._wanted = [readable.get(label) for label in self.labels]
+            self.together = _compiled(self.reads, self._wanted)
             if shared:
-                self.read = _of_receivers(probe, self.read)
+                self.together = _of_receivers(probe, self.together)
+
+    def one_by_one(self, *values: object) -> tuple[Any, ...]:
+        """The same where one of the expressions has raised: that one has no value."""
+        if not self._apart:
+            self._apart = [_compiled(self.reads, [each]) for each in self._wanted]
+        return tuple([_value(each, values) for each in self._apart])
+
+    def read(self, *values: object) -> tuple[Any, ...] | None:
+        """The values of a call, plain; None for no span. `trace.record` does the same by itself."""
+        if self.together is None:
+            return ()
+        try:
+            found = self.together(*values)
+        except ours(Exception):
+            found = self.one_by_one(*values)
+        return tuple([trace.plain(each) for each in found]) if found is not None else None
+
+
+def _value(expression: Callable[..., tuple[Any, ...]], values: tuple[object, ...]) -> object:
+    try:
+        return expression(*values)[0]
+    except ours(Exception):
+        return None
 
 
 def span_of(probe: Probe, passable: tuple[str, ...]) -> Span:
@@ -95,49 +128,15 @@ def _op(given: str, operation: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
-def _reader(names: Sequence[str], wanted: Sequence[ExpressionData | None]) -> Callable[..., tuple[object, ...]]:
-    """A function of the result and these parameters that returns the values. Objects of the host are left out."""
-    nothing = ["const", None]
-    parameters = ["result", *names]
-
-    def compiled(each: Sequence[ExpressionData | None]) -> Any:
-        tree = ["tuple", [one["tree"] if one is not None else nothing for one in each]]
-        return compile_expression({"text": "", "names": parameters, "tree": tree})
-
-    together = compiled(wanted)
-    one_by_one: list[Any] = []
-
-    def read(*values: object) -> tuple[object, ...]:
-        try:
-            found: tuple[object, ...] = together(*values)
-        except ours(Exception):
-            if not one_by_one:
-                one_by_one.extend([compiled([each]) for each in wanted])
-            found = tuple([_value(each, values) for each in one_by_one])
-        for each in found:
-            if type(each) not in _PLAIN or (type(each) is str and len(each) > _LONGEST):
-                return tuple([_plain(one) for one in found])
-        return found
-
-    return read
+def _compiled(names: Sequence[str], wanted: Sequence[ExpressionData | None]) -> Callable[..., tuple[object, ...]]:
+    """A function of the result and these parameters that returns the values."""
+    tree = ["tuple", [one["tree"] if one is not None else ["const", None] for one in wanted]]
+    return compile_expression({"text": "", "names": ["result", *names], "tree": tree})  # type: ignore[return-value]
 
 
-def _value(expression: Any, values: tuple[object, ...]) -> object:
-    try:
-        return expression(*values)[0]
-    except ours(Exception):
-        return None
-
-
-def _plain(value: object) -> object:
-    if type(value) is str:
-        return value[:_LONGEST]
-    if isinstance(value, str):  # a text with a class of its own: Django's and Celery's
-        return str.__str__(value)[:_LONGEST]
-    return value if type(value) in _PLAIN else None
-
-
-def _of_receivers(probe: Probe, read: Callable[..., tuple[object, ...]]) -> Callable[..., tuple[object, ...] | None]:
+def _of_receivers(
+    probe: Probe, read: Callable[..., tuple[object, ...] | None]
+) -> Callable[..., tuple[object, ...] | None]:
     """For a method that several classes share, or whose names contain that of its class."""
     receiver, by_class = probe.receiver, probe._by_class
 
@@ -145,7 +144,7 @@ def _of_receivers(probe: Probe, read: Callable[..., tuple[object, ...]]) -> Call
         if receiver is not None and not arguments.is_received_by(receiver, first):
             return None
         values = read(result, first, *others)
-        if values[0] is None and by_class is not None:
+        if values is not None and values[0] is None and by_class is not None:
             named = by_class.of(first)
             if named is not None:
                 return (named.monitor["detail"].get("name") or named.operation, *values[1:])

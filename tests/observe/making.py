@@ -22,6 +22,8 @@ def sentry(**changed: Any) -> SentryData:
         "dsn": None, "environment": "test", "release": "erp@1.2", "sample_rate": 1.0, "traces_sample_rate": 0.0,
         "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [], "integrations": "auto",
         "tags": {"system": "demo"}, "context": [], "celery": None, "project": None,
+        "tracing": "agent",
+        "traces": {"given": False, "keep_slow": 2.0, "keep_failed": True, "rate_limit": (30.0, 60.0), "max_spans": 1000},
     }  # fmt: skip
     data.update(changed)
     return data  # type: ignore[return-value]
