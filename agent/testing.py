@@ -131,7 +131,8 @@ def _plan(config: str | None) -> PlanData:
             "path": "", "files": [], "environment": {}, "monitors": [], "disabled": [],
             "sentry": {
                 "dsn": None, "environment": "test", "release": None, "sample_rate": 1.0, "traces_sample_rate": 0.0,
-                "profiles_sample_rate": 0.0, "tracing": "off",
+                "profiles_sample_rate": 0.0, "trace_propagation_targets": None, "propagate_traceparent": False,
+                "strict_trace_continuation": False, "org_id": None, "tracing": "off",
                 "traces": {
                     "given": False, "keep_slow": None, "keep_failed": False, "rate_limit": None, "max_spans": 1,
                 },

@@ -185,6 +185,10 @@ class SentryData(TypedDict):
     profiles_sample_rate: float
     tracing: str  # agent | sdk | off
     traces: TracesData
+    trace_propagation_targets: Optional[list[str]]  # regular expressions of URLs; None: all
+    propagate_traceparent: bool
+    strict_trace_continuation: bool
+    org_id: Optional[str]  # None: the one in the DSN
     debug: bool
     metrics: bool  # send what is counted
     user: list[str]

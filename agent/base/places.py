@@ -33,7 +33,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 FOLDER, FILE = 0o040000, 0o100000  # as in st_mode
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of the rest.
-FORMAT = b"erp-agent-plan-18"
+FORMAT = b"erp-agent-plan-19"
 
 #: A plan of more bytes is not read: a file of this name that large is no plan.
 LARGEST_PLAN = 256 << 20
@@ -252,6 +252,16 @@ HOOKS = {
 }
 #: The top-level packages of these modules.
 FRAMEWORKS = frozenset([module.partition(".")[0] for module in HOOKS])
+#: Of HTTP clients. Their import alone begins nothing: many a program loads them that nobody monitors.
+CLIENTS = dict.fromkeys(
+    (
+        "http.client",
+        "httpcore._sync.connection_pool",
+        "httpcore._async.connection_pool",
+        "aiohttp.client_reqrep",
+    ),
+    "integrations.http_clients",
+)
 
 
 def ours(*kinds: "Any") -> "Any":

@@ -42,7 +42,7 @@ class _Wanted:
         self._packages = index.top_packages
 
     def __contains__(self, name: object) -> bool:
-        if name in places.HOOKS or name == "runpy":
+        if name in places.HOOKS or name in places.CLIENTS or name == "runpy":
             return True
         return str(name).partition(".")[0] in self._packages and name in self._index
 
@@ -100,7 +100,7 @@ class Agent:
                 f"{self.index.path} is not in force, the last good plan is: {self.index.stale}; "
                 "see: python -m agent validate"
             )
-        for name in self._wait_no_more():
+        for name in (*self._wait_no_more(), *places.CLIENTS):
             if name in sys.modules:
                 engine.imported(name, sys.modules[name])
 
@@ -181,6 +181,8 @@ class Agent:
         if name == "runpy":
             self._read_files(module)
             return
+        if self._engine is None and name in places.CLIENTS:
+            return  # the engine looks for it when it begins
         if self._engine is None and _not_before(name) is not None and self._can_wait(name, module):
             if guard.DEBUG:
                 guard.step("%s waits until it is used" % name)

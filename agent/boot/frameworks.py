@@ -4,7 +4,7 @@ import sys
 
 from ..base import guard, imports
 from ..base.interrupts import ours
-from ..base.places import HOOKS
+from ..base.places import CLIENTS, HOOKS
 from .tracing import Tracing, by_sdk, with_sdk
 
 TYPE_CHECKING = False
@@ -32,13 +32,15 @@ class Frameworks:
 
     def imported(self, name: str, module: "ModuleType") -> None:
         """Install the integration with a module that has just been run, if there is one."""
-        integration = HOOKS.get(name)
+        integration = HOOKS.get(name) or CLIENTS.get(name)
         if integration is None:
             return
         try:
             __import__(_ROOT + integration)
             install = sys.modules[_ROOT + integration].install
             self._undo += install(name, module, self._engine)
+            if name in CLIENTS:
+                return
             from ..observe.failure import unmonitored  # noqa: F401  (what it fails in may be reported by no monitor)
 
             self._outlet.make_ready()
@@ -72,6 +74,11 @@ class Frameworks:
         except ours(ImportError) as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self._outlet.health.record("sdk", outcome)
+
+    def work(self, framework: str) -> None:
+        """A worker of this framework may begin. Asked again once settings are known that may bring a DSN."""
+        self.set_up_sdk(framework)
+        self.tracing.follow()
 
     def serve(self, framework: str) -> None:
         """A server of this framework may begin. Asked again once it does: by then settings are known that bring a DSN,
@@ -149,10 +156,12 @@ class Frameworks:
         self._undo.clear()
 
     def close(self) -> None:
+        self.tracing.close()
         if self.sessions is not None:
             self.sessions.close()
 
     def after_fork(self) -> None:
+        self.tracing.after_fork()
         if self.sessions is not None:
             self.sessions.after_fork()
 

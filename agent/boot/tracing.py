@@ -32,6 +32,7 @@ class Tracing:
         self._outlet = outlet
         self._set_up_sdk = set_up_sdk
         self._recorder: "Optional[Recorder]" = None
+        self._follows = False
 
     def span_for(self, monitor: "MonitorData") -> "Optional[SpanRecorder]":
         """What makes the spans of a monitor's calls, if anything does."""
@@ -66,29 +67,57 @@ class Tracing:
 
     def begin(self) -> "Recorder":
         """Trace each piece of work from now on."""
+        self._follows = True
         if self._recorder is None:
             from ..traces.recorder import Recorder
 
             outlet = self._outlet
-            self._recorder = Recorder(outlet.sentry, lambda: outlet.sink().platform, outlet.keep, outlet.health.count)
+            self._recorder = Recorder(
+                outlet.sentry, lambda: outlet.sink().platform, outlet.keep, outlet.health.count, self._note
+            )
             self._recorder.install()
+            self._send_on(hosts=False)
         return self._recorder
+
+    def _note(self, problem: str) -> None:
+        self._outlet.health.record("problem", problem)
+        self._outlet.health.flush()
 
     def follow(self) -> None:
         """A framework is about to serve, or the settings have changed: begin, or leave it to the host's client."""
-        if by_agent(self._outlet.sentry) and not self.is_the_hosts():
+        self._follows = True
+        hosts = self.is_the_hosts()
+        self._send_on(hosts=hosts)
+        if by_agent(self._outlet.sentry) and not hosts:
             self.begin()
         else:
             self.undo()
 
+    def _send_on(self, *, hosts: bool) -> None:
+        """Have the trace of what runs here go on in what it calls. Where the SDK traces, it sees to that itself."""
+        sentry = self._outlet.sentry
+        sends = sentry["tracing"] == "agent" and not hosts and (sentry["dsn"] is not None or by_agent(sentry))
+        from ..traces import propagation
+
+        release = self._outlet.sink().platform.release if sends else None
+        made = propagation.Outgoing(sentry, release) if sends else None
+        propagation.follow(made, strict=sentry["strict_trace_continuation"])
+
     def restart(self) -> None:
         """Other settings are in force."""
-        recording = self._recorder is not None
         self.undo()
-        if recording:
+        if self._follows:
             self.follow()
 
     def undo(self) -> None:
         if self._recorder is not None:
             self._recorder.undo()
             self._recorder = None
+
+    def close(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def after_fork(self) -> None:
+        if self._recorder is not None:
+            self._recorder.after_fork()

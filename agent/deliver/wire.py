@@ -69,6 +69,11 @@ def encode(
     return b"%s\n%s\n%s\n" % (_encoded(first), _encoded(second), payload)
 
 
+def with_item(envelope: bytes, item_type: str, payload: bytes) -> bytes:
+    """An envelope that `encode` made, with one more item."""
+    return b'%s{"type":"%s","length":%d}\n%s\n' % (envelope, item_type.encode(), len(payload), payload)
+
+
 def decode(data: bytes) -> Parsed:
     """Headers and items of an envelope. Raises EnvelopeError for anything torn or foreign."""
     line, at = _until_newline(data, 0)

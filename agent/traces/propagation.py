@@ -1,22 +1,117 @@
-"""What a trace has from the service that called this one, and what the ones that this one calls are sent of it."""
+"""The trace headers of a request or message that goes out, and what the head of a trace says of itself."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from ..language.dsn import parse_dsn
+from ..base.interrupts import ours
+from ..language.dsn import DsnError, parse_dsn
+from ..observe.around import origin as origins
+from ..observe.around import traces
 
 if TYPE_CHECKING:
-    from ..base.model import Json, SentryData
-    from .trace import Trace
+    from collections.abc import Callable
+    from re import Pattern
+
+    from ..base.model import SentryData
+    from ..observe.around.origin import Origin
+
+NAMES = (origins.SENTRY_TRACE, origins.BAGGAGE, origins.TRACEPARENT, origins.TRACESTATE)
 
 
-def dynamic_sampling_context(trace: Trace, name: str, kept: str, sentry: SentryData) -> Json:
-    """The header `trace` of an envelope: the facts that Sentry decides with what it keeps of a trace."""
-    del kept
-    known: dict[str, Json] = {"trace_id": trace.trace_id, "sampled": "true", "sample_rate": str(trace.sample_rate)}
-    if sentry["dsn"] is not None:
-        known["public_key"] = parse_dsn(sentry["dsn"]).public_key
-    known["environment"] = sentry["environment"]
-    known["transaction"] = name
-    return known
+class Outgoing:
+    """What does not change between two requests: whose traces they are, and where their headers may go."""
+
+    def __init__(self, sentry: SentryData, release: str | None) -> None:
+        self._rate = sentry["traces_sample_rate"]
+        self._w3c = sentry["propagate_traceparent"]
+        self._head = {"environment": sentry["environment"], "release": release or ""}
+        self.organisation = sentry["org_id"] or ""
+        self._own = ""  # the address of Sentry, which gets no headers
+        try:
+            dsn = parse_dsn(sentry["dsn"]) if sentry["dsn"] is not None else None
+        except ours(DsnError):
+            dsn = None
+        if dsn is not None:
+            self.organisation = self.organisation or origins.organisation_of(dsn.host)
+            self._own = dsn.address
+            self._head.update(public_key=dsn.public_key, org_id=self.organisation)
+        self._targets: list[Pattern[str]] | None = None
+        if sentry["trace_propagation_targets"] is not None:
+            from re import compile as compiled
+
+            self._targets = [compiled(each) for each in sentry["trace_propagation_targets"]]
+
+    def goes_to(self, url: str) -> bool:
+        """Whether a request to this address may carry the trace."""
+        if self._own and self._own in url:
+            return False
+        return self._targets is None or any(each.search(url) for each in self._targets)
+
+    def context(self, origin: Origin, transaction: str = "") -> dict[str, str]:
+        """The dynamic sampling context. Where this process is the head of the trace, it does not change any more.
+
+        `transaction` is the name, where that is one of few: a route, and not a path.
+        """
+        if origin.context is None:
+            found = {"trace_id": origin.trace_id, "sample_rand": "%.6f" % origin.rand, **self._head}
+            if origin.sampled is not None:
+                found["sample_rate"] = repr(self._rate)
+                found["sampled"] = "true" if origin.sampled else "false"
+            found["transaction"] = transaction
+            origin.context = {name: value for name, value in found.items() if value}
+        return origin.context
+
+    def headers(self, origin: Origin, span_id: str, present: Callable[[str], str]) -> dict[str, str]:
+        """The headers to set on what goes out in this span of a trace.
+
+        `present` returns what a header of it has already, or "". Whoever has set one of them traces as well: it stays.
+        """
+        if present(origins.SENTRY_TRACE):
+            return {}
+        found = {origins.SENTRY_TRACE: origins.sentry_trace(origin, span_id)}
+        existing = present(origins.BAGGAGE)
+        whole = origins.baggage(self.context(origin), existing)
+        if whole != existing:
+            found[origins.BAGGAGE] = whole
+        if (self._w3c or origin.w3c) and not present(origins.TRACEPARENT):
+            found[origins.TRACEPARENT] = origins.traceparent(origin, span_id)
+            if origin.tracestate and not present(origins.TRACESTATE):
+                found[origins.TRACESTATE] = origin.tracestate
+        return found
+
+
+#: None: no trace is sent on.
+in_force: Outgoing | None = None
+
+
+def follow(sends: Outgoing | None, *, strict: bool = False) -> None:
+    """Another configuration is in force."""
+    global in_force
+    in_force = sends
+    traces.organisation, traces.strict = sends.organisation if sends is not None else "", strict
+
+
+def here() -> tuple[Origin, str] | None:
+    """The trace that the calling thread is in, and the id of the span; None where it is in none."""
+    ids = traces.current()
+    return (ids.origin, ids.span_here(sys._getframe(1))) if ids is not None else None
+
+
+def context(ids: traces.Ids, transaction: str) -> dict[str, str]:
+    """The dynamic sampling context of a trace, for Sentry; empty where there is none."""
+    return in_force.context(ids.origin, transaction) if in_force is not None else {}
+
+
+def headers(present: Callable[[str], str], url: Callable[[], str] | None = None) -> dict[str, str]:
+    """The headers to set on a message, or on a request to `url()`.
+
+    `present` returns what a header of it has already, or "".
+    """
+    if in_force is None:
+        return {}
+    there = here()
+    if there is None or (url is not None and not in_force.goes_to(url())):
+        return {}
+    return in_force.headers(*there, present)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from ..base import guard
 from ..base.interrupts import ours
 from ..hook.code import trampoline
 from ..observe.around import context, traces, work
+from ..observe.around.origin import Origin
 from ..observe.call.limits import Limiter
 from ..observe.call.spans import Span
 from . import threads, transaction, what
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ..base.model import Envelope, Platform, SentryData
     from ..hook.code import patch
     from ..observe.call.probe import Probe
+    from .profiler import Profiles
     from .trace import Lane
 
 #: Why a trace is kept.
@@ -29,7 +32,10 @@ SAMPLE, SLOW, FAILED = "sample", "slow", "failed"
 
 
 class Recorder:
-    """The traces of this process. `keep` takes envelopes, `count(reason, why)` what became of traces."""
+    """The traces of this process.
+
+    `keep` takes envelopes, `count(reason, why)` what became of traces, `note` a problem that `status` is to show.
+    """
 
     def __init__(
         self,
@@ -37,6 +43,7 @@ class Recorder:
         platform: Callable[[], Platform],
         keep: Callable[[Envelope], None],
         count: Callable[[str, str], None],
+        note: Callable[[str], None],
     ) -> None:
         self._sentry = sentry
         self._platform = platform
@@ -45,6 +52,11 @@ class Recorder:
         self._settings = sentry["traces"]
         self._limiter = Limiter(self._settings["rate_limit"])
         self._current = recording.current
+        self._profiles: Profiles | None = None
+        if sentry["profiles_sample_rate"] and sentry["traces_sample_rate"]:
+            from .profiler import Profiles
+
+            self._profiles = Profiles(sentry["profiles_sample_rate"], note)
         chosen = sentry["integrations"]
         self._carried = chosen == "auto" or "threading" in chosen  # are traces carried into threads?
         self._carriers: dict[str, list[patch.Layer]] = {}
@@ -59,6 +71,14 @@ class Recorder:
         for layer in [layer for layers in self._carriers.values() for layer in layers]:
             layer.undo()
         self._carriers.clear()
+
+    def close(self) -> None:
+        if self._profiles is not None:
+            self._profiles.close()
+
+    def after_fork(self) -> None:
+        if self._profiles is not None:
+            self._profiles.after_fork()
 
     def _carry(self) -> None:
         """Into threads, once the host has imported what starts them."""
@@ -77,7 +97,7 @@ class Recorder:
 
     def opens(self, doing: work.Work) -> None:
         try:
-            doing.trace = made = self.begin(doing.kind.op, "", traces.incoming(doing))
+            doing.trace = made = self.begin(doing.kind.op, "", traces.origin_of(doing))
             made.root.token = self._current.set(made.root)
         except ours(Exception):
             guard.swallow("beginning a trace")
@@ -92,13 +112,13 @@ class Recorder:
         except ours(Exception):
             guard.swallow("ending a trace")
 
-    def begin(self, op: str, name: str, ids: tuple[str, str, str]) -> Trace:
+    def begin(self, op: str, name: str, origin: Origin) -> Trace:
         if self._carried:
             self._carry()
-        made = Trace(op, name, ids, self._settings["max_spans"], self._platform().in_app)
-        made.sample_rate = self._sentry["traces_sample_rate"]
-        made.sample_rand = int.from_bytes(os.urandom(6), "big") / (1 << 48)
-        made.sampled = made.sample_rand < made.sample_rate
+        made = Trace(op, name, origin, self._settings["max_spans"], self._platform().in_app)
+        made.sampled = origin.decide(self._sentry["traces_sample_rate"])
+        if made.sampled and self._profiles is not None:
+            made.profile = self._profiles.begin(made.started, lambda: [lane.ident for lane in list(made.lanes)])
         return made
 
     def end(self, made: Trace) -> None:
@@ -110,6 +130,8 @@ class Recorder:
                 self._current.reset(token)
             except ours(ValueError):  # ended in another context than begun
                 self._current.set(None)
+        if made.profile is not None and self._profiles is not None:
+            self._profiles.end(made.profile)
         why = self._why(made, ended - made.started)
         if why:
             self._keep(transaction.envelope(made, ended, why, self._sentry, self._platform()))
@@ -154,8 +176,10 @@ class _Root:
         if recording.current.get() is not None:
             return self._begin()
         try:
-            ids = (os.urandom(16).hex(), os.urandom(8).hex(), "")
-            made = self._recorder.begin(self._what.op, self._what.description, ids)
+            made = self._recorder.begin(self._what.op, self._what.description, Origin(os.urandom(16).hex()))
+            made.root.notes = {
+                id(sys._getframe(1)): (made.started, made.span_id)
+            }  # no span of its own: see `span_here`
             made.root.token = recording.current.set(made.root)
         except ours(Exception):
             guard.swallow("beginning a trace")

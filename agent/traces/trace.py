@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import FrameType
 
+    from ..observe.around.origin import Origin
     from .what import What
 
     #: start, end (both of `perf_counter`), what was called, whether it raised, the lane inside it or None, and the
@@ -38,7 +39,7 @@ _SLOW = 0.1  # seconds; a statement that takes longer gets the place that it was
 class Lane:
     """The spans of one thread, greenlet or coroutine, in the order of their ends."""
 
-    __slots__ = ("began", "beside", "ident", "notes", "origin", "spans", "token", "trace")
+    __slots__ = ("began", "beside", "given", "ident", "notes", "origin", "spans", "token", "trace")
 
     def __init__(self, trace: Trace, origin: Lane | None) -> None:
         self.trace = trace
@@ -48,26 +49,29 @@ class Lane:
         self.spans: list[Span] = []
         self.beside: dict[int, Lane] | None = None  # other threads that run with a copy of its context
         self.notes: dict[int, tuple[float, str]] | None = None  # see `Trace.span_here`
+        self.given: dict[int, str] | None = None  # place in `spans` → the id that was given away before it ended
         self.token: Token[Lane | None] | None = None
+
+    def give(self, span_id: str) -> None:
+        """To the next span."""
+        if self.given is None:
+            self.given = {}
+        self.given[len(self.spans)] = span_id
 
 
 class Trace(Ids):
     """A piece of work that is traced. `tree` and `transaction` make Sentry's transaction of it, if it is kept."""
 
     __slots__ = (
-        "baggage", "count", "epoch", "failed", "folded", "in_app", "lanes", "most",
-        "name", "op", "profile", "root", "sample_rand", "sample_rate", "sampled", "slow",
-        "started", "stays", "texts",
-    )  # fmt: skip  # fmt: skip
+        "count", "epoch", "failed", "folded", "in_app", "lanes", "most", "name", "op", "profile", "root", "sampled",
+        "slow", "started", "stays", "texts",
+    )  # fmt: skip
 
-    def __init__(self, op: str, name: str, ids: tuple[str, str, str], most: int, in_app: tuple[str, ...] = ()) -> None:
-        super().__init__(*ids)
+    def __init__(self, op: str, name: str, origin: Origin, most: int, in_app: tuple[str, ...] = ()) -> None:
+        super().__init__(origin)
         self.op = op
         self.name = name
         self.sampled = False  # the decision at the head: here, or where the trace began
-        self.sample_rate = 0.0  # that this was decided with
-        self.sample_rand: float | None = None  # 0.0 ≤ … < 1.0, the same in the whole trace
-        self.baggage: dict[str, str] | None = None  # the dynamic sampling context that came with the request
         self.started = perf_counter()
         self.epoch = time()
         self.most = most  # spans; beyond, equal ones are folded
@@ -98,27 +102,43 @@ class Trace(Ids):
     def span_here(self, frame: FrameType | None) -> str:
         """The id that the span which `frame` runs in will have, or that of the trace itself.
 
-        A span has no id before it ends, and few ever need one. So an id is made, and noted with the time; `tree` gives
-        it to the innermost span of that time.
+        A span has no id before it ends, and few ever need one. So an id is made, and noted with the time; the span that
+        ends next and has begun before takes it (`_claimed`).
         """
         lane = current.get()
-        if lane is None or lane.trace is not self:
+        around = _spanned(frame) if lane is not None and lane.trace is self else None
+        if lane is None or around is None:
             return self.span_id
-        for around, probe in callers.calls(frame):
-            if probe.span is None:
-                continue
-            if notes := lane.notes:
-                known = notes.get(id(around))
-                if known is not None:
-                    return known[1]
-                if len(notes) >= _MOST_NOTES:
-                    break
-            else:
-                notes = lane.notes = {}
-            span_id = os.urandom(8).hex()
-            notes[id(around)] = (perf_counter(), span_id)
-            return span_id
-        return self.span_id
+        if lane.ident != _thread.get_ident():
+            lane = _beside(lane)
+        notes = lane.notes = lane.notes if lane.notes is not None else {}
+        known = notes.get(id(around))
+        if known is None:
+            if len(notes) >= _MOST_NOTES:
+                return self.span_id
+            known = notes[id(around)] = (perf_counter(), os.urandom(8).hex())
+        return known[1]
+
+
+def _spanned(frame: FrameType | None) -> FrameType | None:
+    """The innermost call around `frame` that is a span: not one that shows the work of the span around it once more."""
+    inner: tuple[FrameType, Any] | None = None
+    for around, probe in callers.calls(frame):
+        if probe.span is not None:
+            if inner is not None and probe.monitor["name"] not in inner[1].monitor["quiet_inside"]:
+                break
+            inner = around, probe
+    return inner[0] if inner is not None else None
+
+
+def _claimed(lane: Lane, start: float) -> str | None:
+    """The id that was given away for the span which ends here. Of those inside it, each has taken its own by now."""
+    found = None
+    for key, (moment, span_id) in list((lane.notes or {}).items()):
+        if moment >= start:
+            found = span_id
+            del lane.notes[key]  # type: ignore[union-attr]
+    return found
 
 
 #: The lane that spans which end here belong to; None where no trace is on.
@@ -134,6 +154,7 @@ def record(what: What, start: float, result: object, lane: Lane | None, failed: 
         if lane.ident != _thread.get_ident():
             lane = _beside(lane)
         trace = lane.trace
+        given = _claimed(lane, start) if lane.notes else None
         values = _NONE
         if what.together is not None:
             try:
@@ -154,6 +175,8 @@ def record(what: What, start: float, result: object, lane: Lane | None, failed: 
             return
         if what.located and end - start > _SLOW:
             values = (*(values or (None,)), _place(sys._getframe(1), trace.in_app))
+        if given is not None:
+            lane.give(given)
         lane.spans.append((start, end, what, failed, None, values))
     except ours(Exception):
         guard.swallow("recording a span")
@@ -201,7 +224,9 @@ def end_coroutine(what: What, start: float, result: object, inner: Lane | None, 
             return
         trace.count = count = trace.count + 1
         if count <= trace.most:
-            inside = inner if inner.spans or inner.beside or inner.notes else None
+            inside = inner if inner.spans or inner.beside else None
+            for _, given in list((inner.notes or {}).values()):
+                inner.origin.give(given)
             inner.origin.spans.append((start, end, what, failed, inside, values))
         else:
             _fold(trace, what, values, start, end)

@@ -15,12 +15,12 @@ from ..observe.event import event
 from ..observe.event.encode import encode
 from ..observe.event.represent import Budget
 from ..privacy.scrub import scrub, scrub_json
-from . import encoded, propagation
+from . import encoded, profile_item, propagation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..base.model import Platform, SentryData
+    from ..base.model import Json, Platform, SentryData
     from .trace import Trace
 
 _MOST_VALUES = 300
@@ -65,10 +65,27 @@ def envelope(trace: Trace, end: float, kept: str, sentry: SentryData, platform: 
     made["contexts"]["trace"] = _root(trace, doing, kept, _data(facts))
     event.add_user(made, facts, sentry, budget)
     event.add_request(made, facts)
+    profile = trace.profile if trace.profile is not None and trace.profile.is_valid else None
+    if profile is not None:
+        made["contexts"]["profile"] = {"profile_id": os.urandom(16).hex()}
     data = encode(scrub(made, keep=event.configured(sentry)))
     data = data[:-1] + b',"spans":[' + encoded.spans(trace).encode("utf-8", "replace") + b"]}"
-    headers = {"trace": scrub_json(propagation.dynamic_sampling_context(trace, str(made["transaction"]), kept, sentry))}
-    return Envelope(made["event_id"], "transaction", wire.encode(made["event_id"], "transaction", data, headers))
+    whole = wire.encode(made["event_id"], "transaction", data, _headers(trace, made))
+    if profile is not None:
+        whole = wire.with_item(whole, "profile", profile_item.encoded(profile, made, platform))
+    return Envelope(made["event_id"], "transaction", whole)
+
+
+def _headers(trace: Trace, made: dict[str, Any]) -> dict[str, Json]:
+    """Those of the envelope: the dynamic sampling context, with which Sentry decides what it keeps.
+
+    A trace that is kept though it was not sampled stands for itself alone, and not for all that were not kept.
+    """
+    good = made["transaction_info"]["source"] not in ("url", "unknown")
+    found: dict[str, Json] = dict(propagation.context(trace, str(made["transaction"]) if good else ""))
+    if not trace.sampled and found:
+        found.update(sample_rate="1.0", sampled="true")
+    return {"trace": scrub_json(found)} if "public_key" in found and "trace_id" in found else {}
 
 
 def _section(facts: Mapping[str, object], name: str) -> dict[str, Any]:

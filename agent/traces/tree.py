@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .trace import Lane, Span, Trace
+    from .trace import Lane, Trace
     from .what import What
 
     #: its id, that of the span around it, start, end (both of `perf_counter`), what was called, did it raise?, values
@@ -38,7 +38,7 @@ class _Tree:
 
     def _place(self, lane: Lane, parent: str) -> None:
         spans = lane.spans.copy()  # threads that outlive the trace may add to it
-        noted = _noted(lane, spans) if lane.notes else {}
+        given = lane.given or {}
         own: list[Placed] = []
         around: list[Placed] = []
         # Spans are in the order of their ends, so backwards the ones around another one come before it.
@@ -46,7 +46,7 @@ class _Tree:
             start, end, what, failed, inside, values = spans[at]
             while around and around[-1][2] > start:
                 around.pop()
-            span_id = noted.get(at) or self._next_id()
+            span_id = given.get(at) or self._next_id()
             if around and around[-1][4].monitor in what.quiet:
                 span_id = around[-1][0]  # the same work, seen once more
             else:
@@ -61,13 +61,3 @@ class _Tree:
     def _next_id(self) -> str:
         self._used += 16
         return self._ids[self._used - 16 : self._used] or os.urandom(8).hex()
-
-
-def _noted(lane: Lane, spans: list[Span]) -> dict[int, str]:
-    """Place in `spans` → the id that was given away while that span was the innermost one."""
-    found: dict[int, str] = {}
-    for moment, span_id in (lane.notes or {}).values():
-        inside = [at for at, each in enumerate(spans) if each[0] <= moment <= each[1]]
-        if inside:
-            found.setdefault(max(inside, key=lambda at: (spans[at][0], -at)), span_id)
-    return found

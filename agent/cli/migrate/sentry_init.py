@@ -52,8 +52,17 @@ def settings(use: Use) -> dict[str, Any]:
             made[key] = share
         elif node is not None and use.names.value(node) is not None:
             use.remark(f"{key}=…", "it is no number from 0 to 1 that is written out", f"set `sentry.{key}` by hand")
-    if use.value("debug") is True:
-        made["debug"] = True
+    for key in ("strict_trace_continuation", "debug"):
+        if use.value(key) is True:
+            made[key] = True
+    targets = use.value("trace_propagation_targets")
+    if isinstance(targets, (list, tuple)):
+        written = [each.replace("$", "$$") for each in targets if isinstance(each, str) and each.isprintable() and each]
+        if len(written) == len(targets):
+            made["trace_propagation_targets"] = written
+        else:
+            advice = "set `sentry.trace_propagation_targets` by hand"
+            use.remark("trace_propagation_targets=…", "not all of it is text that is written out", advice)
     ignored = use.take("ignore_errors")
     if ignored is not None:
         names = list(_exceptions(use, use.names.expression(ignored)))

@@ -105,6 +105,7 @@ def sentry_data(
     if not isinstance(debug, bool):
         variables["SENTRY_DEBUG"] = environ.get("SENTRY_DEBUG")
         debug = (variables["SENTRY_DEBUG"] or "").strip().lower() in _TRUE
+    targets = given.get("trace_propagation_targets")
     return {
         "dsn": dsn,
         "environment": text("environment", "SENTRY_ENVIRONMENT") or DEFAULT_ENVIRONMENT,
@@ -114,6 +115,10 @@ def sentry_data(
         "profiles_sample_rate": float(given.get("profiles_sample_rate", 0.0)),
         "tracing": "off" if units.is_off(given.get("tracing", "agent")) else given.get("tracing", "agent"),
         "traces": _traces_data(given.get("traces")),
+        "trace_propagation_targets": None if targets is None else list(targets),
+        "propagate_traceparent": bool(given.get("propagate_traceparent", False)),
+        "strict_trace_continuation": bool(given.get("strict_trace_continuation", False)),
+        "org_id": given.get("org_id"),
         "debug": debug,
         "metrics": bool(given.get("metrics", False)),
         "user": list(given.get("user", ["id"])),
@@ -215,6 +220,13 @@ def _check_sentry(sentry: Placed, findings: Findings) -> None:
     if wrong and not findings.has(dsn):
         hint = "it looks like https://public_key@host/project; leave it empty to send nothing"
         findings.add(dsn, "bad-dsn", f"this is not a Sentry DSN: {wrong}", hint)
+    for target in sentry.at("trace_propagation_targets").items():
+        if isinstance(target.value, str) and not findings.has(target):
+            try:
+                re.compile(target.value)
+            except re.error as error:
+                hint = "a dot is written `\\.`, and an asterisk repeats what stands before it"
+                findings.add(target, "bad-value", f"{target.quoted} is not a regular expression: {error}", hint)
     for name in sentry.at("ignore_errors").items():
         if isinstance(name.value, str) and not findings.has(name):
             is_exception_name(name, name.value, findings)

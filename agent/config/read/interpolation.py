@@ -24,6 +24,8 @@ TYPED = monitor_keys.TYPED | frozenset(
         "sample_rate",
         "traces_sample_rate",
         "profiles_sample_rate",
+        "propagate_traceparent",
+        "strict_trace_continuation",
         "debug",
         "metrics",
         "durable",

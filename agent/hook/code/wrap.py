@@ -84,14 +84,15 @@ def surround(
     return _observe(function, trampoline.Features(span=True, entering=positions), values, failed)
 
 
-def guarded(function: "Callable[..., None]") -> "Callable[..., None]":
-    """`function` for `surround`: what it raises is swallowed."""
+def guarded(function: "Callable[..., Any]") -> "Callable[..., Any]":
+    """`function` for `surround`: what it raises is swallowed, and then it returns None."""
 
-    def enter(*arguments: "Any") -> None:
+    def enter(*arguments: "Any") -> "Any":
         try:
-            function(*arguments)
+            return function(*arguments)
         except ours(Exception):
             guard.swallow("looking at a call in a framework")
+            return None
 
     return enter
 

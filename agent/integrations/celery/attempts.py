@@ -14,7 +14,7 @@ from ...hook.code import patch
 from ...observe.around import work
 from ...observe.failure.attempts import Attempt
 from ..signals import Receiver
-from . import task_context
+from . import task_context, trace_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,16 +27,8 @@ _running: ContextVar[tuple[tuple[Attempt | None, work.Entered | None], ...]] = C
 )
 
 
-def _header(about: Any, name: str) -> object:
-    """A header of the task's message, by its name in lower case."""
-    if type(about) is not dict:
-        return None
-    nested = about.get("headers")
-    return about.get(name) or (nested.get(name) if type(nested) is dict else None)
-
-
 #: A task as a piece of work. It is about what Celery's request of the task holds.
-KIND = work.Kind("queue.process", _header)
+KIND = work.Kind("queue.process", trace_headers.header)
 
 
 def current() -> Attempt | None:

@@ -13,7 +13,7 @@ from ...observe.around import context, traces
 from ...observe.failure import attempts
 from ..signals import Receiver
 from . import attempts as celery_attempts
-from . import task_context, tasks
+from . import task_context, tasks, trace_headers
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -33,12 +33,14 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
 
 def _publisher(_module: ModuleType, engine: Engine) -> Changes:
     """The first message is about to be published, or a worker begins."""
+    signals = sys.modules["celery.signals"]
+    changes: Changes = [trace_headers.add(signals)] if engine.frameworks.integrates("celery") else []
     settings = engine.outlet.sentry.get("celery")
-    if settings is None or not (settings["queue_wait"] or settings["queues"] or settings["check_ins"]):
-        return []
-    from . import messages
+    if settings is not None and (settings["queue_wait"] or settings["queues"] or settings["check_ins"]):
+        from . import messages
 
-    return [messages.add_headers(sys.modules["celery.signals"])]
+        changes.append(messages.add_headers(signals))
+    return changes
 
 
 def _tasks(module: ModuleType, engine: Engine) -> Changes:
@@ -64,11 +66,11 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     if check_ins is not None:
         changes.append(Receiver(signals.task_postrun, check_ins.ended, "ending a scheduled task"))
         changes.append(Receiver(signals.task_revoked, check_ins.revoked, "revoking a scheduled task"))
-    engine.frameworks.set_up_sdk("celery")
+    engine.frameworks.work("celery")
     if engine.outlet.sentry["dsn"] is None:
         # Django's settings may bring one. When this is sent they are loaded, and no process has been forked yet.
         begin = signals.celeryd_after_setup
-        changes.append(Receiver(begin, lambda **_: engine.frameworks.set_up_sdk("celery"), "beginning to run tasks"))
+        changes.append(Receiver(begin, lambda **_: engine.frameworks.work("celery"), "beginning to run tasks"))
     return changes
 
 

@@ -80,17 +80,16 @@ serving.kind = work.Kind("http.server", lambda about, name: header(about.request
 
 
 def header(request: Any, name: str) -> object:
-    """The header of this name, in lower case; None where it is missing."""
+    """The header of this name, in lower case; several are joined by commas. None where it is missing."""
     if not issubclass(type(request), dict):
         held = _headers_of(request)
         return held.get(name) if held is not None else None
     if "REQUEST_METHOD" in request:
         return request.get("HTTP_" + name.upper().replace("-", "_"))
     headers, wanted = request.get("headers"), name.encode()
-    for each in headers if type(headers) in (list, tuple) else ():
-        if type(each) in (list, tuple) and len(each) == 2 and each[0] == wanted:
-            return each[1].decode("latin-1") if type(each[1]) is bytes else None
-    return None
+    pairs = [each for each in headers if type(each) in (list, tuple)] if type(headers) in (list, tuple) else []
+    found = [pair[1] for pair in pairs if len(pair) == 2 and pair[0] == wanted and type(pair[1]) is bytes]
+    return b",".join(found).decode("latin-1") if found else None
 
 
 def _headers_of(request: Any) -> Any:

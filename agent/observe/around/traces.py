@@ -9,24 +9,31 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from . import work
+from . import origin, work
+from .origin import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-_HEXADECIMAL = frozenset("0123456789abcdef")
-
 
 class Ids:
     """The ids of a trace. `traces.trace.Trace` is one with spans."""
 
-    __slots__ = ("parent_span_id", "span_id", "trace_id")
+    __slots__ = ("origin", "span_id")
 
-    def __init__(self, trace_id: str, span_id: str, parent_span_id: str) -> None:
-        self.trace_id = trace_id
-        self.span_id = span_id  # of the piece of work itself
-        self.parent_span_id = parent_span_id  # of what sent the request; "" where nothing did
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.span_id = os.urandom(8).hex()  # of the piece of work itself
+
+    @property
+    def trace_id(self) -> str:
+        return self.origin.trace_id
+
+    @property
+    def parent_span_id(self) -> str:
+        """Of what sent the request; "" where nothing did."""
+        return self.origin.parent_id
 
     def span_here(self, frame: FrameType | None) -> str:
         """The id of the span that `frame` runs in."""
@@ -51,7 +58,7 @@ def current() -> Ids | None:
     if doing is None:
         return running() if running is not None else None
     if doing.trace is None:
-        doing.trace = Ids(*incoming(doing))
+        doing.trace = Ids(origin_of(doing))
     return doing.trace
 
 
@@ -67,22 +74,15 @@ def provide() -> dict[str, object]:
     return {"trace": known.context(sys._getframe(1))} if known is not None else {}
 
 
-def incoming(doing: work.Work) -> tuple[str, str, str]:
-    """The ids of the trace that came with a piece of work, or new ones: trace id, span id, id of the parent or ""."""
-    header, about = doing.kind.header, doing.about
-    came = _ids(header(about, "sentry-trace"), 0) or _ids(header(about, "traceparent"), 1) or ("", "")
-    return came[0] or os.urandom(16).hex(), os.urandom(8).hex(), came[1]
+#: The number of our organisation at Sentry, where it is known, and whether traces that name none begin anew here.
+organisation = ""
+strict = False
 
 
-def _ids(value: object, at: int) -> tuple[str, str] | None:
-    """The two ids in Sentry's `trace-span-sampled` or the W3C's `version-trace-span-flags`, from part `at` on."""
-    if type(value) is not str or len(value) > 200:
-        return None
-    trace_id, span_id, *_ = [*value.strip().split("-")[at : at + 2], "", ""]
-    if not (_is_id(trace_id, 32) and _is_id(span_id, 16)):
-        return None
-    return trace_id, span_id
-
-
-def _is_id(text: str, length: int) -> bool:
-    return len(text) == length and _HEXADECIMAL.issuperset(text) and text.strip("0") != ""
+def origin_of(doing: work.Work) -> Origin:
+    """Where the trace of a piece of work comes from."""
+    about, header = doing.about, doing.kind.header
+    found = None
+    if about is not None:  # it has not ended
+        found = origin.incoming(lambda name: header(about, name), organisation, strict=strict)
+    return found if found is not None else Origin(os.urandom(16).hex())

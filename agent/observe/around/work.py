@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...base.interrupts import ours
 
@@ -29,11 +29,14 @@ def _nothing(_about: object, _name: str) -> object:
     return None
 
 
-class Kind(NamedTuple):  # annotated with types, not with text: see model.py
+class Kind:
     """What pieces of work of one sort have in common: the requests of a framework, the tasks of a queue."""
 
-    op: str = "function"  # Sentry's name of the operation: http.server, queue.process, …
-    header: Any = _nothing  # (about, name in lower case) → the header that came with it, or None
+    __slots__ = ("header", "op")
+
+    def __init__(self, op: str = "function", header: Callable[[Any, str], object] = _nothing) -> None:
+        self.op = op  # Sentry's name of the operation: http.server, queue.process, …
+        self.header = header  # (about, name in lower case) → the header that came with it, or None
 
 
 _PLAIN = Kind()

@@ -81,7 +81,7 @@ def places(
     found = []
     for place, line in nearest:
         code = place.f_code
-        module = _module(place)
+        module, _ = module_of(place)
         built: dict[str, Any] = {
             "function": getattr(code, "co_qualname", code.co_name),
             "lineno": line,
@@ -94,9 +94,13 @@ def places(
     return found
 
 
-def _module(frame: FrameType) -> str | None:
-    module = dict.get(frame.f_globals, "__name__") if issubclass(type(frame.f_globals), dict) else None
-    return module if type(module) is str else None
+def module_of(frame: FrameType) -> tuple[str | None, str | None]:
+    """The name and the file of the module that `frame` runs in, without running code of the host's."""
+    space = frame.f_globals
+    if not issubclass(type(space), dict):
+        return None, None
+    name, file = dict.get(space, "__name__"), dict.get(space, "__file__")
+    return name if type(name) is str else None, file if type(file) is str else None
 
 
 def _is_in_app(module: str | None, in_app: tuple[str, ...]) -> bool:
@@ -131,16 +135,12 @@ def _passed(traceback: TracebackType | None, own: Callable[[CodeType], bool]) ->
 def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean:
     """Sentry's `frame` for one place in the code: shared between events, so never change it."""
     code = frame.f_code
-    module = _module(frame)
+    module, file = module_of(frame)
     name = cast("str", getattr(code, "co_qualname", code.co_name))
     key = (code.co_filename, line, name, module, in_app)
     known = _known.get(key)
     if known is None:
-        # Compiled modules give their frames the path that they were compiled from, and their full name to functions.
-        installed = _installed_at(frame.f_globals, code.co_filename)
-        if module is not None and name.startswith(module + "."):
-            name = name[len(module) + 1 :]
-        known = _build(code.co_filename, line, name, module, in_app, installed)
+        known = bare_frame(code, line, module, file, in_app)
         try:
             _add_source(known, code.co_filename, line)
         except ours(OSError, MemoryError):
@@ -151,12 +151,14 @@ def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean
     return known
 
 
-def _installed_at(space: dict[str, Any], path: str) -> str | None:
-    """The file of a module whose frames name no file of this machine; None where `path` is one."""
-    if path.startswith("<") or os.path.isabs(path) or os.path.exists(path):
-        return None
-    file = dict.get(space, "__file__") if issubclass(type(space), dict) else None
-    return file if type(file) is str else "<built-in>"
+def bare_frame(code: CodeType, line: int, module: str | None, file: str | None, in_app: tuple[str, ...]) -> Clean:
+    """Sentry's `frame` for a line of code, without source; `file` is that of its module."""
+    path, name = code.co_filename, cast("str", getattr(code, "co_qualname", code.co_name))
+    # Compiled modules give their frames the path that they were compiled from, and their full name to functions.
+    if module is not None and name.startswith(module + "."):
+        name = name[len(module) + 1 :]
+    installed = None if path.startswith("<") or os.path.isabs(path) or os.path.exists(path) else file or "<built-in>"
+    return _build(path, line, name, module, in_app, installed)
 
 
 def _build(

@@ -14,6 +14,8 @@ sentry_sdk.init(
     ignore_errors=[OnHold, "KeyboardInterrupt", "Unknown"],
     integrations=[DjangoIntegration()],
     send_default_pii=True,
+    strict_trace_continuation=True,
+    trace_propagation_targets=["^https://[^/]+/orders$", "internal"],
     max_breadcrumbs=50,
     functions_to_trace=[{"qualified_name": "erp.jobs.close"}, {"qualified_name": "erp.jobs.Month.open"}],
 )
