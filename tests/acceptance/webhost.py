@@ -12,7 +12,7 @@ from receiver import Receiver
 #: What a client sends and no event may contain: a cookie, a token, a value of the query, a body, a form's field.
 SECRETS = ("s3ss10n-c00k13", "t0k3n-0f-anna", "v4lu3-0f-a-query", "b0dy-0f-a-form", "1n-th3-p4th")
 HEADERS = (
-    f"Host: erp.example.com\r\nCookie: session={SECRETS[0]}\r\nAuthorization: Bearer {SECRETS[1]}\r\n"
+    f"Host: erp.example.com\r\nCookie: session={{cookie}}\r\nAuthorization: Bearer {SECRETS[1]}\r\n"
     "sentry-trace: {trace}-{span}-1\r\nConnection: close\r\n"
 )
 TRACE, SPAN = "771a43a4192642f0b136d5159a501700", "a5c1b0c7e1f2d3b4"
@@ -70,9 +70,9 @@ else:
 """
 
 
-def exchange(port: int, method: str, path: str, number: int, body: str = "") -> bytes:
+def exchange(port: int, method: str, path: str, number: int, body: str = "", cookie: str = SECRETS[0]) -> bytes:
     """The response as it came, without its date. Each request has a trace of its own."""
-    head = HEADERS.format(trace=f"{TRACE[:-2]}{number:02x}", span=SPAN)
+    head = HEADERS.format(trace=f"{TRACE[:-2]}{number:02x}", span=SPAN, cookie=cookie)
     if body:
         head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
     received = b""
@@ -121,6 +121,7 @@ def serve(host, name: str, module: str, requests, *, agent: bool = True, talk=No
     with Receiver() as sentry:
         # Sentry is there once the server has ended: what that was still sending would come a second time.
         extra.setdefault("SENTRY_DSN", f"http://public@127.0.0.1:{free_port()}/42")
+        extra["PYTHONHASHSEED"] = "1"  # sets are written in the same order
         with Running(host, *arguments, python=python, agent=agent, **extra) as server:
             server.until(lambda: is_listening(port), what="a port")
             responses = [exchange(port, *each[:2], number, *each[2:]) for number, each in enumerate(requests)]
