@@ -138,6 +138,7 @@ def _plan(config: str | None) -> PlanData:
                 },
                 "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [],
                 "integrations": [], "tags": {}, "scrub": None, "context": [], "celery": None, "project": None,
+                "application": None,
             },
             "spool": {
                 "directory": None, "max_size": 1 << 20, "max_age": 3600.0, "max_files": 1000, "max_rate": 0.0,

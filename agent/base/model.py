@@ -199,6 +199,7 @@ class SentryData(TypedDict):
     context: list[ContextData]
     celery: Optional[CeleryData]
     project: Optional[ProjectData]
+    application: Optional[str]  # dotted path of a WSGI or ASGI application that no server shows
 
 
 class SpoolData(TypedDict):

@@ -251,7 +251,7 @@ HOOKS = {
     "starlette.responses": "integrations.web.handlers",
 }
 #: The top-level packages of these modules.
-FRAMEWORKS = frozenset([module.partition(".")[0] for module in HOOKS])
+FRAMEWORKS = {module.partition(".")[0] for module in HOOKS}
 #: Of HTTP clients. Their import alone begins nothing: many a program loads them that nobody monitors.
 CLIENTS = dict.fromkeys(
     (

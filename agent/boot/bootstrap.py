@@ -12,7 +12,7 @@ from time import monotonic
 from ..base import guard, imports, places, programs
 from ..base.interrupts import ours
 from ..plan import index as plan_index
-from .lookout import listen
+from .lookout import is_uwsgi, listen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class Agent:
         wanted = _Wanted(self.index)
         self.finder = finder.Finder(wanted, self.index.roots, self._imported, guard.swallow)
         self.finder.on_wait, self.finder.on_code, self.finder.on_look = self._look_again, self._follow, self.look
+        if is_uwsgi(_program()):
+            self.finder.on_look = self._follow_uwsgi
         self.watch(self.index)
         if instead_of is not None and instead_of in sys.meta_path:
             sys.meta_path[sys.meta_path.index(instead_of)] = self.finder
@@ -129,6 +131,15 @@ class Agent:
                 self.finder.loaded(name, module)
         if any(name in self.index for name in places.program()):
             self._follow()
+
+    def _follow_uwsgi(self) -> None:
+        """With the first import after uWSGI's own module has its options: the application's comes soon."""
+        if hasattr(sys.modules.get("uwsgi"), "opt") and self.finder is not None:
+            self.finder.on_look = self.look
+            from ..integrations.web import uwsgi
+
+            uwsgi.follow()
+        self.look()
 
     def watch(self, index: plan_index.Index) -> None:
         """Have the finder notice the imports of what this plan names."""
@@ -273,6 +284,14 @@ class Agent:
 
     def _wake(self) -> None:
         self.work("starting with the first use of a framework", lambda _: None)
+
+
+def _program() -> str:
+    """The program that runs: `sys.executable` may not have been set yet by one that embeds Python."""
+    try:
+        return os.readlink("/proc/self/exe")
+    except ours(OSError):
+        return sys.executable or ""
 
 
 #: The agent of this process, if it was started and has something to do.

@@ -34,7 +34,10 @@ class Frameworks:
         """Install the integration with a module that has just been run, if there is one."""
         integration = HOOKS.get(name) or CLIENTS.get(name)
         if integration is None:
-            return
+            application = self._outlet.sentry["application"]
+            if application is None or not application.startswith(name + "."):
+                return
+            integration = "integrations.web.named"
         try:
             __import__(_ROOT + integration)
             install = sys.modules[_ROOT + integration].install

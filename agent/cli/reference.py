@@ -36,6 +36,7 @@ _SECTIONS = (
     ("processes", "processes", "processes"),
     ("context", "context[]", "context"),
     ("celery", "celery", "celery"),
+    ("web", "web", "web"),
     ("defaults", "defaults", "defaults"),
     ("modules", "modules.NAME", "module"),
     ("monitors", "monitors[]", "monitor"),

@@ -52,12 +52,13 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
             elif target["module"] is not None:
                 names = [path]
             else:
-                words = path.split(".")
-                names = [".".join(words[:end]) for end in range(1, len(words))]
+                names = _modules_on(path)
             for name in names:
                 there = parts.setdefault(root, {}).setdefault(name, [])
                 if not there or there[-1] != place:
                     there.append(place)
+    for name in _modules_on(plan["sentry"].get("application") or ""):
+        parts.setdefault(name.partition(".")[0], {}).setdefault(name, [])  # watched, without a monitor
     top = {root: body.append(part) for root, part in parts.items()}
     packages = sorted(own_packages(plan["monitors"]))
     settings = body.append(
@@ -106,6 +107,12 @@ def bad_bytes(
 
 def watch(folders: "Sequence[tuple[str, str]]") -> "list[tuple[str, Any, list[str], str]]":
     return [(name, places.stamp(name), places.listing(name, suffix), suffix) for name, suffix in folders]
+
+
+def _modules_on(path: str) -> "list[str]":
+    """The modules that a dotted path may lie in."""
+    words = path.split(".")
+    return [".".join(words[:end]) for end in range(1, len(words))]
 
 
 class _Body:

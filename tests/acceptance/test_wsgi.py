@@ -76,7 +76,8 @@ SERVERS = [
 
 #: What a server cannot do.
 LACKING = {
-    "cheroot": ["/file"], "gevent": ["/file"], "werkzeug": ["/file"], "hypercorn-wsgi": ["/file", "/write"]
+    "uwsgi": ["/handled"],  # it raises what start_response is given
+    "cheroot": ["/file"], "eventlet": ["/file"], "gevent": ["/file"], "werkzeug": ["/file"], "hypercorn-wsgi": ["/file", "/write"]
 }  # fmt: skip
 
 
@@ -122,3 +123,54 @@ def test_an_application_under(host, name):
         assert event["contexts"]["trace"]["parent_span_id"] == webhost.SPAN
     assert events["/crash"]["contexts"]["request"]["parameters"] == ["page", "size"]
     assert watched.health == {"exited": len(REQUESTS) - 3, "errored": 0, "crashed": 3}
+
+
+#: Servers that call the application from C, or keep to themselves what fails while they iterate over the response.
+CALLED_ONLY = {"uwsgi": ("/crash",), "eventlet": ("/crash",)}
+
+
+@pytest.mark.parametrize("name", CALLED_ONLY)
+def test_what_fails_later_is_not_seen_under(host, name):
+    watched = both(host, name, APPLICATION, REQUESTS)
+    assert tuple(event["request"]["url"] for event in watched.events) == CALLED_ONLY[name]
+
+
+GENERATOR = """
+class OutOfStock(Exception): pass
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"a part, "
+    yield environ["PATH_INFO"].encode()
+    if environ["PATH_INFO"] == "/crash": raise OutOfStock("after the last part")
+"""
+
+
+@pytest.mark.parametrize("name", ["gunicorn-sync", "uwsgi", "wsgiref"])
+def test_an_application_that_is_a_generator_under(host, name):
+    watched = both(host, name, GENERATOR, [("GET", "/fine"), ("GET", f"/crash?q={SECRETS[2]}"), ("GET", "/fine")])
+    (event,) = watched.events
+    assert event["request"]["url"] == "/crash"
+    assert event["contexts"]["trace"]["trace_id"] == f"{webhost.TRACE[:-2]}01"
+    assert watched.health == {"exited": 2, "errored": 0, "crashed": 1}
+
+
+def test_an_application_that_the_configuration_names(host):
+    """As a server calls it that nobody knows."""
+    host.write(
+        web__py=APPLICATION,
+        monitors__yaml=webhost.MONITORS.format(more="web: {application: web.application}"),
+        main__py="""
+import io
+from web import application
+def start(status, headers, exc_info=None): print(status)
+for path in ("/fine", "/stream", "/crash"):
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "wsgi.input": io.BytesIO(), "HTTP_HOST": "erp"}
+    try: print(b"".join(application(environ, start)))
+    except Exception as error: print(repr(error))
+""",
+    )
+    bare, watched = host.run("main.py", agent=False), host.run("main.py")
+    assert (watched.stdout, watched.stderr) == (bare.stdout, bare.stderr)
+    (event,) = host.events()
+    assert event["request"]["url"] == "/crash"
+    assert event["tags"]["erp.operation"] == "GET request"

@@ -19,6 +19,7 @@ class Settings(NamedTuple):
     spool: dict[str, Placed]
     processes: dict[str, Placed]
     celery: dict[str, Placed]
+    web: dict[str, Placed]
     running: dict[str, Placed]  # keys at the top about processes that run
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
@@ -58,7 +59,7 @@ class WrittenMonitor(NamedTuple):
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
-    settings = Settings({}, {}, {}, {}, {}, {}, {}, {})
+    settings = Settings({}, {}, {}, {}, {}, {}, {}, {}, {})
     for document in documents:
         for key in RUNNING:
             placed = document.at(key)
@@ -67,7 +68,7 @@ def merge(documents: list[Document], packs: list[Document], findings: Findings) 
         for section, path in (
             (settings.sentry, ("sentry",)), (settings.spool, ("delivery", "spool")), (settings.spool, ("delivery",)),
             (settings.processes, ("processes",)), (settings.celery, ("celery",)),
-            (settings.defaults, ("defaults",)), (settings.modules, ("modules",)),
+            (settings.web, ("web",)), (settings.defaults, ("defaults",)), (settings.modules, ("modules",)),
         ):  # fmt: skip
             for key, placed in layer(document.at(*path), findings).items():
                 if key != "spool":  # a section of its own

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...language import units
 from ...language.dsn import DsnError, parse_dsn
 from . import celery, project
-from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
+from .values import check_bare_number, check_inheritable, check_unit, is_exception_name, target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ _TRUE = ("1", "true", "yes", "on", "y", "t")
 
 _EXPECTED: dict[str, type] = {
     "include": list, "sentry": dict, "delivery": dict, "defaults": dict, "modules": dict, "monitors": list,
-    "processes": dict, "context": list, "celery": dict,
+    "processes": dict, "context": list, "celery": dict, "web": dict,
 }  # fmt: skip
 
 #: Keys of `sentry` that can fall back to nothing when they are wrong: less is sent, or with less on it, or not set up.
@@ -66,6 +66,7 @@ def check_sections(document: Document, findings: Findings) -> None:
     check_unit(history.at("max_age"), units.duration, "bad-duration", findings)
     check_unit(history.at("max_size"), units.size, "bad-size", findings)
     celery.check(document.at("celery"), findings)
+    target(document.at("web", "application"), findings, of_one_function=True)
     for key in ("only", "skip"):
         for pattern in document.at("processes", key).items():
             _check_program(pattern, findings)
@@ -129,6 +130,7 @@ def sentry_data(
         "context": context,
         "celery": celery.data(settings),
         "project": project.data(given.get("project")),
+        "application": settings.web["application"].value.replace(":", ".") if "application" in settings.web else None,
     }
 
 

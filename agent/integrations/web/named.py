@@ -1,0 +1,29 @@
+"""The application that `web: {application: …}` names, or that uWSGI is told to load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import uwsgi
+from .install import web_of
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from ...boot.engine import Engine
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
+    """Called when a module has been imported that the application's path goes through."""
+    path = engine.outlet.sentry["application"] or uwsgi.application()
+    if not path.startswith(name + "."):
+        return []
+    path = path[len(name) + 1 :]
+    found: Any = module
+    for part in path.split("."):
+        found = getattr(found, "__dict__", {}).get(part)
+    if found is None:
+        return []  # further down, in a module that is imported later
+    web = web_of(engine)
+    web.watch(found)
+    return [web]
