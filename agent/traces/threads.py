@@ -27,9 +27,9 @@ _HELD = "_erp_agent_lane"
 def follow(name: str, module: ModuleType) -> Iterator[patch.Layer]:
     """Patch `threading` or `concurrent.futures.thread`, once the host has imported it."""
     if name == "threading":
-        methods = module.Thread.__dict__
-        yield wrap.wrap(methods["start"], _start)
-        yield wrap.wrap(methods["_bootstrap_inner"], _run)
+        classes = module.Thread.__mro__  # gevent puts a class of its own there, without these methods
+        for method, wrapper in (("start", _start), ("_bootstrap_inner", _run)):
+            yield wrap.wrap(next(each.__dict__[method] for each in classes if method in each.__dict__), wrapper)
     else:
         methods = module._WorkItem.__dict__
         yield wrap.wrap(methods["__init__"], _make)

@@ -104,7 +104,7 @@ def talk(port):
     """Two connections to a websocket: the client leaves one, the other fails."""
     client = pytest.importorskip("websockets.sync.client")
     exceptions = pytest.importorskip("websockets.exceptions")
-    with client.connect(f"ws://127.0.0.1:{port}/talk/{SECRET}") as connection:
+    with client.connect(f"ws://127.0.0.1:{port}/talk/cellar") as connection:
         connection.send("hello")
         assert connection.recv() == "HELLO"
     with client.connect(f"ws://127.0.0.1:{port}/talk/kitchen") as connection:
@@ -133,3 +133,9 @@ def test_fastapi_under(host, name):
         assert event["transaction"] == event["contexts"]["request"]["route"] == operation.partition(" ")[2]
         assert event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["filename"].endswith("web.py")
     assert watched.health == {"exited": 5, "errored": 0, "crashed": 7}
+    traced = {
+        each["transaction"]: each["contexts"]["trace"]["data"].get("http.response.status_code")
+        for each in watched.transactions
+    }
+    assert len(watched.transactions) == len(REQUESTS) + 2
+    assert (traced["/"], traced["/clash"], traced["/refused"], traced["/orders"]) == (200, 503, 409, 422)

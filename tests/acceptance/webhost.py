@@ -19,7 +19,7 @@ TRACE, SPAN = "771a43a4192642f0b136d5159a501700", "a5c1b0c7e1f2d3b4"
 
 MONITORS = """
 version: 1
-sentry: {{dsn: "${{SENTRY_DSN:-}}", release: erp@7, environment: live, user: [id]}}
+sentry: {{dsn: "${{SENTRY_DSN:-}}", release: erp@7, environment: live, user: [id], traces_sample_rate: 1.0}}
 {more}
 """
 

@@ -55,6 +55,9 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
         function = function_of(module, "Flask.full_dispatch_request")
         if function is not None:
             yield wrap.surround(function, wrap.guarded(_keep_flasks_contexts))
+        function = function_of(module, "Flask.finalize_request")
+        if function is not None:
+            yield wrap.watch(function, returned=_returned)
     if name == "starlette._exception_handler":
         function = function_of(module, "_lookup_exception_handler")
         if function is not None:
@@ -79,6 +82,12 @@ def _keep_flasks_contexts() -> None:
     now = serving.current()
     if now is not None:
         now.contexts = frameworks.flask_contexts()
+
+
+def _returned(response: Any) -> None:
+    now = serving.current()
+    if now is not None:
+        now.sent = response.status_code
 
 
 def _remember(handler: object, error: object) -> None:
