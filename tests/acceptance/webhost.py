@@ -57,7 +57,10 @@ elif name == "gevent":
     from gevent import monkey
     monkey.patch_all()
     from gevent.pywsgi import WSGIServer
-    WSGIServer(("127.0.0.1", port), importlib.import_module(module).application).serve_forever()
+    import gevent
+    server = WSGIServer(("127.0.0.1", port), importlib.import_module(module).application)
+    gevent.signal_handler(signal.SIGTERM, server.stop)
+    server.serve_forever()
 elif name == "werkzeug":
     from werkzeug.serving import run_simple
     run_simple("127.0.0.1", port, importlib.import_module(module).application, threaded=True)
