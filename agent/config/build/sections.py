@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...language import units
 from ...language.dsn import DsnError, parse_dsn
-from . import celery, project
-from .values import check_bare_number, check_inheritable, check_unit, is_exception_name, target
+from . import celery, project, values
+from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def check_sections(document: Document, findings: Findings) -> None:
     check_unit(history.at("max_age"), units.duration, "bad-duration", findings)
     check_unit(history.at("max_size"), units.size, "bad-size", findings)
     celery.check(document.at("celery"), findings)
-    target(document.at("web", "application"), findings, of_one_function=True)
+    values.target(document.at("web", "application"), findings, of_one_function=True)
     for key in ("only", "skip"):
         for pattern in document.at("processes", key).items():
             _check_program(pattern, findings)
