@@ -12,6 +12,9 @@ def main() -> int:
     started = sys.modules.get("_erp_agent.boot.bootstrap")
     if started is not None and started.current is not None:
         started.current.uninstall()
+    from .base import imports
+
+    imports.use_bundled()
     from .cli.main import main as run
 
     _leave_no_trace()

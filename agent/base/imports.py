@@ -3,12 +3,16 @@
 The child has the locks of the modules that were being imported, and not the thread that would give them back: it would
 hang at its own first import of one of them. So a fork waits for such imports to end, for a moment; and what had not
 ended, its child forgets, so as to import it afresh. What the host itself imports is the host's affair.
+
+In a bundle, a folder that holds the agent and its libraries, those come behind the host's, and are for the agent alone.
 """
 
 import _thread
+import os
 import sys
 from time import monotonic, sleep
 
+from . import places
 from .places import ours
 from .postponed import around_forks
 
@@ -145,3 +149,55 @@ def forget(name: str) -> None:
 _logging_came_first = "logging" in sys.modules
 
 around_forks(before=_before_fork, after_in_child=_after_fork_in_child)
+
+
+#: Of an interpreter: a library with a compiled part is made for one version and one platform.
+TAG = "%s-%s" % (sys.implementation.cache_tag, getattr(sys.implementation, "_multiarch", sys.platform))
+
+_FOLDER = "libraries"
+
+
+def bundled() -> str:
+    """Of this interpreter's libraries, which need not exist."""
+    return os.path.join(os.path.dirname(places.PACKAGE), _FOLDER, TAG)
+
+
+def bundled_for(bundle: str, version: "tuple[int, int] | None") -> "list[str]":
+    """The libraries in a bundle for any interpreter of that version; empty where it has none, or is no bundle."""
+    above = os.path.join(bundle, _FOLDER)
+    wanted = "cpython-%d%d-" % version if version else ""
+    try:
+        return [os.path.join(above, name) for name in sorted(os.listdir(above)) if wanted and name.startswith(wanted)]
+    except ours(OSError):
+        return []
+
+
+def use_bundled() -> None:
+    """Have this process, which is the agent's own, find them behind everything else."""
+    found = bundled()
+    if found not in sys.path and os.path.isdir(found):
+        sys.path.append(found)
+
+
+class Lent:
+    """While entered, this thread finds them too. No other does: the host must not get a library that it lacks."""
+
+    def __init__(self) -> None:
+        self._folder = bundled()
+        self._wanted = os.path.isdir(self._folder) and self._folder not in sys.path
+        self._thread = _thread.get_ident()
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        if path is not None or _thread.get_ident() != self._thread:
+            return None
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(name, [self._folder], target)
+
+    def __enter__(self) -> None:
+        if self._wanted:
+            sys.meta_path.append(self)
+
+    def __exit__(self, *_: object) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)

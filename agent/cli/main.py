@@ -41,6 +41,7 @@ COMMANDS = {
     "sentry": "sentry.commands",
     "test": "test",
     "path": "path",
+    "bundle": "bundle",
     "run": "run",
     "completion": "completion",
 }

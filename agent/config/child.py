@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, cast
 
-from ..base import places
+from ..base import imports, places
 from ..base.errors import ConfigError
 from ..boot import untested
 from ..measure.figures import Figures
@@ -50,6 +50,7 @@ def compiled(path: str, state: str = "") -> bytes | str:
     `state`: the folder with what was changed beside the file and what was learned, if it is not the environment's: a
     process may have changed its user or its working folder since it started.
     """
+    imports.use_bundled()
     state = state or places.state_folder(os.environ, path)
     for _ in range(_TRIES):
         began = time.time()

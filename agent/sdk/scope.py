@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..base.imports import Lent
 from ..observe.around import context
 from ..observe.failure import unmonitored
 from . import gate, tracing
@@ -25,7 +26,7 @@ _MOST_CRUMBS = 10  # the last ones of the scope, in an event; each costs the cal
 
 def load_sdk() -> Any:
     """Import the SDK without what it would import into the host. Raises ImportError."""
-    with Absent():
+    with Absent(), Lent():
         import sentry_sdk
     return sentry_sdk
 

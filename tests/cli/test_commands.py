@@ -67,9 +67,10 @@ COMMANDS = {
     "path": ({0}, {0}, {0}),
     "sentry export --config FILE": ({0, 2}, {0, 2}, {2}),
     "sentry plan --config FILE": ({2}, {2}, {2}),
+    "bundle FILE": ({2}, {2}, {2}),
 }
 #: These read no more of a file than its settings: each is run on a third of the cases, another one for each command.
-SETTINGS_ALONE = ("events", "test", "spool", "schema", "path", "sentry")
+SETTINGS_ALONE = ("events", "test", "spool", "schema", "path", "sentry", "bundle")
 
 
 @pytest.fixture(autouse=True)

@@ -63,6 +63,7 @@ COMMANDS = {
     "validate": [[], ["--format", "json"]], "list": [[], ["--format", "json"]], "explain": [["create"]],
     "init": [["{new}"]], "discover": [["services", "--path", "{new}"]],
     "migrate": [["{new}/decorated.py"], ["{new}/decorated.py", "--diff"]], "schema": [[], ["--path"], ["--markdown"]], "path": [[]],
+    "bundle": [["{new}"]],
     "events": [[], ["--json"], ["last"]], "status": [[], ["--format", "json"]], "top": [[]], "test": [["--error"]],
     "spool": [["status"], ["status", "--format", "json"], ["show"], ["flush"], ["release"], ["replay"],
               ["export", "{new}/export.tar"], ["import", "{new}/nothing.tar"], ["purge", "--yes"]],

@@ -11,7 +11,7 @@ import sys
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...base import places
+from ...base import imports, places
 from ...base.errors import ConfigError
 from ...config import requirements
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
@@ -66,7 +66,8 @@ def environments(installation: Installation) -> list[Environment]:
         folders = packages_of(program, those[0].version)
         if folders:
             before = entries_of(those[0].environ or {}, those[0].folder)
-            made.append(Environment(program, [*before, *folders], named(those)))
+            bundled = [each for entry in before for each in imports.bundled_for(entry, those[0].version)]
+            made.append(Environment(program, [*before, *folders, *bundled], named(those)))
     return made or [Environment(sys.executable or "python", [entry or os.getcwd() for entry in sys.path], "")]
 
 

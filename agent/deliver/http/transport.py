@@ -135,7 +135,7 @@ class Transport:
 
     def _open(self) -> Any:
         if self._pool is None or self._pid != os.getpid():
-            with imports.Guarded():
+            with imports.Guarded(), imports.Lent():
                 # all that a delivery imports; `encodings.idna` is for the first look-up of a host name
                 import email.utils  # noqa: F401
                 import encodings.idna  # noqa: F401
