@@ -77,6 +77,15 @@ class SpanData(TypedDict):
     data: dict[str, ExpressionData]
 
 
+class LineData(TypedDict):
+    """A line that is watched in running processes."""
+
+    file: str  # as a person wrote it: a path, or the end of one
+    path: str  # where that is for who wrote it; "" where it is nowhere
+    number: int
+    function: str  # that holds the line there; "" where that is not known
+
+
 class MonitorData(TypedDict):
     """One monitor with every default applied."""
 
@@ -114,6 +123,7 @@ class MonitorData(TypedDict):
     unless: Optional[ExpressionData]  # calls that are not reported
     quiet_inside: list[str]  # names of monitors whose reports cover the calls inside theirs
     live: bool  # put into running processes: what it sees is shown, and not sent
+    line: Optional[LineData]  # of one that has no targets: what it looks at
 
 
 class ContextData(TypedDict):
@@ -258,7 +268,7 @@ class Observation(NamedTuple):
     monitor: MonitorData
     operation: str
     function: str  # dotted name of the function that was patched
-    report: str  # error, slow, rule, audit, stuck, repeats or budget
+    report: str  # error, slow, rule, audit, stuck, repeats, budget or line
     severity: str
     message: Optional[str]  # of a rule, placeholders still in it
     exception: Optional[BaseException]

@@ -131,6 +131,8 @@ class Agent:
                 self.finder.loaded(name, module)
         if any(name in self.index for name in places.program()):
             self._follow()
+        if self.index.lines:
+            self.work("watching lines", lambda engine: engine.watch_lines())
 
     def _follow_uwsgi(self) -> None:
         """With the first import after uWSGI's own module has its options: the application's comes soon."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..base.model import Observation
     from ..deliver.sink import Sink
     from ..hook.targets.defined import Names
+    from ..live.lines import Lines
     from ..live.while_idle import WhileIdle
     from ..plan.index import Index
 
@@ -57,6 +58,7 @@ class Engine:
         self._beside: "list[tuple[str, str, str, str]]" = []  # of monitors beside the plan: decorators
         self._looks = False  # with each request and task
         self._idle: "WhileIdle | None" = None  # where every monitor was taken out
+        self._lines: "Lines | None" = None  # that somebody watches
         self.outlet = Outlet(index, state, self.health, sink)
         self.counting = Counting(index, self.outlet, look)
         if sys.version_info >= (3, 15) or "t" in getattr(sys, "abiflags", ""):
@@ -128,9 +130,21 @@ class Engine:
         self._record_problems(index)
         for problem in (*notes, *self.counting.problems):
             self.health.record("problem", problem)
-        for line in (*self._beside, *self.applier.records()):
+        self.watch_lines()
+        lines = self._lines.records() if self._lines is not None else ()
+        for line in (*self._beside, *self.applier.records(), *lines):
             self.health.record(*line)
         self.health.flush()
+
+    def watch_lines(self) -> None:
+        """Watch the lines of the plan in force, and no others."""
+        monitors = self._index.lines
+        if self._lines is None and monitors:
+            from ..live.lines import Lines
+
+            self._lines = Lines(self.probes.terms_of, self.outlet.follow_user, self._record, self.look)
+        if self._lines is not None:
+            self._lines.follow(monitors)
 
     def look_while_idle(self) -> None:
         """No monitored call is left to look at the configuration: until there is one, a thread does."""
@@ -145,6 +159,8 @@ class Engine:
         """Called once a second, if anything happens: in a forked child, threads of the agent begin anew."""
         self.probes.keep_looking()
         self._costs.look(self)
+        if self._lines is not None:
+            self._lines.look()
 
     def record_beside(self, what: str, monitor: str, path: str, note: str) -> None:
         """What became of a monitor that is in no plan, and that another plan leaves alone."""
@@ -200,6 +216,8 @@ class Engine:
 
     def undo(self) -> None:
         self._undone = True
+        if self._lines is not None:
+            self._lines.follow(())
         self.applier.undo()
         self.frameworks.undo()
 
@@ -213,6 +231,8 @@ class Engine:
             self._costs.after_fork()
             self.counting.after_fork()
             self.frameworks.after_fork()
+            if self._lines is not None:
+                self._lines.after_fork()
             self.outlet.after_fork()
         except ours(Exception):
             guard.swallow("going on after a fork")

@@ -45,7 +45,7 @@ class Probes:
             monitor = _with_learned(monitor, found, function)
         if monitor["stuck"] is not None:
             self._look_for_stuck(monitor["stuck"])
-        probe = Probe(self._terms_of(monitor), found, function)
+        probe = Probe(self.terms_of(monitor), found, function)
         for reason in probe.disabled:
             self._outlet.health.record("failed", monitor["name"], found.path, reason)
         return probe
@@ -66,7 +66,7 @@ class Probes:
             asked = [probe.terms.monitor["stuck"] for probe in probes]
             self._stuck.follow_only([seconds for seconds in asked if seconds is not None])
 
-    def _terms_of(self, monitor: "MonitorData") -> "Terms":
+    def terms_of(self, monitor: "MonitorData") -> "Terms":
         """What all functions of a monitor share, those of one module after the other."""
         from ..observe.call.terms import Terms
 

@@ -79,7 +79,7 @@ class Reload:
             for name, module in list(sys.modules.items())
             if id(module) not in running and (name in before or name in index)
         ]
-        if agent.has_engine or names:
+        if agent.has_engine or names or index.lines:
             done: "list[bool]" = []
             try:
                 agent.work("following the configuration", lambda engine: _apply(engine, before, index, names, done))
@@ -100,5 +100,5 @@ def _apply(
         notes.append("counts from the next start on: sentry." + ", sentry.".join(changed))
     engine.follow(index, names, notes)
     done.append(True)
-    if index.follows and before.top_packages and not engine.applier.is_applied:
+    if index.follows and (before.top_packages or index.lines) and not engine.applier.is_applied:
         engine.look_while_idle()

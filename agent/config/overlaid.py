@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: How problems of a monitor that was put in name its file.
 FILE = "(put in)"
 
+#: In place of the target of a monitor that looks at a line, until its expressions are built.
+_AT_A_LINE = "watched.line"
+
 
 class Overlaid:
     def __init__(self, overlay: Overlay) -> None:
@@ -32,7 +35,11 @@ class Overlaid:
     ) -> list[MonitorData]:
         """The monitors of the file that are on, and those that were put in and are right."""
         found = [monitor for monitor in monitors if self._overlay.switches_off(monitor["name"]) is None]
+        lines = {each.name: each.monitor["line"] for each in self._overlay.put if "line" in each.monitor}
         put = [{**each.monitor, "name": each.name} for each in self._overlay.put]
+        for given in put:
+            if given.pop("line", None) is not None:
+                given["target"] = _AT_A_LINE
         if not put:
             return found
         text = json.dumps({"version": 1, "monitors": put})
@@ -44,4 +51,7 @@ class Overlaid:
         name_all(right)
         for monitor in right:
             monitor["live"] = True
+            if monitor["name"] in lines:
+                monitor["line"], monitor["targets"] = lines[monitor["name"]], []
+                monitor["metrics"] = False  # no calls are counted
         return [*found, *right]

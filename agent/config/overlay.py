@@ -32,10 +32,16 @@ class Put(NamedTuple):
     """A monitor that was put in."""
 
     name: str
-    monitor: dict[str, Any]  # as monitors.yaml would have it
+    monitor: dict[str, Any]  # as monitors.yaml would have it; or with a `line` (LineData) in place of a target
     since: float
     until: float
     by: str
+
+    @property
+    def target(self) -> str:
+        """What it looks at: a dotted path, or FILE:LINE."""
+        line = self.monitor.get("line")
+        return "{file}:{number}".format(**line) if line else str(self.monitor.get("target"))
 
 
 class Overlay(NamedTuple):

@@ -5,6 +5,7 @@ The command makes the folder of a monitor, and removes it: without one, nobody w
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -24,14 +25,30 @@ def folder_of(state: str, monitor: str) -> str:
 
 
 def write(state: str, observation: Observation, make: Callable[[Observation], tuple[Event, bytes]]) -> bool:
-    """Return whether it was written."""
-    folder = folder_of(state, observation.monitor["name"])
-    file = os.path.join(folder, "%d.jsonl" % os.getpid())
+    """Return whether it was written. Raises OSError."""
+    monitor = observation.monitor["name"]
+    return is_watched(state, monitor) and _append(state, monitor, make(observation)[1])
+
+
+def note(state: str, monitor: str, **facts: object) -> None:
+    """Show who watches what became of the monitor in this process."""
     try:
-        own_folders.check_own(folder)
+        if is_watched(state, monitor):
+            _append(state, monitor, json.dumps({"note": facts, "pid": os.getpid()}).encode())
+    except ours(OSError):
+        pass  # who watches misses a line
+
+
+def is_watched(state: str, monitor: str) -> bool:
+    try:
+        own_folders.check_own(folder_of(state, monitor))
     except ours(OSError):
         return False  # nobody watches any more
-    _, data = make(observation)
+    return True
+
+
+def _append(state: str, monitor: str, data: bytes) -> bool:
+    file = os.path.join(folder_of(state, monitor), "%d.jsonl" % os.getpid())
     descriptor = os.open(file, own_folders.OLD_FILE | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         if os.fstat(descriptor).st_size + len(data) > MOST:

@@ -143,6 +143,7 @@ _DEFAULTS = {
     "where": "",
     "detail": {},
     "live": False,
+    "line": None,
     "learn": None,
     "span_data": None,
     "learned": {},

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
-from itertools import chain, compress, repeat, tee
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet, ref
 
 from ..base.interrupts import ours
+from ..hook.targets import alive
 from ..observe.call import callers
 
 if TYPE_CHECKING:
@@ -121,22 +121,10 @@ def _greenlets(*, everywhere: bool) -> Iterator[FrameType]:
     if kind is None:
         return
     if everywhere:
-        _known[:] = map(ref, _instances(kind))
+        _known[:] = map(ref, alive.instances(kind))
     frame_of = kind.gr_frame.__get__  # a property of a subclass is code of the host's
     for each in _known:
         greenlet = each()
         frame = frame_of(greenlet) if greenlet is not None else None
         if frame is not None:
             yield frame
-
-
-def _instances(kind: type) -> list[Any]:
-    """The objects of this type that the collector knows.
-
-    One step, in which no other thread runs: what the host drops meanwhile would be freed here, on a thread that it does
-    not belong to. Nor is an object asked for its `__class__`, which may be the host's code.
-    """
-    from gc import get_objects
-
-    objects, same = tee(chain.from_iterable(map(get_objects, (None,))))
-    return list(compress(objects, map(issubclass, map(type, same), repeat(kind))))

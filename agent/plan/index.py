@@ -1,6 +1,6 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `write` writes it.
 
-    erp-agent-plan-19 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-20 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for, does it name `__main__`,
                what identifies it, when it is over, when running processes have it
@@ -87,6 +87,11 @@ class Index:
     def monitors_of(self, module: str) -> "list[MonitorData]":
         """The monitors whose targets may lie in `module`, in the order of the file."""
         return self._read(lambda: self._monitors_of(module), [])
+
+    @property
+    def lines(self) -> "list[MonitorData]":
+        """The lines that are watched for a time."""
+        return self.monitors_of(places.LINES) if places.LINES in self.top_packages else []
 
     def all_monitors(self) -> "list[MonitorData]":
         """Decodes every one: for the command line."""

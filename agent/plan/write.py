@@ -43,6 +43,8 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
     for monitor in plan["monitors"]:
         place = body.append(_plain(monitor))
         sizes.append(place[1])
+        if monitor["line"] is not None:
+            parts.setdefault(places.LINES, {}).setdefault(places.LINES, []).append(place)
         for target in monitor["targets"]:
             path = target["module"] or target["path"]
             root = path.partition(".")[0]
@@ -67,6 +69,7 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
     table = body.append(sizes)
     first = _first_modules()
     early = any(name in first for part in parts.values() for name in part) or not first.isdisjoint(patterns)
+    early = early or places.LINES in parts
     header = (
         plan["path"],
         [(name, places.stamp(name)) for name in [*plan["files"], *package_folders()]],

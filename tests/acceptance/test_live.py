@@ -1,11 +1,16 @@
 """Running processes are changed without the file: monitors are switched off and on, and put in and taken out."""
 
 import json
+import re
+import signal
 import time
 
 import pytest
-from acceptance.running import Running
-from acceptance.test_reload import HEAD, ORDER, PRICE, configure, patched, reports, seen
+from acceptance.running import Running, get, is_listening
+from acceptance.services import free_port
+from acceptance.test_reload import HEAD, ORDER, PRICE, WEB, configure, patched, reports, seen
+
+from agent.live.lines import POSSIBLE
 
 SHOP = """
 class OutOfStock(Exception): pass
@@ -127,3 +132,88 @@ def test_whoever_watches_may_be_killed(shop):
         at = len(process.printed)
         process.until(lambda: "bare" in process.printed[at:], what="the end of its time")
         assert time.time() - began < 60
+
+
+LINES = """
+KIND = "invoice"
+def invoice(customer, lines, password="x"):
+    total = 0
+    for number in range(lines):
+        total += number
+    discount = total - 2
+    return {"total": discount}
+def order(n): raise OutOfStock(n)
+def price(n): raise KeyError(n)
+class OutOfStock(Exception): pass
+"""
+needs_injection = pytest.mark.skipif(not POSSIBLE, reason="code is put at a line on CPython 3.11 to 3.13 only")
+
+
+@needs_injection
+def test_a_line_inside_a_function_is_watched(shop):
+    shop.write(shop__py=LINES)
+    with Running(shop, "loop.py") as process:
+        process.wait_for("bare 20")
+        done = shop.agent("watch", "--line", "shop.py:7", "--limit", "3")
+        assert done.returncode == 0, done.stderr
+        assert f"it is in invoice ({shop.folder / 'shop.py'})" in done.stdout
+        assert re.search(r"customer +C-\d+\n +lines +2\n +password +\[Filtered\]\n +total +1\n", done.stdout), (
+            done.stdout
+        )
+        assert re.search(r"come to \d+ times; [3-9]\d* of them looked at, 3 shown", done.stdout)
+        assert "taken out (3 lines were shown: --limit)" in done.stdout
+        at = len(process.printed)
+        process.until(lambda: "bare" in process.printed[at:], what="the function's own code")
+        done = shop.agent(
+            "watch", "--line", str(shop.folder / "shop.py") + ":6", "--capture", "n=number", "--when", "number > 0",
+            "--limit", "2", "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(each) for each in done.stdout.splitlines()]
+        assert len(found) == 2
+        assert all(each["contexts"]["erp"]["captured"] == {"n": 1} for each in found)
+        assert {each["tags"]["erp.report"] for each in found} == {"line"}
+        assert found[0]["threads"]["values"][0]["stacktrace"]["frames"][-1]["lineno"] == 6
+        for line, capture, why in (
+            (f"{shop.folder}/shop.py:2", "customer", "shop.py is in the body of the module itself"),
+            ("shop.py:1", "customer", "line 1 of shop.py holds no code of a function; the nearest lines that do: 4 (invo"),
+        ):  # fmt: skip
+            done = shop.agent("watch", "--line", line, "--capture", f"it={capture}")
+            assert done.returncode == 2
+            assert why in done.stderr
+        done = shop.agent("watch", "--line", "elsewhere.py:7", "--for", "1s")
+        assert "no process has loaded elsewhere.py yet" in done.stdout
+        assert "agent:" not in process.printed
+    assert "line" not in {event["tags"]["erp.report"] for event in shop.events()}, "what it sees is not sent"
+    audits = [event["contexts"]["erp"]["captured"] for event in events(shop)]
+    assert audits[0]["target"] == "shop.py:7"
+
+
+@needs_injection
+def test_a_line_is_watched_in_each_worker_of_a_server_and_while_a_module_is_imported_later(shop):
+    """gunicorn with --preload: the workers were forked from a process that had loaded the file."""
+    pytest.importorskip("gunicorn")
+    later = "def application(environ, start):\n    import later\n    later.serve(environ)"
+    shop.write(web__py=WEB.replace("def application(environ, start):", later))
+    shop.write(later__py="def serve(environ):\n    path = environ['PATH_INFO']\n    return path\n")
+    port = free_port()
+    with Running(
+        shop, "-m", "gunicorn", "web:application", "--preload", "--workers=2", f"--bind=127.0.0.1:{port}"
+    ) as server:
+        server.until(lambda: is_listening(port), what="a port")
+        with Running(
+            shop, "-m", "agent", "watch", "--line", "later.py:3", "--capture", "path=path", "--limit", "6",
+            cwd=str(shop.folder),
+        ) as watching:  # fmt: skip
+            workers = set()
+
+            def both():
+                get(port, "/orders")
+                workers.update(re.findall(r"pid (\d+)  serve\n    path  /orders", watching.printed))
+                return len(workers) == 2 or watching.process.poll() is not None
+
+            server.until(both, what="both workers")
+            assert len(workers) == 2, watching.printed
+            watching.stop(signal.SIGINT)
+            assert "taken out (interrupted)" in watching.printed
+        assert "agent:" not in server.printed, server.printed

@@ -23,7 +23,9 @@ def test_the_table_has_the_keys_of_the_schema():
 
 def test_the_table_has_the_fields_of_the_plan():
     fields = {key.field or key.name for key in KEYS if key.field is not None and not key.kind}
-    assert fields | {"where", "detail", "live", "learn", "learned", "span_data"} == set(MonitorData.__annotations__)
+    assert fields | {"where", "detail", "live", "line", "learn", "learned", "span_data"} == set(
+        MonitorData.__annotations__
+    )
 
 
 def test_defaults_are_those_that_the_schema_documents():

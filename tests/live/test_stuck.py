@@ -8,7 +8,8 @@ from _thread import get_ident
 import pytest
 from support import Watch, module, monitor
 
-from agent.live import limits_of_hosts, running
+from agent.hook.targets import alive
+from agent.live import limits_of_hosts
 from agent.live.stuck import Stuck
 
 SOURCE = """
@@ -171,14 +172,14 @@ def test_no_object_of_the_host_is_asked_what_it_is(stuck):
 def test_greenlets_that_are_known_are_looked_at_between_looks_at_everything(stuck, monkeypatch):
     """Looking through all objects is the dear part: it takes one hundredth of the time at most."""
     greenlet = pytest.importorskip("greenlet")
-    instances, everywhere = running._instances, []
+    instances, everywhere = alive.instances, []
 
     def slowly(kind):
         everywhere.append(stuck.now)
         stuck.now += 0.2
         return instances(kind)
 
-    monkeypatch.setattr(running, "_instances", slowly)
+    monkeypatch.setattr(alive, "instances", slowly)
 
     class Gate:
         def wait(self):

@@ -1,4 +1,7 @@
-"""`watch`: puts a monitor into all running processes for a time, and shows what it sees as it happens."""
+"""`watch`: puts a monitor into all running processes for a time, and shows what it sees as it happens.
+
+It looks at the calls of a function, or at a line inside one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from ...deliver import stream
 from ...language.units import format_duration
 from .. import options
 from ..terminal import moment, one_line, out
-from . import change
+from . import at_line, change
 from .seen import Seen
 from .shown import show_taken
 
@@ -34,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     parser.add_argument("target", metavar="TARGET", nargs="?", help="dotted path of a function; a pattern is allowed")
     parser.add_argument(
+        "--line", metavar="FILE:LINE", help="look at a line inside a function: what its local variables hold"
+    )
+    parser.add_argument(
         "--for", metavar="DURATION", dest="time", default="10m", help="take it out again after this time (default: 10m)"
     )
     parser.add_argument("--threshold", metavar="DURATION", help="show calls that take longer than this")
@@ -42,15 +48,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=EXPRESSION",
         action="append",
         default=[],
-        help="show what an expression is for each call, such as 'customer=customer_id'; repeat it for more",
+        help="show what an expression is each time, such as 'customer=customer_id'; repeat it for more. "
+        "Without it, all local variables of a line are shown",
     )
     parser.add_argument(
-        "--when", metavar="EXPRESSION", help="show only calls for which this holds, such as 'result is None'"
+        "--when", metavar="EXPRESSION", help="show only what this holds for, such as 'result is None' or 'total < 0'"
     )
     parser.add_argument(
         "--limit", metavar="N", type=int, default=1000, help="take it out again after N lines (default: 1000)"
     )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON for each call that is shown")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON each time")
     parser.add_argument("--list", action="store_true", help="list the monitors that are put in now")
     parser.add_argument("--stop", metavar="NAME", help="take out a monitor that is put in; `all` for all of them")
 
@@ -62,8 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(configured)
     if arguments.stop:
         return _stop(configured, arguments.stop)
-    if not arguments.target:
-        raise ConfigError("name a function to watch: python -m agent watch sales.services.create_order")
+    if bool(arguments.target) is bool(arguments.line):
+        raise ConfigError(
+            "name a function to watch, or a line: python -m agent watch sales.services.create_order, or "
+            "python -m agent watch --line sales/services.py:120"
+        )
     change.check_allowed(configured)
     seconds = change.duration(arguments.time)
     if not 0 < seconds <= _LONGEST:
@@ -80,20 +90,24 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     try:
         change.audit(configured, "watch", "A monitor was put into running processes", {
-            "target": arguments.target, "for": format_duration(seconds), "by": put.by,
+            "target": put.target, "for": format_duration(seconds), "by": put.by,
             "capture": list(arguments.capture), "when": arguments.when or "",
         })  # fmt: skip
         if not arguments.json:
-            out(f"{name}: watching {arguments.target} until {moment(put.until, '%H:%M:%S')}; Ctrl-C ends it")
+            out(f"{name}: watching {put.target} until {moment(put.until, '%H:%M:%S')}; Ctrl-C ends it")
         taken = change.wait(configured.config, configured.state, plan.identity, _UNTIL_TAKEN)
         if not arguments.json:
             show_taken(taken)
         seen = Seen(folder, as_json=arguments.json)
         try:
+            if arguments.line:
+                _check_places(seen, put, bool(taken.pids) and not arguments.json)
             why = _follow(seen, put.until, arguments.limit)
         except KeyboardInterrupt:
             why = "interrupted"
         seen.summarize()
+        if arguments.line and not arguments.json:
+            out(seen.passes.summary(seen.lines))
     finally:
         status = _take_out(configured, [name], quiet=arguments.json)
     if not arguments.json:
@@ -109,22 +123,38 @@ def monitor_of(arguments: argparse.Namespace) -> dict[str, Any]:
         if not equals or not name.strip().isidentifier():
             raise ConfigError(f"--capture {given}: write NAME=EXPRESSION, such as 'customer=customer_id'")
         capture[name.strip()] = expression.strip()
-    monitor: dict[str, Any] = {
-        "target": arguments.target, "rate_limit": "50/s", "span": "never", "threshold": arguments.threshold or "off",
-    }  # fmt: skip
+    monitor: dict[str, Any] = {"rate_limit": "50/s", "span": "never", "threshold": arguments.threshold or "off"}
+    if arguments.line:
+        if arguments.threshold:
+            raise ConfigError("--threshold is about calls: a line takes no time of its own")
+        monitor["line"] = at_line.parse(arguments.line)
+    else:
+        monitor["target"] = arguments.target
     if capture:
         monitor["capture"] = capture
     if arguments.when:
         monitor["rules"] = [{"when": arguments.when, "message": arguments.when.replace("{", "{{"), "severity": "info"}]
-    elif capture and not arguments.threshold:
+    elif capture and not arguments.threshold and not arguments.line:
         monitor["audit"] = "info"
     return monitor
+
+
+def _check_places(seen: Seen, put: Put, loud: bool) -> None:
+    """Raises ConfigError where no process can watch the line."""
+    seen.read()
+    if seen.passes.refusal:
+        raise ConfigError(seen.passes.refusal)
+    if loud and not seen.passes.is_anywhere:
+        file = one_line(put.monitor["line"]["file"])
+        out(f"no process has loaded {file} yet: it is looked for whenever one imports something")
 
 
 def _follow(seen: Seen, until: float, limit: int) -> str:
     """Show what is seen until the end, and return what that was."""
     while time.time() < until and seen.lines < limit:
         seen.show_new(limit)
+        if seen.passes.refusal:
+            return "no process watches it any more"
         time.sleep(min(_LOOK, max(until - time.time(), 0.0)))
     seen.show_new(limit)
     return "its time is over" if time.time() >= until else f"{limit} lines were shown: --limit"
@@ -134,7 +164,7 @@ def _list(configured: Configured) -> int:
     put = change.current(configured.state).put
     for each in put:
         left = format_duration(max(round(each.until - time.time()), 1))
-        out(f"{each.name}  {one_line(each.monitor.get('target'))}  by {one_line(each.by)}, {left} left")
+        out(f"{each.name}  {one_line(each.target)}  by {one_line(each.by)}, {left} left")
     if not put:
         out("no monitor is put in")
     return 0

@@ -237,9 +237,7 @@ def _notes(whole: Whole) -> Iterator[Problem]:
                       f"by {one_line(off.by)}, since {moment(off.since, '%Y-%m-%d %H:%M')}",
                       f"python -m agent enable {one_line(off.pattern)}")  # fmt: skip
     for put in whole.changed.put:
-        text = (
-            f"{one_line(put.name)} watches {one_line(put.monitor.get('target'))} until {moment(put.until, '%H:%M:%S')}"
-        )
+        text = f"{one_line(put.name)} watches {one_line(put.target)} until {moment(put.until, '%H:%M:%S')}"
         yield Problem("live-monitor", 10, text, f"by {one_line(put.by)}", f"python -m agent watch --stop {put.name}")
     if not whole.shown and not whole.unreadable:
         yield Problem("no-process", 19, "no process has reported in yet", whole.state,

@@ -17,20 +17,7 @@ from typing import NamedTuple
 
 from ...base.interrupts import ours
 from . import moved, tables, trampoline
-from .operations import (
-    BACKWARD,
-    CACHES,
-    CELL_STORES,
-    EXTENDED,
-    FORWARD,
-    OPS,
-    RETURN,
-    RETURN_CONST,
-    STORES,
-    UNBINDING,
-    instruction,
-    op,
-)
+from .operations import CELL_STORES, EXTENDED, OPS, STORES, UNBINDING, back, branch, call, op
 
 if sys.version_info < (3, 11):
     from ..until_310 import blocks
@@ -76,10 +63,10 @@ def inject(
         # The time that a generator runs is not the time that it lives: its clock stops at each yield.
         if kind != trampoline.GENERATOR:
             return None
-        depths = {} if _IN_BLOCKS else _yields(code)
-        if depths is None:
+        found = {} if _IN_BLOCKS else _yields(code)
+        if found is None:
             return None
-        suspends = depths
+        suspends = found
     if wanted or features.check or features.entering:
         names = code.co_varnames
         passed = features.check or ()
@@ -138,13 +125,13 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
         item += op("JUMP_FORWARD", len(_AFTER_LOOP + otherwise) // 2)
         return op("LOAD_CONST", constant("batch")) + op("FOR_ITER", len(item) // 2) + item + _AFTER_LOOP + otherwise
 
-    reading = _call(constant("clock")) if features.clocked else b""
+    reading = call(constant("clock")) if features.clocked else b""
     no_room = op("LOAD_CONST", constant("no room")) + op("CHECK_EXC_MATCH")
     entering = []
     if features.clocked:
         entering = [(reading, op("LOAD_CONST", constant("never")))]
     elif features.counted == trampoline.AT_THE_BEGINNING:
-        started = take(op("SWAP", 2) + op("POP_TOP"), _call(constant("clock")))
+        started = take(op("SWAP", 2) + op("POP_TOP"), call(constant("clock")))
         entering = [(started, op("LOAD_CONST", constant("never")))]
     elif features.counted:
         entering = [(op("LOAD_CONST", constant("no start")),) * 2]
@@ -152,7 +139,7 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
         absent = op("LOAD_CONST", constant("none"))
         entering = [(code, instead + absent) for code, instead in entering]
         passing = b"".join([op("LOAD_FAST", position) for position in features.entering])
-        entering.append((_call(constant("enter"), passing, len(features.entering)), absent))
+        entering.append((call(constant("enter"), passing, len(features.entering)), absent))
     prologue = b"".join([code for code, _ in entering])
     below = len(entering)
     leaving = b"".join([op("LOAD_FAST", position) for position in features.leaving])
@@ -164,41 +151,41 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
             # The callable is two values, then come its arguments: start result span failed …
             ends = op("COPY", 5) if features.starts else op("LOAD_CONST", constant("no start"))
             ends += op("COPY", 4) + op("COPY", 6) + op("LOAD_CONST", constant("false"))
-            left = _call(constant("leave"), ends + leaving, arity) + op("POP_TOP")
-            epilogue += op("COPY", 2) + op("LOAD_CONST", constant("none")) + op("IS_OP", _IS_NOT) + _if(left)
+            left = call(constant("leave"), ends + leaving, arity) + op("POP_TOP")
+            epilogue += op("COPY", 2) + op("LOAD_CONST", constant("none")) + op("IS_OP", _IS_NOT) + branch(left)
         deep = below + 1
         if features.counted:
-            count = _call(constant("count"), op("COPY", deep + 2), 1) + op("POP_TOP")
+            count = call(constant("count"), op("COPY", deep + 2), 1) + op("POP_TOP")
             if features.counted == trampoline.AT_THE_BEGINNING:
                 is_start = op("COPY", deep) + op("LOAD_CONST", constant("item")) + op("IS_OP", _IS_NOT)
-                epilogue += is_start + _if(count)
+                epilogue += is_start + branch(count)
             else:
                 epilogue += take(op("POP_TOP") * 2, count)
         if features.threshold:
-            report = _call(constant("slow"), op("COPY", deep + 2) + op("COPY", 4), 2) + op("POP_TOP")
+            report = call(constant("slow"), op("COPY", deep + 2) + op("COPY", 4), 2) + op("POP_TOP")
             epilogue += reading + op("COPY", deep + 1) + op("BINARY_OP", _SUBTRACT)
-            epilogue += op("LOAD_CONST", constant("limit")) + op("COMPARE_OP", OPS["greater"]) + _if(report)
+            epilogue += op("LOAD_CONST", constant("limit")) + op("COMPARE_OP", OPS["greater"]) + branch(report)
         if features.check is not None:
             arguments = op("COPY", 3) + op("COPY", deep + 3)
             for position in features.check:
                 arguments += op("LOAD_FAST", position)
-            epilogue += _call(constant("check"), arguments, 2 + len(features.check)) + op("POP_TOP")
+            epilogue += call(constant("check"), arguments, 2 + len(features.check)) + op("POP_TOP")
         epilogue += _return(below)
     # What escapes: start? span? lasti exception
     handler = op("PUSH_EXC_INFO")  # start? span? lasti previous exception
     start = op("COPY", below + 5) if features.starts else op("LOAD_CONST", constant("no start"))
-    handler += _call(constant("fail"), start + op("COPY", 4), 2) + op("POP_TOP")
+    handler += call(constant("fail"), start + op("COPY", 4), 2) + op("POP_TOP")
     if features.span:
         ends = op("COPY", 7) if features.starts else op("LOAD_CONST", constant("no start"))
         ends += op("LOAD_CONST", constant("none")) + op("COPY", 8) + op("LOAD_CONST", constant("true"))
-        handler += _call(constant("leave"), ends + leaving, arity) + op("POP_TOP")
+        handler += call(constant("leave"), ends + leaving, arity) + op("POP_TOP")
     goes_on = op("SWAP", 2) + op("POP_EXCEPT") + op("RERAISE", 1)
     handler += goes_on
     # What is raised meanwhile: start? span? lasti previous exception lasti exception
-    ours = handler + no_room + _if(op("POP_TOP") * 2 + goes_on) + op("COPY", 4) + op("POP_EXCEPT") + op("RERAISE", 1)
+    ours = handler + no_room + branch(op("POP_TOP") * 2 + goes_on) + op("COPY", 4) + op("POP_EXCEPT") + op("RERAISE", 1)
     returning = len(ours) // 2
     if epilogue:  # start? span? result exception
-        ours += no_room + _if(op("POP_TOP") + _return(below)) + op("RERAISE")
+        ours += no_room + branch(op("POP_TOP") + _return(below)) + op("RERAISE")
     lines = tables.nowhere(len(ours) // 2)
     size = len(handler) // 2
     return _Snippets(
@@ -218,24 +205,6 @@ if sys.version_info >= (3, 12) and OPS:
         _AFTER_LOOP += op("POP_ITER")
     elif sys.version_info >= (3, 13):
         _AFTER_LOOP += op("POP_TOP")
-
-
-#: Where `sys.monitoring` reports that a conditional jump was not taken, from CPython 3.14 on.
-_TAKEN = op("NOT_TAKEN") if "NOT_TAKEN" in OPS else b""
-
-
-def _if(then: bytes) -> bytes:
-    jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
-    then = _TAKEN + then
-    return op(jump, len(then) // 2) + then
-
-
-def _call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
-    code = op("LOAD_CONST", function)
-    code = op("PUSH_NULL") + code if OPS["null_first"] else code + op("PUSH_NULL")
-    if "PRECALL" in OPS:
-        return code + arguments + op("PRECALL", number) + op("CALL", number)
-    return code + arguments + op("CALL", number)
 
 
 def bound_at_the_end(code: CodeType, names: "Sequence[str]") -> "tuple[str, ...]":
@@ -327,7 +296,7 @@ def _assemble(
             for first, last, target, depth, lasti in table
             if last > begin
         ]
-        table, around = _apart(table, epilogues)
+        table, around = tables.apart(table, epilogues)
         returning, after = end + snippets.returning, end + len(ours) // 2
         full = [_cleaning(end, snippets), *[(returning, after, *handler) for handler in around]]
         # Not the last operations of an epilogue, which leave nothing but the result on the stack.
@@ -379,41 +348,16 @@ def _turn(reading: bytes, depth: int) -> bytes:
     return reading + op("COPY", depth + 1) + op("BINARY_OP", _SUBTRACT) + op("SWAP", depth + 1) + op("POP_TOP")
 
 
-def _apart(
-    table: "list[tables.Entry]", ranges: "list[tuple[int, int]]"
-) -> "tuple[list[tables.Entry], set[tuple[int, int, int]]]":
-    """Return `table` without `ranges`, and the handlers of these (in a generator, the one for StopIteration).
-
-    Both are sorted, and no range is in two entries.
-    """
-    kept: "list[tables.Entry]" = []
-    had = set()
-    at = 0
-    for first, last, target, depth, lasti in table:
-        begins = first
-        while at < len(ranges) and ranges[at][0] < last:
-            start, stop = ranges[at]
-            if stop > begins:
-                kept.append((begins, start, target, depth, lasti))
-                had.add((target, depth, lasti))
-                begins = stop
-            at += 1
-        kept.append((begins, last, target, depth, lasti))
-    return kept, had
-
-
 def _entering(table: "list[tables.Entry]", snippets: _Snippets, at: int, start: int, here: int) -> bytes:
     """Return the code at `here` that handles a full stack in the prologue at `at`, and continues at `start`."""
     code = b""
-    for depth, (call, instead) in enumerate(snippets.entering):
-        table.append((at, at + len(call) // 2, here + len(code) // 2, depth, 0))
-        at += len(call) // 2
+    for depth, (entered, instead) in enumerate(snippets.entering):
+        table.append((at, at + len(entered) // 2, here + len(code) // 2, depth, 0))
+        at += len(entered) // 2
         code += snippets.no_room
         then = op("POP_TOP") + instead
-        jump = here + len(code + _if(then)) // 2
-        backs = [instruction(OPS["JUMP_BACKWARD_NO_INTERRUPT"], jump + size - start) for size in (1, 2, 3)]
-        then += next(back for size, back in enumerate(backs, 1) if len(back) == 2 * size)
-        code += _if(then) + op("RERAISE")
+        then += back(here + len(code + branch(then)) // 2, start)
+        code += branch(then) + op("RERAISE")
     return code
 
 
@@ -432,42 +376,14 @@ def _thrown(table: "list[tables.Entry]", at: int, here: int, reading: bytes) -> 
     return code
 
 
-def _yields(code: "Any") -> "dict[int, int] | None":
+def _yields(code: CodeType) -> "dict[int, int] | None":
     """Return the unit of each yield of a generator and the depth of its stack; None where that cannot be determined."""
-    from _opcode import stack_effect  # type: ignore[import-not-found]
-
-    body = code.co_code
-    ops = body[::2]
+    ops = code.co_code[::2]
     if sys.version_info < (3, 12) and OPS["SEND"] in ops:
         return None  # an exception thrown into the delegate does not pass the RESUME
-    ends = (RETURN, RETURN_CONST, OPS["RERAISE"], OPS["RAISE_VARARGS"], *OPS["always"])
-    pending = [(target, depth + 1 + lasti) for _, _, target, depth, lasti in tables.read_table(code.co_exceptiontable)]
-    pending.append((ops.find(OPS["RESUME"]) + 1, 0))
-    known: "dict[int, int]" = {}
-    found = {}
-    while pending:
-        unit, depth = pending.pop()
-        argument = 0
-        while unit not in known:
-            if not 0 <= depth <= code.co_stacksize:
-                return None
-            known[unit] = depth
-            op = ops[unit]
-            argument = argument << 8 | body[2 * unit + 1]
-            unit += 1 + CACHES.get(op, 0)
-            if op == EXTENDED:
-                continue
-            if op == OPS["YIELD_VALUE"]:
-                found[unit - 1] = depth
-            given = argument if op >= OPS["with_argument"] else None
-            if op in FORWARD or op in BACKWARD:
-                target = unit + argument if op in FORWARD else unit - argument
-                pending.append((target, depth + stack_effect(op, given, jump=True)))
-            if op in ends:
-                break
-            depth += stack_effect(op, given, jump=False)
-            argument = 0
-        else:
-            if known[unit] != depth:
-                return None
-    return found
+    from . import depths
+
+    known = depths.of(code)
+    if known is None:
+        return None
+    return {unit: depth for unit, depth in known.items() if ops[unit] == OPS["YIELD_VALUE"]}

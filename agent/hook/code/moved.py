@@ -5,7 +5,10 @@ from .operations import CACHES, EXTENDED, FORWARD, INTERESTING, JUMPS, OPS, RETU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    #: First unit (of its EXTENDED_ARG), its own, the one after it and its caches, operation, argument.
+    Jump = tuple[int, int, int, int, int]
 
 
 class Quick:
@@ -97,63 +100,85 @@ class Moved:
         turns: "dict[int, bytes]",
     ) -> None:
         returns: "list[tuple[int, int, bytes]]" = []
-        jumps: "list[tuple[int, int, int, int, int, int]]" = []  # first unit, its own, end, operation, target, argument
-        marks = ops.translate(INTERESTING)
-        at = marks.find(1)
-        while at >= 0:
-            op, argument, first, shift = ops[at], body[2 * at + 1], at, 8
-            while first and ops[first - 1] == EXTENDED:
-                first -= 1
-                argument |= body[2 * first + 1] << shift
-                shift += 8
-            if op == RETURN:
-                returns.append((at, at + 1, epilogue))
-            elif op == RETURN_CONST:
-                returns.append((first, at + 1, instruction(OPS["LOAD_CONST"], argument) + epilogue))
+        jumps: "list[Jump]" = []
+        for first, at, stop, operation, argument in jumps_and_returns(body, ops):
+            if operation == RETURN:
+                returns.append((at, stop, epilogue))
+            elif operation == RETURN_CONST:
+                returns.append((first, stop, instruction(OPS["LOAD_CONST"], argument) + epilogue))
             else:
-                stop = at + 1 + CACHES.get(op, 0)
-                jumps.append((first, at, stop, op, stop + (argument if op in FORWARD else -argument), argument))
-            at = marks.find(1, at + 1)
+                jumps.append((first, at, stop, operation, argument))
         growth = {begin: len(prologue) // 2}
         for first, stop, new in returns:
             growth[stop] = growth.get(stop, 0) + len(new) // 2 - (stop - first)
         for unit, turn in turns.items():  # before a YIELD_VALUE, and after the RESUME that follows it
             for at in (unit + 1, unit + 2):
                 growth[at] = growth.get(at, 0) + len(turn) // 2
-        units = len(ops) + 1
-        position = tables.positions(growth, units)
-        sizes = {first: at + 1 - first for first, at, *_ in jumps}
-        grown = True
-        while grown:  # a longer jump moves what others jump over
-            grown = False
-            for first, _, stop, _, target, _ in jumps:
-                distance = abs(position[target] - position[stop])
-                if distance < 256:
-                    continue
-                size = 2 if distance < 65536 else 3
-                if size > sizes[first]:
-                    growth[first + 1] = growth.get(first + 1, 0) + size - sizes[first]
-                    sizes[first] = size
-                    grown = True
-            if grown:
-                position = tables.positions(growth, units)
         edits = [(begin, begin, prologue), *returns]
-        for first, at, stop, op, target, argument in jumps:
-            distance = abs(position[target] - position[stop])
-            if distance == argument:
-                continue
-            edits.append((first, at + 1, instruction(op, distance, sizes[first])))
         for unit, turn in turns.items():
             edits += [(unit, unit, turn), (unit + 2, unit + 2, turn)]
-        edits.sort()
-        pieces = []
-        done = 0
-        for first, stop, new in edits:
-            pieces += [body[2 * done : 2 * first], new]
-            done = stop
-        pieces.append(body[2 * done :])
-        self.code = b"".join(pieces)
+        self.code, position = with_edits(body, jumps, edits, growth)
         size = len(epilogue) // 2
         self.position = position.__getitem__
         self.lines = tables.moved_lines(lines, position, begin, len(prologue) // 2)
         self.epilogues = [(position[stop] - size, position[stop]) for _, stop, _ in returns]
+
+
+def jumps_and_returns(body: bytes, ops: bytes) -> "Iterator[Jump]":
+    """Find the jumps and returns of a code object, in their order."""
+    marks = ops.translate(INTERESTING)
+    at = marks.find(1)
+    while at >= 0:
+        argument, first, shift = body[2 * at + 1], at, 8
+        while first and ops[first - 1] == EXTENDED:
+            first -= 1
+            argument |= body[2 * first + 1] << shift
+            shift += 8
+        yield first, at, at + 1 + CACHES.get(ops[at], 0), ops[at], argument
+        at = marks.find(1, at + 1)
+
+
+def target_of(jump: "Jump") -> int:
+    """Return the unit that a jump leads to."""
+    _, _, stop, operation, argument = jump
+    return stop + (argument if operation in FORWARD else -argument)
+
+
+def with_edits(
+    body: bytes, jumps: "list[Jump]", edits: "list[tuple[int, int, bytes]]", growth: "dict[int, int]"
+) -> "tuple[bytes, list[int]]":
+    """Return the code with `edits` (first unit, unit after the last, what comes in their place), and new positions.
+
+    `growth` has the number of units that edits add before each unit. Jumps lead to where they did, and are lengthened.
+    """
+    units = len(body) // 2 + 1
+    position = tables.positions(growth, units)
+    sizes = {first: at + 1 - first for first, at, *_ in jumps}
+    grown = True
+    while grown:  # a longer jump moves what others jump over
+        grown = False
+        for jump in jumps:
+            first, _, stop, _, _ = jump
+            distance = abs(position[target_of(jump)] - position[stop])
+            if distance < 256:
+                continue
+            size = 2 if distance < 65536 else 3
+            if size > sizes[first]:
+                growth[first + 1] = growth.get(first + 1, 0) + size - sizes[first]
+                sizes[first] = size
+                grown = True
+        if grown:
+            position = tables.positions(growth, units)
+    changed = list(edits)
+    for jump in jumps:
+        first, at, stop, operation, argument = jump
+        distance = abs(position[target_of(jump)] - position[stop])
+        if distance != argument:
+            changed.append((first, at + 1, instruction(operation, distance, sizes[first])))
+    pieces = []
+    done = 0
+    for first, stop, new in sorted(changed):
+        pieces += [body[2 * done : 2 * first], new]
+        done = stop
+    pieces.append(body[2 * done :])
+    return b"".join(pieces), position

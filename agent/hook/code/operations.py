@@ -13,7 +13,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "PRECALL": 166, "BINARY_OP": 122, "COMPARE_OP": 107,
         "FOR_ITER": 93, "JUMP_FORWARD": 110, "IS_OP": 117, "RETURN_VALUE": 83, "RESUME": 151, "PUSH_EXC_INFO": 35,
         "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144, "POP_JUMP_FORWARD_IF_FALSE": 114, "CHECK_EXC_MATCH": 36,
-        "JUMP_BACKWARD_NO_INTERRUPT": 134,
+        "JUMP_BACKWARD_NO_INTERRUPT": 134, "END_ASYNC_FOR": 54,
         "forward": (93, 110, 111, 112, 114, 115, 123, 128, 129), "backward": (134, 140, 173, 174, 175, 176),
         "caches": {25: 4, 60: 1, 92: 1, 95: 4, 106: 4, 107: 2, 116: 5, 122: 1, 160: 10, 166: 1, 171: 4},
         "store": (125, 126), "store_two": (), "store_cell": (138, 139), "greater": 4, "null_first": True,
@@ -25,6 +25,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "FOR_ITER": 93, "END_FOR": 4, "JUMP_FORWARD": 110, "IS_OP": 117, "RETURN_VALUE": 83, "RETURN_CONST": 121,
         "RESUME": 151, "PUSH_EXC_INFO": 35, "POP_EXCEPT": 89, "RERAISE": 119, "EXTENDED_ARG": 144,
         "POP_JUMP_IF_FALSE": 114, "CHECK_EXC_MATCH": 36, "JUMP_BACKWARD_NO_INTERRUPT": 134,
+        "END_ASYNC_FOR": 54, "END_SEND": 5, "CLEANUP_THROW": 55,
         "forward": (93, 110, 114, 115, 123, 128, 129), "backward": (134, 140),
         "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
         "store": (125, 126, 143), "store_two": (), "store_cell": (138, 139), "greater": 68, "null_first": True,
@@ -36,6 +37,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "FOR_ITER": 72, "END_FOR": 11, "JUMP_FORWARD": 79, "IS_OP": 76, "RETURN_VALUE": 36, "RETURN_CONST": 103,
         "RESUME": 149, "PUSH_EXC_INFO": 33, "POP_EXCEPT": 31, "RERAISE": 102, "EXTENDED_ARG": 71,
         "POP_JUMP_IF_FALSE": 97, "CHECK_EXC_MATCH": 7, "JUMP_BACKWARD_NO_INTERRUPT": 78,
+        "END_ASYNC_FOR": 10, "END_SEND": 12, "CLEANUP_THROW": 8,
         "forward": (72, 79, 97, 98, 99, 100, 104), "backward": (77, 78),
         "caches": {91: 4, 45: 1, 117: 1, 58: 1, 59: 1, 5: 1, 72: 1, 93: 1, 82: 9, 108: 4, 53: 3, 39: 1, 104: 1, 77: 1,
                    40: 3, 100: 1, 97: 1, 98: 1, 99: 1},
@@ -101,3 +103,29 @@ def instruction(number: int, argument: int, units: int = 1) -> bytes:
         argument >>= 8
         code = bytes((EXTENDED, argument & 255)) + code
     return code
+
+
+#: Where `sys.monitoring` reports that a conditional jump was not taken, from CPython 3.14 on.
+_TAKEN = op("NOT_TAKEN") if "NOT_TAKEN" in OPS else b""
+
+
+def branch(then: bytes) -> bytes:
+    """Return code that runs `then` if the value on the stack is true."""
+    jump = "POP_JUMP_FORWARD_IF_FALSE" if sys.version_info < (3, 12) else "POP_JUMP_IF_FALSE"
+    then = _TAKEN + then
+    return op(jump, len(then) // 2) + then
+
+
+def call(function: int, arguments: bytes = b"", number: int = 0) -> bytes:
+    """Return code that calls the constant `function` with the `number` values that `arguments` pushes."""
+    code = op("LOAD_CONST", function)
+    code = op("PUSH_NULL") + code if OPS["null_first"] else code + op("PUSH_NULL")
+    if "PRECALL" in OPS:
+        return code + arguments + op("PRECALL", number) + op("CALL", number)
+    return code + arguments + op("CALL", number)
+
+
+def back(here: int, start: int) -> bytes:
+    """Return a jump at the unit `here` to `start` before it, which lets nothing interrupt."""
+    jumps = [instruction(OPS["JUMP_BACKWARD_NO_INTERRUPT"], here + size - start) for size in (1, 2, 3)]
+    return next(jump for size, jump in enumerate(jumps, 1) if len(jump) == 2 * size)

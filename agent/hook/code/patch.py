@@ -33,6 +33,11 @@ if TYPE_CHECKING:
         #: Puts the monitor into the given code; None where that cannot be done, and `make` has to.
         def inject(self, code: CodeType) -> "CodeType | None": ...
 
+    class Rewriter(Protocol):
+        """What changes a function's own code, below all monitors, and is no monitored call: a watched line."""
+
+        def rewrite(self, code: CodeType) -> CodeType: ...
+
 
 #: The import system's own frames, and those of ours that pass for them: `warnings.warn(stacklevel=2)` passes them over.
 PASSED_OVER = "<frozen importlib._bootstrap>"
@@ -43,7 +48,7 @@ class Layer:
 
     __slots__ = ("owner", "patch")
 
-    def __init__(self, patch: "Patch", owner: "Owner") -> None:
+    def __init__(self, patch: "Patch", owner: "Any") -> None:
         self.patch = patch
         self.owner = owner
 
@@ -81,7 +86,7 @@ class Patch(ref):  # type: ignore[type-arg]
         patch._top = ref(patch.original)
         return patch
 
-    def add(self, owner: "Owner") -> Layer:
+    def add(self, owner: "Owner | Rewriter") -> Layer:
         layer = Layer(self, owner)
         if not self._install((*self.layers, layer)):
             # Somebody patched after us: put the new layer on top of theirs; ours stays inside it.
@@ -114,6 +119,12 @@ class Patch(ref):  # type: ignore[type-arg]
         code = self.original
         made: "list[tuple[Layer, CodeType, _Codes]]" = []
         for layer in layers:
+            rewrite = getattr(layer.owner, "rewrite", None)
+            if rewrite is not None:
+                code = rewrite(code)
+        for layer in layers:
+            if hasattr(layer.owner, "rewrite"):
+                continue
             injected = None if made else layer.owner.inject(code)
             code = injected or layer.owner.make(twin(function, code))
             made.append((layer, code, _trampolines if injected is None else _injected))
@@ -193,7 +204,7 @@ def twin(function: FunctionType, code: CodeType) -> FunctionType:
     return copy
 
 
-def patch_function(function: FunctionType, owner: "Owner") -> Layer:
+def patch_function(function: FunctionType, owner: "Owner | Rewriter") -> Layer:
     """Put a layer on `function`. Raises what the owner raises (CannotPatch), and then nothing has changed."""
     with _lock:
         patch = _patches.get(id(function))
@@ -229,6 +240,18 @@ def original_code(function: FunctionType) -> CodeType:
     """Return the code that the host gave to `function`, patched or not."""
     patch = _patches.get(id(function))
     return patch.original if patch is not None and patch() is function else function.__code__
+
+
+def rebase(function: FunctionType, code: CodeType) -> None:
+    """Have `code` be what the function runs below what lies on it, in place of what it was made with."""
+    with _lock:
+        patch = _patches.get(id(function))
+        if patch is None or patch() is not function:
+            function.__code__ = code
+            return
+        before, patch.original = patch.original, code
+        if not patch._install(patch.layers):
+            patch.original = before
 
 
 class Replacement:

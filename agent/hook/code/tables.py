@@ -146,6 +146,27 @@ def write_table(table: "list[Entry]") -> bytes:
     return bytes(data)
 
 
+def apart(table: "list[Entry]", ranges: "list[tuple[int, int]]") -> "tuple[list[Entry], set[tuple[int, int, int]]]":
+    """Return `table` without `ranges`, and the handlers of these (in a generator, the one for StopIteration).
+
+    Both are sorted, and no range is in two entries.
+    """
+    kept: "list[Entry]" = []
+    had = set()
+    at = 0
+    for first, last, target, depth, lasti in table:
+        begins = first
+        while at < len(ranges) and ranges[at][0] < last:
+            start, stop = ranges[at]
+            if stop > begins:
+                kept.append((begins, start, target, depth, lasti))
+                had.add((target, depth, lasti))
+                begins = stop
+            at += 1
+        kept.append((begins, last, target, depth, lasti))
+    return kept, had
+
+
 #: Encoded numbers of the table: most are small and repeat.
 _numbers: "dict[int, bytes]" = {}
 

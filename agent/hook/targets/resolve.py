@@ -245,7 +245,7 @@ def _definition(raw: object, name: str, module: str) -> "FunctionType | None":
     for _ in range(_DEPTH):
         below = []
         for item in level:
-            for child in _inside(item, get_referents):
+            for child in inside(item, get_referents):
                 if id(child) in seen or len(seen) > _NODES:
                     continue
                 seen.add(id(child))
@@ -260,7 +260,7 @@ def _definition(raw: object, name: str, module: str) -> "FunctionType | None":
     return None
 
 
-def _inside(item: object, get_referents: "Any") -> "Iterator[object]":
+def inside(item: object, get_referents: "Any") -> "Iterator[object]":
     if type(item) is FunctionType:  # not its globals, which are the whole module
         for cell in item.__closure__ or ():
             try:
@@ -301,13 +301,13 @@ def members(parent: object, own: "Names") -> "Iterator[tuple[str, Any]]":
             continue
         function = raw.__func__ if type(raw) in (staticmethod, classmethod) else raw
         defined = type(function) is FunctionType and _defined_in(function) == module
-        if not defined and (not own or name in own) and _may_hold_one(function):
+        if not defined and (not own or name in own) and may_hold_one(function):
             defined = _definition(raw, name, module or "") is not None
         if defined:
             yield name, raw
 
 
-def _may_hold_one(raw: "Any") -> bool:
+def may_hold_one(raw: "Any") -> bool:
     """Whether a decorator may have made this from a function. The search for that function takes some time."""
     if type(raw) is FunctionType:
         return bool(raw.__closure__ or _dictionary(raw))

@@ -22,7 +22,7 @@ from .cost import GIVEN_UP
 from .reporter import AUDIT, ERROR, RULE, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType, TracebackType
 
     from .terms import Rule
@@ -343,14 +343,20 @@ class Verdict(Reporter):
             self._report_within_limits(frame, RULE, message, self.monitor["severity"], response, duration)
 
     def _report_repeats(self, frame: FrameType, inside: repeats.Inside, known: repeats.Repeated) -> None:
-        if not _is_in_report(frame):
-            _reports.number += 1
-            try:
-                repeats.report(self, frame, inside, known)
-            finally:
-                _reports.number -= 1
+        quietly(frame, lambda: repeats.report(self, frame, inside, known))
 
 
 def _is_in_report(frame: FrameType) -> bool:
     """Is `frame` called by a report, in this greenlet or task?"""
     return _reports.number > 0 and reentry.is_within(frame.f_back, globals())
+
+
+def quietly(frame: FrameType, report: Callable[[], object]) -> None:
+    """Run `report`, which what it calls makes no reports of itself; not where `frame` is called by a report."""
+    if _is_in_report(frame):
+        return
+    _reports.number += 1
+    try:
+        report()
+    finally:
+        _reports.number -= 1
