@@ -42,7 +42,7 @@ class Facts(NamedTuple):
     @property
     def traced(self) -> bool:
         """Whether a share of all calls becomes spans. Kept traces of slow requests alone would give wrong figures."""
-        return self.sentry["traces_sample_rate"] > 0
+        return self.sentry["traces_sample_rate"] > 0 and self.sentry["tracing"] != "off"
 
     @property
     def counted(self) -> bool:

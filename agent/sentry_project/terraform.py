@@ -27,6 +27,12 @@ _LEFT_OUT = {
 _MARGIN, _MAX_RUNTIME, _TIMES = 1, 30, 1
 
 
+class _Reference(str):
+    """What Terraform fills in."""
+
+    __slots__ = ()
+
+
 class Export:
     """`document` is what `*.tf.json` contains."""
 
@@ -63,7 +69,7 @@ class Export:
         return {key: value for key, value in document.items() if value or key == "provider"}
 
     def _add(self, thing: Thing, kind: str, body: dict[str, Any]) -> None:
-        self._resources.setdefault(kind, {})[self._name(kind, thing.name or "project")] = _without_none(body)
+        self._resources.setdefault(kind, {})[self._name(kind, thing.name or "project")] = _plain(body)
 
     def _name(self, kind: str, name: str) -> str:
         """An identifier of Terraform's; each name has one of its own."""
@@ -78,8 +84,8 @@ class Export:
 
     def _source(self, kind: str, name: str, attribute: str, body: dict[str, Any]) -> str:
         made = self._name(f"data.{kind}", name)
-        self._data.setdefault(kind, {})[made] = {"organization": self._where["organization"], **body}
-        return f"${{data.{kind}.{made}.{attribute}}}"
+        self._data.setdefault(kind, {})[made] = _plain({"organization": self._where["organization"], **body})
+        return _Reference(f"${{data.{kind}.{made}.{attribute}}}")
 
     # ---------------------------------------------------------------------------------------------- what is referred to
 
@@ -120,7 +126,7 @@ class Export:
     def _variable(self, name: str) -> str:
         made = self._name("var", name)
         self._variables[made] = {"type": "string", "description": f"Sentry's {name}"}
-        return f"${{var.{made}}}"
+        return _Reference(f"${{var.{made}}}")
 
     # -------------------------------------------------------------------------------------------------------- resources
 
@@ -136,7 +142,7 @@ class Export:
             "aggregate": body["aggregate"],
             "dataset": "events_analytics_platform",
             "event_types": ["trace_item_span"],
-            "query": _text(body["search"]),
+            "query": body["search"],
             "query_type": "performance",
             "time_window_seconds": body["window"],
             "environment": body["environment"],
@@ -160,7 +166,8 @@ class Export:
         if name == alerts.ERRORS:
             return self._source("sentry_project_error_monitor", "errors", "id",
                                 {"project": self._where["project"], "first": True})  # fmt: skip
-        return f"${{sentry_metric_monitor.{self._name('sentry_metric_monitor', name.partition(':')[2])}.id}}"
+        made = self._name("sentry_metric_monitor", name.partition(":")[2])
+        return _Reference(f"${{sentry_metric_monitor.{made}.id}}")
 
     def _filter_of(self, notify: dict[str, Any]) -> dict[str, Any]:
         conditions: list[dict[str, Any]] = []
@@ -200,7 +207,7 @@ class Export:
                     "fields": query["fields"],
                     "aggregates": query["aggregates"],
                     "columns": query["columns"],
-                    "conditions": _text(both(query["conditions"], here)),
+                    "conditions": both(query["conditions"], here),
                     "order_by": query["orderby"] or None,
                 }
                 for query in widget["queries"]
@@ -223,12 +230,12 @@ class Export:
         return "sentry_project_inbound_data_filter", {**self._where, "filter_id": thing.name, "active": True}
 
 
-def _text(value: str) -> str:
-    """Terraform would fill in what stands in `${}` and `%{}`."""
-    return value.replace("${", "$${").replace("%{", "%%{")
-
-
-def _without_none(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """Without what is None, and with texts as they are: Terraform would fill in what stands in `${}` and `%{}`."""
     if isinstance(value, dict):
-        return {key: _without_none(each) for key, each in value.items() if each is not None}
-    return [_without_none(each) for each in value] if isinstance(value, list) else value
+        return {key: _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, str) and not isinstance(value, _Reference):
+        return value.replace("${", "$${").replace("%{", "%%{")
+    return value

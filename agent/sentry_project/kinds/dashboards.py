@@ -85,7 +85,7 @@ def _queues(facts: Facts) -> Iterator[tuple[int, int, dict[str, Any]]]:
     if celery is not None and (celery["queue_wait"] or celery["queues"]):
         yield 3, 2, _widget("Tasks that waited too long", "table", _ERRORS, searches.QUEUE_WAIT, ["count()"],
                             ["title"])  # fmt: skip
-        if facts.traced:
+        if facts.traced and facts.sentry["tracing"] == "sdk":  # the SDK measures it
             yield 3, 2, _widget("Wait in queues", "line", _SPANS, searches.PROCESSED,
                                 [f"avg({searches.LATENCY})"], ["messaging.destination.name"], limit=5)  # fmt: skip
 
