@@ -61,7 +61,7 @@ def document(tmp_path: Path, project: str = "", text: str = FILE) -> dict[str, A
 def all_complaints(made: dict[str, Any]) -> list[str]:
     found = complaints(SCHEMA["provider"], made["provider"]["sentry"], "provider")
     for group in ("resource", "data"):
-        for kind, each in made[group].items():
+        for kind, each in made.get(group, {}).items():
             for name, body in each.items():
                 assert re.fullmatch(r"[a-z_][a-z0-9_]*", name), name
                 found += complaints(SCHEMA[group][kind], body, f"{kind}.{name}")
