@@ -92,9 +92,9 @@ def _summary(thing: Thing) -> Iterator[str]:
         for each in body["notify"]:
             yield f"{each['level'] or 'each'} → {', '.join(each['to'])}"
     elif thing.kind == "cron":
-        interval = body["schedule"].partition(" ")[2] in ("day", "hour", "minute")
-        when = f"every {body['schedule']}" if interval else f"{body['schedule']}, {body['timezone']}"
-        yield f"{when} → {body['owner'] or 'nobody'}"
+        number, _, unit = body["schedule"].partition(" ")
+        every = f"every {counted(int(number), unit)}" if unit in ("day", "hour", "minute") else ""
+        yield f"{every or body['schedule'] + ', ' + body['timezone']} → {body['owner'] or 'nobody'}"
     elif thing.kind == "dashboard":
         yield counted(len(body["widgets"]), "widget")
     elif thing.kind == "query":
