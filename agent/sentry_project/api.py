@@ -24,6 +24,7 @@ _LONGEST_WAIT = 120.0  # seconds; Sentry's windows are shorter
 _FIRST_PAUSE = 0.5  # seconds, twice as long each time
 _PASSING = frozenset((408, 500, 502, 503, 504, 520, 522, 524))
 _PER_PAGE = 100
+_MOST_BYTES = 50_000_000  # of one response
 _MOST_DETAIL = 400  # characters
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _IN_PATHS = "-_.~"
@@ -143,15 +144,27 @@ class Api:
             headers["Content-Type"] = "application/json"
         try:
             raw = self._pool.request(
-                method, f"{self.url}/api/0{path}", body=data, headers=headers, retries=False, redirect=False
+                method,
+                f"{self.url}/api/0{path}",
+                body=data,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                preload_content=False,
             )
+            held = raw.read(_MOST_BYTES + 1, decode_content=True)
+            raw.release_conn()
         except Exception as error:
             what = " ".join(str(error).split()).replace(self._token, "[token]")[:200]
             raise ApiError(
                 f"Sentry at {self.url} cannot be reached: {type(error).__name__}: {what}; check sentry.project.url, "
                 "firewall and proxy (HTTPS_PROXY), or see: python -m agent doctor"
             ) from None
-        return Response(raw.status, raw.headers, raw.data)
+        if len(held) > _MOST_BYTES:
+            raise ApiError(
+                f"{self.url}{path} returns more than {_MOST_BYTES // 1_000_000} MB; is this Sentry's address?", 1
+            )
+        return Response(raw.status, raw.headers, held)
 
     # ------------------------------------------------------------------------------------------------------ rate limits
 

@@ -53,6 +53,12 @@ class Reply(NamedTuple):
     headers: dict[str, str]
     data: bytes
 
+    def read(self, *_: Any, **__: Any) -> bytes:
+        return self.data
+
+    def release_conn(self) -> None:
+        pass
+
 
 @cache
 def published() -> dict[str, Any]:

@@ -17,6 +17,12 @@ class Reply(NamedTuple):
     headers: dict[str, str] = {}
     data: bytes = b"{}"
 
+    def read(self, most: int, **_: Any) -> bytes:
+        return self.data[:most]
+
+    def release_conn(self) -> None:
+        pass
+
 
 class Pool:
     def __init__(self, *replies: Any) -> None:
@@ -123,6 +129,13 @@ def test_each_refusal_is_a_sentence_without_the_token(reply, words):
     with pytest.raises(ApiError) as raised:
         made.get("/x/")
     assert words in str(raised.value) and TOKEN not in str(raised.value)
+
+
+def test_a_response_without_an_end_is_not_read_to_the_end(monkeypatch):
+    monkeypatch.setattr("agent.sentry_project.api._MOST_BYTES", 10)
+    made, _, _ = api(Reply(200, {}, b"x" * 11))
+    with pytest.raises(ApiError, match="is this Sentry's address"):
+        made.get("/x/")
 
 
 def test_something_that_is_not_sentry_is_named():
