@@ -161,9 +161,7 @@ class Api:
                 "firewall and proxy (HTTPS_PROXY), or see: python -m agent doctor"
             ) from None
         if len(held) > _MOST_BYTES:
-            raise ApiError(
-                f"{self.url}{path} returns more than {_MOST_BYTES // 1_000_000} MB; is this Sentry's address?", 1
-            )
+            raise ApiError(f"{self.url}{path} returns too much for Sentry; is this Sentry's address?", 1)
         return Response(raw.status, raw.headers, held)
 
     # ------------------------------------------------------------------------------------------------------ rate limits

@@ -45,7 +45,7 @@ def test_plan_apply_plan(setting, capsys):
     assert (status, err) == (0, "")
     assert "  created dashboard all modules\n" in out and out.endswith("35 changes made.\n")
     status, out, err = called(capsys, "plan")
-    assert (status, err) == (0, "") and out.endswith("\nNothing to do: Sentry is as the file says.\n")
+    assert (status, err) == (0, "") and out.endswith("\nNothing to do: Sentry is as the file describes it.\n")
     assert TOKEN not in out
 
 
@@ -86,7 +86,7 @@ def test_a_failure_half_way_is_named_and_the_same_command_goes_on(setting, capsy
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("version: 1\nmonitors: []\n", "does not say which project of Sentry is meant"),
+    ("version: 1\nmonitors: []\n", "does not name the project of Sentry"),
     ("version: 2\n", "see: python -m agent validate"),
     ("version: 1\nsentry: {project: {organization: X, project: erp}}\nmonitors: []\n",
      "sentry › project › organization: `X` is no slug"),
