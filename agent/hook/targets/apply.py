@@ -11,9 +11,10 @@ from types import FunctionType, ModuleType
 
 from ...base.errors import CannotPatch
 from ...base.interrupts import ours
-from ...base.wildcards import matches, segment_match
+from ...base.wildcards import matches
 from ..code import patch
-from . import registries, resolve
+from . import registries, replacing, resolve
+from .contents import NOTHING, Contents
 from .target_paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     _Method = tuple[MonitorData, str, str]
 
 
-_NOTHING: "Names" = {}
-
-
 class _Applied:
     """One monitor on one function, with what it takes to undo it."""
 
@@ -58,7 +56,7 @@ class _Applied:
         self.path = path
         self.note = note
         self.layer = layer
-        self.changes: "list[patch.Replacement | _Partial]" = []
+        self.changes: "list[patch.Replacement | replacing.Partial]" = []
         self.key: "tuple[str, int] | None" = None  # of what was replaced
 
     def undo(self) -> None:
@@ -90,7 +88,7 @@ class Applier:
     def follows_subclasses(self) -> bool:
         return bool(self._families)
 
-    def imported(self, name: str, module: ModuleType, own: "Names" = _NOTHING) -> None:
+    def imported(self, name: str, module: ModuleType, own: "Names" = NOTHING) -> None:
         """`module` has just been run under `name`; `own` is what it defines, where that is known."""
         self._apply_all(name, module, None, own)
         self.retry(name)
@@ -128,19 +126,19 @@ class Applier:
                 except ours(Exception) as error:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
-    def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = _NOTHING) -> None:
+    def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = NOTHING) -> None:
         monitors = self._plan[name] = list(self._monitors_of(name))
         for monitor in monitors:
             for target in monitor["targets"]:
                 if not target["pattern"]:
                     self._apply(name, module, monitor, target, names)
         # Targets that are named one by one take precedence over patterns.
-        contents: "_Contents | None" = None
+        contents: "Contents | None" = None
         for monitor in monitors:
             for target in monitor["targets"]:
                 rest = pattern_in(name, target) if target["pattern"] else None
                 if rest is not None:
-                    contents = contents or _Contents(module, name, own)
+                    contents = contents or Contents(module, name, own)
                     self._apply_pattern(contents, rest, monitor, names)
 
     def undo(self) -> None:
@@ -305,7 +303,7 @@ class Applier:
             self._record("failed", monitor["name"], path, reason)
 
     def _apply_pattern(
-        self, contents: "_Contents", rest: "list[str]", monitor: "MonitorData", names: "set[str] | None"
+        self, contents: "Contents", rest: "list[str]", monitor: "MonitorData", names: "set[str] | None"
     ) -> None:
         for attribute in contents.expand(rest, names):
             path = contents.name + "." + attribute
@@ -399,18 +397,20 @@ class Applier:
         probe = self._bind(monitor, found, function)
         applied = _Applied(found.module, monitor["name"], found.path, "", patch.patch_function(function, probe))
         self._applied[id(applied.layer)] = applied
-        change: "patch.Replacement | _Partial"
-        change = _Partial(raw, function) if partial else patch.Replacement(found.parent, found.name, raw, function)
+        change: "patch.Replacement | replacing.Partial"
+        change = (
+            replacing.Partial(raw, function) if partial else patch.Replacement(found.parent, found.name, raw, function)
+        )
         applied.changes.append(change)
         applied.key = key if partial else (found.path, id(function))
         self._replaced.add(applied.key)
         note = found.note
         if not partial and isinstance(found.parent, ModuleType) and module == found.parent.__name__:
             # Defined in this module: other modules that imported it from there hold the same object.
-            aliases = list(_aliases(raw, found))
-            applied.changes += [patch.Replacement(holder, name, raw, function) for holder, name in aliases]
-            if aliases:
-                note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in aliases])
+            others = list(replacing.aliases(raw, found))
+            applied.changes += [patch.Replacement(holder, name, raw, function) for holder, name in others]
+            if others:
+                note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in others])
         applied.note = note
         self._record("patched", monitor["name"], found.path, note)
 
@@ -451,82 +451,3 @@ def _is_watched(raw: "Any", monitor: "MonitorData") -> bool:
     return type(function) is FunctionType and any(
         getattr(layer.owner, "name", None) == monitor["name"] for layer in patch.layers_of(function)
     )
-
-
-class _Partial:
-    """The replacement of the function inside one functools.partial, which stays the same object."""
-
-    def __init__(self, partial: "Any", function: FunctionType) -> None:
-        self._partial = partial
-        self._inner = partial.func
-        self._set(function)
-
-    def _set(self, function: object) -> None:
-        partial = self._partial
-        partial.__setstate__((function, partial.args, partial.keywords, partial.__dict__ or None))
-
-    def undo(self) -> bool:
-        self._set(self._inner)
-        return True
-
-
-def _aliases(raw: object, found: "resolve.Found") -> "Iterator[tuple[ModuleType, str]]":
-    """Find the other modules, except our own, that hold `raw`."""
-    ours = (__package__ or "").partition(".")[0] + "."
-    for name, module in list(sys.modules.items()):
-        if not resolve.is_a(module, ModuleType) or name.startswith(ours):
-            continue
-        for attribute, value in list(resolve.namespace(module).items()):
-            if value is raw and not (module is found.parent and attribute == found.name):
-                yield module, attribute
-
-
-class _Contents:
-    """The definitions of one module, looked up once for all patterns that match it."""
-
-    def __init__(self, module: ModuleType, name: str, own: "Names") -> None:
-        self.name = name
-        self._module = module
-        self._own = own
-        self._members: "dict[int, list[tuple[str, Any]]]" = {}  # by id of the class or module, which `_module` holds
-        self._found: "dict[str, resolve.Found | CannotPatch | None]" = {}
-
-    def expand(self, segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
-        """Return the paths of matching functions; only those that begin with one of `names`, if given."""
-        return self._expand(self._module, self._own, segments, names)
-
-    def _expand(self, parent: "Any", own: "Names", segments: "list[str]", names: "set[str] | None") -> "Iterator[str]":
-        first, rest = segments[0], segments[1:]
-        for name, raw in self._members_of(parent, own):
-            if (names is not None and name not in names) or not segment_match(first, name):
-                continue
-            if name.startswith("_") and not first.startswith("_"):
-                continue
-            if rest:
-                if isinstance(raw, type):
-                    for below in self._expand(raw, own.get(name) or _NOTHING, rest, None):
-                        yield name + "." + below
-            elif not isinstance(raw, type):
-                yield name
-
-    def _members_of(self, parent: "Any", own: "Names") -> "list[tuple[str, Any]]":
-        known = self._members.get(id(parent))
-        if known is None:
-            known = self._members[id(parent)] = list(resolve.members(parent, own))
-            there = {name for name, _ in known}
-            known += [(name, None) for name in own if name not in there and resolve.is_lost(parent, name)]
-        return known
-
-    def found(self, attribute: str) -> "resolve.Found | None":
-        """Return what the module has there, or None. Raises CannotPatch with the reason."""
-        if attribute not in self._found:
-            try:
-                self._found[attribute] = resolve.resolve(self._module, attribute, self.name)
-            except ours(resolve.NotThere, resolve.InSubmodule):
-                self._found[attribute] = None
-            except ours(CannotPatch) as reason:
-                self._found[attribute] = reason
-        found = self._found[attribute]
-        if isinstance(found, CannotPatch):
-            raise found
-        return found
