@@ -190,7 +190,7 @@ class _Root:
         try:
             made = self._recorder.begin(self._what.op, self._what.description, Origin(os.urandom(16).hex()))
             # It has no span of its own: see `span_here`.
-            made.root.notes = {id(sys._getframe(1)): (made.started, made.span_id)}
+            made.root.notes = {id(sys._getframe(1)): made.span_id}
             made.root.token = recording.current.set(made.root)
         except ours(Exception):
             guard.swallow("beginning a trace")
