@@ -10,7 +10,7 @@ AXE     = 4.14.1
 FORMATTED = agent bench tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo demo-full compare test test-fast lint format types check plots axe clean
+.PHONY: help dev demo demo-full compare test test-fast lint format types check site pictures plots axe clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,14 @@ types: $(BIN)/.installed ## Check the types with mypy --strict
 	$(BIN)/mypy
 
 check: lint types test ## Run everything that must pass before a change is proposed
+
+site: $(BIN)/.installed ## Build the documentation as a site that can be read without a network: var/site/index.html
+	$(BIN)/python .ci/requirements.py docs >$(VENV)/docs.txt
+	$(PIP) -r $(VENV)/docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+pictures: $(BIN)/.installed ## Make the pictures of the documentation again (the report's needs Chromium)
+	$(BIN)/python docs/pictures/make.py
 
 plots: ## Fetch the library again that draws the plots of `report` (needs npm); its release is in this file
 	mkdir -p var/npm && cd var/npm && npm pack --silent uplot@$(UPLOT) && tar xzf uplot-$(UPLOT).tgz

@@ -63,3 +63,16 @@ def test_the_git_hook_uses_the_environment_and_downloads_nothing():
     for hook in hooks.values():
         assert hook["language"] == "system"
         assert hook["entry"].startswith(".venv/bin/")
+
+
+def test_each_page_is_reached_from_the_site_and_from_the_readme():
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert pages <= set(re.findall(r"[\w-]+\.md", site))
+    assert pages <= set(re.findall(r"\(docs/([\w-]+\.md)\)", readme))
+
+
+def test_the_readme_is_read_in_a_few_minutes():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(re.sub(r"```.*?```", "", readme, flags=re.DOTALL).split()) <= 1000
