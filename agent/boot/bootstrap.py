@@ -55,6 +55,7 @@ _NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
     "django.core.handlers.asgi": (),
     "django.core.management": ("ManagementUtility.execute", "call_command"),
     "rest_framework.views": ("APIView.dispatch",),
+    "aiohttp.web_protocol": ("RequestHandler.__init__",),
 }
 
 
@@ -65,7 +66,7 @@ def _not_before(name: str) -> "tuple[str, ...] | None":
         from ..integrations.web import servers
 
         return servers.uses(name)
-    return () if integration == "integrations.web.handlers" else _NOT_BEFORE.get(name)
+    return _NOT_BEFORE.get(name, () if integration == "integrations.web.handlers" else None)
 
 
 class Agent:

@@ -28,12 +28,11 @@ def of(serving: Serving) -> Known:
     request = serving.request
     if not issubclass(type(request), dict):
         return _aiohttp(request)
-    if serving.contexts:
-        return _flask([instance_dict(each) or {} for each in serving.contexts])
+    kept = [instance_dict(each) or {} for each in serving.contexts]
+    if kept:
+        return _pyramid(kept[0]) if "matched_route" in kept[0] else _flask(kept)
     if "werkzeug.request" in request:
         return _werkzeug(request["werkzeug.request"])
-    if "webob.adhoc_attrs" in request:
-        return _pyramid(request["webob.adhoc_attrs"])
     return _starlette(request) if "endpoint" in request else Known()
 
 
@@ -101,20 +100,17 @@ def _flask_login(serving: Serving) -> Mapping[str, object]:
     return {"id": identity} if type(identity) in (str, int) else {}
 
 
-def _pyramid(attributes: object) -> Known:
-    held = attributes if type(attributes) is dict else {}
-    route = instance_dict(held.get("matched_route")) or {}
+def _pyramid(held: dict[str, object]) -> Known:
+    route = instance_dict(held["matched_route"]) or {}
     return Known(_text(route.get("pattern")), "", held.get("matchdict"))
 
 
 def _aiohttp(request: object) -> Known:
     match = (instance_dict(request) or {}).get("_match_info")
-    route = (instance_dict(match) or {}).get("_route")
+    route = getattr(match, "_route", None)  # a slot
     held = instance_dict(route) or {}
-    resource = instance_dict(held.get("_resource")) or {}
-    path = resource.get("_orig_path", resource.get("_path", resource.get("_prefix")))
-    captured = dict(match) if issubclass(type(match), dict) else None  # type: ignore[call-overload]
-    return Known(_text(path), dotted(held.get("_handler")), captured)
+    captured = dict(match) if isinstance(match, dict) else None
+    return Known(_text(getattr(held.get("_resource"), "canonical", "")), dotted(held.get("_handler")), captured)
 
 
 def _starlette(scope: dict[str, Any]) -> Known:

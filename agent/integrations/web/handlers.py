@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...base import guard
+from ...base.interrupts import ours
 from ...hook.code import wrap
 from . import frameworks, serving
 from .install import function_of, web_of
@@ -16,10 +18,7 @@ if TYPE_CHECKING:
     from .install import Web
 
 #: A module of a framework → functions that get an unhandled exception as this parameter, and make a 500 of it.
-_UNHANDLED = {
-    "flask.app": (("Flask.handle_exception", "e"),),
-    "aiohttp.web_protocol": (("RequestHandler.handle_error", "exc"),),
-}
+_UNHANDLED = {"flask.app": (("Flask.handle_exception", "e"),)}
 #: Functions that give an exception to the application's own handlers, and return the response, which may be an error.
 _HANDLED = {
     "flask.app": (("Flask.handle_user_exception", "e"),),
@@ -58,6 +57,12 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
         function = function_of(module, "Flask.finalize_request")
         if function is not None:
             yield wrap.watch(function, returned=_returned)
+    if name == "pyramid.router":
+        function = function_of(module, "Router.handle_request")
+        if function is not None:
+            yield wrap.surround(function, wrap.guarded(_keep_pyramids_request), passed=["request"])
+    if name == "aiohttp.web_protocol":
+        yield from _of_aiohttp(module, web)
     if name == "starlette._exception_handler":
         function = function_of(module, "_lookup_exception_handler")
         if function is not None:
@@ -67,6 +72,38 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
             function = function_of(module, path)
             if function is not None:
                 yield wrap.surround(function, wrap.guarded(lambda response: _sends(web, response)), passed=["self"])
+
+
+def _of_aiohttp(module: ModuleType, web: Web) -> Iterator[Any]:
+    """What aiohttp's own server calls, which is no WSGI or ASGI application."""
+
+    def begins(request: Any) -> Any:
+        try:
+            web.serves()
+            return serving.called(request)
+        except ours(Exception):
+            guard.swallow("beginning a request")
+            return None
+
+    def failed(error: object, status: object) -> None:
+        if isinstance(error, Exception) and type(status) is int and status >= 500:
+            web.failed(error)
+
+    def sends(response: Any) -> None:
+        now = serving.current()
+        if now is not None:
+            now.sent = response.status
+
+    handles = function_of(module, "RequestHandler._handle_request")
+    if handles is not None:
+        yield wrap.surround(handles, begins, web.returned, passed=["request"])
+    for path, function, passed in (
+        ("RequestHandler.handle_error", failed, ["exc", "status"]),
+        ("RequestHandler.finish_response", sends, ["resp"]),
+    ):
+        watched = function_of(module, path)
+        if watched is not None:
+            yield wrap.surround(watched, wrap.guarded(function), passed=passed)
 
 
 def _status(response: Any) -> int:
@@ -82,6 +119,12 @@ def _keep_flasks_contexts() -> None:
     now = serving.current()
     if now is not None:
         now.contexts = frameworks.flask_contexts()
+
+
+def _keep_pyramids_request(request: Any) -> None:
+    now = serving.current()
+    if now is not None:
+        now.contexts = (request,)
 
 
 def _returned(response: Any) -> None:

@@ -72,6 +72,7 @@ class Web:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reports = engine.frameworks.integrates("web")
+        self._serves = False
         self._applications: dict[FunctionType, patch.Layer] = {}
 
     def undo(self) -> bool:
@@ -152,12 +153,18 @@ class Web:
             return  # it takes no request
         rest = max(position - len(names), 0)  # of the arguments that are one tuple
         self._applications[function] = wrap.surround(
-            function, partial(_called, rest), self._returned, passed=[name], failed=self._raised
+            function, partial(_called, rest), self.returned, passed=[name], failed=self._raised
         )
-        if self._reports and self._engine.frameworks.sessions is None:
-            self._engine.frameworks.serve("web")
+        self.serves()
 
-    def _returned(self, begun: Serving | None, _: bool) -> None:
+    def serves(self) -> None:
+        """There is an application: its requests are counted and traced."""
+        if not self._serves:
+            self._serves = True
+            if self._reports and self._engine.frameworks.sessions is None:
+                self._engine.frameworks.serve("web")
+
+    def returned(self, begun: Serving | None, _: bool) -> None:
         if begun is not None:
             serving.end(begun, self._engine)
 

@@ -28,7 +28,7 @@ class Serving:
     def __init__(self) -> None:
         self.request: Any = None  # WSGI's environ, ASGI's scope, or aiohttp's request
         self.django: Any = None  # Django's request, once there is one
-        self.contexts: tuple[Any, ...] = ()  # Flask's, which are gone before the response is sent
+        self.contexts: tuple[Any, ...] = ()  # Flask's contexts, or Pyramid's request: gone before the response is sent
         self.handled: BaseException | None = None  # what an exception handler is making a response of
         self.entered: work.Entered | None = None
         self.sent: object = None  # the status, where a framework has shown it
@@ -113,7 +113,10 @@ def called(request: Any) -> Serving | None:
 
 
 def _is_websocket(request: Any) -> bool:
-    return issubclass(type(request), dict) and request.get("type") == "websocket"
+    if issubclass(type(request), dict):
+        return bool(request.get("type") == "websocket")
+    upgrade = kind.header(current(), "upgrade")
+    return isinstance(upgrade, str) and upgrade.lower() == "websocket"
 
 
 def _is_same(one: Any, other: Any) -> bool:
