@@ -249,6 +249,7 @@ HOOKS = {
     "wsgiref.handlers": "integrations.web.install",
     "aiohttp.web_protocol": "integrations.web.handlers",
     "flask.app": "integrations.web.handlers",
+    "graphql.error.located_error": "integrations.web.graphql",
     "pyramid.router": "integrations.web.handlers",
     "pyramid.view": "integrations.web.handlers",
     "starlette._exception_handler": "integrations.web.handlers",

@@ -66,7 +66,7 @@ def _not_before(name: str) -> "tuple[str, ...] | None":
         from ..integrations.web import servers
 
         return servers.uses(name)
-    return _NOT_BEFORE.get(name, () if integration == "integrations.web.handlers" else None)
+    return _NOT_BEFORE.get(name, () if str(integration).startswith("integrations.web.") else None)
 
 
 class Agent:

@@ -110,11 +110,12 @@ class Frameworks:
         function: str,
         severity: str = "error",
         raised: bool = True,
+        handled: bool = False,
     ) -> bool:
         """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
 
         `function` is the dotted path of what it ran. Return whether it was reported. A client of the host's own
-        reports for itself what was `raised`, and nothing else.
+        reports for itself what was `raised`, and nothing else. `handled`: a response was made of it that shows it.
         """
         if raised and _sdk_is_loaded():
             from ..sdk import host
@@ -130,7 +131,9 @@ class Frameworks:
                 ignore=self._outlet.sentry["ignore_errors"],
                 sample=self._outlet.sentry["sample_rate"],
             )
-        return self._unmonitored.failed(what, error, operation=operation, function=function, severity=severity)
+        return self._unmonitored.failed(
+            what, error, operation=operation, function=function, severity=severity, handled=handled
+        )
 
     def settings_changed(self) -> None:
         self._unmonitored = None

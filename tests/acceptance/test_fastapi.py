@@ -1,5 +1,7 @@
 """FastAPI and Starlette without a line about the agent: routes, mounts, handlers, background tasks, invalid requests."""
 
+import json
+
 import pytest
 from acceptance import webhost
 from acceptance.test_wsgi import needs
@@ -139,3 +141,23 @@ def test_fastapi_under(host, name):
     }
     assert len(watched.transactions) == len(REQUESTS) + 2
     assert (traced["/"], traced["/clash"], traced["/refused"], traced["/orders"]) == (200, 503, 409, 422)
+
+
+def test_the_packs(host):
+    """Each route is an operation, an invalid request shows the names of its fields, and a failure is reported once."""
+    host.write(web__py=APPLICATION, monitors__yaml=webhost.MONITORS.format(more="packs: [starlette, fastapi]"))
+    watched = webhost.serve(host, "uvicorn", "web", REQUESTS, talk=talk)
+    assert "agent:" not in watched.printed
+    seen = {(event["tags"]["erp.monitor"], event["tags"]["erp.operation"]) for event in watched.events}
+    # What a handler of the ERP's has made a response of leaves no route.
+    unhandled = {("starlette.request", operation) for operation in EXPECTED if operation != "GET /clash"}
+    assert seen == {*unhandled, ("unmonitored.request", "GET /clash"), ("fastapi.validation", "POST /orders")}
+    assert len(watched.events) == len(seen)
+    (refused,) = [event for event in watched.events if event["tags"]["erp.monitor"] == "fastapi.validation"]
+    assert refused["level"] == "info"
+    for secret in webhost.SECRETS:
+        assert secret.encode() not in watched.raw
+    counted = host.agent("status", "--format", "json")
+    operations = {each["operation"]: each["calls"] for each in json.loads(counted.stdout)["operations"]}
+    assert operations["GET /"] == 1
+    assert operations["WEBSOCKET /talk/{room}"] == 2

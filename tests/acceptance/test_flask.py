@@ -1,5 +1,7 @@
 """Flask without a line about the agent: failures that Flask makes a page of, routes, users of Flask-Login."""
 
+import json
+
 import pytest
 from acceptance import webhost
 from acceptance.test_wsgi import needs
@@ -86,6 +88,32 @@ def sign_in(port):
     cookie = entered.partition("Set-Cookie: session=")[2].partition(";")[0]
     assert cookie
     webhost.exchange(port, "GET", "/mine/", 101, cookie=cookie)
+
+
+def test_the_pack(host):
+    """Each route is an operation, and a failure is reported once."""
+    host.write(web__py=APPLICATION, monitors__yaml=webhost.MONITORS.format(more="packs: [flask]"))
+    watched = webhost.serve(host, "waitress", "web", REQUESTS, talk=sign_in)
+    assert "agent:" not in watched.printed
+    seen = sorted((event["tags"]["erp.monitor"], event["tags"]["erp.operation"]) for event in watched.events)
+    failed = [("flask.request", operation) for operation in (*EXPECTED, "GET /mine/")]
+    failed.remove(("flask.request", "GET /clash/"))  # a handler of the ERP's has made a response of it
+    failed.remove(("flask.request", "GET /export/<kind>"))  # it fails when the view has returned
+    assert seen == sorted(
+        [
+            *failed,
+            ("unmonitored.request", "GET /clash/"),
+            ("unmonitored.request", "GET /export/<kind>"),
+            ("flask.signed_in", "signed_in"),
+            ("flask.permission_denied", "permission_denied"),
+        ]
+    )
+    (entered,) = [event for event in watched.events if event["tags"]["erp.operation"] == "signed_in"]
+    assert entered["user"]["id"] == "anna-7"
+    counted = host.agent("status", "--format", "json")
+    operations = {each["operation"]: each["calls"] for each in json.loads(counted.stdout)["operations"]}
+    assert operations["GET /orders/<int:number>"] == 1
+    assert operations["GET /mine/"] == 2
 
 
 @pytest.mark.parametrize("name", ["gunicorn-gthread", "werkzeug"])

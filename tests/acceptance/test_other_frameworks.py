@@ -1,5 +1,7 @@
 """aiohttp, whose server is its own, and Pyramid, without a line about the agent."""
 
+import json
+
 import pytest
 from acceptance import webhost
 
@@ -108,3 +110,17 @@ def test_pyramid(host):
     ]
     expected = ["GET /orders/{number}", "GET /clash/{name}"]
     check(host, "waitress", PYRAMID, requests, expected, {"exited": 4, "errored": 0, "crashed": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "application"), [("aiohttp", "aiohttp", AIOHTTP), ("pyramid", "waitress", PYRAMID)]
+)
+def test_the_pack(host, name, server, application):
+    pytest.importorskip(name)
+    host.write(web__py=application, monitors__yaml=webhost.MONITORS.format(more=f"packs: [{name}]"))
+    watched = webhost.serve(host, server, "web", [("GET", "/"), ("GET", "/orders/7"), ("GET", "/missing")])
+    (event,) = watched.events
+    assert (event["tags"]["erp.monitor"], event["tags"]["erp.operation"]) == (f"{name}.request", "GET /orders/{number}")
+    counted = host.agent("status", "--format", "json")
+    operations = {each["operation"]: each["calls"] for each in json.loads(counted.stdout)["operations"]}
+    assert operations == {"GET /": 1, "GET /orders/{number}": 1, "GET /missing": 1}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..read.node import Key
     from .merge import Settings, WrittenMonitor
 
-_OPERATION_NAMES = ("name", "qualname", "module", "class")
+_OPERATION_NAMES = ("name", "qualname", "module", "class", "route")
 
 
 def build(written: WrittenMonitor, settings: Settings, findings: Findings) -> MonitorData | None:

@@ -76,7 +76,14 @@ def user() -> Mapping[str, object]:
 
 
 people.current["web"] = user
-serving.kind = work.Kind("http.server", lambda about, name: header(about.request, name))
+
+
+def _route(about: Any) -> str:
+    found = frameworks.of(about).route
+    return f"{_method(about.request)} {found}" if found else ""
+
+
+serving.kind = work.Kind("http.server", lambda about, name: header(about.request, name), _route)
 
 
 def header(request: Any, name: str) -> object:

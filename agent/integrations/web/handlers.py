@@ -40,7 +40,10 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
         if type(error) is tuple and len(error) == 3:
             error = error[1]
         if isinstance(error, Exception) and _status(response) >= 500:
-            web.failed(error)
+            now = serving.current()
+            if now is not None:
+                now.handled = error  # Flask may yet make the response that is sent of this one
+            web.failed(error, response)
 
     for path, parameter in _UNHANDLED.get(name, ()):
         function = function_of(module, path)
@@ -56,7 +59,7 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
             yield wrap.surround(function, wrap.guarded(_keep_flasks_contexts))
         function = function_of(module, "Flask.finalize_request")
         if function is not None:
-            yield wrap.watch(function, returned=_returned)
+            yield wrap.watch(function, returned=lambda response: _returned(web, response))
     if name == "pyramid.router":
         function = function_of(module, "Router.handle_request")
         if function is not None:
@@ -127,10 +130,13 @@ def _keep_pyramids_request(request: Any) -> None:
         now.contexts = (request,)
 
 
-def _returned(response: Any) -> None:
+def _returned(web: Web, response: Any) -> None:
     now = serving.current()
     if now is not None:
         now.sent = response.status_code
+        error, now.handled = now.handled, None
+        if error is not None:
+            web.failed(error, response)
 
 
 def _remember(handler: object, error: object) -> None:

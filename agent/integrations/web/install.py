@@ -11,8 +11,9 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...base.slots import context_of
 from ...hook.code import trampoline, wrap
-from ...observe.around import context, traces
+from ...observe.around import context, traces, work
 from ...observe.event.represent import class_attribute, type_name
+from ...observe.failure import unmonitored
 from . import facts, servers, serving
 
 if TYPE_CHECKING:
@@ -171,12 +172,15 @@ class Web:
     def _raised(self, error: BaseException, _: FrameType) -> None:
         self.failed(error)
 
-    def failed(self, error: BaseException) -> None:
-        """The request that is being served has failed with this exception."""
+    def failed(self, error: BaseException, response: object = None) -> None:
+        """The request that is being served has failed with this exception, of which a `response` may have been made."""
         if not self._reports or type(error).__name__ in _GONE or serving.current() is None:
             return
         operation, function = facts.operation()
         self._engine.frameworks.failed("request", error, operation=operation, function=function or "web.application")
+        doing = work.current()
+        if response is not None and doing is not None and unmonitored.is_reported(error):
+            doing.response = response  # no endpoint reports it again
 
 
 def _called(position: int, request: Any) -> Serving | None:

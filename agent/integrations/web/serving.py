@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 class Serving:
     """What is being served. It is what the piece of work is about."""
 
-    __slots__ = ("contexts", "django", "entered", "frame", "handled", "request", "sent", "status")
+    __slots__ = (
+        "contexts", "django", "entered", "fields", "frame", "handled", "request", "sent", "status"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.request: Any = None  # WSGI's environ, ASGI's scope, or aiohttp's request
         self.django: Any = None  # Django's request, once there is one
         self.contexts: tuple[Any, ...] = ()  # Flask's contexts, or Pyramid's request: gone before the response is sent
         self.handled: BaseException | None = None  # what an exception handler is making a response of
+        self.fields: tuple[object, ...] = ()  # of GraphQL that were reported
         self.entered: work.Entered | None = None
         self.sent: object = None  # the status, where a framework has shown it
         self.status: Callable[[FrameType], object] | None = None  # reads it from `frame`

@@ -25,18 +25,24 @@ if TYPE_CHECKING:
 WELL, ERRORED, CRASHED = 0, 1, 2
 
 
-def _nothing(_about: object, _name: str) -> object:
+def _nothing(_about: object, _name: str = "") -> object:
     return None
 
 
 class Kind:
     """What pieces of work of one sort have in common: the requests of a framework, the tasks of a queue."""
 
-    __slots__ = ("header", "op")
+    __slots__ = ("header", "op", "route")
 
-    def __init__(self, op: str = "function", header: Callable[[Any, str], object] = _nothing) -> None:
+    def __init__(
+        self,
+        op: str = "function",
+        header: Callable[[Any, str], object] = _nothing,
+        route: Callable[[Any], object] = _nothing,
+    ) -> None:
         self.op = op  # Sentry's name of the operation: http.server, queue.process, …
         self.header = header  # (about, name in lower case) → the header that came with it, or None
+        self.route = route  # (about) → `GET /orders/{number}`; nothing where no route is known
 
 
 _PLAIN = Kind()

@@ -1,13 +1,14 @@
-"""Fills in `{name}`, `{qualname}`, `{module}` and `{class}` in the texts of a monitor.
+"""Fills in `{name}`, `{qualname}`, `{module}`, `{class}` and `{route}` in the texts of a monitor.
 
 The name in the target counts: what a decorator puts in the place of a function may have any name. `{class}` is the
 class that a method is called on, which several may inherit. For a function in no class, it is the last name of its
-module.
+module. `{route}` is the method and route of the request that is being served, such as `GET /orders/<int:number>`.
 """
 
 from typing import Any, NamedTuple, Optional
 
 from ...base.slots import ancestors_of, name_of, qualname_of
+from ..around import work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from ...base.model import MonitorData
     from ...hook.targets.resolve import Found
 
-_MOST = 1_000  # classes of one method that are remembered
+_MOST = 1_000  # classes of one method, or routes, that are remembered
+
+#: In place of a route where there is none.
+NO_ROUTE = "request"
 
 
 class Named(NamedTuple):  # annotated with types, not with text: see model.py
@@ -50,8 +54,33 @@ class ByClass:
         return known
 
 
-def named(monitor: "MonitorData", found: "Found", written: "FunctionType") -> "tuple[Named, Optional[ByClass]]":
-    """The names of all calls, and, where the monitor uses `{class}`, those of calls that show their class.
+class ByRoute:
+    """The same for each route whose request a call may serve."""
+
+    __slots__ = ("_known", "_names", "_template")
+
+    def __init__(self, template: Named, names: "dict[str, str]") -> None:
+        self._template, self._names = template, names
+        self._known: "dict[str, Named]" = {}
+
+    def of(self, _first: object) -> "Optional[Named]":
+        """For a call in the current piece of work; None where that has no route."""
+        doing = work.current()
+        route = doing.kind.route(doing.about) if doing is not None else None
+        if type(route) is not str or not route:
+            return None
+        known = self._known.get(route)
+        if known is None:
+            known = _filled(self._template, {**self._names, "{route}": route})
+            if len(self._known) < _MOST:
+                self._known[route] = known
+        return known
+
+
+def named(
+    monitor: "MonitorData", found: "Found", written: "FunctionType"
+) -> "tuple[Named, Optional[ByClass | ByRoute]]":
+    """The names of all calls, and, where the monitor uses `{class}` or `{route}`, those of calls that show them.
 
     `written` is the function that a person wrote, as far as it was found.
     """
@@ -62,10 +91,13 @@ def named(monitor: "MonitorData", found: "Found", written: "FunctionType") -> "t
     names = {"{name}": found.name, "{qualname}": qualname, "{module}": module}
     template = Named(monitor["operation"], found.path, monitor)
     within = name_of(parent) if parent is not None else module.rpartition(".")[2]
-    usual = _filled(template, {**names, "{class}": within})
+    usual = _filled(template, {**names, "{class}": within, "{route}": NO_ROUTE})
+    texts = (monitor["operation"], *monitor["detail"].values())
+    if any("{route}" in text for text in texts):
+        return usual, ByRoute(template, {**names, "{class}": within})
     if parent is None or type(found.raw) is staticmethod:
         return usual, None
-    by_class = any("{class}" in text for text in (monitor["operation"], *monitor["detail"].values()))
+    by_class = any("{class}" in text for text in texts)
     return usual, ByClass(template, names, parent) if by_class else None
 
 

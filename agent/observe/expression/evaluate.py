@@ -222,7 +222,8 @@ def _over(function: Callable[..., Any]) -> Callable[..., Any]:
 _FUNCTIONS: dict[str, Any] = {
     "len": len, "abs": abs, "round": round, "str": str, "int": int, "float": float,
     "min": _over(min), "max": _over(max), "sum": _over(sum), "any": _over(any), "all": _over(all),
-    "keys": functions.keys, "type": functions.kind_of, "verb": functions.verb, "host": functions.host,
+    "keys": functions.keys, "fields": functions.fields,
+    "type": functions.kind_of, "verb": functions.verb, "host": functions.host,
     "statement": functions.statement, "given": functions.given,
 }  # fmt: skip
 

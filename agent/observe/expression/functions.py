@@ -38,6 +38,20 @@ def keys(values: Any) -> list[str]:
     return sorted(found)[:_MOST]
 
 
+def fields(errors: Any) -> list[str]:
+    """The fields that validation errors in a list are about, as pydantic gives them: `loc` in each, such as
+    `("body", "items", 0, "price")`. Names only, dotted, sorted, at most 100. Raises TypeError for anything else.
+    """
+    if type(errors) not in (list, tuple):
+        raise TypeError("fields() takes a list of validation errors")
+    found = set()
+    for error in errors[:_MOST]:
+        place = error.get("loc") if type(error) is dict else None
+        if type(place) is tuple or type(place) is list:  # what is no name is a key that was sent
+            found.add(".".join([part for part in place[1:10] if type(part) is str and part.isidentifier()]))
+    return sorted(found - {""})[:_MOST]
+
+
 def given(values: Any) -> int:
     """How many values of a mapping are neither None nor an empty text. Raises TypeError for anything else."""
     if not issubclass(type(values), dict):

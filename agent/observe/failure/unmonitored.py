@@ -35,11 +35,19 @@ class Unmonitored:
         self._limits = Limiter(DEFAULT_RATE_LIMIT, sample)
 
     def failed(
-        self, what: str, error: BaseException, *, operation: str, function: str, severity: str = "error"
+        self,
+        what: str,
+        error: BaseException,
+        *,
+        operation: str,
+        function: str,
+        severity: str = "error",
+        handled: bool = False,
     ) -> bool:
         """Report it, unless a monitor has, or it is ignored, or there were too many. Returns whether it was reported.
 
-        `what` has failed: `request` or `task`; `function` is the dotted path of what it ran.
+        `what` has failed: `request`, `task` or `graphql`; `function` is the dotted path of what it ran. `handled`: the
+        piece of work goes on.
         """
         monitor = synthetic.monitor(
             "unmonitored." + what,
@@ -51,7 +59,8 @@ class Unmonitored:
         )
         if not isinstance(error, Exception) or Severities(monitor, self._ignore).of_error(error) is None:
             return False
-        work.note(work.CRASHED)
+        if not handled:
+            work.note(work.CRASHED)
         if is_reported(error):
             return False
         traceback = traceback_of(error)

@@ -1,0 +1,70 @@
+"""Failures of GraphQL's resolvers, which are answered with 200: graphql-core makes an error in the response of each.
+
+It is beneath graphene, strawberry and ariadne. A `GraphQLError` that the ERP raises is its answer, and no failure.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ...base.slots import ancestors_of, name_of
+from ...hook.code import wrap
+from . import serving
+from .install import function_of
+
+if TYPE_CHECKING:
+    from types import FrameType, ModuleType
+
+    from ...boot.engine import Engine
+
+_FARTHEST = 30  # frames between the error and the execution that it belongs to
+_LONGEST = 80
+
+
+def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
+    """Called when graphql.error.located_error has been imported: its function is called for each field that fails."""
+    function = function_of(module, "located_error")
+    if function is None or not engine.frameworks.integrates("web"):
+        return []
+
+    def failed(error: object, path: object) -> None:
+        if not isinstance(error, Exception) or any(
+            name_of(each) == "GraphQLError" for each in ancestors_of(type(error))
+        ):
+            return
+        place = _path(path)
+        now = serving.current()
+        if now is not None:  # a list of a thousand orders fails a thousand times in one field
+            if (type(error), place) in now.fields:
+                return
+            now.fields = (*now.fields, (type(error), place))
+        engine.frameworks.failed(
+            "graphql", error, operation=_operation(sys._getframe(1)) or place, function=place, handled=True
+        )
+
+    return [wrap.surround(function, wrap.guarded(failed), passed=["original_error", "path"])]
+
+
+def _path(path: object) -> str:
+    """The fields on the way to the one that failed, as the client named them, without the places in lists."""
+    names = [each for each in path if type(each) is str] if isinstance(path, (list, tuple)) else []
+    return ".".join(names)[: 2 * _LONGEST] or "graphql"
+
+
+def _operation(frame: FrameType | None) -> str:
+    """`mutation CreateOrder`, from the execution that a caller belongs to; without a name, its first field."""
+    for _ in range(_FARTHEST):
+        if frame is None:
+            break
+        operation = getattr(frame.f_locals.get("self"), "operation", None)
+        kind = getattr(getattr(operation, "operation", None), "value", None)
+        if type(kind) is str and frame.f_globals.get("__name__", "").startswith("graphql."):
+            name = getattr(operation, "name", None)
+            if name is None:
+                selected = getattr(getattr(operation, "selection_set", None), "selections", None) or [None]
+                name = getattr(selected[0], "name", None)
+            text = getattr(name, "value", None)
+            return f"{kind} {text}"[:_LONGEST] if type(text) is str else kind
+        frame = frame.f_back
+    return ""

@@ -1,0 +1,93 @@
+"""GraphQL: a resolver's failure is answered with 200, and reported once with the operation's name and the path."""
+
+import json
+
+import pytest
+from acceptance import webhost
+
+LIBRARIES = {
+    "graphene": """
+import graphene
+class Item(graphene.ObjectType):
+    price = graphene.Int()
+    def resolve_price(self, info): raise OutOfStock("no price")
+class Query(graphene.ObjectType):
+    orders = graphene.List(Item)
+    refused = graphene.String()
+    home = graphene.String()
+    def resolve_orders(self, info): return [Item(), Item()]
+    def resolve_refused(self, info): raise GraphQLError("not for you")
+    def resolve_home(self, info): return "home"
+class CreateOrder(graphene.Mutation):
+    class Arguments:
+        product = graphene.String()
+    number = graphene.Int()
+    def mutate(self, info, product): raise OutOfStock("no chair")
+class Mutation(graphene.ObjectType):
+    createOrder = CreateOrder.Field()
+def run(query, variables): return graphene.Schema(query=Query, mutation=Mutation).execute(query, variables=variables)
+""",
+    "strawberry": """
+import typing, strawberry
+@strawberry.type
+class Item:
+    @strawberry.field
+    def price(self) -> typing.Optional[int]: raise OutOfStock("no price")
+@strawberry.type
+class Created:
+    number: int
+@strawberry.type
+class Query:
+    @strawberry.field
+    def orders(self) -> list[Item]: return [Item(), Item()]
+    @strawberry.field
+    def refused(self) -> typing.Optional[str]: raise GraphQLError("not for you")
+    @strawberry.field
+    def home(self) -> str: return "home"
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def create_order(self, product: str) -> typing.Optional[Created]: raise OutOfStock("no chair")
+schema = strawberry.Schema(query=Query, mutation=Mutation)
+def run(query, variables): return schema.execute_sync(query, variable_values=variables)
+""",
+}
+APPLICATION = """
+import json, logging
+from graphql import GraphQLError
+class OutOfStock(Exception): pass
+logging.disable(logging.CRITICAL)
+LIBRARY
+def application(environ, start_response):
+    asked = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    result = run(asked["query"], asked.get("variables"))
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps([result.data, [error.message for error in result.errors or []]]).encode()]
+"""
+QUERIES = [
+    "{ home }",
+    "query Refusal { refused }",
+    "query Prices { orders { price } }",
+    "mutation Order($p: String!) { createOrder(product: $p) { number } }",
+    "query Wrong { nothing }",
+]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_resolver_that_fails(host, library):
+    pytest.importorskip(library)
+    application = APPLICATION.replace("LIBRARY", LIBRARIES[library])
+    host.write(web__py=application, monitors__yaml=webhost.MONITORS.format(more=""))
+    asked = [json.dumps({"query": query, "variables": {"p": webhost.SECRETS[3]}}) for query in QUERIES]
+    requests = [("POST", "/graphql", body) for body in asked]
+    bare = webhost.serve(host, "waitress", "web", requests, agent=False)
+    watched = webhost.serve(host, "waitress", "web", requests)
+    assert watched.responses == bare.responses
+    assert all(response.startswith(b"HTTP/1.1 200 OK") for response in watched.responses)
+    assert "agent:" not in watched.printed
+    for secret in webhost.SECRETS:
+        assert secret.encode() not in watched.raw
+    seen = [(event["tags"]["erp.operation"], event["contexts"]["erp"]["function"]) for event in watched.events]
+    assert sorted(seen) == [("mutation Order", "createOrder"), ("query Prices", "orders.price")]
+    assert {event["tags"]["erp.monitor"] for event in watched.events} == {"unmonitored.graphql"}
+    assert watched.health == {"exited": 3, "errored": 2, "crashed": 0}
