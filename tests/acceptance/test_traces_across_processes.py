@@ -42,13 +42,19 @@ def failing(request): return HttpResponse(services.fails())
 urlpatterns = [path("order/", order), path("stock/", stock), path("broken/", broken), path("failing/", failing)]
 """
 SERVICES = """
-import requests, httpx
-def ask_stock(url): return requests.get(url, headers={"baggage": "tenant=7"}).text
+import requests, httpx, time
+def busy():
+    end = time.perf_counter() + 0.06
+    while time.perf_counter() < end: pass
+def ask_stock(url):
+    busy()
+    return requests.get(url, headers={"baggage": "tenant=7"}).text
 async def ask_partner(url):
+    busy()
     async with httpx.AsyncClient() as client:
         return (await client.get(url)).text
 def fails(): raise LookupError("no stock")
-def reserved(): pass
+def reserved(): busy()
 """
 TASKS = """
 import os, celery, services
@@ -94,7 +100,8 @@ packs: [django, celery, requests, httpx]
 sentry:
   dsn: "${SENTRY_DSN:-}"
   release: shop@1
-  traces_sample_rate: ${RATE:-0.000001}
+  traces_sample_rate: 0.000001
+  profiles_sample_rate: 1.0
 monitors:
   - {target: services.ask_stock, operation: ask stock}
   - {target: services.ask_partner, operation: ask partner}
@@ -177,6 +184,23 @@ def test_a_trace_goes_through_services_of_both_and_a_task(host, redis_server):
         assert brought["sentry_trace"].endswith("-1")
         assert "tenant" not in brought["baggage"], "members that came in are not ours to send on"
         assert brought["traceparent"] is None
+
+        # Each of ours was profiled: the workers of gunicorn and uvicorn, and Celery's.
+        profiles = {}
+        for envelope in sentry.envelopes:
+            for item, payload in envelope.items:
+                if item["type"] == "profile":
+                    profile = json.loads(payload)
+                    profiles.setdefault(profile["transaction"]["id"], profile)
+                    assert profile["transaction"]["id"] == envelope.event_id
+        for made in (order, stock, second):
+            profile = profiles[made["event_id"]]
+            assert made["contexts"]["profile"]["profile_id"] == profile["event_id"]
+            (busy,) = {
+                frame["function"]: frame for frame in profile["profile"]["frames"] if frame["function"] == "busy"
+            }.values()
+            assert (busy["module"], busy["in_app"]) == ("services", True)
+            assert profile["transaction"]["active_thread_id"] in profile["profile"]["thread_metadata"]
 
         # A request that is not sampled: the reports of both services are in one trace all the same.
         assert get(shop, "/broken/")[0] == 200
