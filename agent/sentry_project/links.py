@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from ..language.dsn import DsnError, parse_dsn
 from . import facts
@@ -20,7 +20,12 @@ class Links:
     def __init__(self, sentry: SentryData) -> None:
         project = sentry["project"]
         assert project is not None
-        self._base = f"{facts.address(project, sentry['dsn'])}/organizations/{project['organization']}"
+        address, organization = facts.address(project, sentry["dsn"]), project["organization"]
+        self._organization = f"{address}/organizations/{organization}"
+        # On sentry.io, each organization has a host of its own, and shorter addresses.
+        host = urlsplit(address).hostname or ""
+        saas = host == "sentry.io" or host.endswith(".sentry.io")
+        self._base = f"https://{organization}.sentry.io" if saas else self._organization
         self._project = project["project"]
         self._mark = Mark(project)
         try:
@@ -31,14 +36,14 @@ class Links:
 
     def event(self, event_id: str) -> str:
         """The issue of this event, at the event."""
-        return f"{self._base}/projects/{self._project}/events/{quote(event_id)}/"
+        return f"{self._organization}/projects/{self._project}/events/{quote(event_id)}/"
 
     def trace(self, trace_id: str) -> str:
         return f"{self._base}/performance/trace/{quote(trace_id)}/"
 
     def dashboards(self) -> str:
         """The list of our dashboards: their numbers are known to Sentry only."""
-        return self._with("dashboards/", query=self._mark.text)
+        return self._with("dashboards/", query=self._mark.text.strip("[]"))
 
     def issues(self, module: str) -> str:
         return self._with("issues/", project=self._number, query=f"is:unresolved {searches.of_module(module)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .recipients import ISSUE_OWNERS
-from .thing import KINDS, SETTINGS, Thing
+from .thing import KINDS, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,7 +67,7 @@ def compare(wanted: Iterable[Thing], present: Present, notes: Iterable[str]) -> 
             changes.append(Change(CREATE, thing, None, []))
         elif found.body != thing.body:
             changes.append(Change(UPDATE, thing, found, list(_differences("", found.body, thing.body))))
-    left = [*(thing for thing in there.values() if thing.kind not in SETTINGS), *again]
+    left = [*there.values(), *again]
     left.sort(key=lambda each: -KINDS.index(each.kind))  # what refers to others goes before them
     return Plan(changes, [Change(DELETE, thing, thing, []) for thing in left], remarks)
 

@@ -21,6 +21,8 @@ _WRITES = {
     "issue-alerts": "alerts:write", "metric-alerts": "alerts:write", "cron-monitors": "alerts:write",
     "ownership": "project:write", "filters": "project:write", "scrubbing": "project:write",
 }  # fmt: skip
+#: Parts of `sentry.project.manage` → the feature of Sentry's plans, and what it is called.
+_FEATURES = {"metric-alerts": ("incidents", "metric alerts"), "queries": ("discover-query", "saved queries")}
 _HOW = "make one in Sentry under Settings › Custom Integrations › Internal Integration; docs/sentry.md lists its scopes"
 
 
@@ -52,12 +54,7 @@ def connect(facts: Facts, environ: Mapping[str, str], *, writing: bool, api: Api
             f"Sentry at {api.url} has no organization {organization}, or the token in {VARIABLE} is of another one; "
             "correct sentry.project.organization or sentry.project.url"
         )
-    features = found.get("features")
-    if facts.has("metric-alerts") and facts.traced and isinstance(features, list) and "incidents" not in features:
-        raise ConfigError(
-            f"the plan of organization {organization} has no metric alerts; change it in Sentry, or list the other "
-            "parts only in sentry.project.manage, without metric-alerts"
-        )
+    _check_features(facts, found.get("features"))
     settings = api.found(path("projects", organization, slug))
     if settings is None:
         raise ConfigError(
@@ -65,6 +62,19 @@ def connect(facts: Facts, environ: Mapping[str, str], *, writing: bool, api: Api
             "sentry.project.project, or give the token's integration access to it"
         )
     return Site(api, organization, slug, int(settings["id"]), settings, People(api, organization), Mark(project))
+
+
+def _check_features(facts: Facts, features: object) -> None:
+    """Raises ConfigError for a part that the organization has not paid for."""
+    if not isinstance(features, list):
+        return
+    for part, (feature, words) in _FEATURES.items():
+        needed = facts.has(part) and (part != "metric-alerts" or facts.traced)
+        if needed and feature not in features:
+            raise ConfigError(
+                f"the plan of organization {facts.project['organization']} has no {words}; change it in Sentry, or list "
+                f"the other parts only in sentry.project.manage, without {part}"
+            )
 
 
 def token(environ: Mapping[str, str]) -> str:

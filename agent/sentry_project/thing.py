@@ -18,9 +18,6 @@ WORDS = {
 
 _LONGEST_MARK = 50  # characters; Sentry takes 128 of the name of a cron monitor, and more of all others
 
-#: Parts of the project that are there in any case: set, never made or deleted.
-SETTINGS = ("ownership", "filter", "scrubbing")
-
 
 class Thing(NamedTuple):
     kind: str

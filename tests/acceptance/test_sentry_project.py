@@ -154,7 +154,7 @@ def test_every_search_asks_only_for_what_arrives(day):
 def test_status_and_events_print_where_sentry_shows_the_same(day):
     host, sentry, _ = day
     status = host.agent("status", SENTRY_DSN=sentry.dsn).stdout
-    assert "/organizations/norrland/dashboards/?query=%5Berp-agent%20erp%5D" in status
+    assert "/organizations/norrland/dashboards/?query=erp-agent%20erp" in status
     listed = host.agent("events", "--module", "sales", SENTRY_DSN=sentry.dsn).stdout
     assert "/organizations/norrland/issues/?" in listed and "erp.module%3Asales" in listed
     one = host.agent("events", "last", "--operation", "orders.margin", SENTRY_DSN=sentry.dsn).stdout

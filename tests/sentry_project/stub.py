@@ -104,7 +104,7 @@ class Stub:
 
     def __init__(self, *, scopes: tuple[str, ...] = ALL_SCOPES, page: int = 3, old: bool = False) -> None:
         self.scopes, self.page, self.old = scopes, page, old
-        self.features = ["incidents"]
+        self.features = ["incidents", "discover-query"]
         self.limit_each = 0  # each so-many-th request is answered with 429
         self.fail_write: int | None = None  # the number of the write that fails, from 0
         self.lose_response = False  # that write is done, and its response is lost

@@ -29,12 +29,19 @@ def test_sentrys_address_is_the_configured_one_or_that_of_the_dsn(dsn, url, expe
 
 def test_pages_are_found_by_what_the_configuration_holds():
     pages = links.of(sentry(environment="production"))
-    base = "https://sentry.io/organizations/norrland"
-    assert pages.event("0" * 32) == f"{base}/projects/erp/events/{'0' * 32}/"
+    base = "https://norrland.sentry.io"
+    assert pages.event("0" * 32) == f"https://sentry.io/organizations/norrland/projects/erp/events/{'0' * 32}/"
     assert pages.trace("1" * 32) == f"{base}/performance/trace/{'1' * 32}/"
-    assert pages.dashboards() == f"{base}/dashboards/?query=%5Berp-agent%20erp%2Fproduction%5D"
+    assert pages.dashboards() == f"{base}/dashboards/?query=erp-agent%20erp%2Fproduction"
     assert pages.issues("sales") == f"{base}/issues/?project=42&query=is%3Aunresolved%20erp.module%3Asales"
     assert pages.saved_query("sales") == f"{base}/explore/saved-queries/?query=sales%20errors"
+
+
+def test_a_self_hosted_sentry_has_one_host_for_all_organizations():
+    pages = links.of(sentry(url="https://sentry.example.com/sentry"))
+    base = "https://sentry.example.com/sentry/organizations/norrland"
+    assert pages.dashboards() == f"{base}/dashboards/?query=erp-agent%20erp"
+    assert pages.event("0" * 32).startswith(f"{base}/projects/erp/events/")
 
 
 def test_without_a_numeric_project_the_search_is_in_all_of_them():

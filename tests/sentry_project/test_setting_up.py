@@ -189,6 +189,14 @@ def test_what_left_the_file_is_deleted_only_on_request(world):
     assert world.plan() == planning.Plan([], [], [])
 
 
+def test_private_names_are_added_to_those_that_people_gave(world):
+    world.write(text=FILE.replace("  user: [id]", "  user: [id, ip]\n  scrub: {{names: [Salary, theirs]}}"))
+    world.apply()
+    assert world.stub.project["sensitiveFields"] == ["theirs", "salary"]
+    assert not world.stub.project["scrubIPAddresses"]  # the file lets addresses be sent
+    assert world.plan().changes == []
+
+
 def test_a_part_that_is_not_managed_is_left_as_it_is(world):
     world.apply()
     before = world.stub.snapshot()
@@ -286,9 +294,12 @@ def test_the_least_scopes_that_the_docs_list_are_enough(tmp_path):
     assert world.plan().changes == []
 
 
-def test_a_plan_of_sentrys_without_metric_alerts_stops_everything(world):
-    world.stub.features = []
-    with pytest.raises(AgentError, match=r"no metric alerts.*without metric-alerts"):
+@pytest.mark.parametrize(("feature", "words"), [
+    ("incidents", "no metric alerts.*without metric-alerts"), ("discover-query", "no saved queries.*without queries"),
+])  # fmt: skip
+def test_a_plan_of_sentrys_without_a_part_stops_everything(world, feature, words):
+    world.stub.features.remove(feature)
+    with pytest.raises(AgentError, match=words):
         world.apply()
     assert not world.stub.writes
 
