@@ -69,6 +69,7 @@ environment variables:
   AGENT_INJECTION=0   do not change code inside functions
   SENTRY_DSN, SENTRY_ENVIRONMENT, SENTRY_RELEASE
                       as for the Sentry SDK
+  SENTRY_AUTH_TOKEN   token of Sentry's API, for `sentry plan` and `apply`
   NO_COLOR            print without colours"""
 
 

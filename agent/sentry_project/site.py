@@ -72,8 +72,8 @@ def _check_features(facts: Facts, features: object) -> None:
         needed = facts.has(part) and (part != "metric-alerts" or facts.traced)
         if needed and feature not in features:
             raise ConfigError(
-                f"the plan of organization {facts.project['organization']} has no {words}; change it in Sentry, or list "
-                f"the other parts only in sentry.project.manage, without {part}"
+                f"the plan of organization {facts.project['organization']} has no {words}; change it in Sentry, or "
+                f"list the other parts only in sentry.project.manage, without {part}"
             )
 
 
