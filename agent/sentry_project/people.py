@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..language.nearest import did_you_mean
-from .api import path
+from .api import ApiError, path
 from .recipients import ISSUE_OWNERS, provider_of
 
 if TYPE_CHECKING:
@@ -138,7 +138,12 @@ class People:
         return f"{kind}:{account}/{channel}"
 
     def _person(self, kind: str, number: str) -> str:
-        known = self.teams if kind == "team" else self.users
+        try:
+            known = self.teams if kind == "team" else self.users
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            known = {}  # somebody put a user there, and the token needs to know of none
         return f"{kind}:{next((name for name, each in known.items() if each == number), number)}"
 
 

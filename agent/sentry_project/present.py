@@ -115,7 +115,7 @@ def _dashboards(site: Site) -> Iterator[Thing]:
 
 
 def _queries(site: Site) -> Iterator[Thing]:
-    for each in site.api.pages(site.of_organization("discover", "saved"), query=f'name:"{site.mark.text}"'):
+    for each in site.api.pages(site.of_organization("discover", "saved")):
         name = site.mark.off(each.get("name"))
         if name is not None:
             yield Thing("query", name, queries.from_api(each), str(each["id"]))

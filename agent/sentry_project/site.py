@@ -61,7 +61,22 @@ def connect(facts: Facts, environ: Mapping[str, str], *, writing: bool, api: Api
             f"organization {organization} has no project {slug}, or the token may not see it; correct "
             "sentry.project.project, or give the token's integration access to it"
         )
-    return Site(api, organization, slug, int(settings["id"]), settings, People(api, organization), Mark(project))
+    site = Site(api, organization, slug, int(settings["id"]), settings, People(api, organization), Mark(project))
+    _check_environment(site, project["environment"])
+    return site
+
+
+def _check_environment(site: Site, environment: str | None) -> None:
+    """Raises ConfigError for an environment from which no event has come: Sentry takes no alert for it."""
+    if environment is None:
+        return
+    there = {str(each.get("name")) for each in site.api.pages(site.of_project("environments"))}
+    if environment not in there:
+        known = f"it has {', '.join(sorted(filter(None, there)))}" if any(there) else "it has none"
+        raise ConfigError(
+            f"project {site.project} of Sentry has no environment {environment} ({known}): correct "
+            "sentry.project.environment, or send an event from it first: python -m agent test"
+        )
 
 
 def _check_features(facts: Facts, features: object) -> None:

@@ -105,6 +105,7 @@ class Stub:
     def __init__(self, *, scopes: tuple[str, ...] = ALL_SCOPES, page: int = 3, old: bool = False) -> None:
         self.scopes, self.page, self.old = scopes, page, old
         self.features = ["incidents", "discover-query"]
+        self.environments = ["", "production", "stage*", "x%{y}${z}"]
         self.limit_each = 0  # each so-many-th request is answered with 429
         self.fail_write: int | None = None  # the number of the write that fails, from 0
         self.lose_response = False  # that write is done, and its response is lost
@@ -319,6 +320,8 @@ class Stub:
                 self._check_rules(body["raw"])
                 self.ownership = body["raw"]
             return 200, {"raw": self.ownership, "fallthrough": True, "isActive": True}, {}
+        if rest[1:] == ["environments"]:
+            return 200, [{"id": str(at), "name": name} for at, name in enumerate(self.environments)], {}
         if rest[1:] == ["filters"]:
             return 200, [{"id": name, "active": active, "name": name} for name, active in self.filters.items()], {}
         if rest[1:2] == ["filters"]:
@@ -363,9 +366,6 @@ class Stub:
             return [{key: each.get(key) for key in ("id", "title", "projects", "environment")} for each in every]
         if kind == "detectors" and "project" in query:
             every = [each for each in every if each.get("projectId") in query["project"]]
-        if kind == "saved" and "query" in query:
-            wanted = re.fullmatch(r'name:"(.*)"', query["query"][0])
-            every = [each for each in every if wanted is None or wanted[1] in each["name"]]
         return every
 
     def _create(self, kind: str, made: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:

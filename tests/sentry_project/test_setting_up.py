@@ -324,6 +324,29 @@ def test_an_old_sentry_is_named(tmp_path):
     assert world.plan().changes == []
 
 
+def test_an_environment_from_which_nothing_has_come_is_named(tmp_path):
+    world = World(tmp_path, "    environment: prod\n")
+    with pytest.raises(AgentError, match=r"no environment prod .it has production, .*send an event from it first"):
+        world.apply()
+    assert not world.stub.writes
+    world.write(project="    environment: production\n")
+    world.apply()
+    assert world.plan().changes == []
+    alert = next(iter(world.stub.held["workflows"].values()))
+    assert alert["environment"] == "production" and alert["name"].endswith(" [erp-agent erp/production]")
+
+
+def test_an_owner_whom_the_token_may_not_read_is_drift_and_no_failure(tmp_path):
+    text = FILE.replace("user:anna@norrland.example", "team:it-team")
+    world = World(tmp_path, stub=Stub(scopes=("org:read", "project:write", "alerts:write")))
+    world.write(text=text)
+    world.apply()
+    monitor = next(each for each in world.stub.held["detectors"].values() if each["name"].startswith("sales p95"))
+    monitor["owner"] = {"type": "user", "id": "77", "name": "Anna"}
+    (change,) = world.plan().changes
+    assert change.differences == [("owner", "user:77", "team:sales-team")]
+
+
 @pytest.mark.parametrize(("key", "value", "words"), [
     ("organization: norrland", "organization: sudland", "no organization sudland"),
     ("project: erp", "project: crm", "no project crm"),
