@@ -63,13 +63,16 @@ def write_history(state: str, operations: int) -> None:
     sizes = {path.name: path.stat().st_size for path in Path(state, due.FOLDER).iterdir()}
     for kind in ("minutes", "hours"):
         print(f"{kind:8} {sum(size for name, size in sizes.items() if name.startswith(kind)) / 1e6:6.1f} MB")
-    figures = Figures(state, lambda: NOW)
+
+    def figures() -> Figures:
+        return Figures(state, lambda: NOW)
+
     for what, call in {
-        "the last hour": lambda: figures.window(HOUR),
-        "the last day": lambda: figures.window(24 * HOUR),
-        "a day in slots of 5 minutes": lambda: figures.series(24 * HOUR, 300),
-        "a week in slots of an hour": lambda: figures.series(7 * 24 * HOUR, HOUR),
-        "90 days in slots of a day": lambda: figures.series(90 * 24 * HOUR, 24 * HOUR),
+        "the last hour": lambda: figures().window(HOUR),
+        "the last day": lambda: figures().window(24 * HOUR),
+        "a day in slots of 5 minutes": lambda: figures().series(24 * HOUR, 300),
+        "a week in slots of an hour": lambda: figures().series(7 * 24 * HOUR, HOUR),
+        "90 days in slots of a day": lambda: figures().series(90 * 24 * HOUR, 24 * HOUR),
     }.items():
         print(f"reading {what}: {seconds(call):.2f} s")
 
@@ -84,18 +87,21 @@ def read_processes(state: str, processes: int, operations: int) -> None:
             process.count(f"operation{operation}", chance.expovariate(10), 3)
         process.write()
         running.append(process)
-    figures = Figures(state, lambda: NOW)
-    print(f"reading {processes} processes of {operations} operations: {seconds(lambda: figures.window(HOUR)):.2f} s")
+    print(f"reading {processes} processes of {operations} operations: {seconds(lambda: window(state)):.2f} s")
     print(f"their first fold: {seconds(lambda: fold(state, lambda: NOW)):.2f} s")
     for process in running:
         for operation in range(operations):
             process.count(f"operation{operation}", chance.expovariate(10), 3)
         process.write()
-    print(f"reading them after it, each row changed: {seconds(lambda: figures.window(HOUR)):.2f} s")
+    print(f"reading them after it, each row changed: {seconds(lambda: window(state)):.2f} s")
     totals = os.path.getsize(due.path_in(state)) / 1e6
     print(
         f"fold with each row changed: {seconds(lambda: fold(state, lambda: NOW + 60)):.2f} s; totals: {totals:.1f} MB"
     )
+
+
+def window(state: str) -> object:
+    return Figures(state, lambda: NOW).window(HOUR)
 
 
 def fold_for_an_hour(state: str, processes: int = 50, operations: int = 200) -> None:

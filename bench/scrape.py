@@ -33,12 +33,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as state:
         write(state, arguments.operations, arguments.processes)
-        figures = Figures(state)
-        samples = operations.collect(figures)
+        samples = operations.collect(Figures(state))
         plain = text.openmetrics(samples).encode()
         series = sum(not line.startswith(b"#") for line in plain.splitlines())
         print(f"{arguments.operations} operations, {arguments.processes} processes: {series:,} series")
-        print("read         %6.0f ms" % cpu(lambda: operations.collect(figures)))
+        print("read         %6.0f ms" % cpu(lambda: operations.collect(Figures(state))))
         for name, encode in (("OpenMetrics", text.openmetrics), ("text 0.0.4", text.prometheus)):
             print("%-12s %6.0f ms, %6.0f kB" % (name, cpu(lambda e=encode: e(samples)), len(encode(samples)) / 1e3))
         print(

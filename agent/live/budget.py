@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from ..base.errors import CannotPatch
 from ..base.interrupts import ours
 from ..base.model import Captured, Observation
-from ..measure import layout
 from ..observe.call.cost import GIVEN_UP
 from . import price
 from .while_idle import WhileIdle
@@ -84,7 +83,7 @@ class Budget:
         self._costs, self._substitute, self._tallies = costs, substitute, tallies
         self._send, self._record, self._clock = report, record, clock
         self._watched: dict[str, _Watched] = {}
-        self._calls: dict[Tally, tuple[int, int]] = {}  # what shows a change cheaply, calls
+        self._calls: dict[Tally, int] = {}  # at the last look
         self._at = self._cleared = clock()
         self._pid = os.getpid()
         # What a call of a function that nothing else monitors would bring: the look at which it comes back.
@@ -103,8 +102,12 @@ class Budget:
         counting, least = self._counting()
         forked, self._pid = self._pid != os.getpid(), os.getpid()
         for name, cost in list(self._costs.items()):
+            watched = self._watched.get(name)
+            if watched is None or not (watched.level or watched.over):
+                if not (name in counting or cost.spent or cost.checked or cost.skipped or cost.faults or cost.given_up):
+                    continue
+                watched = watched or self._watched.setdefault(name, _Watched())
             checked, spent, skipped = cost.taken()
-            watched = self._watched.get(name) or self._watched.setdefault(name, _Watched())
             if watched.misses:
                 self._note_uncounted(name, elapsed)
             if cost.budget is not None and not forked:
@@ -131,18 +134,14 @@ class Budget:
         """Seconds that counting took since the last time, by monitor; and those that it would take at the least."""
         found: dict[str, float] = {}
         least: dict[str, float] = {}
+        known = self._calls
         for tally in list(self._tallies()):
-            row = tally.row
-            if row is None:
+            calls = tally.calls
+            more = calls - known.get(tally, 0)
+            if not more:
                 continue
-            mark = row[layout.TOTAL] + row[layout.UNTIMED]
-            before, calls = self._calls.get(tally, (-1, 0))
-            if mark == before:
-                continue
-            now = sum(row[: layout.FAILURES])
-            self._calls[tally] = (mark, now)
-            more = now - calls
-            if before >= 0 and more > 0:
+            known[tally] = calls
+            if more > 0:  # a forked child begins at zero
                 cost = more * (price.of_a_call(tally.monitor) if tally.is_batched else price.of_a_counted_call())
                 name = tally.monitor["name"]
                 found[name] = found.get(name, 0.0) + cost
@@ -159,8 +158,6 @@ class Budget:
             self._bring_back(name, watched, now)
         elif checked + rest <= budget:
             watched.over = 0
-            if watched.level == FULL and now - watched.until > _WELL:
-                watched.pause = 0
         else:
             watched.over += 1
             if watched.over >= (_IMPATIENCE if watched.level else _PATIENCE):
@@ -171,6 +168,8 @@ class Budget:
         cost = self._costs[name]
         budget = cost.budget or 1.0
         if watched.level == FULL:
+            if now - watched.until > _WELL:
+                watched.pause = 0
             pause = PAUSES[watched.pause]
             watched.until = now + pause
             watched.pause = min(watched.pause + 1, len(PAUSES) - 1)

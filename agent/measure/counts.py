@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _NUMBERS = Struct(f"={layout.INTEGERS}Q")
-_LONGEST, _LAST_FAILURE = [Struct(f"={index * 8}xQ").unpack_from for index in layout.GREATEST]
+_GREATEST = Struct(f"={layout.LONGEST * 8}xQ{(layout.LAST_FAILURE - layout.LONGEST - 1) * 8}xQ").unpack_from
 _ORDER: str = sys.byteorder
 _HIGHEST = 1 << 63
 _ALL = 2**64 - 1
@@ -25,6 +25,10 @@ _ALL = 2**64 - 1
 
 def _packed(numbers: Iterable[int]) -> int:
     return int.from_bytes(_NUMBERS.pack(*numbers), _ORDER)  # type: ignore[arg-type]
+
+
+def _numbers(packed: int) -> tuple[int, ...]:
+    return _NUMBERS.unpack(packed.to_bytes(layout.INTEGERS * 8, _ORDER))  # type: ignore[arg-type]
 
 
 #: The highest bit of each number; all bits of those that are added up; the highest bit of each register.
@@ -54,91 +58,107 @@ class Key(NamedTuple):
     release: str
 
 
+#: The numbers that are added up, as one integer; the longest call in nanoseconds; when one last failed, in milliseconds
+#: since the epoch; all registers as one integer.
+Parts = tuple[int, int, int, int]
+
+
+def parts_of(row: bytes) -> Parts:
+    """Raises DamagedError."""
+    sums = int.from_bytes(row[: layout.INTEGERS * 8], _ORDER)  # type: ignore[arg-type]
+    registers = 0 if row.endswith(_NOBODY) else int.from_bytes(row[layout.INTEGERS * 8 :], "little")
+    if sums & _SIGNS or registers & _REGISTER_SIGNS:
+        raise DamagedError
+    return sums & _SUMS, *_GREATEST(row), registers
+
+
+def added(some: Parts, others: Parts) -> Parts:
+    sums, longest, last, registers = some
+    more, other_longest, other_last, other_registers = others
+    return (
+        sums + more,
+        longest if longest > other_longest else other_longest,  # noqa: FURB136  (quicker than max)
+        last if last > other_last else other_last,  # noqa: FURB136
+        _greater(registers, other_registers) if other_registers else registers,
+    )
+
+
+def since(now: Parts, earlier: Parts) -> Parts:
+    """What came after `earlier`. What cannot be taken apart is nearly so: see the comments.
+
+    A number that has become less has not been counted since.
+    """
+    sums, longest, last, registers = now
+    before, earlier_longest, earlier_last, earlier_registers = earlier
+    difference = (sums | _SIGNS) - before
+    if difference & _SIGNS == _SIGNS:
+        difference ^= _SIGNS
+    else:
+        pairs = zip(_numbers(sums), _numbers(before))
+        difference = _packed([max(number - less, 0) for number, less in pairs])
+    if longest <= earlier_longest:  # the longest since then is not known, but its bucket is
+        longest = min(longest, _ENDS[_highest(difference & _BUCKETS)])
+    if last != earlier_last or registers != earlier_registers or difference & _FAILED:
+        return difference, longest, last, registers  # also users who were affected before: see `users`
+    return difference, longest, 0, 0
+
+
 class Counts:
     """The numbers of one key over some time. Immutable; `a + b` is both, `a - b` what came since `b`."""
 
-    __slots__ = ("_last_failure", "_longest", "_registers", "_sums", "_unpacked")
+    __slots__ = ("_parts", "_unpacked")
 
     def __init__(self, integers: Sequence[int] = (), registers: bytes = b"") -> None:
         """`integers` and `registers` as in a row of `layout`."""
         self._unpacked: tuple[int, ...] | None = None
-        self._longest = integers[layout.LONGEST] if integers else 0
-        self._last_failure = integers[layout.LAST_FAILURE] if integers else 0
-        self._sums = _packed(integers) & _SUMS if integers else 0
-        self._registers = int.from_bytes(registers, "little")
+        self._parts: Parts = (0, 0, 0, int.from_bytes(registers, "little"))
+        if integers:
+            longest, last = [integers[index] for index in layout.GREATEST]
+            self._parts = (_packed(integers) & _SUMS, longest, last, self._parts[3])
 
     @classmethod
-    def _of(cls, sums: int, longest: int, last_failure: int, registers: int) -> Counts:
+    def of(cls, parts: Parts) -> Counts:
         self = cls.__new__(cls)
         self._unpacked = None
-        self._sums, self._longest, self._last_failure, self._registers = sums, longest, last_failure, registers
+        self._parts = parts
         return self
 
     @classmethod
-    def of_row(cls, row: bytes | memoryview) -> Counts:
+    def of_row(cls, row: bytes) -> Counts:
         """Raises DamagedError."""
-        sums = int.from_bytes(row[: layout.INTEGERS * 8], _ORDER)  # type: ignore[arg-type]
-        users_ = row[layout.INTEGERS * 8 :]
-        registers = int.from_bytes(users_, "little") if users_ != _NOBODY else 0
-        if sums & _SIGNS or registers & _REGISTER_SIGNS:
-            raise DamagedError
-        return cls._of(sums & _SUMS, _LONGEST(row)[0], _LAST_FAILURE(row)[0], registers)
+        return cls.of(parts_of(row))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Counts) and self._all() == other._all()
+        return isinstance(other, Counts) and self._parts == other._parts
 
     def __hash__(self) -> int:
-        return hash(self._all())
+        return hash(self._parts)
 
     def __repr__(self) -> str:
         return f"<Counts calls={self.calls} failures={self.failures} longest={self.longest}>"
 
-    def _all(self) -> tuple[int, int, int, int]:
-        return self._sums, self._longest, self._last_failure, self._registers
-
     def __add__(self, other: Counts) -> Counts:
-        return Counts._of(
-            self._sums + other._sums,
-            self._longest if self._longest > other._longest else other._longest,  # noqa: FURB136  (quicker than max)
-            self._last_failure if self._last_failure > other._last_failure else other._last_failure,  # noqa: FURB136
-            _greater(self._registers, other._registers) if other._registers else self._registers,
-        )
+        return Counts.of(added(self._parts, other._parts))
 
     def __sub__(self, earlier: Counts) -> Counts:
-        """What cannot be taken apart is nearly so: see the comments.
-
-        A number that has become less has not been counted since.
-        """
-        difference = (self._sums | _SIGNS) - earlier._sums
-        if difference & _SIGNS == _SIGNS:
-            difference ^= _SIGNS
-        else:
-            pairs = zip(self.integers, earlier.integers)
-            difference = _packed([max(number - before, 0) for number, before in pairs]) & _SUMS
-        longest = self._longest
-        if longest <= earlier._longest:  # the longest since then is not known, but its bucket is
-            longest = min(longest, _ENDS[_highest(difference & _BUCKETS)])
-        failed = self._last_failure != earlier._last_failure or self._registers != earlier._registers
-        if failed or difference & _FAILED:  # also users who were affected before: see `users`
-            return Counts._of(difference, longest, self._last_failure, self._registers)
-        return Counts._of(difference, longest, 0, 0)
+        return Counts.of(since(self._parts, earlier._parts))
 
     def __bool__(self) -> bool:
-        return bool(self._sums or self._last_failure or self._longest or self._registers)
+        return any(self._parts)
 
     @property
     def integers(self) -> tuple[int, ...]:
         """As in a row of `layout`."""
         if self._unpacked is None:
-            numbers = list(_NUMBERS.unpack(self._sums.to_bytes(layout.INTEGERS * 8, _ORDER)))  # type: ignore[arg-type]
-            numbers[layout.LONGEST], numbers[layout.LAST_FAILURE] = self._longest, self._last_failure
+            numbers = list(_numbers(self._parts[0]))
+            numbers[layout.LONGEST], numbers[layout.LAST_FAILURE] = self._parts[1:3]
             self._unpacked = tuple(numbers)
         return self._unpacked
 
     @property
     def registers(self) -> bytes:
         """As in a row of `layout`."""
-        return self._registers.to_bytes(layout.REGISTERS, "little")
+        return self._parts[3].to_bytes(layout.REGISTERS, "little")
 
     def row(self) -> bytes:
         """As `layout` describes it."""
@@ -200,12 +220,12 @@ class Counts:
     @property
     def longest(self) -> float | None:
         """Seconds; None where no call has a duration."""
-        return self._longest / 1e9 if any(self.buckets) else None
+        return self._parts[1] / 1e9 if any(self.buckets) else None
 
     @property
     def last_failure(self) -> float | None:
         """Seconds since the epoch."""
-        return self._last_failure / 1e3 or None
+        return self._parts[2] / 1e3 or None
 
     @property
     def users(self) -> int:

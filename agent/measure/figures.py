@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.interrupts import ours
@@ -52,7 +53,9 @@ class _Files(NamedTuple):
 
 
 class Figures:
-    """`state` is the folder of the agent's files. Each method reads them again, and raises no OSError."""
+    """What the files in `state`, the folder of the agent, have when first asked for something: another object reads
+    them again. Raises no OSError.
+    """
 
     def __init__(self, state: str, clock: Callable[[], float] = time.time) -> None:
         self._state = state
@@ -67,7 +70,7 @@ class Figures:
 
         Counts are kept by the minute, those of before yesterday by the hour: so both may be a little more, or less.
         """
-        files = self._read()
+        files = self._files
         end = files.at if until is None else until
         begin = end - seconds
         edges = [begin]
@@ -96,7 +99,7 @@ class Figures:
 
         Slots begin at multiples of `step`. Where there are no minutes any more, the counts of an hour are in one slot.
         """
-        files = self._read()
+        files = self._files
         end = files.at if until is None else until
         last = end // step
         slots: list[dict[Key, Counts]] = [{} for _ in range(max(round(seconds / step), 1))]
@@ -114,18 +117,18 @@ class Figures:
 
     def totals(self) -> dict[Key, Counts]:
         """Since counting began. They never fall; those of releases that are long gone become one: `ledger.EARLIER`."""
-        files = self._read()
+        files = self._files
         totals = dict(files.books.totals)
         _add(totals, files.recent)
         return totals
 
     def processes(self) -> list[ProcessCounts]:
         """Those that run, and those that have ended since the last fold; the oldest one first."""
-        return [ProcessCounts(each.facts, each.alive, each.counts()) for each in self._read().processes]
+        return [ProcessCounts(each.facts, each.alive, each.counts()) for each in self._files.processes]
 
     def problems(self) -> list[str]:
         """What is wrong with the files: one sentence each, and what to do."""
-        files = self._read()
+        files = self._files
         folder = os.path.join(self._state, layout.FOLDER)
         found = [f"counts are left out: {os.path.join(folder, name)} {why}" for name, why in files.unreadable.items()]
         if files.trouble:
@@ -147,7 +150,8 @@ class Figures:
             )
         return found
 
-    def _read(self) -> _Files:
+    @cached_property
+    def _files(self) -> _Files:
         for _ in range(_TRIES):
             stamp = ledger.stamp(self._state)
             books, trouble = ledger.Ledger(), ""
@@ -159,9 +163,7 @@ class Figures:
             found = list(processes.read_all(self._state, unreadable))
             if ledger.stamp(self._state) == stamp:
                 break
-        recent: dict[Key, Counts] = {}
-        for file in found:
-            file.add_to(recent, books.rows(file.name))
+        recent = processes.sums((file, books.rows(file.name)) for file in found)
         return _Files(self._clock(), books, found, recent, unreadable, trouble)
 
     def _records(

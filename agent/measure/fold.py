@@ -42,7 +42,7 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
     _settle(state, books)
     changed = _condense(state, books, now)
     since = books.at if 0.0 < now - books.at <= HOUR else now - due.MINUTE
-    found: dict[Key, Counts] = {}
+    changes: list[tuple[processes.ProcessFile, bytes]] = []
     ended: list[str] = []
     alive: list[int] = []
     problems: dict[str, str] = {}
@@ -55,8 +55,9 @@ def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
         books.began = min(books.began, processes.started(file, books.began))
         before = books.rows(file.name)
         if file.rows != before and len(file.rows) >= len(before):  # fewer: its names are damaged
-            file.add_to(found, before)
+            changes.append((file, before))
             books.set_rows(file.name, file.rows)
+    found = processes.sums(changes)
     books.forget(gone)
     books.at = now
     if found or gone or changed:

@@ -53,8 +53,8 @@ def unpack(data: bytes, *, exact: bool) -> list[Counts]:
 
 def _unpack(data: bytes, exact: bool) -> list[Counts]:
     number = int.from_bytes(data[:4], "little")
-    rows = bytearray(number * layout.ROW)
-    table = memoryview(rows).cast("Q")
+    made = bytearray(number * layout.ROW)
+    table = memoryview(made).cast("Q")
     at = _gather(data, 4, number, table)
     while data[at] != _END:
         index = data[at]
@@ -62,15 +62,15 @@ def _unpack(data: bytes, exact: bool) -> list[Counts]:
             which, at = _wide(data, at + 5, int.from_bytes(data[at + 1 : at + 5], "little"))
             for row in which:
                 begin = row * layout.ROW + layout.INTEGERS * 8
-                rows[begin : begin + layout.REGISTERS] = data[at : at + layout.REGISTERS]
+                made[begin : begin + layout.REGISTERS] = data[at : at + layout.REGISTERS]
                 at += layout.REGISTERS
             continue
         numbers, at = _wide(data, at + 1, number)
         if index in _ROUNDED and not exact:
             numbers = array("Q", [_unrounded(each) for each in numbers])
         table[index::_STRIDE] = numbers
-    view = memoryview(rows)
-    return [Counts.of_row(view[begin : begin + layout.ROW]) for begin in range(0, len(rows), layout.ROW)]
+    rows = bytes(made)
+    return [Counts.of_row(rows[begin : begin + layout.ROW]) for begin in range(0, len(rows), layout.ROW)]
 
 
 def _spread(rows: Sequence[Sequence[int]]) -> bytes:

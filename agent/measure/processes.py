@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..base import health, places, programs
 from ..base.interrupts import ours
 from . import layout
-from .counts import Counts, DamagedError, Key
+from .counts import Counts, DamagedError, Key, Parts, added, parts_of, since
 from .layout import COUNTS, FOLDER, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _LARGEST = 64 << 20  # bytes of a file of names
 _DAY = 24 * 3600.0
@@ -38,26 +38,30 @@ class ProcessFile(NamedTuple):
 
     def counts(self) -> dict[Key, Counts]:
         """What was counted since the process started."""
-        found: dict[Key, Counts] = {}
-        self.add_to(found)
-        return found
+        return sums([(self, b"")])
 
-    def add_to(self, sums: dict[Key, Counts], since: bytes = b"") -> None:
-        """Add what was counted, or what was counted `since` the file had those rows. Damaged rows are left out."""
-        for index, key in enumerate(self.keys):
-            at = index * layout.ROW
-            row, before = self.rows[at : at + layout.ROW], since[at : at + layout.ROW]
+
+def sums(files: Iterable[tuple[ProcessFile, bytes]]) -> dict[Key, Counts]:
+    """What was counted by all processes, of each since its file had those rows. Damaged rows are left out."""
+    found: dict[Key, Parts] = {}
+    for file, since_rows in files:
+        rows = file.rows
+        for key, at in zip(file.keys, range(0, len(rows), layout.ROW)):
+            row, before = rows[at : at + layout.ROW], since_rows[at : at + layout.ROW]
             if row in (before, _EMPTY):
                 continue
             try:
-                counts = Counts.of_row(row)
+                parts = parts_of(row)
                 if before and before != _EMPTY:
-                    counts -= Counts.of_row(before)
+                    parts = since(parts, parts_of(before))
             except ours(DamagedError):
                 continue
-            if counts:
-                known = sums.get(key)
-                sums[key] = counts if known is None else known + counts
+            known = found.get(key)
+            if known is not None:
+                found[key] = added(known, parts)
+            elif any(parts):
+                found[key] = parts
+    return {key: Counts.of(parts) for key, parts in found.items()}
 
 
 def names_in(state: str) -> list[str]:

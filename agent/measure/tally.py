@@ -68,11 +68,13 @@ _LAST, _TOTAL, _LONGEST = layout.BUCKETS - 1, layout.TOTAL, layout.LONGEST
 class Tally:
     """The numbers of one operation under one monitor. All of its functions take the items of `batch`."""
 
-    __slots__ = ("_armed", "_bucket", "_granted", "_longest", "_missing", "_nanoseconds", "_seen", "_size", "_tallies",
-                 "_window", "attached", "batch", "monitor", "operation", "read", "row")  # fmt: skip
+    __slots__ = ("_armed", "_before", "_bucket", "_clock", "_due", "_duration", "_granted", "_longest", "_missing",
+                 "_next", "_size", "_tallies", "_total", "_window", "attached", "batch", "calls", "monitor",
+                 "operation", "read", "row")  # fmt: skip
 
     def __init__(self, tallies: Tallies, monitor: MonitorData, operation: str) -> None:
         self._tallies = tallies
+        self._clock = tallies.clock
         self.monitor = monitor
         self.operation = operation
         self.row: Any = None  # a memoryview of 64-bit integers: see `layout`. None until something is counted
@@ -87,48 +89,83 @@ class Tally:
         self._granted = [0]  # the token: how many items of the batch were granted and are not counted
         self._missing = 0  # looks at which there was no token
         self._size = 0  # of the next batch
-        self._seen = 0  # calls since `_window`
+        self.calls = 0  # that are counted
+        self._next = _EACH  # the call with which `_renew` is called: the batch is counted, or the rate looked at
+        self._before = 0  # calls until `_window`
         self._window = self._armed = 0.0
-        self._bucket, self._nanoseconds = layout.UNTIMED, 0  # of the call that the last batch was counted with
-        self._longest = 0  # nanoseconds
+        self._bucket, self._duration = layout.UNTIMED, 0.0  # of the call that the last batch was counted with
+        self._longest = 0.0  # seconds
+        self._total = self._due = 0.0  # seconds that the row does not have yet; and from how many on it is to have them
 
     @one_at_a_time
     def count(self, start: float) -> None:
         """A call has ended that got no item: count it, and the batch. 0.0: when it began is not known."""
         try:
-            tallies = self._tallies
-            now = tallies.clock()
-            due = now >= tallies.due
-            if due:
-                tallies.notice_fork()
-            if 0.0 < start <= now:
-                duration = now - start
+            now = self._clock()
+            if now >= self._tallies.due:
+                self._count_and_look(start, now)
+                return
+            if start:
+                duration = total = now - start
                 bucket = _bits(_whole(duration * duration * _SCALE))
                 if bucket > _LAST:  # noqa: PLR1730  (to call `min` would take longer than all of this line)
                     bucket = _LAST
-                nanoseconds = _whole(duration * 1e9 + 0.5)
-            else:  # also where a full stack had no room to read the clock when the call began
-                bucket, nanoseconds = layout.UNTIMED, 0
+            else:
+                bucket, duration, total = layout.UNTIMED, 0.0, 0.0
             weight = 1
-            self._seen += 1
-            if self._size or self._seen >= _EACH:
-                weight = self._renew(now, bucket, nanoseconds)
-            if self.row is None:
-                tallies.attach(self)
+            self.calls = calls = self.calls + 1
+            if calls >= self._next:
+                weight = self._renew(now, bucket, duration)
+                total *= weight
+            row = self.row
+            if row is None:
+                self._tallies.attach(self)
+                row = self.row
             # No other thread runs, and none attaches another row, between reading a number and writing it.
-            self.row[bucket] += weight
-            self.row[_TOTAL] += nanoseconds * weight
-            if nanoseconds > self._longest:
-                self._longest = nanoseconds
-                self._at_least(_LONGEST, nanoseconds)
-            if due:
-                tallies.look(now)
+            row[bucket] += weight
+            self._total = total = self._total + total
+            if total > self._due:
+                self.write_total()
+            if duration > self._longest:
+                self._longest = duration
+                self._at_least(_LONGEST, _whole(duration * 1e9 + 0.5))
+        except ours(OverflowError):  # it began at infinity: a full stack had no room to read the clock then
+            self.count(0.0)
         except ours(RecursionError):
             pass
         except ours(Exception):
             guard.swallow("counting a call")
 
-    def _renew(self, now: float, bucket: int, nanoseconds: int) -> int:
+    def _count_and_look(self, start: float, now: float) -> None:
+        self._tallies.due = now + _INTERVAL
+        self._tallies.notice_fork()
+        self.count(start)
+        self._tallies.look(now)
+
+    @one_at_a_time
+    def write_total(self) -> None:
+        """Add the durations to the row. To do so with each call would take as long as all else.
+
+        Between two looks the row has all but a hundredth of them.
+        """
+        total, self._total = self._total, 0.0
+        nanoseconds = _whole(total * 1e9 + 0.5)
+        if self.row is None:
+            self._tallies.attach(self)
+        row = self.row
+        row[_TOTAL] += nanoseconds
+        self._due = row[_TOTAL] * 1e-11
+        self._tallies.unwritten[self] = None
+
+    def settle_total(self) -> None:
+        """Have all durations in the row."""
+        if self._total > 0.0:
+            self.write_total()
+        else:
+            self._due = 0.0
+            self._tallies.unwritten.pop(self, None)
+
+    def _renew(self, now: float, bucket: int, duration: float) -> int:
         """Count the batch, and fill it again. Return the number of calls that one is to count for."""
         try:
             granted = self._granted.pop()
@@ -136,8 +173,8 @@ class Tally:
             self._tallies.hot[self] = None  # another thread is here, or was interrupted: `settle` finds out
             return 1
         taken = granted - len(self.batch.read()) if granted else 0
-        self._seen += taken
-        self._bucket, self._nanoseconds = bucket, nanoseconds
+        self.calls += taken
+        self._bucket, self._duration = bucket, duration
         self._granted.append(self._grant(now, 1 + taken))
         return 1 + taken
 
@@ -145,15 +182,17 @@ class Tally:
         """Fill the batch according to the rate. Return the number of items."""
         size = self._size
         if size and weight < _A_SECOND * (now - self._armed):
-            size, self._seen, self._window = 0, 0, now
-        elif self._seen >= _EACH:
+            size, self._before, self._window = 0, self.calls, now
+        elif self.calls - self._before >= _EACH:
             elapsed = now - self._window
-            size = 0 if self._seen < _OFTEN * elapsed else 2 * size + 1
+            seen = self.calls - self._before
+            size = 0 if seen < _OFTEN * elapsed else 2 * size + 1
             if size:
-                most = self._seen / (_A_SECOND * elapsed) if elapsed > 0 else MOST
+                most = seen / (_A_SECOND * elapsed) if elapsed > 0 else MOST
                 size = int(min(size, most, MOST))
-            self._seen, self._window = 0, now
+            self._before, self._window = self.calls, now
         self._size = size
+        self._next = self.calls + (1 if size else _EACH)
         if not size:
             return 0
         self._armed = now
@@ -180,8 +219,10 @@ class Tally:
         self._granted.append(0)
         self._tallies.hot.pop(self, None)
         if taken:
+            self.calls += taken
             self._put(self._bucket, taken)
-            self._put(_TOTAL, taken * self._nanoseconds)
+            self._total += taken * self._duration
+            self.write_total()
 
     @one_at_a_time
     def begin_in_memory(self) -> None:
@@ -270,7 +311,7 @@ class Tally:
         before, was_attached = self.row, self.attached
         self.row = row
         self.attached = attached
-        self._longest = 0
+        self._longest = self._due = 0.0
         if before is not None and row is not None and not was_attached:
             for index, number in enumerate(before[: layout.INTEGERS]):
                 if index in layout.GREATEST:
@@ -301,6 +342,7 @@ class Tallies:
         self._tallies: dict[tuple[str, str, str | None, str], Tally] = {}
         #: Those that may have a batch which is not counted.
         self.hot: dict[Tally, None] = {}
+        self.unwritten: dict[Tally, None] = {}  # those that may have durations which are not in their rows
         self.apart: dict[Tally, None] = {}  # those whose rows nobody else can read
         self._pid = os.getpid()
         #: When `look` is to be called.
@@ -345,6 +387,8 @@ class Tallies:
             self.notice_fork()
             for tally in list(self.hot):
                 tally.settle(looks=True)
+            for tally in list(self.unwritten):
+                tally.settle_total()
             if self._store is not None:
                 if self._store.moved():
                     self._leave_rows()
@@ -366,15 +410,17 @@ class Tallies:
             self.after_fork()
 
     def settle(self) -> None:
-        """Count all that was taken of batches."""
+        """Count all that was taken of batches, and write all durations."""
         for tally in list(self.hot):
             tally.settle()
+        for tally in list(self.unwritten):
+            tally.settle_total()
 
     def work_ended(self) -> None:
         """A request or a task has ended; the process may be silent from now on."""
         try:
-            if self.hot:
-                self.settle()
+            for tally in list(self.hot) if self.hot else ():
+                tally.settle()
         except ours(Exception):
             guard.swallow("counting calls")
 
@@ -397,6 +443,7 @@ class Tallies:
         """In a forked child: the parent counts what it has begun."""
         self._pid = os.getpid()
         self.hot = {}
+        self.unwritten = {}
         if self._store is not None:
             self._store.after_fork()
         for tally in self._tallies.values():

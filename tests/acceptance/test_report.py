@@ -79,6 +79,19 @@ def come_back(page, until: str) -> None:
     }})""")
 
 
+#: How many pixels of a chart have the colour of its line.
+PIXELS = """(() => {{
+    const numbers = (context, width, height) => [...context.getImageData(0, 0, width, height).data];
+    const one = document.createElement("canvas").getContext("2d");
+    one.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+    one.fillRect(0, 0, 1, 1);
+    const accent = numbers(one, 1, 1).join();
+    const canvas = document.querySelector("#{0} canvas");
+    const all = numbers(canvas.getContext("2d"), canvas.width, canvas.height);
+    return all.filter((_, at) => at % 4 === 0 && all.slice(at, at + 4).join() === accent).length;
+}})()"""
+
+
 def texts(page, selector: str) -> "list[str]":
     return page.evaluate(f"[...document.querySelectorAll({json.dumps(selector)})].map(each => each.innerText.trim())")
 
@@ -114,6 +127,8 @@ def test_the_page_shows_what_happened(file, browser):
     assert f"ValueError: {HOSTILE}" in texts(page, ".issues pre")[0]
     assert texts(page, "#people .columns > :last-child tbody tr")[0].startswith("signed_in\t1\t1")
     assert page.evaluate("document.images.length") == 0
+    for plot in ("plot-failures", "plot-p95"):
+        assert page.evaluate(PIXELS.format(plot)) > 15, "the one slot with calls is a point"
 
 
 def test_the_policy_of_the_page_stops_what_would_get_through(file, browser):

@@ -9,7 +9,6 @@ from agent.base import guard
 from agent.live import budget as budgets
 from agent.live import price
 from agent.live.budget import Budget
-from agent.measure import layout
 from agent.measure.tally import Tallies
 from agent.observe.call.cost import GIVEN_UP
 
@@ -241,8 +240,7 @@ def test_counting_that_costs_too_much_stops(monkeypatch):
         for operation in ("order", "other"):
             for tally in made.watch.tallies.all():
                 if tally.operation == operation:
-                    tally._put(3, 10_000_000)
-                    tally._put(layout.TOTAL, 1)
+                    tally.calls += 10_000_000
                     tally._size = 255
         made.look()
     assert made.level() == budgets.FAILURES

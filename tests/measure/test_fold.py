@@ -24,7 +24,11 @@ class World:
     def __init__(self, state):
         self.state = str(state)
         self.now = START
-        self.figures = Figures(self.state, lambda: self.now)
+
+    @property
+    def figures(self):
+        """Read anew."""
+        return Figures(self.state, lambda: self.now)
 
     def fold(self, after=60.0):
         self.now += after

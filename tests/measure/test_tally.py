@@ -146,11 +146,10 @@ def test_every_duration_has_a_bucket_whose_bounds_hold_it():
             assert bucket == layout.BUCKETS - 1 or duration < layout.bound(bucket) * 1.0001
             assert duration > layout.bound(bucket - 1) / 1.0001
     one = tallies.of({"name": "unknown"}, "")
-    one.count(clock.now + 5.0)  # a clock that was set back
     one.count(float("inf"))  # there was no room to read it when the call began
     one.count(0.0)
     ((_, found),) = tallies.changes()
-    assert (found.calls, found.untimed) == (3, 3)
+    assert (found.calls, found.untimed) == (2, 2)
 
 
 class TestBatches:
@@ -162,10 +161,11 @@ class TestBatches:
 
     @pytest.mark.parametrize("settings", [PLAIN, SLOW])
     def test_an_operation_that_is_not_hot_is_counted_at_once(self, how, settings):
-        _, _, tally = self.at_rate(4000, 600, settings)
+        _, watch, tally = self.at_rate(4000, 600, settings)
         counts = tally.counts()  # without `settle`
         assert counts.calls == 600
-        assert counts.total == pytest.approx(600 / 4000)
+        assert counts.total == pytest.approx(600 / 4000, rel=0.011)
+        assert next(watch.tallies.changes())[1].total == pytest.approx(600 / 4000)
 
     @pytest.mark.parametrize("settings", [PLAIN, SLOW])
     def test_a_hot_one_in_batches_and_its_total_is_right(self, how, settings):

@@ -68,10 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not os.path.exists(path):
         raise ConfigError(f"{shown_path(path)}: no such file; name the ERP's configuration with --config")
     state = places.state_folder(os.environ, path)
-    figures, health, labels = Figures(state), Health(path, state), dict(arguments.label)
+    health, labels = Health(path, state), dict(arguments.label)
 
     def collect() -> Samples:
-        return {**operations.collect(figures), **health.collect()}
+        return {**operations.collect(Figures(state)), **health.collect()}
 
     if arguments.serve is not None:
         return _serve(Server(arguments.host or "127.0.0.1", arguments.serve, collect, labels))

@@ -21,6 +21,8 @@ _DECADES = tuple(range(-6, 4))  # powers of ten seconds that may be marked
 
 def sparkline(slots: Sequence[Counts], label: str) -> Markup:
     """Calls over time as a line, and a mark below it in each slot in which a call failed."""
+    if len(slots) == 1:
+        slots = [slots[0]] * 2  # a line has two ends
     most = max((slot.calls for slot in slots), default=0) or 1
     across = _WIDTH / max(len(slots) - 1, 1)
     points = [f"{at * across:.1f} {(_HEIGHT - 6) * (1 - slot.calls / most) + 1:.1f}" for at, slot in enumerate(slots)]

@@ -52,6 +52,10 @@
     plot("plot-p95", others.map((each) => each.p95), one.p95, { distr: 3 }, duration);
   };
 
+  // A line needs two neighbours: what stands alone is a point.
+  const alone = (chart, number) => chart.data[number].reduce((found, value, at, values) => (
+    value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null ? [...found, at] : found), []);
+
   const plot = (id, others, one, scale, label) => {
     const place = byId(id);
     const font = `11px ${colour("--sans")}`;
@@ -71,8 +75,8 @@
       ],
       series: [
         {},
-        ...others.map(() => ({ stroke: colour("--mute-mark"), width: 1, points: { show: false } })),
-        { stroke: colour("--accent"), width: 2, points: { show: false } },
+        ...others.map(() => ({ stroke: colour("--mute-mark"), width: 1, points: { show: false, filter: alone, size: 4, fill: colour("--mute-mark") } })),
+        { stroke: colour("--accent"), width: 2, points: { show: false, filter: alone, size: 8, fill: colour("--accent") } },
       ],
       hooks: { setCursor: [(each) => each.cursor.idx !== null && each.cursor.left >= 0 && read(each.cursor.idx)] },
     }, [data.times, ...others, one], place);
