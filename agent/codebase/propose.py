@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 _TASKS = ("shared_task", "task", "periodic_task")
 _VIEW_DECORATORS = ("api_view", "require_http_methods", "require_GET", "require_POST", "require_safe", "route")
+#: Decorators that bind a function to a path: `@app.route("/orders")`, `@router.get("/orders")`.
+_ROUTES = frozenset(
+    ("route", "get", "post", "put", "patch", "delete", "head", "options", "view", "api_route", "websocket",
+     "websocket_route")
+)  # fmt: skip
+_WITHOUT_METHOD = frozenset(("route", "view", "api_route"))
+_MUTATIONS = ("mutate", "mutate_and_get_payload", "perform_mutation")
 _SERVICES = frozenset(("services", "service", "usecases", "use_cases", "operations", "workflows", "actions", "facade"))
 _VIEWS = frozenset(("views", "api", "endpoints", "viewsets", "resources"))
 _VERBS = ("get", "post", "put", "patch", "delete", "list", "retrieve", "create", "update", "partial_update", "destroy")
@@ -118,6 +125,11 @@ def _of_function(index: ModuleIndex, node: Function, within: set[str], module: s
     if _SECURITY.search(node.name):
         detail = {"event_type": node.name}
         return Proposal(target, "security", module, node.name, detail, "its name is about signing in", "security")
+    if _is_mutation(node):
+        return Proposal(target, "function", module, node.name, {}, "a mutation of GraphQL", "view")
+    route = _route(node)
+    if route:
+        return Proposal(target, "api", module, node.name, {"endpoint": route}, f"the view of `{route}`", "view")
     view = next((name for name in decorators if name in _VIEW_DECORATORS), "")
     first = node.args.args[0].arg if node.args.args else ""
     if view or (within & _VIEWS and first == "request"):
@@ -126,6 +138,41 @@ def _of_function(index: ModuleIndex, node: Function, within: set[str], module: s
     if within & _SERVICES:
         return Proposal(target, "function", module, node.name, {}, f"a public function of `{index.name}`", "service")
     return None
+
+
+def _route(node: Function) -> str:
+    """`GET /orders/<number>`, of a function that a decorator binds to that path; Pyramid names the route instead."""
+    for decorator in node.decorator_list:
+        if not isinstance(decorator, ast.Call):
+            continue
+        name = last_name(decorator)
+        if name == "view_config":
+            found = next((_text(each.value) for each in decorator.keywords if each.arg == "route_name"), "")
+            if found:
+                return found
+        if name not in _ROUTES or not isinstance(decorator.func, ast.Attribute):
+            continue
+        given = [*decorator.args[:1], *(each.value for each in decorator.keywords if each.arg in ("path", "rule"))]
+        path = _text(given[0]) if given else ""
+        if path.startswith("/"):
+            method = "" if name in _WITHOUT_METHOD else name.partition("_")[0].upper()
+            return f"{method} {path}".strip()
+    return ""
+
+
+def _text(node: ast.expr) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _is_mutation(node: Function) -> bool:
+    """Of strawberry (`@strawberry.mutation`) or ariadne (`@mutation.field("createOrder")`)."""
+    for decorator in node.decorator_list:
+        call = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if last_name(call) == "mutation":
+            return True
+        if isinstance(call, ast.Attribute) and call.attr == "field" and last_name(call.value) == "mutation":
+            return True
+    return False
 
 
 def _of_class(index: ModuleIndex, node: ast.ClassDef, role: str, within: set[str], module: str) -> Iterator[Proposal]:
@@ -138,7 +185,18 @@ def _of_class(index: ModuleIndex, node: ast.ClassDef, role: str, within: set[str
         operation = f"command.{role}"
         yield Proposal(f"{path}.handle", "function", module, operation, {}, "a management command", "command")
         return
-    base = next((base for base in bases if base.endswith(("View", "ViewSet", "Resource"))), "")
+    mutation = next((base for base in bases if base.endswith("Mutation")), "")
+    if mutation:
+        for name in [name for name in _MUTATIONS if name in methods][:1]:
+            reason = f"a mutation of GraphQL (a {mutation})"
+            yield Proposal(f"{path}.{name}", "function", module, node.name, {}, reason, "view")
+        return
+    fields = [name for name in methods if _is_mutation(scope.names[name][0].node)]  # type: ignore[arg-type]
+    if fields:
+        for name in fields:
+            yield Proposal(f"{path}.{name}", "function", module, name, {}, "a mutation of GraphQL", "view")
+        return
+    base = next((base for base in bases if base.endswith(("View", "ViewSet", "Resource", "HTTPEndpoint"))), "")
     if base:
         for verb in [verb for verb in _VERBS if verb in methods]:
             endpoint = {"endpoint": f"{module}.{node.name}.{verb}"}

@@ -49,6 +49,58 @@ def test_discover_proposes_with_reasons_and_validates(erp, tmp_path, capsys):
     assert {monitor["module"] for monitor in monitors.values()} == {"sales"}
 
 
+ROUTES = """
+import flask, strawberry, graphene
+from fastapi import APIRouter
+from aiohttp import web
+from pyramid.view import view_config
+from ariadne import MutationType
+app, router, routes, mutation, cache = flask.Flask("x"), APIRouter(), web.RouteTableDef(), MutationType(), {}
+@app.route("/orders/<int:number>", methods=["GET"])
+def order(number): ...
+@router.post("/orders", status_code=201)
+async def create(order): ...
+@router.websocket("/talk")
+async def talk(websocket): ...
+@routes.get("/stock/{product}")
+async def stock(request): ...
+@view_config(route_name="plan")
+def plan(request): ...
+@mutation.field("payOrder")
+def pay(obj, info): ...
+class CreateOrder(graphene.Mutation):
+    def mutate(self, info): ...
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def cancel_order(self) -> int: ...
+@cache.get("no path")
+def nothing(): ...
+def helper(): ...
+"""
+
+
+def test_routes_and_mutations(tmp_path, capsys):
+    package = tmp_path / "erp"
+    package.mkdir()
+    package.joinpath("__init__.py").touch()
+    package.joinpath("web.py").write_text(ROUTES, encoding="utf-8")
+    assert run("discover", "erp", "--path", str(tmp_path), "--only", "view") == 0
+    path = tmp_path / "erp.yaml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    found = {each["targets"][0]["path"]: each for each in examine(str(path), {}).plan["monitors"]}
+    assert {target: each["detail"].get("endpoint", each["operation"]) for target, each in found.items()} == {
+        "erp.web.order": "/orders/<int:number>",
+        "erp.web.create": "POST /orders",
+        "erp.web.talk": "WEBSOCKET /talk",
+        "erp.web.stock": "GET /stock/{product}",
+        "erp.web.plan": "plan",
+        "erp.web.pay": "pay",
+        "erp.web.CreateOrder.mutate": "CreateOrder",
+        "erp.web.Mutation.cancel_order": "cancel_order",
+    }
+
+
 def test_management_commands_and_security(erp, capsys):
     assert run("discover", "erp", "--path", erp, "--only", "command") == 0
     assert "erp.management.commands.working_day:Command.handle" in capsys.readouterr().out
@@ -88,8 +140,9 @@ def test_init_writes_a_file_that_validates(erp, capsys):
     assert "7 Django apps" in out or "6 Django apps" in out
     path = str(Path(erp) / "monitors.yaml")
     text = Path(path).read_text(encoding="utf-8")
-    packages = {"celery": "celery", "django": "django", "drf": "rest_framework", "httpx": "httpx", "psycopg": "psycopg",
-                "redis": "redis", "requests": "requests", "sqlalchemy": "sqlalchemy"}  # fmt: skip
+    packages = {"aiohttp": "aiohttp", "celery": "celery", "django": "django", "drf": "rest_framework", "fastapi": "fastapi",
+                "flask": "flask", "httpx": "httpx", "psycopg": "psycopg", "pyramid": "pyramid", "redis": "redis",
+                "requests": "requests", "sqlalchemy": "sqlalchemy", "starlette": "starlette"}  # fmt: skip
     installed = [pack for pack, name in packages.items() if find_spec(name)]
     assert f"packs: [{', '.join(installed)}]" in text
     monitors = checked(path, erp, capsys)
