@@ -2,9 +2,9 @@
 
     python bench/flask_hello.py            without the agent, with it, with the pack `flask`, and with traces
 
-Needs valgrind. Python's own wsgiref calls the application, without a socket. Each way is run twice, with different numbers of
-requests, and the difference is the cost of those: what a process does once is not in it. The numbers repeat to a fraction of
-a per cent, however busy the machine is.
+Needs valgrind. Python's own wsgiref calls the application, without a socket. Each way is run twice, with different
+numbers of requests, and the difference is the cost of those: what a process does once is not in it. The numbers repeat
+to a fraction of a per cent, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ app = flask.Flask("hello")
 @app.route("/hello/<name>")
 def hello(name): return "hello"
 def environ():
-    return {"REQUEST_METHOD": "GET", "PATH_INFO": "/hello/world", "SCRIPT_NAME": "", "QUERY_STRING": "", "HTTP_HOST": "erp",
-            "SERVER_NAME": "erp", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1"}
+    return {"REQUEST_METHOD": "GET", "PATH_INFO": "/hello/world", "SCRIPT_NAME": "", "QUERY_STRING": "",
+            "HTTP_HOST": "erp", "SERVER_NAME": "erp", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1"}
 for _ in range(int(sys.argv[1])):
     out = io.BytesIO()
     SimpleHandler(io.BytesIO(), out, sys.stderr, environ()).run(app)
