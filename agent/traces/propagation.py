@@ -1,4 +1,4 @@
-"""The trace headers of a request or message that goes out, and what the head of a trace says of itself."""
+"""The trace headers of a request or message that goes out, and what the head of a trace states of itself."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ class Outgoing:
             return {}
         found = {origins.SENTRY_TRACE: origins.sentry_trace(origin, span_id)}
         existing = present(origins.BAGGAGE)
-        whole = origins.baggage(self.context(origin), existing)
+        if existing:
+            whole = origins.baggage(self.context(origin), existing)
+        else:
+            whole = origin.written = origin.written or origins.baggage(self.context(origin))
         if whole != existing:
             found[origins.BAGGAGE] = whole
         if (self._w3c or origin.w3c) and not present(origins.TRACEPARENT):

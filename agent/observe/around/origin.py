@@ -34,7 +34,7 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 class Origin:
     """Where a trace comes from: from the head of the trace, which may be another process, or this one."""
 
-    __slots__ = ("context", "parent_id", "rand", "sampled", "trace_id", "tracestate", "w3c")
+    __slots__ = ("context", "parent_id", "rand", "sampled", "trace_id", "tracestate", "w3c", "written")
 
     def __init__(self, trace_id: str) -> None:
         """Of a trace that begins here. `trace_id` has 32 hexadecimal digits."""
@@ -42,10 +42,11 @@ class Origin:
         self.parent_id = ""  # of the span that made the request; "" where the trace begins here
         self.sampled: bool | None = None  # what the head has decided; None: nothing yet
         self.rand = rand_of(trace_id)  # from 0.0 to below 1.0: less than the share that is sampled, and it is sampled
-        #: The dynamic sampling context: what the head says of itself. None until the head has collected it; it does
+        #: The dynamic sampling context: what the head states of itself. None until the head has collected it; it does
         #: not change any more then. Empty where the head is one that has none.
         self.context: dict[str, str] | None = None
         self.tracestate = ""  # as it came
+        self.written = ""  # the context as a header, once it has gone out
         self.w3c = False  # `traceparent` came, with the same trace
 
     def decide(self, rate: float) -> bool:
@@ -77,7 +78,7 @@ def incoming(header: Callable[[str], object], organisation: str = "", *, strict:
 
     `header` returns the header of a name given in lower case, several of them joined by commas; other than text counts
     as absent. `organisation` is ours: a trace of another one is not continued, and with `strict` neither is one that
-    does not say whose it is.
+    does not state whose it is.
     """
     sentry, w3c = header(SENTRY_TRACE), header(TRACEPARENT)
     if sentry is None and w3c is None:
