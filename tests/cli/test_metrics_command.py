@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from agent.cli.metrics.families import FAMILIES
 from agent.cli.metrics.lost import Lost
 from agent.cli.metrics.serve import Server
 from agent.cli.state import processes
+from agent.cli.state.problems import problems
+from agent.cli.state.whole import Whole
 from agent.config import child
 from agent.plan import index, write
 
@@ -298,7 +301,10 @@ def test_the_health_of_an_agent_is_that_of_its_files(here):
     program = next(iter(samples["erp_agent_processes"]))[0]
     assert numbers(samples, "erp_agent_processes") == {(program, "current"): 1, (program, "older"): 0}
     assert numbers(samples, "erp_agent_functions") == {("patched",): 1, ("waiting",): 0, ("failed",): 1}
-    assert numbers(samples, "erp_agent_problems") == {("error",): 1, ("warning",): 2}
+    of_status = Counter((problem.severity,) for problem in problems(Whole(here.config)))
+    assert numbers(samples, "erp_agent_problems") == {("note",): 0, **of_status} == {
+        ("error",): 1, ("warning",): 4, ("note",): 0,
+    }  # fmt: skip
     states = {("agent", "waiting"): 1, ("agent", "held"): 1, ("agent", "aside"): 1}
     assert numbers(samples, "erp_agent_spool_envelopes") == states
     assert all(200 < size < 2000 for size in samples["erp_agent_spool_bytes"].values())

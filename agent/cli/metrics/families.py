@@ -104,9 +104,8 @@ FAMILIES = (
     ),
     Family(
         "erp_agent_problems", "gauge", ("severity",),
-        "Problems of the monitoring: error (a part of the configuration is not in force, a function cannot be "
-        "monitored) or warning (a rule, capture or provider that failed; what differs in one process). "
-        "`python -m agent status` explains them.",
+        "Problems that `python -m agent status` lists: error (the monitoring does not do what it is for), warning (a "
+        "part of it does not) or note (worth knowing).",
     ),
     Family("erp_agent_plan_monitors", "gauge", (), "Monitors in the compiled configuration."),
     Family(

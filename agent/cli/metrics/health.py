@@ -9,21 +9,18 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...base import places as base_places
-from ...base.errors import AgentError
 from ...base.version import __version__
 from ...deliver.courier.run import noted
-from ...plan import index as plan_index
-from .. import options
 from ..spool import places
-from ..state import processes
 from ..state.plans import Plans
+from ..state.problems import problems
+from ..state.whole import Whole
 from ..terminal import clean
 from .lost import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ...plan.index import Index
     from ..options import Configured
     from ..state.processes import Process
     from .families import Samples
@@ -43,19 +40,24 @@ class Health:
         self._read = 0.0  # when the plans were
 
     def collect(self) -> Samples:
-        plans = self._current_plans()
-        found = processes.read(os.path.join(self._state, "run"))
-        theirs = processes.of_the_host(found, all_=True)
-        living = [process for process in theirs if process.alive]
-        where, problem = self._configured(plans.index)
+        whole = Whole(self._path, plans=self._current_plans())
+        index, where = whole.index, whole.settings
         return {
             "erp_agent": {_about(where): 1},
-            "erp_agent_processes": _processes(living, plans),
-            "erp_agent_functions": _functions(living),
-            "erp_agent_problems": _problems([*self._wrong(plans.index), *filter(None, [problem])], living),
-            **self._plan(plans.index),
+            "erp_agent_processes": _processes(whole),
+            "erp_agent_functions": _functions(whole.living),
+            "erp_agent_problems": {
+                **dict.fromkeys([("error",), ("warning",), ("note",)], 0),
+                **Counter((problem.severity,) for problem in problems(whole)),
+            },
+            "erp_agent_plan_monitors": {(): len(index.all_monitors()) if index is not None else 0},
+            "erp_agent_plan_current": {
+                (): int(index is not None and base_places.unchanged(index.header, environment=False))
+            },
             **(_spools(where) if where is not None else {}),
-            "erp_agent_lost": {(clean(reason),): number for reason, number in self._lost.totals(found).items()},
+            "erp_agent_lost": {
+                (clean(reason),): number for reason, number in self._lost.totals(whole.processes).items()
+            },
         }
 
     def _current_plans(self) -> Plans:
@@ -64,27 +66,6 @@ class Health:
         if self._plans is None or seen != self._seen or now - self._read > _PATIENCE:
             self._plans, self._seen, self._read = Plans(self._state, self._path), seen, now
         return self._plans
-
-    def _wrong(self, index: Index | None) -> list[str]:
-        """What is wrong with the configuration: of the plan in force, or why there is no newer one."""
-        bad = plan_index.load_bad(self._state, self._path)
-        if bad is not None and base_places.unchanged(bad.header, environment=False):
-            return list(bad.problems) or ["the configuration cannot be used"]
-        return list(index.problems) if index is not None else []
-
-    def _configured(self, index: Index | None) -> tuple[Configured | None, str]:
-        """The settings in force, of the compiled plan where there is one: parsing the file would be slow."""
-        if index is not None and os.path.exists(self._path):
-            return options.Configured(self._path, self._state, *index.settings()), ""
-        try:
-            return options.configured_by(self._path), ""
-        except AgentError as error:
-            return None, str(error)
-
-    def _plan(self, index: Index | None) -> Samples:
-        monitors = len(index.all_monitors()) if index is not None else 0
-        current = index is not None and base_places.unchanged(index.header, environment=False)
-        return {"erp_agent_plan_monitors": {(): monitors}, "erp_agent_plan_current": {(): int(current)}}
 
 
 def _written(path: str) -> int:
@@ -100,27 +81,19 @@ def _about(where: Configured | None) -> tuple[str, ...]:
     return (__version__, "%d.%d.%d" % sys.version_info[:3], clean(environment or ""), clean(release or ""))
 
 
-def _processes(living: list[Process], plans: Plans) -> dict[tuple[str, ...], int]:
+def _processes(whole: Whole) -> dict[tuple[str, ...], int]:
     """With both values of `plan` for each program, so that an alert on one of them ends with a zero."""
     counted: Counter[tuple[str, ...]] = Counter()
-    for process in living:
+    for process in whole.living:
         program = clean(process.program)
         counted.update({(program, "current"): 0, (program, "older"): 0})
-        counted[program, "older" if plans.is_older(process) else "current"] += 1
+        counted[program, "older" if whole.plans.is_older(process) else "current"] += 1
     return dict(counted)
 
 
 def _functions(living: list[Process]) -> dict[tuple[str, ...], int]:
     states = ("patched", "waiting", "failed")
     return {(state,): len({each for process in living for each in getattr(process, state)}) for state in states}
-
-
-def _problems(of_configuration: list[str], living: list[Process]) -> dict[tuple[str, ...], int]:
-    configuration = {*of_configuration}
-    failed = {each for process in living for each in process.failed}
-    of_processes = {each for process in living for each in process.problems} - configuration
-    expressions = {each for process in living for each in process.expressions}
-    return {("error",): len(configuration) + len(failed), ("warning",): len(of_processes) + len(expressions)}
 
 
 class _Spool(NamedTuple):

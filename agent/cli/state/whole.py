@@ -28,8 +28,13 @@ _LATELY = 3600.0  # seconds in which the counts of an ended process still matter
 class Whole:
     """`at` is the time of reading, in seconds since the epoch. What cannot be read is described by a text."""
 
-    def __init__(self, path: str, *, ended: bool = False, clock: Callable[[], float] = time.time) -> None:
-        """`path` is the configuration. With `ended`, `shown` holds all processes that have ended, too."""
+    def __init__(
+        self, path: str, *, ended: bool = False, plans: Plans | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`path` is the configuration. With `ended`, `shown` holds all processes that have ended, too.
+
+        `plans` are those of the same state folder, where they were read before.
+        """
         self.path = path
         self.state = places.state_folder(os.environ, path)
         self.at = clock()
@@ -41,7 +46,7 @@ class Whole:
         self.processes = found  # commands of the agent included
         self.shown = processes.of_the_host(found, all_=ended)
         self.living = [process for process in self.shown if process.alive]
-        self.plans = Plans(self.state, path)
+        self.plans = plans or Plans(self.state, path)
         self.index = self.plans.of(self.shown)
         self.older = [process for process in self.shown if self.plans.is_older(process)]
         self.figures = Figures(self.state, clock)
