@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from .base.model import ExpressionData, MonitorData
     from .boot.engine import Engine
+    from .observe.call.probe import Probe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: What `@decorator` is given, in place of its first word.
@@ -211,25 +212,46 @@ class Declared:
 
     def apply(self, running: Engine) -> patch.Layer | None:
         """The layer that undoes it; None where the function cannot be monitored, which `status` then shows."""
+        bound = self._bound(running)
+        if bound is None:
+            return None
+        probe, function = bound
+        try:
+            layer = patch.patch_function(function, probe)
+        except ours(CannotPatch) as reason:
+            running.record_beside("failed", probe.name, probe.path, str(reason))
+            return None
+        running.record_beside("patched", probe.name, probe.path, "decorated in the source")
+        running.outlet.make_ready()
+        held = [layer]
+        running.renewals.append(lambda: self._renew(running, held))
+        return layer
+
+    def _bound(self, running: Engine) -> tuple[Probe, FunctionType] | None:
         function = self._function()
         if function is None:
             return None
         path = f"{self.module}.{self.qualname}"
         monitor = _monitor(path, self.where, *self._arguments)
-        name = self.qualname.rpartition(".")[2]
         try:
             parent = sys.modules.get(self.module) or ModuleType(self.module)
-            found = resolve.found_in(path, parent, name, function, self.module)
+            found = resolve.found_in(path, parent, self.qualname.rpartition(".")[2], function, self.module)
             if found.function is None:
                 raise CannotPatch(f"{path} has no Python code: name it in monitors.yaml")
-            probe = running.probes.bind(monitor, found, found.function)
-            layer = patch.patch_function(found.function, probe)
+            return running.probes.bind(monitor, found, found.function), found.function
         except ours(CannotPatch) as reason:
             running.record_beside("failed", monitor["name"], path, str(reason))
             return None
-        running.record_beside("patched", monitor["name"], path, "decorated in the source")
-        running.outlet.make_ready()
-        return layer
+
+    def _renew(self, running: Engine, held: list[patch.Layer]) -> None:
+        """The settings of the file have changed: what is reported from now on is decided by the new ones."""
+        bound = self._bound(running) if held[0].patch() is not None else None
+        if bound is None:
+            return
+        try:
+            held[0] = held[0].exchange(bound[0]) or held[0]
+        except ours(CannotPatch) as reason:
+            running.record_beside("failed", bound[0].name, bound[0].path, str(reason))
 
 
 _declared: list[Declared] = []

@@ -133,8 +133,10 @@ class Health:
             self._left -= max(1.0, (now - began) / _USUAL)
             self._not_before = now + pause
             return due
-        except ours(OSError):
+        except ours(OSError) as error:
             self._not_before = monotonic() + 1.0
+            if issubclass(type(error), FileNotFoundError):
+                self._file = ""  # somebody removed it: the next writing makes another, with all that is so
         except ours(Exception):
             from . import guard
 
@@ -184,7 +186,9 @@ class Health:
         behind: bool,
     ) -> None:
         pid = os.getpid()
+        flags = own_folders.OLD_FILE
         if pid != self._pid or not self._file:
+            flags |= os.O_CREAT
             if self._pid:  # a fork, or another folder: earlier lines are repeated
                 lines = self._memory + [line for line in lines if line not in self._memory]
             self._pid = pid
@@ -211,7 +215,7 @@ class Health:
             counted = repr(("counts", now, counts, {}, more)).encode("utf-8", "backslashreplace") + b"\n"
         descriptor = -1
         try:
-            descriptor = calls.open(self._file, own_folders.OLD_FILE | os.O_CREAT, 0o600)
+            descriptor = calls.open(self._file, flags, 0o600)
             end = calls.lseek(descriptor, 0, os.SEEK_END)
             at, length = self._last
             if not text and at >= 0 and end == at + length:  # counters only grow, so that nothing of the old is left

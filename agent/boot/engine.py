@@ -56,6 +56,7 @@ class Engine:
         ending.at_exit(self.close)
         self._notes = 0  # of index.notes, recorded so far
         self._beside: "list[tuple[str, str, str, str]]" = []  # of monitors beside the plan: decorators
+        self.renewals: "list[Callable[[], None]]" = []  # of these: what other settings make of them
         self._looks = False  # with each request and task
         self._idle: "WhileIdle | None" = None  # where every monitor was taken out
         self._lines: "Lines | None" = None  # that somebody watches
@@ -123,6 +124,8 @@ class Engine:
             self.frameworks.settings_changed()
         self.probes.replan()
         self.applier.replan(index.monitors_of, names, everything=everything)
+        for renew in self.renewals if everything else ():
+            renew()
         self.probes.look_only_for(self.applier.owners())
         self._make_ready()
         self._notes = 0

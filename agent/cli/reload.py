@@ -40,8 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         err(f"not all of the configuration counts: {one_line(problem)}")
     taken = change.wait(path, state, made.identity, arguments.timeout)
     if arguments.format == "json":
-        rows = [each._asdict() for each in taken.missing]
-        found = {"config": path, "plan": made.identity, "taken_up": taken.pids, "missing": rows}
+        missing, servers = ([each._asdict() for each in those] for those in (taken.missing, taken.servers))
+        found = {
+            "config": path, "plan": made.identity, "taken_up": taken.pids, "missing": missing, "servers": servers,
+        }  # fmt: skip
         out(json_text(found, indent=2))
         return int(bool(taken.missing))
     out(f"the configuration has {counted(len(made.all_monitors()), 'monitor')}")

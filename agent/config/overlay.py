@@ -41,7 +41,10 @@ class Put(NamedTuple):
     def target(self) -> str:
         """What it looks at: a dotted path, or FILE:LINE."""
         line = self.monitor.get("line")
-        return "{file}:{number}".format(**line) if line else str(self.monitor.get("target"))
+        if line:
+            return "{file}:{number}".format(**line)
+        targets = self.monitor.get("targets") or [self.monitor.get("target")]
+        return ", ".join(map(str, targets[:3])) + (f" and {len(targets) - 3} more" if len(targets) > 3 else "")
 
 
 class Overlay(NamedTuple):

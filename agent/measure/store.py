@@ -94,8 +94,14 @@ class Store:
         return file
 
     def moved(self) -> bool:
-        """Whether the process is another user now, which counts in another file."""
-        return bool(self._current) and self._folder() != self._current
+        """Whether another file is to be counted in: the process is another user now, or somebody removed its file."""
+        if not self._current or self._folder() != self._current:
+            return bool(self._current)
+        file = self._files.get(self._current)
+        if file is None or os.path.lexists(file.path + COUNTS):
+            return False
+        del self._files[self._current]
+        return True
 
     def flush(self) -> float:
         """Write what is not mapped. Return after how many seconds to do it again."""

@@ -18,8 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Seconds after which a compiler that left nothing is started again.
-_PATIENCE = 30.0
+#: Seconds after which a compiler that left nothing is started again, unless one is at work: it was killed. Then twice
+#: that, and so on.
+_PATIENCE, _LONGEST = 2.0, 64.0
 
 
 class Reread:
@@ -36,7 +37,7 @@ class Reread:
         self._store(*filter(None, [file]))
         self._before = header, identity
         self._started: "tuple[Any, ...] | None" = None  # the files as they were when a compiler was started
-        self._again = 0.0
+        self._again, self._pause = 0.0, _PATIENCE
         self.was_first = False  # did this process have it compiled?
 
     def look(self, state: str) -> "plan_index.Index | plan_index.Bad | None":
@@ -102,13 +103,16 @@ class Reread:
 
     def _compile(self, state: str, now: float) -> None:
         files = tuple([places.stamp(name) for name, _ in self._header[1]])
-        if files == self._started and now < self._again:
+        if files != self._started:
+            self._pause = _PATIENCE
+        elif now < self._again:
             return
         try:
             why = compile_elsewhere.start(self._path, state, self._values)
         except ours(BlockingIOError):
             return
-        self._started, self._again = files, now + _PATIENCE
+        self._started, self._again = files, now + self._pause
+        self._pause = min(2 * self._pause, _LONGEST)
         if why:
             raise OSError(why)
 

@@ -66,7 +66,11 @@ def shop(host):
 DECORATED = """
 import agent
 @agent.sentry_monitor("sales")
-def tax(n): return n
+def tax(n): raise OSError(n)
+def price(n):
+    try: tax(n)
+    except OSError: pass
+    raise KeyError(n)
 """
 
 
@@ -74,7 +78,7 @@ def test_a_process_follows_each_change_and_keeps_the_plan_where_the_file_is_wron
     shop.write(shop__py=SHOP + DECORATED)  # which no plan names, and each leaves alone
     configure(shop, ORDER % "error")
     with Running(shop, "loop.py") as process:
-        process.until(lambda: reports(shop) == {("order", "error")}, what="a report")
+        process.until(lambda: reports(shop) == {("order", "error"), ("tax", "error")}, what="two reports")
         configure(shop, ORDER % "fatal", PRICE)
         process.until(lambda: reports(shop) >= {("order", "fatal"), ("price", "error")}, what="the changed plan")
         assert "agent:" not in process.printed
@@ -86,6 +90,12 @@ def test_a_process_follows_each_change_and_keeps_the_plan_where_the_file_is_wron
         configure(shop, PRICE)
         process.until(lambda: patched(shop) == [["price", "shop.tax"]], what="the mended file")
         assert shop.status()[0]["problems"] == []
+        configure(shop, PRICE, head=HEAD + "sentry: {ignore_errors: [OSError]}\n")
+        expected = {"reason": "expected", "what": "shop.tax"}
+        process.until(
+            lambda: any(expected.items() <= each.items() for each in shop.status()[0]["counts"]),
+            what="the decorated function under the new settings",
+        )
         process.stop(signal.SIGINT)
     assert process.printed.count("agent:") == 1
 
@@ -144,8 +154,13 @@ def test_reload_waits_until_each_worker_has_it(shop):
             return {pid for operation, level, pid in seen(shop) if level == "fatal"} == workers
 
         server.until(all_report_by_it, what="both workers with the new plan")
-        found = json.loads(shop.agent("reload", "--timeout", "0", "--format", "json").stdout)
-        assert not workers & {each["pid"] for each in found["missing"]}
+        done = shop.agent("reload", "--format", "json")
+        found = json.loads(done.stdout)
+        assert done.returncode == 0, "the master is not waited for"
+        assert set(found["taken_up"]) >= workers
+        assert [each["pid"] for each in found["servers"]] == [server.pid]
+        assert found["missing"] == []
+        assert "has forked the others and serves nothing itself" in shop.agent("reload").stdout
 
 
 def test_reload_off_keeps_the_plan_that_a_process_started_with(shop):

@@ -216,3 +216,24 @@ def test_of_the_command_line_a_name_is_kept(tmp_path, monkeypatch, words, progra
     (file,) = tmp_path.glob("*.state")
     assert ast.literal_eval(file.read_text().splitlines()[0])[3] == program
     assert "planted" not in file.read_text()
+
+
+@pytest.mark.parametrize("what", ["the file", "the folder"])
+def test_a_file_that_somebody_removes_is_made_again_with_what_is_so(tmp_path, monkeypatch, what):
+    now = [100.0]
+    monkeypatch.setattr(health_module, "monotonic", lambda: now[0])
+    run = tmp_path / "run"
+    health = Health(str(run), "monitors.yaml")
+    health.record("patched", "order", "shop.order", "")
+    health.count("captured", "order")
+    (file,) = run.iterdir()
+    if what == "the folder":
+        run.rename(tmp_path / "gone")
+    else:
+        file.unlink()
+    for _ in range(3):
+        now[0] += 2.0
+        health.count("captured", "order")
+    (process,) = read(str(run))
+    assert set(process.patched) == {("order", "shop.order")}
+    assert process.counts == {("captured", "order"): 4}

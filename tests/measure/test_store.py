@@ -184,6 +184,21 @@ def test_another_users_folder_gets_a_file_of_its_own_and_the_first_one_is_used_a
     assert calls(tmp_path / "two") == {"op": 10}
 
 
+def test_where_somebody_removes_the_folder_counting_goes_on_in_a_new_one(mapped, tmp_path):
+    clock = FakeClock()
+    tallies = Tallies(made(tmp_path), clock=clock)
+    for _ in range(3):
+        tally_of(tallies).count(0.0)
+    tallies.look(clock.now)
+    (tmp_path / "counts").rename(tmp_path / "gone")
+    tallies.due = 0.0
+    tallies.look(clock.now)
+    for _ in range(2):
+        tally_of(tallies).count(0.0)
+    tallies.close()
+    assert calls(tmp_path) == {"op": 2}
+
+
 def test_threads_that_begin_at_once_lose_nothing(mapped, tmp_path):
     clock = FakeClock()
     tallies = Tallies(made(tmp_path), clock=clock)

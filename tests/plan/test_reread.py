@@ -171,3 +171,20 @@ def test_the_compiler_reads_again_what_changed_while_it_read(tmp_path, monkeypat
     index = plan_index.decode(child.compiled(str(path)), str(path))
     assert operations(index) == ["second"]
     assert places.unchanged(index.header)
+
+
+def test_a_compiler_that_was_killed_is_followed_by_another_and_later_by_the_next(config, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(reread, "monotonic", lambda: now[0])
+    config.write("sell")
+    started = []
+    for _ in range(40):
+        config.look()
+        started.append(len(config.started))
+        now[0] += 1.0
+    assert [started.index(number) for number in (1, 2, 3, 4, 5)] == [0, 2, 6, 14, 30]
+    config.write("resell")
+    config.look()
+    assert len(config.started) == 6
+    config.compile()
+    assert operations(config.look()) == ["resell"]

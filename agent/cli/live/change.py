@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ..state.processes import Process
 
 _LOOK = 0.2  # seconds between two looks at the processes
+_SERVER = (
+    "has forked the others and serves nothing itself: those that it forks next look with their first request or task"
+)
 
 
 class Missing(NamedTuple):
@@ -39,10 +42,11 @@ class Missing(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """The processes that run a plan, and those that do not."""
+    """The processes that run a plan, those that do not, and servers that only look after those that they forked."""
 
     pids: list[int]
     missing: list[Missing]
+    servers: list[Missing]
 
 
 def me() -> str:
@@ -105,9 +109,13 @@ def wait(path: str, state: str, identity: str, timeout: float) -> Taken:
         plans = Plans(state, path)
         living = [each for each in processes.read(os.path.join(state, "run")) if each.alive and not each.command]
         others = [each for each in living if each.plan != identity and plans.is_older(each)]
-        if not others or time.monotonic() >= until:
-            missing = [Missing(each.pid, each.program, _why(each)) for each in others]
-            return Taken([each.pid for each in living if each not in others], missing)
+        families = {each.family.partition("@")[0] for each in living if each.family.partition("@")[0] != str(each.pid)}
+        servers = [each for each in others if str(each.pid) in families and each.facts.get("reload") != "off"]
+        waited = [each for each in others if each not in servers]
+        if not waited or time.monotonic() >= until:
+            missing = [Missing(each.pid, each.program, _why(each)) for each in waited]
+            idle = [Missing(each.pid, each.program, _SERVER) for each in servers]
+            return Taken([each.pid for each in living if each not in others], missing, idle)
         time.sleep(_LOOK)
 
 

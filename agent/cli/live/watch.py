@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base import own_folders
 from ...base.errors import ConfigError
+from ...base.wildcards import segment_match
 from ...config.overlay import Overlay, Put
 from ...deliver import stream
 from ...language.units import format_duration
@@ -35,7 +36,12 @@ _UNTIL_TAKEN = 5.0  # seconds that processes have to take a change up
 
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
-    parser.add_argument("target", metavar="TARGET", nargs="?", help="dotted path of a function; a pattern is allowed")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        help="dotted path of a function, or name or operation of a monitor; `*` stands for any characters",
+    )
     parser.add_argument(
         "--line", metavar="FILE:LINE", help="look at a line inside a function: what its local variables hold"
     )
@@ -80,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--for {arguments.time}: a monitor may be put in for 24 h at most")
     name = "live-" + os.urandom(3).hex()
     now = time.time()
-    put = Put(name, monitor_of(arguments), now, now + seconds, change.me())
+    put = Put(name, _with_targets(monitor_of(arguments), configured.config), now, now + seconds, change.me())
     folder = stream.folder_of(configured.state, name)
     own_folders.make(folder)
     try:
@@ -137,6 +143,26 @@ def monitor_of(arguments: argparse.Namespace) -> dict[str, Any]:
     elif capture and not arguments.threshold and not arguments.line:
         monitor["audit"] = "info"
     return monitor
+
+
+def _with_targets(monitor: dict[str, Any], config: str) -> dict[str, Any]:
+    """Where the target is the name or operation of monitors in the file: with the functions that they name."""
+    given = str(monitor.get("target", "."))
+    if "." in given or ":" in given:
+        return monitor
+    from ...config.load import examine
+
+    built = [each for _, each in examine(config, os.environ).built]
+    named = [each for each in built if segment_match(given, each["name"]) or segment_match(given, each["operation"])]
+    if not named:
+        raise ConfigError(
+            f"no monitor and no operation is called {given!r}; `python -m agent list` prints them. A function is named "
+            "by its dotted path, such as sales.services.create_order"
+        )
+    del monitor["target"]
+    monitor["targets"] = list(dict.fromkeys(target["path"] for each in named for target in each["targets"]))
+    exclude = [path for each in named for path in each["exclude"]]
+    return {**monitor, "exclude": exclude} if exclude else monitor
 
 
 def _check_places(seen: Seen, put: Put, loud: bool) -> None:
