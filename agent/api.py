@@ -144,7 +144,7 @@ def _report(
         duration=facts.get("duration"),
         threshold=facts.get("threshold"),
         operations=[*callers.operations(frame), operation],
-        captured=Captured(dict(data or {}), {}),
+        captured=Captured(dict(data or {})),
         suppressed=suppressed,
         ended=time.time(),
         handled=error is not None,

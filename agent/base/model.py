@@ -258,8 +258,8 @@ class Problem(NamedTuple):
 class Captured(NamedTuple):
     """The results of capture expressions: raw values by name, and why others have none (`observe.expression`)."""
 
-    values: Mapping[str, object]
-    failed: Mapping[str, str]
+    values: Mapping[str, object] = {}
+    failed: Mapping[str, str] = {}
 
 
 class Observation(NamedTuple):
@@ -271,15 +271,15 @@ class Observation(NamedTuple):
     report: str  # error, slow, rule, audit, stuck, repeats, budget or line
     severity: str
     message: Optional[str]  # of a rule, placeholders still in it
-    exception: Optional[BaseException]
-    traceback: Optional[TracebackType]  # begins at the monitored function's own frame; of a stack: `live.running.Stack`
-    frame: Optional[FrameType]  # the caller of the monitored function
-    duration: Optional[float]  # seconds; None where no clock was read (no threshold, no rule)
-    threshold: Optional[float]  # the step of the ladder that was passed, in seconds
     operations: Sequence[str]  # enclosing monitored operations, outermost first, this one last
-    captured: Captured
-    suppressed: int  # equal reports that limits dropped since the last one that passed
     ended: float  # seconds since the epoch
+    exception: Optional[BaseException] = None
+    traceback: Optional[TracebackType] = None  # begins at the function's own frame; of a stack: `live.running.Stack`
+    frame: Optional[FrameType] = None  # the caller of the monitored function
+    duration: Optional[float] = None  # seconds; None where no clock was read (no threshold, no rule)
+    threshold: Optional[float] = None  # the step of the ladder that was passed, in seconds
+    captured: Captured = Captured()
+    suppressed: int = 0  # equal reports that limits dropped since the last one that passed
     inside: Sequence[tuple[str, int, float, float]] = ()  # of a slow call: operation, times, seconds, share
     status: Optional[int] = None  # of the HTTP response that the call returned, where it returned one
     handled: bool = False  # the ERP has dealt with the exception, and reports it itself

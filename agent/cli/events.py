@@ -82,14 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--follow", action="store_true", help="print events as they are captured, until Ctrl-C")
     add("--delete", action="store_true", help="with --user: delete this user's events from this machine")
     add("--yes", action="store_true", help="with --delete: do not ask for confirmation")
-    options.add_format(parser)
-    parser.add_argument(
-        "--json",
-        action="store_const",
-        const="json",
-        dest="format",
-        help="print events exactly as they are sent, one a line",
-    )
+    options.add_format(parser, json="print events exactly as they are sent, one a line")
     parser.add_argument(
         "what", nargs="*", metavar="[show] ID", help="ID of one event, or its first characters; `last` for the newest"
     )

@@ -63,9 +63,18 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
 
 
-def add_format(parser: argparse.ArgumentParser, *others: str) -> None:
+def add_format(parser: argparse.ArgumentParser, *others: str, json: str = "the same as --format json") -> None:
+    """`--format`, and `--json`, which does what the text `json` describes."""
     parser.add_argument(
         "--format", choices=("text", "json", *others), default="text", help="output format (default: text)"
+    )
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help=json)
+
+
+def add_waiting(parser: argparse.ArgumentParser) -> None:
+    """How long to wait for running processes."""
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=10.0, help="stop waiting after this time (default: 10)"
     )
 
 

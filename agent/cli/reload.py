@@ -20,9 +20,7 @@ HELP = "have running processes take up the configuration as it is now, and wait 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=10.0, help="stop waiting after this time (default: 10)"
-    )
+    options.add_waiting(parser)
     options.add_format(parser)
 
 

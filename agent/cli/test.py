@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..base.errors import ConfigError
-from ..base.model import Captured, Envelope, Observation
+from ..base.model import Envelope, Observation
 from ..base.version import __version__
 from ..deliver import wire
 from ..deliver.http import transport
@@ -123,12 +123,7 @@ def _observation(kind: str) -> Observation:
         message="a test message, sent by `test --message`: nothing is wrong" if error is None else None,
         exception=error,
         traceback=error.__traceback__ if error is not None else None,
-        frame=None,
-        duration=None,
-        threshold=None,
         operations=["test"],
-        captured=Captured({}, {}),
-        suppressed=0,
         ended=time.time(),
     )
 

@@ -89,7 +89,7 @@ def follow(state: str, monitors: list[MonitorData], figures: Figures, now: float
 def report(changes: list[Change], monitors: list[MonitorData], plan: Index, state: str) -> None:
     """One event each, as those of the ERP."""
     from ..base.health import Health
-    from ..base.model import Captured, Observation
+    from ..base.model import Observation
     from ..deliver.sink import Sink
 
     health = Health(os.path.join(state, "run"), plan.path, command="learn")
@@ -106,14 +106,8 @@ def report(changes: list[Change], monitors: list[MonitorData], plan: Index, stat
                     report="level",
                     severity="info" if each.since is None else "warning",
                     message=each.text().replace("{", "{{"),
-                    exception=None,
-                    traceback=None,
-                    frame=None,
                     duration=each.now,
-                    threshold=None,
                     operations=[each.operation],
-                    captured=Captured({}, {}),
-                    suppressed=0,
                     ended=time.time(),
                 )
             )

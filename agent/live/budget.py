@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import CannotPatch
 from ..base.interrupts import ours
-from ..base.model import Captured, Observation
+from ..base.model import Observation
 from ..observe.call.cost import GIVEN_UP
 from . import price
 from .while_idle import WhileIdle
@@ -253,14 +253,7 @@ class Budget:
                 report="budget",
                 severity="warning",
                 message=f"the monitor {name} {words}",
-                exception=None,
-                traceback=None,
-                frame=None,
-                duration=None,
-                threshold=None,
                 operations=[probe.operation],
-                captured=Captured({}, {}),
-                suppressed=0,
                 ended=time.time(),
             )
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..base import guard
 from ..base.interrupts import ours
-from ..base.model import Captured, Observation
+from ..base.model import Observation
 from ..deliver.background.worker import Worker
 from ..observe.call import callers
 from . import limits_of_hosts, running
@@ -155,14 +155,11 @@ class Stuck(Worker):
                 report="stuck",
                 severity="info" if returned else terms.monitor["severity"],
                 message=message,
-                exception=None,
                 traceback=None if returned else cast("TracebackType", call.stack()),
                 frame=None if returned or call.chain else call.top,
                 duration=seconds,
                 threshold=terms.monitor["stuck"],
                 operations=operations or [called.operation],
-                captured=Captured({}, {}),
-                suppressed=0,
                 ended=time.time(),
             )
         )

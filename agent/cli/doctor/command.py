@@ -45,7 +45,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--send", action="store_true", help="send a marked test event to Sentry")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 for warnings, too")
     add_format(parser)
-    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,6 @@ from ...language import units
 from ...observe.failure import synthetic
 from ...plan import in_force
 from ...plan import index as plan_index
-from .. import options
 from ..state import processes
 from ..state.other_folders import user_name
 from ..state.plans import Plans
@@ -70,7 +69,7 @@ def apply(
     """
     state = configured.state
     with _alone(state):
-        before = _read(state)
+        before = current(state)
         now = change(before)
         overlay.write(state, now)
         made = compiled(configured.config, state)
@@ -85,11 +84,6 @@ def apply(
 def compiled(path: str, state: str) -> plan_index.Index | plan_index.Bad:
     """Compile and store what the processes are to take up."""
     return in_force.keep(child.compiled(path, state), path, state, plan_index.load_bad(state, path))
-
-
-def current(state: str) -> overlay.Overlay:
-    """What is changed now. Raises AgentError."""
-    return _read(state)
 
 
 def check_allowed(configured: Configured) -> None:
@@ -148,14 +142,8 @@ def audit(configured: Configured, command: str, message: str, values: dict[str, 
                 report="audit",
                 severity="info",
                 message=message,
-                exception=None,
-                traceback=None,
-                frame=None,
-                duration=None,
-                threshold=None,
                 operations=[command],
-                captured=Captured(values, {}),
-                suppressed=0,
+                captured=Captured(values),
                 ended=time.time(),
             )
         )
@@ -164,7 +152,8 @@ def audit(configured: Configured, command: str, message: str, values: dict[str, 
         health.flush(final=True)
 
 
-def _read(state: str) -> overlay.Overlay:
+def current(state: str) -> overlay.Overlay:
+    """What is changed now. Raises AgentError."""
     try:
         return overlay.read(state, time.time())
     except (OSError, ValueError, TypeError) as error:
@@ -185,8 +174,3 @@ def _alone(state: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def configured(path: str | None) -> Configured:
-    """The configuration that is to be changed. Raises ConfigError."""
-    return options.configured_by(options.config_path(path))

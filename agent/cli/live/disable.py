@@ -24,9 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="*", help="name of a monitor; `*` stands for any characters")
     parser.add_argument("--all", action="store_true", help="switch off every monitor")
     parser.add_argument("--for", metavar="DURATION", dest="time", help="switch on again after this time, such as 10m")
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=10.0, help="stop waiting after this time (default: 10)"
-    )
+    options.add_waiting(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     patterns = ["*"] if arguments.all else arguments.name
     if not patterns:
         raise ConfigError("name the monitors to switch off, or add --all; `python -m agent list` prints their names")
-    configured = change.configured(arguments.config)
+    configured = options.configured(arguments)
     change.check_allowed(configured)
     now = time.time()
     until = now + change.duration(arguments.time) if arguments.time else None

@@ -22,16 +22,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     parser.add_argument("name", metavar="NAME", nargs="*", help="what was given to `disable`")
     parser.add_argument("--all", action="store_true", help="switch on all that is off")
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=10.0, help="stop waiting after this time (default: 10)"
-    )
+    options.add_waiting(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0: all processes have it, 1: some have not yet."""
     if not arguments.name and not arguments.all:
         raise ConfigError("name what to switch on, or add --all; `python -m agent status` prints what is off")
-    configured = change.configured(arguments.config)
+    configured = options.configured(arguments)
     off = change.current(configured.state).off
     gone = [each for each in off if arguments.all or each.pattern in arguments.name]
     unknown = [name for name in arguments.name if name not in [each.pattern for each in off]]

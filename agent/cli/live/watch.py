@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0: it was put in and taken out again, 1: some processes still have it."""
-    configured = change.configured(arguments.config)
+    configured = options.configured(arguments)
     if arguments.list:
         return _list(configured)
     if arguments.stop:

@@ -61,7 +61,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--functions", action="store_true", help="with --processes: a line for each function, not each monitor"
     )
     options.add_format(parser)
-    parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     parser.add_argument("--watch", action="store_true", help="show it again and again; Ctrl-C ends it")
     parser.add_argument(
         "--every", type=every, default=2.0, metavar="DURATION", help="with --watch: how often (default: 2s)"

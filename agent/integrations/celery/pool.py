@@ -121,8 +121,8 @@ class Processes:
         self._report(
             Observation(
                 monitor=monitor, operation=name, function="billiard.pool.Pool", report=report, severity=severity,
-                message=message, exception=None, traceback=None, frame=None, duration=duration, threshold=threshold,
-                operations=(name,), captured=Captured(values, {}), suppressed=0, ended=time.time(),
+                message=message, duration=duration, threshold=threshold, operations=(name,), captured=Captured(values),
+                ended=time.time(),
             )
         )  # fmt: skip
 

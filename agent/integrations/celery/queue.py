@@ -67,9 +67,9 @@ class Waits:
         self._report(
             Observation(
                 monitor=_MONITOR, operation=_OPERATION, function=task, report="slow", severity=severity,
-                message="{task} waited {duration} in the queue {queue}", exception=None, traceback=None, frame=None,
-                duration=seconds, threshold=limit, operations=(_OPERATION,),
-                captured=Captured({"task": task, "queue": queue}, {}), suppressed=suppressed, ended=now,
+                message="{task} waited {duration} in the queue {queue}", duration=seconds, threshold=limit,
+                operations=(_OPERATION,), captured=Captured({"task": task, "queue": queue}), suppressed=suppressed,
+                ended=now,
             )
         )  # fmt: skip
 

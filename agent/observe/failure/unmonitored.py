@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ...base.model import Captured, Observation
+from ...base.model import Observation
 from ...base.slots import traceback_of
 from ...language.monitor_keys import DEFAULT_RATE_LIMIT
 from ..around import work
@@ -83,10 +83,7 @@ class Unmonitored:
                 exception=error,
                 traceback=traceback,
                 frame=frame,
-                duration=None,
-                threshold=None,
                 operations=[*callers.operations(frame), operation],
-                captured=Captured({}, {}),
                 suppressed=suppressed,
                 ended=time.time(),
             )
