@@ -50,8 +50,8 @@ CHECKSUM = 8
 _OFF = ("", "0", "false", "no", "off")
 
 
-def is_on(variable: str) -> bool:
-    value = os.environ.get(variable)
+def is_on(variable: str, environ: "Mapping[str, str]" = os.environ) -> bool:
+    value = environ.get(variable)
     return value is not None and value.strip().lower() not in _OFF
 
 

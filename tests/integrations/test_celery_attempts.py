@@ -5,6 +5,7 @@ from acceptance.host import Host
 from receiver import Receiver
 
 pytest.importorskip("celery")
+pytestmark = pytest.mark.slow  # each test starts a host
 
 APP = """
 import celery

@@ -127,14 +127,14 @@ def _kind(process: Erp, installation: Installation) -> _Kind:
                 first,
                 f"put {agent} before its folder in PYTHONPATH: the agent runs the one that it shadows",
             )
-    if is_on(environ.get("AGENT_DISABLED", "")):
+    if places.is_on("AGENT_DISABLED", environ):
         return _Kind("process-disabled", WARN, "run with AGENT_DISABLED", "", "unset it there, and restart them")
     return _started(process, environ, installation)
 
 
 def _started(process: Erp, environ: Mapping[str, str], installation: Installation) -> _Kind:
     """The agent has started there: with which configuration?"""
-    config = config_of(environ, process.folder)
+    config = other_processes.config_of(environ, process.folder)
     if config != installation.config:
         return _Kind(
             "process-other-configuration",
@@ -147,13 +147,6 @@ def _started(process: Erp, environ: Mapping[str, str], installation: Installatio
     if skipped:
         return _Kind("process-skipped", SKIPPED, "are not meant to be monitored", skipped)
     return _Kind("process-waiting", OK, "run with the agent, without an import of a monitored module so far")
-
-
-def config_of(environ: Mapping[str, str], folder: str) -> str:
-    """The configuration of a process with these variables, which was started in `folder`."""
-    path = places.config_path(environ)
-    given = environ.get("AGENT_CONFIG")
-    return os.path.normpath(os.path.join(folder, os.path.expanduser(given))) if given else path
 
 
 def entries_of(environ: Mapping[str, str], folder: str) -> list[str]:
@@ -189,7 +182,3 @@ def _first(entries: list[str]) -> str:
 def _sets_it_late(process: Erp) -> bool:
     """`gunicorn --env PYTHONPATH=…`"""
     return any("PYTHONPATH=" in word for word in process.words[1:])
-
-
-def is_on(value: str) -> bool:
-    return value.strip().lower() not in ("", "0", "false", "no", "off")

@@ -23,6 +23,7 @@ from ...deliver.send.resources import to_sentry
 from ...language.dsn import parse_dsn
 from ...language.units import format_duration
 from .. import options
+from ..state.delivery import courier_of
 from ..state.processes import LOSSES, all_lost, read
 from ..terminal import Progress, console, counted, json_text, moment, out, styled
 from . import move
@@ -116,7 +117,7 @@ def _facts(place: Place) -> dict[str, Any]:
         **{name.replace(" ", "_"): _part(place, name, entries) for name, entries in parts.items()},
         "history": _history(spool),
         "why": _why(place) if parts[WAITING] else [],
-        "courier": _courier(spool.directory),
+        "courier": courier_of(spool.directory),
         "reasons": dict(reasons.most_common()),
         "trouble": spool.degraded,
     }
@@ -127,15 +128,6 @@ def _history(spool: Spool) -> dict[str, Any]:
     number, size = shelves.totals(spool.directory)
     max_age, max_size = spool.history
     return {"number": number, "bytes": size, "max_age": max_age, "max_bytes": max_size}
-
-
-def _courier(directory: str) -> dict[str, Any] | None:
-    """The process that delivers this spool; None if none lives."""
-    lock = DeliveryLock(directory, "courier")
-    free = lock.take() if os.path.exists(directory) else None
-    lock.release()
-    facts = courier.noted(directory) if free is False else {}
-    return {name: facts[name] for name in ("pid", "since", "delivered", "next", "trouble")} if facts else None
 
 
 def _part(place: Place, name: str, entries: list[SpoolEntry]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _of(place: Place) -> Delivery:
         failure=limits.reason,
         next_attempt=time.time() + max(active.values()) if active else None,
         accepted=accepted.at if accepted is not None else None,
-        courier=_courier(spool.directory),
+        courier=courier_of(spool.directory),
         is_client=bool(place.name),
     )
 
@@ -73,12 +73,13 @@ def _address(dsn: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
-def _courier(directory: str) -> dict[str, Any] | None:
+def courier_of(directory: str) -> dict[str, Any] | None:
+    """The process that delivers a spool now; None if none lives."""
     noted = courier.noted(directory)
     pid = noted.get("pid")
     if not isinstance(pid, int) or not alive(pid) or not _delivers(pid):
         return None
-    return {name: noted.get(name) for name in ("pid", "since", "delivered", "trouble")}
+    return {name: noted.get(name) for name in ("pid", "since", "delivered", "next", "trouble")}
 
 
 def _delivers(pid: int) -> bool:

@@ -55,16 +55,22 @@ def _reason(process: Running, path: str) -> str:
     entries = environ.get("PYTHONPATH", "").split(os.pathsep)
     if not any(is_ours(os.path.join(process.folder, entry)) for entry in entries if entry):
         return f"started without the agent (no {_agent()} in PYTHONPATH)"
-    if environ.get("AGENT_DISABLED", "") not in ("", "0"):
+    if places.is_on("AGENT_DISABLED", environ):
         return "started with AGENT_DISABLED"
-    named = environ.get("AGENT_CONFIG")
-    config = os.path.normpath(os.path.join(process.folder, os.path.expanduser(named))) if named else ""
-    if (config or places.config_path({})) != path:
-        return f"started with another configuration ({config or 'no AGENT_CONFIG'})"
+    config = config_of(environ, process.folder)
+    if config != path:
+        return f"started with another configuration ({config if environ.get('AGENT_CONFIG') else 'no AGENT_CONFIG'})"
     if process.owner != os.geteuid() or environ.get("AGENT_STATE_DIR") != os.environ.get("AGENT_STATE_DIR"):
         base = environ.get("AGENT_STATE_DIR")
         return f"of {user_name(process.owner)} started with another state folder (AGENT_STATE_DIR={base or 'not set'})"
     return "started with the agent and this configuration, but without an import of a monitored module so far"
+
+
+def config_of(environ: Mapping[str, str], folder: str) -> str:
+    """The configuration of a process with these variables, which was started in `folder`."""
+    path = places.config_path(environ)
+    given = environ.get("AGENT_CONFIG")
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(given))) if given else path
 
 
 def is_ours(entry: str) -> bool:
