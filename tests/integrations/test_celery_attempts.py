@@ -5,7 +5,7 @@ from acceptance.host import Host
 from receiver import Receiver
 
 pytest.importorskip("celery")
-pytestmark = pytest.mark.slow  # each test starts a host
+pytestmark = pytest.mark.slow(reason="starts a host in each test")
 
 APP = """
 import celery
