@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -86,7 +87,8 @@ class _Parser(argparse.ArgumentParser):
         super().exit(status, clean(message) if message else message)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(chosen: str = "") -> argparse.ArgumentParser:
+    """`chosen`: the only command whose module is needed, where it is one; each imports what it uses."""
     parser = _Parser(
         prog=_called(),
         description="Monitor a Python ERP as monitors.yaml describes it. Its source is not changed.",
@@ -96,6 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"erp-sentry-agent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for name, module_name in COMMANDS.items():
+        if chosen in COMMANDS and name != chosen:
+            continue
         module = import_module("." + module_name, __package__)
         module.configure(add_command(commands, name, getattr(module, "run", None), module.HELP))
     return parser
@@ -104,7 +108,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     if os.getpid() == 1:  # in a container, where nothing ends a program that does not ask for it
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    parser = build_parser()
+    gc.set_threshold(100_000, 50, 100)  # a command makes many values at once, and keeps nearly all of them
+    parser = build_parser(arguments[0] if arguments else "")
     parsed = parser.parse_args(arguments)
     if parsed.command is None:
         parser.print_help()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..base.model import SHADOWED
 from ..config.build.duplicates import can_meet, explicit_targets
 from ..config.build.monitor import captures
+from ..config.build.values import parsed_target
 from ..config.findings import Findings
 from ..config.read.node import NOWHERE, Mark
 from ..config.requirements import RequirementError, unmet_requirements
 from ..language.expressions import SPECIAL
 from ..language.nearest import did_you_mean, listed
-from ..language.targets import TargetError, parse_target
+from ..language.targets import TargetError
 from .attributes import Bodies, Refuted, refuted
 from .outcome import FOUND, MISSING, UNCHECKED, TargetOutcome
 from .patterns import expand
@@ -251,7 +252,7 @@ class _Check:
             for provider in document.at("context").items():
                 placed = provider.at("target")
                 try:
-                    target = parse_target(placed.value) if isinstance(placed.value, str) else None
+                    target = parsed_target(placed.value) if isinstance(placed.value, str) else None
                 except TargetError:
                     continue
                 if target is not None and not target["pattern"]:

@@ -11,9 +11,12 @@ from ..base.model import SEVERITIES
 from ..language import hints, learned, units
 from ..language.monitor_keys import KIND_OF
 from ..language.nearest import did_you_mean, listed
+from .fits import Check, compiled
 from .read.shipped import schema_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .findings import Findings
     from .read.document import Document, Placed
 
@@ -94,12 +97,27 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 def make_validator() -> Any:
+    """A validator of jsonschema that steps over the items of lists that are right."""
     try:
         from jsonschema import Draft202012Validator
+        from jsonschema.validators import extend
     except ImportError:
         raise ConfigError("checking monitors.yaml needs jsonschema 4 or newer, which this Python does not have: "
                           "python -m pip install 'jsonschema>=4'") from None  # fmt: skip
-    return Draft202012Validator(load_schema())
+    made: Any = extend(Draft202012Validator, {"items": _wrong_items})  # type: ignore[no-untyped-call]
+    return made(load_schema())
+
+
+def _wrong_items(validator: Any, items: Any, instance: Any, _: Any) -> Iterator[Any]:
+    if isinstance(instance, list):
+        fits = _fits.get(id(items)) or _fits.setdefault(id(items), compiled(items))
+        for index, item in enumerate(instance):
+            if not fits(item):
+                yield from validator.descend(item, items, path=index)
+
+
+#: The identity of a part of `load_schema()` → what it accepts.
+_fits: dict[int, Check] = {}
 
 
 def check(document: Document, validator: Any, findings: Findings) -> None:

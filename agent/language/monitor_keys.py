@@ -139,7 +139,7 @@ KIND_OF = {key.name: key.kind for key in KEYS if key.kind}
 #: Keys whose values are numbers or true/false.
 TYPED = frozenset(key.name for key in KEYS if key.value in ("flag", "fraction", "audit", "number"))
 
-_DEFAULTS = {
+_GIVEN = {
     "where": "",
     "detail": {},
     "live": False,
@@ -151,12 +151,15 @@ _DEFAULTS = {
 }
 
 
+_DEFAULTS = {field: _GIVEN[field] for field in MonitorData.__annotations__}
+
+
 def plain_monitor(**changes: Any) -> MonitorData:
     """A monitor that has the default of each field but `changes`. Raises TypeError for a field that there is not."""
-    made = {}
-    for field in MonitorData.__annotations__:
-        value = changes.pop(field) if field in changes else _DEFAULTS[field]
-        made[field] = value.copy() if isinstance(value, (list, dict)) else value
-    if changes:
-        raise TypeError(f"a monitor has no {', '.join(changes)}")
+    made = {**_DEFAULTS, **changes}
+    if len(made) > len(_DEFAULTS):
+        raise TypeError(f"a monitor has no {', '.join(changes.keys() - _DEFAULTS.keys())}")
+    for field, value in made.items():
+        if value.__class__ is list or value.__class__ is dict:
+            made[field] = value.copy()
     return cast("MonitorData", made)

@@ -82,7 +82,7 @@ def _whole(text: str) -> None:
         raise TargetError("the name is empty")
     if len(text) > 500:
         raise TargetError("the name is longer than 500 characters")
-    if any(character.isspace() for character in text):
+    if text.split() != [text]:
         raise TargetError("a name holds no spaces", f"did you mean `{''.join(text.split())}`?")
     if "<" in text:
         raise TargetError(

@@ -21,7 +21,8 @@ PATIENCE = 30.0
 
 #: The host's sitecustomize and usercustomize (another agent's, for example) must not run in it.
 _PROGRAM = """
-import sys, site
+import gc, sys, site
+gc.disable()
 site.execsitecustomize = site.execusercustomize = lambda: None
 site.main()
 sys.path[:] = [entry for entry in sys.path if entry]

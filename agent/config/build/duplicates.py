@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...language.targets import TargetError, parse_target
+from ...language.targets import TargetError
+from .values import parsed_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def explicit_targets(monitor: WrittenMonitor, *, patterns: bool = False) -> Iter
     for key in ("target", "targets"):
         for placed in monitor.at(key).texts():
             try:
-                target = parse_target(placed.value)
+                target = parsed_target(placed.value)
             except TargetError:
                 continue
             if patterns or not target["pattern"]:

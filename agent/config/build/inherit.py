@@ -66,19 +66,23 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
 
 def choose(monitor: WrittenMonitor, settings: Settings, findings: Findings) -> dict[str, Placed]:
     """The value that counts for each of `INHERITED`, where one is given."""
+    given = monitor.value.get("module")
+    about = (given if isinstance(given, str) else None, monitor.document.file if monitor.pack else None)
+    chosen = settings.beneath.get(about)
+    if chosen is None:
+        layers = [layer(module.at("defaults"), findings) for module in settings.module(about[0])]
+        if monitor.pack:
+            layers.append(layer(monitor.document.at("defaults"), findings))
+        layers += [settings.defaults, settings.running]
+        chosen = settings.beneath[about] = _overlaid(layers)
+    own = layer(monitor.placed, findings)
     changes = {key if key != "thresholds" else "threshold": placed for key, placed in monitor.changes.items()}
-    own = {key: placed for key, placed in layer(monitor.placed, findings).items() if key in INHERITED}
-    layers = [changes, own]
-    layers += [layer(module.at("defaults"), findings) for module in settings.module(monitor.value.get("module"))]
-    if monitor.pack:
-        layers.append(layer(monitor.document.at("defaults"), findings))
-    layers += [settings.defaults, settings.running]
-    chosen: dict[str, Placed] = {}
-    for one in layers:
-        for key in INHERITED:
-            if key in one:
-                chosen.setdefault(key, one[key])
-    return chosen
+    return {**chosen, **_overlaid([changes, own])}
+
+
+def _overlaid(layers: list[dict[str, Placed]]) -> dict[str, Placed]:
+    """What the first of them that has a key gives for it."""
+    return {key: one[key] for one in reversed(layers) for key in INHERITED if key in one}
 
 
 def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[float, str]]:

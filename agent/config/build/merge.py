@@ -24,6 +24,7 @@ class Settings(NamedTuple):
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
     presets: dict[str, list[Placed]]  # modules that packs declare; what the files give wins
+    beneath: dict[tuple[str | None, str | None], dict[str, Placed]]  # what monitors inherit, kept by `inherit`
 
     def module(self, name: object) -> list[Placed]:
         """The declarations of a module: the files' first, then those of packs."""

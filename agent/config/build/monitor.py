@@ -129,7 +129,8 @@ class _Builder:
             self.findings.add(placed, slug, message, hint, of_key=of_key)
 
     def texts(self, key: str) -> Iterator[Placed]:
-        return (placed for placed in self.written.at(key).texts() if not self.findings.has(placed))
+        given = self.written.at(key).texts() if key in self.value else ()
+        return (placed for placed in given if not self.findings.has(placed))
 
     def expression(self, placed: Placed) -> ExpressionData | None:
         return values.expression(placed, self.findings)

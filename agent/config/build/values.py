@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Callable
 
 from ...language import expressions, hints, learned, units
 from ...language.targets import TargetError, parse_dotted, parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...base.model import ExpressionData, TargetData
     from ..findings import Findings
     from ..read.document import Placed
@@ -76,22 +75,44 @@ def check_ladder(ladder: Placed, findings: Findings) -> None:
             findings.add(ladder.at(key), "bad-ladder", message, hint, of_key=severe == mild)
 
 
+#: Key that a monitor and `defaults` share → what parses it, and the slug.
+_SHARED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "threshold": (learned.check, "bad-duration"),
+    "stuck": (units.duration, "bad-duration"),
+    "budget": (units.share, "bad-share"),
+    "rate_limit": (units.rate, "bad-rate"),
+    "escalate": (units.escalation_rate, "bad-rate"),
+}
+
+
 def check_inheritable(mapping: Placed, findings: Findings) -> None:
     """The keys that a monitor and `defaults` share."""
-    check_unit(mapping.at("threshold"), learned.check, "bad-duration", findings, off=True)
-    check_bare_number(mapping.at("threshold"), findings)
-    check_unit(mapping.at("stuck"), units.duration, "bad-duration", findings, off=True)
-    check_unit(mapping.at("budget"), units.share, "bad-share", findings, off=True)
-    check_unit(mapping.at("rate_limit"), units.rate, "bad-rate", findings, off=True)
-    check_unit(mapping.at("escalate"), units.escalation_rate, "bad-rate", findings, off=True)
-    check_ladder(mapping.at("thresholds"), findings)
+    given = mapping.value if isinstance(mapping.value, dict) else {}
+    for key, (parse, slug) in _SHARED.items():
+        if key in given:
+            check_unit(mapping.at(key), parse, slug, findings, off=True)
+    if "threshold" in given:
+        check_bare_number(mapping.at("threshold"), findings)
+    if "thresholds" in given:
+        check_ladder(mapping.at("thresholds"), findings)
+
+
+# Several steps parse each target, and many monitors have the same expressions. Nothing changes what these return.
+
+parsed_target = cache(parse_target)
+
+
+@cache
+def _parsed_expression(text: str) -> tuple[ExpressionData, list[expressions.ExpressionError]]:
+    doubts: list[expressions.ExpressionError] = []
+    return expressions.parse(text, doubts.append), doubts
 
 
 def target(placed: Placed, findings: Findings, *, of_one_function: bool = False) -> TargetData | None:
     if not isinstance(placed.value, str) or findings.has(placed):
         return None
     try:
-        parsed = parse_target(placed.value)
+        parsed = parsed_target(placed.value)
         if of_one_function and parsed["pattern"]:
             raise TargetError("one function is called, so `*` is not allowed here", "spell it out")
     except TargetError as error:
@@ -127,7 +148,9 @@ def expression(placed: Placed, findings: Findings, *, known: str = "") -> Expres
         findings.add(placed, slug, message, error.hint, severity=severity, mark=placed.within(error.column))
 
     try:
-        parsed = expressions.parse(placed.value, lambda doubt: add("identity-comparison", doubt, "warning"))
+        parsed, doubts = _parsed_expression(placed.value)
+        for doubt in doubts:
+            add("identity-comparison", doubt, "warning")
         strange = next((name for name in parsed["names"] if known and name != known), None)
         if strange is not None:
             column = re.search(rf"(?<![\w.]){strange}\b", placed.value)

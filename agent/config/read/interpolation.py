@@ -56,14 +56,21 @@ class _Interpolation:
 
     def plain(self, node: Node, path: tuple[Key, ...]) -> Any:
         if isinstance(node.children, dict):
-            return {key: self.plain(child, (*path, key)) for key, child in node.children.items()}
+            return {key: self.child(child, path, key) for key, child in node.children.items()}
         if isinstance(node.children, list):
-            return [self.plain(child, (*path, index)) for index, child in enumerate(node.children)]
+            return [self.child(child, path, index) for index, child in enumerate(node.children)]
         if isinstance(node.value, str) and "$" in node.value:
             return self.substitute(node, node.value, path)
         if path[-2:-1] == ("tags",) and isinstance(node.value, (int, float)):
             return node.text  # `{tier: 1}`: a tag is text, and reads as it was written
         return node.value
+
+    def child(self, node: Node, path: tuple[Key, ...], key: Key) -> Any:
+        """Most values are texts without variables: no path is made for them."""
+        value = node.value
+        if value.__class__ is str and "$" not in value:
+            return value
+        return self.plain(node, (*path, key))
 
     def substitute(self, node: Node, text: str, path: tuple[Key, ...]) -> Any:
         def add(slug: str, message: str, hint: str = "") -> None:

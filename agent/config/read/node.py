@@ -20,18 +20,43 @@ NOWHERE = Mark(0, 0)
 
 
 class Node:
-    """One value of the file. A node with an anchor has several positions, and is shared."""
+    """One value of the file: a Scalar or a Collection. A node with an anchor has several positions, and is shared."""
 
-    __slots__ = ("children", "column", "keys", "line", "plain", "size", "text", "value")
+    __slots__ = ()
+    line: int
+    column: int
+    value: Json  # of a scalar
+    text: str | None  # of a scalar, as written
+    plain: bool  # of a scalar: without quotes
+    children: dict[str, Node] | list[Node] | None
+    keys: dict[str, Mark]  # of a mapping
+    size: int  # nodes, aliases followed
 
-    def __init__(self, mark: Mark) -> None:
-        self.line, self.column = mark
-        self.value: Json = None  # of a scalar
-        self.text: str | None = None  # of a scalar, as written
-        self.plain = False  # of a scalar: without quotes
-        self.children: dict[str, Node] | list[Node] | None = None
-        self.keys: dict[str, Mark] = {}
-        self.size = 1  # nodes, aliases followed
+
+class Scalar(Node):
+    __slots__ = ("column", "line", "plain", "text", "value")
+    children = None
+    size = 1
+
+    def __init__(self, line: int, column: int, text: str, value: Json, *, plain: bool) -> None:
+        self.line = line
+        self.column = column
+        self.text = text
+        self.value = value
+        self.plain = plain
+
+
+class Collection(Node):
+    __slots__ = ("children", "column", "keys", "line", "size")
+    value = text = None
+    plain = False
+
+    def __init__(self, line: int, column: int, children: dict[str, Node] | list[Node]) -> None:
+        self.line = line
+        self.column = column
+        self.children = children
+        self.keys = {}
+        self.size = 1
 
 
 class Defect(NamedTuple):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import ConfigError
 from ...base.model import Json
 from ...language import hints
-from .node import NOWHERE, Defect, Key, Mark, Node, UnreadableDocument
+from .node import NOWHERE, Collection, Defect, Key, Mark, Node, Scalar, UnreadableDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,12 +53,15 @@ def resolve_scalar(text: str) -> Json:
 
 
 class _Frame:
-    """A collection that is being read."""
+    """A collection that is being read: a mapping, or a list."""
 
-    __slots__ = ("anchor", "key", "merges", "node", "path")
+    __slots__ = ("anchor", "items", "key", "keys", "mapping", "merges", "node", "path")
 
-    def __init__(self, node: Node, path: tuple[Key, ...], anchor: str | None) -> None:
+    def __init__(self, node: Collection, path: tuple[Key, ...], anchor: str | None) -> None:
         self.node = node
+        self.mapping = node.children if isinstance(node.children, dict) else None
+        self.items = node.children if isinstance(node.children, list) else None
+        self.keys = node.keys
         self.path = path
         self.anchor = anchor
         self.key: tuple[str, Mark] | None = None
@@ -66,6 +69,8 @@ class _Frame:
 
 
 class _Composer:
+    """The time for a file is spent here: what most events need is done without a call."""
+
     def __init__(self, text: str, *, pure: bool) -> None:
         self.text = text
         self.pure = pure
@@ -78,29 +83,39 @@ class _Composer:
     def compose(self) -> tuple[Node | None, list[Defect]]:
         documents = 0
         for event in _events(self.text, pure=self.pure):
-            kind = type(event).__name__
-            if kind == "DocumentStartEvent":
+            kind = event.__class__.__name__
+            if kind == "ScalarEvent":
+                self.count += 1
+                if self.count > MOST_NODES:
+                    raise _too_many(_mark(event))
+                frame = self.open[-1] if self.open else None
+                if frame and frame.mapping is not None and frame.key is None and event.tag is event.anchor is None:
+                    key = event.value
+                    frame.key = (key if key != "<<" or not event.style else "<<\0", _mark(event))
+                else:
+                    self._add(self._scalar(event), event)
+            elif kind == "MappingStartEvent":
+                self._start(event, {})
+            elif kind == "SequenceStartEvent":
+                self._start(event, [])
+            elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+                self._end(event)
+            elif kind == "AliasEvent":
+                self._add(self._alias(event), event)
+            elif kind == "DocumentStartEvent":
                 documents += 1
                 if documents > 1:
                     message = "the file holds more than one YAML document"
                     hint = "remove the `---` that starts the second one"
                     raise UnreadableDocument("yaml-documents", message, hint, _mark(event))
-            elif kind == "ScalarEvent":
-                self._add(self._scalar(event), event)
-            elif kind == "AliasEvent":
-                self._add(self._alias(event), event)
-            elif kind in ("MappingStartEvent", "SequenceStartEvent"):
-                self._start(event, mapping=kind[0] == "M")
-            elif kind in ("MappingEndEvent", "SequenceEndEvent"):
-                self._end(event)
         return self.root, self.defects
 
     def _next_path(self) -> tuple[Key, ...]:
         if not self.open:
             return ()
         frame = self.open[-1]
-        if isinstance(frame.node.children, list):
-            return (*frame.path, len(frame.node.children))
+        if frame.items is not None:
+            return (*frame.path, len(frame.items))
         return (*frame.path, frame.key[0]) if frame.key else frame.path
 
     def _spend(self, nodes: int, event: Any) -> None:
@@ -109,20 +124,14 @@ class _Composer:
             raise _too_many(_mark(event))
 
     def _scalar(self, event: Any) -> Node:
-        self._spend(1, event)
-        node = Node(_mark(event))
-        node.text = event.value
-        tag = event.tag
-        if tag in (None, "!"):
-            node.plain = not event.style and tag is None
-            node.value = resolve_scalar(event.value) if node.plain else event.value
-        elif tag == _CORE + "str":
-            node.value = event.value
-        elif tag in (_CORE + "int", _CORE + "float", _CORE + "bool", _CORE + "null"):
-            node.value = resolve_scalar(event.value)
-        else:
+        text, tag, mark = event.value, event.tag, event.start_mark
+        plain = tag is None and not event.style
+        value = text
+        if plain or tag in (_CORE + "int", _CORE + "float", _CORE + "bool", _CORE + "null"):
+            value = resolve_scalar(text)
+        elif tag not in (None, "!", _CORE + "str"):
             self._refuse_tag(tag, event)
-            node.value = event.value
+        node = Scalar(mark.line + 1, mark.column + 1, text, value, plain=plain)
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
@@ -138,27 +147,29 @@ class _Composer:
             )
         return node
 
-    def _start(self, event: Any, *, mapping: bool) -> None:
+    def _start(self, event: Any, children: dict[str, Node] | list[Node]) -> None:
         self._spend(1, event)
         if len(self.open) >= DEEPEST:
             raise _too_deep(_mark(event))
-        if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
+        if event.tag not in (None, "!", _CORE + ("map" if isinstance(children, dict) else "seq")):
             self._refuse_tag(event.tag, event)
-        if self.open and isinstance(self.open[-1].node.children, dict) and self.open[-1].key is None:
+        if self.open and self.open[-1].mapping is not None and self.open[-1].key is None:
             raise UnreadableDocument("yaml-key", "a key must be plain text", "", _mark(event))
-        node = Node(_mark(event))
-        node.children = {} if mapping else []
+        mark = event.start_mark
         self.anchors.pop(event.anchor, None)
+        node = Collection(mark.line + 1, mark.column + 1, children)
         self.open.append(_Frame(node, self._next_path(), event.anchor))
 
     def _end(self, event: Any) -> None:
         frame = self.open.pop()
         node = frame.node
-        if isinstance(node.children, dict):
+        if frame.merges:
             self._merge(frame, event)
-        children = node.children.values() if isinstance(node.children, dict) else node.children or ()
-        node.size = 1 + sum(child.size for child in children)
-        if node.size > MOST_NODES:
+        size = 1
+        for child in frame.items or (frame.mapping or {}).values():
+            size += child.size
+        node.size = size
+        if size > MOST_NODES:
             raise _too_many(Mark(node.line, node.column))
         if frame.anchor:
             self.anchors[frame.anchor] = node
@@ -170,35 +181,34 @@ class _Composer:
             self.root = node
             return
         frame = self.open[-1]
-        children = frame.node.children
-        if isinstance(children, list):
-            children.append(node)
-            self._spend(1, event)
-        elif frame.key is None:
+        if frame.key is None and frame.mapping is not None:
             if node.text is None:
                 raise UnreadableDocument("yaml-key", "a key must be plain text", "", _mark(event))
             frame.key = (node.text if node.text != "<<" or node.plain else "<<\0", _mark(event))
-        elif isinstance(children, dict):
+            return
+        self._spend(1, event)
+        if frame.items is not None:
+            frame.items.append(node)
+        elif frame.key is not None and frame.mapping is not None:
             (key, mark), frame.key = frame.key, None
-            self._spend(1, event)
             if key == "<<":
                 frame.merges.append((node, mark))
-            elif key in children:
-                first = frame.node.keys[key]
+            elif key in frame.mapping:
+                first = frame.keys[key]
                 message = (
                     f"`{key}` is given twice here: first at line {first.line}, column {first.column}, "
                     f"again at line {mark.line}, column {mark.column}"
                 )
                 self.defects.append(Defect("duplicate-key", (*frame.path, key), mark, message, "keep one of them"))
             else:
-                children[key] = node
-                frame.node.keys[key] = mark
+                frame.mapping[key] = node
+                frame.keys[key] = mark
 
     def _merge(self, frame: _Frame, event: Any) -> None:
-        children = frame.node.children
+        children = frame.mapping
         for value, mark in frame.merges:
             for merged in value.children if isinstance(value.children, list) else [value]:
-                if not (isinstance(merged.children, dict) and isinstance(children, dict)):
+                if not isinstance(merged.children, dict) or children is None:
                     message = "`<<` merges mappings only: an alias, or a list of aliases"
                     self.defects.append(Defect("yaml-merge", frame.path, mark, message))
                     continue
@@ -206,7 +216,7 @@ class _Composer:
                 for key, node in merged.children.items():
                     if key not in children:
                         children[key] = node
-                        frame.node.keys[key] = merged.keys[key]
+                        frame.keys[key] = merged.keys[key]
 
     def _refuse_tag(self, tag: str, event: Any) -> None:
         message = (
@@ -224,7 +234,7 @@ def _events(text: str, *, pure: bool) -> Iterator[Any]:
                           "python -m pip install pyyaml") from None  # fmt: skip
     loader = yaml.SafeLoader if pure else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        yield from yaml.parse(text, Loader=loader)
+        yield from iter(loader(text).get_event, None)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Mark(mark.line + 1, mark.column + 1) if mark else NOWHERE
@@ -272,4 +282,5 @@ def _too_many(mark: Mark) -> UnreadableDocument:
 
 
 def _mark(event: Any) -> Mark:
-    return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+    mark = event.start_mark
+    return Mark(mark.line + 1, mark.column + 1)
