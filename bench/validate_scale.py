@@ -1,6 +1,6 @@
 """`validate` of 10, 100, 1,000 and 10,000 monitors, with and without targets: time and peak memory.
 
-Both must be linear in the number.
+Both must be linear in the number. On a busy machine compare the processor's seconds.
 
     python bench/validate_scale.py [--largest 10000]
 

@@ -61,7 +61,7 @@ class Bodies:
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return False
         inner = {each.name for each in node.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))}
-        values = [each.value for each in _own_nodes(node) if isinstance(each, ast.Return)]
+        values = _returned(node)
         given = [each for value in values if value is not None for each in (value, *getattr(value, "args", ()))]
         return any(isinstance(each, ast.Lambda) or (isinstance(each, ast.Name) and each.id in inner) for each in given)
 
@@ -72,7 +72,7 @@ class Bodies:
             try:
                 with open(file, "rb") as stream:
                     source = stream.read()
-                for node in ast.walk(ast.parse(source)):
+                for node in _statements(ast.parse(source)):
                     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                         found[node.lineno, node.name] = node
             except (OSError, SyntaxError, ValueError, RecursionError):
@@ -119,14 +119,15 @@ def _class_of(lookup: Lookup, bodies: Bodies, function: Thing, name: str) -> tup
         return _class_named(lookup, function, parameters[name].annotation), False
     if name != "result":
         return None, False
-    own = list(_own_nodes(node))
-    if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in own):
+    values = _returned(node)
+    made = {dotted(value.func) if isinstance(value, ast.Call) else "" for value in values}
+    if (made == {""} or len(made) != 1) and node.returns is None:
+        return None, False  # as most functions are: known without a look at each expression
+    if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in _own_nodes(node)):
         return None, False
-    values = [each.value for each in own if isinstance(each, ast.Return)]
-    made = {dotted(value.func) for value in values if isinstance(value, ast.Call)}
-    if values and len(made) == 1 and all(isinstance(value, ast.Call) for value in values):
+    if len(made) == 1 and "" not in made:
         (called,) = made
-        cls = _class_named(lookup, function, ast.parse(called, mode="eval").body) if called else None
+        cls = _class_named(lookup, function, ast.parse(called, mode="eval").body)
         if cls is not None and all(
             "__new__" not in each.home.inside(each.binding.node).names
             for each in lookup.linearized(cls)[0]
@@ -136,12 +137,33 @@ def _class_of(lookup: Lookup, bodies: Bodies, function: Thing, name: str) -> tup
     return _class_named(lookup, function, node.returns), False
 
 
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """What a function's body holds, functions and classes inside it left out."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            yield child
-            yield from _own_nodes(child)
+    waiting = [node]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if not isinstance(child, (*_SCOPES, ast.Lambda)):
+                yield child
+                waiting.append(child)
+
+
+def _statements(node: ast.AST, *, own: bool = False) -> Iterator[ast.AST]:
+    """Those inside a statement or module; without what is inside functions and classes where only its `own` count."""
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            for child in getattr(at, field, ()):
+                yield child
+                if not (own and isinstance(child, _SCOPES)):
+                    waiting.append(child)
+
+
+def _returned(node: ast.AST) -> list[ast.expr | None]:
+    return [each.value for each in _statements(node, own=True) if isinstance(each, ast.Return)]
 
 
 def _class_named(lookup: Lookup, function: Thing, annotation: ast.expr | None) -> Thing | None:

@@ -15,7 +15,7 @@ from .build.monitor_names import name_all
 from .build.packs import changed
 from .build.sections import check_sections, is_usable, processes_data, sentry_data, spool_data
 from .requirements import unmet_requirements
-from .schema import check, make_validator
+from .schema import check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +52,8 @@ def compile_plan(
 
     `environment` replaces Sentry's environment in the comparison with `environments` of monitors.
     """
-    validator = make_validator()
     for document in (*sources.documents, *sources.packs):
-        check(document, validator, findings)
+        check(document, findings)
         check_sections(document, findings)
     settings = merge(sources.documents, sources.packs, findings)
     packs = monitors_of(sources.packs, pack=True)
@@ -78,7 +77,7 @@ def compile_plan(
     monitors = [monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, findings, noted)]
     live = settings.running["live"].value != "off" if "live" in settings.running else True
     if overlaid is not None and live:
-        monitors = overlaid.applied(monitors, settings, validator, findings)
+        monitors = overlaid.applied(monitors, settings, findings)
     if sentry["release"] is None:
         sentry["release"] = release_of(monitors)
     plan: PlanData = {

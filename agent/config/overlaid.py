@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .build.merge import monitors_of
 from .build.monitor import build
@@ -30,9 +30,7 @@ class Overlaid:
         self._overlay = overlay
         self.expires = overlay.expires()
 
-    def applied(
-        self, monitors: list[MonitorData], settings: Settings, validator: Any, findings: Findings
-    ) -> list[MonitorData]:
+    def applied(self, monitors: list[MonitorData], settings: Settings, findings: Findings) -> list[MonitorData]:
         """The monitors of the file that are on, and those that were put in and are right."""
         found = [monitor for monitor in monitors if self._overlay.switches_off(monitor["name"]) is None]
         lines = {each.name: each.monitor["line"] for each in self._overlay.put if "line" in each.monitor}
@@ -45,7 +43,7 @@ class Overlaid:
         text = json.dumps({"version": 1, "monitors": put})
         root, _ = parse(text)
         document, _ = make_document(FILE, FILE, text, root, {}, {})
-        check(document, validator, findings)
+        check(document, findings)
         added = [build(written, settings, findings) for written in monitors_of([document], pack=False)]
         right = [monitor for monitor in added if monitor is not None]
         name_all(right)

@@ -96,14 +96,17 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     }  # fmt: skip
 
 
+@cache
 def make_validator() -> Any:
-    """A validator of jsonschema that steps over the items of lists that are right."""
+    """A validator of jsonschema that steps over the items of lists that are right. Its import takes longer than the
+    compile of a usual file.
+    """
     try:
         from jsonschema import Draft202012Validator
         from jsonschema.validators import extend
     except ImportError:
-        raise ConfigError("checking monitors.yaml needs jsonschema 4 or newer, which this Python does not have: "
-                          "python -m pip install 'jsonschema>=4'") from None  # fmt: skip
+        raise ConfigError("the configuration has an error, and naming it needs jsonschema 4 or newer, which this "
+                          "Python does not have: python -m pip install 'jsonschema>=4'") from None  # fmt: skip
     made: Any = extend(Draft202012Validator, {"items": _wrong_items})  # type: ignore[no-untyped-call]
     return made(load_schema())
 
@@ -120,9 +123,16 @@ def _wrong_items(validator: Any, items: Any, instance: Any, _: Any) -> Iterator[
 _fits: dict[int, Check] = {}
 
 
-def check(document: Document, validator: Any, findings: Findings) -> None:
-    for error in validator.iter_errors(document.value):
-        _Translation(document, findings, error).add()
+def check(document: Document, findings: Findings) -> None:
+    """Raises ConfigError where something is wrong and jsonschema is missing, which names it."""
+    if not is_right()(document.value):
+        for error in make_validator().iter_errors(document.value):
+            _Translation(document, findings, error).add()
+
+
+@cache
+def is_right() -> Check:
+    return compiled(load_schema())
 
 
 class _Translation:

@@ -102,14 +102,22 @@ def test_a_dependency_that_is_missing(shop, tmp_path, missing):
     blocked.mkdir()
     (blocked / f"{missing}.py").write_text("raise ImportError('not installed', name=%r)\n" % missing)
     path = os.pathsep.join([str(ROOT), str(blocked)])
+    text = GOOD + "surplus: 1\n" * (missing == "jsonschema")  # which names what is wrong, and has no other use
+    shop.config.write_text(text, encoding="utf-8")
     said = runs(shop, PYTHONPATH=path)
     assert missing in said and "pip install" in said
     # Said once for this configuration and environment: the machine may have many Pythons without it.
     assert [runs(shop, PYTHONPATH=path) for _ in range(2)] == ["", ""]
     assert missing in shop.agent("status", PYTHONPATH=path, AGENT_DISABLED="1").stdout
     assert shop.events() == []
-    shop.config.write_text(GOOD + "# changed\n", encoding="utf-8")
+    shop.config.write_text(text + "# changed\n", encoding="utf-8")
     assert missing in runs(shop, PYTHONPATH=path)
+
+
+def test_a_file_that_is_right_needs_no_jsonschema(shop, tmp_path):
+    (tmp_path / "jsonschema.py").write_text("raise ImportError('not installed', name='jsonschema')\n")
+    assert runs(shop, PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)])) == ""
+    assert len(shop.events()) == 1
 
 
 def test_a_dependency_that_goes_leaves_the_last_good_plan_in_force_and_that_is_said_once(shop, tmp_path):
