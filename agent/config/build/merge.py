@@ -60,7 +60,7 @@ class WrittenMonitor(NamedTuple):
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
-    settings = Settings({}, {}, {}, {}, {}, {}, {}, {}, {})
+    settings = Settings({}, {}, {}, {}, {}, {}, {}, {}, {}, {})
     for document in documents:
         for key in RUNNING:
             placed = document.at(key)
