@@ -294,3 +294,12 @@ def test_a_value_is_followed_through_as_many_files_as_the_architecture_counts():
         rest = list_[len(main) :].partition("\n7. ")[2]
         files = set(re.findall(r"`([a-z_0-9]+(?:/[a-z_0-9.]+)+)`", main + rest)) - {"hook/until_310/blocks"}
         assert len(files) == int(number), sorted(files)
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md", "tests/README.md"])
+def test_each_room_is_on_the_map(page):
+    text = ROOT.joinpath(*page.split("/")).read_text(encoding="utf-8")
+    rooms = {path.name for path in PACKAGE.iterdir() if path.joinpath("__init__.py").exists()}
+    tests = {path.name for path in ROOT.joinpath("tests").iterdir()}
+    rooms &= {"docs/architecture.md": rooms, "tests/README.md": tests}.get(page, rooms - {"base", "plan"})
+    assert not {name for name in rooms if not re.search(rf"`(agent/)?{name}(/|`)", text)}

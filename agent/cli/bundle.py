@@ -113,8 +113,8 @@ def _asked(name: str) -> _Python:
     )
     if not program:
         raise AgentError(f"there is no interpreter {name}: name a program, or the folder of a virtual environment")
-    answer = _run([program, "-S", "-c", _ASK, places.PACKAGE], f"{program} cannot use the agent")
-    version, tag, executable = answer.strip().split(" ", 2)
+    output = _run([program, "-S", "-c", _ASK, places.PACKAGE], f"{program} cannot use the agent")
+    version, tag, executable = output.strip().split(" ", 2)
     if tuple(map(int, version.split(".")[:2])) < (3, 9):
         raise AgentError(f"{program} is Python {version}, and the agent needs 3.9 or later")
     return _Python(executable or program, version, tag)

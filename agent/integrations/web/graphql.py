@@ -1,6 +1,6 @@
-"""Failures of GraphQL's resolvers, which are answered with 200: graphql-core makes an error in the response of each.
+"""Failures of GraphQL's resolvers, whose response is a 200: graphql-core makes an error in the response of each.
 
-It is beneath graphene, strawberry and ariadne. A `GraphQLError` that the ERP raises is its answer, and no failure.
+It is beneath graphene, strawberry and ariadne. A `GraphQLError` that the ERP raises is its response, and no failure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The application that `web: {application: …}` names, or that uWSGI is told to load."""
+"""The application that `web: {application: …}` names, or that uWSGI's options load."""
 
 from __future__ import annotations
 
