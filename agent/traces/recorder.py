@@ -104,7 +104,7 @@ class Recorder:
 
     def closes(self, doing: work.Work) -> None:
         made = doing.trace
-        if type(made) is not Trace or made.stays:
+        if type(made) is not Trace:
             return
         try:
             made.failed = made.failed or doing.outcome > work.WELL or (doing.status or 0) >= 500

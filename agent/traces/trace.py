@@ -64,7 +64,7 @@ class Trace(Ids):
 
     __slots__ = (
         "count", "epoch", "failed", "folded", "in_app", "lanes", "most", "name", "op", "profile", "root", "sampled",
-        "slow", "started", "stays", "texts",
+        "slow", "started", "texts",
     )  # fmt: skip
 
     def __init__(self, op: str, name: str, origin: Origin, most: int, in_app: tuple[str, ...] = ()) -> None:
@@ -83,7 +83,6 @@ class Trace(Ids):
         self.lanes: dict[Lane, None] = {}  # with those of coroutines under way
         self.slow = False  # whether an operation inside exceeded its threshold
         self.failed = False
-        self.stays = False  # open when its piece of work is left: the response is streamed
         self.profile: Any = None
         self.root = self.lane()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
     #: its id, that of the span around it, start, end (both of `perf_counter`), what was called, did it raise?, values
     Placed = tuple[str, str, float, float, What, bool, tuple[Any, ...]]
+
+
+_BEGINNING = itemgetter(2)
 
 
 def spans_of(trace: Trace) -> list[Placed]:
@@ -55,7 +59,8 @@ class _Tree:
                 around.append(made)
             if inside is not None:
                 self._place(inside, span_id)
-        self.placed += own[::-1]
+        own.sort(key=_BEGINNING)  # of two that began together, the one around the other is the first
+        self.placed += own
         self._of_lane[lane] = parent, own
 
     def _next_id(self) -> str:

@@ -63,6 +63,9 @@ def _counts(process: Process, rows: Rows) -> Iterator[Text]:
         f"{process.count('captured')} reported, {process.count('expected')} expected, "
         f"{process.count('rate')} held back by limits" + (f", {again} tried again" if again else "")
     )
+    traces = _traces(process)
+    if traces:
+        yield styled(("  traces: ", "dim"), traces)
     if process.behind:
         left = "the next counted call writes them" if process.alive else "the process was killed before it wrote them"
         yield styled(("  counts: ", "yellow"), f"the last counts of a burst are missing: {left}")
@@ -77,6 +80,21 @@ def _counts(process: Process, rows: Rows) -> Iterator[Text]:
     slow = process.count("slow-disk")
     if slow:
         yield styled(("  slow disk: ", "yellow"), f"writing an event held up other threads {counted(slow, 'time')}")
+
+
+def _traces(process: Process) -> str:
+    """How many traces were kept, by the reason, and how many were not for the rate; "" where none was."""
+    of = dict.fromkeys(("sample", "slow", "failed"), 0)
+    dropped = 0
+    for (reason, what), number in process.counts.items():
+        if reason == "trace-kept":
+            of[what] = of.get(what, 0) + number
+        elif reason == "trace-rate":
+            dropped += number
+    if not dropped and not any(of.values()):
+        return ""
+    kept = ", ".join(f"{number:,} {'sampled' if what == 'sample' else what}" for what, number in of.items())
+    return f"{kept}" + (f"; {dropped:,} slow or failed ones were dropped: traces.rate_limit" if dropped else "")
 
 
 def _grouped(items: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
