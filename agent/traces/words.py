@@ -66,8 +66,10 @@ def _verb(text: str) -> str:
 
 def key(given: str) -> str:
     """A cache's key without what identifies something: `prices:*` of `prices:4711`."""
-    first, *others = [part for part in given.split(":") if part and not part.isdigit()] or [""]
-    return f"{first}:*" if others and _WORD.match(first) else "*"
+    parts = given.split(":")
+    while parts and (not parts[0] or parts[0].isdigit()):  # Django's prefix and version
+        del parts[0]
+    return f"{parts[0]}:*" if len(parts) > 1 and _WORD.match(parts[0]) else "*"
 
 
 def address(given: str) -> str:

@@ -85,7 +85,7 @@ def test_a_request_with_what_ran_inside(host):
     assert {"http.request.method": "GET", "http.response.status_code": 200}.items() <= root["data"].items()
     assert page["request"] == {"method": "GET", "url": "/orders/5/", "query_string": [["page", ""]]}
     assert operations(page) == [
-        ("view.render", "django.request"), ("erp.process", "price"), ("db", "SELECT %s WHERE %s = %s"),
+        ("view.render", "__main__.page"), ("erp.process", "price"), ("db", "SELECT %s WHERE %s = %s"),
         ("cache.get", "prices:*"), ("cache.put", "prices:*"), ("cache.get", "prices:*"), ("template.render", "page.html"),
     ]  # fmt: skip
     hits = [span["data"].get("cache.hit") for span in page["spans"] if span["op"].startswith("cache.")]
