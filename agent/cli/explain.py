@@ -221,6 +221,11 @@ def _fields(monitor: MonitorData, plan: PlanData | None) -> list[tuple[str, str]
     found += [(f"tags.{name}", value) for name, value in tags.items() if value]
     found += [(f"contexts.erp.{name}", value) for name, value in monitor["detail"].items()]
     found += [(f"captured {name}", expression["text"]) for name, expression in monitor["capture"].items()]
+    span = monitor["span_data"]
+    if span is not None and monitor["span"] != "never":
+        found.append(("span", span["op"].replace("{operation}", operation)))
+        shown = {"description": span["description"], **span["data"]}
+        found += [(f"span.{name}", expression["text"]) for name, expression in shown.items() if expression is not None]
     if sentry:
         for provider in sentry["context"]:
             end = f" (result of {provider['target']['path']}())"

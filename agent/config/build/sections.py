@@ -114,7 +114,7 @@ def sentry_data(
         "sample_rate": float(given.get("sample_rate", 1.0)),
         "traces_sample_rate": float(given.get("traces_sample_rate", 0.0)),
         "profiles_sample_rate": float(given.get("profiles_sample_rate", 0.0)),
-        "tracing": "off" if units.is_off(given.get("tracing", "agent")) else given.get("tracing", "agent"),
+        "tracing": str(given.get("tracing", "agent")),
         "traces": _traces_data(given.get("traces")),
         "trace_propagation_targets": None if targets is None else list(targets),
         "propagate_traceparent": bool(given.get("propagate_traceparent", False)),
