@@ -38,7 +38,7 @@ def query(value):
 def price(number):
     query(number)
     if number == 13: raise LookupError("no price")
-    return cache.get_or_set(f"prices:{number}", lambda: 5)
+    return cache.get_or_set(f"prices:{number}", lambda: [5])
 def page(request, number):
     return render(request, "page.html", {"total": price(number)})
 def slow(request): time.sleep(0.35); return HttpResponse("slow")
