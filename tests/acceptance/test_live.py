@@ -92,7 +92,7 @@ def test_a_monitor_is_put_in_shows_what_it_sees_and_is_taken_out_again(shop):
 def test_a_function_that_has_a_monitor_may_be_watched_too(shop):
     with Running(shop, "loop.py") as process:
         process.until(lambda: seen(shop), what="a report")
-        done = shop.agent("watch", "shop.order", "--when", "error is not None and n % 2 == 0", "--limit", "3")
+        done = shop.agent("watch", "order", "--when", "error is not None and n % 2 == 0", "--limit", "3")
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("OutOfStock") + done.stdout.count("held") >= 3, done.stdout
         assert "taken out (3 lines were shown: --limit)" in done.stdout
@@ -109,6 +109,7 @@ def test_what_is_wrong_is_not_put_in(shop):
     assert "never closed" in done.stderr or "not valid Python" in done.stderr
     assert "no monitor is put in" in shop.agent("watch", "--list").stdout
     assert shop.agent("watch").returncode == 2
+    assert "no monitor and no operation is called 'nobody'" in shop.agent("watch", "nobody").stderr
     assert "24 h at most" in shop.agent("watch", "shop.order", "--for", "7d").stderr
 
 

@@ -275,3 +275,32 @@ def served(shop, command, program=sys.executable):
     assert "agent:" not in server.printed
     assert left_by(USER, shop.state_base)["envelope"] == 2
     assert f"2 events and 1 process of #{USER}" in " ".join(shop.agent("status", COLUMNS="300").stdout.split())
+
+
+LASTING = f"""
+import os, time, shop
+if not os.fork():
+    os.setgroups([]); os.setgid({USER}); os.setuid({USER})
+for number in range(10_000):
+    try: shop.f(9)
+    except ValueError: pass
+    time.sleep(0.05)
+"""
+
+
+def test_root_reaches_the_workers_that_are_another_user(anybodys):
+    """Each in its own folder, and as that user: nothing of root's lies there."""
+    anybodys.write(main__py=LASTING)
+    path = {"PYTHONPATH": anybodys.path}
+    with Running(anybodys, "main.py", python=anybodys.python, **path) as process:
+        process.until(lambda: any(anybodys.state_base.glob("*/run/*.state")) and any(Path(SHARED).glob("*/run/*.state")),
+                      what="both processes")  # fmt: skip
+        done = anybodys.agent("disable", "--all", **path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("1 of 1 process run with this") == 2, done.stdout + done.stderr
+        (file,) = Path(SHARED).glob("*/live.json")
+        assert file.stat().st_uid == USER
+        done = anybodys.agent("watch", "shop.f", "--limit", "1", "--json", **path)
+        assert done.stdout.count('"erp.report"') == 2, done.stdout + done.stderr
+        assert anybodys.agent("enable", "--all", **path).stdout.count("*: on") == 2
+        assert not file.exists()

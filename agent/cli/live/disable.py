@@ -10,7 +10,7 @@ from ...base.wildcards import segment_match
 from ...config.overlay import Off, Overlay
 from .. import options
 from ..terminal import moment, out
-from . import change
+from . import change, other_users
 from .shown import show_taken
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         "monitors": ", ".join(patterns), "until": words, "by": change.me(),
     })  # fmt: skip
     out(f"{', '.join(patterns)}: off {words}")
-    return show_taken(change.wait(configured.config, configured.state, plan.identity, arguments.timeout))
+    status = show_taken(change.wait(configured.config, configured.state, plan.identity, arguments.timeout))
+    return max(status, other_users.wait(other_users.begin(configured)))
 
 
 def _names(path: str) -> list[str]:

@@ -9,7 +9,7 @@ from ...base.wildcards import segment_match
 from ...config.overlay import Off, Overlay
 from .. import options
 from ..terminal import out
-from . import change
+from . import change, other_users
 from .shown import show_taken
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         "monitors": ", ".join(_patterns(gone)), "by": change.me(),
     })  # fmt: skip
     out(f"{', '.join(_patterns(gone))}: on")
-    return show_taken(change.wait(configured.config, configured.state, plan.identity, arguments.timeout))
+    status = show_taken(change.wait(configured.config, configured.state, plan.identity, arguments.timeout))
+    return max(status, other_users.wait(other_users.begin(configured)))
 
 
 def _pattern(each: Off) -> str:

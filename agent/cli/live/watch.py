@@ -18,12 +18,13 @@ from ...deliver import stream
 from ...language.units import format_duration
 from .. import options
 from ..terminal import moment, one_line, out
-from . import at_line, change
+from . import at_line, change, other_users
 from .seen import Seen
 from .shown import show_taken
 
 if TYPE_CHECKING:
     import argparse
+    import subprocess
 
     from ..options import Configured
 
@@ -94,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    others: list[subprocess.Popen[bytes]] = []
+    failed = True
     try:
         change.audit(configured, "watch", "A monitor was put into running processes", {
             "target": put.target, "for": format_duration(seconds), "by": put.by,
@@ -104,18 +107,21 @@ def run(arguments: argparse.Namespace) -> int:
         taken = change.wait(configured.config, configured.state, plan.identity, _UNTIL_TAKEN)
         if not arguments.json:
             show_taken(taken)
+        others = other_users.begin(configured, quiet=arguments.json)
         seen = Seen(folder, as_json=arguments.json)
         try:
             if arguments.line:
                 _check_places(seen, put, bool(taken.pids) and not arguments.json)
-            why = _follow(seen, put.until, arguments.limit)
+            why = _follow(seen, seconds, arguments.limit, others if not taken.pids else [])
         except KeyboardInterrupt:
             why = "interrupted"
         seen.summarize()
         if arguments.line and not arguments.json:
             out(seen.passes.summary(seen.lines))
+        failed = False
     finally:
         status = _take_out(configured, [name], quiet=arguments.json)
+        status = max(status, other_users.wait(others, interrupt=failed))
     if not arguments.json:
         out(f"{name}: taken out ({why})")
     return status
@@ -175,15 +181,18 @@ def _check_places(seen: Seen, put: Put, loud: bool) -> None:
         out(f"no process has loaded {file} yet: it is looked for whenever one imports something")
 
 
-def _follow(seen: Seen, until: float, limit: int) -> str:
-    """Show what is seen until the end, and return what that was."""
-    while time.time() < until and seen.lines < limit:
+def _follow(seen: Seen, seconds: float, limit: int, others: list[subprocess.Popen[bytes]]) -> str:
+    """Show what is seen until the end, and return what that was. `others`: without them there is nothing to see."""
+    until = time.monotonic() + seconds  # whatever becomes of the clock
+    while time.monotonic() < until and seen.lines < limit:
         seen.show_new(limit)
         if seen.passes.refusal:
             return "no process watches it any more"
-        time.sleep(min(_LOOK, max(until - time.time(), 0.0)))
+        if others and all(each.poll() is not None for each in others):
+            return "it ended for the other users"
+        time.sleep(min(_LOOK, max(until - time.monotonic(), 0.0)))
     seen.show_new(limit)
-    return "its time is over" if time.time() >= until else f"{limit} lines were shown: --limit"
+    return "its time is over" if time.monotonic() >= until else f"{limit} lines were shown: --limit"
 
 
 def _list(configured: Configured) -> int:
@@ -193,7 +202,7 @@ def _list(configured: Configured) -> int:
         out(f"{each.name}  {one_line(each.target)}  by {one_line(each.by)}, {left} left")
     if not put:
         out("no monitor is put in")
-    return 0
+    return other_users.wait(other_users.begin(configured))
 
 
 def _stop(configured: Configured, name: str) -> int:
@@ -203,7 +212,7 @@ def _stop(configured: Configured, name: str) -> int:
         raise ConfigError(f"no monitor {name!r} is put in; put in: {', '.join(names) or 'none'}")
     status = _take_out(configured, chosen)
     out(f"{', '.join(chosen) or 'nothing'}: taken out")
-    return status
+    return max(status, other_users.wait(other_users.begin(configured) if name == "all" else []))
 
 
 def _take_out(configured: Configured, names: list[str], *, quiet: bool = False) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ...base.model import LineData
     from .terms import Capture, Terms
 
-#: Seconds that a pass takes which is only counted: measured by `bench/hook_cost.py`, on the slowest version.
+#: Seconds that a pass takes which is only counted: about three times an empty call.
 _A_PASS = 0.25e-6
 _TURN = 1.0  # seconds between two looks at what it has cost
 _PATIENCE = 3  # of these looks in a row above the budget, and the line is given up
