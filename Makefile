@@ -10,7 +10,7 @@ AXE     = 4.14.1
 FORMATTED = agent bench tests .ci
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo demo-full compare test test-fast lint format types check site pictures plots axe clean
+.PHONY: help dev demo demo-full compare test test-fast lint format types check site pictures release plots axe clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,11 @@ site: $(BIN)/.installed ## Build the documentation as a site that can be read wi
 	$(BIN)/python .ci/requirements.py docs >$(VENV)/docs.txt
 	$(PIP) -r $(VENV)/docs.txt
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+release: check ## Make and check what a release consists of, in dist/; nothing leaves the machine (REHEARSAL=1 for a try)
+	$(BIN)/python .ci/requirements.py release >$(VENV)/release.txt
+	$(PIP) -r $(VENV)/release.txt
+	.ci/release
 
 pictures: $(BIN)/.installed ## Make the pictures of the documentation again (the report's needs Chromium)
 	$(BIN)/python docs/pictures/make.py
