@@ -25,6 +25,15 @@ class Known(NamedTuple):
 
 
 def of(serving: Serving) -> Known:
+    known: Known | None = serving.known
+    if known is None:
+        known = _found(serving)
+        if known.route:
+            serving.known = known
+    return known
+
+
+def _found(serving: Serving) -> Known:
     request = serving.request
     if not issubclass(type(request), dict):
         return _aiohttp(request)
@@ -71,13 +80,13 @@ def _werkzeug(request: object) -> Known:
 
 def _flask(contexts: list[dict[str, object]]) -> Known:
     for context in contexts:
-        request = context.get("request", context.get("_request"))
-        known = _werkzeug(request)
-        rule = instance_dict((instance_dict(request) or {}).get("url_rule")) or {}
+        held = instance_dict(context.get("request", context.get("_request"))) or {}
+        rule = instance_dict(held.get("url_rule"))
+        if rule is None:
+            continue
         views = (instance_dict(context.get("app")) or {}).get("view_functions")
         view = views.get(rule.get("endpoint")) if type(views) is dict else None
-        if known.route or view is not None:
-            return known._replace(endpoint=dotted(getattr(view, "view_class", view)))
+        return Known(_text(rule.get("rule")), dotted(getattr(view, "view_class", view)), held.get("view_args"))
     return Known()
 
 

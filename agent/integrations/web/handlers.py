@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import wrap
+from ...observe.around import work
 from . import frameworks, serving
 from .install import function_of, web_of
 
@@ -132,11 +133,13 @@ def _keep_pyramids_request(request: Any) -> None:
 
 def _returned(web: Web, response: Any) -> None:
     now = serving.current()
-    if now is not None:
+    if now is None:
+        return
+    if work.closes is not None:  # a trace shows it
         now.sent = response.status_code
-        error, now.handled = now.handled, None
-        if error is not None:
-            web.failed(error, response)
+    error, now.handled = now.handled, None
+    if error is not None:
+        web.failed(error, response)
 
 
 def _remember(handler: object, error: object) -> None:

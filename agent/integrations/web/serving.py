@@ -24,7 +24,7 @@ class Serving:
     """What is being served. It is what the piece of work is about."""
 
     __slots__ = (
-        "contexts", "django", "entered", "fields", "frame", "handled", "request", "sent", "status"
+        "contexts", "django", "entered", "fields", "frame", "handled", "known", "request", "sent", "status"
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class Serving:
         self.handled: BaseException | None = None  # what an exception handler is making a response of
         self.fields: tuple[object, ...] = ()  # of GraphQL that were reported
         self.entered: work.Entered | None = None
+        self.known: Any = None  # the route, once it was looked for and found: see `frameworks`
         self.sent: object = None  # the status, where a framework has shown it
         self.status: Callable[[FrameType], object] | None = None  # reads it from `frame`
         self.frame: FrameType | None = None  # of the server's function, while that runs
@@ -63,14 +64,21 @@ def end(serving: Serving, engine: Engine) -> None:
     if entered is None:
         serving.frame = None
         return
-    counts = not _is_websocket(serving.request) and (serving.django is not None or engine.frameworks.integrates("web"))
-    entered[0].status = status(serving) or entered[0].status
+    sessions = engine.frameworks.sessions
+    counts = False
+    try:
+        if work.closes is not None:  # a trace shows it
+            entered[0].status = status(serving) or entered[0].status
+        if sessions is not None and not _is_websocket(serving.request):
+            counts = serving.django is not None or engine.frameworks.integrates("web")
+    except ours(Exception):
+        guard.swallow("looking at a request that ends")
     work.leave(entered)
-    serving.frame = serving.request = serving.django = serving.handled = None
+    serving.frame = serving.request = serving.django = serving.handled = serving.known = None
     serving.contexts = ()
-    if engine.frameworks.sessions is not None and counts:
+    if sessions is not None and counts:
         try:
-            engine.frameworks.sessions.add(entered[0].outcome)
+            sessions.add(entered[0].outcome)
         except ours(Exception):
             guard.swallow("counting a request")
 
