@@ -50,8 +50,8 @@ class Figures:
         return Window(seconds, self.found if until is None else {})
 
     def series(self, seconds, step):
-        number = int(seconds // step)
-        starts = [NOW - (number - at) * step for at in range(number)]
+        number = round(seconds / step)
+        starts = [(NOW // step - number + 1 + at) * step for at in range(number)]
         return [(start, self.found if start == starts[-1] else {}) for start in starts]
 
 
@@ -282,6 +282,25 @@ def test_charts_have_the_numbers_of_each_slot():
     assert series["p95"][:-1] == [None] * 95
     assert series["p95"][-1] == pytest.approx(0.1, rel=0.2)
     assert data["whole"]["calls"] == series["calls"]
+
+
+def test_the_live_page_reads_slots_that_get_no_more_once():
+    asked = []
+
+    class Asked(Figures):
+        def series(self, seconds, step):
+            asked.append((seconds, step))
+            return super().series(seconds, step)
+
+    past = {}
+    first, again = [measures.measure(Asked({key(): counts(0.1)}), 86400, None, NOW, past) for _ in range(2)]
+    assert [each.calls for each in again.whole.slots] == [each.calls for each in first.whole.slots]
+    assert (again.days, again.whole.slots[-1].calls) == (first.days, 1)
+    assert asked[:2] == [(86400, 900), (7 * 86400, 3600)]
+    assert all(seconds <= 2 * step for seconds, step in asked[2:]), asked
+    later = measures.measure(Figures({}), 86400, None, NOW + 86400, past)
+    assert not any(each.calls for each in later.whole.slots[:-1]), "what was not settled is read again"
+    assert len(past) <= 96 + 7 * 24
 
 
 def test_what_was_dropped_has_its_reason():

@@ -9,6 +9,7 @@ import stat
 import time
 import webbrowser
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ...base.errors import AgentError
 from ...language import units
@@ -16,6 +17,9 @@ from .. import options
 from ..terminal import out, shown_path
 from .gather import gather
 from .page import page
+
+if TYPE_CHECKING:
+    from .measures import Past
 
 HELP = "write a report of the ERP as one HTML file, or show it live on this machine"
 
@@ -51,8 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise AgentError("--serve writes no file: leave out --output, or leave out --serve")
         from .server import serve
 
+        past: Past = {}
+
         def make(live: float) -> str:
-            return page(gather(path, seconds, arguments.module), live)
+            return page(gather(path, seconds, arguments.module, past=past), live)
 
         serve(make, arguments.serve, show=arguments.open)
         return 0

@@ -14,7 +14,7 @@ from ..spool.places import places
 from ..state.problems import Problem, problems
 from ..state.whole import Whole
 from .issues import Issues
-from .measures import Measures, measure
+from .measures import Measures, Past, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,17 @@ class Report(NamedTuple):
     pages: Links | None = None  # of Sentry
 
 
-def gather(path: str, seconds: float, module: str | None, clock: Callable[[], float] = time.time) -> Report:
-    """What cannot be read is left out, and is one of the problems. Raises AgentError for a module that is not there."""
+def gather(
+    path: str,
+    seconds: float,
+    module: str | None,
+    clock: Callable[[], float] = time.time,
+    past: Past | None = None,
+) -> Report:
+    """`past` is what the last call has left, if any: see `measures.measure`.
+
+    What cannot be read is left out, and is one of the problems. Raises AgentError for a module that is not there.
+    """
     whole = Whole(path, clock=clock)
     spools = [place.spool for place in places(whole.settings)] if whole.settings is not None else []
     monitors = _monitors(whole)
@@ -49,7 +58,7 @@ def gather(path: str, seconds: float, module: str | None, clock: Callable[[], fl
         raise AgentError(f"there is no module {module!r}; the configuration has {', '.join(sorted(known))}")
     directories = [spool.directory for spool in spools]
     events = local_events(directories, since=whole.at - seconds, module=module or "")
-    measures = measure(whole.figures, seconds, module, whole.at)
+    measures = measure(whole.figures, seconds, module, whole.at, past)
     security = {each["name"] for each in monitors if each["kind"] == "security"}
     security.update(each.monitor for each in measures.operations if each.kind == "security")  # also of an older plan
     return Report(

@@ -6,10 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...measure.figures import Counts, Key
+from ...measure.history import HOUR
 from .state import STATES, State, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ...measure.figures import Figures
 
@@ -18,6 +19,10 @@ _STEPS = (60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
 _MOST_SLOTS = 120
 
 _RECENT = 3600  # seconds
+_SETTLED = 600  # seconds after its end in which a slot may get more: what was counted in it is folded a minute later
+
+#: (start of a slot, its length in seconds) → what was counted in it, by module.
+Past = dict[tuple[float, float], dict[str, Counts]]
 
 
 class Module(NamedTuple):
@@ -48,8 +53,12 @@ class Measures(NamedTuple):
     days: list[tuple[str, Counts]]  # the last week, whatever the period; the newest first
 
 
-def measure(figures: Figures, seconds: float, module: str | None, until: float) -> Measures:
-    """Read the figures of the last `seconds`, of one module or of all."""
+def measure(figures: Figures, seconds: float, module: str | None, until: float, past: Past | None = None) -> Measures:
+    """Read the figures of the last `seconds`, of one module or of all.
+
+    Slots that get no more are taken from `past`, and left there for the next call with the same arguments.
+    """
+    past = {} if past is None else past
 
     def wanted(found: Mapping[Key, Counts]) -> dict[Key, Counts]:
         return {key: counts for key, counts in found.items() if module in (None, key.module)}
@@ -57,8 +66,12 @@ def measure(figures: Figures, seconds: float, module: str | None, until: float) 
     step = next((each for each in _STEPS if seconds / each <= _MOST_SLOTS), _STEPS[-1])
     counted = figures.measured(seconds)
     now, before = wanted(counted.counts), wanted(figures.measured(seconds, until - seconds).counts)
-    slots = [(start, wanted(found)) for start, found in figures.series(seconds, step)]
-    by_slot = [_sums(found, lambda key: key.module) for _, found in slots]
+    slots = _series(figures, seconds, step, until, wanted, past)
+    days = _series(figures, _DAYS * 86400, HOUR, until, wanted, past)
+    kept = [*((start, step) for start, _ in slots), *((start, HOUR) for start, _ in days)]
+    for key in set(past) - {key for key in kept if sum(key) < until - _SETTLED}:
+        del past[key]
+    by_slot = [found for _, found in slots]
     earlier = _sums(before, lambda key: key.module)
 
     operations = [
@@ -85,7 +98,7 @@ def measure(figures: Figures, seconds: float, module: str | None, until: float) 
         sorted(modules, key=_rank),
         operations,
         sorted(_sums(now, lambda key: key.release).items(), key=lambda each: -each[1].calls),
-        _by_day(figures, wanted),
+        _by_day(days),
     )
 
 
@@ -106,9 +119,27 @@ def _rank(module: Module) -> tuple[int, float, str]:
     return (STATES.index(module.state.word), -module.counts.failures / calls if calls else 0.0, module.name)
 
 
-def _by_day(figures: Figures, wanted: Callable[[Mapping[Key, Counts]], dict[Key, Counts]]) -> list[tuple[str, Counts]]:
+def _series(
+    figures: Figures,
+    seconds: float,
+    step: float,
+    until: float,
+    wanted: Callable[[Mapping[Key, Counts]], dict[Key, Counts]],
+    past: Past,
+) -> list[tuple[float, dict[str, Counts]]]:
+    """(start of the slot, what was counted in it by module), oldest first; of those that `past` has, from there."""
+    last = until // step * step
+    starts = [last - number * step for number in reversed(range(max(round(seconds / step), 1)))]
+    missing = [start for start in starts if (start, step) not in past]
+    if missing:
+        for start, found in figures.series(last - missing[0] + step, step):
+            past[start, step] = _sums(wanted(found), lambda key: key.module)
+    return [(start, past.get((start, step), {})) for start in starts]
+
+
+def _by_day(hours: Sequence[tuple[float, dict[str, Counts]]]) -> list[tuple[str, Counts]]:
     days: dict[str, Counts] = {}
-    for start, found in figures.series(_DAYS * 86400, 3600):
+    for start, found in hours:
         day = time.strftime("%Y-%m-%d", time.localtime(start))
-        days[day] = days.get(day, Counts()) + total(wanted(found).values())
+        days[day] = days.get(day, Counts()) + total(found.values())
     return [(day, counts) for day, counts in sorted(days.items(), reverse=True) if counts][:_DAYS]
