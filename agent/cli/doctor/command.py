@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable
 from ...language.dsn import DsnError, parse_dsn
 from ..options import add_config, add_format
 from ..terminal import console, counted, is_terminal, json_text, one_line, out, styled
-from . import configuration, libraries, neighbours, sentry, servers, starts, state_folder
+from . import configuration, libraries, monitoring, neighbours, sentry, servers, starts, state_folder
 from .finding import FAIL, OK, SKIPPED, STATES, WARN, Finding, Mask
 from .installation import look
 
@@ -31,6 +31,7 @@ CHECKS: dict[str, Callable[[Installation], Iterable[Finding]]] = {
     "libraries": libraries.check,
     "configuration": configuration.check,
     "state folder": state_folder.check,
+    "monitoring": monitoring.check,
     "servers": servers.check,
     "other agents": neighbours.check,
 }

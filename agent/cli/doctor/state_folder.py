@@ -139,16 +139,12 @@ def _spool(installation: Installation) -> Finding:
     settings = installation.configured.spool_settings if installation.configured else None
     folder = (settings["directory"] if settings else None) or os.path.join(installation.state, "spool")
     found = [item for part in ("new", "held") for item in files.scan(os.path.join(folder, part))]
-    aside = [item for item in files.scan(os.path.join(folder, "quarantine")) if item[0].endswith(".envelope")]
     size = sum(item[1] for item in found)
     words = f"{counted(len(found), 'event')}, {_size(size)}"
     if settings and (size > _FULL * settings["max_size"] or len(found) > _FULL * settings["max_files"]):
         return Finding("spool-full", WARN, f"the spool is nearly full: {words}",
                        f"at most {_size(settings['max_size'])} and {settings['max_files']:,} events; then the oldest "
                        "are dropped", "python -m agent spool status")  # fmt: skip
-    if aside:
-        return Finding("spool-set-aside", WARN, f"{counted(len(aside), 'event was', 'events were')} set aside",
-                       "Sentry will never accept them as they are", "python -m agent spool show")  # fmt: skip
     return Finding("spool", OK, f"the spool holds {words}")
 
 

@@ -6,14 +6,17 @@ import os
 import sys
 
 import pytest
+from metrics_kit import Here
 
 from agent.base import places
-from agent.cli.doctor import configuration, installation, libraries, servers, starts, state_folder
+from agent.cli.doctor import configuration, installation, libraries, monitoring, servers, starts, state_folder
 from agent.cli.doctor.finding import Finding, Mask
 from agent.cli.doctor.installation import Erp, Installation
 from agent.cli.doctor.permissions import may
 from agent.cli.path import folder
 from agent.cli.state import other_processes
+from agent.cli.state.problems import WRONG, problems
+from agent.cli.state.whole import Whole
 
 STRANGER = 54321
 
@@ -40,6 +43,18 @@ def opened(path):
         path = os.path.dirname(path)
         if os.stat(path).st_uid == os.geteuid() and path not in ("/", "/tmp"):
             os.chmod(path, 0o755)
+
+
+def test_what_status_lists_is_found_with_the_same_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("AGENT_STATE_DIR", str(tmp_path / "state"))
+    where = installed(tmp_path)
+    assert found(monitoring.check, where)["monitoring"].state == "ok"
+    here = Here(str(tmp_path)).fill()
+    listed = [each for each in problems(Whole(here.config)) if each.weight >= WRONG]
+    assert {each.slug for each in listed} >= {"spool-full", "set-aside"}
+    seen = [(each.slug, each.title, each.detail, each.hint) for each in monitoring.check(where)]
+    assert seen == [(each.slug, each.text, each.where, each.hint) for each in listed]
+    assert {each.state for each in monitoring.check(where)} == {"fail", "warn"}
 
 
 def test_may(tmp_path):
