@@ -97,6 +97,7 @@ class Trace(Ids):
         """Forget the spans. What ends later, in a thread that outlives the trace, is not recorded."""
         self.most = -1
         self.lanes, self.folded, self.texts = {}, {}, {}
+        self.profile = None  # which knows the lanes
 
     def span_here(self, frame: FrameType | None) -> str:
         """The id that the span which `frame` runs in will have, or that of the trace itself.

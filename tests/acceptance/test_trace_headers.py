@@ -68,6 +68,31 @@ def test_without_tracing_nothing_goes_out(host, how):
     assert {name for name, _ in seen} == {"accept-encoding", "host", "user-agent", "connection"}
 
 
+@pytest.mark.parametrize(("came", "decision"), [("", None), ("-1", "1"), ("-0", "0")], ids=["open", "sampled", "not"])
+def test_where_nothing_is_traced_the_decision_is_left_to_others(host, came, decision):
+    """A request of any WSGI server, with the default settings: its trace goes on all the same."""
+    main = (
+        "import server, json, shop, urllib.request, threading\n"
+        "from wsgiref.simple_server import make_server, WSGIRequestHandler\n"
+        "class Quiet(WSGIRequestHandler):\n    def log_message(self, *_): pass\n"
+        "def app(environ, start):\n    shop.quiet(); urllib.request.urlopen(server.url)\n"
+        "    start('204 ok', []); return []\n"
+        "own = make_server('127.0.0.1', 0, app, handler_class=Quiet)\n"
+        "threading.Thread(target=own.handle_request, daemon=True).start()\n"
+        f"headers = {{'sentry-trace': 'a' * 32 + '-' + 'b' * 16 + {came!r}, 'traceparent': '00-' + 'a' * 32 + '-' + 'b' * 16 + '-01'}}\n"
+        "url = f'http://127.0.0.1:{own.server_port}/'\n"
+        "urllib.request.urlopen(urllib.request.Request(url, headers=headers)).read()\nprint(json.dumps(server.seen))\n"
+    )
+    (seen,) = headers(host, main, rate="0.0")
+    (trace,) = values(seen, "sentry-trace")
+    assert trace.split("-")[0] == "a" * 32
+    assert trace.split("-")[1] != "b" * 16
+    assert trace.split("-")[2:] == ([] if decision is None else [decision])
+    (parent,) = values(seen, "traceparent")
+    assert parent == f"00-{'a' * 32}-{trace.split('-')[1]}-0{decision or 0}"
+    assert values(seen, "baggage") == [], "a head without a context keeps none"
+
+
 def test_where_the_host_has_the_sdk_its_headers_go_out_and_once(host):
     pytest.importorskip("sentry_sdk")
     seen, hosts = headers(
