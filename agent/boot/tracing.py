@@ -1,6 +1,7 @@
 """Decides who records the traces of this process: the agent, the Sentry SDK, or nobody."""
 
 import sys
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Tracing:
         self._set_up_sdk = set_up_sdk
         self._recorder: "Optional[Recorder]" = None
         self._follows = False
+        self._counted = 0.0  # when what became of traces was written last
 
     def span_for(self, monitor: "MonitorData") -> "Optional[SpanRecorder]":
         """What makes the spans of a monitor's calls, if anything does."""
@@ -73,11 +75,20 @@ class Tracing:
 
             outlet = self._outlet
             self._recorder = Recorder(
-                outlet.sentry, lambda: outlet.sink().platform, outlet.keep, outlet.health.count, self._note
+                outlet.sentry, lambda: outlet.sink().platform, outlet.keep, self._count, self._note
             )
             self._recorder.install()
             self._send_on(hosts=False)
         return self._recorder
+
+    def _count(self, reason: str, why: str) -> None:
+        """Written at most once a second: there may be hundreds."""
+        now = monotonic()
+        if now - self._counted >= 1.0:
+            self._counted = now
+            self._outlet.health.count(reason, why)
+        else:
+            self._outlet.health.add(reason, why)
 
     def _note(self, problem: str) -> None:
         self._outlet.health.record("problem", problem)

@@ -156,6 +156,8 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
         # Not 0.0, with which a request that was sampled where it came from would be sampled here as well.
         "traces_sample_rate": sentry["traces_sample_rate"] or None,
         "profiles_sample_rate": sentry["profiles_sample_rate"] or None,
+        "strict_trace_continuation": sentry["strict_trace_continuation"],
+        "org_id": sentry["org_id"],
         "debug": sentry["debug"],
         "default_integrations": False,  # no exit hook that waits and prints, no log line turned into an event
         "auto_enabling_integrations": False,
@@ -169,6 +171,8 @@ def _options(sentry: SentryData, integrations: list[Any], keep: Callable[[Envelo
         "before_send": _before_send,
         "before_breadcrumb": _before_breadcrumb,
     }
+    if sentry["trace_propagation_targets"] is not None:
+        options["trace_propagation_targets"] = sentry["trace_propagation_targets"]
     if "data_collection" in known:
         options["data_collection"] = {
             "user_info": False,  # with it the SDK would evaluate Django's lazy user, with a query: see `note_user`

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..base.interrupts import ours
 from ..language.dsn import DsnError, parse_dsn
+from ..observe.around import context as around
 from ..observe.around import origin as origins
 from ..observe.around import traces
 
@@ -117,4 +118,7 @@ def headers(present: Callable[[str], str], url: Callable[[], str] | None = None)
     there = here()
     if there is None or (url is not None and not in_force.goes_to(url())):
         return {}
-    return in_force.headers(*there, present)
+    origin, span_id = there
+    if origin.context is None:
+        in_force.context(origin, around.transaction() or getattr(traces.current(), "name", ""))
+    return in_force.headers(origin, span_id, present)

@@ -60,6 +60,7 @@ class Recorder:
         chosen = sentry["integrations"]
         self._carried = chosen == "auto" or "threading" in chosen  # are traces carried into threads?
         self._carriers: dict[str, list[patch.Layer]] = {}
+        self._in_app: tuple[str, ...] | None = None
 
     def install(self) -> None:
         work.opens, work.closes, traces.running = self.opens, self.closes, running
@@ -77,6 +78,10 @@ class Recorder:
             self._profiles.close()
 
     def after_fork(self) -> None:
+        made = running()
+        if made is not None:
+            made.close()
+            self._current.set(None)
         if self._profiles is not None:
             self._profiles.after_fork()
 
@@ -115,7 +120,9 @@ class Recorder:
     def begin(self, op: str, name: str, origin: Origin) -> Trace:
         if self._carried:
             self._carry()
-        made = Trace(op, name, origin, self._settings["max_spans"], self._platform().in_app)
+        if self._in_app is None:
+            self._in_app = self._platform().in_app
+        made = Trace(op, name, origin, self._settings["max_spans"], self._in_app)
         made.sampled = origin.decide(self._sentry["traces_sample_rate"])
         if made.sampled and self._profiles is not None:
             made.profile = self._profiles.begin(made.started, lambda: [lane.ident for lane in list(made.lanes)])
@@ -132,27 +139,32 @@ class Recorder:
                 self._current.set(None)
         if made.profile is not None and self._profiles is not None:
             self._profiles.end(made.profile)
+        if made.most < 0:  # the process that began it goes on with it: this one was forked
+            return
         why = self._why(made, ended - made.started)
-        if why:
-            self._keep(transaction.envelope(made, ended, why, self._sentry, self._platform()))
-            self._count("trace-kept", why)
-        made.close()
+        try:
+            if why:
+                self._keep_one(made, ended, why)
+        finally:
+            made.close()
+
+    def _keep_one(self, made: Trace, ended: float, why: str) -> None:
+        facts = context.collect()
+        name, source = transaction.name_of(made, facts)
+        if not made.sampled and self._limiter.decide((why, name)) < 0:
+            self._count("trace-rate", why)
+            return
+        self._keep(transaction.envelope(made, ended, why, facts, (name, source), self._sentry, self._platform()))
+        self._count("trace-kept", why)
 
     def _why(self, made: Trace, lasted: float) -> str:
-        """Why the trace is kept; "" where it is not."""
+        """Why the trace is to be kept; "" where it is not."""
         slow = self._settings["keep_slow"]
         if self._settings["keep_failed"] and made.failed:
-            why = FAILED
-        elif slow is not None and (lasted >= slow or made.slow):
-            why = SLOW
-        else:
-            return SAMPLE if made.sampled else ""
-        if made.sampled:
-            return why
-        if self._limiter.decide((why, made.name or made.op)) < 0:
-            self._count("trace-rate", why)
-            return ""
-        return why
+            return FAILED
+        if slow is not None and (lasted >= slow or made.slow):
+            return SLOW
+        return SAMPLE if made.sampled else ""
 
 
 def running() -> Trace | None:
@@ -177,9 +189,8 @@ class _Root:
             return self._begin()
         try:
             made = self._recorder.begin(self._what.op, self._what.description, Origin(os.urandom(16).hex()))
-            made.root.notes = {
-                id(sys._getframe(1)): (made.started, made.span_id)
-            }  # no span of its own: see `span_here`
+            # It has no span of its own: see `span_here`.
+            made.root.notes = {id(sys._getframe(1)): made.span_id}
             made.root.token = recording.current.set(made.root)
         except ours(Exception):
             guard.swallow("beginning a trace")

@@ -48,7 +48,7 @@ class Lane:
         self.began = perf_counter()
         self.spans: list[Span] = []
         self.beside: dict[int, Lane] | None = None  # other threads that run with a copy of its context
-        self.notes: dict[int, tuple[float, str]] | None = None  # see `Trace.span_here`
+        self.notes: dict[int, str] | None = None  # id of a call's frame → the id of its span: see `Trace.span_here`
         self.given: dict[int, str] | None = None  # place in `spans` → the id that was given away before it ended
         self.token: Token[Lane | None] | None = None
 
@@ -102,8 +102,8 @@ class Trace(Ids):
     def span_here(self, frame: FrameType | None) -> str:
         """The id that the span which `frame` runs in will have, or that of the trace itself.
 
-        A span has no id before it ends, and few ever need one. So an id is made, and noted with the time; the span that
-        ends next and has begun before takes it (`_claimed`).
+        A span has no id before it ends, and few ever need one. So an id is made, and noted under the frame of its call,
+        which takes it when it ends.
         """
         lane = current.get()
         around = _spanned(frame) if lane is not None and lane.trace is self else None
@@ -116,8 +116,8 @@ class Trace(Ids):
         if known is None:
             if len(notes) >= _MOST_NOTES:
                 return self.span_id
-            known = notes[id(around)] = (perf_counter(), os.urandom(8).hex())
-        return known[1]
+            known = notes[id(around)] = os.urandom(8).hex()
+        return known
 
 
 def _spanned(frame: FrameType | None) -> FrameType | None:
@@ -131,14 +131,11 @@ def _spanned(frame: FrameType | None) -> FrameType | None:
     return inner[0] if inner is not None else None
 
 
-def _claimed(lane: Lane, start: float) -> str | None:
-    """The id that was given away for the span which ends here. Of those inside it, each has taken its own by now."""
-    found = None
-    for key, (moment, span_id) in list((lane.notes or {}).items()):
-        if moment >= start:
-            found = span_id
-            del lane.notes[key]  # type: ignore[union-attr]
-    return found
+def _taken(notes: dict[int, str], frame: FrameType | None) -> str | None:
+    """The id that was given away for the span of the call that ends: `frame` is its own, or one of ours inside it."""
+    while frame is not None and callers.in_package(frame.f_code):
+        frame = frame.f_back
+    return notes.pop(id(frame), None)
 
 
 #: The lane that spans which end here belong to; None where no trace is on.
@@ -154,7 +151,7 @@ def record(what: What, start: float, result: object, lane: Lane | None, failed: 
         if lane.ident != _thread.get_ident():
             lane = _beside(lane)
         trace = lane.trace
-        given = _claimed(lane, start) if lane.notes else None
+        given = _taken(lane.notes, sys._getframe(1)) if lane.notes else None
         values = _NONE
         if what.together is not None:
             try:
@@ -225,7 +222,8 @@ def end_coroutine(what: What, start: float, result: object, inner: Lane | None, 
         trace.count = count = trace.count + 1
         if count <= trace.most:
             inside = inner if inner.spans or inner.beside else None
-            for _, given in list((inner.notes or {}).values()):
+            given = _taken(inner.notes, sys._getframe(1)) if inner.notes else None
+            if given is not None:
                 inner.origin.give(given)
             inner.origin.spans.append((start, end, what, failed, inside, values))
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.model import Envelope
 from ..deliver import wire
-from ..observe.around import context, work
+from ..observe.around import work
 from ..observe.event import event
 from ..observe.event.encode import encode
 from ..observe.event.represent import Budget
@@ -32,15 +32,23 @@ _STATUS = {
 }  # fmt: skip
 
 
-def envelope(trace: Trace, end: float, kept: str, sentry: SentryData, platform: Platform) -> Envelope:
+def envelope(
+    trace: Trace,
+    end: float,
+    kept: str,
+    facts: dict[str, object],
+    named: tuple[str, str],
+    sentry: SentryData,
+    platform: Platform,
+) -> Envelope:
     """The transaction of a trace that has ended at `end` (of `perf_counter`).
 
-    `kept` is why it is kept: "sample", "slow" or "failed". Called while its piece of work is the current one.
+    `kept` is why it is kept: "sample", "slow" or "failed"; `facts` is the context that it has run in, and `named` what
+    `name_of` returned. Called while its piece of work is the current one.
     """
     doing = work.current()
-    facts = context.collect()
     facts.pop("trace", None)
-    name, source = _name(facts) if doing is not None and doing.trace is trace else (trace.name, "custom")
+    name, source = named
     made: dict[str, Any] = {
         "event_id": os.urandom(16).hex(),
         "type": "transaction",
@@ -70,20 +78,21 @@ def envelope(trace: Trace, end: float, kept: str, sentry: SentryData, platform: 
         made["contexts"]["profile"] = {"profile_id": os.urandom(16).hex()}
     data = encode(scrub(made, keep=event.configured(sentry)))
     data = data[:-1] + b',"spans":[' + encoded.spans(trace).encode("utf-8", "replace") + b"]}"
-    whole = wire.encode(made["event_id"], "transaction", data, _headers(trace, made))
+    whole = wire.encode(made["event_id"], "transaction", data, _headers(trace, made, kept))
     if profile is not None:
         whole = wire.with_item(whole, "profile", profile_item.encoded(profile, made, platform))
     return Envelope(made["event_id"], "transaction", whole)
 
 
-def _headers(trace: Trace, made: dict[str, Any]) -> dict[str, Json]:
+def _headers(trace: Trace, made: dict[str, Any], kept: str) -> dict[str, Json]:
     """Those of the envelope: the dynamic sampling context, with which Sentry decides what it keeps.
 
-    A trace that is kept though it was not sampled stands for itself alone, and not for all that were not kept.
+    Each trace that is slow or has failed is kept, so that it stands for itself alone, whether it was sampled or not;
+    one that was only sampled stands for all the others like it.
     """
     good = made["transaction_info"]["source"] not in ("url", "unknown")
     found: dict[str, Json] = dict(propagation.context(trace, str(made["transaction"]) if good else ""))
-    if not trace.sampled and found:
+    if kept != "sample" and found:
         found.update(sample_rate="1.0", sampled="true")
     return {"trace": scrub_json(found)} if "public_key" in found and "trace_id" in found else {}
 
@@ -93,8 +102,11 @@ def _section(facts: Mapping[str, object], name: str) -> dict[str, Any]:
     return section if type(section) is dict else {}
 
 
-def _name(facts: Mapping[str, object]) -> tuple[str, str]:
-    """The name of a piece of work, and what it is made of, by Sentry's conventions."""
+def name_of(trace: Trace, facts: Mapping[str, object]) -> tuple[str, str]:
+    """The name of a trace, and what it is made of, by Sentry's conventions. `facts` are the context that it ran in."""
+    doing = work.current()
+    if doing is None or doing.trace is not trace:
+        return trace.name, "custom"
     name = facts.get("transaction")
     if type(name) is str and name:
         return name, "task" if "celery" in facts else "route" if "request" in facts else "custom"

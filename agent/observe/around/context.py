@@ -40,6 +40,23 @@ def collect() -> dict[str, object]:
     return facts
 
 
+#: Providers of ours, which read what is in memory; those of the host run its code.
+_FRAMEWORKS = ("celery", "django", "web")
+
+
+def transaction() -> str:
+    """The name of the endpoint or task that is running, as its framework knows it by now, or ""."""
+    for provider in [_providers[name] for name in _FRAMEWORKS if name in _providers]:
+        try:
+            name = provider().get("transaction")
+        except ours(BaseException):
+            swallow("looking for the name of what is running")
+            continue
+        if type(name) is str and name:
+            return name
+    return ""
+
+
 def _add(facts: dict[str, object], sections: Mapping[str, object]) -> None:
     for name, section in sections.items():
         known = facts.get(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import origin, work
 from .origin import Origin
@@ -49,7 +49,15 @@ class Ids:
 
 
 #: Where pieces of work are traced: returns the trace that is on here, or None.
-running: Callable[[], Ids | None] | None = None
+running: Callable[[], Any] | None = None
+
+
+def note(*, slow: bool = False, failed: bool = False) -> None:
+    """Something in the trace that is on here was too slow, or failed: it is worth keeping."""
+    known = running() if running is not None else None
+    if known is not None:
+        known.slow = known.slow or slow
+        known.failed = known.failed or failed
 
 
 def current() -> Ids | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...base.interrupts import ours
 from ...base.model import Captured, Observation
 from ...hook.code import patch
+from ..around import traces
 from ..event.represent import status_of
 from ..expression import reasons
 from ..failure import reported
@@ -211,4 +212,5 @@ class Reporter(Counted):
         if kept is not None:
             self._note(frame, "reported")
             if exception is not None:
+                traces.note(failed=not self.monitor["live"])
                 reported.remember(exception, traceback, self)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from ...base.interrupts import ours
 from ...base.slots import name_of, qualname_of, set_traceback, traceback_of
 from ...hook.code import trampoline
-from ..around import people
+from ..around import people, traces
 from ..event import reserve
 from ..event.represent import type_name
 from ..failure import reported, server_errors
@@ -130,6 +130,7 @@ class Verdict(Reporter):
             return
         passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
         threshold, severity = passed[-1]
+        traces.note(slow=not self.live)
         shares = () if self.live else inside.remember(frame, self.called(frame).operation, start, duration)
         suppressed = self._admitted(frame, ("slow", self._place(frame), severity))
         if suppressed is not None:
