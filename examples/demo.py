@@ -48,8 +48,13 @@ def main() -> int:
     say("All events, grouped as in Sentry:   python -m agent events")
     run([*agent, "events"], environment, ROOT)
 
+    page = os.path.join(home, "report.html")
+    say("What the ERP did, as one page:   python -m agent report")
+    run([*agent, "report", "--since", "10m", "--output", page], environment, ROOT)
+    print("to look at it: file://" + page)
+
     say("More commands:")
-    for command in ("events", "events last", "status"):
+    for command in ("status", "events last", "report --serve"):
         print("    " + to_copy(command, environment["AGENT_STATE_DIR"]))
     return 0
 

@@ -123,6 +123,17 @@ def test_a_batch_of_metrics_is_no_event(place, capsys):
     assert places.by_category(entries) == "2 events, 1 batch of metrics, 1 batch of sessions"
 
 
+def test_transactions_are_listed_only_where_they_are_asked_for(place, capsys):
+    fill(event(1, tags={}))
+    trace = event(2, type="transaction", tags={}, exception=None)
+    fill(trace, category="transaction", item="transaction")
+    assert "1 event in 1 group" in events(capsys)[1]
+    for words in (["--kind", "transaction"], [f"{2:032x}"]):
+        found = events(capsys, *words)[1]
+        assert ("transaction" in found, "ValueError" in found) == (True, False)
+    assert "2 events" in events(capsys, "--user", "7")[1]  # what --delete removes
+
+
 @pytest.mark.parametrize("words", [["{id}"], ["show", "{id}"], ["last"], ["show", "last"], ["{short}"]])
 def test_one_event_is_shown_in_detail(place, capsys, words):
     fill(event(1, fingerprint=["x"]), event(2 << 120))

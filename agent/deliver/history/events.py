@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LATE = 86400 * 10**9  # ns that an event may have waited before it is delivered, for one that follows
 
-_CATEGORIES = ("error", "transaction")  # of envelopes that hold events
+_TRANSACTION = "transaction"
 
 
 class LocalEvent:
@@ -93,7 +93,10 @@ class LocalEvent:
 
 
 class Wanted(NamedTuple):
-    """Which events are selected. Times in seconds since the epoch; "" and None select all."""
+    """Which events are selected. Times in seconds since the epoch; "" and None select all.
+
+    Transactions are selected by `kind`, `id` or `user` only: there are many, and they are no problem of the ERP's.
+    """
 
     since: float | None = None
     until: float | None = None
@@ -111,11 +114,18 @@ class Wanted(NamedTuple):
         """What can be decided without opening a file."""
         at = entry.stamp / 1e9
         return (
-            entry.category in _CATEGORIES
+            entry.category in self._categories
             and (self.since is None or at >= self.since)
             and (self.until is None or at < self.until)
             and entry.event_id.startswith(self.id)
         )
+
+    @property
+    def _categories(self) -> tuple[str, ...]:
+        """Of envelopes."""
+        if self.kind:
+            return (_TRANSACTION if self.kind == _TRANSACTION else "error",)
+        return ("error", _TRANSACTION) if self.id or self.user else ("error",)
 
     def by_facts(self, facts: Facts) -> bool:
         return (
