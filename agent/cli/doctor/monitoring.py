@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .installation import Installation
 
 #: Other checks look at these, and know more of them.
-_ELSEWHERE = frozenset(("configuration-missing", "not-in-force", "last-good-plan", "state-folder", "spool-unknown"))
+_ELSEWHERE = frozenset((
+    "configuration-missing", "nothing-monitored", "not-in-force", "last-good-plan", "state-folder", "spool-unknown",
+))  # fmt: skip
 
 
 def check(installation: Installation) -> Iterator[Finding]:
