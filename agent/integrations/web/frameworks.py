@@ -7,7 +7,7 @@ proxies would load a session or a user, or mark a session as used, which changes
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...observe.around import people
 from ...observe.event.represent import instance_dict, type_name
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from .serving import Serving
 
 
-class Known(NamedTuple):
-    route: str = ""  # with names in place of values: `/orders/<int:number>`
-    endpoint: str = ""  # dotted
-    captured: Any = None  # the values of the route's parameters by name: they do not leave
+class Known:
+    """What a framework shows of a request."""
+
+    __slots__ = ("captured", "endpoint", "route")
+
+    def __init__(self, route: str = "", endpoint: str = "", captured: object = None) -> None:
+        self.route = route  # with names in place of values: `/orders/<int:number>`
+        self.endpoint = endpoint  # dotted
+        self.captured = captured  # the values of the route's parameters by name: they do not leave
 
 
 def of(serving: Serving) -> Known:
