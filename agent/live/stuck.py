@@ -35,11 +35,12 @@ _TOLERANCE = 0.05  # seconds by which a look may come too early
 
 
 class _Followed:
-    __slots__ = ("call", "reported", "since")
+    __slots__ = ("call", "earliest", "reported", "since")
 
-    def __init__(self, call: Call, since: float) -> None:
+    def __init__(self, call: Call, since: float, earliest: float) -> None:
         self.call = call
-        self.since = since
+        self.since = since  # it has run since then at least
+        self.earliest = earliest  # and no longer than since then
         self.reported = False
 
 
@@ -55,6 +56,8 @@ class Stuck(Worker):
         super().__init__("looking for calls that do not return")
         self._send, self._count, self._clock = report, count, clock
         self._shortest = _NEVER  # of the limits of all monitors
+        self._hosts = _NEVER  # the shortest time limit of a server or worker that was seen
+        self._times = clock(), clock()  # of the last two looks
         self._once: set[int] = set()  # frames that the last look saw for the first time
         self._followed: dict[int, _Followed] = {}
         self._pid = 0
@@ -99,7 +102,7 @@ class Stuck(Worker):
         return min(self._interval(), _HELD) if self._followed else self._interval()
 
     def _interval(self) -> float:
-        return min(max(self._shortest / _LOOKS, _SHORTEST), _LONGEST)
+        return min(max(min(self._shortest, self._hosts) / _LOOKS, _SHORTEST), _LONGEST)
 
     def look(self, me: int) -> None:
         """Follow what runs; report what has run for too long, and what has returned after it was reported."""
@@ -117,22 +120,26 @@ class Stuck(Worker):
         for key, call in there.items():
             known = self._followed.get(key)
             if known is None:
+                self._hosts = min(self._hosts, limits_of_hosts.of(call.top) or _NEVER)
                 if key in self._once and len(self._followed) < _MOST:
-                    self._followed[key] = _Followed(call, now)
+                    self._followed[key] = _Followed(call, now, self._times[0])
                 continue
             known.call = call
-            if not known.reported and now - known.since >= self._limit(call):
+            if not known.reported and self._is_stuck(known, now):
                 known.reported = True
                 self._report(known, now, returned=False)
         self._once = there.keys() - self._followed.keys()
+        self._times = self._times[1], now
         if everywhere:
             after = self._clock()
             self._everywhere_at = max(now + self._interval(), after + (after - now) / _SHARE) - _TOLERANCE
 
-    def _limit(self, call: Call) -> float:
-        limit: float = call.probe.monitor["stuck"] or 0.0
-        hosts = limits_of_hosts.of(call.top)
-        return limit if hosts is None else min(limit, hosts * 0.8)
+    def _is_stuck(self, followed: _Followed, now: float) -> bool:
+        call = followed.call
+        if now - followed.since >= (call.probe.monitor["stuck"] or 0.0):
+            return True
+        hosts = limits_of_hosts.of(call.top)  # which does not wait until it is certain how long the call has run
+        return hosts is not None and now - followed.earliest >= hosts * 0.8
 
     def _report(self, followed: _Followed, now: float, *, returned: bool) -> None:
         call = followed.call

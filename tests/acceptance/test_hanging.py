@@ -1,10 +1,13 @@
 """A real process in which calls hang: in a thread, in a task, and in a forked child."""
 
+import contextlib
+import http.client
 import os
 import time
 
 import pytest
-from acceptance.running import Running
+from acceptance.running import Running, get, is_listening
+from acceptance.services import free_port
 
 SHOP = """
 import asyncio, time
@@ -69,3 +72,25 @@ def test_what_hangs_is_reported_by_the_process_in_which_it_hangs(host):
     assert returned["logentry"]["formatted"].startswith("short returned after more than")
     assert "threads" not in returned
     assert time.time() - lock["timestamp"] < 60
+
+
+WEB = """
+import shop
+def application(environ, start):
+    shop.lock()
+"""
+
+
+def test_a_request_is_reported_before_gunicorn_kills_its_worker(host):
+    """The monitor's own limit is far beyond the server's."""
+    pytest.importorskip("gunicorn")
+    host.write(shop__py=SHOP, web__py=WEB, monitors__yaml=MONITORS.replace("stuck: 1s", "stuck: 10m"))
+    port = free_port()
+    arguments = ("-m", "gunicorn", "web:application", "--workers=1", "--timeout=9", f"--bind=127.0.0.1:{port}")
+    with Running(host, *arguments) as server:
+        server.until(lambda: is_listening(port), what="a port")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            get(port)
+        server.wait_for("WORKER TIMEOUT")
+        found = [event["tags"]["erp.operation"] for event in host.events() if event["tags"]["erp.report"] == "stuck"]
+        assert found == ["lock"]
