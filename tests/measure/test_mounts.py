@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from agent.measure.mounts import is_local
@@ -18,7 +20,7 @@ def proc(tmp_path):
     (tmp_path / "fdinfo").mkdir()
 
     def with_tables(table, facts="pos:\t0\nflags:\t02200000\nmnt_id:\t27\nino:\t5\n"):
-        for descriptor in range(100):  # whichever the folder will have
+        for descriptor in range(max(map(int, os.listdir("/proc/self/fd"))) + 2):  # whichever the folder will have
             (tmp_path / "fdinfo" / str(descriptor)).write_text(facts)
         (tmp_path / "mountinfo").write_text(table)
         return str(tmp_path)
