@@ -6,7 +6,7 @@ from time import monotonic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Optional
+    from typing import Any, Optional
 
     from ..base.model import MonitorData, SentryData
     from ..observe.call.spans import Recorder as SpanRecorder
@@ -113,6 +113,16 @@ class Tracing:
         release = self._outlet.sink().platform.release if sends else None
         made = propagation.Outgoing(sentry, release) if sends else None
         propagation.follow(made, strict=sentry["strict_trace_continuation"])
+
+    def begin_alone(self, op: str, name: str) -> "Any":
+        """A trace of what is neither a request nor a task; None where nothing is traced, or inside of another one."""
+        if self._recorder is None and by_agent(self._outlet.sentry):
+            self.follow()
+        return self._recorder.begin_alone(op, name) if self._recorder is not None else None
+
+    def end_alone(self, made: "Any", *, failed: bool) -> None:
+        if self._recorder is not None:
+            self._recorder.end_alone(made, failed=failed)
 
     def restart(self) -> None:
         """Other settings are in force."""

@@ -128,6 +128,25 @@ class Recorder:
             made.profile = self._profiles.begin(made.started, lambda: [lane.ident for lane in list(made.lanes)])
         return made
 
+    def begin_alone(self, op: str, name: str) -> Trace | None:
+        """A trace that is no piece of work; None inside of another one. Pass it to `end_alone`."""
+        if self._current.get() is not None:
+            return None
+        try:
+            made = self.begin(op, name, Origin(os.urandom(16).hex()))
+            made.root.token = self._current.set(made.root)
+        except ours(Exception):
+            guard.swallow("beginning a trace")
+            return None
+        return made
+
+    def end_alone(self, made: Trace, *, failed: bool) -> None:
+        try:
+            made.failed = made.failed or failed
+            self.end(made)
+        except ours(Exception):
+            guard.swallow("ending a trace")
+
     def end(self, made: Trace) -> None:
         """Called while its piece of work is the current one."""
         ended = perf_counter()
@@ -187,22 +206,14 @@ class _Root:
     def enter(self) -> Lane | Trace | None:
         if recording.current.get() is not None:
             return self._begin()
-        try:
-            made = self._recorder.begin(self._what.op, self._what.description, Origin(os.urandom(16).hex()))
+        made = self._recorder.begin_alone(self._what.op, self._what.description)
+        if made is not None:
             # It has no span of its own: see `span_here`.
             made.root.notes = {id(sys._getframe(1)): made.span_id}
-            made.root.token = recording.current.set(made.root)
-        except ours(Exception):
-            guard.swallow("beginning a trace")
-            return None
         return made
 
     def leave(self, start: float, result: object, begun: Lane | Trace | None, failed: bool, *passed: object) -> None:
-        if type(begun) is not Trace:
+        if type(begun) is Trace:
+            self._recorder.end_alone(begun, failed=failed)
+        else:
             self._end(self._what, start, result, begun, failed, *passed)
-            return
-        try:
-            begun.failed = begun.failed or failed
-            self._recorder.end(begun)
-        except ours(Exception):
-            guard.swallow("ending a trace")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FunctionType, ModuleType
 
     from ...boot.engine import Engine
+    from ...boot.tracing import Tracing
     from ...hook.code import patch
 
     Changes = list[patch.Layer | Any]
@@ -34,12 +35,14 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
     people.current["django"] = request_context.user
     if name == "django.core.management":
         commands = module.get_commands
-        return [wrap.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
+        changes: Changes = [wrap.wrap(getattr(commands, "__wrapped__", commands), _with_sentry_test)]
+        execute = sys.modules["django.core.management.base"].BaseCommand.__dict__["execute"]
+        return [*changes, _traced(execute, engine.frameworks.tracing)]
     if name == "rest_framework.views":
         handle = module.APIView.__dict__["handle_exception"]
         return [_failures(engine).responses(handle, "exc")] if engine.frameworks.integrates("django") else []
     if name != "django.core.handlers.base":
-        changes: Changes = []
+        changes = []
         if name == "django.core.handlers.wsgi" and engine.frameworks.integrates("django"):
             failures = _failures(engine)
             changes = [*failures.files(module.WSGIHandler.__dict__["__call__"]), failures]
@@ -60,6 +63,22 @@ def install(name: str, module: ModuleType, engine: Engine) -> Changes:
         changes.append(Receiver(signal, failures.received, "reporting a request that failed"))
         changes += failures.watch(sys.modules["django.http.response"].StreamingHttpResponse)
     return changes
+
+
+def _traced(execute: FunctionType, tracing: Tracing) -> patch.Layer:
+    """Each command is a trace, but ours."""
+
+    def enter(command: Any) -> Any:
+        module = type(command).__module__
+        if module.startswith(__package__.partition(".")[0] + "."):
+            return None
+        return tracing.begin_alone("command", "manage.py " + module.rpartition(".")[2])
+
+    def leave(made: Any, failed: bool) -> None:
+        if made is not None:
+            tracing.end_alone(made, failed=failed)
+
+    return wrap.surround(execute, enter, leave, passed=["self"])
 
 
 def _failures(engine: Engine) -> django_failures.Failures:

@@ -1,9 +1,8 @@
 """What the code in a monitored function calls where its calls are spans: of our own traces, or of the Sentry SDK's."""
 
-from __future__ import annotations
+from typing import Any, NamedTuple
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
