@@ -59,6 +59,10 @@ _NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
 }
 
 
+#: What these see happens in requests, and a server begins with one of its own functions.
+_WITH_A_SERVER = ("integrations.web.handlers", "integrations.web.graphql")
+
+
 def _not_before(name: str) -> "tuple[str, ...] | None":
     """Those functions of the module `name`; None where the engine cannot wait for a call."""
     integration = places.HOOKS.get(name)
@@ -66,7 +70,7 @@ def _not_before(name: str) -> "tuple[str, ...] | None":
         from ..integrations.web import servers
 
         return servers.uses(name)
-    return _NOT_BEFORE.get(name, () if str(integration).startswith("integrations.web.") else None)
+    return _NOT_BEFORE.get(name, () if integration in _WITH_A_SERVER else None)
 
 
 class Agent:
