@@ -12,8 +12,6 @@ history/     events that were delivered and stay for a while: see `history/shelv
 delivered    names of envelopes that were delivered and could not be removed
 """
 
-from __future__ import annotations
-
 import os
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
@@ -55,7 +53,7 @@ class Folders:
         self._durable = durable
         self._ready = False
 
-    def put(self, folder: str, name: str, data: bytes, *, calls: FileCalls = os) -> None:
+    def put(self, folder: str, name: str, data: bytes, *, calls: "FileCalls" = os) -> None:
         """Write a whole file into that folder, or nothing: then OSError is raised."""
         if not self._ready:
             self._prepare()
@@ -65,7 +63,7 @@ class Folders:
             self._prepare()  # somebody cleared the state folder
             self._put(folder, name, data, calls)
 
-    def _put(self, folder: str, name: str, data: bytes, calls: FileCalls) -> None:
+    def _put(self, folder: str, name: str, data: bytes, calls: "FileCalls") -> None:
         beside = os.path.join(self.tmp, name)
         try:
             files.write_new(beside, data, durable=self._durable, calls=calls)
