@@ -210,6 +210,8 @@ WAYS = {
     "agent, errors only, counting": lambda: agent_with(counting=True),
     "agent, threshold": lambda: agent_with(thresholds=[[5.0, "warning"]]),
     "agent, threshold, counting": lambda: agent_with(thresholds=[[5.0, "warning"]], counting=True),
+    "agent, threshold, repeats": lambda: agent_with(thresholds=[[5.0, "warning"]], repeats=50),
+    "agent, threshold, stuck": lambda: agent_with(thresholds=[[5.0, "warning"]], stuck=60.0),
     "agent, rule": lambda: agent_with(thresholds=[[5.0, "warning"]], rules=[("result == 'x'", "m", "warning")]),
     "agent, errors only, trampoline": trampolines,
     "agent, threshold, trampoline": lambda: trampolines(thresholds=[[5.0, "warning"]]),
