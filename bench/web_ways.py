@@ -50,6 +50,7 @@ class Way(NamedTuple):
     sends: str | None = None  # what must arrive at the sink: a type of items, or the end of a path
     is_counted: bool = True  # whether it works on valgrind's processor
     metrics: str = "on"  # whether the agent counts
+    every_pack: bool = False  # whether its configuration has all packs, not only those that the example names
 
 
 AGENT = {"PYTHONPATH": str(ROOT)}
@@ -123,7 +124,7 @@ def launch(way: Way, stack: Stack, sink: Sink) -> tuple[list[str], dict[str, str
     environment["AGENT_STATE_DIR"] = str(home / "agent")
     if way.sentry is not None:
         environment["AGENT_CONFIG"] = str(home / "monitors.yaml")
-        (home / "monitors.yaml").write_text(yaml.safe_dump(_monitors(way.sentry, way.metrics)))
+        (home / "monitors.yaml").write_text(yaml.safe_dump(_monitors(way)))
         # The plan is compiled now: on valgrind's processor it would not be in time for what is measured.
         subprocess.run([sys.executable, "-c", "pass"], cwd=ERP, env=environment, check=True)
     if not way.packages:
@@ -132,11 +133,15 @@ def launch(way: Way, stack: Stack, sink: Sink) -> tuple[list[str], dict[str, str
     return [str(binaries / way.prefix[0]), *way.prefix[1:], str(binaries / "python")], environment
 
 
-def _monitors(sentry: Mapping[str, Any], metrics: str) -> dict[str, Any]:
+def _monitors(way: Way) -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "monitors.yaml").read_text(encoding="utf-8"))
-    config["sentry"].update(sentry)
-    config["defaults"] = {**config.get("defaults", {}), "metrics": metrics}
+    config["sentry"].update(way.sentry or {})
+    config["defaults"] = {**config.get("defaults", {}), "metrics": way.metrics}
     packs = [(pack, {}) if isinstance(pack, str) else next(iter(pack.items())) for pack in config["packs"]]
+    if way.every_pack:
+        named = {name for name, _ in packs}
+        shipped = sorted(path.stem for path in (ROOT / "agent" / "packs").glob("*.yaml"))
+        packs += [(name, {}) for name in shipped if name not in named]
     config["packs"] = [
         {name: {**changes, "monitors": {**_thresholds(name), **changes.get("monitors", {})}}} for name, changes in packs
     ]
@@ -145,7 +150,9 @@ def _monitors(sentry: Mapping[str, Any], metrics: str) -> dict[str, Any]:
 
 
 def _thresholds(pack: str) -> dict[str, Any]:
-    monitors = yaml.safe_load((ROOT / "agent" / "packs" / f"{pack}.yaml").read_text(encoding="utf-8"))["monitors"]
+    monitors = yaml.safe_load((ROOT / "agent" / "packs" / f"{pack}.yaml").read_text(encoding="utf-8")).get(
+        "monitors", ()
+    )
     return {each["name"]: {"threshold": each["threshold"]} for each in monitors if "threshold" in each}
 
 

@@ -58,6 +58,35 @@ def test_every_supported_version(shop, python):
     assert len(shop.events()) == 3
 
 
+SUBINTERPRETERS = """
+import sys, shop
+try: import _interpreters as interpreters
+except ImportError: import _xxsubinterpreters as interpreters
+program = "import sys; sys.path.insert(0, %r); import shop\\ntry: shop.f(8)\\nexcept ValueError: print('inside', flush=True)"
+for kind in ((), ) if sys.version_info < (3, 13) else (("isolated",), ("legacy",)):
+    made = interpreters.create(*kind)
+    error = interpreters.run_string(made, program % sys.path[0])
+    assert error is None, error
+    interpreters.destroy(made)
+try: shop.f(9)
+except ValueError: print("outside")
+"""
+
+
+@pytest.mark.parametrize("python", [sys.executable, *OTHERS])
+def test_each_subinterpreter_is_monitored(shop, python):
+    version = subprocess.check_output([python, "-c", "import sys; print(*sys.version_info[:2])"], text=True).split()
+    if not (3, 12) <= tuple(map(int, version)) <= (3, 14):  # before that all of them share what 3.12 gives each
+        pytest.skip("no subinterpreter of its own kind")
+    shop.write(main__py=SUBINTERPRETERS)
+    other = Host(shop.folder / "x", python)
+    other.folder, other.config, other.state_base = shop.folder, shop.config, shop.state_base
+    assert other.run("main.py", agent=False).stdout == other.run("main.py").stdout
+    inside = other.run("main.py").stdout.count("inside")
+    assert inside in (1, 2)
+    assert len(shop.events()) == 2 * (inside + 1)
+
+
 def test_an_interactive_interpreter(shop):
     done = subprocess.run([sys.executable, "-i", "-q"], input=MAIN.replace("try:", "\ntry:") + "\n\n", cwd=shop.folder,
                           env=shop.environment(PYTHONINSPECT="1"), capture_output=True, text=True, timeout=60)  # fmt: skip
