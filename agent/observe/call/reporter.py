@@ -30,6 +30,9 @@ ERROR, RULE, AUDIT = "error", "rule", "audit"
 #: For functions that look at each failure; never written to.
 _NONE: dict[type, tuple[str | None, str]] = {}
 
+#: Of this thread; of the process on systems without threads.
+_processor_time = getattr(time, "thread_time", time.process_time)
+
 
 class Reporter(Counted):
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
@@ -206,9 +209,9 @@ class Reporter(Counted):
             self.terms.count("not-made", self.name)
             raise
         clock = self.terms.clock
-        began, worked = clock(), time.thread_time()
+        began, worked = clock(), _processor_time()
         kept = self.terms.report(observation)
-        self.terms.cost.excuse(clock() - began - (time.thread_time() - worked))
+        self.terms.cost.excuse(clock() - began - (_processor_time() - worked))
         if kept is not None:
             self._note(frame, "reported")
             if exception is not None:
