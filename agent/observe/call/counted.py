@@ -51,7 +51,10 @@ class Counted:
     def called(self, frame: FrameType) -> Named:
         """The names of the call in `frame`. The monitor may name the class that a method is called on."""
         by_class = self._by_class
-        return (by_class.of(arguments.first(frame, self._code)) if by_class is not None else None) or self._named
+        if by_class is None:
+            return self._named
+        first = arguments.first(frame, self._code) if by_class.needs_argument else None
+        return by_class.of(first) or self._named
 
     def _applies_to(self, frame: FrameType) -> bool:
         """A method that several classes share is monitored only where the target's class is the receiver."""

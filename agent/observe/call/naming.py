@@ -34,6 +34,8 @@ class Named(NamedTuple):  # annotated with types, not with text: see model.py
 class ByClass:
     """The same for each class that a method may be called on."""
 
+    needs_argument = True  # the first, which takes a microsecond to read
+
     __slots__ = ("_known", "_names", "_parent", "_template")
 
     def __init__(self, template: Named, names: "dict[str, str]", parent: type) -> None:
@@ -56,6 +58,8 @@ class ByClass:
 
 class ByRoute:
     """The same for each route whose request a call may serve."""
+
+    needs_argument = False
 
     __slots__ = ("_known", "_names", "_template")
 
