@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from acceptance.host import Host
+from acceptance.running import Running
 from receiver import Receiver
 
 MONITORS = "version: 1\nmodules: {sales: {}}\nmonitors:\n  - {target: shop.order, module: sales, operation: order}\n"
@@ -43,7 +44,17 @@ def test_events_of_a_bare_environment_arrive_and_its_packages_stay_its_own(bundl
             assert (done.stdout, done.stderr) == ("[]\n", "")
         first, second = receiver.wait_for(2) and receiver.events
         assert first["tags"]["erp.operation"] == second["tags"]["erp.operation"] == "order"
-        doctor = json.loads(bundle.run("-m", "agent", "doctor", "--format", "json", check=False, **watched).stdout)
+        # About one process: others of this machine may be found too.
+        with Running(
+            bundle,
+            "-c",
+            "import shop\nprint('up', flush=True)\nimport time\nwhile True: time.sleep(9)",
+            python=bundle.python,
+            **watched,
+        ) as erp:
+            erp.wait_for("up")
+            words = ("-m", "agent", "doctor", "--offline", "--format", "json", "--pid", str(erp.pid))
+            doctor = json.loads(bundle.run(*words, check=False, **watched).stdout)
     (libraries,) = [each for each in doctor["findings"] if each["group"] == "libraries"]
     assert libraries["state"] == "ok", libraries
 

@@ -52,9 +52,12 @@ def shop():
     host.write(shop__py=SHOP, monitors__yaml=GOOD)
     shutil.rmtree(SHARED, ignore_errors=True)
     yield host
-    if os.path.isdir(SHARED):
-        shutil.rmtree(SHARED)
-    elif os.path.exists(SHARED):
+    host.end_couriers()
+    for _ in range(50):  # a process of the other user may be writing its last file
+        if not os.path.isdir(SHARED):
+            break
+        shutil.rmtree(SHARED, ignore_errors=True)
+    if os.path.lexists(SHARED):
         os.unlink(SHARED)
     shutil.rmtree(folder)
 
