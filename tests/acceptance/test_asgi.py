@@ -64,16 +64,7 @@ CRASHED = {"/crash": 6, "/broken": 7, "/later": 8}
 
 
 def talk(port):
-    """Two connections to a websocket, of which the second fails."""
-    client = pytest.importorskip("websockets.sync.client")
-    exceptions = pytest.importorskip("websockets.exceptions")
-    with client.connect(f"ws://127.0.0.1:{port}/talk?q={SECRETS[2]}") as connection:
-        connection.send("hello")
-        assert connection.recv() == "HELLO"
-    with client.connect(f"ws://127.0.0.1:{port}/talk") as connection:
-        connection.send("crash")
-        with pytest.raises(exceptions.ConnectionClosed):
-            connection.recv()
+    webhost.talk(port, f"/talk?q={SECRETS[2]}", "/talk")
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "hypercorn", "gunicorn-asgi"])

@@ -103,16 +103,7 @@ EXPECTED = {
 
 
 def talk(port):
-    """Two connections to a websocket: the client leaves one, the other fails."""
-    client = pytest.importorskip("websockets.sync.client")
-    exceptions = pytest.importorskip("websockets.exceptions")
-    with client.connect(f"ws://127.0.0.1:{port}/talk/cellar") as connection:
-        connection.send("hello")
-        assert connection.recv() == "HELLO"
-    with client.connect(f"ws://127.0.0.1:{port}/talk/kitchen") as connection:
-        connection.send("crash")
-        with pytest.raises(exceptions.ConnectionClosed):
-            connection.recv()
+    webhost.talk(port, "/talk/cellar", "/talk/kitchen")
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "hypercorn"])

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 
+import pytest
 from acceptance.running import Running, deliver, is_listening
 from acceptance.services import free_port, uwsgi_program
 from receiver import Receiver
@@ -137,3 +138,16 @@ def serve(host, name: str, module: str, requests, *, agent: bool = True, talk=No
             return Served(responses, status, server.printed, None)
         deliver(host, sentry)
     return Served(responses, status, server.printed, sentry)
+
+
+def talk(port, leaves, fails):
+    """Two connections to websockets, by their paths: the client leaves one, the other fails."""
+    client = pytest.importorskip("websockets.sync.client")
+    exceptions = pytest.importorskip("websockets.exceptions")
+    with client.connect(f"ws://127.0.0.1:{port}{leaves}") as connection:
+        connection.send("hello")
+        assert connection.recv() == "HELLO"
+    with client.connect(f"ws://127.0.0.1:{port}{fails}") as connection:
+        connection.send("crash")
+        with pytest.raises(exceptions.ConnectionClosed):
+            connection.recv()
