@@ -37,7 +37,9 @@ RIGHT = {
 _values = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 3), st.sampled_from([0.0, 1.0, 1.5, 1e9, 40_000_000]),
     st.sampled_from(["", "off", "2s", "3/min", "5%", "a.b", "a b", "a/b", "fatal", "database", "on", "x" * 2001, "auto"]),
-    st.sampled_from([[], ["a", "a"], [1, True], [1, 1.0], [[1], [True]], {}, {"auto": {}}, {"fatal": "1s"}, {"a": 1}]),
+    # A copy each time: a later change of the same file must not change what other examples are made of.
+    st.sampled_from([[], ["a", "a"], [1, True], [1, 1.0], [[1], [True]], {}, {"auto": {}}, {"fatal": "1s"}, {"a": 1}])
+    .map(copy.deepcopy),
 )  # fmt: skip
 _keys = st.sampled_from(
     sorted({*MONITOR["properties"], *SCHEMA["properties"], "x-y", "a b", "auto", "when", "warning"})
