@@ -11,7 +11,7 @@ from ..base import guard, imports, own_folders
 from ..base.interrupts import ours
 from ..base.model import Envelope
 from ..measure import due
-from ..observe.around import context, providers, release, work
+from ..observe.around import context, providers, release, traces, work
 from ..observe.call import callers
 from ..observe.event import event, reserve
 from ..observe.event.encode import encode
@@ -167,7 +167,7 @@ class Sink:
 
     def _keep(self, made: Event, data: bytes, observation: Observation, safe: list[bool]) -> str:
         event_id = str(made["event_id"])
-        envelope = Envelope(event_id, "error", wire.encode(event_id, "event", data))
+        envelope = Envelope(event_id, "error", wire.encode(event_id, "event", data, traces.envelope_headers()))
         attempt = attempts.current() if observation.report == "error" else None
         name = observation.monitor["name"]
         try:

@@ -10,12 +10,13 @@ from ..language.dsn import DsnError, parse_dsn
 from ..observe.around import context as around
 from ..observe.around import origin as origins
 from ..observe.around import traces
+from ..privacy.scrub import scrub_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from re import Pattern
 
-    from ..base.model import SentryData
+    from ..base.model import Json, SentryData
     from ..observe.around.origin import Origin
 
 NAMES = (origins.SENTRY_TRACE, origins.BAGGAGE, origins.TRACEPARENT, origins.TRACESTATE)
@@ -95,6 +96,7 @@ def follow(sends: Outgoing | None, *, strict: bool = False) -> None:
     global in_force
     in_force = sends
     traces.organisation, traces.strict = sends.organisation if sends is not None else "", strict
+    traces.header = header if sends is not None else None
 
 
 def here() -> tuple[Origin, str] | None:
@@ -103,9 +105,19 @@ def here() -> tuple[Origin, str] | None:
     return (ids.origin, ids.span_here(sys._getframe(1))) if ids is not None else None
 
 
-def context(ids: traces.Ids, transaction: str) -> dict[str, str]:
-    """The dynamic sampling context of a trace, for Sentry; empty where there is none."""
-    return in_force.context(ids.origin, transaction) if in_force is not None else {}
+def header(ids: traces.Ids, transaction: str | None = None, **changed: str) -> dict[str, Json]:
+    """The header `trace` of an envelope: the dynamic sampling context; {} where there is none that Sentry could use.
+
+    `transaction` is the trace's name, "" for one of too many; None: as far as the framework knows it by now.
+    """
+    if in_force is None:
+        return {}
+    if transaction is None and ids.origin.context is None:
+        transaction = around.transaction() or getattr(ids, "name", "")
+    found = in_force.context(ids.origin, transaction or "")
+    if "public_key" not in found or "trace_id" not in found:
+        return {}
+    return {"trace": scrub_json({**found, **changed})}
 
 
 def headers(present: Callable[[str], str], url: Callable[[], str] | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from ..observe.around import work
 from ..observe.event import event
 from ..observe.event.encode import encode
 from ..observe.event.represent import Budget
-from ..privacy.scrub import scrub, scrub_json
+from ..privacy.scrub import scrub
 from . import encoded, profile_item, propagation
 
 if TYPE_CHECKING:
@@ -91,10 +91,8 @@ def _headers(trace: Trace, made: dict[str, Any], kept: str) -> dict[str, Json]:
     one that was only sampled stands for all the others like it.
     """
     good = made["transaction_info"]["source"] not in ("url", "unknown")
-    found: dict[str, Json] = dict(propagation.context(trace, str(made["transaction"]) if good else ""))
-    if kept != "sample" and found:
-        found.update(sample_rate="1.0", sampled="true")
-    return {"trace": scrub_json(found)} if "public_key" in found and "trace_id" in found else {}
+    changed = {"sample_rate": "1.0", "sampled": "true"} if kept != "sample" else {}
+    return propagation.header(trace, str(made["transaction"]) if good else "", **changed)
 
 
 def _section(facts: Mapping[str, object], name: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def sent(host, rate, *addresses):
         done = host.run("main.py", SENTRY_DSN=sentry.dsn)
         host.agent("spool", "flush", SENTRY_DSN=sentry.dsn)
         everything = b"\n".join(request.body for request in sentry.requests)
-        envelopes = [each for each in sentry.envelopes if any(h["type"] == "transaction" for h, _ in each.items)]
+        envelopes = list(sentry.envelopes)
         transactions = sorted(sentry.transactions, key=lambda each: each["start_timestamp"])
         assert "agent:" not in done.stderr, done.stderr
         assert done.stdout == "False\n", "the SDK is not loaded"
@@ -104,8 +104,14 @@ def test_of_what_is_not_sampled_the_slow_and_the_failed_are_kept_and_marked(host
     assert [(each["transaction"], each["tags"].get("erp.kept")) for each in transactions] == [
         ("/slow/", "slow"), ("/orders/<int:number>/", "failed"),
     ]  # fmt: skip
-    assert [each.headers["trace"]["sample_rate"] for each in envelopes] == ["1.0", "1.0"]
+    heads = [each.headers["trace"] for each in envelopes if each.items[0][0]["type"] == "transaction"]
+    assert [head["sample_rate"] for head in heads] == ["1.0", "1.0"]
     failed = transactions[1]
+    (head,) = [each.headers["trace"] for each in envelopes if each.items[0][0]["type"] == "event"]
+    assert (head["trace_id"], head["public_key"]) == (failed["contexts"]["trace"]["trace_id"], "public")
+    assert head["transaction"] == "/orders/<int:number>/", (
+        "Sentry decides about an event by what its trace's head states"
+    )
     assert failed["contexts"]["trace"]["status"] == "internal_error"
     (event,) = events
     (span,) = [span for span in failed["spans"] if span["description"] == "price"]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.observe.around import origin as origins
+from agent.observe.around import traces, work
 from agent.traces import propagation
 
 TRACE, SPAN = "0123456789abcdef0123456789abcdef", "0123456789abcdef"
@@ -191,6 +192,27 @@ def test_without_a_rate_nothing_is_sampled_and_the_decision_passes_through():
         found = incoming(sentry_trace=f"{TRACE}-{SPAN}{decision}")
         assert not found.decide(0.0)
         assert sent(found)["sentry-trace"] == f"{TRACE}-{SPAN}{decision}"
+
+
+def test_the_envelope_of_what_is_reported_has_the_context_of_its_trace_where_it_is_sent_on():
+    entered = work.enter(None)
+    try:
+        propagation.follow(propagation.Outgoing(sentry(), "shop@1"))
+        ids = traces.current()
+        found = traces.envelope_headers()["trace"]
+        assert (found["trace_id"], found["public_key"], found["release"]) == (ids.trace_id, "key", "shop@1")
+        assert ids.origin.context == found, "what went out with a request is the same"
+        propagation.follow(propagation.Outgoing(sentry(dsn=None), "shop@1"))
+        ids.origin.context = None
+        assert traces.envelope_headers() == {}, "without a key Sentry could not use it"
+        propagation.follow(None)
+        assert traces.envelope_headers() == {}
+    finally:
+        propagation.follow(None)
+        work.leave(entered)
+    propagation.follow(propagation.Outgoing(sentry(), "shop@1"))
+    assert traces.envelope_headers() == {}, "outside of any piece of work"
+    propagation.follow(None)
 
 
 def test_a_head_that_left_the_decision_to_us_has_it_in_its_context():

@@ -70,6 +70,16 @@ def current() -> Ids | None:
     return doing.trace
 
 
+#: Where traces are sent on: returns the header `trace` of an envelope, with which Sentry decides what it keeps, or {}.
+header: Callable[[Ids], dict[str, Any]] | None = None
+
+
+def envelope_headers() -> dict[str, Any]:
+    """The headers of the envelope of what is reported here."""
+    known = current() if header is not None else None
+    return header(known) if header is not None and known is not None else {}
+
+
 #: Where this is loaded, it adds the trace of the SDK's scope.
 _SDK = __package__.partition(".")[0] + ".sdk.client"
 
