@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from ..base.errors import AgentError
 from ..deliver.history import fates, forgetting
 from ..deliver.history.events import Follower, Wanted, local_events
-from ..deliver.history.facts import KINDS, SEVERITIES
+from ..deliver.history.facts import KINDS, SEVERITIES, section
 from ..sentry_project import links
-from . import options, story
+from . import options, story, waterfall
 from .spool.confirmed import confirmed
 from .spool.places import check_usable, places
 from .state import other_folders
@@ -38,6 +38,7 @@ from .terminal import (
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
+    from typing import Any
 
     from ..deliver.history.events import LocalEvent
     from ..deliver.history.fates import Fate
@@ -48,6 +49,7 @@ HELP = "show the events that were caught on this machine, sent or not, or one of
 _SHORT = 8  # characters of an id on a terminal
 _WIDE = 110  # columns of a terminal from which a group is one line
 _LOOK = 0.3  # seconds between looks of `--follow`
+_LONGEST_TRACE = 3600.0  # seconds between an event and the end of its trace, for one that is looked for
 _MOST_REASONS = 3  # for one state, below the list
 
 
@@ -288,10 +290,24 @@ def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.
     if arguments.format == "json":
         out(json_as_sent(data))
         return 0
-    story.show(content, words_of(event.fate), pages if event.fate.state == fates.SENT else None)
+    trace = _trace_of(directories, event, content)
+    story.show(content, words_of(event.fate), pages if event.fate.state == fates.SENT else None, trace)
     size = f"\nAs it is sent to Sentry ({len(data)} bytes, scrubbed when it was captured): "
     console().print(styled((size, "dim"), f"python -m agent events {event.id[:_SHORT]} --json"))
     return 0
+
+
+def _trace_of(directories: list[str], event: LocalEvent, content: dict[str, Any]) -> str:
+    """How to see the trace that the event belongs to; "" if it was not kept."""
+    trace_id = section(content, "contexts", "trace").get("trace_id")
+    if not trace_id or event.kind == "transaction":
+        return ""
+    wanted = Wanted(kind="transaction", since=event.at, until=event.at + _LONGEST_TRACE)
+    traces = local_events(directories, wanted)
+    found = next((each for each in traces if str(trace_id).encode() in (each.payload() or b"")), None)
+    if found is None:
+        return ""
+    return f"{waterfall.headline(waterfall.waterfall(found.data() or {}))}: python -m agent events {found.id[:_SHORT]}"
 
 
 def words_of(fate: Fate) -> str:

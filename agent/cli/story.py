@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..deliver.history.facts import section, what
+from . import waterfall
 from .terminal import STYLES, console, moment, one_line, styled
 
 if TYPE_CHECKING:
@@ -19,19 +20,30 @@ _MOST_FRAMES = 60
 _MOST_LINES = 20  # of an exception's message
 
 
-def show(event: dict[str, Any], fate: str, pages: Links | None = None) -> None:
-    """Print it. `fate` is what becomes of the event; `pages` are given where Sentry has it."""
+def show(event: dict[str, Any], fate: str, pages: Links | None = None, trace: str = "") -> None:
+    """Print it.
+
+    `fate` is what becomes of the event, `trace` how to see its trace, if that was kept; `pages` are given where Sentry
+    has it.
+    """
     target = console()
-    for line in lines(event, fate, pages):
+    for line in lines(event, fate, pages, trace):
         target.print(line)
 
 
-def lines(event: dict[str, Any], fate: str, pages: Links | None = None) -> Iterator[Text]:
+def lines(event: dict[str, Any], fate: str, pages: Links | None = None, trace: str = "") -> Iterator[Text]:
     """Yield its lines, as `show` prints them."""
-    level = str(event.get("level", "info"))
-    yield styled((one_line(level.upper()), STYLES.get(level, "")), "  ", (one_line(title(event)), "bold"))
-    for name, value in [*_facts(event), ("now", fate), *(pages_of(event, pages) if pages is not None else ())]:
+    is_trace = event.get("type") == "transaction"
+    level = "trace" if is_trace else str(event.get("level", "info"))
+    heading = event.get("transaction") if is_trace else title(event)
+    yield styled((one_line(level.upper()), STYLES.get(level, "")), "  ", (one_line(heading), "bold"))
+    facts = [*_facts(event), *([("its trace", trace)] if trace else []), ("now", fate)]
+    for name, value in [*facts, *(pages_of(event, pages) if pages is not None else ())]:
         yield styled(("  %-12s " % name, "dim"), one_line(value))
+    if is_trace:
+        spans = waterfall.waterfall(event)
+        yield styled(("\n  " + waterfall.headline(spans), "bold"))
+        yield from waterfall.lines(spans)
     for heading, found in (
         ("captured", _pairs(section(event, "contexts", "erp").get("captured"))),
         ("not captured", _pairs(section(event, "contexts", "erp").get("capture_failed"))),
@@ -109,7 +121,7 @@ def _facts(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         status = section(event, "contexts", "response").get("status_code")
         line = f"{request.get('method') or ''} {request.get('url') or ''}".strip()
         yield "request", f"{line} → {status}" if status else line
-    if event.get("transaction"):
+    if event.get("transaction") and event.get("type") != "transaction":
         yield "transaction", event["transaction"]
     for name, label in (("environment", "environment"), ("release", "release"), ("server_name", "server")):
         if event.get(name):

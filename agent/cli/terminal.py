@@ -64,17 +64,17 @@ def _escape(found: re.Match[str]) -> str:
 
 def json_text(value: object, indent: int | None = None) -> str:
     """JSON that reads back as `value` and holds no control character."""
-    return _CONTROLS.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=not _prints_unicode()))
+    return _CONTROLS.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=not prints_unicode()))
 
 
 def json_as_sent(data: bytes) -> str:
     """JSON as it is, with control characters as JSON's own escapes: it reads back as the same value."""
-    if not _prints_unicode():
+    if not prints_unicode():
         return json_text(json.loads(data))
     return _CONTROLS.sub(_json_escape, data.decode("utf-8", "replace"))
 
 
-def _prints_unicode() -> bool:
+def prints_unicode() -> bool:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return encoding.lower().replace("-", "").startswith("utf")
 

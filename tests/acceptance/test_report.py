@@ -12,11 +12,13 @@ from host import ROOT, Host
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 CONFIG = f"""version: 1
 modules: {{sales: {{owner: sales-team}}, hr: {{owner: "<b>people</b>"}}, accounts: {{}}}}
-sentry: {{environment: production, release: "2.1", user: [id]}}
+sentry: {{environment: production, release: "2.1", user: [id], traces: {{keep_slow: 5ms}}}}
 monitors:
   - {{target: erp.order, module: sales, operation: {json.dumps(HOSTILE)}, threshold: 10s}}
   - {{target: erp.close, module: sales, operation: close_day, threshold: 1ms}}
   - {{target: erp.post, module: hr, operation: post, threshold: 1ms}}
+  - {{target: erp.night, kind: transaction, name: {json.dumps(HOSTILE)}, metrics: off}}
+  - {{target: erp.step, metrics: off, threshold: off}}
   - {{target: erp.sign_in, module: accounts, kind: security, name: sign_in, event_type: signed_in, audit: info}}
 """
 ERP = f"""
@@ -26,6 +28,9 @@ def order(number):
 def post(): time.sleep(0.004)
 def close(): post(); post(); time.sleep(0.003)
 def sign_in(): return True
+def step(number): time.sleep(0.002)
+def night():
+    for number in range(5): step(number)
 """
 DAY = """
 import erp
@@ -33,6 +38,7 @@ for number in range(30):
     try: erp.order(number)
     except ValueError: pass
 erp.close(); erp.close(); erp.sign_in()
+erp.night()
 """
 
 
@@ -120,6 +126,9 @@ def test_the_page_shows_what_happened(file, browser):
     assert numbers["sales close_day"][1:5] == ["2", "0", "0 %", "100 %"]
     assert numbers["hr post"][1] == "4"
     assert any(text.startswith("sales close_day") and "post" in text for text in texts(page, "#slow h3 ~ div tbody tr"))
+    assert HOSTILE in texts(page, ".traces summary")[0]
+    page.evaluate("document.querySelector('.traces details').open = true")
+    assert [row.split("\t")[-1] for row in texts(page, ".waterfall tbody tr")] == ["5 × function step"]
     assert [text.split("\n")[0] for text in texts(page, ".tile h3")] == ["sales", "hr", "accounts"]
     assert "owner <b>people</b>" in texts(page, ".owner")
     assert any(HOSTILE in text for text in texts(page, ".issues summary"))

@@ -124,14 +124,26 @@ def test_a_batch_of_metrics_is_no_event(place, capsys):
 
 
 def test_transactions_are_listed_only_where_they_are_asked_for(place, capsys):
-    fill(event(1, tags={}))
-    trace = event(2, type="transaction", tags={}, exception=None)
+    own, other = event(3, tags={}), event(4, tags={})
+    own["contexts"]["trace"] = {"trace_id": "ab" * 16}
+    other["contexts"]["trace"] = {"trace_id": "cd" * 16}
+    fill(own, other)
+    contexts = {"trace": {"trace_id": "ab" * 16, "data": {"erp.kept": "slow"}}}
+    trace = event(
+        2, type="transaction", tags={}, exception=None, contexts=contexts, start_timestamp=1_700_000_000.5,
+        timestamp=1_700_000_002.0,
+    )  # fmt: skip
     fill(trace, category="transaction", item="transaction")
-    assert "1 event in 1 group" in events(capsys)[1]
-    for words in (["--kind", "transaction"], [f"{2:032x}"]):
+    assert "2 events in 1 group" in events(capsys)[1]
+    for words, shown in (
+        (["--kind", "transaction"], "1.5 s, slow"),
+        ([f"{2:032x}"], "0 spans in 1.5 s, kept as it was slow"),
+    ):
         found = events(capsys, *words)[1]
-        assert ("transaction" in found, "ValueError" in found) == (True, False)
-    assert "2 events" in events(capsys, "--user", "7")[1]  # what --delete removes
+        assert (shown in found, "ValueError" in found) == (True, False)
+    assert f"kept as it was slow: python -m agent events {f'{2:032x}'[:8]}" in events(capsys, f"{3:032x}")[1]
+    assert "its trace" not in events(capsys, f"{4:032x}")[1]
+    assert "3 events" in events(capsys, "--user", "7")[1]  # what --delete removes
 
 
 @pytest.mark.parametrize("words", [["{id}"], ["show", "{id}"], ["last"], ["show", "last"], ["{short}"]])

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from agent.cli.report import charts, gather, issues, markup, measures, page, words
+from agent.cli.report import charts, gather, issues, markup, measures, page, traces, words
 from agent.cli.state.problems import Problem
 from agent.deliver import wire
 from agent.deliver.history import facts, fates
@@ -72,7 +72,7 @@ def report(figures=None, events=(), **changed):
         "config": "/erp/acme/monitors.yaml", "environment": "production", "host": "erp1", "made": NOW, "module": None,
         "measures": measures.measure(Figures(found), 86400, changed.get("module"), NOW),
         "issues": issues.Issues([local(each) for each in events], {"accounts.login_failed"}),
-        "problems": [], "lost": {}, "aside": 0, "owners": {}, "thresholds": {}, **changed,
+        "traces": traces.Traces([]), "problems": [], "lost": {}, "aside": 0, "owners": {}, "thresholds": {}, **changed,
     }  # fmt: skip
     return gather.Report(**fields)
 
@@ -315,9 +315,40 @@ def test_what_was_dropped_has_its_reason():
     assert "refused by Sentry, set aside 9" in text
 
 
+def a_trace(number: int, lasted: float, kept: str, name="/orders/", **changed):
+    span = {
+        "span_id": "b" * 16, "parent_span_id": "a" * 16, "op": "db", "description": "SELECT 1",
+        "start_timestamp": NOW, "timestamp": NOW + lasted / 2, "status": "ok", "data": {},
+    }  # fmt: skip
+    return {
+        "event_id": f"{number:032x}", "type": "transaction", "transaction": name, "spans": [span, HOSTILE],
+        "start_timestamp": NOW, "timestamp": NOW + lasted,
+        "contexts": {"trace": {"span_id": "a" * 16, "data": {"erp.kept": kept}}}, **changed,
+    }  # fmt: skip
+
+
+def test_the_longest_trace_of_each_name_is_shown_with_what_ran_inside():
+    found = [
+        a_trace(1, 0.1, "sample"), a_trace(2, 3.0, "slow"), a_trace(3, 2.0, "failed"),
+        a_trace(4, 0.5, "failed", name=HOSTILE), a_trace(5, 9.0, "sample", spans=7, contexts=[]),
+    ]  # fmt: skip
+    made = report(traces=traces.Traces([local(each, NOW - 60) for each in found[:4]]))
+    text = shown(made)
+    assert "4 traces on this host" in text
+    assert (
+        "3 s /orders/ slow 1 span 1 min ago 1 span in 3 s, kept as it was slow python -m agent events 00000000" in text
+    )
+    assert "1.5 s db SELECT 1" in text
+    assert text.count("kept as it was slow") == 1 and "sampled" not in text, "one of each name"
+    assert "0.5 s" not in text and "500 ms " in text
+    assert "img" not in Outline(page.page(made)).elements
+    page.page(report(traces=traces.Traces([local(found[4], NOW)])))
+
+
 def test_an_empty_installation_has_a_page():
     text = shown(report({}))
     for sentence in (
+        "No trace of this period is on this host",
         "No monitored operation was called",
         "No event of this period is on this host",
         "No event was lost",

@@ -96,6 +96,14 @@ class Durations:
 QUANTILES = (("50", 0.5), ("95", 0.95), ("99", 0.99))
 
 
+def span(start: float, end: float, failed: bool) -> Markup:
+    """When something ran, in shares of the whole: from 0.0 to 1.0."""
+    left = min(max(100 * start, 0.0), 99.0)
+    width = max(100 * min(end, 1.0) - left, 1.0)
+    bar = tag("rect", x=f"{left:.1f}", y=0, width=f"{width:.1f}", height=10, class_="part3" if failed else "part0")
+    return tag("svg", bar, viewBox="0 0 100 10", class_="span", aria_hidden="true", preserveAspectRatio="none")
+
+
 def stack(shares: Sequence[float], label: str) -> Markup:
     """Parts of a whole as one bar; what no part covers stays open."""
     at, parts = 0.0, []

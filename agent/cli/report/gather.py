@@ -15,6 +15,7 @@ from ..state.problems import Problem, problems
 from ..state.whole import Whole
 from .issues import Issues
 from .measures import Measures, Past, measure
+from .traces import Traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ class Report(NamedTuple):
     module: str | None
     measures: Measures
     issues: Issues
+    traces: Traces
     problems: list[Problem]  # of the monitoring itself, the heaviest first
     lost: dict[str, int]  # reason → events that were captured and not kept
     aside: int  # envelopes that Sentry refused
@@ -58,6 +60,7 @@ def gather(
         raise AgentError(f"there is no module {module!r}; the configuration has {', '.join(sorted(known))}")
     directories = [spool.directory for spool in spools]
     events = local_events(directories, since=whole.at - seconds, module=module or "")
+    kept = () if module else local_events(directories, since=whole.at - seconds, kind="transaction")  # of all modules
     measures = measure(whole.figures, seconds, module, whole.at, past)
     security = {each["name"] for each in monitors if each["kind"] == "security"}
     security.update(each.monitor for each in measures.operations if each.kind == "security")  # also of an older plan
@@ -69,6 +72,7 @@ def gather(
         module=module,
         measures=measures,
         issues=Issues(events, security),
+        traces=Traces(kept),
         problems=problems(whole),
         lost=whole.lost(),
         aside=sum(len(spool.quarantined()) for spool in spools),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.version import __version__
 from ..terminal import shown_path
-from . import sections, verdict, words
+from . import sections, traces, verdict, words
 from .markup import Markup, data_block, joined, tag
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def page(report: Report, live: float | None = None) -> str:
             part.__name__: part(report)
             for part in (
                 sections.slots, sections.issues, sections.slowest, sections.inside, sections.operations, sections.users,
-                sections.security, sections.releases, sections.days, sections.dropped,
+                sections.security, sections.releases, sections.days, sections.dropped, traces.traces,
             )
         },
     )  # fmt: skip

@@ -83,7 +83,7 @@ def facts_of(event: "Mapping[str, Any]") -> Facts:
         operation=_text(tags.get("erp.operation") or event.get("transaction")),
         monitor=_text(tags.get("erp.monitor") or erp.get("monitor")),
         kind=kind,
-        title=_text(what(event)),
+        title=_text(_trace(event) if kind == "transaction" else what(event)),
         users=[_text(user[name]) for name in _USER if user.get(name) not in (None, "")],
         release=_text(event.get("release")),
         group=_group(event),
@@ -107,6 +107,15 @@ def what(event: "Mapping[str, Any]") -> str:
         return f"{last.get('type')}: {text}" if text else str(last.get("type"))
     message = section(event, "logentry").get("formatted") or event.get("message")
     return str(message) if message else str(event.get("type") or "event")
+
+
+def _trace(event: "Mapping[str, Any]") -> str:
+    """How long a trace took, and why it was kept: `1.32 s, slow`."""
+    start, end = event.get("start_timestamp"), event.get("timestamp")
+    took = end - start if isinstance(start, (int, float)) and isinstance(end, (int, float)) else 0.0
+    why = section(event, "contexts", "trace", "data").get("erp.kept")
+    shown = f"{took:.3g} s" if took >= 1 else f"{1000 * took:.3g} ms"
+    return f"{shown}, {why if why in ('slow', 'failed') else 'sampled'}"
 
 
 def section(event: "Mapping[str, Any]", *path: str) -> dict[str, Any]:
