@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..language.nearest import did_you_mean
 from .build.context import providers
 from .build.distribution import release_of
-from .build.duplicates import check_duplicates, explicit_targets, overridden
+from .build.duplicates import check_duplicates, overridden
 from .build.merge import merge, monitors_of
 from .build.monitor import build
 from .build.monitor_names import name_all
@@ -98,7 +98,10 @@ def compile_plan(
 
 def _without_overridden(built: list[tuple[WrittenMonitor, MonitorData]]) -> list[tuple[WrittenMonitor, MonitorData]]:
     """A person's monitor of the same target wins over a pack's, also when it is there to switch it off."""
-    own = frozenset(target for entry, _ in built if not entry.pack for _, target in explicit_targets(entry))
+    own = frozenset([
+        target["path"] for entry, monitor in built if not entry.pack
+        for target in monitor["targets"] if not target["pattern"]
+    ])  # fmt: skip
     return [(entry, monitor) for entry, monitor in built if not (entry.pack and overridden(entry, own))]
 
 

@@ -57,11 +57,11 @@ class Findings:
 
     def is_wrong(self, placed: Placed) -> bool:
         """Whether there is an error at this position or below it."""
-        return placed.path in self._wrong.get(placed.document.file, ())
+        return bool(self._wrong) and placed.path in self._wrong.get(placed.document.file, ())
 
     def has(self, placed: Placed) -> bool:
         """Whether there is an error of exactly this value."""
-        return placed.path in self._exact.get(placed.document.file, ())
+        return bool(self._exact) and placed.path in self._exact.get(placed.document.file, ())
 
     def ordered(self) -> list[Problem]:
         """By file, in the order the files were read, then by place."""

@@ -81,17 +81,29 @@ def _mapping(schema: dict[str, Any]) -> Check:
     def mapping(value: dict[str, Any]) -> bool:
         for key, item in value.items():
             check = known.get(key)
-            if check is not None and not check(item):
-                return False
-            matching = [fits for search, fits in patterns if search(key)] if patterns else ()
-            if not all(fits(item) for fits in matching):
-                return False
-            if check is None and not matching and not other(item):
+            if check is None:
+                if not patterns:
+                    if not other(item):
+                        return False
+                else:
+                    matching = [fits for search, fits in patterns if search(key)]
+                    if not all([fits(item) for fits in matching] or [other(item)]):
+                        return False
+            elif not check(item) or not all(fits(item) for search, fits in patterns if search(key)):
                 return False
             if name_fits is not None and not name_fits(key):
                 return False
         return True
 
+    def plain_mapping(value: dict[str, Any]) -> bool:
+        for key, item in value.items():
+            check = known.get(key)
+            if check is None or not check(item):
+                return False
+        return True
+
+    if schema.get("additionalProperties") is False and not patterns and name_fits is None:
+        return plain_mapping
     return mapping
 
 

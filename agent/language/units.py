@@ -43,8 +43,14 @@ class UnitError(ValueError):
         self.hint = hint
 
 
+#: Texts that were read as durations: a file has the same ones over and over.
+_durations: dict[str, float] = {}
+
+
 def duration(value: object) -> float:
     """Seconds, greater than zero."""
+    if value.__class__ is str and value in _durations:
+        return _durations[value]
     expected = "expected a duration such as `250ms`, `2s`, `1.5s`, `5m`, `2h`, `7d`, or a number of seconds"
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise UnitError(expected)
@@ -67,6 +73,8 @@ def duration(value: object) -> float:
         raise UnitError("a duration must be more than zero", "write `off` to switch an inherited one off")
     if seconds > LONGEST:
         raise UnitError("a duration may be at most 366 days", "did you forget the unit?" if value == seconds else "")
+    if isinstance(value, str) and len(_durations) < 1000:
+        _durations[value] = seconds
     return seconds
 
 

@@ -163,10 +163,13 @@ def package_folders() -> "list[str]":
 def _plain(value: "Any") -> "Any":
     """Exact builtin types, which are all that marshal takes."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): item if item.__class__ in _LEAVES else _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [item if item.__class__ in _LEAVES else _plain(item) for item in value]
     return value
+
+
+_LEAVES = frozenset((str, bool, int, float, type(None)))
 
 
 # ------------------------------------------------------------------------------------------------------------- on disk

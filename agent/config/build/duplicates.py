@@ -62,7 +62,7 @@ def overridden(pack: WrittenMonitor, own: frozenset[str]) -> bool:
 def explicit_targets(monitor: WrittenMonitor, *, patterns: bool = False) -> Iterator[tuple[Placed, str]]:
     """The targets of a monitor that are well-formed, each as written and dotted throughout."""
     for key in ("target", "targets"):
-        for placed in monitor.at(key).texts():
+        for placed in monitor.at(key).texts() if key in monitor.value else ():
             try:
                 target = parsed_target(placed.value)
             except TargetError:

@@ -75,9 +75,14 @@ def choose(monitor: WrittenMonitor, settings: Settings, findings: Findings) -> d
             layers.append(layer(monitor.document.at("defaults"), findings))
         layers += [settings.defaults, settings.running]
         chosen = settings.beneath[about] = _overlaid(layers)
-    own = layer(monitor.placed, findings)
+    written = monitor.placed
+    own = {
+        key if key != "thresholds" else "threshold": written.at(key)
+        for key in written.value
+        if (key in _DEFAULTS or key == "thresholds") and not findings.is_wrong(written.at(key))
+    }
     changes = {key if key != "thresholds" else "threshold": placed for key, placed in monitor.changes.items()}
-    return {**chosen, **_overlaid([changes, own])}
+    return {**chosen, **own, **_overlaid([changes])} if changes else {**chosen, **own}
 
 
 def _overlaid(layers: list[dict[str, Placed]]) -> dict[str, Placed]:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from ..read.node import Key
     from .merge import Settings, WrittenMonitor
 
+#: Keys whose values are those of the monitor, as they are.
+_AS_GIVEN = frozenset(
+    key.name for key in KEYS if key.value in ("flag", "text", "texts") and key.field is not None and not key.kind
+)
+_DETAIL = (*KIND_OF, "name")
 _OPERATION_NAMES = ("name", "qualname", "module", "class", "route")
 
 
@@ -64,7 +69,7 @@ class _Builder:
         errors = self.errors()
         capture = {name: parsed for name, parsed in self.captured() if parsed is not None}
         rules = self.rules(capture)
-        unless = self.expression(self.written.at("unless"))
+        unless = self.expression(self.written.at("unless")) if "unless" in self.value else None
         span = self.span()
         self.check_module()
         self.check_operation()
@@ -92,17 +97,8 @@ class _Builder:
         for rule in rules:
             rule["severity"] = rule["severity"] or inherited.severity
         owner = module.get("owner")
-        names = [key for key, only in KIND_OF.items() if only == kind] + ["name"] * (kind == "transaction")
-        detail = {key: value[key] for key in names if key in value}
-        as_given = {
-            key.name: value[key.name]
-            for key in KEYS
-            if key.name in value
-            and key.value in ("flag", "text", "texts")
-            and key.field is not None
-            and not key.kind
-            and not isinstance(value[key.name], dict)
-        }
+        detail = {key: value[key] for key in _DETAIL if key in value and KIND_OF.get(key, "transaction") == kind}
+        as_given = {key: value[key] for key in value if key in _AS_GIVEN and not isinstance(value[key], dict)}
         return plain_monitor(**{
             **as_given,
             **inherited._asdict(),
@@ -129,8 +125,9 @@ class _Builder:
             self.findings.add(placed, slug, message, hint, of_key=of_key)
 
     def texts(self, key: str) -> Iterator[Placed]:
-        given = self.written.at(key).texts() if key in self.value else ()
-        return (placed for placed in given if not self.findings.has(placed))
+        if key not in self.value:
+            return iter(())
+        return (placed for placed in self.written.at(key).texts() if not self.findings.has(placed))
 
     def expression(self, placed: Placed) -> ExpressionData | None:
         return values.expression(placed, self.findings)
@@ -157,7 +154,7 @@ class _Builder:
     def errors(self) -> dict[str, str]:
         expected = self.value.get("expect")
         found = {}
-        for name, placed in self.written.at("errors").fields():
+        for name, placed in self.written.at("errors").fields() if "errors" in self.value else ():
             if self.findings.has(placed) or not values.is_exception_name(placed, name, self.findings, of_key=True):
                 continue
             found[name] = units.severity(placed.value)
@@ -168,6 +165,8 @@ class _Builder:
 
     def span(self) -> SpanData | None:
         """What the monitor's spans are, where it describes them."""
+        if "span" not in self.value:
+            return None
         placed = self.written.at("span")
         if not isinstance(placed.value, dict) or not isinstance(placed.value.get("op"), str):
             return None
@@ -196,7 +195,7 @@ class _Builder:
 
     def rules(self, capture: dict[str, ExpressionData]) -> list[RuleData]:
         found: list[RuleData] = []
-        for rule in self.written.at("rules").items():
+        for rule in self.written.at("rules").items() if "rules" in self.value else ():
             if not isinstance(rule.value, dict):
                 continue
             when = self.expression(rule.at("when"))
@@ -239,6 +238,8 @@ class _Builder:
             self.add(self.written.at("module"), "unknown-module", f"the module `{name[:100]}` is not declared", hint)
 
     def check_operation(self) -> None:
+        if "operation" not in self.value:
+            return
         placed = self.written.at("operation")
         for name in self.placeholders(placed) if isinstance(placed.value, str) else ():
             if name not in _OPERATION_NAMES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .node import Key, Mark, Node
+from .node import Key, Mark, Node, of_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ class Placed(NamedTuple):
                 break
             mark = Mark(child.line, child.column)
             if of_key and depth == len(self.path) - 1 and isinstance(key, str):
-                mark = node.keys.get(key, mark)
+                mark = of_yaml(node.keys[key]) if key in node.keys else mark
             node = child
         return mark
 

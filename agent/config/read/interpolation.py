@@ -44,6 +44,8 @@ _LONGEST = 100_000
 
 def interpolate(root: Node, environ: Mapping[str, str]) -> tuple[Any, dict[str, str | None], list[Defect]]:
     """The plain values of a tree, the variables that were read with the value each had, and what was missing."""
+    if root.value.__class__ is dict:
+        return root.value, {}, []
     interpolation = _Interpolation(environ)
     return interpolation.plain(root, ()), interpolation.read, interpolation.defects
 

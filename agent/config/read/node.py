@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from ...base.model import Json
 
@@ -19,42 +19,52 @@ class Mark(NamedTuple):
 NOWHERE = Mark(0, 0)
 
 
+def of_yaml(mark: Any) -> Mark:
+    return Mark(mark.line + 1, mark.column + 1)
+
+
 class Node:
     """One value of the file: a Scalar or a Collection. A node with an anchor has several positions, and is shared."""
 
     __slots__ = ()
-    line: int
-    column: int
-    value: Json  # of a scalar
+    mark: Any  # PyYAML's: what most nodes are never asked for is not made
+    value: Any  # of a scalar; of the root, all values, unless something has to be interpolated
     text: str | None  # of a scalar, as written
     plain: bool  # of a scalar: without quotes
     children: dict[str, Node] | list[Node] | None
-    keys: dict[str, Mark]  # of a mapping
-    size: int  # nodes, aliases followed
+    keys: dict[str, Any]  # of a mapping: the marks of its keys
+    size: int  # nodes, aliases followed; counted where there are any
+
+    @property
+    def line(self) -> int:
+        return int(self.mark.line) + 1
+
+    @property
+    def column(self) -> int:
+        return int(self.mark.column) + 1
 
 
 class Scalar(Node):
-    __slots__ = ("column", "line", "plain", "text", "value")
+    __slots__ = ("mark", "plain", "text", "value")
     children = None
     size = 1
 
-    def __init__(self, line: int, column: int, text: str, value: Json, *, plain: bool) -> None:
-        self.line = line
-        self.column = column
+    def __init__(self, mark: Any, text: str, value: Json, plain: bool) -> None:
+        self.mark = mark
         self.text = text
         self.value = value
         self.plain = plain
 
 
 class Collection(Node):
-    __slots__ = ("children", "column", "keys", "line", "size")
-    value = text = None
+    __slots__ = ("children", "keys", "mark", "size", "value")
+    text = None
     plain = False
 
-    def __init__(self, line: int, column: int, children: dict[str, Node] | list[Node]) -> None:
-        self.line = line
-        self.column = column
+    def __init__(self, mark: Any, children: dict[str, Node] | list[Node], value: Any) -> None:
+        self.mark = mark
         self.children = children
+        self.value = value
         self.keys = {}
         self.size = 1
 

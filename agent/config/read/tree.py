@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import ConfigError
 from ...base.model import Json
 from ...language import hints
-from .node import NOWHERE, Collection, Defect, Key, Mark, Node, Scalar, UnreadableDocument
+from .node import NOWHERE, Collection, Defect, Key, Mark, Node, Scalar, UnreadableDocument, of_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,17 +55,17 @@ def resolve_scalar(text: str) -> Json:
 class _Frame:
     """A collection that is being read: a mapping, or a list."""
 
-    __slots__ = ("anchor", "items", "key", "keys", "mapping", "merges", "node", "path")
+    __slots__ = ("anchor", "items", "key", "mapping", "mark", "merges", "node", "plain")
 
-    def __init__(self, node: Collection, path: tuple[Key, ...], anchor: str | None) -> None:
+    def __init__(self, node: Collection, anchor: str | None) -> None:
         self.node = node
-        self.mapping = node.children if isinstance(node.children, dict) else None
-        self.items = node.children if isinstance(node.children, list) else None
-        self.keys = node.keys
-        self.path = path
+        self.mapping = node.children if node.children.__class__ is dict else None
+        self.items = node.children if node.children.__class__ is list else None
+        self.plain: Any = node.value
         self.anchor = anchor
-        self.key: tuple[str, Mark] | None = None
-        self.merges: list[tuple[Node, Mark]] = []
+        self.key: str | None = None
+        self.mark: Any = None  # of the key
+        self.merges: list[tuple[Node, Any]] = []
 
 
 class _Composer:
@@ -79,44 +79,82 @@ class _Composer:
         self.open: list[_Frame] = []
         self.root: Node | None = None
         self.count = 0
+        self.aliases = "&" in text  # then what a collection counts for depends on what it refers to
+        self.simple = not self.aliases and "$" not in text and "<<" not in text
 
     def compose(self) -> tuple[Node | None, list[Defect]]:
+        yaml = _yaml()
+        loader = yaml.SafeLoader if self.pure else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        try:
+            self._compose(yaml, iter(loader(self.text).get_event, None))
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = Mark(mark.line + 1, mark.column + 1) if mark else NOWHERE
+            raise _syntax(self.text, place, error.problem or error.context or "unreadable") from None
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise UnreadableDocument("yaml-syntax", f"this is not valid YAML: {error}") from None
+        if self.root is not None and not self.simple and self.root.text is None:
+            self.root.value = None
+        return self.root, self.defects
+
+    def _compose(self, yaml: Any, events: Iterator[Any]) -> None:
         documents = 0
-        for event in _events(self.text, pure=self.pure):
-            kind = event.__class__.__name__
-            if kind == "ScalarEvent":
+        scalar = yaml.ScalarEvent
+        meanings: dict[str, Json] = dict(_WORDS)
+        frame: _Frame | None = None
+        for event in events:
+            kind = event.__class__
+            if kind is scalar:
                 self.count += 1
+                if frame is None or event.tag is not None or event.anchor is not None:
+                    self._add(self._scalar(event), event)
+                elif frame.key is None and frame.mapping is not None:
+                    frame.key = event.value if event.value != "<<" or not event.style else "<<\0"
+                    frame.mark = event.start_mark
+                else:
+                    self.count += 1
+                    text = value = event.value
+                    plain = not event.style
+                    if plain:
+                        if text not in meanings:
+                            meanings[text] = resolve_scalar(text)
+                        value = meanings[text]
+                    node = Scalar(event.start_mark, text, value, plain)
+                    key, mapping = frame.key, frame.mapping
+                    if mapping is None:
+                        frame.items.append(node)  # type: ignore[union-attr]
+                        frame.plain.append(value)
+                    elif key in mapping or key == "<<":
+                        self._put(frame, node)
+                    else:
+                        mapping[key] = node  # type: ignore[index]
+                        frame.plain[key] = value
+                        frame.node.keys[key] = frame.mark  # type: ignore[index]
+                        frame.key = None
                 if self.count > MOST_NODES:
                     raise _too_many(_mark(event))
-                frame = self.open[-1] if self.open else None
-                if frame and frame.mapping is not None and frame.key is None and event.tag is event.anchor is None:
-                    key = event.value
-                    frame.key = (key if key != "<<" or not event.style else "<<\0", _mark(event))
-                else:
-                    self._add(self._scalar(event), event)
-            elif kind == "MappingStartEvent":
-                self._start(event, {})
-            elif kind == "SequenceStartEvent":
-                self._start(event, [])
-            elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+                continue
+            if kind is yaml.MappingStartEvent:
+                self._start(event, {}, {})
+            elif kind is yaml.SequenceStartEvent:
+                self._start(event, [], [])
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                 self._end(event)
-            elif kind == "AliasEvent":
+            elif kind is yaml.AliasEvent:
                 self._add(self._alias(event), event)
-            elif kind == "DocumentStartEvent":
+            elif kind is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
                     message = "the file holds more than one YAML document"
                     hint = "remove the `---` that starts the second one"
                     raise UnreadableDocument("yaml-documents", message, hint, _mark(event))
-        return self.root, self.defects
+            frame = self.open[-1] if self.open else None
 
-    def _next_path(self) -> tuple[Key, ...]:
-        if not self.open:
-            return ()
-        frame = self.open[-1]
-        if frame.items is not None:
-            return (*frame.path, len(frame.items))
-        return (*frame.path, frame.key[0]) if frame.key else frame.path
+    def _path(self, last: str | None = None) -> tuple[Key, ...]:
+        """Of the value that comes next; with `last`, of a key of the collection that is being read."""
+        frames = self.open if last is None else self.open[:-1]
+        steps = [len(frame.items) if frame.items is not None else frame.key for frame in frames]
+        return tuple([step for step in (*steps, last) if step is not None])
 
     def _spend(self, nodes: int, event: Any) -> None:
         self.count += nodes
@@ -131,7 +169,7 @@ class _Composer:
             value = resolve_scalar(text)
         elif tag not in (None, "!", _CORE + "str"):
             self._refuse_tag(tag, event)
-        node = Scalar(mark.line + 1, mark.column + 1, text, value, plain=plain)
+        node = Scalar(mark, text, value, plain)
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
@@ -147,32 +185,31 @@ class _Composer:
             )
         return node
 
-    def _start(self, event: Any, children: dict[str, Node] | list[Node]) -> None:
+    def _start(self, event: Any, children: Any, plain: Any) -> None:
+        above = self.open[-1] if self.open else None
         self._spend(1, event)
         if len(self.open) >= DEEPEST:
             raise _too_deep(_mark(event))
         if event.tag not in (None, "!", _CORE + ("map" if isinstance(children, dict) else "seq")):
             self._refuse_tag(event.tag, event)
-        if self.open and self.open[-1].mapping is not None and self.open[-1].key is None:
+        if above is not None and above.mapping is not None and above.key is None:
             raise UnreadableDocument("yaml-key", "a key must be plain text", "", _mark(event))
-        mark = event.start_mark
         self.anchors.pop(event.anchor, None)
-        node = Collection(mark.line + 1, mark.column + 1, children)
-        self.open.append(_Frame(node, self._next_path(), event.anchor))
+        self.open.append(_Frame(Collection(event.start_mark, children, plain), event.anchor))
 
     def _end(self, event: Any) -> None:
         frame = self.open.pop()
         node = frame.node
         if frame.merges:
             self._merge(frame, event)
-        size = 1
-        for child in frame.items or (frame.mapping or {}).values():
-            size += child.size
-        node.size = size
-        if size > MOST_NODES:
-            raise _too_many(Mark(node.line, node.column))
-        if frame.anchor:
-            self.anchors[frame.anchor] = node
+        if self.aliases:
+            node.size = 1 + sum([child.size for child in frame.items or (frame.mapping or {}).values()])
+            if node.size > MOST_NODES:
+                raise _too_many(Mark(node.line, node.column))
+            if frame.anchor:
+                self.anchors[frame.anchor] = node
+        if self.open and self.open[-1].key == "tags":
+            self.simple = False  # numbers there are text
         self._add(node, event)
 
     def _add(self, node: Node, event: Any) -> None:
@@ -184,25 +221,34 @@ class _Composer:
         if frame.key is None and frame.mapping is not None:
             if node.text is None:
                 raise UnreadableDocument("yaml-key", "a key must be plain text", "", _mark(event))
-            frame.key = (node.text if node.text != "<<" or node.plain else "<<\0", _mark(event))
+            frame.key = node.text if node.text != "<<" or node.plain else "<<\0"
+            frame.mark = event.start_mark
             return
         self._spend(1, event)
         if frame.items is not None:
             frame.items.append(node)
-        elif frame.key is not None and frame.mapping is not None:
-            (key, mark), frame.key = frame.key, None
-            if key == "<<":
-                frame.merges.append((node, mark))
-            elif key in frame.mapping:
-                first = frame.keys[key]
-                message = (
-                    f"`{key}` is given twice here: first at line {first.line}, column {first.column}, "
-                    f"again at line {mark.line}, column {mark.column}"
-                )
-                self.defects.append(Defect("duplicate-key", (*frame.path, key), mark, message, "keep one of them"))
-            else:
-                frame.mapping[key] = node
-                frame.keys[key] = mark
+            frame.plain.append(node.value)
+        else:
+            self._put(frame, node)
+
+    def _put(self, frame: _Frame, node: Node) -> None:
+        """Give the pending key its value."""
+        key, frame.key = frame.key, None
+        assert key is not None
+        assert frame.mapping is not None
+        if key == "<<":
+            frame.merges.append((node, frame.mark))
+        elif key in frame.mapping:
+            first, again = of_yaml(frame.node.keys[key]), of_yaml(frame.mark)
+            message = (
+                f"`{key}` is given twice here: first at line {first.line}, column {first.column}, "
+                f"again at line {again.line}, column {again.column}"
+            )
+            self.defects.append(Defect("duplicate-key", self._path(key), again, message, "keep one of them"))
+        else:
+            frame.mapping[key] = node
+            frame.plain[key] = node.value
+            frame.node.keys[key] = frame.mark
 
     def _merge(self, frame: _Frame, event: Any) -> None:
         children = frame.mapping
@@ -210,37 +256,29 @@ class _Composer:
             for merged in value.children if isinstance(value.children, list) else [value]:
                 if not isinstance(merged.children, dict) or children is None:
                     message = "`<<` merges mappings only: an alias, or a list of aliases"
-                    self.defects.append(Defect("yaml-merge", frame.path, mark, message))
+                    self.defects.append(Defect("yaml-merge", self._path(), of_yaml(mark), message))
                     continue
                 self._spend(len(merged.children), event)
                 for key, node in merged.children.items():
                     if key not in children:
                         children[key] = node
-                        frame.keys[key] = merged.keys[key]
+                        frame.node.keys[key] = merged.keys[key]
 
     def _refuse_tag(self, tag: str, event: Any) -> None:
         message = (
             f"the tag `{tag.replace(_CORE, '!!')}` means nothing here: values are plain text, numbers, true, "
             "false, null, lists and mappings"
         )
-        self.defects.append(Defect("yaml-tag", self._next_path(), _mark(event), message, "remove the tag"))
+        self.defects.append(Defect("yaml-tag", self._path(), _mark(event), message, "remove the tag"))
 
 
-def _events(text: str, *, pure: bool) -> Iterator[Any]:
+def _yaml() -> Any:
     try:
         import yaml
     except ImportError:
         raise ConfigError("reading monitors.yaml needs PyYAML, which this Python does not have: "
                           "python -m pip install pyyaml") from None  # fmt: skip
-    loader = yaml.SafeLoader if pure else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        yield from iter(loader(text).get_event, None)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Mark(mark.line + 1, mark.column + 1) if mark else NOWHERE
-        raise _syntax(text, place, error.problem or error.context or "unreadable") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UnreadableDocument("yaml-syntax", f"this is not valid YAML: {error}") from None
+    return yaml
 
 
 def _too_deep(mark: Mark) -> UnreadableDocument:
@@ -282,5 +320,4 @@ def _too_many(mark: Mark) -> UnreadableDocument:
 
 
 def _mark(event: Any) -> Mark:
-    mark = event.start_mark
-    return Mark(mark.line + 1, mark.column + 1)
+    return of_yaml(event.start_mark)
