@@ -136,7 +136,7 @@ def _plan(config: str | None) -> PlanData:
                 "traces": {
                     "given": False, "keep_slow": None, "keep_failed": False, "rate_limit": None, "max_spans": 1,
                 },
-                "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [],
+                "debug": False, "metrics": False, "user": ["id"], "stances": {"modules": {}, "everywhere": []},
                 "integrations": [], "tags": {}, "scrub": None, "context": [], "celery": None, "project": None,
                 "application": None,
             },

@@ -78,8 +78,8 @@ def agents(folder, dsn=None):
     ]  # fmt: skip
     sentry = {
         "dsn": dsn, "environment": "bench", "release": "bench@1", "sample_rate": 1.0, "traces_sample_rate": 0.0,
-        "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"], "ignore_errors": [],
-        "integrations": [], "tags": {}, "context": [],
+        "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"],
+        "stances": {"modules": {}, "everywhere": []}, "integrations": [], "tags": {}, "context": [],
     }  # fmt: skip
     spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "max_files": 50_000, "max_rate": 0.0,
              "durable": False, "keep_interpreter": True, "courier": True}  # fmt: skip

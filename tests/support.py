@@ -60,13 +60,14 @@ class FakeClock:
 class Watch:
     """Applies monitors to modules as the engine does, and keeps what is observed."""
 
-    def __init__(self, *monitors, ignore=()):
+    def __init__(self, *monitors, ignore=(), modules=None, everywhere=()):
         self.monitors = list(monitors)
         self.clock = FakeClock()
         self.observed = []
         self.records = []
         self.counted = {}
-        self.ignore = ignore
+        ignored = dict.fromkeys(ignore, "ignored")
+        self.stances = {"modules": modules or {}, "everywhere": [*everywhere, ignored]}
         self.tallies = None
         self.span = None
         self.costs = {}
@@ -77,7 +78,7 @@ class Watch:
         terms = self._terms.get(id(data))
         if terms is None:
             terms = self._terms[id(data)] = Terms(
-                data, report=self._report, count=self._count, ignore=self.ignore, clock=self.clock,
+                data, report=self._report, count=self._count, stances=self.stances, clock=self.clock,
                 tallies=self.tallies, span=self.span, cost=self.costs.setdefault(data["name"], Cost(data["budget"])),
             )  # fmt: skip
         return Probe(terms, found, function)

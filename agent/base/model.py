@@ -106,6 +106,7 @@ class MonitorData(TypedDict):
     repeats: Optional[int]  # more calls than that inside one piece of work are reported
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
+    ignore_errors: list[str]  # dotted exceptions that are no failures
     escalate: Optional[tuple[float, float]]  # of these, more than so many per so many seconds become one event
     capture: dict[str, ExpressionData]
     rules: list[RuleData]
@@ -186,6 +187,21 @@ class ProjectData(TypedDict):
     filters: Optional[list[str]]  # None: as `kinds.protection` has it
 
 
+#: In place of a severity: what is made of an exception that is part of the business, and of one that is no failure.
+EXPECTED, IGNORED = "expected", "ignored"
+
+
+class StancesData(TypedDict):
+    """What is made of exceptions, beside a monitor's own lists.
+
+    Layers of dotted exception → severity, EXPECTED or IGNORED. In the first layer that names an exception, or a base
+    class of it, the nearest class decides.
+    """
+
+    modules: dict[str, list[dict[str, str]]]  # for the monitors of these modules, before the others
+    everywhere: list[dict[str, str]]  # three: the files' defaults, those of packs, `sentry.ignore_errors`
+
+
 class SentryData(TypedDict):
     dsn: Optional[str]
     environment: str
@@ -202,7 +218,7 @@ class SentryData(TypedDict):
     debug: bool
     metrics: bool  # send what is counted
     user: list[str]
-    ignore_errors: list[str]
+    stances: StancesData
     integrations: Union[str, list[str]]
     tags: dict[str, str]
     scrub: Optional[ScrubData]

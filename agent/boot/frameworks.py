@@ -128,7 +128,7 @@ class Frameworks:
             self._unmonitored = Unmonitored(
                 self._engine.report,
                 self._outlet.health.count,
-                ignore=self._outlet.sentry["ignore_errors"],
+                stances=self._outlet.sentry["stances"],
                 sample=self._outlet.sentry["sample_rate"],
             )
         return self._unmonitored.failed(

@@ -78,7 +78,7 @@ class Probes:
                 report=self._report,
                 count=health.count,
                 failed=health.failed,
-                ignore=self._outlet.sentry["ignore_errors"],
+                stances=self._outlet.sentry["stances"],
                 limiter=self._limiter(monitor),
                 cost=self._costs.of(monitor),
                 span=self._frameworks.tracing.span_for(monitor),

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base import places
+from ..base.model import EXPECTED, IGNORED
 from ..base.wildcards import matches
 from ..codebase.check import check
 from ..config.learn import ENOUGH, Past, beyond
@@ -17,6 +18,7 @@ from ..language.nearest import did_you_mean
 from ..language.units import format_duration, format_rate
 from ..measure.figures import Figures
 from ..observe.call.limits import HANDFUL
+from ..observe.failure import severity
 from .environment import add_environment, lookup_of
 from .options import ProblemsError, add_config, add_format, config_path, unusable
 from .origin import Setting, settings_of
@@ -149,13 +151,10 @@ _REPORTS = ("error", "slow", "rule", "audit", "stuck", "repeats", "budget")
 
 
 def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tuple[str, str]]:
-    found = [("never", f"{name}: expected and only counted{_within(name, monitor)}") for name in monitor["expect"]]
+    found = list(_exceptions(monitor, plan))
     if monitor["escalate"]:
         often = format_rate(monitor["escalate"])
         found.append((monitor["severity"], f"when one kind of expected error is more frequent than {often}: one event"))
-    ignored = plan["sentry"]["ignore_errors"] if plan is not None else []
-    found += [("never", f"{name}: in sentry.ignore_errors") for name in ignored]
-    found += [(severity, f"when {name} leaves the call") for name, severity in monitor["errors"].items()]
     if monitor["unless"]:
         found.append(("never", f"when {monitor['unless']['text']}"))
     found += [("never", f"inside a call of the monitor {name}") for name in monitor["quiet_inside"]]
@@ -184,10 +183,33 @@ def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tu
     return found
 
 
+def _exceptions(monitor: MonitorData, plan: PlanData | None) -> Iterator[tuple[str, str]]:
+    """What is made of single exceptions: by the monitor's own lists, and by those that it inherits."""
+    stances = plan["sentry"]["stances"] if plan is not None else severity.NOWHERE
+    module, everywhere = monitor["module"] or "", stances["everywhere"]
+    layers = [
+        ("", severity.own(monitor)),
+        *((f" (module {module})", layer) for layer in stances["modules"].get(module, ())),
+    ]
+    layers += zip((" (defaults)", " (a pack)", " (sentry.ignore_errors)"), everywhere)
+    seen: set[str] = set()
+    for by, layer in layers:
+        for name, made in layer.items():
+            if name not in seen:
+                seen.add(name)
+                if made == EXPECTED:
+                    within = _within(name, monitor) if not any(layer is each for each in everywhere) else ""
+                    yield "never", f"{name}: expected and only counted{within}{by}"
+                elif made == IGNORED:
+                    yield "never", f"{name}: no failure, only counted{by}"
+                else:
+                    yield made, f"when {name} leaves the call{by}"
+
+
 def _within(name: str, monitor: MonitorData) -> str:
     """Do the monitored calls inside this one expect the exception, too?"""
     own_alone = name in ("Exception", "BaseException") or monitor["where"].startswith("packs/")
-    return "" if own_alone else ", also by the monitored calls inside this one"
+    return "" if own_alone else ", also inside this call"
 
 
 def _limit(monitor: MonitorData) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..base.model import KINDS
+from ..base.model import KINDS, SEVERITIES
 from ..config.load import load
 from ..language.learned import spelled
 from ..language.monitor_keys import KEYS
@@ -16,7 +16,7 @@ from .terminal import console, is_terminal, json_text, out, show_table, styled, 
 if TYPE_CHECKING:
     import argparse
 
-    from ..base.model import MonitorData
+    from ..base.model import MonitorData, StancesData
 
 HELP = "show every monitor with the settings that are in effect"
 
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         out(json_text(monitors, indent=2))
     else:
         _show(monitors)
+        _show_stances(monitors, plan["sentry"]["stances"])
     if plan["disabled"]:
         errors = console(stderr=True)
         for line in plan["disabled"]:
@@ -76,6 +77,25 @@ def _show(monitors: list[MonitorData]) -> None:
                 styled("\n".join(_slow(monitor)) or "-"),
             )
     show_table(listing)
+
+
+def _show_stances(monitors: list[MonitorData], stances: StancesData) -> None:
+    """What is made of single exceptions beside the monitors' own lists; `sentry.ignore_errors` is left out."""
+    listing = table("EXCEPTION", "REPORTED AS", "IN", folding="EXCEPTION")
+    for module in dict.fromkeys(monitor["module"] or "" for monitor in monitors):
+        for layer in stances["modules"].get(module, ()):
+            for name, made in layer.items():
+                listing.add_row(*map(styled, (name, _made(made), f"module {module}")))
+    for layer in stances["everywhere"][:2]:
+        for name, made in layer.items():
+            listing.add_row(*map(styled, (name, _made(made), "all modules")))
+    if listing.row_count:
+        console().print()
+        show_table(listing)
+
+
+def _made(stance: str) -> str:
+    return stance if stance in SEVERITIES else f"never: {stance}"
 
 
 def _paths(monitor: MonitorData) -> list[str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..config.build import stances
 from ..config.build.inherit import choose
 from ..config.findings import Findings
 from ..language.monitor_keys import KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..base.model import MonitorData
     from ..config.build.merge import Settings, WrittenMonitor
     from ..config.read.document import Placed
+    from ..language.monitor_keys import MonitorKey
 
 
 class Setting(NamedTuple):
@@ -26,7 +30,9 @@ def settings_of(entry: WrittenMonitor, monitor: MonitorData, settings: Settings)
     found: list[Setting] = []
     for row in KEYS:
         key, value = row.name, row.explained(monitor)
-        if not value:
+        if row.adds:
+            found += _adding(row, entry, monitor, settings)
+        if row.adds or not value:
             continue
         if row.inherited:
             placed = chosen.get(key)
@@ -46,6 +52,16 @@ def settings_of(entry: WrittenMonitor, monitor: MonitorData, settings: Settings)
             origin = "built in"
         found.append(Setting(key, value, origin))
     return found
+
+
+def _adding(row: MonitorKey, entry: WrittenMonitor, monitor: MonitorData, settings: Settings) -> Iterator[Setting]:
+    """One line for each place that names exceptions, the nearest first."""
+    every: list[Placed | WrittenMonitor] = [entry, *stances.inherited(monitor["module"], settings)]
+    for given in every:
+        made = stances.checked(given, Findings())
+        value = row.explained({**monitor, **stances.lists(made)})
+        if value:
+            yield Setting(row.name, value, _place(given.at(row.name), entry))
 
 
 def _place(placed: Placed, entry: WrittenMonitor) -> str:

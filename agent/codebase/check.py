@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.model import SHADOWED
+from ..config.build import stances
 from ..config.build.duplicates import can_meet, explicit_targets
 from ..config.build.monitor import captures
 from ..config.build.values import parsed_target
@@ -72,7 +73,7 @@ class _Check:
                 self.exceptions(entry)
             if tick is not None:
                 tick(number + 1, total)
-        self.ignored()
+        self.inherited()
         self.providers()
         self.report_absent()
         return sightings, self.findings.ordered() if self.findings.problems else []
@@ -225,19 +226,24 @@ class _Check:
     # Exceptions
 
     def exceptions(self, entry: WrittenMonitor) -> None:
-        severity = "warning" if entry.pack else "error"
-        for placed in entry.at("expect").items():
-            self.exception(placed, placed.value, severity=severity)
-        for name, placed in entry.at("errors").fields():
-            self.exception(placed, name, severity=severity, of_key=True)
+        self.named(entry, severity="warning" if entry.pack else "error")
 
-    def ignored(self) -> None:
+    def inherited(self) -> None:
+        """What `sentry`, `defaults` and modules name, of the files and of packs."""
         for document in self.examined.documents:
-            for placed in document.at("sentry", "ignore_errors").items():
-                self.exception(placed, placed.value)
+            self.named(document.at("sentry"))
+            self.named(document.at("defaults"))
+            for _, module in document.at("modules").fields():
+                self.named(module.at("defaults"))
+        for defaults in self.examined.settings.packs if self.examined.settings is not None else ():
+            self.named(defaults, severity="warning")
 
-    def exception(self, placed: Placed, name: object, *, severity: str = "error", of_key: bool = False) -> None:
-        if not isinstance(name, str) or not name or any(not part.isidentifier() for part in name.split(".")):
+    def named(self, given: Placed | WrittenMonitor, *, severity: str = "error") -> None:
+        for key, name, placed in stances.names(given):
+            self.exception(placed, name, severity=severity, of_key=key == "errors")
+
+    def exception(self, placed: Placed, name: str, *, severity: str, of_key: bool) -> None:
+        if not name or any(not part.isidentifier() for part in name.split(".")):
             return
         outcome = self.lookup.exception(name)
         if outcome.status == MISSING and not outcome.absent:

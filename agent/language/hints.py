@@ -18,7 +18,7 @@ _MONITOR_KEYS = {
     "threshold": ("timeout", "slow", "slow_threshold", "duration", "max_duration", "latency", "limit"),
     "severity": ("level", "priority"),
     "capture": ("params", "parameters", "args", "arguments", "values", "context", "extra", "data", "fields"),
-    "expect": ("ignore", "ignore_errors", "ignored", "expected", "except"),
+    "expect": ("ignore", "ignored", "expected", "except"),
     "errors": ("exceptions", "exception", "raises"),
     "rate_limit": ("rate", "throttle", "max_rate"),
     "rules": ("conditions", "when", "checks", "assert"),

@@ -29,6 +29,7 @@ class MonitorKey(NamedTuple):  # annotated with types, not with text: see model.
     mention: str = ""  # how `list` mentions a value that is not the default
     off: str = ""  # how `explain` spells that there is none
     field: Optional[str] = ""  # in MonitorData, where the name differs; None: the plan does not carry it
+    adds: bool = False  # to what is inherited, which the plan has in one place for all monitors
 
     def of(self, monitor: MonitorData) -> Any:
         """The value in a compiled monitor; None where the plan does not carry it."""
@@ -111,9 +112,10 @@ KEYS = (
     MonitorKey("repeats", "number", inherited=True, mention="at most {value} times"),
     MonitorKey("rules", "rules", [], mention="{number} rule{s}"),
     MonitorKey("capture", "expressions", {}, mention="captures {names}"),
-    MonitorKey("expect", "texts", [], mention="expects {number}"),
+    MonitorKey("expect", "texts", [], inherited=True, adds=True, mention="expects {number}"),
+    MonitorKey("ignore_errors", "texts", [], inherited=True, adds=True, mention="ignores {number}"),
     MonitorKey("escalate", "rate", inherited=True, mention="escalates over {value}"),
-    MonitorKey("errors", "graded", {}, mention="grades {number}"),
+    MonitorKey("errors", "graded", {}, inherited=True, adds=True, mention="grades {number}"),
     MonitorKey("unless", "expression", mention="unless {value}"),
     MonitorKey("audit", "audit", "", mention="audits ({value})"),
     MonitorKey("sample", "fraction", 1.0, inherited=True, mention="sample {value}"),

@@ -92,7 +92,8 @@ def sign_in(port):
 
 def test_the_pack(host):
     """Each route is an operation, and a failure is reported once."""
-    host.write(web__py=APPLICATION, monitors__yaml=webhost.MONITORS.format(more="packs: [flask]"))
+    family = "packs: [flask]\ndefaults: {errors: {web.OutOfStock: warning}}"
+    host.write(web__py=APPLICATION, monitors__yaml=webhost.MONITORS.format(more=family))
     watched = webhost.serve(host, "waitress", "web", REQUESTS, talk=sign_in)
     assert "agent:" not in watched.printed
     seen = sorted((event["tags"]["erp.monitor"], event["tags"]["erp.operation"]) for event in watched.events)
@@ -108,6 +109,10 @@ def test_the_pack(host):
             ("flask.permission_denied", "permission_denied"),
         ]
     )
+    for event in watched.events:
+        values = event.get("exception", {}).get("values") or [{"type": ""}]
+        expected = {"OutOfStock": "warning", "Clash": "error"}.get(values[-1]["type"], "info")
+        assert event["level"] == expected, "a monitor's and that of a failure which no monitor has seen"
     (entered,) = [event for event in watched.events if event["tags"]["erp.operation"] == "signed_in"]
     assert entered["user"]["id"] == "anna-7"
     counted = host.agent("status", "--format", "json")

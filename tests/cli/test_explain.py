@@ -136,5 +136,29 @@ def test_what_is_held_back_expected_and_audited(tmp_path, capsys):
     assert ("info", "every call that succeeds (audit)") in reports("severity: fatal, audit: true")
     assert ("warning", "every call that succeeds (audit)") in reports("audit: warning")
     expected = dict(map(reversed, reports("expect: [KeyError, Exception]")))
-    assert "KeyError: expected and only counted, also by the monitored calls inside this one" in expected
+    assert "KeyError: expected and only counted, also inside this call" in expected
     assert "Exception: expected and only counted" in expected
+
+
+def test_exceptions_that_are_named_in_several_places(tmp_path, capsys):
+    file = tmp_path / "monitors.yaml"
+    file.write_text("""version: 1
+defaults: {expect: [erp.UserError, erp.Hold]}
+modules: {sales: {defaults: {ignore_errors: [erp.Retry], errors: {erp.Hold: critical}}}}
+monitors: [{target: a.b, module: sales, expect: [KeyError]}]
+""")
+    assert main(["explain", "a.b", "--config", str(file), "--format", "json"]) == 0
+    (explained,) = json.loads(capsys.readouterr().out)
+    named = [one for one in explained["settings"] if one["key"] in ("expect", "errors", "ignore_errors")]
+    assert [(one["key"], one["value"], one["origin"]) for one in named] == [
+        ("expect", "KeyError", "monitors.yaml:4"),
+        ("expect", "erp.UserError, erp.Hold", "defaults, monitors.yaml:2"),
+        ("ignore_errors", "erp.Retry", "defaults of module sales, monitors.yaml:3"),
+        ("errors", "erp.Hold → fatal", "defaults of module sales, monitors.yaml:3"),
+    ]
+    assert [(one["as"], one["when"]) for one in explained["reports"]][:4] == [
+        ("never", "KeyError: expected and only counted, also inside this call"),
+        ("never", "erp.Retry: no failure, only counted (module sales)"),
+        ("fatal", "when erp.Hold leaves the call (module sales)"),
+        ("never", "erp.UserError: expected and only counted (defaults)"),
+    ]

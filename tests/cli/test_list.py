@@ -26,6 +26,26 @@ def file(tmp_path):
     return str(path)
 
 
+def test_exceptions_that_modules_and_defaults_name_come_after_the_monitors(tmp_path, capsys):
+    file = tmp_path / "monitors.yaml"
+    file.write_text("""version: 1
+defaults: {expect: [erp.UserError], ignore_errors: [erp.Retry]}
+modules:
+  sales: {defaults: {errors: {erp.Hold: critical}}}
+  other: {defaults: {expect: [erp.Other]}}
+monitors: [{target: a.b, module: sales, expect: [KeyError]}]
+""")
+    assert run("--config", str(file)) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:] == [
+        [],
+        ["EXCEPTION", "REPORTED", "AS", "IN"],
+        ["erp.Hold", "fatal", "module", "sales"],
+        ["erp.UserError", "never:", "expected", "all", "modules"],
+        ["erp.Retry", "never:", "ignored", "all", "modules"],
+    ]
+
+
 def test_each_monitor_is_one_line_with_its_effective_settings(file, capsys):
     assert run("--config", file) == 0
     captured = capsys.readouterr()

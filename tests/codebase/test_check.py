@@ -120,6 +120,17 @@ monitors: [{target: shop.create, expect: [shop.Bda, KeyErorr], errors: {shop.cre
     ]  # fmt: skip
 
 
+def test_exceptions_that_defaults_and_modules_name_are_looked_up(told):
+    problems = told("""defaults: {expect: [shop.Bda, shop.Bad], errors: {KeyErorr: warning}}
+modules: {sales: {defaults: {ignore_errors: [ValueErorr]}}}
+""")
+    assert [(problem.path, problem.hint) for problem in problems] == [
+        ("defaults › expect[1]", "did you mean `Bad`?"),
+        ("defaults › errors › KeyErorr", "did you mean `KeyError`?"),
+        ("modules › sales › defaults › ignore_errors[1]", "did you mean `ValueError`?"),
+    ]
+
+
 def test_overlapping_patterns_are_a_warning_and_single_names_are_not(told):
     problems = told("""monitors:
   - {target: "shop.c*"}

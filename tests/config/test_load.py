@@ -41,7 +41,7 @@ def test_built_in_defaults(look):
         "name": "c", "where": "monitors.yaml:2",
         "targets": [{"path": "a.b.c", "module": None, "attribute": None, "pattern": False}],
         "exclude": [], "kind": "function", "module": None, "operation": "{name}", "detail": {}, "severity": "error",
-        "thresholds": [], "errors": {}, "expect": [], "escalate": None, "capture": {}, "rules": [], "audit": "",
+        "thresholds": [], "errors": {}, "expect": [], "ignore_errors": [], "escalate": None, "capture": {}, "rules": [], "audit": "",
         "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto", "metrics": True,
         "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None, "live": False, "line": None, "stuck": None, "learn": None, "learned": {}, "span_data": None,
@@ -286,10 +286,10 @@ def test_values_from_the_environment_are_not_repeated_in_problems(look):
 
 
 def test_ignored_errors_have_a_default_that_the_file_replaces(look):
-    assert look("version: 1\n").plan["sentry"]["ignore_errors"] == [
-        "django.http.Http404", "django.core.exceptions.PermissionDenied",
-    ]  # fmt: skip
-    assert look("version: 1\nsentry: {ignore_errors: []}\n").plan["sentry"]["ignore_errors"] == []
+    assert look("version: 1\n").plan["sentry"]["stances"]["everywhere"][2] == {
+        "django.http.Http404": "ignored", "django.core.exceptions.PermissionDenied": "ignored",
+    }  # fmt: skip
+    assert look("version: 1\nsentry: {ignore_errors: []}\n").plan["sentry"]["stances"]["everywhere"][2] == {}
 
 
 def test_the_spool_lies_beside_the_file_never_in_the_current_directory(look, tmp_path):

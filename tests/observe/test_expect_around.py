@@ -115,6 +115,80 @@ def test_a_method_of_another_class_is_not_around():
     assert len(seen.reports()) == 1
 
 
+def test_an_exception_that_is_ignored_is_no_failure_inside_either():
+    seen = watch(named("order", ignore_errors=["expect_shop.Stock"]), named("reserve"))
+    call(seen.shop.order, 1)
+    assert seen.reports() == []
+
+
+FAMILY = {"expect_shop.Stock": "expected"}
+
+
+def test_what_is_expected_everywhere_no_monitor_reports():
+    seen = watch(named("reserve"), named("other"), everywhere=[FAMILY])
+    call(seen.shop.reserve, 1)
+    assert (seen.reports(), seen.counted) == ([], {("expected", "reserve"): 1})
+    call(seen.shop.other, 1)
+    assert seen.reports() == [("error", "other", "error")]
+
+
+def test_lists_add_up_and_the_nearest_that_names_the_exception_decides():
+    back = {"expect_shop.Stock": "warning"}
+    own = watch(named("reserve", errors={"expect_shop.Empty": "fatal"}), modules={"m": [back]}, everywhere=[FAMILY])
+    call(own.shop.reserve, 1)
+    modules = watch(named("reserve", module="m", expect=["KeyError"]), modules={"m": [back]}, everywhere=[FAMILY])
+    call(modules.shop.reserve, 1)
+    files = watch(named("reserve"), modules={"m": [{}]}, everywhere=[{"expect_shop.Exception": "info"}, back, FAMILY])
+    call(files.shop.reserve, 1)
+    found = [each.reports()[0][2] for each in (own, modules, files)]
+    assert found == ["fatal", "warning", "warning"]
+
+
+def test_within_one_list_the_nearest_class_decides():
+    seen = watch(named("reserve"), everywhere=[{"expect_shop.Stock": "expected", "expect_shop.Empty": "info"}])
+    call(seen.shop.reserve, 1)
+    assert seen.reports() == [("error", "reserve", "info")]
+
+
+def test_a_pack_s_monitor_that_leaves_exceptions_to_others_reports_none_of_a_graded_family():
+    seen = watch(
+        named("reserve", expect=["Exception"], where="packs/django.yaml:3"),
+        everywhere=[{"expect_shop.Stock": "warning"}],
+    )
+    call(seen.shop.reserve, 1)
+    assert seen.reports() == []
+
+
+def test_what_a_module_expects_counts_inside_its_operations_unless_the_part_s_module_names_it():
+    modules = {"sales": [FAMILY], "stock": [{"expect_shop.Empty": "warning"}]}
+    seen = watch(named("order", module="sales"), named("reserve"), modules=modules)
+    call(seen.shop.order, 1)
+    assert seen.reports() == []
+    seen = watch(named("order", module="sales"), named("reserve", module="stock"), modules=modules)
+    call(seen.shop.order, 1)
+    assert seen.reports() == [("error", "reserve", "warning")]
+
+
+def test_an_operation_that_takes_it_back_reports_what_its_parts_only_count():
+    seen = watch(named("order", errors={"expect_shop.Stock": "error"}), named("reserve"), everywhere=[FAMILY])
+    call(seen.shop.order, 1)
+    assert seen.reports() == [("error", "order", "error")]
+
+
+def test_what_is_expected_everywhere_escalates_and_what_is_ignored_does_not():
+    often = {"escalate": (3, 60.0), "rules": [("error is not None", "refused", "info")]}
+    seen = watch(named("reserve", **often), everywhere=[FAMILY])
+    for _ in range(5):
+        call(seen.shop.reserve, 1)
+    assert {item.message for item in seen.observed} == {
+        "refused", "Empty is expected, but came more than 3 times in 60 s",
+    }  # fmt: skip
+    seen = watch(named("reserve", **often), everywhere=[{"expect_shop.Stock": "ignored"}])
+    for _ in range(5):
+        call(seen.shop.reserve, 1)
+    assert seen.observed == []
+
+
 def test_in_coroutines():
     seen = watch(named("aorder", expect=["expect_shop.Stock"]), named("areserve"))
     with pytest.raises(seen.shop.Empty):

@@ -1,9 +1,11 @@
 """What nobody has dealt with and no monitor has seen is reported once, if it is a failure at all."""
 
 import pytest
+from support import Watch, module, monitor
 
 from agent.observe.around import work
 from agent.observe.call.limits import HANDFUL
+from agent.observe.failure import severity
 from agent.observe.failure.unmonitored import Unmonitored, is_reported
 
 
@@ -57,10 +59,47 @@ def test_a_way_to_leave_is_no_failure(error):
     assert (desk.reports, entered[0].outcome) == ([], work.WELL)
 
 
-def test_what_is_ignored_everywhere_is_ignored_here():
-    desk = Desk(ignore=["LookupError"])
-    assert not desk.failed(raised(KeyError("x")))
+@pytest.mark.parametrize("made", ["expected", "ignored"])
+def test_what_is_no_failure_anywhere_is_none_here(made):
+    desk = Desk(stances={"modules": {}, "everywhere": [{"LookupError": made}, {"KeyError": "fatal"}]})
+    entered = work.enter(None)
+    error = raised(KeyError("x"))
+    assert not desk.failed(error)
+    assert entered[0].outcome == work.WELL
+    assert is_reported(error), "the SDK does not send it either"
+    assert desk.counted == [("expected", "unmonitored.request")]
     assert desk.failed(raised(ValueError("x")))
+    work.leave(entered)
+    assert entered[0].outcome == work.CRASHED
+
+
+def test_a_severity_that_counts_everywhere_counts_here():
+    desk = Desk(stances={"modules": {"m": [{"KeyError": "info"}]}, "everywhere": [{"LookupError": "warning"}]})
+    assert desk.failed(raised(KeyError("x")))
+    assert desk.failed(raised(ValueError("x")))
+    assert [(each.severity, each.monitor["severity"]) for each in desk.reports] == [
+        ("warning", "warning"), ("error", "error"),
+    ]  # fmt: skip
+
+
+def test_what_a_monitored_call_around_expects_is_not_reported(monkeypatch):
+    monkeypatch.setattr(severity, "expected_anywhere", {})
+    desk = Desk()
+    shop = module("def order(work): return work()\n", "unmonitored_shop")
+    seen = Watch(monitor("unmonitored_shop.order", expect=["KeyError"])).apply(shop)
+
+    def resolve(error):  # as GraphQL does: the failure is dealt with inside
+        try:
+            raise error
+        except Exception as caught:
+            return desk.failed(caught, "graphql")
+
+    try:
+        assert not shop.order(lambda: resolve(KeyError("x")))
+        assert shop.order(lambda: resolve(ValueError("x")))
+        assert resolve(KeyError("x"))
+    finally:
+        seen.undo()
 
 
 def test_a_flood_of_one_failure_is_a_handful_of_events_and_the_work_has_crashed_all_the_same():

@@ -1,8 +1,8 @@
 """What a monitor inherits.
 
 Its own value wins over its module's defaults, those over its pack's, those over the file's, those over what its kind
-implies. What `packs` gives for a pack's monitor counts as its own value; a module's declaration in a pack counts below
-those in the files.
+implies. Lists of exceptions add up instead: see `stances`. What `packs` gives for a pack's monitor counts as its own
+value; a module's declaration in a pack counts below those in the files.
 
 Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
 30/min, sample 1, span auto, metrics on, budget 1%, no escalation. `off` (or null, or false) for a threshold, a rate
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...language import learned, units
 from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD
-from .merge import layer
+from .merge import ADDING, layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def choose(monitor: WrittenMonitor, settings: Settings, findings: Findings) -> d
 
 def _overlaid(layers: list[dict[str, Placed]]) -> dict[str, Placed]:
     """What the first of them that has a key gives for it."""
-    return {key: one[key] for one in reversed(layers) for key in INHERITED if key in one}
+    return {key: one[key] for one in reversed(layers) for key in INHERITED if key in one and key not in ADDING}
 
 
 def _thresholds(placed: Placed | None, severity: str, kind: str) -> list[tuple[float, str]]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...language.monitor_keys import KEYS
+
 if TYPE_CHECKING:
     from ..findings import Findings
     from ..read.document import Document, Placed
     from ..read.node import Key
 
 
+#: Keys of `defaults` whose values in several files add up: see `stances`.
+ADDING = tuple(key.name for key in KEYS if key.adds)
 #: Keys at the top of a file that are about processes that run.
 RUNNING = ("reload", "live", "budget")
 
@@ -24,6 +28,8 @@ class Settings(NamedTuple):
     defaults: dict[str, Placed]
     modules: dict[str, Placed]
     presets: dict[str, list[Placed]]  # modules that packs declare; what the files give wins
+    files: list[Placed]  # the `defaults` of each file, for the keys of `stances`
+    packs: list[Placed]
     beneath: dict[tuple[str | None, str | None], dict[str, Placed]]  # what monitors inherit, kept by `inherit`
 
     def module(self, name: object) -> list[Placed]:
@@ -60,7 +66,8 @@ class WrittenMonitor(NamedTuple):
 
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
-    settings = Settings({}, {}, {}, {}, {}, {}, {}, {}, {}, {})
+    of_files, of_packs = ([document.at("defaults") for document in each] for each in (documents, packs))
+    settings = Settings({}, {}, {}, {}, {}, {}, {}, {}, {}, of_files, of_packs, {})
     for document in documents:
         for key in RUNNING:
             placed = document.at(key)
@@ -71,8 +78,9 @@ def merge(documents: list[Document], packs: list[Document], findings: Findings) 
             (settings.processes, ("processes",)), (settings.celery, ("celery",)),
             (settings.web, ("web",)), (settings.defaults, ("defaults",)), (settings.modules, ("modules",)),
         ):  # fmt: skip
+            passed = ADDING if path == ("defaults",) else ("spool",)  # a section of its own
             for key, placed in layer(document.at(*path), findings).items():
-                if key != "spool":  # a section of its own
+                if key not in passed:
                     check_same(section.setdefault(key, placed), key, placed, findings)
     for pack in packs:
         for name, module in layer(pack.at("modules"), findings).items():

@@ -10,7 +10,7 @@ from ...language.nearest import did_you_mean, listed
 from ...language.placeholders import PlaceholderError, placeholders
 from ...language.targets import TargetError, parse_exclude
 from ..requirements import RequirementError, parse_requirement
-from . import values
+from . import stances, values
 from .inherit import inherit
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ class _Builder:
     def build(self) -> MonitorData | None:
         targets = self.targets()
         exclude = [text for placed in self.texts("exclude") if (text := self.exclude(placed)) is not None]
-        expect = [
-            placed.value
-            for placed in self.texts("expect")
-            if values.is_exception_name(placed, placed.value, self.findings)
-        ]
-        errors = self.errors()
+        exceptions = stances.checked(self.written, self.findings)
         capture = {name: parsed for name, parsed in self.captured() if parsed is not None}
         rules = self.rules(capture)
         unless = self.expression(self.written.at("unless")) if "unless" in self.value else None
@@ -77,14 +72,13 @@ class _Builder:
         values.check_inheritable(self.written.placed, self.findings)
         if self.findings.is_wrong(self.written.placed):
             return None
-        return self.data(targets, exclude, expect, errors, capture, rules, unless, span)
+        return self.data(targets, exclude, exceptions, capture, rules, unless, span)
 
     def data(
         self,
         targets: list[TargetData],
         exclude: list[str],
-        expect: list[str],
-        errors: dict[str, str],
+        exceptions: dict[str, str],
         capture: dict[str, ExpressionData],
         rules: list[RuleData],
         unless: ExpressionData | None,
@@ -107,8 +101,7 @@ class _Builder:
             "exclude": exclude,
             "operation": value.get("operation") or next((detail[key] for key in detail if key != "model"), "{name}"),
             "detail": detail,
-            "errors": errors,
-            "expect": expect,
+            **stances.lists(exceptions),
             "capture": capture,
             "rules": rules,
             "audit": units.audit(value.get("audit", False)),
@@ -150,18 +143,6 @@ class _Builder:
         except TargetError as error:
             values.bad_target(placed, error, self.findings)
             return None
-
-    def errors(self) -> dict[str, str]:
-        expected = self.value.get("expect")
-        found = {}
-        for name, placed in self.written.at("errors").fields() if "errors" in self.value else ():
-            if self.findings.has(placed) or not values.is_exception_name(placed, name, self.findings, of_key=True):
-                continue
-            found[name] = units.severity(placed.value)
-            if isinstance(expected, list) and name in expected:
-                message = f"`{name}` is in `expect` too: it cannot be both"
-                self.add(placed, "contradiction", message, "keep one of them", of_key=True)
-        return found
 
     def span(self) -> SpanData | None:
         """What the monitor's spans are, where it describes them."""

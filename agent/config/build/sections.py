@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...language import units
 from ...language.dsn import DsnError, parse_dsn
-from . import celery, project, values
+from . import celery, project, stances, values
 from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ def is_usable(document: Document, findings: Findings) -> bool:
 def check_sections(document: Document, findings: Findings) -> None:
     """Report what the schema cannot check in `defaults`, `modules`, `delivery`, `celery`, `processes` and `sentry`."""
     check_inheritable(document.at("defaults"), findings)
+    stances.check(document.at("defaults"), findings)
     check_unit(document.at("budget"), units.share, "bad-share", findings, off=True)
     for _, module in document.at("modules").fields():
         check_inheritable(module.at("defaults"), findings)
+        stances.checked(module.at("defaults"), findings)
     spool = document.at("delivery", "spool")
     check_unit(spool.at("max_size"), units.size, "bad-size", findings)
     check_unit(spool.at("max_age"), units.duration, "bad-duration", findings)
@@ -123,7 +125,7 @@ def sentry_data(
         "debug": debug,
         "metrics": bool(given.get("metrics", False)),
         "user": list(given.get("user", ["id"])),
-        "ignore_errors": list(given.get("ignore_errors", _IGNORED)),
+        "stances": stances.stances_data(settings, list(given.get("ignore_errors", _IGNORED)), findings),
         "integrations": given.get("integrations", "auto"),
         "tags": dict(given.get("tags", {})),
         "scrub": _scrub_data(given.get("scrub") or {}),

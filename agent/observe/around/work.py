@@ -64,7 +64,7 @@ class Work:
         self.outcome = WELL
         self.status: int | None = None  # of the response
         self.response: object = None  # the last response that was reported as a server error
-        self.failure: Reported | None = None  # the exception that it ended in, if that was reported
+        self.failure: Reported | None = None  # the exception that it ended in, reported or expected
         self.trace: Ids | None = None  # see `traces`
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ...base import places
+from ...base.model import SEVERITIES
 from ...hook.code import patch
 
 if TYPE_CHECKING:
@@ -74,6 +75,15 @@ def placed(monitor: MonitorData, frame: FrameType | None) -> MonitorData:
             if around["module"] is not None:
                 return {**monitor, "module": around["module"], "owner": around["owner"]}
     return monitor
+
+
+def expect(kind: type[BaseException], frame: FrameType | None) -> bool:
+    """Is this exception no failure to the monitored calls around? The nearest that names it, or its module, decides."""
+    for around, probe in calls(frame):
+        stance = probe.terms.severities.stance_on(kind) if probe._applies_to(around) else None
+        if stance is not None:
+            return stance not in SEVERITIES
+    return False
 
 
 def lack_room(error: BaseException, traceback: TracebackType | None, frame: FrameType) -> bool:

@@ -16,14 +16,14 @@ from ...base.model import SHADOWED
 from ..event import reserve
 from ..expression import reasons
 from ..expression.evaluate import Expression
-from ..failure.severity import Severities
+from ..failure.severity import NOWHERE, Severities
 from .cost import GIVEN_UP, Cost
 from .limits import Escalation, Limiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from ...base.model import ExpressionData, MonitorData, Observation, RuleData
+    from ...base.model import ExpressionData, MonitorData, Observation, RuleData, StancesData
     from ...measure.tally import Tallies
     from ..expression.reasons import Failed
     from .spans import Recorder
@@ -105,7 +105,7 @@ class Terms:
         report: Report,
         count: Count,
         failed: Failed | None = None,
-        ignore: Sequence[str] = (),
+        stances: StancesData = NOWHERE,
         sample_rate: float = 1.0,
         limiter: Limiter | None = None,
         span: Recorder | None = None,
@@ -136,7 +136,7 @@ class Terms:
         )
         self.thresholds = sorted(monitor["thresholds"])
         self.lowest = self.thresholds[0][0] if self.thresholds else None
-        self.severities = Severities(monitor, ignore)
+        self.severities = Severities(monitor, stances)
         self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
 
     def lost(self, doing: str, path: str) -> None:

@@ -250,17 +250,12 @@ class Verdict(Reporter):
     def _is_expected_around(self, error: BaseException, frame: FrameType) -> bool:
         """Is this exception expected by the operation that the call is a part of?
 
-        Of the enclosing monitors, the nearest that names the exception decides, unless this monitor names it itself.
+        Not if this monitor, or its module, names the exception itself.
         """
         kind = type(error)
         if not is_expected_anywhere(kind) or self.terms.severities.stance_on(kind) is not None:
             return False
-        for around, probe in callers.calls(frame.f_back):
-            if probe._applies_to(around):
-                stance = probe.terms.severities.stance_on(kind)
-                if stance is not None:
-                    return stance == "expected"
-        return False
+        return callers.expect(kind, frame.f_back)
 
     def _expected(
         self, error: Exception, traceback: TracebackType | None, frame: FrameType, duration: float | None
@@ -272,7 +267,9 @@ class Verdict(Reporter):
             return
         if self._error_rules and self.terms.severities.expects(type(error)):
             self._apply_error_rules(frame, error, duration)
-        if self._escalation is None or not self._escalation.passes(qualname_of(type(error))):
+        if self._escalation is None or self.terms.severities.ignores(type(error)):
+            return
+        if not self._escalation.passes(qualname_of(type(error))):
             return
         if self._is_reported(error, traceback):
             return

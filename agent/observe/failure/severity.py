@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ...base.model import SEVERITIES
+from ...base.model import EXPECTED, IGNORED, SEVERITIES
 from ...base.slots import GROUPS, ancestors_of, members_of, module_of, name_of, qualname_of
 from ..event.represent import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ...base.model import MonitorData
+    from ...base.model import MonitorData, StancesData
 
 _MOST_TYPES = 500  # of exceptions that are remembered: a host may make classes at run time
 _MOST_MEMBERS = 100  # of a group, that are looked at
@@ -28,25 +28,27 @@ _CONTROL_FLOW = (
     "tornado.gen.Return",
 )
 
-#: How `where` of a pack's monitor begins. What a pack expects does not count for the ERP's own operations.
+_CONTROL = "control-flow"
+
+#: How `where` of a pack's monitor begins. What such a monitor expects does not count for the calls inside its own.
 _PACK = "packs/"
 
-#: The exceptions that monitors of this process expect, by name; and for exception types, whether one of those names
-#: means them.
-expected_anywhere: set[str] = set()
+NOWHERE: StancesData = {"modules": {}, "everywhere": []}
+
+#: The exceptions that monitors of this process expect or ignore; and for exception types, whether that means them.
+expected_anywhere: dict[str, str] = {}
 _expected_types: dict[type, bool] = {}
 
 
 def is_expected_anywhere(kind: type[BaseException]) -> bool:
-    """Does any monitor of this process name this exception, or a base class of it, in `expect`?"""
+    """Does any monitor of this process, or its module, expect or ignore this exception, or a base class of it?"""
     if not expected_anywhere:
         return False
     known = _expected_types.get(kind)
     if known is None:
         if len(_expected_types) >= _MOST_TYPES:
             _expected_types.clear()
-        classes = _specific(kind)
-        known = _expected_types[kind] = any(_is_named(cls, each) for cls in classes for each in expected_anywhere)
+        known = _expected_types[kind] = _stance(_specific(kind), expected_anywhere) is not None
     return known
 
 
@@ -55,19 +57,27 @@ def _specific(kind: type[BaseException]) -> tuple[type, ...]:
     return tuple([cls for cls in ancestors_of(kind) if cls not in (Exception, BaseException, object)])
 
 
-class Severities:
-    """Exception type → severity, or None where it is expected. The results are kept by type."""
+def own(monitor: MonitorData) -> dict[str, str]:
+    """What the monitor's own lists make of exceptions: dotted name → severity, EXPECTED or IGNORED."""
+    ignored, expected = monitor["ignore_errors"], monitor["expect"]
+    return {**dict.fromkeys(ignored, IGNORED), **dict.fromkeys(expected, EXPECTED), **monitor["errors"]}
 
-    def __init__(self, monitor: MonitorData, ignore: Sequence[str]) -> None:
+
+class Severities:
+    """Exception type → severity, or None where it is no failure. The results are kept by type."""
+
+    def __init__(self, monitor: MonitorData, stances: StancesData = NOWHERE) -> None:
         self._default = monitor["severity"]
-        self._errors = monitor["errors"]
-        self._expected = monitor["expect"]
-        self._ignored = ignore
+        #: The lists of the monitor, and those of its module.
+        self._near = [own(monitor), *stances["modules"].get(monitor["module"] or "", ())]
+        self._everywhere = stances["everywhere"]
         self._has_stance = not monitor["where"].startswith(_PACK)
-        if self._has_stance and not expected_anywhere.issuperset(monitor["expect"]):
-            expected_anywhere.update(monitor["expect"])
-            _expected_types.clear()
-        self._known: dict[type, str | None] = {}
+        if self._has_stance:
+            expected = {name: made for layer in self._near for name, made in layer.items() if made not in SEVERITIES}
+            if not expected_anywhere.keys() >= expected.keys():
+                expected_anywhere.update(expected)
+                _expected_types.clear()
+        self._known: dict[type, str] = {}
         #: For types of exceptions that decide alone: (severity, the type's dotted name), or (None, the reason to count)
         #: where it is not reported. No group, and none that leaves little memory or stack for a report.
         self.by_type: dict[type, tuple[str | None, str]] = {}
@@ -76,54 +86,49 @@ class Severities:
         """A group is as severe as the worst of its members, and expected only if all of them are."""
         if not issubclass(type(error), GROUPS):
             return self._of_kind(type(error))
-        leaves, is_all = _search(error, lambda kind: self._decide(kind) is not None)
+        leaves, is_all = _search(error, lambda kind: self._decide(kind) in SEVERITIES)
         found = [self._of_kind(type(each)) for each in leaves]
         if not is_all:
             found.append(self._default)  # the others may be failures
         return max(filter(None, found), key=SEVERITIES.index, default=None)
 
     def expects(self, kind: type[BaseException]) -> bool:
-        """Is this exception in the monitor's own `expect`?"""
-        if is_control_flow(kind):
-            return False
-        return any(_is_named(cls, dotted) for cls in ancestors_of(kind) for dotted in self._expected)
+        """Is this exception part of the business here, by whichever list?"""
+        return (self._known.get(kind) or self._decide(kind)) == EXPECTED
+
+    def ignores(self, kind: type[BaseException]) -> bool:
+        """Is this exception no failure here, by whichever list?"""
+        return (self._known.get(kind) or self._decide(kind)) == IGNORED
 
     def stance_on(self, kind: type[BaseException]) -> str | None:
-        """Where the monitor names this type: "graded" in `errors`, "expected" in `expect`; None in neither.
+        """What the monitor and its module make of this type: a severity, EXPECTED or IGNORED; None: nothing.
 
         `Exception` in a list counts for the monitor's own calls only.
         """
-        if self._has_stance:
-            for cls in _specific(kind):
-                if any(_is_named(cls, dotted) for dotted in self._errors):
-                    return "graded"
-                if any(_is_named(cls, dotted) for dotted in self._expected):
-                    return "expected"
-        return None
+        return _first(_specific(kind), self._near) if self._has_stance else None
 
     def _of_kind(self, kind: type[BaseException]) -> str | None:
-        if kind in self._known:
-            return self._known[kind]
-        if len(self._known) >= _MOST_TYPES:
-            self._known.clear()
-            self.by_type.clear()
-        severity = self._known[kind] = self._decide(kind)
+        made = self._known.get(kind)
+        if made is None:
+            if len(self._known) >= _MOST_TYPES:
+                self._known.clear()
+                self.by_type.clear()
+            made = self._known[kind] = self._decide(kind)
+        severity = made if made in SEVERITIES else None
         if issubclass(kind, Exception) and not issubclass(kind, (MemoryError, RecursionError)):
-            word = type_name(kind) if severity else "control-flow" if is_control_flow(kind) else "expected"
+            word = type_name(kind) if severity else _CONTROL if made == _CONTROL else EXPECTED
             self.by_type[kind] = (severity, word)
         return severity
 
-    def _decide(self, kind: type[BaseException]) -> str | None:
-        # The nearest class that a list names decides. The monitor's own lists come before the global one.
-        for cls in ancestors_of(kind):
-            for dotted, severity in self._errors.items():
-                if _is_named(cls, dotted):
-                    return severity
-            if any(_is_named(cls, dotted) for dotted in self._expected):
-                return None
-        if any(_is_named(cls, dotted) for cls in ancestors_of(kind) for dotted in self._ignored):
-            return None
-        return None if is_control_flow(kind) else self._default
+    def _decide(self, kind: type[BaseException]) -> str:
+        """A severity, EXPECTED, IGNORED, or control flow."""
+        classes = ancestors_of(kind)
+        made = _first(classes, self._near) or _first(classes, self._everywhere)
+        if made in SEVERITIES:
+            return made
+        if is_control_flow(kind):
+            return _CONTROL
+        return made or self._default
 
 
 def is_control_flow(kind: type[BaseException]) -> bool:
@@ -161,6 +166,22 @@ def _search(
             waiting += inner[:_MOST_MEMBERS]
             is_all = is_all and len(inner) <= _MOST_MEMBERS
     return found, is_all and not waiting
+
+
+def _first(classes: Sequence[type], layers: Sequence[Mapping[str, str]]) -> str | None:
+    """What the first layer that names one of the classes makes of the first class that it names."""
+    return next((made for layer in layers if layer and (made := _stance(classes, layer)) is not None), None)
+
+
+def _stance(classes: Sequence[type], layer: Mapping[str, str]) -> str | None:
+    for cls in classes:
+        made = layer.get(f"{module_of(cls)}.{qualname_of(cls)}")  # where it is defined: nearly all are named so
+        if made is not None:
+            return made
+        for dotted, made in layer.items():
+            if _is_named(cls, dotted):
+                return made
+    return None
 
 
 def _is_named(cls: type, dotted: str) -> bool:

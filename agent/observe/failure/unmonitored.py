@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 from ...base.model import Observation
 from ...base.slots import traceback_of
-from ...language.monitor_keys import DEFAULT_RATE_LIMIT
+from ...language.monitor_keys import DEFAULT_RATE_LIMIT, plain_monitor
 from ..around import work
 from ..call import callers
 from ..call.limits import Limiter
 from ..event.represent import type_name
 from . import reported, synthetic
-from .severity import Severities
+from .severity import NOWHERE, Severities, is_control_flow, is_expected_anywhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+    from types import FrameType
+
+    from ...base.model import StancesData
 
 
 class Unmonitored:
@@ -25,13 +28,14 @@ class Unmonitored:
         report: Callable[[Observation], object],
         count: Callable[[str, str], None],
         *,
-        ignore: Sequence[str] = (),
+        stances: StancesData = NOWHERE,
         sample: float = 1.0,
     ) -> None:
-        """`ignore`: dotted exceptions that are no failures anywhere; `sample`: the share that is reported."""
+        """`stances`: what is made of exceptions everywhere; `sample`: the share that is reported."""
         self._report = report
         self._count = count
-        self._ignore = ignore
+        self._stances = stances
+        self._severities: dict[str, Severities] = {}  # by the severity of exceptions that no list names
         self._limits = Limiter(DEFAULT_RATE_LIMIT, sample)
 
     def failed(
@@ -44,41 +48,46 @@ class Unmonitored:
         severity: str = "error",
         handled: bool = False,
     ) -> bool:
-        """Report it, unless a monitor has, or it is ignored, or there were too many. Returns whether it was reported.
+        """Report it, unless a monitor has, or it is no failure, or there were too many. Returns whether it was.
 
         `what` has failed: `request`, `task` or `graphql`; `function` is the dotted path of what it ran. `handled`: the
-        piece of work goes on.
+        piece of work goes on. `severity` is that of exceptions which no list names.
         """
-        monitor = synthetic.monitor(
-            "unmonitored." + what,
-            "no monitor has seen it",
-            operation=operation,
-            severity=severity,
-            rate_limit=DEFAULT_RATE_LIMIT,
-            fingerprint=["{monitor}", "error", "{cause}"],
-        )
-        if not isinstance(error, Exception) or Severities(monitor, self._ignore).of_error(error) is None:
+        if not isinstance(error, Exception) or is_control_flow(type(error)):
             return False
-        if not handled:
-            work.note(work.CRASHED)
-        if is_reported(error):
-            return False
+        name = "unmonitored." + what
         traceback = traceback_of(error)
+        frame = traceback.tb_frame.f_back if traceback is not None else None
+        graded = self._severity(error, severity, frame)
+        if graded is not None and not handled:
+            work.note(work.CRASHED)
+        if graded is not None and is_reported(error):
+            return False
         doing = work.current()
         if doing is not None:
             doing.failure = reported.place_of(error, traceback)
+        if graded is None:
+            self._count("expected", name)
+            return False
         suppressed = self._limits.admit((operation, type_name(type(error)), *reported.end_of(traceback)[0]))
         if suppressed is None:
-            self._count("rate", monitor["name"])
+            self._count("rate", name)
             return False
-        frame = traceback.tb_frame.f_back if traceback is not None else None
+        monitor = synthetic.monitor(
+            name,
+            "no monitor has seen it",
+            operation=operation,
+            severity=graded,
+            rate_limit=DEFAULT_RATE_LIMIT,
+            fingerprint=["{monitor}", "error", "{cause}"],
+        )
         self._report(
             Observation(
                 monitor=monitor,
                 operation=operation,
                 function=function,
                 report="error",
-                severity=severity,
+                severity=graded,
                 message=None,
                 exception=error,
                 traceback=traceback,
@@ -90,9 +99,18 @@ class Unmonitored:
         )
         return True
 
+    def _severity(self, error: Exception, severity: str, frame: FrameType | None) -> str | None:
+        severities = self._severities.get(severity)
+        if severities is None:
+            plain = plain_monitor(severity=severity)
+            severities = self._severities[severity] = Severities(plain, self._stances)
+        if is_expected_anywhere(type(error)) and callers.expect(type(error), frame):
+            return None
+        return severities.of_error(error)
+
 
 def is_reported(error: BaseException) -> bool:
-    """Was this exception reported, by a monitor or as what the current piece of work ended in?"""
+    """Was this exception reported, by a monitor or as what the current piece of work ended in, or is it no failure?"""
     if reported.is_reported(error):
         return True
     doing = work.current()
