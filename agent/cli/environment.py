@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 from ..codebase import search
 from ..codebase.check import check
 from ..codebase.lookup import Lookup
+from ..config.load import without_collection
 from .terminal import Progress
 
 if TYPE_CHECKING:
@@ -42,17 +42,11 @@ def check_all(results: list[Examined], lookup: Lookup) -> tuple[list[Examined], 
     """Return the results with the Problems of their targets, and every target with its outcome."""
     sightings: list[Sighting] = []
     checked: list[Examined] = []
-    collects = gc.isenabled()
-    gc.disable()  # syntax trees hold no cycles, but so many objects that a search for cycles takes half of the time
-    try:
-        with Progress("looking targets up") as progress:
-            for result in results:
-                seen, problems = check(result, lookup, progress.show)
-                sightings += seen
-                checked.append(result._replace(problems=_sorted([*result.problems, *problems])))
-    finally:
-        if collects:
-            gc.enable()
+    with without_collection(), Progress("looking targets up") as progress:
+        for result in results:
+            seen, problems = check(result, lookup, progress.show)
+            sightings += seen
+            checked.append(result._replace(problems=_sorted([*result.problems, *problems])))
     return checked, sightings
 
 

@@ -15,6 +15,7 @@ from ..measure.figures import Figures
 from ..plan import in_force, index, write
 from . import learn, levels, overlay
 from .load import examine
+from .read.pieces import Memory
 
 if TYPE_CHECKING:
     from ..base.model import PlanData
@@ -75,7 +76,7 @@ def _compiled(path: str, state: str) -> tuple[bytes | str, list[str]]:
         return write.encode_bad(path, [path, *write.package_folders()], {}, [reason], lacking=True), []
     changed = overlay.path_in(state)
     try:
-        loaded = examine(path, os.environ, overlay=_overlay(state))
+        loaded = examine(path, os.environ, overlay=_overlay(state), memory=Memory(state))
     except ConfigError as error:  # a library is missing: until something is installed, no process need try again
         return write.encode_bad(path, [path, *write.package_folders()], {}, [str(error)], lacking=True), []
     except Exception as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .findings import Findings
     from .overlaid import Overlaid
     from .read.document import Document
+    from .read.pieces import Memory
     from .read.sources import Sources
 
 
@@ -47,6 +48,7 @@ def compile_plan(
     findings: Findings,
     environment: str | None,
     overlaid: Overlaid | None = None,
+    memory: Memory | None = None,
 ) -> Examined:
     """The Plan of all that is right. None: see `sections.is_usable`.
 
@@ -60,7 +62,10 @@ def compile_plan(
     every = [*monitors_of(sources.documents, pack=False), *changed(sources.documents, packs, findings)]
     checked = sum(1 for document in sources.documents for _ in document.at("monitors").items())
     check_duplicates(every, findings)
-    tried = [(entry, build(entry, settings, findings)) for entry in every]
+    known = memory.monitor if memory is not None else lambda _: None
+    tried = [(entry, known(entry) or build(entry, settings, findings)) for entry in every]
+    if memory is not None and not findings.problems:
+        memory.keep(tried)
     built = [(entry, monitor) for entry, monitor in tried if monitor is not None]
     wrong = [entry for entry, monitor in tried if monitor is None and not entry.pack]
     context = providers(sources.documents, findings)

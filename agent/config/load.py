@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.model import PlanData, Problem
 from .compile import Examined, compile_plan
 from .findings import Findings
 from .overlaid import Overlaid
+from .read.pieces import CutWrongly
 from .read.sources import read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .overlay import Overlay
+    from .read.pieces import Memory
 
 
 class Loaded(NamedTuple):
@@ -31,12 +35,51 @@ def load(path: str, environ: Mapping[str, str], *, environment: str | None = Non
 
 
 def examine(
-    path: str, environ: Mapping[str, str], *, environment: str | None = None, overlay: Overlay | None = None
+    path: str,
+    environ: Mapping[str, str],
+    *,
+    environment: str | None = None,
+    overlay: Overlay | None = None,
+    memory: Memory | None = None,
 ) -> Examined:
-    """`load` with what a summary needs. `overlay`: what is changed for a time beside the file."""
+    """`load` with what a summary needs. `overlay`: what is changed for a time beside the file. With a `memory`, what
+    was compiled before is not compiled again; the result is the same.
+    """
+    with without_collection():
+        if memory is not None and memory.known:
+            try:
+                made = _examine(path, environ, environment, overlay, memory)
+            except CutWrongly:
+                made = None
+            if made is not None and not made.problems:
+                return made
+            memory.forget()
+        made = _examine(path, environ, environment, overlay, memory)
+        assert made is not None
+        return made
+
+
+def _examine(
+    path: str, environ: Mapping[str, str], environment: str | None, overlay: Overlay | None, memory: Memory | None
+) -> Examined | None:
+    """None where what is known is of another configuration."""
     findings = Findings()
-    sources = read_sources(path, environ, findings)
+    sources = read_sources(path, environ, findings, memory)
     if sources.main is None:
         return Examined(None, findings.ordered(), [path], 0, sources.read, [], [], None, [])
+    if memory is not None and not memory.fits(sources):
+        return None
     overlaid = Overlaid(overlay) if overlay is not None else None
-    return compile_plan(sources, sources.main, environ, findings, environment, overlaid)
+    return compile_plan(sources, sources.main, environ, findings, environment, overlaid, memory)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Trees hold no cycles, but so many objects that a search for cycles takes up to half of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

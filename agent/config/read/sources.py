@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..findings import Findings
     from .document import Placed
     from .node import Node
+    from .pieces import Memory
 
 MOST_FILES = 1000
 
@@ -36,8 +37,9 @@ class Sources(NamedTuple):
     complete: bool  # every file could be read
 
 
-def read_sources(path: str, environ: Mapping[str, str], findings: Findings) -> Sources:
-    reader = _Reader(path, environ, findings)
+def read_sources(path: str, environ: Mapping[str, str], findings: Findings, memory: Memory | None = None) -> Sources:
+    """Raises CutWrongly where `memory` cannot be used."""
+    reader = _Reader(path, environ, findings, memory)
     main = reader.read(path, os.path.basename(path))
     if main is None:
         return Sources(None, [], [], reader.variables, complete=False)
@@ -65,7 +67,8 @@ def make_document(
 
 
 class _Reader:
-    def __init__(self, path: str, environ: Mapping[str, str], findings: Findings) -> None:
+    def __init__(self, path: str, environ: Mapping[str, str], findings: Findings, memory: Memory | None) -> None:
+        self.memory = memory
         self.folder = os.path.dirname(os.path.abspath(path))
         self.environ = environ
         self.findings = findings
@@ -78,8 +81,10 @@ class _Reader:
         defects: list[Defect] = []
         try:
             text, defects = read_text(file)
-            root, found = parse(text)
+            root, found = parse(self.memory.shortened(file, text) if self.memory is not None else text)
             document, missing = make_document(file, shown, text, root, self.environ, self.variables)
+            if self.memory is not None:
+                self.memory.put_back(file, document.root, document.value)
         except UnreadableDocument as unreadable:
             for defect in (*defects, unreadable.defect):
                 self.findings.add_file(file, defect)

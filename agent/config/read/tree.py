@@ -93,8 +93,10 @@ class _Composer:
             raise _syntax(self.text, place, error.problem or error.context or "unreadable") from None
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise UnreadableDocument("yaml-syntax", f"this is not valid YAML: {error}") from None
-        if self.root is not None and not self.simple and self.root.text is None:
+        if isinstance(self.root, Collection) and not self.simple:
             self.root.value = None
+        if isinstance(self.root, Collection) and not self.aliases:
+            self.root.size = self.count
         return self.root, self.defects
 
     def _compose(self, yaml: Any, events: Iterator[Any]) -> None:

@@ -1,0 +1,188 @@
+"""Monitors that were compiled before: of a large file of which one line changed, only that monitor is read again.
+
+A file is cut into its monitors at the lines that begin one (`  - …`, all indented alike). In the text that is parsed,
+each monitor that is known is replaced by `- ~`, on the same line; so the parser itself shows whether the cut was right:
+every monitor has to begin on its line, and be nothing where it was left out. In all other cases, and if anything is
+wrong with the configuration, the file is compiled as a whole.
+
+What a monitor becomes depends on its own text and on everything else that counts: the rest of the file, the other
+files, the environment variables, this release. If one of these has changed, nothing is known.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from ...base import places
+from ...plan import write
+from .shipped import schema_path
+from .tree import MOST_NODES
+
+if TYPE_CHECKING:
+    from ...base.model import MonitorData
+    from ..build.merge import WrittenMonitor
+    from .node import Node
+    from .sources import Sources
+
+FEWEST = 500  # of monitors, for which it is worth a file
+_MOST_NEW = 0.02  # of all monitors, before what is kept is written again
+
+_LIST = re.compile(r"^monitors:[ ]*\n(?:[ ]*(?:#[^\n]*)?\n)*(?P<indent>[ ]*)- ", re.MULTILINE)
+_END = re.compile(r"^(?=[^ #\n-])", re.MULTILINE)
+#: An anchor may be meant elsewhere, and lines are counted by one kind of line break.
+_ENTANGLED = re.compile(r"(?:^|[\s\[{,:-])&\S|[\r\x85\u2028\u2029]")
+_BEGINS = re.compile(r"[A-Za-z_\"'{]")  # of a monitor, whose place is there
+#: What is looked at in a monitor after it was built.
+_LOOKED_AT = ("name", "target", "targets", "enabled", "environments", "requires", "exclude", "quiet_inside")
+
+
+class Pieces(NamedTuple):
+    """A text, cut."""
+
+    around: tuple[str, str]  # all that is not a monitor
+    lines: list[int]  # where each monitor begins
+    texts: list[str]
+
+
+def cut(text: str) -> Pieces | None:
+    """None where it has few monitors, or does not have each on lines of its own."""
+    found = _LIST.search(text)
+    if found is None or _ENTANGLED.search(text):
+        return None
+    indent = found.group("indent")
+    begin = found.end() - len(indent) - 2
+    end = _END.search(text, found.end())
+    stop = end.start() if end else len(text)
+    texts = re.split(rf"^(?={indent}- )", text[begin:stop], flags=re.MULTILINE)[1:]
+    if len(texts) < FEWEST or not texts[-1].endswith("\n"):
+        return None
+    lines, line = [], text.count("\n", 0, begin) + 1
+    for piece in texts:
+        if not _BEGINS.match(piece, len(indent) + 2):
+            return None
+        lines.append(line)
+        line += piece.count("\n")
+    return Pieces((text[:begin], text[stop:]), lines, texts)
+
+
+class Memory:
+    """What is known from earlier compilations, in a file of the state folder; and what is new."""
+
+    def __init__(self, state: str) -> None:
+        self.file = places.plan_file(state, "monitors")
+        self.key, self.size, self.known = _load(self.file)
+        self.files: dict[str, Pieces] = {}
+        self.nodes = 0  # of what was read
+        self.reuses = False
+
+    def forget(self) -> None:
+        self.key, self.size, self.known = b"", 0, {}
+        self.files, self.nodes, self.reuses = {}, 0, False
+
+    def shortened(self, file: str, text: str) -> str:
+        """The text to parse in place of that of a file."""
+        pieces = cut(text)
+        if pieces is None:
+            return text
+        self.files[file] = pieces
+        texts = [_left_out(piece) if piece in self.known else piece for piece in pieces.texts]
+        return "".join([pieces.around[0], *texts, pieces.around[1]])
+
+    def put_back(self, file: str, root: Node, value: dict[str, Any]) -> None:
+        """Fill in the values that were left out. Raises CutWrongly."""
+        self.nodes += root.size
+        pieces = self.files.get(file)
+        if pieces is None:
+            return
+        monitors = root.children.get("monitors") if isinstance(root.children, dict) else None
+        nodes = monitors.children if monitors is not None else None
+        if not isinstance(nodes, list) or [node.line for node in nodes] != pieces.lines:
+            del self.files[file]
+            if any(piece in self.known for piece in pieces.texts):
+                raise CutWrongly
+            return
+        values = value["monitors"]
+        for at, piece in enumerate(pieces.texts):
+            if piece in self.known:
+                if nodes[at].text != "~":
+                    raise CutWrongly
+                values[at] = self.known[piece][0]
+                self.reuses = True
+
+    def fits(self, sources: Sources) -> bool:
+        """Whether what was read with it may be used. `keep` needs it too."""
+        key = self._key(sources)
+        right = key == self.key and self.size + self.nodes <= MOST_NODES
+        self.key = key
+        return right or not self.reuses
+
+    def _key(self, sources: Sources) -> bytes:
+        """Of all that the monitors of these sources depend on, besides their own text."""
+        rest = [self.files[each.file].around if each.file in self.files else each.text
+                for each in (*sources.documents, *sources.packs)]  # fmt: skip
+        return marshal.dumps((_compiler(), rest, sorted(sources.read.items())), 2)
+
+    def monitor(self, entry: WrittenMonitor) -> MonitorData | None:
+        """What is known of it."""
+        pieces = self.files.get(entry.document.file) if not entry.pack else None
+        if pieces is None:
+            return None
+        at = entry.placed.path[1]
+        assert isinstance(at, int)
+        known = self.known.get(pieces.texts[at])
+        if known is None:
+            return None
+        return cast("MonitorData", {**known[1], "where": f"{entry.document.shown}:{pieces.lines[at]}"})
+
+    def keep(self, built: list[tuple[WrittenMonitor, MonitorData | None]]) -> None:
+        """What is new, for the next time; nothing is wrong with these, and nobody has changed them yet."""
+        made: dict[str, Any] = {}
+        new = 0
+        for entry, monitor in built:
+            pieces = self.files.get(entry.document.file) if not entry.pack else None
+            if pieces is None or monitor is None:
+                continue
+            piece = pieces.texts[entry.placed.path[1]]  # type: ignore[index]
+            if "$" in piece:
+                continue  # what it means depends on more than the variables that are read
+            new += piece not in self.known
+            value = entry.value
+            made[piece] = ({key: value[key] for key in _LOOKED_AT if key in value}, monitor)
+        if new > len(made) * _MOST_NEW:
+            size = self.nodes + self.size * self.reuses  # at most
+            data = marshal.dumps((self.key, size, made))
+            try:
+                write.write(self.file, places.checksum(b"", 0, data) + data)
+            except OSError:
+                return  # then the next one takes longer
+
+
+class CutWrongly(Exception):
+    """The parser sees other monitors than `cut`."""
+
+
+def _compiler() -> list[tuple[str, Any]]:
+    """What makes monitors of text: another release may make something else."""
+    rooms = [os.path.join(places.PACKAGE, room) for room in ("base", "config", "language")]
+    files = [os.path.join(folder, name) for room in rooms for folder, _, names in os.walk(room) for name in names
+             if name.endswith(".py")]  # fmt: skip
+    return [(file, places.stamp(file)) for file in (*sorted(files), schema_path())]
+
+
+def _left_out(piece: str) -> str:
+    return piece[: piece.index("-")] + "- ~\n" + "#\n" * (piece.count("\n") - 1)
+
+
+def _load(file: str) -> tuple[bytes, int, dict[str, Any]]:
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read() if os.fstat(stream.fileno()).st_uid == os.geteuid() else b""
+        if data and data[: places.CHECKSUM] == places.checksum(b"", 0, data[places.CHECKSUM :]):
+            key, size, known = marshal.loads(data[places.CHECKSUM :])  # noqa: S302  (our own: the owner was checked)
+            return key, size, known
+    except (OSError, ValueError, EOFError, TypeError):
+        pass
+    return b"", 0, {}
