@@ -93,7 +93,7 @@ def agent_with(*, counting=False, expect=("ValueError",), **settings):
 
         from agent.base.health import Health
         from agent.measure.store import Store
-        from agent.measure.tally import Tallies
+        from agent.measure.tallies import Tallies
 
         paths = ["shop.Thing.method" if name == "method" else f"shop.{name}" for name in names]
         watch = Watch(monitor(*paths, expect=list(expect), **settings))

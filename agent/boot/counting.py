@@ -10,7 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..measure.tally import Tallies, Tally
+    from ..measure.tallies import Tallies
+    from ..measure.tally import Tally
     from ..plan.index import Index
     from .outlet import Outlet
 
@@ -31,7 +32,7 @@ class Counting:
         if self._tallies is None:
             with imports.Guarded():
                 from ..measure.store import Store
-                from ..measure.tally import Tallies
+                from ..measure.tallies import Tallies
                 from ..observe.around import work
             dropped = lambda number: self._outlet.health.count("counts-dropped", "", number)  # noqa: E731
             store = None  # in the tests of an ERP

@@ -20,6 +20,7 @@ _NEEDED = (
     "observe.call.terms",
     "deliver.sink",
     "measure.store",
+    "measure.tallies",
     "measure.tally",
     "base.users",
 )

@@ -25,7 +25,7 @@ from .spool.opening import directory_of, open_in
 if TYPE_CHECKING:
     from ..base.health import Health
     from ..base.model import Event, Observation, SentryData, SpoolData
-    from ..measure.tally import Tallies
+    from ..measure.tallies import Tallies
     from ..observe.expression.reasons import Failed
     from .background.sender import Sender
     from .courier.launch import Courier

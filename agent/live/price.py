@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..hook.code import inject, trampoline
 from ..language.monitor_keys import plain_monitor
-from ..measure.tally import Tallies
+from ..measure.tallies import Tallies
 from ..observe.call.cost import Cost
 
 if TYPE_CHECKING:

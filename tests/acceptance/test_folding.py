@@ -61,7 +61,7 @@ def test_where_no_courier_may_be_a_process_that_lives_on_folds_and_others_leave_
     assert len(files(shop)) == 4
     shop.write(
         lives__py=(
-            "import _erp_agent.measure.tally as tally\ntally._MINUTE = 0.0\n"
+            "import _erp_agent.measure.tallies as tallies\ntallies._MINUTE = 0.0\n"
             "import os, shop\nnumber = 0\n"
             "while len(os.listdir(os.environ['COUNTS'])) > 3:\n    number += 1\n    shop.order(1)\n"
             "print(number)\n"

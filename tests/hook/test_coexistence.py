@@ -22,7 +22,7 @@ from support import Watch, module, monitor
 from agent.base.health import Health
 from agent.hook.code import inject, patch
 from agent.hook.targets import resolve
-from agent.measure.tally import Tallies
+from agent.measure.tallies import Tallies
 from agent.observe.call.probe import Probe
 from agent.observe.call.terms import Terms
 

@@ -17,7 +17,7 @@ from test_trampoline import Owner, counting, outcome, signatures
 from test_trampoline import TestGenerators as Generators
 
 from agent.hook.code import inject, moved, operations, patch, trampoline
-from agent.measure.tally import Tallies
+from agent.measure.tallies import Tallies
 
 Features = trampoline.Features
 

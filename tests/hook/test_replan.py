@@ -9,7 +9,7 @@ import pytest
 from support import Watch, found, module, monitor
 
 from agent.hook.code import patch
-from agent.measure.tally import Tallies
+from agent.measure.tallies import Tallies
 
 CALLS = 1_000_000 if sys.version_info >= (3, 10) else 200_000
 

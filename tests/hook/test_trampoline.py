@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.hook.code import patch, trampoline
-from agent.measure.tally import Tallies
+from agent.measure.tallies import Tallies
 
 Features = trampoline.Features
 

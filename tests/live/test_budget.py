@@ -9,7 +9,7 @@ from agent.base import guard
 from agent.live import budget as budgets
 from agent.live import price
 from agent.live.budget import Budget
-from agent.measure.tally import Tallies
+from agent.measure.tallies import Tallies
 from agent.observe.call.cost import GIVEN_UP
 
 SHOP = """

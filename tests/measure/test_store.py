@@ -13,7 +13,7 @@ from support import FakeClock
 
 from agent.measure import layout, mapping, store
 from agent.measure.store import CountsFile, Store
-from agent.measure.tally import Tallies
+from agent.measure.tallies import Tallies
 
 
 @pytest.fixture(params=["mapped", "in memory"])
@@ -64,7 +64,7 @@ def test_what_is_not_mapped_is_written_once_a_second_in_a_burst_and_at_the_end(t
 def test_a_python_without_mmap_counts_too(tmp_path):
     script = (
         "import sys; sys.modules['mmap'] = None\n"
-        "import os; from agent.measure.store import Store; from agent.measure.tally import Tallies\n"
+        "import os; from agent.measure.store import Store; from agent.measure.tallies import Tallies\n"
         "tallies = Tallies(Store(lambda: sys.argv[1], lambda: {'pid': os.getpid(), 'release': '1'}))\n"
         "tallies.of({'name': 'm', 'module': 'sales', 'kind': 'function'}, 'op').count(0.0)\n"
         "tallies.close()\n"

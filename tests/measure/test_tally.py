@@ -10,7 +10,8 @@ from support import FakeClock, Watch, module, monitor
 
 from agent.hook.code import inject, trampoline
 from agent.measure import layout
-from agent.measure.tally import MOST, Tallies
+from agent.measure.tallies import Tallies
+from agent.measure.tally import MOST
 
 SHOP = """
 def f(a):

@@ -4,7 +4,7 @@ import pytest
 from support import Watch, module, monitor
 
 from agent.hook.code import inject
-from agent.measure.tally import Tallies
+from agent.measure.tallies import Tallies
 
 MODELS = """
 class Model:

@@ -1,10 +1,10 @@
-"""The folder of envelopes that wait for delivery; `layout` describes it.
+"""The folder of envelopes that wait for delivery, as a process writes to it; `layout` describes the folder.
 
 `write` runs on the host's threads, also inside a signal handler or a `__del__` that interrupted another `write`: it
 waits for no lock, since its own thread may hold it.
 
-Counted: too-large, too-many, memory-full, lost-at-exit, not-kept, and the counts of `bounds` (lost); kept-in-memory,
-quarantined (kept); slow-disk (delayed other threads of the process).
+Counted: too-large, too-many, memory-full, not-kept, and the counts of `bounds` (lost); kept-in-memory (kept);
+slow-disk (delayed other threads of the process).
 """
 
 from __future__ import annotations
@@ -16,21 +16,18 @@ from typing import TYPE_CHECKING, Callable
 from ...base import guard, imports
 from ...base.health import alive
 from ...base.interrupts import ours
-from ...base.model import Envelope
 from ..quick.calls import QuickCalls
 from . import age, files
-from .files import UnreadableError
-from .fill_level import FillLevel
+from .contents import Contents
 from .layout import Folders, Maximum
-from .memory import Memory
-from .names import SpoolEntry, parse_name, rank
-from .writing import WritingProcess
+from .names import parse_name, rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from ...base.model import Envelope
     from .bounds import Bounds
     from .layout import Count
+    from .names import SpoolEntry
+    from .writing import WritingProcess
 
 NO_HISTORY = (0.0, 0)
 
@@ -42,7 +39,7 @@ _SWEEP_EVERY = 60.0  # seconds between sweeps, of all processes together
 _LONGEST_ATTEMPT = 86400.0  # seconds after which an attempt counts as ended
 
 
-class Spool:
+class Spool(Contents):
     def __init__(
         self,
         directory: str,
@@ -66,25 +63,15 @@ class Spool:
         `max_rate` is per second and process, 0 for no limit. With `held`, for processes without a DSN, envelopes are
         held back until `release`. `history` is the age and the size that delivered events may have here; 0: none stay.
         """
+        folders, maximum = Folders(directory, durable=durable), Maximum(max_size, max_age, max_files)
+        super().__init__(folders, maximum, count, (max_kept, max_memory), held=held, clock=clock, uptime=uptime)
         self.history = history
-        self._folders = Folders(directory, durable=durable)
         self._keep_interpreter = keep_interpreter and not durable  # an fsync is as slow as the disk
-        self.directory = self._folders.directory
-        self._held = held
-        self._target = self._folders.held if held else self._folders.new
-        self._maximum = Maximum(max_size, max_age, max_files)
         self._max_rate = max_rate
-        self._max_memory = max_memory
-        self._max_kept = max_kept
-        self._count = count
         self.quick = QuickCalls(lambda: count("slow-disk", "spool", 1))
-        self._clock = clock
-        self._mark = age.SweptMark(os.path.join(self.directory, "swept"), clock, uptime)
         self._bounds: Bounds | None = None
         #: Starts a sweep in a thread of ours. Without it, the thread that writes sweeps.
         self.sweeper: Callable[[], None] | None = None
-        self._degraded: str | None = None
-        self._current = self._process_of(os.getpid())
 
     # ------------------------------------------------------------------------------------------ on the host's threads
 
@@ -140,15 +127,6 @@ class Spool:
     def is_too_large(self, envelope: Envelope) -> bool:
         """Return whether it is larger than the whole spool may be: `write` would only count it."""
         return len(envelope.data) > self._maximum.size
-
-    @property
-    def degraded(self) -> str | None:
-        """Why envelopes cannot be written to disk at present; None when they can."""
-        return self._degraded
-
-    def after_fork(self) -> None:
-        """For the fork hook in the child: forget what the parent has in memory. Otherwise the first use does it."""
-        self._process()
 
     def _write(
         self,
@@ -206,17 +184,6 @@ class Spool:
         except ours(ImportError, OSError, MemoryError):
             pass  # the calls of `os` do, if there is nothing else to be had
 
-    def _process(self) -> WritingProcess:
-        process = self._current
-        if process.pid != os.getpid():
-            # After a fork the parent still has, and will deliver, the envelopes in its memory.
-            self._current = process = self._process_of(os.getpid())
-        return process
-
-    def _process_of(self, pid: int) -> WritingProcess:
-        fill_level = FillLevel(self.directory, self._mark, self._maximum)
-        return WritingProcess(pid, Memory(self._max_kept, self._max_memory), fill_level)
-
     def _remember(self, process: WritingProcess, name: str, data: bytes, *, held: bool) -> None:
         entry = parse_name(name)
         if entry is None:
@@ -229,143 +196,7 @@ class Spool:
         if process.fill_level.add(size):
             (self.sweeper or self.sweep)()
 
-    # ------------------------------------------------------------------------------------ for delivery and commands
-
-    def entries(self) -> list[SpoolEntry]:
-        """Return all entries, oldest first, held back or not, in memory and on disk, of all processes."""
-        found = [*self._on_disk(self._folders.new), *self._process().memory.entries()]
-        found += [entry._replace(held=True) for entry in self._on_disk(self._folders.held)]
-        found.sort()
-        return found
-
-    def waiting(self, limit: int, wanted: Callable[[SpoolEntry], bool]) -> list[SpoolEntry]:
-        """Return the oldest entries that may be sent and are `wanted`. At most `limit` are in memory at a time."""
-        from heapq import nsmallest  # here, since no thread of the host calls this
-
-        return nsmallest(limit, filter(wanted, self._waiting()))
-
-    def number_waiting(self) -> int:
-        """Return the number of envelopes that may be sent."""
-        return sum(1 for _ in self._waiting())
-
-    def number_of(self, pid: int) -> int:
-        """How many of them this process has written."""
-        return sum(entry.pid == pid for entry in self._waiting())
-
-    def is_anything_waiting(self) -> bool:
-        return next(self._waiting(), None) is not None
-
-    def _waiting(self) -> Iterator[SpoolEntry]:
-        yield from self._on_disk(self._folders.new)
-        yield from (entry for entry in self._process().memory.entries() if not entry.held)
-
-    def _on_disk(self, folder: str) -> Iterator[SpoolEntry]:
-        if self.usable():
-            yield from filter(None, map(parse_name, files.names_in(folder)))
-
-    def usable(self) -> bool:
-        """Return whether the folder exists and is our own; if it is another user's, `degraded` has the reason."""
-        try:
-            return self._folders.exist()
-        except ours(OSError) as error:
-            self._degraded = files.reason(error)
-            return False
-
-    def read(self, entry: SpoolEntry) -> Envelope | None:
-        """Return None if it is gone. Raises OSError, and UnreadableError for what is torn or not ours."""
-        if entry.data is not None:
-            return Envelope(entry.event_id, entry.category, entry.data)
-        return self._read(self._folder(entry), entry)
-
-    def _read(self, folder: str, entry: SpoolEntry) -> Envelope | None:
-        data = files.read_own(os.path.join(folder, entry.name), self._maximum.size)
-        if data is None:
-            return None
-        _check(data)
-        return Envelope(entry.event_id, entry.category, data)
-
-    def _folder(self, entry: SpoolEntry) -> str:
-        return self._folders.held if entry.held else self._folders.new
-
-    def remove(self, entry: SpoolEntry) -> bool:
-        """Return whether it existed."""
-        kept = self._process().memory.take(entry.name) is not None
-        return files.unlink(os.path.join(self._folder(entry), entry.name)) or kept
-
-    def release(self, entry: SpoolEntry) -> bool:
-        """Allow a held-back envelope to be sent. Return whether it existed. Raises OSError."""
-        memory = self._process().memory
-        kept = memory.take(entry.name)
-        if kept is not None:
-            memory.keep(kept._replace(held=False))
-            return True
-        return self._move(self._folders.held, entry)
-
-    def adopt(self, name: str, data: bytes) -> bool:
-        """Add an envelope under the name that another spool gave it. Return False if it is here already.
-
-        Raises OSError, and UnreadableError for a name or data that no spool wrote.
-        """
-        entry = parse_name(name)
-        if entry is None or os.path.basename(name) != name:
-            raise UnreadableError("its name is not that of an envelope in a spool")
-        _check(data)
-        if os.path.lexists(os.path.join(self._target, name)):
-            return False
-        self._folders.put(self._target, name, data)
-        return True
-
-    def path(self, entry: SpoolEntry) -> str:
-        """Return where its file is, unless it is in memory."""
-        return os.path.join(self._folder(entry), entry.name)
-
-    def ages(self) -> age.Ages:
-        """Return the ages of stamps, on a machine whose clock may have been set."""
-        return self._mark.ages()
-
-    def size(self, entry: SpoolEntry, *, quarantined: bool = False) -> int:
-        """Return the bytes on disk or in memory; 0 if it is gone."""
-        folder = self._folders.quarantine if quarantined else self._folder(entry)
-        try:
-            return os.lstat(os.path.join(folder, entry.name)).st_size
-        except ours(OSError):
-            return len(entry.data or b"")
-
-    def write_from_memory(self, limit: int | None = None) -> int:
-        """Move envelopes from memory to disk, as far as possible now. Return the number that is still in memory."""
-        process = self._process()
-        if process.memory and process.writing_from_memory.acquire(False):
-            try:
-                for entry in process.memory.entries()[:limit]:
-                    self._folders.put(self._folder(entry), entry.name, entry.data or b"")
-                    taken = process.memory.take(entry.name)
-                    if taken is None:
-                        self.remove(entry)  # delivered or dropped meanwhile
-                    elif entry.held and not taken.held:
-                        self.release(entry)  # released meanwhile
-                self._degraded = None
-            except ours(OSError) as error:
-                self._degraded = files.reason(error)
-            finally:
-                process.writing_from_memory.release()
-        return len(process.memory)
-
-    def take_over(self, other: Spool) -> None:
-        """Take the envelopes in the memory of another spool of this process, which may not write to its folder now."""
-        theirs, mine = other._process().memory, self._process().memory
-        for entry in theirs.entries():
-            taken = theirs.take(entry.name)
-            for gone in mine.keep(taken) if taken is not None else ():
-                self._count("memory-full", gone.category, 1)
-        self.write_from_memory()
-
-    def abandon(self) -> None:
-        """The process ends: write what is in memory to disk, or count it as lost."""
-        process = self._process()
-        if process.memory and self.write_from_memory():
-            for entry in process.memory.entries():
-                if process.memory.take(entry.name) is not None:
-                    self._count("lost-at-exit", entry.category, 1)
+    # -------------------------------------------------------------------------------------------------------- the sweep
 
     def is_over(self) -> bool:
         """Return whether the spool may be over its bounds, as far as this process, or all together, know."""
@@ -419,53 +250,3 @@ class Spool:
             else:
                 undecided = undecided or entry.trying
         return undecided
-
-    # ------------------------------------------------------------------------------------------------- the quarantine
-
-    def quarantine(self, entry: SpoolEntry, reason: str) -> None:
-        """Move it to quarantine, with the reason beside it. Raises OSError if it cannot be moved."""
-        if entry.data is not None:
-            files.write_new(os.path.join(self._folders.quarantine, entry.name), entry.data)
-            self.remove(entry)
-            self._folders.explain(entry.name, reason)
-        elif not self._folders.set_aside(self._folder(entry), entry.name, reason):
-            return
-        self._count("quarantined", entry.category, 1)
-
-    def quarantined(self) -> list[tuple[SpoolEntry, str]]:
-        """Return the quarantined envelopes, oldest first, each with its reason."""
-        found = sorted(self._on_disk(self._folders.quarantine))
-        return [(entry, self._folders.explanation(entry.name)) for entry in found]
-
-    def read_quarantined(self, entry: SpoolEntry) -> Envelope | None:
-        """As `read`."""
-        return self._read(self._folders.quarantine, entry)
-
-    def replay(self, entry: SpoolEntry) -> bool:
-        """Move a quarantined envelope back to those that wait. Return whether it existed. Raises OSError."""
-        moved = self._move(self._folders.quarantine, entry)
-        if moved:
-            files.unlink(os.path.join(self._folders.quarantine, entry.name + ".txt"))
-        return moved
-
-    def discard(self, entry: SpoolEntry) -> bool:
-        """Remove a quarantined envelope with its reason. Return whether it existed."""
-        return self._folders.forget(self._folders.quarantine, entry.name)
-
-    def _move(self, folder: str, entry: SpoolEntry) -> bool:
-        try:
-            os.rename(os.path.join(folder, entry.name), os.path.join(self._folders.new, entry.name))
-        except ours(FileNotFoundError):
-            return False
-        return True
-
-
-def _check(data: bytes) -> None:
-    from .. import wire
-
-    try:
-        parsed = wire.decode(data)
-    except ours(wire.EnvelopeError) as error:
-        raise UnreadableError(str(error)) from None
-    if not parsed.items:
-        raise UnreadableError("the envelope has no items")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...base.model import ExpressionData, MonitorData, Observation, RuleData, StancesData
-    from ...measure.tally import Tallies
+    from ...measure.tallies import Tallies
     from ..expression.reasons import Failed
     from .spans import Recorder
 
