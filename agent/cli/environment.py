@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from ..base import places
 from ..codebase import search
 from ..codebase.check import check
 from ..codebase.lookup import Lookup
@@ -42,11 +44,15 @@ def check_all(results: list[Examined], lookup: Lookup) -> tuple[list[Examined], 
     """Return the results with the Problems of their targets, and every target with its outcome."""
     sightings: list[Sighting] = []
     checked: list[Examined] = []
+    state = places.state_folder(os.environ, os.path.abspath(results[0].files[0])) if results else ""
+    file = places.plan_file(state, "code")
     with without_collection(), Progress("looking targets up") as progress:
+        lookup.known.recall(file, lookup.search)
         for result in results:
             seen, problems = check(result, lookup, progress.show)
             sightings += seen
             checked.append(result._replace(problems=_sorted([*result.problems, *problems])))
+        lookup.known.keep(file, lookup.search, lookup.finder)
     return checked, sightings
 
 

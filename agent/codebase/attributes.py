@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib.util import decode_source
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..language.nearest import did_you_mean
@@ -18,6 +19,7 @@ from .names import Thing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..base.model import ExpressionData
     from .lookup import Lookup
 
 _GIVES = ("__getattr__", "__getattribute__", "__dict__")
@@ -42,18 +44,30 @@ def read_attributes(tree: Any) -> Iterator[tuple[str, str]]:
 
 
 class Bodies:
-    """Definitions with their bodies, which the index drops: modules are read once more, and few of them."""
+    """Definitions with their bodies, which the index drops: each is parsed once more, by itself."""
 
     def __init__(self) -> None:
-        self._files: dict[str, tuple[bytes, dict[tuple[int, str], ast.AST]]] = {}
+        self._files: dict[str, tuple[bytes, list[str]]] = {}
+        self._found: dict[tuple[str, int], ast.AST | None] = {}
 
     def source(self, file: str) -> bytes:
         return self._read(file)[0]
 
     def of(self, thing: Thing) -> ast.AST | None:
         node = thing.binding.node
-        found = self._read(thing.home.file)[1].get((getattr(node, "lineno", 0), getattr(node, "name", "")))
-        return found if type(found) is type(node) else None
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            return None
+        key = (thing.home.file, node.lineno)
+        if key not in self._found:
+            lines = self._read(thing.home.file)[1][node.lineno - 1 : node.end_lineno]
+            found: ast.AST | None = None
+            try:
+                found = ast.parse("if 1:\n" * bool(node.col_offset) + "\n".join(lines)).body[0]
+            except (SyntaxError, ValueError, RecursionError, IndexError):
+                pass  # then nothing is refuted
+            self._found[key] = found.body[0] if isinstance(found, ast.If) else found
+        found = self._found[key]
+        return found if type(found) is type(node) and getattr(found, "name", "") == node.name else None
 
     def returns_a_function(self, thing: Thing) -> bool:
         """Is it a decorator, or makes one: does it return a function that it defines?"""
@@ -65,24 +79,34 @@ class Bodies:
         given = [each for value in values if value is not None for each in (value, *getattr(value, "args", ()))]
         return any(isinstance(each, ast.Lambda) or (isinstance(each, ast.Name) and each.id in inner) for each in given)
 
-    def _read(self, file: str) -> tuple[bytes, dict[tuple[int, str], ast.AST]]:
+    def _read(self, file: str) -> tuple[bytes, list[str]]:
         if file not in self._files:
-            found: dict[tuple[int, str], ast.AST] = {}
-            source = b""
+            source, lines = b"", []
             try:
                 with open(file, "rb") as stream:
                     source = stream.read()
-                for node in _statements(ast.parse(source)):
-                    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                        found[node.lineno, node.name] = node
-            except (OSError, SyntaxError, ValueError, RecursionError):
-                pass  # then nothing is refuted
-            self._files[file] = source, found
+                lines = decode_source(source).split("\n")
+            except (OSError, SyntaxError, ValueError):
+                pass
+            self._files[file] = source, lines
         return self._files[file]
 
 
-def refuted(lookup: Lookup, bodies: Bodies, path: str, module: str | None, tree: Any) -> Iterator[Refuted]:
-    """Those of an expression that the source of the function at `path` refutes."""
+def refuted(
+    lookup: Lookup, bodies: Bodies, path: str, module: str | None, expression: ExpressionData
+) -> Refuted | None:
+    """The first attribute of an expression that the source of the function at `path` refutes."""
+    key = (path, module, expression["text"])
+    known = lookup.known.refuted
+    if key not in known:
+        first = next(_refuted(lookup, bodies, path, module, expression["tree"]), None)
+        known[key] = None if first is None else tuple(first)
+    found = known[key]
+    return None if found is None else Refuted(*found)
+
+
+def _refuted(lookup: Lookup, bodies: Bodies, path: str, module: str | None, tree: Any) -> Iterator[Refuted]:
+    """Every one."""
     wanted = list(dict.fromkeys(read_attributes(tree)))
     function = _function(lookup, path, module) if wanted else None
     if function is None:

@@ -189,7 +189,7 @@ class _Check:
         found: list[Refuted] = []
         for sighting in seen:
             module = sighting.text.partition(":")[0] if ":" in sighting.text else None
-            one = next(refuted(self.lookup, self.bodies, sighting.functions[0][0], module, expression["tree"]), None)
+            one = refuted(self.lookup, self.bodies, sighting.functions[0][0], module, expression)
             if one is None:
                 return
             found.append(one)

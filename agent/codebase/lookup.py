@@ -15,6 +15,7 @@ from .classes import CLASS_DECORATORS
 from .modules import ModuleFile
 from .names import Missing, Names, Thing, Unknown
 from .outcome import ELSEWHERE, FOUND, MISSING, UNCHECKED, Parameters, TargetOutcome
+from .remembered import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,15 +47,15 @@ class Lookup(Names):
 
     def __init__(self, search: SearchPath) -> None:
         super().__init__(search)
-        self._outcomes: dict[tuple[str, str | None], TargetOutcome] = {}
+        self.known = Remembered()
 
     def outcome(self, path: str, module: str | None = None) -> TargetOutcome:
         """What becomes of a target. `module` is given where a colon divides it from the attribute."""
         key = (path, module)
-        if key not in self._outcomes:
+        if key not in self.known.outcomes:
             self._steps = 0
-            self._outcomes[key] = self._outcome(path, module)
-        return self._outcomes[key]
+            self.known.outcomes[key] = self._outcome(path, module)
+        return self.known.outcomes[key]
 
     def _outcome(self, path: str, module: str | None) -> TargetOutcome:
         if path.startswith("__main__."):

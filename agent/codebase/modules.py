@@ -14,7 +14,9 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..base import places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +42,7 @@ class ModuleFinder:
         self.search = search
         self._modules: dict[str, ModuleFile | None] = {}
         self._folders: dict[str, FileFinder | zipfile.Path | None] = {}
+        self.files: dict[str, Any] = {}  # that were read → their stamps
         self._loaders = (
             (ExtensionFileLoader, list(search.extensions)),
             (SourceFileLoader, SOURCE_SUFFIXES),
@@ -103,6 +106,7 @@ class ModuleFinder:
         """The source. Raises OSError."""
         place, name = os.path.split(module.file)
         folder = self._folder(place)
+        self.files[module.file] = places.stamp(module.file)
         try:
             with (folder / name).open("rb") if isinstance(folder, zipfile.Path) else open(module.file, "rb") as stream:
                 data: bytes = stream.read(MOST_BYTES + 1)
@@ -134,6 +138,8 @@ class ModuleFinder:
             return None
         locations = tuple(spec.submodule_search_locations or ())
         if spec.loader is None:
+            for location in locations:  # an `__init__` may appear in one
+                self._folder(location)
             return ModuleFile(name, "namespace", locations[0], locations)
         return ModuleFile(name, _kind(spec.origin or ""), spec.origin or "", locations)
 
@@ -141,7 +147,15 @@ class ModuleFinder:
         """A folder, or one inside a zip file; None where there is none."""
         if place not in self._folders:
             self._folders[place] = FileFinder(place, *self._loaders) if os.path.isdir(place) else _archive(place)
+            archive = self._folders[place]
+            if isinstance(archive, zipfile.Path):
+                file = str(archive.root.filename)
+                self.files[file] = places.stamp(file)
         return self._folders[place]
+
+    def folders(self) -> list[str]:
+        """Those that were looked into, or for."""
+        return list(self._folders)
 
 
 def _archive(place: str) -> zipfile.Path | None:

@@ -27,6 +27,14 @@ class Matches(NamedTuple):
 
 
 def expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) -> Matches:
+    key = (path, module, tuple(exclude))
+    if key not in lookup.known.expanded:
+        found = _expand(lookup, path, module, exclude)
+        lookup.known.expanded[key] = (found.outcome, found.functions)
+    return Matches(*lookup.known.expanded[key])
+
+
+def _expand(lookup: Lookup, path: str, module: str | None, exclude: list[str]) -> Matches:
     segments = path.split(".")
     split = len(module.split(".")) if module is not None else None
     if segments[0] == "__main__":

@@ -12,12 +12,11 @@ files, the environment variables, this release. If one of these has changed, not
 from __future__ import annotations
 
 import marshal
-import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ...base import places
-from ...plan import write
+from .. import kept
 from .shipped import schema_path
 from .tree import MOST_NODES
 
@@ -73,14 +72,17 @@ class Memory:
 
     def __init__(self, state: str) -> None:
         self.file = places.plan_file(state, "monitors")
-        self.key, self.size, self.known = _load(self.file)
+        self.forget()
+        kept_before = kept.read(self.file)
+        if kept_before is not None:
+            self.key, self.size, self.known = kept_before
+
+    def forget(self) -> None:
+        self.key, self.size = b"", 0  # of what it is known for: all but the monitors, and the nodes at most
+        self.known: dict[str, Any] = {}
         self.files: dict[str, Pieces] = {}
         self.nodes = 0  # of what was read
         self.reuses = False
-
-    def forget(self) -> None:
-        self.key, self.size, self.known = b"", 0, {}
-        self.files, self.nodes, self.reuses = {}, 0, False
 
     def shortened(self, file: str, text: str) -> str:
         """The text to parse in place of that of a file."""
@@ -123,7 +125,8 @@ class Memory:
         """Of all that the monitors of these sources depend on, besides their own text."""
         rest = [self.files[each.file].around if each.file in self.files else each.text
                 for each in (*sources.documents, *sources.packs)]  # fmt: skip
-        return marshal.dumps((_compiler(), rest, sorted(sources.read.items())), 2)
+        code = kept.code_of("base", "config", "language"), places.stamp(schema_path())
+        return marshal.dumps((code, rest, sorted(sources.read.items())), 2)
 
     def monitor(self, entry: WrittenMonitor) -> MonitorData | None:
         """What is known of it."""
@@ -153,36 +156,12 @@ class Memory:
             made[piece] = ({key: value[key] for key in _LOOKED_AT if key in value}, monitor)
         if new > len(made) * _MOST_NEW:
             size = self.nodes + self.size * self.reuses  # at most
-            data = marshal.dumps((self.key, size, made))
-            try:
-                write.write(self.file, places.checksum(b"", 0, data) + data)
-            except OSError:
-                return  # then the next one takes longer
+            kept.write(self.file, (self.key, size, made))
 
 
 class CutWrongly(Exception):
     """The parser sees other monitors than `cut`."""
 
 
-def _compiler() -> list[tuple[str, Any]]:
-    """What makes monitors of text: another release may make something else."""
-    rooms = [os.path.join(places.PACKAGE, room) for room in ("base", "config", "language")]
-    files = [os.path.join(folder, name) for room in rooms for folder, _, names in os.walk(room) for name in names
-             if name.endswith(".py")]  # fmt: skip
-    return [(file, places.stamp(file)) for file in (*sorted(files), schema_path())]
-
-
 def _left_out(piece: str) -> str:
     return piece[: piece.index("-")] + "- ~\n" + "#\n" * (piece.count("\n") - 1)
-
-
-def _load(file: str) -> tuple[bytes, int, dict[str, Any]]:
-    try:
-        with open(file, "rb") as stream:
-            data = stream.read() if os.fstat(stream.fileno()).st_uid == os.geteuid() else b""
-        if data and data[: places.CHECKSUM] == places.checksum(b"", 0, data[places.CHECKSUM :]):
-            key, size, known = marshal.loads(data[places.CHECKSUM :])  # noqa: S302  (our own: the owner was checked)
-            return key, size, known
-    except (OSError, ValueError, EOFError, TypeError):
-        pass
-    return b"", 0, {}
