@@ -72,15 +72,16 @@ class Memory:
 
     def __init__(self, state: str) -> None:
         self.file = places.plan_file(state, "monitors")
+        self.known: dict[str, Any] = {}
+        self.files: dict[str, Pieces] = {}
         self.forget()
-        kept_before = kept.read(self.file)
-        if kept_before is not None:
-            self.key, self.size, self.known = kept_before
+        before = kept.read(self.file)
+        if before is not None:
+            self.key, self.size, self.known = before
 
     def forget(self) -> None:
         self.key, self.size = b"", 0  # of what it is known for: all but the monitors, and the nodes at most
-        self.known: dict[str, Any] = {}
-        self.files: dict[str, Pieces] = {}
+        self.known, self.files = {}, {}
         self.nodes = 0  # of what was read
         self.reuses = False
 
