@@ -47,6 +47,7 @@ def lines(event: dict[str, Any], fate: str, pages: Links | None = None, trace: s
     for heading, found in (
         ("captured", _pairs(section(event, "contexts", "erp").get("captured"))),
         ("not captured", _pairs(section(event, "contexts", "erp").get("capture_failed"))),
+        ("failed in", _pairs(section(event, "contexts", "erp").get("failed_in"))),
         ("context that failed", _pairs(section(event, "contexts", "erp").get("context_failed"))),
         *((name, _pairs(values)) for name, values in _own_contexts(event)),
         ("most of the time went into", list(_inside(event))),
@@ -104,6 +105,8 @@ def _facts(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "monitor", f"{erp['monitor']} ({erp.get('kind') or 'function'}, {erp.get('defined') or 'decorated'})"
     if erp.get("function"):
         yield "function", erp["function"]
+    if erp.get("called_from"):
+        yield "called from", erp["called_from"]
     if isinstance(erp.get("operations"), list) and len(erp["operations"]) > 1:
         yield "operations", " › ".join(map(str, erp["operations"]))
     if erp.get("owner"):

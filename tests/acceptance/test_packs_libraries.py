@@ -230,8 +230,11 @@ def test_with_its_own_thresholds_a_healthy_redis_says_nothing(host, redis_server
 
 
 ENGINES = """
+import asyncio
 import sqlalchemy
 from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+import shop
 from sqlalchemy.pool import QueuePool
 
 def attempt(call, *arguments, **options):
@@ -247,11 +250,33 @@ def ask(engine):
 
 for url in ENGINES:
     ask(create_engine(url))
+async def ask_later():
+    engine = create_async_engine(LATER)
+    async with engine.connect() as connection:
+        await connection.execute(text(f"SELECT '{WORD}' WHERE 3 = :card"), {"card": 1})
+    await engine.dispose()
+if LATER:
+    asyncio.run(ask_later())
+with create_engine(ENGINES[0]).connect() as connection:
+    attempt(shop.order, connection, WORD)
+    shop.lines(connection)
 for url in AWAY:
     attempt(create_engine(url).connect)
 full = create_engine(ENGINES[0], poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
 with full.connect():
     attempt(full.connect)
+"""
+
+
+SHOP = """
+from sqlalchemy import text
+
+def order(connection, word):
+    connection.execute(text(f"INSERT INTO nowhere VALUES ('{word}')"))
+
+def lines(connection):
+    for number in range(30):
+        connection.execute(text("SELECT 5 WHERE 1 = :number"), {"number": number})
 """
 
 
@@ -264,13 +289,19 @@ def test_sqlalchemy(host, postgres_server):
     nobody = free_port()
     away = [f"postgresql+{driver}://erp@127.0.0.1:{nobody}/erp" for driver in drivers]
     away.append("sqlite:////no/such/folder/db")
-    changes = f"{{sqlalchemy.execute: {{threshold: {ALWAYS}, rate_limit: off, unless: \"'WHERE' not in statement\"}}}}"
+    later = url.replace("postgresql:", "postgresql+psycopg:") if "psycopg" in drivers else ""
+    wanted = "repeats: 29, unless: \"'WHERE' not in statement\""
+    changes = f"{{sqlalchemy.execute: {{threshold: {ALWAYS}, rate_limit: off, {wanted}}}}}"
     slow = f"{{psycopg: {{monitors: {{psycopg.execute: {{threshold: {ALWAYS}}}}}}}}}"
     packs = f"[{{sqlalchemy: {{monitors: {changes}}}}}, {slow}, sqlite3]"
-    events = run(host, ENGINES, packs, ENGINES=engines, AWAY=away)
+    host.write(shop__py=SHOP)
+    own = "[{targets: [shop.order, shop.lines], module: sales}]"
+    events = run(host, ENGINES, packs, own, ENGINES=engines, AWAY=away, LATER=later)
     ours = [event for event in events if not event["tags"]["erp.monitor"].startswith("psycopg.execute")]
     assert told(ours) == {
-        ("sqlalchemy.execute", "slow", "warning"): len(engines),
+        ("order", "error", "error"): 1,
+        ("sqlalchemy.execute", "repeats", "warning"): 1,
+        ("sqlalchemy.execute", "slow", "warning"): len(engines) + bool(later) + 30,
         ("sqlalchemy.connect", "error", "error"): len(away),
         ("sqlalchemy.pool", "error", "error"): 1,
     }
@@ -279,6 +310,15 @@ def test_sqlalchemy(host, postgres_server):
     assert {captured(event)["dialect"] for event in ours if event["tags"]["erp.monitor"] == "sqlalchemy.connect"} == {
         "postgresql", "sqlite",
     }  # fmt: skip
+    (failed,) = [event for event in ours if event["tags"]["erp.operation"] == "order"]
+    assert failed["contexts"]["erp"]["failed_in"] == {
+        "monitor": "sqlalchemy.execute", "statement": "INSERT INTO nowhere VALUES (%s)", "verb": "INSERT",
+        "dialect": "sqlite",
+    }  # fmt: skip
+    (repeated,) = [event for event in ours if event["tags"]["erp.report"] == "repeats"]
+    (line,) = repeated["contexts"]["erp"]["repeats"]["lines"]
+    assert (line["file"], line["function"], line["times"]) == ("shop.py", "lines", 30)
+    assert repeated["contexts"]["erp"]["called_from"] == f"shop.py:{line['line']} in lines"
     # What SQLAlchemy runs for itself when it connects passes no statement of its own dialect.
     assert not [event for event in events if "WHERE" in str(captured(event)) and event not in ours]
 
@@ -339,6 +379,54 @@ def test_drivers_by_themselves(host, postgres_server):
     }
     statements = {captured(event)["statement"] for event in events if event["tags"]["erp.report"] == "slow"}
     assert statements == {"SELECT %s WHERE %s = %s", "INSERT INTO t VALUES (%s)"}
+
+
+MYSQL = """
+from types import SimpleNamespace
+import pymysql.cursors
+import shop
+
+class Connection:  # a server that is there
+    _result = SimpleNamespace(affected_rows=1, description=None, insert_id=0, rows=[], warning_count=0, has_next=False)
+    encoding = "utf-8"
+    def escape(self, value, mapping=None): return repr(value)
+    literal = escape
+    def query(self, statement):
+        if "nowhere" in str(statement): raise pymysql.err.ProgrammingError(1146, "no such table")
+
+cursor = pymysql.cursors.DictCursor(Connection())
+cursor.execute(f"SELECT '{WORD}' WHERE 1 = %s", [CARD])
+cursor.executemany("INSERT INTO t VALUES (%s)", [[WORD], [CARD]])
+try:
+    shop.order(cursor, WORD)
+except pymysql.MySQLError:
+    pass
+try:
+    pymysql.connect(host="127.0.0.1", port=AWAY)
+except pymysql.MySQLError:
+    pass
+"""
+
+
+def test_mysql(host):
+    pytest.importorskip("pymysql")
+    host.write(shop__py="def order(cursor, word):\n    cursor.execute('DELETE FROM nowhere WHERE a = %s', [word])\n")
+    slow = ", ".join(f"mysql.pymysql_{name}: {{threshold: {ALWAYS}}}" for name in ("execute", "executemany"))
+    own = "[{target: shop.order, module: sales}]"
+    events = run(host, MYSQL, f"[{{mysql: {{monitors: {{{slow}}}}}}}]", own, AWAY=free_port())
+    assert told(events) == {
+        ("mysql.pymysql_execute", "slow", "warning"): 1,
+        ("mysql.pymysql_executemany", "slow", "warning"): 1,
+        ("mysql.pymysql_connect", "error", "error"): 1,
+        ("order", "error", "error"): 1,
+    }
+    execute, many, failed, _ = events
+    assert captured(execute) == {"statement": "SELECT %s WHERE %s = %s", "verb": "SELECT"}
+    assert execute["contexts"]["erp"]["called_from"] == "main.py:16 in <module>"
+    assert captured(many)["statement"] == "INSERT INTO t VALUES (%s)"
+    assert failed["contexts"]["erp"]["failed_in"] == {
+        "monitor": "mysql.pymysql_execute", "statement": "DELETE FROM nowhere WHERE a = %s", "verb": "DELETE",
+    }  # fmt: skip
 
 
 DJANGO = """

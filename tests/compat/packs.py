@@ -45,8 +45,17 @@ RELEASES: "dict[str, dict[str, list[str]]]" = {
     "sqlalchemy": {"sqlalchemy": ["1.4.0", "1.4.54", "2.0.0", "2.0.36", NEWEST]},
     "psycopg": {
         "psycopg": ["3.0.18", "3.1.20", "3.2.3", NEWEST],
+        "psycopg-pool": ["3.0.3", "3.1.9", "3.2.3", NEWEST],
         "psycopg2-binary": ["2.8.6", "2.9.9", NEWEST],  # psycopg2 has no wheels; its Python files are the same
     },
+    "mysql": {
+        "pymysql": ["0.9.3", "1.0.2", "1.1.1", NEWEST],
+        "mysqlclient": ["1.4.6", "2.0.3", "2.2.7", NEWEST],
+        "aiomysql": ["0.1.1", "0.2.0", NEWEST],
+        "mysql-connector-python": ["8.0.33", "8.4.0", "9.1.0", NEWEST],
+    },
+    "oracledb": {"oracledb": ["1.0.3", "1.4.2", "2.0.1", "2.5.1", "3.0.0", NEWEST]},
+    "asyncpg": {"asyncpg": ["0.27.0", "0.29.0", "0.30.0", NEWEST]},
 }
 
 

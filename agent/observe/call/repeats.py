@@ -14,15 +14,14 @@ from ...base.interrupts import ours
 from ...hook.code import patch
 from ..around import context, work
 from ..event import stack
-from . import callers
+from . import callers, data_access
 
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from types import FrameType
 
     from .verdict import Verdict
 
 _MOST_LINES = 10  # of a report
-_MOST_FILES = 5_000
 
 
 class Inside(dict[str, "Repeated"]):
@@ -82,7 +81,7 @@ def count(probe: Verdict, frame: FrameType, start: float | bytes) -> None:
             return
         known.times = times = known.times + 1
         known.seconds += now - start
-        place = _place(caller)
+        place = data_access.line_of_the_erp(caller)
         if place is not None:
             key = (id(place.f_code), place.f_lasti)
             line = known.lines.get(key)
@@ -136,30 +135,6 @@ def _of_call(frame: FrameType | None, start: float) -> Inside | None:
 _MARKED = version_info < (3, 10)
 _by_frame: dict[int, Inside] = {}
 _MOST_FRAMES = 1_000
-
-_erps: dict[str, bool] = {}  # file → is it the ERP's?
-
-
-def _place(frame: FrameType | None) -> FrameType | None:
-    """The nearest frame of the ERP's own code; without one, the caller."""
-    caller, trampolines = frame, patch.trampoline_ids
-    while frame is not None:
-        code = frame.f_code
-        erps = _erps.get(code.co_filename)
-        if erps is None:
-            erps = _learn(code)
-        if erps and id(code) not in trampolines:
-            return frame
-        frame = frame.f_back
-    return caller
-
-
-def _learn(code: CodeType) -> bool:
-    if len(_erps) >= _MOST_FILES:
-        _erps.clear()
-    path = code.co_filename
-    _erps[path] = erps = stack.looks_like_the_erp(path) and not callers.own_code(code)
-    return erps
 
 
 def report(probe: Verdict, frame: FrameType, inside: Inside, known: Repeated) -> None:

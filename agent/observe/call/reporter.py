@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from ...base.interrupts import ours
 from ...base.model import Captured, Observation
+from ...base.slots import traceback_of
 from ...hook.code import patch
 from ..around import traces
 from ..event.represent import status_of
 from ..expression import reasons
 from ..failure import reported
-from . import arguments, callers
+from . import arguments, callers, data_access
 from .counted import Counted
 from .limits import Escalation
 from .naming import named
@@ -183,6 +184,10 @@ class Reporter(Counted):
         exception = error if report == ERROR else None
         called = self.called(frame)
         try:
+            if self.monitor["kind"] == "database":
+                more = {**more, **data_access.called_from(frame.f_back)}
+            if error is not None:
+                more = {**more, **data_access.failed_statement(error, traceback or traceback_of(error), self)}
             observation = Observation(
                 monitor=callers.placed(called.monitor, frame.f_back),
                 operation=called.operation,

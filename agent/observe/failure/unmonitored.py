@@ -9,7 +9,7 @@ from ...base.model import Observation
 from ...base.slots import traceback_of
 from ...language.monitor_keys import DEFAULT_RATE_LIMIT, plain_monitor
 from ..around import work
-from ..call import callers
+from ..call import callers, data_access
 from ..call.limits import Limiter
 from ..event.represent import type_name
 from . import reported, synthetic
@@ -95,6 +95,7 @@ class Unmonitored:
                 operations=[*callers.operations(frame), operation],
                 suppressed=suppressed,
                 ended=time.time(),
+                more=data_access.failed_statement(error, traceback),
             )
         )
         return True
