@@ -137,17 +137,22 @@ class ContextData(TypedDict):
     user: dict[str, ExpressionData]  # id, username, email, permissions, ip; `sentry.user` lists which may leave
 
 
-class CeleryData(TypedDict):
-    """What is reported of Celery beyond its monitors. Durations are seconds; None: as Sentry has it."""
+class TasksData(TypedDict):
+    """What is reported of tasks beyond their monitors. Durations are seconds; None: as Sentry has it."""
 
     queue_wait: list[tuple[float, str]]  # (seconds, severity), ascending; empty: never too long
     queues: dict[str, list[tuple[float, str]]]  # what counts in place of that, by queue
+    check_ins: list[str]  # patterns of the names of a schedule's entries
+    margin: Optional[float]
+    max_runtime: Optional[float]
+
+
+class CeleryData(TasksData):
+    """The same of Celery, and of its workers."""
+
     pool_full: list[tuple[float, str]]  # as queue_wait
     worker_stalled: list[tuple[float, str]]
     memory_recycles: Optional[tuple[float, float]]  # reported only where more than so many per so many seconds
-    check_ins: list[str]  # patterns of the names of beat's entries
-    margin: Optional[float]
-    max_runtime: Optional[float]
 
 
 class ScrubData(TypedDict):
@@ -223,6 +228,7 @@ class SentryData(TypedDict):
     tags: dict[str, str]
     scrub: Optional[ScrubData]
     context: list[ContextData]
+    tasks: Optional[TasksData]
     celery: Optional[CeleryData]
     project: Optional[ProjectData]
     application: Optional[str]  # dotted path of a WSGI or ASGI application that no server shows

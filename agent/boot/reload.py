@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 #: What is read when a process starts, a framework is imported, or the SDK is set up.
-_AT_START = ("integrations", "celery", "debug", "traces_sample_rate", "profiles_sample_rate")
+_AT_START = ("integrations", "tasks", "celery", "debug", "traces_sample_rate", "profiles_sample_rate")
 
 
 class Reload:

@@ -35,6 +35,7 @@ _SECTIONS = (
     ("delivery.history", "delivery.history", "delivery/history"),
     ("processes", "processes", "processes"),
     ("context", "context[]", "context"),
+    ("tasks", "tasks", "tasks"),
     ("celery", "celery", "celery"),
     ("web", "web", "web"),
     ("defaults", "defaults", "defaults"),

@@ -30,7 +30,7 @@ _TRANSPARENT = frozenset((
     "contextmanager", "asynccontextmanager", "final", "wraps", "singledispatch", "singledispatchmethod", "getter",
     "shared_task", "task", "receiver", "register", "atomic", "login_required", "permission_required", "csrf_exempt",
     "require_http_methods", "require_GET", "require_POST", "sensitive_variables", "sensitive_post_parameters",
-    "never_cache",
+    "never_cache", "actor", "job", "scheduled_job", "periodic_task", "db_task", "db_periodic_task",
 ))
 # fmt: on
 

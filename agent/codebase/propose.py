@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from .lookup import Lookup
     from .modules import ModuleFile
 
-_TASKS = ("shared_task", "task", "periodic_task")
+#: Decorators of functions that a queue's worker runs → whose they are.
+_TASKS = {
+    "shared_task": "a Celery task",
+    "task": "a Celery task",
+    "periodic_task": "a Celery task",
+    "db_task": "a Huey task",
+    "db_periodic_task": "a Huey task",
+    "actor": "a Dramatiq actor",
+    "job": "an RQ job",
+    "scheduled_job": "an APScheduler job",
+}
 _VIEW_DECORATORS = ("api_view", "require_http_methods", "require_GET", "require_POST", "require_safe", "route")
 #: Decorators that bind a function to a path: `@app.route("/orders")`, `@router.get("/orders")`.
 _ROUTES = frozenset(
@@ -116,10 +126,11 @@ def _of_module(index: ModuleIndex, erp_module: str, bodies: Bodies) -> Iterator[
 def _of_function(index: ModuleIndex, node: Function, within: set[str], module: str) -> Proposal | None:
     target = f"{index.name}:{node.name}" if "." not in index.name else f"{index.name}.{node.name}"
     decorators = [last_name(decorator) for decorator in node.decorator_list]
-    task = next((name for name in decorators if name in _TASKS), "")
-    if task:
-        detail = {"name": f"{module}.{node.name}"}
-        return Proposal(target, "transaction", module, node.name, detail, f"a Celery task (@{task})", "task")
+    for decorator, task in zip(node.decorator_list, decorators):
+        if task in _TASKS:
+            what = "a Huey task" if "huey" in ast.unparse(decorator).lower() else _TASKS[task]
+            detail = {"name": f"{module}.{node.name}"}
+            return Proposal(target, "transaction", module, node.name, detail, f"{what} (@{task})", "task")
     if any(name in ("fixture", "property", "overload", "contextmanager", "register") for name in decorators):
         return None
     if _SECURITY.search(node.name):

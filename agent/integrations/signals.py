@@ -17,14 +17,16 @@ class Receiver:
     `where` names the step in words, for messages. It also identifies the receiver among those of one signal.
     """
 
-    def __init__(self, signal: Any, function: Callable[..., None], where: str) -> None:
+    def __init__(self, signal: Any, function: Callable[..., None], where: str, sender: Any = None) -> None:
         self._signal = signal
         self._function = function
         self._where = where
-        signal.connect(self._receive, weak=False, dispatch_uid="erp-sentry-agent: " + where)
+        self._sender = sender
+        signal.connect(self._receive, sender=sender, weak=False, dispatch_uid="erp-sentry-agent: " + where)
 
     def undo(self) -> bool:
-        self._signal.disconnect(self._receive, dispatch_uid="erp-sentry-agent: " + self._where)
+        uid = "erp-sentry-agent: " + self._where
+        self._signal.disconnect(self._receive, sender=self._sender, dispatch_uid=uid)
         return True
 
     def _receive(self, **keywords: Any) -> None:

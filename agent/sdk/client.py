@@ -59,8 +59,10 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
     """
     global _set_up
     chosen = sentry["integrations"]
-    if framework and (framework not in _INTEGRATIONS or (chosen != "auto" and framework not in chosen)):
+    if framework and chosen != "auto" and framework not in chosen:
         return f"{framework} is not to be integrated"
+    if framework not in _INTEGRATIONS:
+        framework = ""
     sentry_sdk = scope.load_sdk()
     active = scope.active_client(sentry_sdk)
     if active is not None and not scope.is_own(active):

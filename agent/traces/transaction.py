@@ -70,7 +70,7 @@ def envelope(
     made["tags"] = tags
     made["contexts"] = event.sections(facts, budget)
     made["contexts"]["runtime"] = {"name": "CPython", "version": platform.python}
-    made["contexts"]["trace"] = _root(trace, doing, kept, _data(facts))
+    made["contexts"]["trace"] = _root(trace, doing, kept, _data(facts, doing))
     event.add_user(made, facts, sentry, budget)
     event.add_request(made, facts)
     profile = trace.profile if trace.profile is not None and trace.profile.is_valid else None
@@ -107,14 +107,14 @@ def name_of(trace: Trace, facts: Mapping[str, object]) -> tuple[str, str]:
         return trace.name, "custom"
     name = facts.get("transaction")
     if type(name) is str and name:
-        return name, "task" if "celery" in facts else "route" if "request" in facts else "custom"
+        return name, "task" if doing.kind.section else "route" if "request" in facts else "custom"
     path = _section(facts, "request").get("path")
     return (path, "url") if type(path) is str and path else ("unknown", "custom")
 
 
-def _data(facts: Mapping[str, object]) -> dict[str, Any]:
+def _data(facts: Mapping[str, object], doing: work.Work | None) -> dict[str, Any]:
     """Data of the trace's own span, under Sentry's names."""
-    request, task = _section(facts, "request"), _section(facts, "celery")
+    request, task = _section(facts, "request"), _section(facts, doing.kind.section if doing is not None else "")
     known = {
         "http.request.method": request.get("method"), "http.route": request.get("route"),
         "code.function": request.get("view"), "messaging.message.id": task.get("id"),

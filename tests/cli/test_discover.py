@@ -140,9 +140,9 @@ def test_init_writes_a_file_that_validates(erp, capsys):
     assert "7 Django apps" in out or "6 Django apps" in out
     path = str(Path(erp) / "monitors.yaml")
     text = Path(path).read_text(encoding="utf-8")
-    packages = {"aiohttp": "aiohttp", "celery": "celery", "django": "django", "drf": "rest_framework", "fastapi": "fastapi",
-                "flask": "flask", "httpx": "httpx", "psycopg": "psycopg", "pyramid": "pyramid", "redis": "redis",
-                "requests": "requests", "sqlalchemy": "sqlalchemy", "starlette": "starlette"}  # fmt: skip
+    names = ("aiohttp apscheduler celery django django_q dramatiq drf fastapi flask httpx huey psycopg pyramid redis requests rq "
+             "sqlalchemy starlette")  # fmt: skip
+    packages = {name: {"drf": "rest_framework"}.get(name, name) for name in names.split()}
     installed = [pack for pack, name in packages.items() if find_spec(name)]
     assert f"packs: [{', '.join(installed)}]" in text
     monitors = checked(path, erp, capsys)
@@ -243,3 +243,38 @@ def test_what_discover_prints_holds_no_path_of_the_machine(erp, capsys):
     text = capsys.readouterr().out
     assert erp not in text
     assert "$schema" not in text
+
+
+QUEUES = """
+import dramatiq, huey
+from apscheduler.schedulers.background import BackgroundScheduler
+from rq.decorators import job
+app, scheduler = huey.MemoryHuey(), BackgroundScheduler()
+@job("low")
+def ship(number): ...
+@dramatiq.actor(max_retries=3)
+def bill(number): ...
+@app.task(retries=2)
+def mail(number): ...
+@huey_app.periodic_task(huey.crontab(minute="0"))
+def nightly(): ...
+@scheduler.scheduled_job("interval", minutes=5)
+def sync(): ...
+def helper(): ...
+"""
+
+
+def test_discover_finds_the_tasks_of_queues(tmp_path, capsys):
+    (tmp_path / "erp").mkdir()
+    (tmp_path / "erp" / "__init__.py").write_text("")
+    (tmp_path / "erp" / "tasks.py").write_text(QUEUES)
+    assert run("discover", "erp", "--path", str(tmp_path)) == 0
+    text = capsys.readouterr().out
+    reasons = [line.strip("# ") for line in text.splitlines() if line.strip().startswith("# a")]
+    assert reasons == [
+        "an RQ job (@job)", "a Dramatiq actor (@actor)", "a Celery task (@task)", "a Huey task (@periodic_task)",
+        "an APScheduler job (@scheduled_job)",
+    ]  # fmt: skip
+    path = tmp_path / "found.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert len(checked(str(path), str(tmp_path), capsys)) == 5

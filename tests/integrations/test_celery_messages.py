@@ -11,9 +11,10 @@ celery = pytest.importorskip("celery")
 from celery import schedules, signals  # noqa: E402
 
 from agent.deliver import wire  # noqa: E402
-from agent.integrations.celery import checkins, messages  # noqa: E402
+from agent.integrations.celery import check_ins, messages  # noqa: E402
 from agent.integrations.celery import queue as celery_queue  # noqa: E402
 from agent.integrations.signals import Receiver  # noqa: E402
+from agent.integrations.tasks.check_ins import slug_of  # noqa: E402
 
 NOW = 1_800_000_000.0
 RUN = messages.CheckIn("nightly", "a" * 32, NOW)
@@ -61,7 +62,9 @@ def waits(queue_wait, queues, *requests):
     """What is reported of tasks that begin `waited` seconds after they were due, in a queue."""
     reported, counted = [], []
     settings = {"queue_wait": queue_wait, "queues": queues, "check_ins": [], "margin": None, "max_runtime": None}
-    measured = celery_queue.Waits(settings, reported.append, lambda *what: counted.append(what), clock=lambda: NOW)
+    measured = celery_queue.Waits(
+        "celery", settings, reported.append, lambda *what: counted.append(what), clock=lambda: NOW
+    )
     made = Receiver(signals.task_prerun, measured.begin, "waiting")
     try:
         for waited, queue in requests:
@@ -122,18 +125,18 @@ def test_a_backlog_that_grows_is_reported_at_each_step():
     ],
 )
 def test_schedules_in_sentrys_words(schedule, said):
-    assert checkins.schedule_of(schedule) == said
+    assert check_ins.schedule_of(schedule) == said
 
 
 def test_slugs():
-    assert checkins.slug_of("Nightly  Invoices (SE)") == "nightly-invoices-se"
-    assert checkins.slug_of("shop.tasks.sum") == "shop-tasks-sum"
-    assert checkins.slug_of("2024") == "entry-2024"  # a number alone is refused
-    assert checkins.slug_of("кадры").startswith("entry-")
-    private = [checkins.slug_of(f"Report for {each}@example.com") for each in ("anna", "bob")]
+    assert slug_of("Nightly  Invoices (SE)") == "nightly-invoices-se"
+    assert slug_of("shop.tasks.sum") == "shop-tasks-sum"
+    assert slug_of("2024") == "entry-2024"  # a number alone is refused
+    assert slug_of("кадры").startswith("entry-")
+    private = [slug_of(f"Report for {each}@example.com") for each in ("anna", "bob")]
     assert private[0] != private[1], "two entries are two monitors"
     assert all(each.startswith("report-for-email-") for each in private)
-    long = [checkins.slug_of("a" * 60 + end) for end in ("b", "c")]
+    long = [slug_of("a" * 60 + end) for end in ("b", "c")]
     assert len(set(long)) == 2
     assert all(len(slug) == 50 for slug in long)
 
@@ -149,7 +152,7 @@ def scheduled(entry, publish, **settings):
         "queues": {},
         **settings,
     }
-    made = checkins.CheckIns(all_settings, sentry(), kept.append, clock=lambda: NOW)
+    made = check_ins.CheckIns(all_settings, sentry(), kept.append, clock=lambda: NOW)
     try:
         made.scheduling(publish, None, entry)
     except OSError:

@@ -23,7 +23,7 @@ def sentry(**changed: Any) -> SentryData:
         "profiles_sample_rate": 0.0, "trace_propagation_targets": None, "propagate_traceparent": False,
         "strict_trace_continuation": False, "org_id": None, "debug": False, "metrics": False, "user": ["id"],
         "stances": {"modules": {}, "everywhere": []}, "integrations": "auto",
-        "tags": {"system": "demo"}, "context": [], "celery": None, "project": None, "application": None,
+        "tags": {"system": "demo"}, "context": [], "tasks": None, "celery": None, "project": None, "application": None,
         "tracing": "agent",
         "traces": {"given": False, "keep_slow": 2.0, "keep_failed": True, "rate_limit": (30.0, 60.0), "max_spans": 1000},
     }  # fmt: skip

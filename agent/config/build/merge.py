@@ -22,6 +22,7 @@ class Settings(NamedTuple):
     sentry: dict[str, Placed]
     spool: dict[str, Placed]
     processes: dict[str, Placed]
+    tasks: dict[str, Placed]
     celery: dict[str, Placed]
     web: dict[str, Placed]
     running: dict[str, Placed]  # keys at the top about processes that run
@@ -67,7 +68,7 @@ class WrittenMonitor(NamedTuple):
 
 def merge(documents: list[Document], packs: list[Document], findings: Findings) -> Settings:
     of_files, of_packs = ([document.at("defaults") for document in each] for each in (documents, packs))
-    settings = Settings({}, {}, {}, {}, {}, {}, {}, {}, {}, of_files, of_packs, {})
+    settings = Settings({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, of_files, of_packs, {})
     for document in documents:
         for key in RUNNING:
             placed = document.at(key)
@@ -75,7 +76,8 @@ def merge(documents: list[Document], packs: list[Document], findings: Findings) 
                 check_same(settings.running.setdefault(key, placed), key, placed, findings)
         for section, path in (
             (settings.sentry, ("sentry",)), (settings.spool, ("delivery", "spool")), (settings.spool, ("delivery",)),
-            (settings.processes, ("processes",)), (settings.celery, ("celery",)),
+            (settings.processes, ("processes",)), (settings.tasks, ("tasks",)),
+            (settings.celery, ("celery",)),
             (settings.web, ("web",)), (settings.defaults, ("defaults",)), (settings.modules, ("modules",)),
         ):  # fmt: skip
             passed = ADDING if path == ("defaults",) else ("spool",)  # a section of its own

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...language import units
 from ...language.dsn import DsnError, parse_dsn
-from . import celery, project, stances, values
+from . import project, stances, tasks, values
 from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _TRUE = ("1", "true", "yes", "on", "y", "t")
 
 _EXPECTED: dict[str, type] = {
     "include": list, "sentry": dict, "delivery": dict, "defaults": dict, "modules": dict, "monitors": list,
-    "processes": dict, "context": list, "celery": dict, "web": dict,
+    "processes": dict, "context": list, "tasks": dict, "celery": dict, "web": dict,
 }  # fmt: skip
 
 #: Keys of `sentry` that can fall back to nothing when they are wrong: less is sent, or with less on it, or not set up.
@@ -53,7 +53,7 @@ def is_usable(document: Document, findings: Findings) -> bool:
 
 
 def check_sections(document: Document, findings: Findings) -> None:
-    """Report what the schema cannot check in `defaults`, `modules`, `delivery`, `celery`, `processes` and `sentry`."""
+    """Report what the schema cannot check in every section but `monitors`, `packs` and `context`."""
     check_inheritable(document.at("defaults"), findings)
     stances.check(document.at("defaults"), findings)
     check_unit(document.at("budget"), units.share, "bad-share", findings, off=True)
@@ -67,7 +67,8 @@ def check_sections(document: Document, findings: Findings) -> None:
     history = document.at("delivery", "history")
     check_unit(history.at("max_age"), units.duration, "bad-duration", findings)
     check_unit(history.at("max_size"), units.size, "bad-size", findings)
-    celery.check(document.at("celery"), findings)
+    tasks.check(document.at("tasks"), findings)
+    tasks.check(document.at("celery"), findings)
     values.target(document.at("web", "application"), findings, of_one_function=True)
     for key in ("only", "skip"):
         for pattern in document.at("processes", key).items():
@@ -130,7 +131,8 @@ def sentry_data(
         "tags": dict(given.get("tags", {})),
         "scrub": _scrub_data(given.get("scrub") or {}),
         "context": context,
-        "celery": celery.data(settings),
+        "tasks": tasks.data(settings),
+        "celery": tasks.celerys(settings),
         "project": project.data(given.get("project")),
         "application": settings.web["application"].value.replace(":", ".") if "application" in settings.web else None,
     }

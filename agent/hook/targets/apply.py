@@ -15,7 +15,7 @@ from ...base.wildcards import matches
 from ..code import patch
 from . import registries, replacing, resolve
 from .contents import NOTHING, Contents
-from .target_paths import attribute_in, pattern_in
+from .target_paths import OF_TASKS, attribute_in, pattern_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Applier:
         self._old: "dict[int, _Applied] | None" = None  # during `replan`: what it has not come across yet
         self._gone: "set[str]" = set()  # monitors that the new plan does not have
         self.again: "list[Callable[[], None]]" = []  # what frameworks adopted is adopted once more
+        self._of_tasks: "dict[tuple[str, str, str], str]" = {}  # targets that count for functions adopted later
         self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData, str]]" = {}
         self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
         self._failed: "set[tuple[str, str, str]]" = set()
@@ -209,6 +210,7 @@ class Applier:
         """Forget what is not so any more, or is found out again."""
         for key in [key for key in self._pending if key[0] in changed]:
             self._forget(key)
+        self._of_tasks = {key: note for key, note in self._of_tasks.items() if key[0] not in changed}
         stale = {monitor["name"] for name in changed for monitor in self._plan.get(name, ())}
         self._failed = {key for key in self._failed if key[0] not in stale}
         for identity, (parent, methods) in list(self._families.items()):
@@ -225,6 +227,8 @@ class Applier:
                 yield "failed", applied.monitor, applied.path, reason
         for (_, monitor, path), (_, _, why) in list(self._pending.items()):
             yield "waiting", monitor, path, why
+        for (_, monitor, path), note in list(self._of_tasks.items()):
+            yield "patched", monitor, path, note
         for monitor, path, reason in list(self._failed):
             yield "failed", monitor, path, reason
 
@@ -279,6 +283,11 @@ class Applier:
         if names is not None and head not in names:
             return
         key = (name, monitor["name"], target["path"])
+        if (name, attribute) in OF_TASKS:
+            if key not in self._of_tasks:
+                self._of_tasks[key] = "each task's function, when it first runs"
+                self._record("patched", monitor["name"], target["path"], self._of_tasks[key])
+            return
         try:
             found = resolve.resolve(module, attribute, name)
             if name == "__main__" and not resolve.is_defined_in(found, module):

@@ -6,6 +6,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...base.model import TargetData
 
+#: Where libraries run the functions of tasks: monitors of these targets count for each such function, and not for the
+#: library's own, as `integrations/tasks` finds it.
+OF_TASKS = frozenset((
+    ("rq.job", "Job.perform"),
+    ("dramatiq.actor", "Actor.__call__"),
+    ("huey.api", "Task.execute"),
+    ("django_q.worker", "worker"),
+    ("apscheduler.executors.base", "run_job"),
+))  # fmt: skip
+
 
 def attribute_in(module: str, target: "TargetData") -> "str | None":
     """Return the part of a target that would be an attribute of `module`; None if the target cannot be in it."""

@@ -1,4 +1,4 @@
-"""Celery's running tasks: each is a piece of work, which log lines belong to, and may be one of several attempts.
+"""Celery's running tasks, and which of them may be run again.
 
 A task that succeeds at its third attempt does not make two errors. The failures of an attempt are held back only for a
 task that looks as if it retries (it has `autoretry_for`, or its function mentions `retry`), and only while attempts are
@@ -7,58 +7,32 @@ left: the last one is reported like the call of any other function.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ...hook.code import patch
-from ...observe.around import work
-from ...observe.failure.attempts import Attempt
 from ..signals import Receiver
+from ..tasks import running
 from . import task_context, trace_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-#: The tasks that run here, nested where they are eager. One that runs inside a request or another task is no piece of
-#: work of its own.
-_running: ContextVar[tuple[tuple[Attempt | None, work.Entered | None], ...]] = ContextVar(
-    "erp_agent_celery_running", default=()
-)
-
-
 #: A task as a piece of work. It is about what Celery's request of the task holds.
-KIND = work.Kind("queue.process", trace_headers.header)
+KIND = running.Kind("celery", trace_headers.header)
 
 
-def current() -> Attempt | None:
-    """Return the running attempt; registered with `attempts.register`."""
-    running = _running.get()
-    return running[-1][0] if running else None
-
-
-def watch(signals: Any, decide: Callable[[Attempt, bool], None]) -> list[Receiver]:
-    """Follow tasks from `task_prerun` to `task_postrun`. `decide(attempt, again)` is called at its end."""
+def watch(signals: Any, settle: Callable[..., None]) -> list[Receiver]:
+    """Follow tasks from `task_prerun` to `task_postrun`. `settle(attempt, again=…)` ends an attempt."""
 
     def begin(task: Any = None, **_: Any) -> None:
-        attempt = Attempt() if may_try_again(task) else None
-        entered = work.enter(task_context.request_of(task), KIND) if work.current() is None else None
-        _running.set((*_running.get(), (attempt, entered)))
+        running.begin(task_context.request_of(task), KIND, tries=may_try_again(task))
 
     def end(state: Any = None, **_: Any) -> None:
-        running = _running.get()
-        if not running:
-            return
-        _running.set(running[:-1])
-        attempt, entered = running[-1]
-        if entered is not None and state == "FAILURE":
-            work.note(work.CRASHED)
-        try:
-            if attempt is not None and attempt.held:
-                decide(attempt, state == "RETRY")
-        finally:
-            if entered is not None:
-                work.leave(entered)
+        run = running.current()
+        if run is not None:
+            run.crashed, run.again = state == "FAILURE", state == "RETRY"
+            running.end(run, settle)
 
     return [
         Receiver(signals.task_prerun, begin, "beginning a task"),

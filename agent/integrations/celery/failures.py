@@ -12,7 +12,8 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import patch
 from ..signals import Receiver
-from . import task_context, tasks
+from ..tasks.adopted import EXPECTED
+from . import task_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,7 @@ def report(failed: Callable[..., bool], task: Any, error: BaseException | None, 
     run = getattr(task, "_orig_run", None) or task.run
     function = f"{getattr(run, '__module__', '')}.{getattr(run, '__qualname__', 'run')}"
     throws = getattr(task, "throws", ()) or ()
-    severity = tasks.EXPECTED if isinstance(error, throws) else "error"
+    severity = EXPECTED if isinstance(error, throws) else "error"
     failed("task", error, operation=str(task.name), function=function, severity=severity, raised=raised)
 
 

@@ -12,16 +12,16 @@ from ...hook.code import wrap
 from ...observe.around import context, traces
 from ...observe.failure import attempts
 from ..signals import Receiver
+from ..tasks import running
 from . import attempts as celery_attempts
 from . import task_context, tasks, trace_headers
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ...base.model import Envelope
     from ...boot.engine import Engine
     from ...hook.code import patch
-    from .checkins import CheckIns
+    from .check_ins import CheckIns
 
     Changes = list[patch.Layer | Any]
 
@@ -48,7 +48,7 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     signals = sys.modules["celery.signals"]
     context.register("celery", task_context.provide)
     context.register("trace", traces.provide)
-    attempts.register(celery_attempts.current)
+    attempts.register(running.attempt)
     # Celery's own function, before the SDK's integration puts another one in its place.
     changes: Changes = [wrap.wrap(module.build_tracer, tasks.tracing(engine.applier))]
     changes += celery_attempts.watch(signals, lambda attempt, again: engine.outlet.sink().settle(attempt, again=again))
@@ -60,7 +60,7 @@ def _tasks(module: ModuleType, engine: Engine) -> Changes:
     if settings is not None and (settings["queue_wait"] or settings["queues"]):
         from . import queue
 
-        waits = queue.Waits(settings, engine.report, engine.health.count)
+        waits = queue.Waits("celery", settings, engine.report, engine.health.count)
         changes.append(Receiver(signals.task_prerun, waits.begin, "measuring how long a task waited"))
     check_ins = _check_ins(engine)
     if check_ins is not None:
@@ -122,14 +122,10 @@ def _check_ins(engine: Engine) -> CheckIns | None:
     settings = engine.outlet.sentry.get("celery")
     if settings is None or not settings["check_ins"]:
         return None
-    from .checkins import CheckIns
+    from ..tasks.check_ins import keeper
+    from .check_ins import CheckIns
 
-    def keep(envelope: Envelope) -> None:
-        sink = engine.outlet.sink()
-        if sink.sender is not None:  # without a DSN they are dropped: a check-in that arrives late is wrong
-            sink.keep_envelope(envelope)
-
-    return CheckIns(settings, engine.outlet.sentry, keep)
+    return CheckIns(settings, engine.outlet.sentry, keeper(engine))
 
 
 _HANDLERS = ("on_timeout", "on_failure", "cancel")

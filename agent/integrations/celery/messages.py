@@ -1,44 +1,18 @@
-"""The agent's header on a Celery message: when the task is due, and which check-in it belongs to.
-
-It is added only where a key under `celery:` needs it. It is text, `DUE` or `DUE SLUG CHECK-IN BEGAN`, with times in
-seconds since the epoch.
-"""
+"""The agent's header on a Celery message. It is added only where a key under `celery:` or `tasks:` needs it."""
 
 from __future__ import annotations
 
 import time
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...base.interrupts import ours
 from ...observe.event.represent import instance_dict
 from ..signals import Receiver
+from ..tasks.header import HEADER, CheckIn, Header, compose, parse, publishing
 from . import task_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-HEADER = "erp_agent"
-_LONGEST = 300
-
-
-class CheckIn(NamedTuple):
-    """One run of an entry of beat's schedule."""
-
-    slug: str
-    id: str  # 32 hexadecimal digits
-    began: float  # seconds since the epoch
-
-
-class Header(NamedTuple):
-    """The header, parsed."""
-
-    due: float  # seconds since the epoch
-    check_in: CheckIn | None
-
-
-#: What beat is publishing now.
-publishing: ContextVar[CheckIn | None] = ContextVar("erp_agent_celery_check_in", default=None)
 
 
 def add_headers(signals: Any, clock: Callable[[], float] = time.time) -> Receiver:
@@ -70,26 +44,6 @@ def of_main_process(request: Any) -> Header | None:
     """Return the header of a `celery.worker.request.Request`, which keeps the headers in a slot."""
     headers = getattr(request, "_request_dict", None)
     return parse(headers.get(HEADER)) if type(headers) is dict else None
-
-
-def compose(due: float, check_in: CheckIn | None) -> str:
-    if check_in is None:
-        return "%.3f" % due
-    return "%.3f %s %s %.3f" % (due, *check_in)
-
-
-def parse(text: object) -> Header | None:
-    """Return None for what is not a header of ours: messages come from anywhere."""
-    if type(text) is not str or len(text) > _LONGEST:
-        return None
-    words = text.split(" ")
-    try:
-        if len(words) == 1:
-            return Header(float(words[0]), None)
-        due, slug, identity, began = words
-        return Header(float(due), CheckIn(slug, identity, float(began)))
-    except ours(ValueError):
-        return None
 
 
 def _eta(text: object) -> float | None:

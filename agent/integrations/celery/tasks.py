@@ -7,13 +7,10 @@ imported. Celery builds a tracer for each task that a process may run: then the 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
-from ...base import guard
-from ...base.interrupts import ours
 from ...hook.targets import resolve
-from ...observe.call import arguments
-from ...observe.event.represent import instance_dict, type_name
+from ...observe.event.represent import instance_dict
+from ..tasks.adopted import Adopted, named, names_of
 from . import task_context
 
 if TYPE_CHECKING:
@@ -25,40 +22,18 @@ if TYPE_CHECKING:
 
 def tracing(applier: Applier) -> Callable[..., Any]:
     """Return the wrapper of `celery.app.trace.build_tracer(name, task, …)`."""
-    traced: dict[int, ref[Any]] = {}
-
-    def adopt(task: Any) -> None:
-        try:
-            found = _run_of(task)
-            if found is not None:
-                applier.adopt(found, "celery.app.task", "Task.run", dict.fromkeys(expected(task), EXPECTED))
-        except ours(Exception):
-            guard.swallow("patching a task")
-
-    def again() -> None:
-        for each in list(traced.values()):
-            task = each()
-            if task is not None:
-                adopt(task)
+    adopted = Adopted(applier, "celery.app.task", "Task.run", lambda task: (_run_of(task), expected(task)))
 
     def build(original: Callable[..., Any], name: Any, task: Any, *rest: Any, **options: Any) -> Any:
-        adopt(task)
-        traced[id(task)] = ref(task)
+        adopted.adopt(task)
         return original(name, task, *rest, **options)
 
-    applier.again.append(again)
     return build
-
-
-#: The severity of exceptions that a task `throws`: Celery logs them at this level, without a traceback.
-EXPECTED = "info"
 
 
 def expected(task: Any) -> tuple[str, ...]:
     """Return the exceptions that the task declares in `throws`, as dotted names."""
-    throws = getattr(task, "throws", ())
-    given = throws if type(throws) in (tuple, list) else (throws,)
-    return tuple(type_name(each) for each in given if isinstance(each, type))
+    return names_of(getattr(task, "throws", ()))
 
 
 def _run_of(task: Any) -> resolve.Found | None:
@@ -69,13 +44,7 @@ def _run_of(task: Any) -> resolve.Found | None:
             if cls.__module__ == "celery.app.task":
                 return None
             found = resolve.found_in(f"{cls.__module__}.{cls.__qualname__}", cls, "run", raw)
-            # Other tasks may share the function, and each of them is monitored.
-            found.receiver = None
-            found.left = is_no_task
-            if found.function is None:
-                return None
-            found.name = arguments.definition(found.function).__name__  # and not `run`, the name of them all
-            return found
+            return named(found, is_no_task)  # and not `run`, the name of them all
     return None
 
 

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 _providers: dict[str, Callable[[], Mapping[str, object]]] = {}
 
 
-def register(name: str, provider: Callable[[], Mapping[str, object]]) -> None:
-    """Registering a name again replaces its provider and keeps its place."""
+def register(name: str, provider: Callable[[], Mapping[str, object]], *, first: bool = False) -> None:
+    """Registering a name again replaces its provider and keeps its place. `first`: before all others."""
+    others = {} if name in _providers or not first else dict(_providers)
+    if others:
+        _providers.clear()
     _providers[name] = provider
+    _providers.update(others)
 
 
 def collect() -> dict[str, object]:
@@ -41,7 +45,7 @@ def collect() -> dict[str, object]:
 
 
 #: Providers of ours, which read what is in memory; those of the host run its code.
-_FRAMEWORKS = ("celery", "django", "web")
+_FRAMEWORKS = ("celery", "tasks", "django", "web")
 
 
 def transaction() -> str:

@@ -32,17 +32,19 @@ def _nothing(_about: object, _name: str = "") -> object:
 class Kind:
     """What pieces of work of one sort have in common: the requests of a framework, the tasks of a queue."""
 
-    __slots__ = ("header", "op", "route")
+    __slots__ = ("header", "op", "route", "section")
 
     def __init__(
         self,
         op: str = "function",
         header: Callable[[Any, str], object] = _nothing,
         route: Callable[[Any], object] = _nothing,
+        section: str = "",
     ) -> None:
         self.op = op  # Sentry's name of the operation: http.server, queue.process, …
         self.header = header  # (about, name in lower case) → the header that came with it, or None
         self.route = route  # (about) → `GET /orders/{number}`; nothing where no route is known
+        self.section = section  # of a task: the name of the section that has the facts about it
 
 
 _PLAIN = Kind()

@@ -23,12 +23,19 @@ _CONTROL_FLOW = (
     "StopIteration",
     "StopAsyncIteration",
     "celery.exceptions.TaskPredicate",  # Retry, Ignore, Reject
+    "huey.exceptions.RetryTask",
+    "huey.exceptions.CancelExecution",
+    "huey.exceptions.TaskLockedException",
+    "huey.exceptions.RateLimitExceeded",
     "concurrent.futures._base.CancelledError",
     "click.exceptions.Exit",
     "tornado.gen.Return",
 )
 
 _CONTROL = "control-flow"
+
+#: Failures in the form of exceptions that `except Exception` does not catch: time limits, and shutdowns of a worker.
+_NO_CONTROL_FLOW = ("dramatiq.middleware.threading.Interrupt", "django_q.exceptions.TimeoutException")
 
 #: How `where` of a pack's monitor begins. What such a monitor expects does not count for the calls inside its own.
 _PACK = "packs/"
@@ -134,7 +141,7 @@ class Severities:
 def is_control_flow(kind: type[BaseException]) -> bool:
     """Does the exception only end or redirect work? StopIteration, Celery's Retry, a cancelled future, SystemExit …"""
     if not issubclass(kind, Exception):
-        return True
+        return not any(_is_named(cls, dotted) for cls in ancestors_of(kind) for dotted in _NO_CONTROL_FLOW)
     return any(_is_named(cls, dotted) for cls in ancestors_of(kind)[:-3] for dotted in _CONTROL_FLOW)
 
 

@@ -53,7 +53,7 @@ class Unmonitored:
         `what` has failed: `request`, `task` or `graphql`; `function` is the dotted path of what it ran. `handled`: the
         piece of work goes on. `severity` is that of exceptions which no list names.
         """
-        if not isinstance(error, Exception) or is_control_flow(type(error)):
+        if is_control_flow(type(error)):
             return False
         name = "unmonitored." + what
         traceback = traceback_of(error)
@@ -100,7 +100,7 @@ class Unmonitored:
         )
         return True
 
-    def _severity(self, error: Exception, severity: str, frame: FrameType | None) -> str | None:
+    def _severity(self, error: BaseException, severity: str, frame: FrameType | None) -> str | None:
         severities = self._severities.get(severity)
         if severities is None:
             plain = plain_monitor(severity=severity)

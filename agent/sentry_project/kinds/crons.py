@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.wildcards import segment_match
 from ...config.build.project import interval
-from ...integrations.celery.checkins import slug_of
+from ...integrations.tasks.check_ins import slug_of
 from .. import recipients
 from ..thing import Thing, fitting
 
