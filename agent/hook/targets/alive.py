@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+_BLOCK = 64  # objects: a `tee` holds 57 at a time
 _FROZEN = 1_000  # objects; CPython 3.12 itself freezes some hundreds
 _MOST = 2_000_000  # objects that are looked at where the collector does not know all
 
@@ -20,11 +21,18 @@ def instances(kind: type) -> "list[Any]":
 
     One step, in which no other thread runs: what the host drops meanwhile would be freed here, on a thread that it does
     not belong to. Nor is an object asked for its `__class__`, which may be the host's code.
+
+    The list is run through twice by a `tee` that is made after it, and ends with nothing: a `tee` that is in its own
+    list would hold all that the host drops, until the collector runs.
     """
+    from _operator import itemgetter
     from gc import get_objects
 
-    objects, same = tee(chain.from_iterable(map(get_objects, (None,))))
-    return list(compress(objects, map(issubclass, map(type, same), repeat(kind))))
+    lists = map(chain, map(get_objects, (None,)), repeat(repeat(None, _BLOCK)))
+    ones, others = tee(map(tee, lists))
+    objects = chain.from_iterable(map(itemgetter(0), ones))
+    types = map(type, chain.from_iterable(map(itemgetter(1), others)))
+    return list(compress(objects, map(issubclass, types, repeat(kind))))
 
 
 def functions() -> "list[FunctionType]":
