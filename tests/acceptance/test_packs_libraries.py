@@ -3,6 +3,7 @@
 What must arrive arrives once, also where one library runs over another, and no value comes with it.
 """
 
+import json
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from acceptance.host import summary
 from acceptance.services import free_port
+
+from agent.deliver import wire
 
 #: What no byte of an event may hold.
 SECRETS = {"WORD": "hemligt", "CARD": "4711-0815"}
@@ -257,9 +260,10 @@ async def ask_later():
     await engine.dispose()
 if LATER:
     asyncio.run(ask_later())
-with create_engine(ENGINES[0]).connect() as connection:
-    attempt(shop.order, connection, WORD)
+with create_engine(ENGINES[-1]).connect() as connection:
+    connection.execute(text("SELECT 1"))
     shop.lines(connection)
+    attempt(shop.order, connection, WORD)
 for url in AWAY:
     attempt(create_engine(url).connect)
 full = create_engine(ENGINES[0], poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
@@ -295,7 +299,8 @@ def test_sqlalchemy(host, postgres_server):
     slow = f"{{psycopg: {{monitors: {{psycopg.execute: {{threshold: {ALWAYS}}}}}}}}}"
     packs = f"[{{sqlalchemy: {{monitors: {changes}}}}}, {slow}, sqlite3]"
     host.write(shop__py=SHOP)
-    own = "[{targets: [shop.order, shop.lines], module: sales}]"
+    own = "[{target: shop.order, module: sales}, {target: shop.lines, kind: transaction, module: sales}]"
+    own += "\nsentry: {traces_sample_rate: 1.0}"
     events = run(host, ENGINES, packs, own, ENGINES=engines, AWAY=away, LATER=later)
     ours = [event for event in events if not event["tags"]["erp.monitor"].startswith("psycopg.execute")]
     assert told(ours) == {
@@ -313,14 +318,18 @@ def test_sqlalchemy(host, postgres_server):
     (failed,) = [event for event in ours if event["tags"]["erp.operation"] == "order"]
     assert failed["contexts"]["erp"]["failed_in"] == {
         "monitor": "sqlalchemy.execute", "statement": "INSERT INTO nowhere VALUES (%s)", "verb": "INSERT",
-        "dialect": "sqlite",
+        "dialect": "postgresql",
     }  # fmt: skip
     (repeated,) = [event for event in ours if event["tags"]["erp.report"] == "repeats"]
     (line,) = repeated["contexts"]["erp"]["repeats"]["lines"]
     assert (line["file"], line["function"], line["times"]) == ("shop.py", "lines", 30)
     assert repeated["contexts"]["erp"]["called_from"] == f"shop.py:{line['line']} in lines"
+    items = [item for data in host.envelopes() for item in wire.decode(data).items if item.type == "transaction"]
+    (trace,) = [json.loads(item.payload) for item in items]
+    spans = Counter((span["op"], span["data"]["erp.monitor"], span["description"]) for span in trace["spans"])
+    assert spans == {("db", "sqlalchemy.execute", "SELECT %s WHERE %s = %(number)s"): 30}, "and none of the driver's"
     # What SQLAlchemy runs for itself when it connects passes no statement of its own dialect.
-    assert not [event for event in events if "WHERE" in str(captured(event)) and event not in ours]
+    assert not [event for event in events if "WHERE %s" in str(captured(event)) and event not in ours]
 
 
 RAW = """

@@ -83,6 +83,15 @@ def test_so_it_has_where_the_driver_has_changed_its_arguments(watch):
     assert failed_in(seen) == [{**STATEMENT, "monitor": "rebinding"}]
 
 
+def test_what_speaks_for_a_driver_does_so_here(watch):
+    seen = watch(
+        database("execute", expect=["Exception"], quiet_inside=["send"]), database("send", expect=["Exception"]),
+        monitor("shop.order"),
+    )  # fmt: skip
+    fail(seen.shop.order)
+    assert failed_in(seen) == [{**STATEMENT, "monitor": "send"}]
+
+
 def test_what_the_erp_hides_on_purpose_is_not_shown(watch):
     seen = watch(database("execute", expect=["Exception"]), monitor("shop.both"))
     fail(seen.shop.both)

@@ -51,6 +51,20 @@ def test_statement(sql, expected):
     assert run("statement(a)", sql) == expected
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_statement_that_is_composed(driver):
+    sql = pytest.importorskip(driver + ".sql")
+    table, columns = sql.Identifier("public", "t"), sql.SQL(", ").join([sql.Identifier("a"), sql.Identifier("b")])
+    made = sql.SQL("SELECT {} FROM {} WHERE a = {} AND b = {}").format(
+        columns, table, sql.Literal("s3cret"), sql.Placeholder("b")
+    )
+    assert run("statement(a)", made) == 'SELECT "a", "b" FROM "public"."t" WHERE a = %s AND b = %s'
+    assert run("verb(a)", made) == "SELECT"
+    assert run("statement(a)", sql.SQL("SELECT 's3cret'")) == "SELECT %s"
+    with pytest.raises(ValueError):
+        run("verb(a)", sql.Literal("s3cret"))
+
+
 @pytest.mark.parametrize("sql", [None, 5, ["SELECT 1"], object()])
 def test_no_statement(sql):
     with pytest.raises(TypeError):

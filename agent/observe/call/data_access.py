@@ -62,8 +62,8 @@ def failed_statement(
 ) -> dict[str, object]:
     """What the data access that `error`, or what it was raised from, has left would capture.
 
-    That is the innermost monitored call of `kind: database`, unless `reporter` has captured it. May raise what
-    expressions raise that is not the host's to see: see `Reporter._captured`.
+    That is the innermost monitored call of `kind: database` which another one does not speak for, unless `reporter` is
+    its own.
     """
     for _ in range(_CHAIN):
         found = _innermost(traceback)
@@ -91,7 +91,12 @@ def _innermost(traceback: TracebackType | None) -> tuple[Verdict, FrameType] | N
             frame = around
         key = id(frame.f_code)
         probe = callers.probe_of(frame.f_code) if key in injected or key in trampolines else None
-        if probe is not None and probe.monitor["kind"] == "database" and probe._applies_to(frame):
+        if (
+            probe is not None
+            and probe.monitor["kind"] == "database"
+            and probe._applies_to(frame)
+            and (found is None or found[0].name not in probe.terms.quiet)  # a driver's, below what speaks for it
+        ):
             found = probe, frame
         traceback = traceback.tb_next
     return found  # type: ignore[no-any-return]

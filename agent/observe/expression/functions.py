@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...base.slots import module_of, name_of
 from ..event.represent import type_name
 
 _MOST = 100
 _LONGEST_HOST = 255
 _LONGEST_VERB = 25
 _LONGEST_STATEMENT = 10_000  # characters that are looked at
+_COMPOSED = ("psycopg.sql", "psycopg2.sql")
 _OF_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:[]")
 
 
@@ -101,6 +103,21 @@ def statement(sql: Any) -> str:
 def _head(text: Any, longest: int, error: str) -> str:
     if issubclass(type(text), (bytes, bytearray)):
         return bytes(text[:longest]).decode("utf-8", "replace")
+    if module_of(type(text)) in _COMPOSED:
+        text = _composed(text)
     if not issubclass(type(text), str):
         raise TypeError(error)
     return str.__getitem__(text, slice(0, longest))
+
+
+def _composed(part: Any, depth: int = 5) -> str:
+    """What psycopg and psycopg2 make of `SQL("… {}").format(…)`, without the values in it."""
+    name = name_of(type(part))
+    inner = getattr(part, "_obj", None) or getattr(part, "_wrapped", None)
+    if name == "SQL" and type(inner) is str:
+        return inner
+    if name == "Identifier" and type(inner) is tuple:
+        return ".".join(['"%s"' % each.replace('"', '""') for each in inner if type(each) is str])
+    if name == "Composed" and type(inner) is list and depth > 0:
+        return "".join([_composed(each, depth - 1) for each in inner[:_LONGEST_STATEMENT]])
+    return "%s"
