@@ -34,6 +34,7 @@ if "t" in getattr(sys, "abiflags", ""):  # free-threaded: not tested
 
 _IN_BLOCKS = sys.version_info < (3, 11)
 _SUBTRACT = 10
+_FAR = 1000  # code units: most functions are shorter
 _IS_NOT = 1
 
 #: Constants that are the same everywhere. A start that could not be read is later than any time: nothing was slow.
@@ -99,6 +100,7 @@ class _Snippets(NamedTuple):  # annotated with types, not with text: see model.p
     lines: bytes  # locations of what is appended: none
     entering: tuple[tuple[bytes, bytes], ...]  # each call of the prologue, and its substitute when the stack is full
     no_room: bytes  # is the exception on the stack one of these?
+    entered: dict[int, tuple[bytes, list[int]]]  # what `_returns_to_start` returned, by distance
 
 
 _snippets: "dict[tuple[int, trampoline.Features], _Snippets]" = {}
@@ -189,8 +191,9 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
     lines = tables.nowhere(len(ours) // 2)
     size = len(handler) // 2
     return _Snippets(
-        tuple(constants), below, reading, prologue, epilogue, ours, size, returning, lines, tuple(entering), no_room
-    )
+        tuple(constants), below, reading, prologue, epilogue, ours, size, returning, lines, tuple(entering), no_room,
+        {},
+    )  # fmt: skip
 
 
 def _return(below: int) -> bytes:
@@ -350,15 +353,28 @@ def _turn(reading: bytes, depth: int) -> bytes:
 
 def _entering(table: "list[tables.Entry]", snippets: _Snippets, at: int, start: int, here: int) -> bytes:
     """Return the code at `here` that handles a full stack in the prologue at `at`, and continues at `start`."""
-    code = b""
-    for depth, (entered, instead) in enumerate(snippets.entering):
-        table.append((at, at + len(entered) // 2, here + len(code) // 2, depth, 0))
+    known = snippets.entered.get(here - start)
+    if known is None:
+        known = _returns_to_start(snippets, here - start)
+        if here - start < _FAR:
+            snippets.entered[here - start] = known
+    code, begins = known
+    for depth, (entered, _) in enumerate(snippets.entering):
+        table.append((at, at + len(entered) // 2, here + begins[depth], depth, 0))
         at += len(entered) // 2
+    return code
+
+
+def _returns_to_start(snippets: _Snippets, distance: int) -> "tuple[bytes, list[int]]":
+    """Return that code, `distance` units behind the start, and where the handler of each call begins in it."""
+    code, begins = b"", []
+    for _, instead in snippets.entering:
+        begins.append(len(code) // 2)
         code += snippets.no_room
         then = op("POP_TOP") + instead
-        then += back(here + len(code + branch(then)) // 2, start)
+        then += back(distance + len(code + branch(then)) // 2, 0)
         code += branch(then) + op("RERAISE")
-    return code
+    return code, begins
 
 
 def _thrown(table: "list[tables.Entry]", at: int, here: int, reading: bytes) -> bytes:

@@ -137,13 +137,10 @@ def read_table(data: bytes) -> "list[Entry]":
 
 
 def write_table(table: "list[Entry]") -> bytes:
-    data = bytearray()
-    for first, last, target, depth, lasti in table:
-        if first < last:
-            begins = len(data)
-            data += _number(first) + _number(last - first) + _number(target) + _number(depth << 1 | lasti)
-            data[begins] |= 128
-    return bytes(data)
+    return b"".join([
+        _firsts[first] + _numbers[last - first] + _numbers[target] + _numbers[depth << 1 | lasti]
+        for first, last, target, depth, lasti in table if first < last
+    ])  # fmt: skip
 
 
 def apart(table: "list[Entry]", ranges: "list[tuple[int, int]]") -> "tuple[list[Entry], set[tuple[int, int, int]]]":
@@ -167,22 +164,26 @@ def apart(table: "list[Entry]", ranges: "list[tuple[int, int]]") -> "tuple[list[
     return kept, had
 
 
-#: Encoded numbers of the table: most are small and repeat.
-_numbers: "dict[int, bytes]" = {}
+class _Numbers(dict):  # type: ignore[type-arg]
+    """Encoded numbers of the table, by value: most are small and repeat. `mark` distinguishes the first of an entry."""
+
+    mark = 0
+
+    def __missing__(self, value: int) -> bytes:
+        spelt = bytes((value & 63,))
+        rest = value >> 6
+        while rest:
+            spelt = bytes((64 | rest & 63,)) + spelt
+            rest >>= 6
+        spelt = bytes((spelt[0] | self.mark,)) + spelt[1:]
+        if value < 4096:
+            self[value] = spelt
+        return spelt
 
 
-def _number(value: int) -> bytes:
-    known = _numbers.get(value)
-    if known is not None:
-        return known
-    spelt = bytes((value & 63,))
-    rest = value >> 6
-    while rest:
-        spelt = bytes((64 | rest & 63,)) + spelt
-        rest >>= 6
-    if value < 4096:
-        _numbers[value] = spelt
-    return spelt
+_numbers = _Numbers()
+_firsts = _Numbers()
+_firsts.mark = 128
 
 
 def positions(growth: "dict[int, int]", units: int) -> "list[int]":
