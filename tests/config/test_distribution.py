@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import pytest
 
+from agent.config.build import distribution
 from agent.config.build.distribution import release_of
 from agent.config.load import load
 from agent.language.targets import own_packages
@@ -102,3 +105,21 @@ def test_a_database_operation_is_the_functions_name_and_not_the_model(tmp_path):
     )
     operations = [monitor["operation"] for monitor in load(str(file), {}).plan["monitors"]]
     assert operations == ["{name}", "order_to_cash", "POST /orders"]
+
+
+def test_what_reads_metadata_is_imported_only_where_a_distribution_may_hold_the_erp(installed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(distribution, "installed", lambda read=distribution.installed: asked.append(1) or read())
+    installed("granskog-erp", "1", top_level="gsales_erp\n")
+    assert release_of(monitors("unpackaged_erp.a")) is None
+    assert asked == []
+    assert release_of(monitors("gsales_erp.a")) == "1"
+    assert asked
+
+
+def test_distributions_in_a_zip_file_are_found_too(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as file:
+        file.writestr("packed_erp-4.dist-info/METADATA", "Metadata-Version: 2.1\nName: packed-erp\nVersion: 4\n")
+        file.writestr("packed_erp-4.dist-info/top_level.txt", "gpacked\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "packed.zip"))
+    assert release_of(monitors("gpacked.f")) == "4"

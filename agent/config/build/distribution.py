@@ -6,7 +6,11 @@ changes the folder of installed packages, which a plan is compared with, so that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import re
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable
 
 from ...language.targets import own_packages
 from ..requirements import installed
@@ -31,22 +35,52 @@ def release_of(monitors: Iterable[MonitorData]) -> str | None:
 
 
 def _distribution(package: str) -> Any:
+    if not any(_may_hold(folder, package) for folder in dict.fromkeys(sys.path)):
+        return None  # as most ERPs: what reads metadata takes a quarter of a compilation to import
     for distribution in installed().distributions(name=package):
         return distribution
     for distribution in installed().distributions():
-        if _holds(distribution, package):
+        if _holds(distribution.read_text, package):
             return distribution
     return None
 
 
-def _holds(distribution: Any, package: str) -> bool:
-    """Does it install this package or module?
+def _may_hold(folder: str, package: str) -> bool:
+    """May a folder of the path hold a distribution with this package, or of its name?"""
+    try:
+        names = os.listdir(folder or ".")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # a zip file
+    infos = [name for name in names if name.lower().endswith((".dist-info", ".egg-info"))]
+    return (
+        folder.lower().endswith(".egg")
+        or any(_plain(name).startswith(_plain(package)) for name in infos)
+        or any(_holds(partial(_read, folder, name), package) for name in infos)
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub("[-_.]+", "_", name).lower()
+
+
+def _read(*path: str) -> str:
+    try:
+        with open(os.path.join(*path), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def _holds(read: Callable[[str], str | None], package: str) -> bool:
+    """Does the distribution whose files of metadata `read` returns install this package or module?
 
     RECORD is searched as text: `distribution.files` looks up each of its files on disk, which takes most of the time
     of a compilation where many distributions are installed.
     """
-    listed = distribution.read_text("top_level.txt")
+    listed = read("top_level.txt")
     if listed:
         return package in listed.split()
-    record = "\n" + (distribution.read_text("RECORD") or "")
+    record = "\n" + (read("RECORD") or "")
     return f"\n{package}/" in record or f"\n{package}.py," in record
