@@ -292,7 +292,7 @@ def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.
         return 0
     trace = _trace_of(directories, event, content)
     story.show(content, words_of(event.fate), pages if event.fate.state == fates.SENT else None, trace)
-    size = f"\nAs it is sent to Sentry ({len(data)} bytes, scrubbed when it was captured): "
+    size = f"\nAs it is sent to Sentry ({len(data)} bytes, scrubbed): "
     console().print(styled((size, "dim"), f"python -m agent events {event.id[:_SHORT]} --json"))
     return 0
 

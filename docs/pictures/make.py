@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import struct
 import subprocess
@@ -22,10 +23,34 @@ COLUMNS, ROWS = 100, 60
 SHOWN = (("status", 22), ("events --severity error", 14))
 
 
+#: Of the demo: how many lines of each of its steps are shown.
+STEPS = (20, 20, 20, 9, 40)
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory() as home:
+        _make_of_the_demo(home)
         _make(home)
     return 0
+
+
+def _make_of_the_demo(home: str) -> None:
+    without = ("NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY")
+    environment = {name: value for name, value in os.environ.items() if name not in without}
+    environment["TERM"] = "xterm-256color"
+    demo = [sys.executable, os.path.join(ROOT, "examples", "demo.py"), "--home", os.path.join(home, "demo")]
+    printed = _in_terminal(demo, environment, ROOT).replace(os.path.join(home, "demo"), "var/demo")
+    steps = re.split(r"\n(?=\n\x1b\[1m\d\. )", "\n" + _after_progress(printed).strip("\n"))
+    lines = ["\x1b[1m$ make demo\x1b[0m"]
+    for step, most in zip(filter(None, steps), STEPS):
+        shown = step.splitlines()
+        lines += [*shown[:most], *(["  …"] if len(shown) > most else [])]
+    _draw("\n".join(lines), os.path.join(HERE, "demo.svg"))
+
+
+def _after_progress(text: str) -> str:
+    """What is left on the screen where a line was printed over again."""
+    return "\n".join(re.split(r"\x1b\[2?K", line)[-1] for line in text.replace("\x1b[?25h", "").split("\n"))
 
 
 def _make(home: str) -> None:
@@ -65,11 +90,11 @@ def _make(home: str) -> None:
     subprocess.run([browser, *flags, picture, f"file://{page}"], check=True, capture_output=True)
 
 
-def _in_terminal(words: list[str], environment: dict[str, str]) -> str:
+def _in_terminal(words: list[str], environment: dict[str, str], folder: str | None = None) -> str:
     """What a command prints on a terminal, with its colours."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    process = subprocess.Popen(words, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(words, env=environment, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     data = b""
     try:
