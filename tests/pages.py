@@ -36,8 +36,8 @@ PAGES = [
 
 _COMMENT = re.compile(r"<!-- (file|before|exit|until|not run): (.*?)\s*-->", re.DOTALL)
 _PROGRAMS = (
-    "apt-get bwrap celery cat cd cp curl docker erp-agent export frappe git grep gunicorn helm kubectl ls make odoo patch pip pip3 "
-    "podman python python3 sudo systemctl terraform trytond tr uvicorn uwsgi"
+    "apt-get bwrap celery cat cd cp curl docker dramatiq erp-agent export frappe git grep gunicorn helm huey_consumer kubectl ls make odoo patch pip pip3 "
+    "podman python python3 rq sudo systemctl terraform trytond tr uvicorn uwsgi"
 ).split()
 _COMMAND = re.compile(r"(?:\$ .|(?:[A-Z_]+=(?:\$\([^)]*\)|\S)* +)*(?:%s) +\S)" % "|".join(_PROGRAMS))
 
