@@ -10,7 +10,9 @@ LIBRARIES = {
 import graphene
 class Item(graphene.ObjectType):
     price = graphene.Int()
-    def resolve_price(self, info): raise OutOfStock("no price")
+    async def resolve_price(self, info):
+        await asyncio.sleep(0)
+        raise OutOfStock("no price")
 class Query(graphene.ObjectType):
     orders = graphene.List(Item)
     refused = graphene.String()
@@ -25,14 +27,18 @@ class CreateOrder(graphene.Mutation):
     def mutate(self, info, product): raise OutOfStock("no chair")
 class Mutation(graphene.ObjectType):
     createOrder = CreateOrder.Field()
-def run(query, variables): return graphene.Schema(query=Query, mutation=Mutation).execute(query, variables=variables)
+def run(query, variables):
+    schema = graphene.Schema(query=Query, mutation=Mutation)
+    return asyncio.run(schema.execute_async(query, variables=variables))
 """,
     "strawberry": """
 import typing, strawberry
 @strawberry.type
 class Item:
     @strawberry.field
-    def price(self) -> typing.Optional[int]: raise OutOfStock("no price")
+    async def price(self) -> typing.Optional[int]:
+        await asyncio.sleep(0)
+        raise OutOfStock("no price")
 @strawberry.type
 class Created:
     number: int
@@ -47,13 +53,33 @@ class Query:
 @strawberry.type
 class Mutation:
     @strawberry.mutation
-    def create_order(self, product: str) -> typing.Optional[Created]: raise OutOfStock("no chair")
+    async def create_order(self, product: str) -> typing.Optional[Created]: raise OutOfStock("no chair")
 schema = strawberry.Schema(query=Query, mutation=Mutation)
-def run(query, variables): return schema.execute_sync(query, variable_values=variables)
+def run(query, variables): return asyncio.run(schema.execute(query, variable_values=variables))
+""",
+    "ariadne": """
+import ariadne, graphql
+query, item, mutation = ariadne.QueryType(), ariadne.ObjectType("Item"), ariadne.MutationType()
+@query.field("orders")
+def orders(*_): return [{}, {}]
+@query.field("refused")
+def refused(*_): raise GraphQLError("not for you")
+@query.field("home")
+def home(*_): return "home"
+@item.field("price")
+def price(*_): raise OutOfStock("no price")
+@mutation.field("createOrder")
+def create_order(*_, product): raise OutOfStock("no chair")
+schema = ariadne.make_executable_schema("type Item {price: Int} type Created {number: Int}"
+    "type Query {orders: [Item] refused: String home: String} type Mutation {createOrder(product: String): Created}",
+    query, item, mutation)
+def run(query, variables):
+    _, made = ariadne.graphql_sync(schema, {"query": query, "variables": variables})
+    return graphql.ExecutionResult(made.get("data"), [GraphQLError(each["message"]) for each in made.get("errors", ())])
 """,
 }
 APPLICATION = """
-import json, logging
+import asyncio, json, logging
 from graphql import GraphQLError
 class OutOfStock(Exception): pass
 logging.disable(logging.CRITICAL)
