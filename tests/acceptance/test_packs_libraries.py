@@ -438,6 +438,56 @@ def test_mysql(host):
     }  # fmt: skip
 
 
+FORMS = """
+import marshmallow, wtforms
+from marshmallow import fields
+
+class Line(marshmallow.Schema):
+    product = fields.String(required=True)
+class Order(marshmallow.Schema):
+    number = fields.Integer()
+    lines = fields.List(fields.Nested(Line))
+    @marshmallow.validates("number")
+    def fails(self, value, **_):
+        if value == 13: raise RuntimeError(WORD)
+
+Order().load({"number": 1, "lines": [{"product": WORD}]})
+assert Order().validate({"number": CARD, "lines": [{}]})
+for many in (False, True):
+    try:
+        Order(many=many).load([{"number": WORD}] if many else {"number": 13})
+    except (marshmallow.ValidationError, RuntimeError):
+        pass
+
+class Address(wtforms.Form):
+    street = wtforms.StringField(validators=[wtforms.validators.InputRequired()])
+class Customer(wtforms.Form):
+    name = wtforms.StringField()
+    number = wtforms.IntegerField()
+    address = wtforms.FormField(Address)
+
+class Sent(dict):
+    def getlist(self, name): return [self[name]]
+assert not Customer(Sent({"name": WORD, "number": CARD})).validate()
+assert Customer(Sent({"number": "5", "address-street": WORD})).validate()
+"""
+
+
+def test_input_that_is_refused(host):
+    for name in ("marshmallow", "wtforms"):
+        pytest.importorskip(name)
+    events = run(host, FORMS, "[marshmallow, wtforms]")
+    assert {summary(event) for event in events} == {
+        ("rule", "marshmallow.load", "info"), ("rule", "wtforms.form", "info"),
+    }  # fmt: skip
+    assert [captured(event) for event in events] == [
+        {"schema": "__main__.Order", "fields": ["lines", "number"]},
+        {"schema": "__main__.Order", "fields": ["number"]},
+        {"form": "__main__.Customer", "fields": ["address", "number"]},
+    ]
+    assert events[0]["logentry"]["formatted"].startswith("__main__.Order refused ")
+
+
 DJANGO = """
 from django.conf import settings
 settings.configure(USE_TZ=True, DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", **DATABASE},

@@ -53,6 +53,8 @@ RELEASES: "dict[str, dict[str, list[str]]]" = {
         "psycopg-pool": ["3.0.3", "3.1.9", "3.2.3", NEWEST],
         "psycopg2-binary": ["2.8.6", "2.9.9", NEWEST],  # psycopg2 has no wheels; its Python files are the same
     },
+    "marshmallow": {"marshmallow": ["3.0.0", "3.13.0", "3.26.1", NEWEST]},
+    "wtforms": {"wtforms": ["2.2.1", "3.0.1", "3.1.2", NEWEST]},
     "mysql": {
         "pymysql": ["0.9.3", "1.0.2", "1.1.1", NEWEST],
         "mysqlclient": ["1.4.6", "2.0.3", "2.2.7", NEWEST],
