@@ -140,9 +140,9 @@ def test_init_writes_a_file_that_validates(erp, capsys):
     assert "7 Django apps" in out or "6 Django apps" in out
     path = str(Path(erp) / "monitors.yaml")
     text = Path(path).read_text(encoding="utf-8")
-    names = ("aiohttp apscheduler celery django django_q dramatiq drf fastapi flask httpx huey psycopg pyramid redis requests rq "
-             "sqlalchemy starlette")  # fmt: skip
-    packages = {name: {"drf": "rest_framework"}.get(name, name) for name in names.split()}
+    names = ("aiohttp apscheduler asyncpg celery django django_q dramatiq drf fastapi flask httpx huey marshmallow mysql "
+             "oracledb psycopg pyramid redis requests rq sqlalchemy starlette wtforms")  # fmt: skip
+    packages = {name: {"drf": "rest_framework", "mysql": "pymysql"}.get(name, name) for name in names.split()}
     installed = [pack for pack, name in packages.items() if find_spec(name)]
     assert f"packs: [{', '.join(installed)}]" in text
     monitors = checked(path, erp, capsys)
