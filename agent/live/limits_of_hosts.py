@@ -36,7 +36,35 @@ def _of_celery(local: dict[str, Any]) -> float | None:
     return float(min(given)) if given else None
 
 
+def _of_rq(local: dict[str, Any]) -> float | None:
+    return _seconds(getattr(local.get("job"), "timeout", None))
+
+
+def _of_dramatiq(local: dict[str, Any]) -> float | None:
+    """That of the message, or of its actor, in milliseconds."""
+    options = [getattr(local.get(name), "options", None) or {} for name in ("message", "actor")]
+    given = [_seconds(each.get("time_limit")) for each in options if type(each) is dict]
+    return next((each / 1000 for each in given if each is not None), None)
+
+
+def _of_huey(local: dict[str, Any]) -> float | None:
+    return _seconds(getattr(local.get("task"), "timeout", None))
+
+
+def _of_django_q(local: dict[str, Any]) -> float | None:
+    return _seconds(local.get("timer_value"))
+
+
+def _seconds(given: object) -> float | None:
+    return float(given) if isinstance(given, (int, float)) and given > 0 else None
+
+
 _KNOWN = {
     ("gunicorn.workers.sync", "handle_request"): _of_gunicorn,
     ("celery.app.trace", "trace_task"): _of_celery,
+    ("rq.worker", "perform_job"): _of_rq,
+    ("rq.worker.base", "perform_job"): _of_rq,  # from 3 on
+    ("dramatiq.worker", "process_message"): _of_dramatiq,
+    ("huey.api", "_execute"): _of_huey,
+    ("django_q.worker", "worker"): _of_django_q,
 }

@@ -31,7 +31,7 @@ RELEASES: "dict[str, dict[str, list[str]]]" = {
     },
     "rq": {"rq": ["1.10.0", "1.16.2", "2.0.0", "2.6.1", NEWEST]},
     "dramatiq": {"dramatiq": ["1.9.0", "1.17.1", "2.0.0", NEWEST]},
-    "huey": {"huey": ["2.0.1", "2.5.0", "3.0.0", NEWEST]},
+    "huey": {"huey": ["3.0.0", NEWEST]},  # of 2 there are no wheels
     "django_q": {"django-q2": ["1.10.0", NEWEST]},
     "apscheduler": {"APScheduler": ["3.5.3", "3.10.4", NEWEST]},
     "redis": {"redis": ["3.5.3", "4.0.2", "4.1.4", "4.2.2", "4.3.6", "4.6.0", "5.0.8", "5.2.1", "6.2.0", NEWEST]},

@@ -5,6 +5,7 @@ import gc
 import sys
 import threading
 from _thread import get_ident
+from types import SimpleNamespace as Namespace
 
 import pytest
 from support import Watch, module, monitor
@@ -282,3 +283,28 @@ def test_celerys_limit_is_the_soft_one_if_there_are_two():
     assert limits_of_hosts.of(space["trace_task"](Request(120, 100))) == 100.0
     assert limits_of_hosts.of(space["trace_task"](Request(None, None))) is None
     assert limits_of_hosts.of(sys._getframe()) is None
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "local", "seconds"),
+    [
+        ("rq.worker.base", "perform_job", {"job": Namespace(timeout=180)}, 180.0),
+        ("rq.worker", "perform_job", {"job": Namespace(timeout=-1)}, None),  # none at all
+        ("huey.api", "_execute", {"task": Namespace(timeout=None)}, None),
+        ("huey.api", "_execute", {"task": Namespace(timeout=5)}, 5.0),
+        ("django_q.worker", "worker", {"timer_value": 60}, 60.0),
+        ("django_q.worker", "worker", {"timer_value": -1}, None),
+        ("dramatiq.worker", "process_message", {"message": Namespace(options={"time_limit": 500})}, 0.5),
+        (
+            "dramatiq.worker",
+            "process_message",
+            {"actor": Namespace(options={"time_limit": 9_000}), "message": None},
+            9.0,
+        ),
+        ("dramatiq.worker", "process_message", {"actor": None}, None),
+    ],
+)
+def test_the_limits_of_other_queues_are_known_from_their_frames(module, function, local, seconds):
+    space = {"__name__": module, "sys": sys}
+    exec(f"def {function}({', '.join(local)}): return sys._getframe()", space)
+    assert limits_of_hosts.of(space[function](**local)) == seconds

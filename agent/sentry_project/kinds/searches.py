@@ -6,7 +6,7 @@ import re
 
 #: Failures of monitored calls; `slow`, `rule`, `audit` and others are no errors.
 FAILED = "erp.report:error"
-QUEUE_WAIT = "erp.operation:celery.queue_wait"
+QUEUE_WAIT = "erp.operation:*.queue_wait"
 #: The span of a task in a worker, as Sentry's own page about queues expects it.
 PROCESSED = "span.op:queue.process"
 LATENCY = "messaging.message.receive.latency"
