@@ -198,7 +198,7 @@ def main():
             print(f"{what:28}{ours:10.1f}{sdks:10.1f}{ours / sdks:8.2f}  of {call}{met}")
         print(f"{'a suppressed repeat':28}{repeated:10.2f}{'':18}  goal ≤ 2: {'met' if repeated <= 2 else 'MISSED'}")
         print(f"{'a value of 100 MB':28}{large:10.1f}{'':18}  goal ≤ 1000: {'met' if large <= 1000 else 'MISSED'}")
-        print(f"{'the first report, ms':28}{first:10.2f}{'':18}  goal ≤ 20: {'met' if first <= 20 else 'MISSED'}")
+        print(f"{'the first report, ms':28}{first:10.2f}{'':18}  goal ≤ 5: {'met' if first <= 5 else 'MISSED'}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,27 @@ if TYPE_CHECKING:
     import re
 
 
+#: One of the texts that each form begins with, or has in it, and the form. A text that has none of them is not searched.
+_TOKENS = (
+    (("eyJ",), r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"),
+    (("_live_", "_test_", "whsec_"), r"sk_(?:live|test)_\w{4,}|rk_(?:live|test)_\w{4,}|pk_(?:live|test)_\w{4,}"
+                                     r"|whsec_[\w+/=]{8,}"),
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), r"gh[pousr]_[A-Za-z0-9]{10,}|github_pat_\w{10,}"),
+    (("gl", "GR1348941"), r"gl(?:pat|dt|rt|rtr|cbt|ptt|ft|soat|imt|agent|oas|ffct)-[\w-]{10,}|GR1348941[\w-]{10,}"),
+    (("xox", "xapp-", "hooks.slack.com"), r"xox[abeoprsd]-[\w-]{6,}|xoxe\.[\w.-]{6,}|xapp-[\w-]{10,}"
+                                          r"|hooks\.slack\.com/(?:services|workflows)/[\w/-]+"),
+    (("KIA", "SIA", "GPA", "IDA", "ROA", "IPA", "NPA", "NVA", "BIA", "CCA"),
+     r"A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{12,}"),
+    (("AIza", "ya29.", "GOCSPX-"), r"AIza[\w-]{20,}|ya29\.[\w-]{10,}|GOCSPX-[\w-]{10,}"),
+    (("SG.", "npm_", "pypi-"), r"SG\.[\w-]{10,}(?:\.[\w-]*)?|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{20,}"),
+    (("hf_", "dckr_pat_", "dop_v1_"), r"hf_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{10,}|dop_v1_[0-9a-f]{20,}"),
+    (("shp", "sntry"), r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}|sntry[su]_[\w+/=.-]{20,}"),
+    (("sk-",), r"sk-[\w-]{16,}"),
+)  # fmt: skip
+_SIGNS = tuple([sign for signs, _ in _TOKENS for sign in signs])
+#: Shorter texts hold none.
+_SHORTEST_TOKEN = 10
+
 _patterns = Patterns(
     key=r"(?s)-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY.*?(?:-{4,5} ?END [A-Z0-9 ]{0,60}-{4,5}|\Z)",
     key_end=r"(?s)\A.*?-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10} ?-{4,5}",
@@ -33,18 +54,7 @@ _patterns = Patterns(
         r"(?i)\b(bearer(?:[ \t:=+]{1,3}|%20)[\"']?)[^\s\"',;]{6,}"
         r"|\b(basic(?:[ \t:=+]{1,3}|%20)[\"']?)(?-i:(?=[a-z+/_-]{0,200}[A-Z0-9=]))[a-z0-9+/_-]{8,}(?:=|%3d){0,2}"
     ),
-    # Each begins with letters that stand for themselves: `re` then looks at no other place.
-    tokens=(
-        r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"
-        r"|sk_(?:live|test)_\w{4,}|rk_(?:live|test)_\w{4,}|pk_(?:live|test)_\w{4,}|whsec_[\w+/=]{8,}"
-        r"|gh[pousr]_[A-Za-z0-9]{10,}|github_pat_\w{10,}"
-        r"|gl(?:pat|dt|rt|rtr|cbt|ptt|ft|soat|imt|agent|oas|ffct)-[\w-]{10,}|GR1348941[\w-]{10,}"
-        r"|xox[abeoprsd]-[\w-]{6,}|xoxe\.[\w.-]{6,}|xapp-[\w-]{10,}|hooks\.slack\.com/(?:services|workflows)/[\w/-]+"
-        r"|A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{12,}|AIza[\w-]{20,}|ya29\.[\w-]{10,}|GOCSPX-[\w-]{10,}"
-        r"|SG\.[\w-]{10,}(?:\.[\w-]*)?|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{20,}"
-        r"|hf_[A-Za-z0-9]{20,}|dckr_pat_[\w-]{10,}|dop_v1_[0-9a-f]{20,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}|sntry[su]_[\w+/=.-]{20,}"
-        r"|sk-[\w-]{16,}"
-    ),
+    tokens="|".join([form for _, form in _TOKENS]),
     address=(
         r"(?:@|\uff20|%40|&#64;|\\u0040)(?:(?:[^\W_][\w-]{0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[\w-]{2,58})(?![^\W_])"
         r"|\[[0-9a-fA-F:.IPv]{2,45}\])"
@@ -70,7 +80,8 @@ def without_credentials(text: str, *, queries: bool = True) -> str:
         text = _patterns.curl.sub(rf"\1{SCRUBBED}", text)
     if queries and "?" in text and "/" in text:
         text = _patterns.query.sub(_keep_lead, text)
-    text = _patterns.tokens.sub(_token, text)
+    if len(text) >= _SHORTEST_TOKEN and any(map(text.__contains__, _SIGNS)):
+        text = _patterns.tokens.sub(_token, text)
     lowered = text.lower()
     if "bearer" in lowered or "basic" in lowered:
         text = _patterns.basic.sub(lambda found: (found.group(1) or found.group(2)) + "[token]", text)

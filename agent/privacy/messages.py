@@ -61,6 +61,8 @@ _STATEMENTS = (
     ("select", "from"), ("insert", "into"), ("replace", "into"), ("merge", "into"), ("update", "set"),
     ("delete", "from"), ("values", "("), ("where", ""), ("call", "("), ("exec", ""),
 )  # fmt: skip
+#: Those that count in small letters, too.
+_QUIET = ("select", "insert", "update", "delete")
 _DETAILS = ("DET", "CONTE", "KONTEXT", "SZCZEG", "ПОДРОБ")
 _LINES = ("LINE", "ZEILE", "LIGNE", "LÍNEA", "RIGA", "LINHA", "RAD ", "СТРОКА")
 _OPENINGS = (
@@ -97,7 +99,6 @@ def without_held_values(text: str) -> str:
 def _statement_in(text: str) -> int:
     """Where the first SQL statement begins, -1 where there is none."""
     lowered = text.lower()
-    begin = _patterns.statement.match
     first = -1
     for word, further in _STATEMENTS:
         at = lowered.find(word)
@@ -106,8 +107,9 @@ def _statement_in(text: str) -> int:
         if len(lowered) != len(text):  # a letter that has no single small one: places are not the same
             found = _patterns.statement.search(text)
             return found.start() if found is not None else -1
+        loud = word.upper() if word not in _QUIET else ""
         while at >= 0 and (at < first or first < 0):
-            if begin(text, at) is not None:
+            if text.startswith(loud, at) and _patterns.statement.match(text, at) is not None:
                 first = at
             at = lowered.find(word, at + 1)
     return first
