@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import re
 
 
-#: One of the texts that each form begins with, or has in it, and the form. A text that has none of them is not searched.
+#: Forms of tokens, each with texts of which one is in it: where none of all these is, nothing is searched.
 _TOKENS = (
     (("eyJ",), r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"),
-    (("_live_", "_test_", "whsec_"), r"sk_(?:live|test)_\w{4,}|rk_(?:live|test)_\w{4,}|pk_(?:live|test)_\w{4,}"
-                                     r"|whsec_[\w+/=]{8,}"),
+    (("_live_", "_test_"), r"sk_(?:live|test)_\w{4,}|rk_(?:live|test)_\w{4,}|pk_(?:live|test)_\w{4,}"),
+    (("whsec_",), r"whsec_[\w+/=]{8,}"),
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), r"gh[pousr]_[A-Za-z0-9]{10,}|github_pat_\w{10,}"),
     (("gl", "GR1348941"), r"gl(?:pat|dt|rt|rtr|cbt|ptt|ft|soat|imt|agent|oas|ffct)-[\w-]{10,}|GR1348941[\w-]{10,}"),
-    (("xox", "xapp-", "hooks.slack.com"), r"xox[abeoprsd]-[\w-]{6,}|xoxe\.[\w.-]{6,}|xapp-[\w-]{10,}"
-                                          r"|hooks\.slack\.com/(?:services|workflows)/[\w/-]+"),
+    (("xox", "xapp-"), r"xox[abeoprsd]-[\w-]{6,}|xoxe\.[\w.-]{6,}|xapp-[\w-]{10,}"),
+    (("hooks.slack.com",), r"hooks\.slack\.com/(?:services|workflows)/[\w/-]+"),
     (("KIA", "SIA", "GPA", "IDA", "ROA", "IPA", "NPA", "NVA", "BIA", "CCA"),
      r"A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{12,}"),
     (("AIza", "ya29.", "GOCSPX-"), r"AIza[\w-]{20,}|ya29\.[\w-]{10,}|GOCSPX-[\w-]{10,}"),
