@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.observe.event import represent as represent_module
 from agent.observe.event.represent import exception_text, instance_dict, represent, status_of
 
 touched: list[str] = []
@@ -336,10 +337,32 @@ def test_only_the_ordinary_instance_dict_is_read():
 
     plain = Plain()
     plain.id = 3
-    assert instance_dict(plain) is plain.__dict__
+    for _ in range(2):  # the second time, the class is known
+        assert instance_dict(plain) is plain.__dict__
     assert instance_dict(Slots()) is None
-    assert instance_dict(OwnDict()) is None
+    for _ in range(2):
+        assert instance_dict(OwnDict()) is None
     assert instance_dict(None) is None
+
+
+def test_classes_are_known_by_what_they_are_and_not_by_what_they_compare_to():
+    class Meta(type):
+        def __hash__(cls):
+            raise AssertionError("the host's code ran")
+
+        def __eq__(cls, other):
+            raise AssertionError("the host's code ran")
+
+    made = Meta("Made", (), {})()
+    made.x = 1
+    for _ in range(2):
+        assert instance_dict(made) == {"x": 1}
+
+
+def test_no_more_classes_are_remembered_than_some_hundreds():
+    for number in range(represent_module._MOST_CLASSES + 10):
+        assert instance_dict(type(f"C{number}", (), {})()) == {}
+    assert len(represent_module._read) <= represent_module._MOST_CLASSES
 
 
 def test_lazy_things_of_django_stay_asleep(django, monkeypatch):

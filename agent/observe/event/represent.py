@@ -18,7 +18,7 @@ from ...privacy.redact import clip, text
 from ...privacy.scrub import scrub_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ...base.model import Json
 
@@ -215,8 +215,24 @@ def _lazy_message(held: dict[str, object]) -> str | None:
 
 def instance_dict(value: object) -> dict[str, object] | None:
     """The instance's own `__dict__`, if it is the ordinary one; None for anything that could run code instead."""
-    found = None
-    for base in ancestors_of(type(value)):
+    cls = type(value)
+    known = _read.get(id(cls))
+    if known is None or known[0] is not cls:
+        if len(_read) >= _MOST_CLASSES:
+            _read.clear()
+        known = _read[id(cls)] = cls, _reader(cls)
+    held = known[1](value) if known[1] is not None else None
+    return held if type(held) is dict else None
+
+
+#: What reads the `__dict__` of instances of a class, by the class' address: its metaclass may have a hash of its own.
+_read: dict[int, tuple[type, Callable[[object], object] | None]] = {}
+_MOST_CLASSES = 500
+
+
+def _reader(cls: type) -> Callable[[object], object] | None:
+    found: Callable[[object], object] | None = None
+    for base in ancestors_of(cls):
         descriptor = _type_dict(base).get("__dict__")
         if descriptor is None:
             continue
@@ -224,11 +240,8 @@ def instance_dict(value: object) -> dict[str, object] | None:
         if type(descriptor) is not GetSetDescriptorType or not _ordinary(descriptor):
             return None
         if found is None:
-            found = descriptor
-    if found is None:
-        return None
-    held = found.__get__(value)
-    return held if type(held) is dict else None
+            found = descriptor.__get__
+    return found
 
 
 def class_attribute(value: object, name: str) -> object:
