@@ -2,6 +2,7 @@
 
 `python .ci/requirements.py dev` is for the main environment, `test` for those of the other interpreters. Both lists
 are in pyproject.toml and nowhere else. `pip install .[dev]` would install the agent too: it runs from the checkout.
+With `oldest` alone, the runtime dependencies are printed in the oldest releases that the metadata allows.
 """
 
 from __future__ import annotations
@@ -16,12 +17,22 @@ except ImportError:  # before Python 3.11: the copy that pip contains
     from pip._vendor import tomli as tomllib
 
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "pyproject.toml")
+#: What cannot be built any more: there, the oldest release that has a wheel.
+NO_OLDER = {"pyyaml": "6.0.1"}
 
 
-def requirements(extra: str) -> list[str]:
+def requirements(extra: str = "") -> list[str]:
     with open(PROJECT, "rb") as file:
         project = tomllib.load(file)["project"]
-    return [*project["dependencies"], *_extra(project, extra)]
+    return [*project["dependencies"], *(_extra(project, extra) if extra else [])]
+
+
+def oldest() -> list[str]:
+    found = []
+    for each in requirements():
+        name, release = re.fullmatch(r"([\w-]+)>=([\d.]+)", each).groups()
+        found.append(f"{name}=={NO_OLDER.get(name, release)}")
+    return found
 
 
 def _extra(project: dict, extra: str) -> list[str]:
@@ -34,4 +45,4 @@ def _extra(project: dict, extra: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(requirements(sys.argv[1])))
+    print("\n".join(oldest() if sys.argv[1] == "oldest" else requirements(sys.argv[1])))
