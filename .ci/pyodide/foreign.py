@@ -34,9 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     package = importlib.import_module(name)
     below = [each.name for each in pkgutil.walk_packages(package.__path__, name + ".") if ".tests" not in each.name]
     modules = [importlib.import_module(each) for each in (name, *below)]
-    watch = Watch(
-        monitor(f"{name}.*", *(f"{module.__name__}.*" for module in modules[1:]), thresholds=[(60.0, "warning")])
-    )
+    targets = [f"{module.__name__}{end}" for module in modules for end in (".*", "._*", ".*.*", ".*._*")]
+    watch = Watch(monitor(*targets, thresholds=[(60.0, "warning")]))
     watch.clock = time.perf_counter
     for module in modules:
         watch.apply(module)

@@ -48,6 +48,7 @@ class Guarded:
             done.acquire()
             known = _under_way[me] = (done, {name for name, lock in _locks() if _owner(lock) == me})
             self._thread = me
+            _eagerly()
         if not self._patient:
             _open(known[0])
 
@@ -56,6 +57,28 @@ class Guarded:
         known = _under_way.pop(self._thread, None)
         if known is not None:
             _open(known[0])
+            if _lazy and not _under_way:
+                _as_before()
+
+
+#: Whether the host has all its imports be lazy (from CPython 3.15 on), which those of the agent are not.
+_lazy = False
+
+
+def _eagerly() -> None:
+    """What a report needs is to be loaded before the call that fails."""
+    global _lazy
+    interpreter: "Any" = sys
+    if sys.version_info >= (3, 15) and interpreter.get_lazy_imports() == "all":
+        _lazy = True
+        interpreter.set_lazy_imports("normal")
+
+
+def _as_before() -> None:
+    global _lazy
+    _lazy = False
+    interpreter: "Any" = sys
+    interpreter.set_lazy_imports("all")
 
 
 def _open(done: "_thread.LockType") -> None:

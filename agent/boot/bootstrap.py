@@ -208,7 +208,7 @@ class Agent:
         before = self._engine.recorded if self._engine is not None else 0
         self.work("applying monitors to " + name, lambda engine: engine.imported(name, module, own))
         if guard.DEBUG and self._engine is not None:
-            # Where subclasses are followed this runs for every module: most change nothing.
+            # Where each module is needed this runs for every module: most change nothing.
             changed = self._engine.recorded - before
             if changed or name in self.index or name in places.HOOKS:
                 guard.step("monitors of %s applied: %d change%s" % (name, changed, "s" * (changed != 1)))
@@ -237,7 +237,7 @@ class Agent:
                         engine = self.engine()
                         each(engine)
                         if self.finder is not None:
-                            self.finder.every_module = engine.follows_subclasses
+                            self.finder.every_module = engine.needs_each_module
                             self.finder.waits = engine.waits
                     except ours(Exception):
                         guard.swallow(doing)

@@ -65,7 +65,7 @@ class Engine:
         if sys.version_info >= (3, 15) or "t" in getattr(sys, "abiflags", ""):
             from . import untested
 
-            index.notes.append(untested.note())
+            index.notes += untested.settle(index.injects)
             self.counting.works = not untested.FREE_THREADED
         self._record_problems(index)
         self._costs = Costs(look)
@@ -75,8 +75,8 @@ class Engine:
         around_forks(after_in_child=self._forked)
 
     @property
-    def follows_subclasses(self) -> bool:
-        return self.applier.follows_subclasses
+    def needs_each_module(self) -> bool:
+        return self.applier.needs_each_module
 
     @property
     def waits(self) -> bool:

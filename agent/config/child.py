@@ -93,7 +93,8 @@ def _compiled(path: str, state: str) -> tuple[bytes | str, list[str]]:
     now = time.time()
     renew = learn.learn(loaded.plan["monitors"], Figures(state), now, levels.slower(state))
     plan = {**loaded.plan, "files": [*loaded.plan["files"], changed], "renew": renew}
-    return write.encode(cast("PlanData", plan), lines, folders), [*loaded.files, changed]
+    data = write.encode(cast("PlanData", plan), lines, folders, injects=_injects())
+    return data, [*loaded.files, changed]
 
 
 def _unfit() -> str:
@@ -105,6 +106,15 @@ def _unfit() -> str:
     found = self_check.difference()
     version = "%d.%d" % sys.version_info[:2]
     return f"Python {version} was not tested with this release, and with a monitor {found}" if found else ""
+
+
+def _injects() -> bool:
+    """Whether code may be put into functions of this Python."""
+    if not untested.UNTESTED or places.made_for is not None:
+        return False  # which only an untested Python reads
+    from . import self_check
+
+    return self_check.injects()
 
 
 def _overlay(state: str) -> overlay.Overlay:

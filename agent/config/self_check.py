@@ -1,16 +1,18 @@
-"""Whether a Python that the agent was not tested with runs functions the same with a monitor around them as without.
+"""Whether a Python that the agent was not tested with runs functions the same with a monitor as without.
 
-The process that compiles the plan runs this, once for each plan. Only trampolines are compared: the numbers of opcodes
-are known for the tested versions only, so nothing is injected elsewhere.
+The process that compiles the plan runs this, once for each plan: with a monitor around them (`difference`), and in them
+(`injects`), where the opcodes are known and have the numbers that are expected.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ..hook.code import patch, trampoline
+from ..hook.code import inject, operations, patch, trampoline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -103,32 +105,66 @@ _FEATURES = (
     trampoline.Features(),
     trampoline.Features(threshold=True, check=(0,)),
     trampoline.Features(counted=trampoline.AT_THE_END),
+    trampoline.Features(counted=trampoline.AT_THE_BEGINNING),
+    trampoline.Features(threshold=True, span=True),
 )
 
 
 class _Owner:
-    """Makes a trampoline whose callbacks do nothing."""
+    """Makes a monitor whose callbacks do nothing: in the function, where that is possible and wanted, or around it."""
 
-    def __init__(self, features: trampoline.Features) -> None:
-        self._features = features
+    def __init__(self, features: trampoline.Features, *, within: bool) -> None:
+        self._features, self._within = features, within
+        callback = trampoline.Callback(lambda *_: self)
+        self._values: dict[str, Any] = dict.fromkeys(("fail", "slow", "check", "enter", "leave", "count"), callback)
+        self._values.update(clock=lambda: 2.0, limit=-1.0, batch=BytesIO(b"\n" * (_CALLS // 2)))
 
     def make(self, original: FunctionType) -> CodeType:
-        callback = trampoline.Callback(lambda *_: None)
-        values = dict.fromkeys(("fail", "slow", "check", "enter", "leave", "count"), callback)
-        return trampoline.build(original, self._features, {**values, "clock": lambda: 0.0, "limit": 1.0, "batch": ()})
+        return trampoline.build(original, self._features, self._values)
 
-    def inject(self, code: CodeType) -> None:
-        del code
+    def inject(self, code: CodeType) -> CodeType | None:
+        return inject.inject(code, self._features, self._values) if self._within else None
 
 
-def difference() -> str:
-    """What a monitored function does differently here, in words; "" where nothing is different."""
+def injects() -> bool:
+    """Whether code can be put into functions. Tried in another process, which may crash."""
+    if not inject.AVAILABLE or unlike():
+        return False
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(bool(difference(within=True)))
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def unlike() -> list[str]:
+    """The opcodes whose number, or what follows it, is not what is expected."""
+    import opcode
+
+    given: Any = opcode._inline_cache_entries  # type: ignore[attr-defined]
+    entries = given.items() if hasattr(given, "items") else zip(opcode.opname, given)
+    caches = {opcode.opmap[name]: count for name, count in entries if count and opcode.opmap.get(name, 256) < 256}
+    table = operations.OPS
+    found = [name for name, number in table.items() if name.isupper() and opcode.opmap.get(name) != number]
+    numbers = {*caches.items(), *[(number, "jumps") for number in opcode.hasjrel if number < 256]}
+    expected = {*table["caches"].items(), *[(number, "jumps") for number in (*table["forward"], *table["backward"])]}
+    different = {number for number, _ in numbers ^ expected}
+    return found + [name for name in map(opcode.opname.__getitem__, sorted(different)) if not name.startswith("INSTR")]
+
+
+def difference(*, within: bool = False) -> str:
+    """What a monitored function does differently here, in words; "" where nothing is different.
+
+    The monitor is around the function, or `within` it where that is possible.
+    """
     for features in _FEATURES:
         for function, call in CALLS:
             expected = _outcome(call)
             before = function.__code__
             try:
-                layer = patch.patch_function(function, _Owner(features))
+                layer = patch.patch_function(function, _Owner(features, within=within))
                 try:
                     found = [_outcome(call) for _ in range(_CALLS)]
                 finally:

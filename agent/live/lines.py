@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..observe.call.watched_line import WatchedLine
 
 #: Where code can be put at a line.
-POSSIBLE = inject.AVAILABLE and (3, 11) <= sys.version_info < (3, 14)
+POSSIBLE = inject.AVAILABLE and sys.version_info >= (3, 11)
 
 
 class _Watched:
@@ -164,6 +164,5 @@ def _other(line: LineData, placed: Placed) -> str:
 
 def _impossible() -> str:
     version = "%d.%d" % sys.version_info[:2]
-    if not (3, 11) <= sys.version_info < (3, 14):
-        return f"code is put at a line on CPython 3.11 to 3.13 only, and this process runs {version}"
-    return "code is put into no function of this process (AGENT_INJECTION=0, or a free-threaded build)"
+    why = "not with AGENT_INJECTION=0, and not in a Python that is untested: see status"
+    return f"code is put at a line from CPython 3.11 on ({why}), and this process runs {version}"

@@ -1,6 +1,6 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `write` writes it.
 
-    erp-agent-plan-21 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-22 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for, does it name `__main__`,
                what identifies it, when it is over, when running processes have it
@@ -8,7 +8,8 @@
     index     ({top-level package: its part's place}, packages with patterns, the settings' place, the table's place)
     monitors  one after the other, in the order of the file
     parts     {module: places of its monitors}, for each top-level package
-    settings  (sentry, spool, lines about Problems, the ERP's own packages, do running processes follow a change?);
+    settings  (sentry, spool, lines about Problems, the ERP's own packages, do running processes follow a change?
+               was a Python that is untested seen to run what is put into functions?);
                then the table: every monitor's size
 
 Each piece is marshalled by itself, followed by a checksum, and read when it is needed: the header by every process, the
@@ -47,7 +48,7 @@ class Index:
         self._known: "dict[Place, MonitorData]" = {}
         self.sentry: "SentryData"
         self.spool: "SpoolData"
-        self.sentry, self.spool, self.problems, self.packages, self.follows = plan.load(plan.top[2])
+        self.sentry, self.spool, self.problems, self.packages, self.follows, self.injects = plan.load(plan.top[2])
 
     @property
     def header(self) -> "places.Header":

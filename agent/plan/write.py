@@ -29,10 +29,13 @@ _EARLY = (
 _MOST_VARIANTS = 8
 
 
-def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str, str]]" = ()) -> bytes:
+def encode(
+    plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str, str]]" = (), *, injects: bool = False
+) -> bytes:
     """The bytes to store for `plan`; runs where yaml and jsonschema may be imported.
 
-    `folders` holds (folder, end of the names) where a new file would be included.
+    `folders` holds (folder, end of the names) where a new file would be included. `injects` is read by a Python that is
+    untested: whether code may be put into functions.
     """
     from ..language.targets import own_packages
 
@@ -64,7 +67,7 @@ def encode(plan: "PlanData", problems: "list[str]", folders: "Sequence[tuple[str
     top = {root: body.append(part) for root, part in parts.items()}
     packages = sorted(own_packages(plan["monitors"]))
     settings = body.append(
-        (_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages, plan.get("follows", True))
+        (_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages, plan.get("follows", True), injects)
     )
     table = body.append(sizes)
     first = _first_modules()

@@ -147,7 +147,7 @@ def order(n): raise OutOfStock(n)
 def price(n): raise KeyError(n)
 class OutOfStock(Exception): pass
 """
-needs_injection = pytest.mark.skipif(not POSSIBLE, reason="code is put at a line on CPython 3.11 to 3.13 only")
+needs_injection = pytest.mark.skipif(not POSSIBLE, reason="code is put at a line from CPython 3.11 on")
 
 
 @needs_injection

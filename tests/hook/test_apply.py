@@ -307,7 +307,7 @@ def test_overriding_methods_of_subclasses_also_those_defined_later():
     watch = Watch(monitor("shop.Doc.post", subclasses=True, operation="post")).apply(shop)
     fails(shop.Invoice().post)
     assert len(watch.observed) == 1
-    assert watch.applier.follows_subclasses
+    assert watch.applier.needs_each_module
     later = module("import shop\nclass Order(shop.Invoice):\n def post(self): raise ValueError(3)\n", name="shop_later")
     watch.apply(later)
     fails(later.Order().post)

@@ -15,7 +15,7 @@ from agent.base.errors import CannotPatch
 from agent.hook.code import patch
 from agent.live.lines import POSSIBLE
 
-pytestmark = pytest.mark.skipif(not POSSIBLE, reason="code is put at a line on CPython 3.11 to 3.13 only")
+pytestmark = pytest.mark.skipif(not POSSIBLE, reason="code is put at a line from CPython 3.11 on")
 
 if POSSIBLE:
     from agent.hook.code import depths, line

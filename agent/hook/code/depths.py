@@ -3,7 +3,7 @@
 from types import CodeType
 
 from . import tables
-from .operations import BACKWARD, CACHES, EXTENDED, FORWARD, OPS, RETURN, RETURN_CONST
+from .operations import CACHES, EXTENDED, FORWARD, JUMPING, OPS, RESUME_UNITS, RETURN, RETURN_CONST
 
 
 def of(code: CodeType) -> "dict[int, int] | None":
@@ -15,7 +15,7 @@ def of(code: CodeType) -> "dict[int, int] | None":
     ends = (RETURN, RETURN_CONST, OPS["RERAISE"], OPS["RAISE_VARARGS"], *OPS["always"])
     handled = tables.read_table(code.co_exceptiontable)  # type: ignore[attr-defined]
     pending = [(target, depth + 1 + lasti) for _, _, target, depth, lasti in handled]
-    pending.append((ops.find(OPS["RESUME"]) + 1, 0))
+    pending.append((ops.find(OPS["RESUME"]) + RESUME_UNITS, 0))
     known: "dict[int, int]" = {}
     while pending:
         unit, depth = pending.pop()
@@ -30,7 +30,7 @@ def of(code: CodeType) -> "dict[int, int] | None":
             if operation == EXTENDED:
                 continue
             given = argument if operation >= OPS["with_argument"] else None
-            if operation in FORWARD or operation in BACKWARD:
+            if operation in JUMPING:
                 target = unit + argument if operation in FORWARD else unit - argument
                 pending.append((target, depth + stack_effect(operation, given, jump=True)))
             if operation in ends:

@@ -5,7 +5,7 @@ costs a successful call nothing. The start time and the span, if needed, are pus
 when the function begins, and the code for a success is inserted before each return. Inserted code has no line, so that
 debuggers, coverage and profilers skip it.
 
-This is for CPython 3.11 to 3.14, where exception handling is a table beside the code and jumps are relative;
+This is for CPython 3.11 to 3.15, where exception handling is a table beside the code and jumps are relative;
 `until_310.blocks` does the same for 3.9 and 3.10. `inject` returns None where it cannot be done, for the reasons in
 docs/instrumentation.md; then the function gets a trampoline.
 """
@@ -17,7 +17,21 @@ from typing import NamedTuple
 
 from ...base.interrupts import ours
 from . import moved, tables, trampoline
-from .operations import CELL_STORES, EXTENDED, OPS, STORES, UNBINDING, back, branch, call, op
+from .operations import (
+    AFTER_LOOP,
+    CELL_STORES,
+    EXTENDED,
+    IN_LOOP,
+    LOOP,
+    OPS,
+    RESUME_UNITS,
+    STORES,
+    UNBINDING,
+    back,
+    branch,
+    call,
+    op,
+)
 
 if sys.version_info < (3, 11):
     from ..until_310 import blocks
@@ -124,8 +138,9 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
 
     def take(item: bytes, otherwise: bytes) -> bytes:
         """Take an item of the batch. With one, the iterator and the item are on the stack."""
-        item += op("JUMP_FORWARD", len(_AFTER_LOOP + otherwise) // 2)
-        return op("LOAD_CONST", constant("batch")) + op("FOR_ITER", len(item) // 2) + item + _AFTER_LOOP + otherwise
+        item += op("JUMP_FORWARD", len(AFTER_LOOP + otherwise) // 2)
+        iterate = op("LOAD_CONST", constant("batch")) + LOOP + op("FOR_ITER", len(item) // 2)
+        return iterate + item + AFTER_LOOP + otherwise
 
     reading = call(constant("clock")) if features.clocked else b""
     no_room = op("LOAD_CONST", constant("no room")) + op("CHECK_EXC_MATCH")
@@ -133,7 +148,7 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
     if features.clocked:
         entering = [(reading, op("LOAD_CONST", constant("never")))]
     elif features.counted == trampoline.AT_THE_BEGINNING:
-        started = take(op("SWAP", 2) + op("POP_TOP"), call(constant("clock")))
+        started = take(op("SWAP", IN_LOOP) + op("POP_TOP") * (IN_LOOP - 1), call(constant("clock")))
         entering = [(started, op("LOAD_CONST", constant("never")))]
     elif features.counted:
         entering = [(op("LOAD_CONST", constant("no start")),) * 2]
@@ -162,7 +177,7 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
                 is_start = op("COPY", deep) + op("LOAD_CONST", constant("item")) + op("IS_OP", _IS_NOT)
                 epilogue += is_start + branch(count)
             else:
-                epilogue += take(op("POP_TOP") * 2, count)
+                epilogue += take(op("POP_TOP") * IN_LOOP, count)
         if features.threshold:
             report = call(constant("slow"), op("COPY", deep + 2) + op("COPY", 4), 2) + op("POP_TOP")
             epilogue += reading + op("COPY", deep + 1) + op("BINARY_OP", _SUBTRACT)
@@ -198,16 +213,6 @@ def _make_snippets(number: int, features: trampoline.Features) -> _Snippets:
 
 def _return(below: int) -> bytes:
     return op("SWAP", below + 1) + op("POP_TOP") * below + op("RETURN_VALUE")
-
-
-#: Where FOR_ITER expects the end of its loop, from CPython 3.12 on. It jumps past that.
-_AFTER_LOOP = b""
-if sys.version_info >= (3, 12) and OPS:
-    _AFTER_LOOP = op("END_FOR")
-    if sys.version_info >= (3, 14):
-        _AFTER_LOOP += op("POP_ITER")
-    elif sys.version_info >= (3, 13):
-        _AFTER_LOOP += op("POP_TOP")
 
 
 def bound_at_the_end(code: CodeType, names: "Sequence[str]") -> "tuple[str, ...]":
@@ -269,9 +274,10 @@ def _assemble(
     body = code.co_code
     ops = body[::2]
     end = len(ops)
-    begin = ops.find(OPS["RESUME"]) + 1  # in code units; the code before it makes cells, or the generator itself
-    if not begin:
+    begin = ops.find(OPS["RESUME"])  # in code units; the code before it makes cells, or the generator itself
+    if begin < 0:
         return None
+    begin += RESUME_UNITS
     lines = code.co_linetable
     handled = code.co_exceptiontable
     if not (below or handled):  # one range, of the whole body
@@ -385,7 +391,7 @@ def _thrown(table: "list[tables.Entry]", at: int, here: int, reading: bytes) -> 
     entry = next(entry for entry in table if entry[0] <= at < entry[1])
     first, last, target, depth, lasti = entry
     table.remove(entry)
-    stop = min(at + 2, last)
+    stop = min(at + 1 + RESUME_UNITS, last)
     table += [(first, at, target, depth, lasti), (at, stop, here, depth, 1), (stop, last, target, depth, lasti)]
     code = _turn(reading, depth + 2) + op("RERAISE", 1)
     table.append((here, here + len(code) // 2, target, depth, lasti))

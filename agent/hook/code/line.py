@@ -1,15 +1,28 @@
-"""Injects a call where the execution of a function comes to a line, on CPython 3.11 to 3.13.
+"""Injects a call where the execution of a function comes to a line, on CPython 3.11 to 3.15.
 
 The call stands before the first instruction of the line. Where a loop comes back to the line in the middle of its
 instructions, as to that of a `for`, it stands there, so that each turn counts. Inserted code has the location of the
 instruction that it precedes: tracebacks, tracers and debuggers see the line as without it.
 """
 
-import sys
 from types import CodeType
 
 from . import depths, moved, tables
-from .operations import BACKWARD, CACHES, FORWARD, OPS, RETURN, RETURN_CONST, back, branch, call, op
+from .operations import (
+    AFTER_LOOP,
+    BACKWARD,
+    CACHES,
+    FORWARD,
+    JUMPING,
+    OPS,
+    RESUME_UNITS,
+    RETURN,
+    RETURN_CONST,
+    back,
+    branch,
+    call,
+    op,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +37,7 @@ _NOT_BEFORE = frozenset([
     for name in ("RESUME", "END_FOR", "END_SEND", "CLEANUP_THROW", "END_ASYNC_FOR", "PUSH_EXC_INFO")
     if name in OPS
 ])  # fmt: skip
-_DROPS_ITERATOR = op("END_FOR") + op("POP_TOP") if sys.version_info >= (3, 13) and OPS else b"?"
+_DROPS_ITERATOR = AFTER_LOOP if len(AFTER_LOOP) == 4 else b"?"
 _ENDS = frozenset((RETURN, RETURN_CONST, OPS["RERAISE"], OPS["RAISE_VARARGS"], *OPS["always"]))
 
 
@@ -53,7 +66,7 @@ def inject(code: CodeType, line: int, callback: object) -> "CodeType | None":
 
 def _runs(code: "Any") -> "Iterator[tuple[int, int, int]]":
     """(first unit, unit after the last, line) of instructions in a row, in the function's body."""
-    begin = code.co_code[::2].find(OPS["RESUME"]) + 1
+    begin = code.co_code[::2].find(OPS["RESUME"]) + RESUME_UNITS
     first, last = 0, 0
     before: "int | None" = None
     for offset, stop, line in code.co_lines():
@@ -80,6 +93,8 @@ def _points(code: CodeType, line: int, known: "dict[int, int]", jumps: "list[mov
     come: "dict[int, set[int | None]]" = {}  # unit → the lines from which something jumps there, or goes on there
     turns: "set[int]" = set()
     for jump in jumps:
+        if jump[3] not in JUMPING:
+            continue
         target, where = moved.target_of(jump), line_of.get(jump[1])
         come.setdefault(target, set()).add(where)
         if jump[3] in BACKWARD and where != line and ops[target] not in _NOT_BEFORE:
@@ -91,17 +106,20 @@ def _points(code: CodeType, line: int, known: "dict[int, int]", jumps: "list[mov
     for first, last, its in runs:
         if its != line:
             continue
-        at = min([unit for unit in turns if first <= unit < last], default=first)
-        if at not in known or ops[at] in _NOT_BEFORE or code.co_code[2 * at - 2 : 2 * at + 2] == _DROPS_ITERATOR:
-            continue
-        if at not in turns:
-            if come.get(at, {None}) == {line}:
+        begin = min([unit for unit in turns if first <= unit < last], default=first)
+        # A small end, as `return x`, may have been copied behind itself, and is reached from elsewhere.
+        copies = [unit for unit in range(begin + 1, last) if line not in come.get(unit, (line,))]
+        for at in (begin, *copies):
+            if at not in known or ops[at] in _NOT_BEFORE or code.co_code[2 * at - 2 : 2 * at + 2] == _DROPS_ITERATOR:
                 continue
-            if points and all(
-                known.get(unit, 0) > known[points[-1]] for unit in range(points[-1] + 1, at + 1) if unit in known
-            ):
-                continue  # it goes on with an expression that began on this line, and has a part elsewhere
-        points.append(at)
+            if at not in turns:
+                if come.get(at, {None}) == {line}:
+                    continue
+                if points and all(
+                    known.get(unit, 0) > known[points[-1]] for unit in range(points[-1] + 1, at + 1) if unit in known
+                ):
+                    continue  # it goes on with an expression that began on this line, and has a part elsewhere
+            points.append(at)
     return points
 
 

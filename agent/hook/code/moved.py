@@ -1,7 +1,18 @@
 """Inserts code at a function's beginning, before its returns and around its yields, and corrects its jumps."""
 
 from . import tables
-from .operations import CACHES, EXTENDED, FORWARD, INTERESTING, JUMPS, OPS, RETURN, RETURN_CONST, instruction
+from .operations import (
+    CACHES,
+    EXTENDED,
+    FORWARD,
+    INTERESTING,
+    JUMPS,
+    OPS,
+    RESUME_UNITS,
+    RETURN,
+    RETURN_CONST,
+    instruction,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,11 +123,11 @@ class Moved:
         for first, stop, new in returns:
             growth[stop] = growth.get(stop, 0) + len(new) // 2 - (stop - first)
         for unit, turn in turns.items():  # before a YIELD_VALUE, and after the RESUME that follows it
-            for at in (unit + 1, unit + 2):
+            for at in (unit + 1, unit + 1 + RESUME_UNITS):
                 growth[at] = growth.get(at, 0) + len(turn) // 2
         edits = [(begin, begin, prologue), *returns]
         for unit, turn in turns.items():
-            edits += [(unit, unit, turn), (unit + 2, unit + 2, turn)]
+            edits += [(unit, unit, turn), (unit + 1 + RESUME_UNITS,) * 2 + (turn,)]
         self.code, position = with_edits(body, jumps, edits, growth)
         size = len(epilogue) // 2
         self.position = position.__getitem__

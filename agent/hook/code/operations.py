@@ -1,4 +1,4 @@
-"""Opcodes of CPython 3.11 to 3.14: those that `inject` emits and looks for."""
+"""Opcodes of CPython 3.11 to 3.15: those that `inject` emits and looks for."""
 
 import sys
 
@@ -30,6 +30,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "caches": {25: 1, 60: 1, 92: 1, 93: 1, 95: 4, 106: 9, 107: 1, 116: 4, 122: 1, 123: 1, 141: 1, 171: 3},
         "store": (125, 126, 143), "store_two": (), "store_cell": (138, 139), "greater": 68, "null_first": True,
         "YIELD_VALUE": 150, "SEND": 123, "RAISE_VARARGS": 130, "always": (110, 134, 140), "with_argument": 90,
+        "after_loop": ("END_FOR",),
     },
     (3, 13): {
         "POP_TOP": 32, "PUSH_NULL": 34, "LOAD_CONST": 83, "LOAD_FAST": 85, "SWAP": 115, "COPY": 61, "CALL": 53,
@@ -43,6 +44,7 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
                    40: 3, 100: 1, 97: 1, 98: 1, 99: 1},
         "store": (110, 65, 86), "store_two": (111, 112), "store_cell": (109, 64), "greater": 132, "null_first": False,
         "YIELD_VALUE": 118, "SEND": 104, "RAISE_VARARGS": 101, "always": (79, 77, 78), "with_argument": 45,
+        "after_loop": ("END_FOR", "POP_TOP"),
     },
     (3, 14): {
         "POP_TOP": 31, "PUSH_NULL": 33, "LOAD_CONST": 82, "LOAD_FAST": 84, "SWAP": 117, "COPY": 59, "CALL": 52,
@@ -50,12 +52,27 @@ TABLES: "dict[tuple[int, int], dict[str, Any]]" = {
         "FOR_ITER": 70, "END_FOR": 9, "POP_ITER": 30, "JUMP_FORWARD": 77, "IS_OP": 74, "RETURN_VALUE": 35,
         "RESUME": 128, "PUSH_EXC_INFO": 32, "POP_EXCEPT": 29, "RERAISE": 105, "EXTENDED_ARG": 69,
         "POP_JUMP_IF_FALSE": 100, "NOT_TAKEN": 28, "CHECK_EXC_MATCH": 6, "JUMP_BACKWARD_NO_INTERRUPT": 76,
-        # END_ASYNC_FOR does not jump, but its argument is a distance.
+        "END_ASYNC_FOR": 68, "END_SEND": 10, "CLEANUP_THROW": 7,
         "forward": (70, 77, 100, 101, 102, 103, 106), "backward": (68, 75, 76),
         "caches": {92: 4, 44: 5, 119: 1, 56: 1, 57: 1, 70: 1, 96: 1, 80: 9, 110: 4, 52: 3, 55: 3, 38: 1, 106: 1, 75: 1,
                    39: 3, 103: 1, 100: 1, 101: 1, 102: 1},
         "store": (112, 63, 85), "store_two": (113, 114), "store_cell": (111, 62), "greater": 132, "null_first": False,
         "YIELD_VALUE": 120, "SEND": 106, "RAISE_VARARGS": 104, "always": (77, 75, 76), "with_argument": 44,
+        "after_loop": ("END_FOR", "POP_ITER"),
+    },
+    (3, 15): {
+        "POP_TOP": 29, "PUSH_NULL": 31, "LOAD_CONST": 81, "LOAD_FAST": 83, "SWAP": 116, "COPY": 57, "CALL": 50,
+        "BINARY_OP": 42, "COMPARE_OP": 54,
+        "FOR_ITER": 68, "END_FOR": 9, "POP_ITER": 28, "JUMP_FORWARD": 76, "IS_OP": 73, "RETURN_VALUE": 33,
+        "RESUME": 128, "PUSH_EXC_INFO": 30, "POP_EXCEPT": 27, "RERAISE": 104, "EXTENDED_ARG": 67,
+        "POP_JUMP_IF_FALSE": 99, "NOT_TAKEN": 26, "CHECK_EXC_MATCH": 6, "JUMP_BACKWARD_NO_INTERRUPT": 75,
+        "END_ASYNC_FOR": 66, "END_SEND": 10, "CLEANUP_THROW": 7,
+        "forward": (68, 76, 99, 100, 101, 102, 105), "backward": (66, 74, 75),
+        "caches": {91: 4, 42: 5, 118: 1, 54: 1, 55: 1, 68: 1, 70: 1, 95: 1, 79: 9, 109: 4, 50: 3, 53: 3, 4: 1, 36: 1,
+                   105: 1, 74: 1, 37: 3, 102: 1, 99: 1, 100: 1, 101: 1, 128: 1},
+        "store": (111, 61, 84), "store_two": (112, 113), "store_cell": (110, 60), "greater": 132, "null_first": False,
+        "YIELD_VALUE": 119, "SEND": 105, "RAISE_VARARGS": 103, "always": (76, 74, 75), "with_argument": 42,
+        "after_loop": ("END_FOR", "POP_ITER"),
     },
 }  # fmt: skip
 
@@ -82,12 +99,15 @@ UNBINDING = _marks(*OPS.get("store", _EMPTY)[1:])
 CELL_STORES = _marks(*OPS.get("store_cell", _EMPTY))
 FORWARD = frozenset(OPS.get("forward", ()))
 BACKWARD = frozenset(OPS.get("backward", ()))
+#: From 3.14 on, the argument of END_ASYNC_FOR is a distance, but it does not jump.
+JUMPING = FORWARD | BACKWARD - {OPS.get("END_ASYNC_FOR", -1)}
 CACHES: "dict[int, int]" = OPS.get("caches", {})
-#: Also where nothing is injected.
-RAISING: int = {(3, 15): 103}.get(sys.version_info[:2], OPS.get("RAISE_VARARGS", -1))
+RAISING: int = OPS.get("RAISE_VARARGS", -1)
 EXTENDED: int = OPS.get("EXTENDED_ARG", -1)
 RETURN: int = OPS.get("RETURN_VALUE", -1)
 RETURN_CONST: int = OPS.get("RETURN_CONST", -1)
+#: The code units of a RESUME.
+RESUME_UNITS = 1 + CACHES.get(OPS.get("RESUME", -1), 0)
 INTERESTING = bytes([JUMPS[operation] or operation in (RETURN, RETURN_CONST) for operation in range(256)])
 
 
@@ -129,3 +149,11 @@ def back(here: int, start: int) -> bytes:
     """Return a jump at the unit `here` to `start` before it, which lets nothing interrupt."""
     jumps = [instruction(OPS["JUMP_BACKWARD_NO_INTERRUPT"], here + size - start) for size in (1, 2, 3)]
     return next(jump for size, jump in enumerate(jumps, 1) if len(jump) == 2 * size)
+
+
+#: What follows an iterator on the stack of a loop: from CPython 3.15 on, an index or NULL.
+LOOP = op("PUSH_NULL") if sys.version_info >= (3, 15) and OPS else b""
+#: How many values a loop has on the stack, with the item.
+IN_LOOP = 2 + bool(LOOP)
+#: Where FOR_ITER expects the end of its loop, from CPython 3.12 on. It jumps past the first of these.
+AFTER_LOOP = b"".join([op(name) for name in OPS.get("after_loop", _EMPTY)])

@@ -77,6 +77,7 @@ class Applier:
         self.again: "list[Callable[[], None]]" = []  # what frameworks adopted is adopted once more
         self._of_tasks: "dict[tuple[str, str, str], str]" = {}  # targets that count for functions adopted later
         self._pending: "dict[tuple[str, str, str], tuple[MonitorData, TargetData, str]]" = {}
+        self._lazy: "set[tuple[str, str, str]]" = set()  # those of them that a lazy import is to bring
         self._heads: "dict[str, set[str]]" = {}  # module → names in it that pending targets begin with
         self._failed: "set[tuple[str, str, str]]" = set()
         self._families: "dict[int, tuple[type, list[_Method]]]" = {}  # by a class → methods of it
@@ -86,8 +87,9 @@ class Applier:
         self._programs: "dict[str, ModuleType]" = {}  # what runs as a program, by the names that monitors have for it
 
     @property
-    def follows_subclasses(self) -> bool:
-        return bool(self._families)
+    def needs_each_module(self) -> bool:
+        """Whether any module that is loaded may hold something: a subclass, or what is imported lazily elsewhere."""
+        return bool(self._families or self._lazy)
 
     def imported(self, name: str, module: ModuleType, own: "Names" = NOTHING) -> None:
         """`module` has just been run under `name`; `own` is what it defines, where that is known."""
@@ -270,6 +272,7 @@ class Applier:
         self._record("waiting", monitor["name"], target["path"], why)
 
     def _forget(self, key: "tuple[str, str, str]") -> None:
+        self._lazy.discard(key)
         if self._pending.pop(key, None) is not None and not any(other[0] == key[0] for other in self._pending):
             self._heads.pop(key[0], None)
 
@@ -296,6 +299,8 @@ class Applier:
         except ours(resolve.InSubmodule):
             return
         except ours(resolve.NotThere) as missing:
+            if type(missing) is resolve.NotLoaded:
+                self._lazy.add(key)
             if key not in self._pending:
                 self._wait(key, head, monitor, target, str(missing))
             return

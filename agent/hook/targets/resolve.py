@@ -6,6 +6,7 @@ and its name.
 """
 
 import sys
+import types
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
 from ...base.errors import CannotPatch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .defined import Names
 
 _MISSING = object()
+_LAZY = getattr(types, "LazyImportType", _MISSING)
 
 #: The bounds of the search for a definition inside a wrapper object.
 _DEPTH, _NODES = 6, 400
@@ -56,6 +58,10 @@ class NotThere(Exception):
     """The module has no such attribute now."""
 
 
+class NotLoaded(NotThere):
+    """It is imported lazily (`lazy import`, from CPython 3.15 on), and nothing has used it yet."""
+
+
 class InSubmodule(Exception):
     """The path continues in a submodule: the target is resolved when that is imported."""
 
@@ -63,13 +69,13 @@ class InSubmodule(Exception):
 def resolve(module: ModuleType, attribute: str, name: str = "") -> Found:
     """Find `attribute` ("Class.method", "function") in `module`, which may be known by another `name` than its own.
 
-    Raises NotThere, InSubmodule, or CannotPatch with the reason.
+    Raises NotThere, NotLoaded, InSubmodule, or CannotPatch with the reason.
     """
     parent: "Any" = module
     where = name or module.__name__
     parts = attribute.split(".")
     for part in parts[:-1]:
-        child = _raw_attribute(parent, part)
+        child = _used(_raw_attribute(parent, part))
         if child is _MISSING:
             if is_a(parent, ModuleType) and "__path__" in namespace(parent):
                 raise InSubmodule(where + "." + part)  # which may not exist: then it is never imported
@@ -81,7 +87,7 @@ def resolve(module: ModuleType, attribute: str, name: str = "") -> Found:
         parent = child
         where += "." + part
     last = parts[-1]
-    raw = _raw_attribute(parent, last)
+    raw = _used(_raw_attribute(parent, last))
     if raw is _MISSING:
         raise NotThere(f"{where} has no attribute {last!r}")
     found = found_in(where + "." + last, parent, last, raw, module.__name__)
@@ -111,6 +117,24 @@ def _raw_attribute(parent: "Any", name: str) -> "Any":
     if not is_a(parent, ModuleType):
         return _raw_attribute(type(parent), name)
     return _MISSING
+
+
+def _used(value: "Any") -> "Any":
+    """Return what a lazy import stands for, or any other value as it is. Nothing is loaded for it: see NotLoaded."""
+    if type(value) is not _LAZY:
+        return value
+    from gc import get_referents
+
+    source, *attribute = [each for each in get_referents(value) if type(each) is str]
+    module: "Any" = sys.modules.get(source)
+    if not attribute:  # `import a.b`, which gives `a`
+        found = module and sys.modules.get(source.partition(".")[0])
+    else:
+        found = sys.modules.get(source + "." + attribute[0])
+        found = namespace(module).get(attribute[0], found) if is_a(module, ModuleType) else None
+    if found is None:
+        raise NotLoaded(f"it is imported lazily from {source}, which nothing has used yet")
+    return _used(found)
 
 
 def is_a(value: object, kind: "type | tuple[type, ...]") -> bool:

@@ -15,6 +15,7 @@ PLACES = {
     "hook/code/operations.py": "takes the opcodes from until_310.operations",
     "hook/code/patch.py": "calls until_310.replace_code; names of code objects",
     "hook/code/trampoline.py": "calls until_310.lines; names of code objects; frames in tracebacks",
+    "live/lines.py": "refuses to put code at a line",
     "observe/call/repeats.py": "3.9 alone: a mark in a frame that carries nothing",
 }
 
