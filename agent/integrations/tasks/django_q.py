@@ -60,8 +60,6 @@ def _signals(library: Library, module: ModuleType) -> Iterator[Any]:
         library.announced(made, False)
 
     def begins(func: Any = None, task: Any = None, **_: Any) -> None:
-        if library.engine.outlet.sentry["dsn"] is None:  # Django's settings may have one by now
-            library.engine.frameworks.work(library.name)
         run = library.begin(task, tries=_attempts(task) > 1, came=task.get(HEADER))
         started = task.get("started")  # when it was published
         library.waited(run, started.timestamp() if isinstance(started, datetime) else None)

@@ -3,8 +3,6 @@
 It is text, `DUE` or `DUE SLUG CHECK-IN BEGAN`, with times in seconds since the epoch.
 """
 
-from __future__ import annotations
-
 from contextvars import ContextVar
 from typing import NamedTuple, Optional
 
@@ -33,16 +31,16 @@ class Header(NamedTuple):
 
 
 #: What a scheduler is publishing now.
-publishing: ContextVar[CheckIn | None] = ContextVar("erp_agent_check_in", default=None)
+publishing: ContextVar[Optional[CheckIn]] = ContextVar("erp_agent_check_in", default=None)
 
 
-def compose(due: float, check_in: CheckIn | None) -> str:
+def compose(due: float, check_in: Optional[CheckIn]) -> str:
     if check_in is None:
         return "%.3f" % due
     return "%.3f %s %s %.3f" % (due, *check_in)
 
 
-def parse(text: object) -> Header | None:
+def parse(text: object) -> Optional[Header]:
     """Return None for what is not a header of ours: messages come from anywhere."""
     if type(text) is not str or len(text) > _LONGEST:
         return None

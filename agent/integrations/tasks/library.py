@@ -62,6 +62,7 @@ class Library:
         context.register("trace", traces.provide)
         attempts.register(running.attempt)
         settings = engine.outlet.sentry.get("tasks")
+        self._begun = False  # has a task?
         self._waits = None
         self.check_ins: CheckIns | None = None
         if settings is not None and (settings["queue_wait"] or settings["queues"]):
@@ -76,6 +77,10 @@ class Library:
 
     def begin(self, about: Any, *, tries: bool = False, came: object = None, **known: object) -> Run:
         """A worker begins a task. `tries`: it may be run again; `came`: the agent's header; `known`: further facts."""
+        if not self._begun:
+            self._begun = True
+            if self.engine.outlet.sentry["dsn"] is None:  # Django's settings, which are loaded by now, may bring one
+                self.engine.frameworks.work(self.name)
         run = running.begin(about, self._kind, tries=tries)
         run.known = known
         header = headers.parse(came)
