@@ -24,7 +24,11 @@ _UVICORN = Place("RequestResponseCycle.run_asgi", "app", before="RequestResponse
 PLACES = {
     "cheroot.wsgi": (Place("Gateway.respond", "self.req.server.wsgi_app", "self.req.status", "Gateway.__init__"),),
     "daphne.server": (Place("Server.create_application", "self.application", before="Server.__init__", whole=False),),
-    "eventlet.wsgi": (Place("HttpProtocol.handle_one_response", "self.application", "headers_set.0", "server"),),
+    "eventlet.wsgi": (
+        Place(
+            "HttpProtocol.handle_one_response", "self.application", "headers_set.0", "server", "LoggerFileWrapper.info"
+        ),
+    ),
     "gevent.pywsgi": (
         Place("WSGIHandler.run_application", "self.application", "self.status", "WSGIHandler.__init__"),
     ),
