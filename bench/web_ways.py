@@ -136,6 +136,7 @@ def launch(way: Way, stack: Stack, sink: Sink) -> tuple[list[str], dict[str, str
 def _monitors(way: Way) -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "monitors.yaml").read_text(encoding="utf-8"))
     config["sentry"].update(way.sentry or {})
+    config["sentry"]["traces"] = {"keep_slow": f"{2 * PATIENCE}s"}  # it is on, as the thresholds are
     config["defaults"] = {**config.get("defaults", {}), "metrics": way.metrics}
     packs = [(pack, {}) if isinstance(pack, str) else next(iter(pack.items())) for pack in config["packs"]]
     if way.every_pack:
