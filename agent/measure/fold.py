@@ -18,6 +18,7 @@ from .history import HOUR, Record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_UNBEGUN = 24 * 3600.0  # seconds after which a file is removed whose process ended before it wrote anything
 _FOREIGN = 90 * 24 * 3600.0  # seconds after which a file is removed that could never be read
 
 
@@ -133,6 +134,11 @@ def _remove(state: str, name: str) -> None:
             pass
 
 
+def _is_empty(path: str) -> bool:
+    with open(path, "rb") as file:
+        return not file.read(layout.PAGE).strip(b"\0")
+
+
 def _tidy(state: str, problems: dict[str, str], now: float) -> None:
     """Remove what was left by who ended at an unlucky moment; and after a long time what nobody can read."""
     for name in _listed(state, due.FOLDER):
@@ -145,7 +151,8 @@ def _tidy(state: str, problems: dict[str, str], now: float) -> None:
         if suffix == layout.NAMES:
             left = stem + layout.COUNTS not in names
         else:
-            left = stem in problems and os.lstat(path).st_mtime < now - _FOREIGN
+            age = now - os.lstat(path).st_mtime
+            left = age > _FOREIGN if stem in problems else age > _UNBEGUN and _is_empty(path)
         if left and not health.alive(health.pid_in(stem.partition("-")[0])):
             os.unlink(path)
             names.discard(name)

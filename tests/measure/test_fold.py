@@ -395,6 +395,18 @@ def test_a_row_waits_for_its_names(world):
     assert world.calls() == world.calls(world.figures.window(HOUR)) == 8
 
 
+def test_a_file_whose_process_was_killed_before_it_wrote_anything_is_removed_after_a_day(world):
+    folder = Path(world.state, layout.FOLDER)
+    dead(world).write()
+    for pid in (ENDED + 7, os.getpid()):
+        (folder / f"{pid}-1.counts").write_bytes(bytes(2 * layout.PAGE))
+        os.utime(folder / f"{pid}-1.counts", (world.now, world.now))
+    world.fold()
+    assert len(world.files()) == 2, "it may belong to another container, and be about to be written"
+    world.fold(25 * HOUR)
+    assert world.files() == [f"{os.getpid()}-1.counts"], "the process runs"
+
+
 def test_names_that_are_damaged_later_count_nothing_twice(world):
     process = living(world)
     process.count("order", 0.1)

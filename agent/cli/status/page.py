@@ -198,6 +198,8 @@ def _place(row: Operation, rows: Sequence[Operation]) -> str:
 
 def period(seconds: float, wanted: float) -> str:
     """The time that figures are of: less than what was wanted where counting began later."""
+    if seconds < 1:
+        return "since a moment ago (all there is)"
     if seconds < 0.9 * wanted:
         return f"in the last {numbers.age(seconds)} (all there is)"
     return f"in the last {numbers.age(wanted)}"
