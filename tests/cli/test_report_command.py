@@ -238,7 +238,8 @@ def test_a_port_that_is_taken_is_named(place, capsys):
         port = taken.getsockname()[1]
         assert main(["report", "--serve", str(port)]) == 2
     assert (
-        f"port {port} of 127.0.0.1: Address already in use; name another one: --serve PORT" in capsys.readouterr().err
+        f"cannot listen on 127.0.0.1 port {port}: [Errno 98] Address already in use; name another one with --serve PORT"
+        in capsys.readouterr().err
     )
 
 
