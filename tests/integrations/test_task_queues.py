@@ -7,8 +7,9 @@ import types
 import pytest
 from observe.making import sentry
 
+from agent.base import guard
 from agent.deliver import wire
-from agent.integrations.tasks import adopted, check_ins, header, running
+from agent.integrations.tasks import adopted, check_ins, header, library, running
 from agent.observe.around import work
 from agent.observe.failure.attempts import Attempt
 from agent.observe.failure.severity import is_control_flow
@@ -100,6 +101,24 @@ def test_only_functions_are_adopted_not_what_has_no_code():
     assert adopted.function_of(Bound()) is None
     assert adopted.function_of(len) is None
     assert adopted.found_as(called_by_a_task).name == "called_by_a_task"
+
+
+def test_what_has_begun_is_ended_whatever_goes_wrong_at_its_beginning(monkeypatch):
+    monkeypatch.setattr(guard, "swallow", lambda _where: None)
+    kind = running.Kind("rq", lambda _about, _name: None, lambda about: {"task": about})
+
+    def begins(error):
+        running.begin("shop.task", kind, tries=True)
+        raise error
+
+    run = library.beginning(begins)(ValueError("of ours"))
+    assert run is running.current()
+    running.end(run, pytest.fail)
+    with pytest.raises(KeyboardInterrupt):
+        library.beginning(begins)(KeyboardInterrupt())
+    assert running.current() is None
+    assert work.current() is None
+    assert library.beginning(lambda: {}["nothing has begun"])() is None
 
 
 # RQ.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...hook.code import wrap
 from .check_ins import crontab, every
-from .library import Library, library_of, quietly
+from .library import Library, beginning, library_of, quietly
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -40,7 +40,7 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
 
     runs = [vars(module)[name] for name in ("run_job", "run_coroutine_job") if _is_own(module, name)]
     changes = [
-        wrap.surround(each, wrap.guarded(begins), quietly(made.ended), passed=["job", "run_times"]) for each in runs
+        wrap.surround(each, beginning(begins), quietly(made.ended), passed=["job", "run_times"]) for each in runs
     ]
     if module.__name__ == target[0]:
         changes.append(_events(made))

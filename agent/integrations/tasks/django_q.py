@@ -56,7 +56,7 @@ def _signals(library: Library, module: ModuleType) -> Iterator[Any]:
         made = None
         if entry is not None:
             made = library.announce(entry.name or f"{entry.func}-{entry.id}", _schedule(entry), _zone())
-        task.update(library.headers(task))
+        task.update(library.outgoing(task))
         library.announced(made, False)
 
     def begins(func: Any = None, task: Any = None, **_: Any) -> None:

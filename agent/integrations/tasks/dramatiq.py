@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...hook.code import wrap
 from ...observe.event.represent import type_name
 from . import adopted
-from .library import Library, carried, library_of, quietly
+from .library import Library, beginning, carried, library_of, quietly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def _brokers(library: Library, module: ModuleType) -> Iterator[Any]:
     def publishes(signal: Any, arguments: Any) -> None:
         if signal == "enqueue":
             options = arguments[0].options
-            options.update(library.headers(options, _TRACE))
+            options.update(library.outgoing(options, _TRACE))
 
     # What every broker calls before it stores a message, in whichever way.
     yield wrap.surround(vars(module.Broker)["emit_before"], wrap.guarded(publishes), passed=["signal", "args"])
@@ -80,7 +80,7 @@ def _workers(library: Library, module: ModuleType) -> Iterator[Any]:
 
     worker, consumer = vars(module)["_WorkerThread"], vars(module)["_ConsumerThread"]
     yield wrap.surround(
-        vars(worker)["process_message"], wrap.guarded(begins), quietly(library.ended), passed=["self", "message"]
+        vars(worker)["process_message"], beginning(begins), quietly(library.ended), passed=["self", "message"]
     )
     yield wrap.surround(vars(consumer)["post_process_message"], wrap.guarded(processed), passed=["message"])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...hook.code import wrap
 from .check_ins import crontab, local_zone
-from .library import Library, library_of, quietly
+from .library import Library, beginning, library_of, quietly
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -56,7 +56,7 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
 
     return [
         wrap.surround(
-            vars(huey)["_execute"], wrap.guarded(begins), quietly(ended), passed=["self", "task"]
+            vars(huey)["_execute"], beginning(begins), quietly(ended), passed=["self", "task"]
         ),
         wrap.surround(vars(huey)["_emit"], wrap.guarded(signals), passed=["signal", "task"]),
     ]  # fmt: skip

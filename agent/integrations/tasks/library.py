@@ -168,7 +168,7 @@ class Library:
 
     # In the process that publishes.
 
-    def headers(self, held: object, key: str = headers.TRACE) -> dict[str, object]:
+    def outgoing(self, held: object, key: str = headers.TRACE) -> dict[str, object]:
         """The headers of the trace that is on here, and the agent's own, to add to what a message holds already."""
         found: dict[str, object] = {}
         if isinstance(held, dict) and key not in held:
@@ -203,6 +203,26 @@ def library_of(name: str, engine: Engine, make: Callable[[], Library]) -> Librar
     if made is None or made.engine is not engine:
         made = _made[name] = make()
     return made
+
+
+def beginning(function: Callable[..., Run | None]) -> Callable[..., Run | None]:
+    """`function` for `wrap.surround`, which begins a task: whatever goes wrong, what has begun is ended."""
+
+    def enter(*arguments: Any) -> Run | None:
+        before = running.current()
+        try:
+            return function(*arguments)
+        except ours(Exception):
+            guard.swallow("beginning a task")
+            begun = running.current()
+            return begun if begun is not before else None
+        except BaseException:  # a time limit of the host's: its function does not begin
+            begun = running.current()
+            if begun is not None and begun is not before:
+                running.end(begun, lambda _attempt, **_: None)
+            raise
+
+    return enter
 
 
 def quietly(leave: Callable[[Any, bool], None]) -> Callable[[Any, bool], None]:

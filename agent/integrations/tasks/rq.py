@@ -14,7 +14,7 @@ from ...observe.event.represent import instance_dict
 from . import running
 from .check_ins import crontab, every, local_zone
 from .header import HEADER
-from .library import Library, NoRetriesLeft, carried, library_of, quietly
+from .library import Library, NoRetriesLeft, beginning, carried, library_of, quietly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def _jobs(library: Library, module: ModuleType) -> Iterator[Any]:
             library.adopt(function)
 
     yield wrap.surround(
-        vars(job_class)["perform"], wrap.guarded(performs), quietly(performed), passed=["self"], failed=fails
+        vars(job_class)["perform"], beginning(performs), quietly(performed), passed=["self"], failed=fails
     )
     # The function is adopted once RQ itself has found it: to look for it twice could import a module twice.
     yield wrap.watch(vars(job_class)["func"].fget, returned=found)
@@ -119,7 +119,7 @@ def _workers(library: Library, module: ModuleType) -> Iterator[Any]:
         library.lost(job, why, again=left > 0, came=(job.meta or {}).get(HEADER))
 
     for each in _methods(module, "perform_job"):
-        yield wrap.surround(each, wrap.guarded(begins), quietly(library.ended), passed=["job"])
+        yield wrap.surround(each, beginning(begins), quietly(library.ended), passed=["job"])
     for each in _methods(module, "handle_exception"):
         yield wrap.surround(each, wrap.guarded(failed), passed=["self", "job", "exc_info"])
     for each in _methods(module, "handle_job_retry"):
@@ -132,7 +132,7 @@ def _workers(library: Library, module: ModuleType) -> Iterator[Any]:
 
 def _queues(library: Library, module: ModuleType) -> Iterator[Any]:
     def carry(job: Any) -> None:
-        found = library.headers(job.meta)
+        found = library.outgoing(job.meta)
         if found and type(job.meta) is dict:
             job.meta = {**job.meta, **found}  # it may be a dictionary of the caller's
 
