@@ -30,11 +30,15 @@ for each in (shop.order, shop.pay, shop.cancel):
 """
 
 
+def made(venv):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(venv)], check=True)
+    return venv
+
+
 @pytest.fixture
 def bare(tmp_path):
     """An environment without libraries, but with a package of its own."""
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(venv)], check=True)
+    venv = made(tmp_path / "venv")
     (site,) = venv.glob("lib/python3*/site-packages")
     there = site / "only_there-1.0.dist-info"
     there.mkdir()
@@ -45,10 +49,23 @@ def bare(tmp_path):
     host.end_couriers()
 
 
-def test_it_is_reported_once(bare):
-    lines = [bare.run("main.py").stderr for _ in range(10)]
-    assert lines[0].startswith("agent: nothing is monitored: reading monitors.yaml needs PyYAML")
-    assert (lines[0].count("\n"), lines[1:]) == (1, [""] * 9)
+def test_it_is_reported_once_for_each_configuration_and_environment(bare, tmp_path):
+    def lines(runs, **variables):
+        first, *others = [bare.run("main.py", **variables).stderr for _ in range(runs)]
+        assert others == [""] * (runs - 1)
+        return first
+
+    line = "agent: nothing is monitored: reading monitors.yaml needs PyYAML"
+    assert lines(4).startswith(line + ", which this Python does not have: python -m pip install pyyaml, or name one")
+    (tmp_path / "others.yaml").write_text(MONITORS)
+    other = str(tmp_path / "others.yaml")
+    assert lines(2, AGENT_CONFIG=other).startswith(line)
+    before, bare.python = bare.python, str(made(tmp_path / "another") / "bin/python")
+    for variables in ({}, {"AGENT_CONFIG": other}):
+        found = lines(2, **variables)
+        assert (found.startswith(line), found.count("\n")) == (True, 1)
+    bare.python = before
+    assert lines(1) + lines(1, AGENT_CONFIG=other) == ""
 
 
 def _of_the_same_kind():

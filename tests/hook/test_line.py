@@ -124,6 +124,17 @@ async def t_agen():
         yield i
     async for x in agen(2):
         yield x
+def t_groups():
+    n = 0
+    try:
+        raise ExceptionGroup("g", [E(1), KeyError(2)])
+    except* E as found:
+        n += len(found.exceptions)
+    except* KeyError:
+        n += 10
+    finally:
+        n += 100
+    return n
 def t_while_true():
     n = 0
     while True:

@@ -424,3 +424,11 @@ def test_an_exception_that_is_among_its_own_arguments():
     for _ in range(5_000):
         deep = ValueError(deep)
     assert exception_text(deep) == "ValueError: ValueError: ValueError: <ValueError>"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="template strings are new in 3.14")
+def test_a_template_string_is_not_rendered():
+    touched.clear()
+    made = eval("t'{hostile!r} {secret}'", {"hostile": Hostile(), "secret": "s3cret"})
+    assert represent({"sql": made}) == {"sql": "<string.templatelib.Template>"}
+    assert touched == []

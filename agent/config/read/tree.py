@@ -278,8 +278,10 @@ def _yaml() -> Any:
     try:
         import yaml
     except ImportError:
-        raise ConfigError("reading monitors.yaml needs PyYAML, which this Python does not have: "
-                          "python -m pip install pyyaml") from None  # fmt: skip
+        raise ConfigError(
+            "reading monitors.yaml needs PyYAML, which this Python does not have: python -m pip install pyyaml, "
+            "or name one that has it in AGENT_PYTHON"
+        ) from None
     return yaml
 
 
