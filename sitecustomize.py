@@ -72,7 +72,8 @@ def _begin():
     # In a checkout the package lies beside this file; in an installed wheel this file lies inside the package.
     package = os.path.join(here, "agent")
     if not os.path.isfile(os.path.join(package, "boot", "start.py")):
-        package = os.path.dirname(here)
+        # An image has a link to that folder, so that the path does not depend on the version of Python.
+        package = os.path.dirname(os.path.realpath(here) if os.path.islink(here) else here)
     # The package gets a name that no host has, so that a host's own package called "agent" stays importable. It is
     # made by hand: its __init__ would be one more file to read in every process.
     sys.modules["_erp_agent"] = module = type(sys)("_erp_agent")

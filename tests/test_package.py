@@ -78,6 +78,10 @@ def test_an_installed_wheel_monitors_through_its_own_folder(built, tmp_path):
     code = "import shop\ntry: shop.f()\nexcept ValueError: print('fine')"
     done = run("-c", code, path=folder)
     assert (done.stdout, done.stderr) == ("fine\n", "")
+    (tmp_path / "link").symlink_to(folder)  # as in the image that docs/install.md describes
+    done = run("-c", code, path=str(tmp_path / "link"))
+    assert (done.stdout, done.stderr) == ("fine\n", "")
+    assert "2 events" in run("-m", "agent", "events", path=str(site)).stdout
     assert "ValueError" in run("-m", "agent", "events", path=str(site)).stdout
     assert run("-m", "agent", "validate", path=str(site)).returncode == 0
 
