@@ -125,6 +125,7 @@ class MonitorData(TypedDict):
     quiet_inside: list[str]  # names of monitors whose reports cover the calls inside theirs
     live: bool  # put into running processes: what it sees is shown, and not sent
     line: Optional[LineData]  # of one that has no targets: what it looks at
+    source: Optional[str]  # `odoo>=16`, to compare with once it is imported: no metadata shows its version
 
 
 class ContextData(TypedDict):

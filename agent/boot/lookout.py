@@ -272,6 +272,10 @@ class Folder:
             return None
         return self._finder.find_spec(name, target)
 
+    def __getattr__(self, name: str) -> "Any":
+        """What else a finder of the import system has: setuptools before 66 asks for `find_module`."""
+        return getattr(self._finder, name)
+
     def _is_the_hosts(self, name: str) -> bool:
         from _frozen_importlib_external import PathFinder
 

@@ -14,7 +14,7 @@ from .build.monitor import build
 from .build.monitor_names import name_all
 from .build.packs import changed
 from .build.sections import check_sections, is_usable, processes_data, sentry_data, spool_data
-from .requirements import unmet_requirements
+from .requirements import of_a_source_tree, unmet_requirements
 from .schema import check
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def compile_plan(
     sentry = sentry_data(settings, context, environ, sources.read, main, findings)
     here = environment or sentry["environment"]
     noted: set[tuple[str, str]] = set()
-    monitors = [monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, findings, noted)]
+    monitors = [
+        monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, monitor, findings, noted)
+    ]
     live = settings.running["live"].value != "off" if "live" in settings.running else True
     if overlaid is not None and live:
         monitors = overlaid.applied(monitors, settings, findings)
@@ -126,9 +128,13 @@ def _is_on(entry: WrittenMonitor, environment: str) -> bool:
     return entry.value.get("enabled") is not False and (not environments or environment in environments)
 
 
-def _is_met(entry: WrittenMonitor, findings: Findings, noted: set[tuple[str, str]]) -> bool:
+def _is_met(entry: WrittenMonitor, monitor: MonitorData, findings: Findings, noted: set[tuple[str, str]]) -> bool:
     requires = entry.value.get("requires")
     reason = unmet_requirements(requires)
+    if reason:
+        monitor["source"] = of_a_source_tree(requires)
+        if monitor["source"] is not None:
+            return True
     if reason and not entry.pack and (entry.document.file, str(requires)) not in noted:
         noted.add((entry.document.file, str(requires)))
         message = f"monitors are left out that require {reason}"

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+#: Programs that also run from their source tree, which no metadata describes.
+_FROM_SOURCE = ("frappe", "odoo")
+
+
 class RequirementError(ValueError):
     pass
 
@@ -71,6 +75,17 @@ def unmet_requirements(requires: object, path: Sequence[str] | None = None) -> s
             return ""
         reasons.append(f"`{text}`: {reason}")
     return ", or ".join(reasons)
+
+
+def of_a_source_tree(requires: object, path: Sequence[str] | None = None) -> str | None:
+    """What of `requires` is compared once the program is imported (`hook.targets.versions`): it is not installed here,
+    but may run from its source tree. None: nothing.
+    """
+    for text in [requires] if isinstance(requires, str) else requires if isinstance(requires, list) else []:
+        name = parse_requirement(text).name.lower()
+        if name in _FROM_SOURCE and unmet(parse_requirement(name), path):
+            return str(text)
+    return None
 
 
 def installed() -> Any:

@@ -146,6 +146,7 @@ _GIVEN = {
     "detail": {},
     "live": False,
     "line": None,
+    "source": None,
     "learn": None,
     "span_data": None,
     "learned": {},

@@ -44,7 +44,7 @@ def test_built_in_defaults(look):
         "thresholds": [], "errors": {}, "expect": [], "ignore_errors": [], "escalate": None, "capture": {}, "rules": [], "audit": "",
         "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto", "metrics": True,
         "subclasses": False, "owner": None,
-        "exception_text": True, "quiet_inside": [], "unless": None, "live": False, "line": None, "stuck": None, "learn": None, "learned": {}, "span_data": None,
+        "exception_text": True, "quiet_inside": [], "unless": None, "live": False, "line": None, "source": None, "stuck": None, "learn": None, "learned": {}, "span_data": None,
         "repeats": None, "budget": 0.01,
     }  # fmt: skip
 
@@ -357,7 +357,7 @@ def test_the_targets_of_packs_exist_in_what_is_installed(look, name):
     examined = look(f"version: 1\npacks: [{name}]\n")
     seen, problems = check(examined, Lookup(here()))
     assert problems == []
-    targets = [target for monitor in examined.plan["monitors"] for target in monitor["targets"]]
+    targets = [target for each in examined.plan["monitors"] if each["source"] is None for target in each["targets"]]
     assert len(seen) == len(targets)
     compiled = {sighting.text for sighting in seen if not sighting.outcome.found}
     assert compiled == ({"sqlite3.connect", "sqlite3.dbapi2.connect"} if name == "sqlite3" else set())

@@ -13,10 +13,11 @@ import traceback
 import warnings
 import zipfile
 from _thread import get_ident
+from types import SimpleNamespace
 
 import pytest
 
-from agent.boot.lookout import listen
+from agent.boot.lookout import Folder, listen
 from agent.hook.imports import finder
 from agent.hook.targets import registries
 
@@ -446,3 +447,11 @@ def test_nothing_of_ours_holds_the_code_of_functions_while_monitors_are_applied(
     load("shop_code", file)
     assert held == [None, None]
     assert own == [{"f": {}, "C": {"m": {}}}]
+
+
+def test_the_folder_on_the_path_has_all_that_a_finder_of_the_import_system_has(tmp_path):
+    """setuptools before 66, which declares the namespace packages of addons, asks each for `find_module`."""
+    finder = SimpleNamespace(find_spec=lambda name, target=None: None, find_module=lambda name: f"no {name}")
+    folder = Folder(str(tmp_path), finder)
+    assert folder.find_module("addons") == "no addons"
+    assert not hasattr(folder, "find_nothing")

@@ -23,7 +23,7 @@ def test_the_table_has_the_keys_of_the_schema():
 
 def test_the_table_has_the_fields_of_the_plan():
     fields = {key.field or key.name for key in KEYS if key.field is not None and not key.kind}
-    assert fields | {"where", "detail", "live", "line", "learn", "learned", "span_data"} == set(
+    assert fields | {"where", "detail", "live", "line", "learn", "learned", "source", "span_data"} == set(
         MonitorData.__annotations__
     )
 

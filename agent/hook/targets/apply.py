@@ -13,7 +13,7 @@ from ...base.errors import CannotPatch
 from ...base.interrupts import ours
 from ...base.wildcards import matches
 from ..code import patch
-from . import registries, replacing, resolve
+from . import registries, replacing, resolve, versions
 from .contents import NOTHING, Contents
 from .target_paths import OF_TASKS, attribute_in, pattern_in
 
@@ -120,7 +120,7 @@ class Applier:
         framework, and counts for exceptions that the monitor does not name.
         """
         found.module = module
-        for monitor in self._monitors_of(module):
+        for monitor in filter(versions.fits, self._monitors_of(module)):
             if any(attribute_in(module, target) == attribute for target in monitor["targets"] if not target["pattern"]):
                 known = {name: each for name, each in (errors or {}).items() if name not in monitor["expect"]}
                 adapted: "MonitorData" = {**monitor, "errors": {**known, **monitor["errors"]}} if known else monitor
@@ -130,7 +130,7 @@ class Applier:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
     def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = NOTHING) -> None:
-        monitors = self._plan[name] = list(self._monitors_of(name))
+        monitors = self._plan[name] = [each for each in self._monitors_of(name) if versions.fits(each)]
         for monitor in monitors:
             for target in monitor["targets"]:
                 if not target["pattern"]:
@@ -165,7 +165,7 @@ class Applier:
         self._monitors_of = monitors_of
         self._old = dict(self._applied)
         modules = dict.fromkeys([*names, *self._programs, *before])
-        new = {name: list(monitors_of(name)) for name in modules}
+        new = {name: [each for each in monitors_of(name) if versions.fits(each)] for name in modules}
         changed = {name for name in modules if everything or new[name] != before.get(name, [])}
         there = {monitor["name"] for monitors in new.values() for monitor in monitors}
         self._gone = {monitor["name"] for monitors in before.values() for monitor in monitors} - there

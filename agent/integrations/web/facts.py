@@ -59,8 +59,7 @@ def operation() -> tuple[str, str]:
     now = serving.current()
     if now is None:
         return "request", ""
-    found = frameworks.of(now)
-    return " ".join(filter(None, [_method(now.request), found.route or "request"])), found.endpoint
+    return _route(now) or " ".join(filter(None, [_method(now.request), "request"])), frameworks.of(now).endpoint
 
 
 def user() -> Mapping[str, object]:
@@ -79,8 +78,8 @@ people.current["web"] = user
 
 
 def _route(about: Any) -> str:
-    found = frameworks.of(about).route
-    return f"{_method(about.request)} {found}" if found else ""
+    found = frameworks.of(about)
+    return found.route if found.is_call or not found.route else f"{_method(about.request)} {found.route}"
 
 
 serving.kind = work.Kind("http.server", lambda about, name: header(about.request, name), _route)

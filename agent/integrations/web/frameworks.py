@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 class Known:
     """What a framework shows of a request."""
 
-    __slots__ = ("captured", "endpoint", "route")
+    __slots__ = ("captured", "endpoint", "is_call", "route")
 
-    def __init__(self, route: str = "", endpoint: str = "", captured: object = None) -> None:
+    def __init__(self, route: str = "", endpoint: str = "", captured: object = None, *, is_call: bool = False) -> None:
         self.route = route  # with names in place of values: `/orders/<int:number>`
+        self.is_call = is_call  # of a remote procedure, whose name the route is: `model.sale.sale.quote`
         self.endpoint = endpoint  # dotted
         self.captured = captured  # the values of the route's parameters by name: they do not leave
 

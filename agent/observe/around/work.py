@@ -54,12 +54,13 @@ class Work:
     """One piece of work. `leave` empties it, so that a context copied into a background task keeps no request alive."""
 
     __slots__ = (
-        "about", "began", "breadcrumbs", "failure", "inside", "kind", "outcome", "response", "status", "trace"
+        "about", "began", "breadcrumbs", "called", "failure", "inside", "kind", "outcome", "response", "status", "trace"
     )  # fmt: skip
 
     def __init__(self, about: object, kind: Kind) -> None:
         self.about: object = about  # the request or the task
         self.kind = kind
+        self.called = ""  # what it turned out to be, where the framework has found that out meanwhile
         self.began = perf_counter()
         self.inside: Inside | None = None  # how often what runs in it
         self.breadcrumbs: deque[Line] | None = None

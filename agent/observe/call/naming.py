@@ -70,7 +70,7 @@ class ByRoute:
     def of(self, _first: object) -> "Optional[Named]":
         """For a call in the current piece of work; None where that has no route."""
         doing = work.current()
-        route = doing.kind.route(doing.about) if doing is not None else None
+        route = (doing.called or doing.kind.route(doing.about)) if doing is not None else None
         if type(route) is not str or not route:
             return None
         known = self._known.get(route)
