@@ -87,13 +87,24 @@ def _werkzeug(request: object) -> Known:
 def _flask(contexts: list[dict[str, object]]) -> Known:
     for context in contexts:
         held = instance_dict(context.get("request", context.get("_request"))) or {}
-        rule = instance_dict(held.get("url_rule"))
-        if rule is None:
-            continue
-        views = (instance_dict(context.get("app")) or {}).get("view_functions")
-        view = views.get(rule.get("endpoint")) if type(views) is dict else None
-        return Known(_text(rule.get("rule")), dotted(getattr(view, "view_class", view)), held.get("view_args"))
+        matched = held.get("url_rule")
+        known = _rules.get(id(matched))
+        if known is None or known[0] is not matched:
+            rule = instance_dict(matched)
+            if rule is None:
+                continue
+            views = (instance_dict(context.get("app")) or {}).get("view_functions")
+            view = views.get(rule.get("endpoint")) if type(views) is dict else None
+            if len(_rules) >= _MOST_RULES:
+                _rules.clear()
+            known = _rules[id(matched)] = matched, _text(rule.get("rule")), dotted(getattr(view, "view_class", view))
+        return Known(known[1], known[2], held.get("view_args"))
     return Known()
+
+
+#: Werkzeug's rules that requests have matched, by their address: (the rule, its route, its endpoint).
+_rules: dict[int, tuple[object, str, str]] = {}
+_MOST_RULES = 2_000
 
 
 def flask_contexts() -> tuple[Any, ...]:
