@@ -196,7 +196,11 @@ def bundled_for(bundle: str, version: "tuple[int, int] | None") -> "list[str]":
 
 
 def use_bundled() -> None:
-    """Have this process, which is the agent's own, find them behind everything else."""
+    """Have this process, which is the agent's own, find them behind everything else.
+
+    What jsonschema would import for formats, which our schema has none of, is left out: it takes a second.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     found = bundled()
     if found not in sys.path and os.path.isdir(found):
         sys.path.append(found)

@@ -1,6 +1,7 @@
 """The example ERP, which never mentions the agent: the same working day with and without it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -184,12 +185,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.fixture(scope="module")
+def margins(tmp_path_factory):
+    """The database of a company with a customer whose margin cannot be shown."""
+    erp = Erp(tmp_path_factory.mktemp("margins"))
+    database = str(erp.folder / "erp.sqlite3")
+    erp.manage("working_day", "--steps", "margin-page", agent=False, ERP_DB=database)
+    return database
+
+
 @pytest.mark.parametrize("options", [["--workers=2"], ["--preload", "--workers=1", "--threads=2"]])
-def test_under_gunicorn_a_crash_reaches_sentry_once(tmp_path, options):
+def test_under_gunicorn_a_crash_reaches_sentry_once(tmp_path, margins, options):
     pytest.importorskip("gunicorn")
     erp = Erp(tmp_path)
-    database = str(tmp_path / "erp.sqlite3")
-    erp.manage("working_day", "--steps", "margin-page", agent=False, ERP_DB=database)
+    database = shutil.copy(margins, str(tmp_path / "erp.sqlite3"))
     port = free_port()
     with Receiver() as sentry:
         server = subprocess.Popen(

@@ -307,7 +307,7 @@ def test_a_missing_part_is_named_with_the_command_that_installs_it(tmp_path):
 def test_ctrl_c_stops_everything_that_was_started(tmp_path):
     demo = subprocess.Popen(
         [sys.executable, "examples/demo_full.py", "--home", str(tmp_path), "--seconds", "600", "--salespeople=1"],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **QUICK},
     )  # fmt: skip
     try:
         seen = ""

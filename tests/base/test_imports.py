@@ -166,3 +166,17 @@ def test_logging_that_another_thread_loads_in_the_middle_of_a_fork_hears_of_its_
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True,
                           timeout=30, env={"PYTHONPATH": str(ROOT), "AGENT_DISABLED": "1"})  # fmt: skip
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_process_of_our_own_imports_nothing_for_the_formats_of_jsonschema(tmp_path):
+    (tmp_path / "rfc3987_syntax.py").write_text("raise SystemExit('imported')\n")
+    code = (
+        "from agent.base import imports; imports.use_bundled()\n"
+        "from agent.config.load import load; import sys\n"
+        "print([each.slug for each in load(sys.argv[1], {}).problems], 'jsonschema' in sys.modules)\n"
+    )
+    (tmp_path / "monitors.yaml").write_text("version: 1\nmonitors: 5\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "AGENT_DISABLED": "1"}
+    command = [sys.executable, "-c", code, str(tmp_path / "monitors.yaml")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("['wrong-type'] True\n", "")

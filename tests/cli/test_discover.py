@@ -133,6 +133,7 @@ def test_discover_of_nothing(tmp_path, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow(reason="reads all of the example ERP")
 def test_init_writes_a_file_that_validates(erp, capsys):
     pytest.importorskip("django")
     assert run("init", erp) == 0
@@ -214,6 +215,7 @@ def login(request): return request
 """
 
 
+@pytest.mark.slow(reason="reads all of the example ERP")
 def test_modules_are_the_applications(tmp_path, capsys):
     folder = project(
         tmp_path / "big erp", shop__sales__apps="", shop__sales__services__orders="def create(): ...",

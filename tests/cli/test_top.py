@@ -177,6 +177,7 @@ def test_on_a_terminal_it_fits_follows_keys_and_sizes_and_leaves_no_trace(place)
         assert top.ended() == 0
 
 
+@pytest.mark.slow(reason="runs the command in processes")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 0)])
 def test_a_signal_ends_it_and_the_terminal_is_as_before(place, number, status):
     with Terminal({**place, "NO_COLOR": "1"}) as top:

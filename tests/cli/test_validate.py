@@ -154,6 +154,7 @@ def test_a_missing_library_is_a_sentence(file, monkeypatch, capsys, library):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow(reason="runs the command in a process")
 def test_piped_output_has_no_escape_codes_and_does_not_wrap(file, tmp_path):
     file("version: 1\nmonitors: [{target: a.b.c, operation: " + "x" * 150 + ", threshold: 5 min}]\n")
     program = "import sys\nfrom agent.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
@@ -234,6 +235,7 @@ def test_python_that_is_none_could_not_run(erp, capsys, tmp_path):
     assert "cannot be started" in capsys.readouterr().err
 
 
+@pytest.mark.slow(reason="reads all of the example ERP")
 @pytest.mark.parametrize("where", ["", "--python"])
 def test_the_example_is_found_in_the_example_erp(capsys, monkeypatch, where):
     pytest.importorskip("django")

@@ -46,6 +46,7 @@ def lookup():
     return Lookup(here())
 
 
+@pytest.mark.slow(reason="imports and reads large libraries")
 @pytest.mark.parametrize("name", MODULES)
 def test_what_the_text_says_is_what_python_finds(name):
     top = name.partition(".")[0]

@@ -348,6 +348,7 @@ def test_every_pack_monitor_has_a_requirement():
                 assert monitor.get("requires") or name == "sqlite3", monitor  # which comes with Python
 
 
+@pytest.mark.slow(reason="reads the frameworks that packs are for")
 @pytest.mark.parametrize("name", pack_names())
 def test_the_targets_of_packs_exist_in_what_is_installed(look, name):
     from agent.codebase.check import check

@@ -480,6 +480,7 @@ _NAMES = st.tuples(
 ).map(lambda drawn: "-".join(drawn[0])[:60] + drawn[1])
 
 
+@pytest.mark.slow(reason="a large space")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_NAMES, max_size=8))
 def test_files_of_any_name_disturb_nobody(kit, names):

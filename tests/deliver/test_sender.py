@@ -273,6 +273,7 @@ def test_the_thread_starts_with_the_first_wake_delivers_and_ends(live, receiver,
     assert receiver.ids[-1] == more[0]
 
 
+@pytest.mark.slow(reason="many threads in turn")
 def test_no_wake_up_is_ever_lost_around_the_end_of_the_thread(kit):
     """With a linger of nothing the thread ends all the time, and a wake comes at every point of its end."""
     spool = kit.spool(clock=time.time)

@@ -404,6 +404,7 @@ def place(text, seen, **options):
     return at_line.place("<watched_shop>", "", number_of(text), lambda: seen.append(1), **options)
 
 
+@pytest.mark.slow(reason="looks through all objects")
 def test_every_function_with_this_code_is_found_and_gets_its_own_code_back(shop):
     seen = []
     for text, call, where in (
@@ -498,6 +499,7 @@ def test_the_end_of_a_path_is_enough_where_it_is_one_files(tmp_path):
     assert seen == [1, 1]
 
 
+@pytest.mark.slow(reason="a million calls beside other threads")
 def test_a_million_calls_while_a_line_comes_and_goes(shop):
     """No call is lost, none comes back wrong, and at the end nothing is left."""
     bare = shop.Order.price.__code__

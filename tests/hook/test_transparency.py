@@ -78,6 +78,7 @@ def functions_of(name):
     return holder, found
 
 
+@pytest.mark.slow(reason="patches whole libraries")
 @pytest.mark.parametrize("name", LOOKED_AT)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_inspect_tells_of_real_functions_stays(name):

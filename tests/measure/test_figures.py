@@ -19,6 +19,7 @@ def calls(counts):
     return sum(each.calls for each in counts.values())
 
 
+@pytest.mark.slow(reason="a day of counts")
 def test_the_example_is_a_day_of_six_modules_two_releases_and_three_processes(example):
     totals = example.totals()
     assert len({key.module for key in totals}) == 6

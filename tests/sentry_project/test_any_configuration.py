@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -71,6 +72,7 @@ def files(draw: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.slow(reason="a large space")
 @settings(
     max_examples=20,
     deadline=None,

@@ -375,6 +375,7 @@ def test_cleaned_json_is_forgotten_with_what_counts_as_private(monkeypatch):
     assert encoded._known == {}
 
 
+@pytest.mark.slow(reason="measures memory")
 def test_the_memory_of_a_trace_of_a_thousand_spans(recording):
     tracemalloc = pytest.importorskip("tracemalloc")
     made = recording()
