@@ -3,10 +3,12 @@
     python bench/memory_worker.py                   no agent; this agent; the Sentry SDK
     python bench/memory_worker.py --with-peers      also ddtrace, OpenTelemetry and New Relic (from PyPI)
 
-Counted is what no other process shares: `Private_Clean` and `Private_Dirty` of /proc/PID/smaps_rollup, of the worker
-alone, after the requests of bench/web.py have been made `--rounds` times. gunicorn does not preload: a worker imports
-the ERP itself. The servers run one after the other, each as often as `--repeat`; the smallest value counts. Goal: 3 MB
-more than without an agent, with all packs, and a quarter of what the least of the others takes.
+`private` is what no other process shares: `Private_Clean` and `Private_Dirty` of /proc/PID/smaps_rollup, of the worker
+alone. `and server` is what the worker and the server that it was forked from hold together (`Pss` of both): another
+agent may import the ERP into the server, and the worker then shares that. Measured after the requests of bench/web.py
+have been made `--rounds` times. gunicorn does not preload: a worker imports the ERP itself. The servers run one after
+the other, each as often as `--repeat`; the smallest value counts. Goal: 3 MB more than without an agent, with all
+packs, and a quarter of what the least of the others takes.
 """
 
 from __future__ import annotations
@@ -39,6 +41,15 @@ def private(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith(KINDS)) / 1024
 
 
+def family(pid: int) -> float:
+    """Megabytes of a process and its parent, each page that both have counted once."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+    texts = [Path(f"/proc/{each}/smaps_rollup").read_text(encoding="ascii") for each in (pid, parent)]
+    lines = [line for text in texts for line in text.splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--with-peers", action="store_true")
@@ -53,7 +64,7 @@ def main() -> int:
             installed(way)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with us
     folder = Path(tempfile.mkdtemp(prefix="bench-memory-"))
-    found: dict[str, list[float]] = {way.name: [] for way in ways}
+    found: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
     try:
         with Parts() as parts:
             prepared = Stack(parts, str(folder / "prepared"), "prepared", {})
@@ -66,14 +77,15 @@ def main() -> int:
                     with Server(way, stack, plan) as server:
                         for _ in range(options.rounds):
                             server.round()
-                        found[way.name].append(private(server.worker))
+                        found[way.name].append((private(server.worker), family(server.worker)))
                         server.finish()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    bare = min(found[ways[0].name])
-    print(f"{'Python ' + sys.version.split()[0]:26}{'private':>12}{'more':>12}")
-    for name, values in found.items():
-        print(f"{name:26}{min(values):9.1f} MB{min(values) - bare:+9.1f} MB")
+    least = {name: [min(values) for values in zip(*pairs)] for name, pairs in found.items()}
+    bare = least[ways[0].name]
+    print(f"{'Python ' + sys.version.split()[0]:26}{'private':>12}{'more':>12}{'and server':>16}{'more':>12}")
+    for name, (alone, both) in least.items():
+        print(f"{name:26}{alone:9.1f} MB{alone - bare[0]:+9.1f} MB{both:13.1f} MB{both - bare[1]:+9.1f} MB")
     return 0
 
 
