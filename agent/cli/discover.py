@@ -37,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
     roles = args.only or _ROLES
     proposals = [proposal for proposal in discover(lookup, args.package) if proposal.role in roles]
     if not proposals:
-        raise ProblemsError(f"`{args.package}` has nothing that looks like a {' or '.join(roles)}")
+        raise ProblemsError(
+            f"`{args.package}` has nothing that looks like a {' or '.join(roles)}: "
+            "name the functions that matter in monitors.yaml"
+        )
     text = render(args.package, proposals)
     if args.output:
         write_new(args.output, text)
