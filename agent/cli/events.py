@@ -19,6 +19,7 @@ from . import options, story, waterfall
 from .spool.confirmed import confirmed
 from .spool.places import check_usable, places
 from .state import other_folders
+from .status import numbers
 from .terminal import (
     STYLES,
     console,
@@ -202,7 +203,11 @@ def _show_groups(groups: dict[str, Group]) -> None:
     for group in sorted(groups.values(), key=_rank):
         event = group.last
         place = (cut(event.module or "-"), cut(event.operation or "-"))
-        happened, ago, became = cut(event.title), cut(_ago(event.at)), cut(event.fate.state)
+        happened, ago, became = (
+            cut(event.title),
+            cut(numbers.age(time.time() - event.at) + " ago"),
+            cut(event.fate.state),
+        )
         if not wide:
             happened.append("\n").append(place[0]).append(" ").append(place[1])
             ago.append("\n").append(became)
@@ -221,14 +226,6 @@ def _show_groups(groups: dict[str, Group]) -> None:
 def _rank(group: Group) -> tuple[int, float]:
     severity = group.last.severity
     return (SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES), -group.last.at)
-
-
-def _ago(stamp: float) -> str:
-    seconds = int(max(0.0, time.time() - stamp))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return "%d %s ago" % (seconds // size, unit)
-    return "%d s ago" % seconds
 
 
 def _print_json(event: LocalEvent) -> bool:

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 FOUND, ELSEWHERE, MISSING, UNCHECKED = "found", "found elsewhere", "not found", "cannot be checked"
 
-OUTCOMES = (FOUND, ELSEWHERE, MISSING, UNCHECKED)
-
 
 class Parameters(NamedTuple):
     names: tuple[str, ...]
@@ -16,7 +14,7 @@ class Parameters(NamedTuple):
 
 
 class TargetOutcome(NamedTuple):
-    status: str  # one of OUTCOMES
+    status: str  # one of these four
     module: str = ""  # that holds the definition
     file: str = ""
     line: int = 0

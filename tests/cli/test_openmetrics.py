@@ -15,10 +15,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
 from agent.cli.metrics import operations, text
-from agent.cli.metrics.families import BY_NAME, FAMILIES, Durations
+from agent.cli.metrics.families import FAMILIES, Durations
 from agent.cli.terminal import clean
 from agent.measure import layout
 from agent.measure.figures import Counts, Key
+
+BY_NAME = {family.name: family for family in FAMILIES}
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 

@@ -133,5 +133,3 @@ FAMILIES = (
     ),
     Family("erp_agent_lost", "counter", ("reason",), "Events that were captured but could not be kept or delivered."),
 )  # fmt: skip
-
-BY_NAME = {family.name: family for family in FAMILIES}
