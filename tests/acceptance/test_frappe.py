@@ -170,7 +170,7 @@ def test_requests_documents_and_jobs_of_frappe(host):
         path = host.folder / "frappe" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        for folder in path.relative_to(host.folder).parents[:-1]:
+        for folder in list(path.relative_to(host.folder).parents)[:-1]:
             (host.folder / folder / "__init__.py").touch()
     host.write(main__py=MAIN, monitors__yaml=MONITORS)
     bare = host.run("main.py", *SECRETS, agent=False)

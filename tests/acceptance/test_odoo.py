@@ -227,7 +227,7 @@ def test_requests_and_jobs_of_odoo(host, version, http, model, cron):
         path = host.folder / "odoo" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        for folder in path.relative_to(host.folder).parents[:-1]:
+        for folder in list(path.relative_to(host.folder).parents)[:-1]:
             (host.folder / folder / "__init__.py").touch()
     host.write(main__py=MAIN, monitors__yaml=MONITORS)
     bare = host.run("main.py", *SECRETS, agent=False)
