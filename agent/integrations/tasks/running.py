@@ -85,7 +85,8 @@ def provide() -> dict[str, object]:
     facts = run.facts() if run is not None else {}
     if run is None or not facts:
         return {}
-    return {run.kind.section: facts, "transaction": facts["task"]}
+    doing = work.current()
+    return {run.kind.section: facts, "transaction": (doing is not None and doing.called) or facts["task"]}
 
 
 def begin(about: Any, kind: Kind, *, tries: bool) -> Run:
