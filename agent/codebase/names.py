@@ -54,6 +54,7 @@ class Names:
         self.search = search
         self.finder = ModuleFinder(search)
         self._indexes: dict[str, ModuleIndex] = {}
+        self._ready: set[str] = set()  # modules above which all packages were read
         self._steps = 0  # of the look-up that goes on
         self._lines: dict[tuple[int, str], tuple[list[Thing], list[str]]] = {}
 
@@ -85,11 +86,12 @@ class Names:
         return index
 
     def module(self, name: str) -> ModuleFile | None:
-        parent = name.rpartition(".")[0]
-        if parent:
-            above = self.module(parent)
+        if name not in self._ready:
+            parent = name.rpartition(".")[0]
+            above = self.module(parent) if parent else None
             if above is not None and above.kind == "source":
                 self.index(above)  # it may widen where its submodules lie
+            self._ready.add(name)
         return self.finder.find(name)
 
     def index_of(self, name: str) -> ModuleIndex:
