@@ -1,4 +1,7 @@
-"""Frappe, by a stand-in of ours with the same modules and calls: Frappe itself cannot be installed from PyPI."""
+"""Frappe, by a stand-in of ours with the same modules and calls: Frappe itself cannot be installed from PyPI.
+
+`tests/compat/frappe.py` does the same with the real one.
+"""
 
 import pytest
 
