@@ -22,10 +22,15 @@ def read(file: str) -> Any:
     return None
 
 
-def write(file: str, value: Any) -> None:
-    """Plain values only. Where it cannot be written, the next time takes as long as this one."""
+def write(file: str, value: Any, *, make_folder: bool = False) -> None:
+    """Plain values only. Where it cannot be written, the next time takes as long as this one.
+
+    Only the ERP's own user makes the folder: whoever else made it would keep the ERP's processes out of it.
+    """
     data = marshal.dumps(value)
     try:
+        if make_folder:
+            own_folders.make(os.path.dirname(file))
         own_folders.check_own(os.path.dirname(file))
         own_folders.replace(file, places.checksum(b"", 0, data) + data)
     except OSError:

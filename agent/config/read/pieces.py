@@ -157,7 +157,7 @@ class Memory:
             made[piece] = ({key: value[key] for key in _LOOKED_AT if key in value}, monitor)
         if new > len(made) * _MOST_NEW:
             size = self.nodes + self.size * self.reuses  # at most
-            kept.write(self.file, (self.key, size, made))
+            kept.write(self.file, (self.key, size, made), make_folder=True)
 
 
 class CutWrongly(Exception):
