@@ -6,6 +6,7 @@ Ctrl-C. There is no DSN: events stay in the spool, in the folder given by --home
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,6 @@ import sys
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [FOLDER, os.path.dirname(FOLDER)]
 
-from demo import to_copy
 from full import compare, load, people, screen, sums
 from full.accidents import Accidents
 from full.browser import Answer
@@ -152,6 +152,19 @@ def _compare(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
     return subprocess.run(
         [sys.executable, "-m", "agent", "events"], env={**stack.environment, **agent}, cwd=ROOT, check=False
     ).returncode
+
+
+def to_copy(command: str, state: str) -> str:
+    """A command that works as it stands in the folder, and the shell, that the demo was started from."""
+    words = [os.path.relpath(sys.executable), "-m", "agent", *command.split(), "--config", "monitors.yaml"]
+    if shutil.which("python") and os.path.samefile(shutil.which("python"), sys.executable):
+        words[0] = "python"
+    elsewhere = os.path.abspath(os.curdir) != ROOT
+    if elsewhere:
+        words[0] = words[0] if words[0] == "python" else sys.executable
+    state = state if elsewhere else os.path.relpath(state)
+    line = "AGENT_STATE_DIR=%s %s" % (shlex.quote(state), " ".join(map(shlex.quote, words)))
+    return "(cd %s && %s)" % (shlex.quote(ROOT), line) if elsewhere else line
 
 
 if __name__ == "__main__":

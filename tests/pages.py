@@ -73,9 +73,9 @@ class Block:
 def blocks(text: str) -> list[Block]:
     found: list[Block] = []
     fenced = r"^(?P<indent> *)```(?P<language>\w*).*\n(?P<fenced>(?:.*\n)*?) *```$"
-    indented = r"(?P<indented>(?:^(?: {4}.*)?\n)+)"
+    indented = r"(?P<indented>(?:^(?: {4}(?! *(?:```|<!--)).*)?\n)+)"
     comments: dict[str, str] = {}
-    for match in re.finditer(rf"<!--[\s\S]*?-->|{fenced}|{indented}|^.*\n", text, re.MULTILINE):
+    for match in re.finditer(rf"^ *<!--[\s\S]*?-->|{fenced}|{indented}|^.*\n", text, re.MULTILINE):
         line = text.count("\n", 0, match.start()) + 1
         comment = _COMMENT.fullmatch(match[0].strip())
         if comment:

@@ -71,11 +71,12 @@ def test_each_program_of_the_checkout_exists_with_its_options(page):
 
 
 def test_a_page_is_read_as_blocks_with_their_comments():
-    page = "Text\n\n<!-- before: a\n  b -->\n<!-- exit: 1 -->\n```console\n$ one\nprinted\n$ two \\\n  more\n```\n\n- list\n\n    make x\n"
-    console, indented = pages.blocks(page)
+    page = "Text\n\n<!-- before: a\n  b -->\n<!-- exit: 1 -->\n```console\n$ one\nprinted\n$ two \\\n  more\n```\n\n- list\n\n    make x\n\n1. a\n\n    <!-- not run: b -->\n    ```console\n    $ c\n    ```\n"
+    console, indented, in_list = pages.blocks(page)
     assert console.commands() == [("one", "printed\n"), ("two \\\n  more", "")]
     assert (console.line, console.comments) == (6, {"before": "a\n  b", "exit": "1"})
     assert (indented.unmarked(), console.unmarked()) == (["make x"], [])
+    assert (in_list.commands(), in_list.comments) == ([("c", "")], {"not run": "b"})
 
 
 @pytest.mark.parametrize(
