@@ -19,7 +19,7 @@ def entry(task, schedule, *arguments):
 app.conf.update(
     broker_connection_retry_on_startup=True, timezone="Europe/Stockholm", task_default_queue=os.environ["QUEUE"],
     beat_schedule={
-        "Nightly Invoices": entry("works", crontab("*/2", "*", day_of_week="mon-sun")),
+        "Nightly Invoices": entry("works", crontab("*/2", "*", "mon-sun", "29", "2")),
         "stock": entry("fails", datetime.timedelta(hours=6)),
         "third": entry("third", 90.0),
         "killed": entry("killed", 86400),
@@ -79,7 +79,7 @@ def test_scheduled_tasks_check_in(host, redis_server, tmp_path):
     assert {slug: each["monitor_config"] for slug, each in begun.items()} == {
         slug: {"schedule": schedule, "timezone": "Europe/Stockholm", "checkin_margin": 2, "max_runtime": 120}
         for slug, schedule in [
-            ("nightly-invoices", {"type": "crontab", "value": "*/2 * * * mon-sun"}),
+            ("nightly-invoices", {"type": "crontab", "value": "*/2 * 29 2 mon-sun"}),
             ("stock", {"type": "interval", "value": 6, "unit": "hour"}),
             ("third", {"type": "interval", "value": 2, "unit": "minute"}),
             ("killed", {"type": "interval", "value": 1, "unit": "day"}),
