@@ -107,8 +107,10 @@ class Engine:
         self.health.flush()
 
     def look_again(self) -> None:
-        """For what was not there when its module had run."""
-        if self.applier.retry():
+        """For what was not there when its module had run, and for classes that were made since."""
+        before, retried = self.recorded, self.applier.retry()
+        self.applier.follow()
+        if retried or self.recorded != before:
             self._make_ready()
             self.health.flush()
 

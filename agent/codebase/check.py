@@ -226,17 +226,18 @@ class _Check:
     # Exceptions
 
     def exceptions(self, entry: WrittenMonitor) -> None:
-        self.named(entry, severity="warning" if entry.pack else "error")
+        severity = "warning" if entry.pack else "error"
+        self.named(entry, severity=severity)
+        for placed in entry.at("retries").texts():
+            self.exception(placed, placed.value, severity=severity, of_key=False)
 
     def inherited(self) -> None:
-        """What `sentry`, `defaults` and modules name, of the files and of packs."""
+        """What `sentry`, `defaults` and modules name. Packs name what some releases of their library do not have."""
         for document in self.examined.documents:
             self.named(document.at("sentry"))
             self.named(document.at("defaults"))
             for _, module in document.at("modules").fields():
                 self.named(module.at("defaults"))
-        for defaults in self.examined.settings.packs if self.examined.settings is not None else ():
-            self.named(defaults, severity="warning")
 
     def named(self, given: Placed | WrittenMonitor, *, severity: str = "error") -> None:
         for key, name, placed in stances.names(given):

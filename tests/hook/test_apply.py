@@ -314,6 +314,26 @@ def test_overriding_methods_of_subclasses_also_those_defined_later():
     assert len(watch.observed) == 2
 
 
+def test_a_method_that_a_class_beside_the_target_overrides_it_with():
+    """As Tryton builds a model: of a class of each module that extends it, which are no subclasses of each other."""
+    shop = module(
+        "class Sale:\n @classmethod\n def post(cls): return 1\n"
+        "class Purchase:\n @classmethod\n def post(cls): return 1\n"
+        "class Extended:\n @classmethod\n def post(cls): raise ValueError(cls)\n"
+    )
+    watched = monitor("shop.Sale.post", "shop.Purchase.post", subclasses=True, operation="{class}.post")
+    watch = Watch(watched).apply(shop)
+    sale = type("sale.sale", (shop.Extended, shop.Sale), {})
+    watch.applier.follow()
+    fails(sale.post)
+    purchase = type("purchase.purchase", (shop.Extended, shop.Purchase), {})
+    watch.applier.follow()
+    fails(purchase.post)
+    assert [item.operation for item in watch.observed] == ["sale.sale.post", "purchase.purchase.post"]
+    fails(shop.Extended.post)  # which is neither
+    assert len(watch.observed) == 2
+
+
 def test_patched_functions_and_methods_still_pickle():
     shop = module("def f(): return 1\nclass T:\n def m(self): return 2\n")
     Watch(monitor("shop.f", "shop.T.m")).apply(shop)

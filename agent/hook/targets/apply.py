@@ -95,15 +95,15 @@ class Applier:
         """`module` has just been run under `name`; `own` is what it defines, where that is known."""
         self._apply_all(name, module, None, own)
         self.retry(name)
-        self._follow()
+        self.follow()
 
     def defined(self, name: str, module: ModuleType, names: "set[str] | None") -> None:
         """`names` were defined in `module`, a program that monitors call `name`; None: its body has ended."""
         self._programs[name] = module
         self._apply_all(name, module, names)
-        self._follow()
+        self.follow()
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Patch new overriding methods, and update sets that hold the code of patched functions."""
         for parent, methods in list(self._families.values()):
             self._visit_subclasses(parent, methods)
@@ -180,7 +180,7 @@ class Applier:
                     self._plan.pop(name, None)  # it may come back
             for adopt in self.again:
                 adopt()
-            self._follow()
+            self.follow()
             for key, applied in self._old.items():
                 if applied.module in changed or applied.monitor in self._gone:
                     self._applied.pop(key, None)
@@ -429,7 +429,11 @@ class Applier:
         self._record("patched", monitor["name"], found.path, note)
 
     def _visit_subclasses(self, parent: type, methods: "list[_Method]") -> None:
-        """Patch the overriding methods of all subclasses of `parent` that are not monitored yet."""
+        """Patch the methods that override those of `parent` in its subclasses and are not monitored yet.
+
+        A subclass may have one from a class before `parent` in its MRO that is none: of that one, only the subclasses'
+        calls count. Tryton builds its models so, of a class of each module that extends them.
+        """
         pending: "list[type]" = list(type.__subclasses__(parent))
         seen: "set[int]" = set()
         while pending:
@@ -438,30 +442,44 @@ class Applier:
                 continue
             seen.add(id(cls))
             pending += type.__subclasses__(cls)
-            attributes = resolve.namespace(cls)
-            for monitor, name, module in methods:
-                raw = attributes.get(name)
-                if raw is not None and (self._old is not None or not _is_watched(raw, monitor)):
-                    self._override(monitor, cls, name, raw, module)
+            self._visit(cls, methods, None)
+            for each in type.__getattribute__(cls, "__mro__"):
+                if each is parent:
+                    break
+                if id(each) not in seen and parent not in type.__getattribute__(each, "__mro__"):
+                    seen.add(id(each))
+                    self._visit(each, methods, parent)
 
-    def _override(self, monitor: "MonitorData", cls: type, name: str, raw: object, module: str) -> None:
+    def _visit(self, cls: type, methods: "list[_Method]", receiver: "type | None") -> None:
+        attributes = resolve.namespace(cls)
+        for monitor, name, module in methods:
+            raw = attributes.get(name)
+            if raw is not None and (self._old is not None or not _is_watched(raw, monitor, receiver)):
+                self._override(monitor, cls, name, raw, module, receiver)
+
+    def _override(
+        self, monitor: "MonitorData", cls: type, name: str, raw: object, module: str, receiver: "type | None"
+    ) -> None:
         path = f"{cls.__module__}.{cls.__qualname__}.{name}"
         try:
             found = resolve.found_in(path, cls, name, raw)
             if found.function is None:
                 return
             found.module = module
+            if receiver is not None and type(raw) is not staticmethod:
+                found.receiver = found.parent = receiver
             for layer in patch.layers_of(found.function):
                 if hasattr(layer.owner, "receiver") and self._gives_way(layer, monitor, found, sweeping=True):
                     self._exchange(layer, monitor, found, found.function)
-            if not _is_watched(found.function, monitor):
+            if not _is_watched(found.function, monitor, found.receiver):
                 self._install(monitor, found, found.function, "overrides the target")
         except ours(CannotPatch) as reason:
             self._fail(monitor, path, str(reason))
 
 
-def _is_watched(raw: "Any", monitor: "MonitorData") -> bool:
+def _is_watched(raw: "Any", monitor: "MonitorData", receiver: object) -> bool:
     function = raw.__func__ if type(raw) in (staticmethod, classmethod) else raw
     return type(function) is FunctionType and any(
-        getattr(layer.owner, "name", None) == monitor["name"] for layer in patch.layers_of(function)
+        getattr(layer.owner, "name", None) == monitor["name"] and getattr(layer.owner, "receiver", None) is receiver
+        for layer in patch.layers_of(function)
     )

@@ -1,7 +1,7 @@
 """The route, the endpoint and the user of a request, where a framework that we know has put them into it.
 
-Werkzeug (Flask, Odoo), Starlette and FastAPI, Pyramid, aiohttp. All is read as it lies in memory: properties and
-proxies would load a session or a user, or mark a session as used, which changes the response.
+Werkzeug (Flask, Odoo, Tryton), Starlette and FastAPI, Pyramid, aiohttp. All is read as it lies in memory: properties
+and proxies would load a session or a user, or mark a session as used, which changes the response.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .serving import Serving
+
+_LONGEST_CALL = 120  # a client may send anything
 
 
 class Known:
@@ -47,7 +49,8 @@ def _found(serving: Serving) -> Known:
     if kept:
         return _pyramid(kept[0]) if "matched_route" in kept[0] else _flask(kept)
     if "werkzeug.request" in request:
-        return _werkzeug(request["werkzeug.request"])
+        held = instance_dict(request["werkzeug.request"]) or {}
+        return _werkzeug(held) if "url_rule" in held or "rule" in held else _tryton(held, request)
     return _starlette(request) if "endpoint" in request else Known()
 
 
@@ -77,11 +80,55 @@ def _text(value: object) -> str:
     return value if type(value) is str else ""
 
 
-def _werkzeug(request: object) -> Known:
-    held = instance_dict(request) or {}
+def _werkzeug(held: dict[str, object]) -> Known:
     rule = instance_dict(held.get("url_rule", held.get("rule"))) or {}
     endpoint = rule.get("endpoint")
     return Known(_text(rule.get("rule")), dotted(endpoint) if callable(endpoint) else "", held.get("view_args"))
+
+
+def _tryton(held: dict[str, object], environ: dict[str, Any]) -> Known:
+    """It keeps no rule, but what the rule has captured, and what is called."""
+    captured = held.get("view_args")
+    if type(captured) is not dict:
+        return Known()  # no rule matches, or none is asked for yet
+    method, _ = _call(held)
+    if method:
+        return Known(method, "", captured, is_call=True)
+    path = _text(environ.get("PATH_INFO")) + "/"
+    for name, value in captured.items():
+        named = path.replace(f"/{value}/", f"/<{name}>/")
+        if named == path:
+            return Known()  # a converter has made the value
+        path = named
+    return Known(path[:-1], "", captured)
+
+
+def _call(held: dict[str, object]) -> tuple[str, Any]:
+    """The method that a request of JSON-RPC or XML-RPC calls, and its parameters, once the body has been parsed."""
+    body: Any = held.get("parsed_data")
+    if type(body) is dict:
+        body = (body.get("params"), body.get("method"))
+    if type(body) is not tuple or len(body) != 2:
+        return "", None
+    method = _text(body[1])
+    return (method if method.replace(".", "_").isidentifier() and len(method) <= _LONGEST_CALL else ""), body[0]
+
+
+def trytons(serving: Serving | None) -> tuple[str, int, int]:
+    """The database, company and user of a request of Tryton; each "" or 0 where it is not known."""
+    environ = serving.request if serving is not None else None
+    held = instance_dict(environ.get("werkzeug.request") if type(environ) is dict else None) or {}
+    captured: Any = held.get("view_args")
+    if type(captured) is not dict:
+        return "", 0, 0
+    parameters = _call(held)[1]
+    context = parameters[-1] if type(parameters) in (list, tuple) and parameters else None  # of the call
+    company = context.get("company") if type(context) is dict else None
+    return _text(captured.get("database_name")), number(company), number(held.get("user_id"))
+
+
+def number(value: object) -> int:
+    return value if type(value) is int else 0
 
 
 def _flask(contexts: list[dict[str, object]]) -> Known:

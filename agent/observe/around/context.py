@@ -45,7 +45,7 @@ def collect() -> dict[str, object]:
 
 
 #: Providers of ours, which read what is in memory; those of the host run its code.
-_FRAMEWORKS = ("celery", "frappe", "odoo", "tasks", "django", "web")
+_FRAMEWORKS = ("celery", "frappe", "odoo", "tasks", "tryton", "django", "web")
 
 
 def transaction() -> str:

@@ -214,8 +214,14 @@ def _absolute(path: str) -> str:
         return path
 
 
+#: Where frameworks for ERPs have modules, which belong to the ERP also if they are installed.
+_MODULES = ("/trytond/modules/", "/odoo/addons/")
+
+
 def looks_like_the_erp(path: str) -> bool:
     if path.startswith("<"):
         return False
     slashed = path.replace(os.sep, "/")
-    return not ("/site-packages/" in slashed or "/dist-packages/" in slashed or path.startswith(_LIBRARY + os.sep))
+    return any(folder in slashed for folder in _MODULES) or not (
+        "/site-packages/" in slashed or "/dist-packages/" in slashed or path.startswith(_LIBRARY + os.sep)
+    )

@@ -1,0 +1,129 @@
+"""Tryton: which database, company and user an event is about, jobs of cron and of the queue as pieces of work, and
+exceptions that its WSGI application makes a response of.
+
+A transaction is read as it lies in memory: `Transaction()` would begin one where there is none.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..hook.code import wrap
+from ..hook.targets import resolve
+from ..observe.around import context, people, traces, work
+from ..observe.event.represent import instance_dict
+from .web import frameworks, serving
+from .web.install import web_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+    from ..boot.engine import Engine
+
+
+def _cron(jobs: Any) -> str:
+    """The name of a job, as the job's own code reads it first of all."""
+    job = jobs[0] if type(jobs) is list else jobs
+    if hasattr(type(job), "function"):  # up to Tryton 5.0
+        return f"cron {job.model}.{job.function}"
+    method: str = job.method
+    return "cron " + method.replace("|", ".")
+
+
+def _task(task: Any) -> str:
+    return "task {model}.{method}".format(**task.data)
+
+
+#: A module → its function that runs a job, and what shows the job's name in the function's last positional parameter.
+_JOBS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "trytond.ir.cron": ("Cron.run_once", _cron),
+    "trytond.ir.queue": ("Queue.run", _task),  # up to Tryton 6.0
+    "trytond.ir.queue_": ("Queue.run", _task),
+}
+
+#: A job as a piece of work. It is about the job's name.
+KIND = work.Kind("queue.process", route=lambda name: name)
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
+    """Called when the module `name` of Tryton has been imported. Returns the changes, each with its undo."""
+    context.register("tryton", provide)
+    context.register("trace", traces.provide)
+    people.current["tryton"] = user
+    if name == "trytond.wsgi":
+        return _failures(module, engine)
+    if name == "trytond.pool":
+        # The classes of models have just been built, and nothing may be imported any more.
+        return [wrap.watch(_function(module, "Pool.init"), returned=lambda _: engine.look_again())]
+    engine.frameworks.tracing.follow()
+    return [_job(_function(module, _JOBS[name][0]), *_JOBS[name])]
+
+
+def _function(module: ModuleType, path: str) -> Any:
+    return resolve.resolve(module, path).function
+
+
+def _failures(module: ModuleType, engine: Engine) -> list[Any]:
+    """The application returns, with the status 200, what a request has failed with."""
+    web = web_of(engine)
+    shown = (sys.modules["trytond.exceptions"].TrytonException, sys.modules["werkzeug.exceptions"].HTTPException)
+
+    def returned(response: object) -> None:
+        if isinstance(response, Exception) and not isinstance(response, shown):
+            web.failed(response)
+
+    return [web, wrap.watch(_function(module, "TrytondWSGI.dispatch_request"), returned=returned)]
+
+
+def _job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
+    """A task of the queue is a piece of work also where the request that has queued it runs it when it has ended."""
+
+    def enter(job: Any) -> work.Entered | None:
+        if path == "Cron.run_once" and work.current() is not None:
+            return None  # a user clicked on it
+        return work.enter(name_of(job), KIND)
+
+    def leave(entered: work.Entered | None, failed: bool) -> None:
+        if entered is not None:
+            if failed:
+                work.note(work.CRASHED)
+            work.leave(entered)
+
+    code = function.__code__
+    return wrap.surround(function, wrap.guarded(enter), leave, passed=[code.co_varnames[code.co_argcount - 1]])
+
+
+def provide() -> dict[str, object]:
+    """Return facts for an event; registered with `context.register`."""
+    database, company, _ = _current()
+    known = {"database": database, "company": company}
+    facts: dict[str, object] = {"tags": {name: value for name, value in known.items() if value}}
+    doing = work.current()
+    if doing is not None and doing.kind is KIND and type(doing.about) is str:
+        facts["transaction"] = doing.about
+    signed_in = user()
+    if signed_in:
+        facts["user"] = signed_in
+    return facts
+
+
+def user() -> Mapping[str, object]:
+    """Return the id of the user. 0 is no user, but Tryton itself."""
+    found = _current()[2]
+    return {"id": found} if found else {}
+
+
+def _current() -> tuple[str, int, int]:
+    """The database, company and user of this thread's transaction, or of the request where that has ended."""
+    kind = getattr(sys.modules.get("trytond.transaction"), "Transaction", None)
+    stack = getattr(getattr(kind, "_local", None), "transactions", None)
+    held = (instance_dict(stack[-1]) or {}) if type(stack) is list and stack else {}
+    database = (instance_dict(held.get("database")) or {}).get("name")
+    if type(database) is not str:
+        return frameworks.trytons(serving.current())
+    given = held.get("context")
+    given = given if isinstance(given, dict) else {}
+    number = frameworks.number
+    return database, number(dict.get(given, "company")), number(held.get("user")) or number(dict.get(given, "user"))
