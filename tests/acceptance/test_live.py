@@ -108,6 +108,8 @@ def test_what_is_wrong_is_not_put_in(shop):
     assert done.returncode == 2
     assert "never closed" in done.stderr or "not valid Python" in done.stderr
     assert "no monitor is put in" in shop.agent("watch", "--list").stdout
+    done = shop.agent("watch", "--stop", "all")
+    assert (done.returncode, done.stdout) == (0, "no monitor is put in\n")
     assert shop.agent("watch").returncode == 2
     assert "no monitor and no operation is called 'nobody'" in shop.agent("watch", "nobody").stderr
     assert "24 h at most" in shop.agent("watch", "shop.order", "--for", "7d").stderr

@@ -210,8 +210,12 @@ def _stop(configured: Configured, name: str) -> int:
     chosen = names if name == "all" else [name]
     if name != "all" and name not in names:
         raise ConfigError(f"no monitor {name!r} is put in; put in: {', '.join(names) or 'none'}")
-    status = _take_out(configured, chosen)
-    out(f"{', '.join(chosen) or 'nothing'}: taken out")
+    status = 0
+    if chosen:
+        status = _take_out(configured, chosen)
+        out(f"{', '.join(chosen)}: taken out")
+    else:
+        out("no monitor is put in")
     return max(status, other_users.wait(other_users.begin(configured) if name == "all" else []))
 
 
