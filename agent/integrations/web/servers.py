@@ -67,7 +67,8 @@ PLACES = {
         Place("WSProtocol.run_asgi", "self.app", before="WSProtocol.__init__"),
     ),
     "waitress.task": (
-        Place("WSGITask.execute", "self.channel.server.application", "self.status", "Task.__init__"),
+        # Its class has the status 200: it is decided once the task itself has one.
+        Place("WSGITask.execute", "self.channel.server.application", "self.__dict__.status", "Task.__init__"),
     ),
     "werkzeug.serving": (
         Place(
