@@ -36,6 +36,12 @@ def _task(task: Any) -> str:
     return "task {model}.{method}".format(**task.data)
 
 
+def _whose(task: Any) -> tuple[int, int]:
+    """The company and user that have queued a task. The transaction has them only while the task's method runs."""
+    data = task.data
+    return frameworks.number((data.get("context") or {}).get("company")), frameworks.number(data.get("user"))
+
+
 #: A module → its function that runs a job, and what shows the job's name in the function's last positional parameter.
 _JOBS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "trytond.ir.cron": ("Cron.run_once", _cron),
@@ -43,8 +49,8 @@ _JOBS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "trytond.ir.queue_": ("Queue.run", _task),
 }
 
-#: A job as a piece of work. It is about the job's name.
-KIND = work.Kind("queue.process", route=lambda name: name)
+#: A job as a piece of work. It is about the job's name, company and user.
+KIND = work.Kind("queue.process", route=lambda job: job[0] if job else None)
 
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
@@ -83,7 +89,7 @@ def _job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
     def enter(job: Any) -> work.Entered | None:
         if path == "Cron.run_once" and work.current() is not None:
             return None  # a user clicked on it
-        return work.enter(name_of(job), KIND)
+        return work.enter((name_of(job), *(_whose(job) if name_of is _task else (0, 0))), KIND)
 
     def leave(entered: work.Entered | None, failed: bool) -> None:
         if entered is not None:
@@ -100,9 +106,9 @@ def provide() -> dict[str, object]:
     database, company, _ = _current()
     known = {"database": database, "company": company}
     facts: dict[str, object] = {"tags": {name: value for name, value in known.items() if value}}
-    doing = work.current()
-    if doing is not None and doing.kind is KIND and type(doing.about) is str:
-        facts["transaction"] = doing.about
+    job = _doing()[0]
+    if job:
+        facts["transaction"] = job
     signed_in = user()
     if signed_in:
         facts["user"] = signed_in
@@ -113,6 +119,13 @@ def user() -> Mapping[str, object]:
     """Return the id of the user. 0 is no user, but Tryton itself."""
     found = _current()[2]
     return {"id": found} if found else {}
+
+
+def _doing() -> tuple[str, int, int]:
+    """The name, company and user of the job that runs; each "" or 0 where there is none."""
+    doing = work.current()
+    about: Any = doing.about if doing is not None and doing.kind is KIND else None
+    return about or ("", 0, 0)
 
 
 def _current() -> tuple[str, int, int]:
@@ -126,4 +139,6 @@ def _current() -> tuple[str, int, int]:
     given = held.get("context")
     given = given if isinstance(given, dict) else {}
     number = frameworks.number
-    return database, number(dict.get(given, "company")), number(held.get("user")) or number(dict.get(given, "user"))
+    _, company, user = _doing()
+    company = number(dict.get(given, "company")) or company
+    return database, company, number(held.get("user")) or number(dict.get(given, "user")) or user

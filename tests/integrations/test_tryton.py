@@ -133,6 +133,28 @@ def test_a_task_is_named_by_what_it_calls():
     assert tryton._task(Held(data={"model": "sale.sale", "method": "process"})) == "task sale.sale.process"
 
 
+def test_a_task_belongs_to_the_user_who_has_queued_it(monkeypatch):
+    """Where it fails, its transaction is Tryton's own again."""
+    transaction(monkeypatch, database=Held(name="erp"), user=0, context={})
+    data = {"model": "sale.sale", "method": "process", "user": 7, "context": {"company": 3}}
+    seen = []
+
+    def run(task):
+        seen.append(tryton.provide())
+
+    layer = tryton._job(run, "Queue.run", tryton._task)
+    try:
+        run(Held(data=data))
+        run(Held(data={**data, "user": 0, "context": {}}))
+    finally:
+        layer.undo()
+    name = "task sale.sale.process"
+    assert seen == [
+        {"tags": {"database": "erp", "company": 3}, "transaction": name, "user": {"id": 7}},
+        {"tags": {"database": "erp"}, "transaction": name},
+    ]
+
+
 def test_a_job_of_tryton_5_0():
     job = type("Cron", (), {"model": "shop.stock", "function": "nightly"})
     assert tryton._cron([job()]) == "cron shop.stock.nightly"
