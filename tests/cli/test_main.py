@@ -77,9 +77,7 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_without_rich_works_or_ends_with_a_sentence(tmp_path, command, capsys, monkeypatch):
     from agent.cli import terminal
-    from agent.cli.state import other_processes
 
-    monkeypatch.setattr(other_processes, "pythons", lambda *_: ())  # of the machine
     assert set(COMMANDS) == set(main.COMMANDS)
     config = tmp_path / "monitors.yaml"
     config.write_text("version: 1\nmonitors: [{target: json.dumps, name: create}]\n")
