@@ -15,6 +15,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from pathlib import Path
@@ -114,6 +115,16 @@ def _read(terminal: int, process, until: "str | None") -> str:
             os.killpg(process.pid, signal.SIGINT)
             until = None
     return data.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def host():
+    """In a folder with a short name: a long one would break the lines that are printed."""
+    folder = tempfile.mkdtemp(prefix="d")
+    made = Host(Path(folder))
+    yield made
+    made.end_couriers()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.relative_to(ROOT).as_posix())
