@@ -174,7 +174,12 @@ def _of_this_machine(command: str, folders: "dict[str, str]") -> str:
     return command.replace("SENTRY_DSN=…", "SENTRY_DSN=$SENTRY").replace("AUTH_TOKEN=…", "AUTH_TOKEN=$TOKEN")
 
 
+#: What `status` notes about the processes of tests that run beside this one.
+_BESIDE = re.compile(r"^ - (?:(?!\n [-!] ).)*?\[another-agent\][ \t]*\n", re.MULTILINE | re.DOTALL)
+
+
 def _of_the_page(printed: str, folders: "dict[str, str]") -> str:
+    printed = _BESIDE.sub("", printed)
     for shown, name in sorted(FOLDERS.items(), key=lambda each: -len(folders[each[1]])):
         printed = printed.replace(folders[name], shown)
     return re.sub(r"http://127\.0\.0\.1:\d+", "https://sentry.example.com", printed)
