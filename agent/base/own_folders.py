@@ -64,10 +64,11 @@ def _make(folder: str) -> None:
         pass  # also where another process makes the same folders at this moment
     except places.ours(FileNotFoundError):
         above = os.path.dirname(folder)
-        if above == folder or os.path.isdir(above):  # as in /proc: nothing can be made there
+        if above == folder:
             raise
-        _make(above)
-        try:
+        if not os.path.isdir(above):
+            _make(above)
+        try:  # again also where it is there by now: another process has made it, unless nothing can be made in it
             os.mkdir(folder, 0o700)
         except places.ours(FileExistsError):
             pass
