@@ -262,6 +262,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_degrades_to_memory_recovers_and_loses_nothing(small_disk, kit, receiver):
     kit.directory = str(small_disk / "spool")
     spool = kit.spool(clock=time.time)
+    spool.quick.load(str(small_disk))
     ids, on_disk = [], 0
     for _ in range(100):
         one = envelope(size=5000)

@@ -13,7 +13,8 @@ import threading
 import pytest
 from kit import Time, envelope
 
-from agent.deliver.quick import holding_gil
+from agent.deliver.quick import holding_gil, switch_interval
+from agent.deliver.quick.calls import QuickCalls
 from agent.deliver.quick.holding_gil import GilHoldingCalls
 from agent.measure import mounts
 
@@ -343,10 +344,17 @@ def test_no_thread_has_its_turn_between_the_two_looks_at_the_clock(calls):
 @pytest.fixture
 def spool(kit):
     spool = kit.spool()
-    for _ in range(2):
-        spool.write(envelope())
+    spool.write(envelope())
+    spool.quick.load(kit.directory)
     for entry in spool.entries():
         spool.remove(entry)
+    return spool
+
+
+def beside_threads(spool, monkeypatch):
+    """The same, where each write waits for other threads."""
+    monkeypatch.setattr(switch_interval, "_count", lambda: 1)
+    spool.quick = QuickCalls(lambda: None, itertools.count().__next__)
     return spool
 
 
@@ -417,15 +425,53 @@ def test_a_slow_disk_is_written_to_by_the_calls_of_os(spool, kit, watch):
     assert kit.counts.all == {("slow-disk", "spool"): 1}
 
 
-def test_a_host_may_forbid_it(kit):
-    spool = kit.spool(keep_interpreter=False)
+@pytest.mark.parametrize(
+    ("threads", "took", "loaded"),
+    [(0, 0.1, False), (1, 0.0001, False), (1, 0.001, True)],
+    ids=["the host has no threads", "no write has waited", "a write has waited for another thread"],
+)
+def test_it_is_loaded_only_once_a_write_has_waited_for_another_thread(kit, watch, monkeypatch, threads, took, loaded):
+    monkeypatch.setattr(switch_interval, "_count", lambda: threads)
+    rename = os.rename
+
+    def slow(*paths, **more):
+        watch.now += took
+        return rename(*paths, **more)
+
+    monkeypatch.setattr(os, "rename", slow)
+    spool = kit.spool()
+    spool.quick = QuickCalls(lambda: None, watch)
+    for _ in range(3):
+        assert spool.write(envelope())
+    assert (spool.quick.gil_holding is not None) is loaded
+
+
+def test_what_cannot_be_loaded_is_not_tried_again(kit, watch, monkeypatch):
+    tried = []
+    monkeypatch.setattr(holding_gil, "load", tried.append)
+    quick = QuickCalls(lambda: None, watch)
+    monkeypatch.setattr(switch_interval, "_count", lambda: 1)
+
+    def slow(_):
+        watch.now += 1.0
+
+    quick.run(1, slow)
+    assert quick.worth_loading
+    quick.load("")
+    quick.run(1, slow)
+    assert not quick.worth_loading
+    assert tried == [""]
+
+
+def test_a_host_may_forbid_it(kit, monkeypatch):
+    spool = beside_threads(kit.spool(keep_interpreter=False), monkeypatch)
     for _ in range(2):
         spool.write(envelope())
     assert spool.quick.gil_holding is None
 
 
 def test_with_durable_the_calls_are_those_that_let_others_run(kit, monkeypatch):
-    spool = kit.spool(durable=True)
+    spool = beside_threads(kit.spool(durable=True), monkeypatch)
     for _ in range(2):
         spool.write(envelope())
     synced = []

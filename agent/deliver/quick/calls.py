@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from . import switch_interval
@@ -23,15 +24,24 @@ if TYPE_CHECKING:
         def rename(self, old: str, new: str, /) -> None: ...
 
 
+#: Seconds of a write that has waited for other threads: it takes a tenth of a millisecond.
+_WAITED = 0.0005
+
+
 class QuickCalls:
-    def __init__(self, on_slow_disk: Callable[[], object]) -> None:
+    def __init__(self, on_slow_disk: Callable[[], object], tick: Callable[[], float] = monotonic) -> None:
         self._on_slow_disk = on_slow_disk
+        self._tick = tick
         self.gil_holding: GilHoldingCalls | None = None  # once `load` found that they can be used
+        #: Whether a write has waited for other threads, and `load` was not called since: most processes never need it.
+        self.worth_loading = False
+        self._loaded = False
 
     def load(self, folder: str) -> None:
-        """For a thread of ours: takes milliseconds."""
+        """Takes milliseconds, once."""
         from . import holding_gil
 
+        self.worth_loading, self._loaded = False, True
         if self.gil_holding is None:
             self.gil_holding = holding_gil.load(folder)
 
@@ -48,7 +58,9 @@ class QuickCalls:
         shortened = True
         try:
             shortened = switch_interval.begin()
+            start = self._tick()
             write(os)
+            self.worth_loading = not self._loaded and shortened and self._tick() - start >= _WAITED
         finally:
             if shortened:
                 try:

@@ -6,8 +6,8 @@ more. `ctypes` can make the same calls and hold the GIL.
 
 That is right only while the disk is quick, for meanwhile no thread of the process runs. So it is done on local file
 systems only, never for what waits for the disk by its nature (an fsync, a large envelope), and not for a while after a
-call that took long. Elsewhere, and until the thread that delivers has loaded this, the calls of `os` are used, with a
-short switch interval.
+call that took long. Elsewhere, and until a write has waited for other threads, the calls of `os` are used, with a short
+switch interval: `ctypes` takes milliseconds and memory.
 """
 
 from __future__ import annotations

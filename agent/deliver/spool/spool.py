@@ -172,7 +172,7 @@ class Spool(Contents):
         if process.memory:
             self.write_from_memory(limit=4)
         process.writes += 1
-        if process.writes == 2 and self._keep_interpreter:  # who writes twice writes more
+        if self.quick.worth_loading and process.writes >= 2 and self._keep_interpreter:  # who writes twice writes more
             self._load_quick_calls()
         self._sweep_if_due(process, size)
         return True
