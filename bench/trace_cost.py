@@ -58,7 +58,7 @@ def timed(function, *arguments, loops=2_000):
 def main():
     kept = []
     sentry = settings(traces_sample_rate=1.0)
-    recorder = Recorder(sentry, Platform, kept.append, lambda *_: None)
+    recorder = Recorder(sentry, Platform, kept.append, lambda *_: None, lambda _: None)
     recorder.install()
     plain, spans = module(None), module(recorder.span_of, span_data=SPAN)
     connection = types.SimpleNamespace(vendor="postgresql")

@@ -2,9 +2,10 @@
 
 Reads one line of JSON from standard input for each command, and writes one in response:
 
-    {"requests": [[method, path, body, {header: value}], …]}    the requests of a round; makes them a few times
-    {"seen": true}                                              returns what monitors this process
-    {"rounds": N}                                               makes them N times in a fork: {"pid": of the fork}
+    {"requests": [[method, path, body, {header: value}], …], "sampled": N}
+                                  the requests of a round, of which every Nth is traced; makes them a few times
+    {"seen": true}                returns what monitors this process
+    {"rounds": N}                 makes them N times in a fork: {"pid": of the fork}
 
 What the process itself writes to standard output is written to standard error.
 """
@@ -29,21 +30,21 @@ def main():
     sys.path.insert(0, os.getcwd())
     from erp.wsgi import application
 
-    requests = []
+    requests, every = [], 1
     for line in sys.stdin:
         said = json.loads(line)
         answer = {}
         if "requests" in said:
-            requests = said["requests"]
+            requests, every = said["requests"], said["sampled"]
             serve(application, requests, every=1)  # what the first trace of each page finds out is known then
-            serve(application, requests * WARMING)
+            serve(application, requests * WARMING, every)
             send_once()
             gc.collect()
             gc.freeze()  # or a full collection, in whichever round it falls, weighs as much as ten requests
         elif "rounds" in said:
             child = os.fork()
             if not child:
-                serve(application, requests * said["rounds"])
+                serve(application, requests * said["rounds"], every)
                 time.sleep(SENDING)
                 os._exit(0)
             if os.waitpid(child, 0)[1]:
@@ -66,8 +67,8 @@ def send_once():
         time.sleep(SENDING)
 
 
-def serve(application, requests, every=10):
-    """Every tenth request is one whose trace has been sampled where it came from, the others are not.
+def serve(application, requests, every):
+    """Of `every` requests, the last is one whose trace has been sampled where it came from, the others are not.
 
     What the agent does once a second is done as often as at full speed, and not SLOWER times as often a request.
     """

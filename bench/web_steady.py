@@ -56,7 +56,7 @@ def instructions(way: Way, stack: Stack, requests: list[Any], seed: int) -> floa
                 raise Failed(f"{way.name} ended:\n{said[-2000:]}") from None
 
         try:
-            ask({"requests": requests})
+            ask({"requests": requests, "sampled": way.sampled})
             check(way, process.pid, ask({"seen": True}), environment, sink)
             counts = []
             for rounds in (1, 1 + ROUNDS):

@@ -47,6 +47,7 @@ class Way(NamedTuple):
     sdk: str | None = None  # the arguments of the Sentry SDK's own set-up, in settings that import the ERP's
     packages: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()  # the program of the package that starts the server
+    sampled: int = 10  # of so many requests that are counted, one has a trace that its head has sampled
     sends: str | None = None  # what must arrive at the sink: a type of items, or the end of a path
     is_counted: bool = True  # whether it works on valgrind's processor
     metrics: str = "on"  # whether the agent counts
@@ -62,11 +63,12 @@ WAYS = [
     Way("agent, no SDK", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0, "integrations": []}),
     Way("agent", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}),
     Way("agent, not counting", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}, metrics="off"),
+    Way("agent, not tracing", {**AGENT, **SENTRY}, {"tracing": "off"}),
     Way("agent, 10 % traced", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.1}, sends="transaction"),
-    Way("agent, all traced", {**AGENT, **SENTRY}, {"traces_sample_rate": 1.0}, sends="transaction"),
+    Way("agent, all traced", {**AGENT, **SENTRY}, {"traces_sample_rate": 1.0}, sampled=1, sends="transaction"),
     Way("sentry-sdk", SENTRY, sdk=""),
     Way("sentry-sdk, 10 % traced", SENTRY, sdk="traces_sample_rate=0.1", sends="transaction"),
-    Way("sentry-sdk, all traced", SENTRY, sdk="traces_sample_rate=1.0", sends="transaction"),
+    Way("sentry-sdk, all traced", SENTRY, sdk="traces_sample_rate=1.0", sampled=1, sends="transaction"),
 ]
 PEERS = [
     Way(

@@ -1,4 +1,4 @@
-"""The JSON of a trace's spans. What is the same in equal spans, all but ids and times, is cleaned and encoded once."""
+"""The JSON of a trace's spans and of its other parts. What is equal in two traces is cleaned and encoded once."""
 
 from __future__ import annotations
 
@@ -12,20 +12,58 @@ from . import words
 from .tree import spans_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable
+
     from .trace import Trace
     from .what import What
 
 ORIGIN = "auto.erp"
 
 _MOST_KNOWN = 2_000
+_MOST_PARTS = 500
+_LARGEST_PART = 2_000  # characters
 
 #: What was called, whether it raised, the values of its description and data → the JSON of that.
 _known: dict[tuple[What, bool, tuple[Any, ...]], str] = {}
-redact.forgetful.append(_known.clear)
+#: The same of parts of transactions.
+_parts: dict[tuple[str, Hashable], str] = {}
+redact.forgetful += [_known.clear, _parts.clear]
+
+_PLAIN = frozenset((str, int, bool, type(None)))
+_TEXT = frozenset((str,))
+
+
+def key_of(part: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What `part_of` knows a part by; None for one that holds other than texts, whole numbers and lists of texts."""
+    held = (*part, *part.values())
+    kinds = tuple(map(type, held))
+    if not _PLAIN.issuperset(kinds):
+        held = tuple([
+            tuple(each) if type(each) is list and _TEXT.issuperset(map(type, each)) else each for each in held
+        ])  # fmt: skip
+        if not (_PLAIN | {tuple}).issuperset(map(type, held)) or tuple in kinds:
+            return None
+    return held, kinds  # 1 and True are equal, their JSON is not
+
+
+def part_of(place: str, key: Hashable, make: Callable[[], dict[str, Any]], keep: Collection[str] = ()) -> str:
+    """The JSON of what `make` returns, a part of an event, cleaned, without its outer braces.
+
+    Equal keys of one place have equal parts. `keep` is as in `scrub`. Nothing is remembered where the key is None.
+    """
+    known = _parts.get((place, key)) if key is not None else None
+    if known is None:
+        known = to_json(scrub(make(), keep=keep))[1:-1]
+        if key is not None and len(known) <= _LARGEST_PART:
+            if len(_parts) >= _MOST_PARTS:
+                _parts.clear()
+            _parts[place, key] = known
+    return known
 
 
 def spans(trace: Trace) -> str:
     """The items of the list, cleaned: nothing of the host's is in them that was not looked through."""
+    # In millionths of a second: texts of integers take half as long to make as those of floats.
     began, trace_id = trace.epoch - trace.started, trace.trace_id
     made = []
     for span_id, parent_id, start, end, what, failed, values in spans_of(trace):
@@ -36,11 +74,15 @@ def spans(trace: Trace) -> str:
             if len(_known) >= _MOST_KNOWN:
                 _known.clear()
             _known[key] = rest
-        made.append(_FORM % (span_id, parent_id, trace_id, began + start, began + end, rest))
-    for kind, (times, seconds, first, last) in list(trace.folded.items()):
+        first, last = str(int((began + start) * 1e6)), str(int((began + end) * 1e6))
+        made.append(
+            f'{{"span_id":"{span_id}","parent_span_id":"{parent_id}","trace_id":"{trace_id}",'
+            f'"start_timestamp":{first[:-6]}.{first[-6:]},"timestamp":{last[:-6]}.{last[-6:]},{rest}'
+        )
+    for kind, (times, seconds, start, end) in list(trace.folded.items()):
         rest = _rest(kind[0], False, kind[1], times=int(times), seconds=seconds)
         span_id = os.urandom(8).hex()
-        made.append(_FORM % (span_id, trace.span_id, trace_id, began + first, began + last, rest))
+        made.append(_FORM % (span_id, trace.span_id, trace_id, began + start, began + end, rest))
     return ",".join(made)
 
 

@@ -13,7 +13,7 @@ from observe.making import sentry
 from support import Watch, expression, module, monitor
 
 from agent.base.model import Platform
-from agent.observe.around import traces, work
+from agent.observe.around import context, traces, work
 from agent.observe.around.origin import Origin
 from agent.traces import encoded, trace, tree
 from agent.traces.recorder import Recorder
@@ -364,6 +364,34 @@ def test_times_decide_what_is_inside():
 def test_the_same_work_seen_once_more_is_no_span():
     outer, inner, below = What("django.query"), What("psycopg.execute", ["django.query"]), What("socket")
     assert placed([(2, 3, below), (1, 4, inner), (0, 5, outer)]) == {"django.query": "", "socket": "django.query"}
+
+
+def test_facts_of_the_host_are_shown_and_none_of_its_code_runs(recording, monkeypatch):
+    class Loud:
+        def __str__(self):
+            raise AssertionError
+
+        __repr__ = __hash__ = __eq__ = __str__
+
+    facts = {
+        "tags": {"plant": Loud(), "shift": "night", "password": "hunter2"},
+        "job": {"who": Loud(), "steps": [1, 2], "mail": "anna@example.com", 7: "seven"},
+        "machine": {"name": "press", "on": True},
+        "nothing": {},
+    }
+    monkeypatch.setitem(context._providers, "shop", lambda: facts)
+    made = recording(tags={"site": "north"})
+    made.serve(made.shop.reserve)
+    made.serve(made.shop.reserve)
+    one, other = made.kept()
+    assert one["tags"] == other["tags"]
+    assert one["tags"].pop("plant").endswith("Loud>")
+    assert one["tags"] == {"shift": "night", "password": "[Filtered]", "site": "north"}
+    for each in (one, other):
+        assert each["contexts"]["machine"] == {"name": "press", "on": True}
+        assert each["contexts"]["job"]["steps"] == [1, 2]
+        assert each["contexts"]["job"]["mail"] == "[email]"
+        assert "nothing" not in each["contexts"]
 
 
 def test_cleaned_json_is_forgotten_with_what_counts_as_private(monkeypatch):

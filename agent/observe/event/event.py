@@ -42,7 +42,7 @@ _FROM_THE_PLAN = frozenset(
      "tags.erp.monitor", "tags.erp.operation")
 )  # fmt: skip
 #: Sections that have places of their own in an event.
-_NO_CONTEXTS = frozenset(("transaction", "tags", "user", "breadcrumbs", "erp", "runtime", "context_failed"))
+NO_CONTEXTS = frozenset(("transaction", "tags", "user", "breadcrumbs", "erp", "runtime", "context_failed"))
 USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
 
 
@@ -268,7 +268,7 @@ def sections(context: Mapping[str, object], budget: Budget) -> dict[str, Json]:
     """The sections that become contexts by their names, represented."""
     found: dict[str, Json] = {}
     for name, section in context.items():
-        if name not in _NO_CONTEXTS:
+        if name not in NO_CONTEXTS:
             form = _represented(section, budget)
             if type(form) is dict and form:
                 found[name] = form
