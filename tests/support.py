@@ -34,9 +34,12 @@ def monitor(*paths, capture=None, rules=(), **settings):
     data = plain_monitor(**{**given, "targets": [target(path) for path in paths]})
     data["capture"] = {name: expression(text) for name, text in (capture or {}).items()}
     data["rules"] = [
-        {"when": expression(when), "message": message, "severity": severity, "escalate": often[0] if often else None}
+        {
+            "when": expression(when), "message": message, "severity": severity, "escalate": often[0] if often else None,
+            "each": expression(often[1]) if often[1:] else None,
+        }
         for when, message, severity, *often in rules
-    ]
+    ]  # fmt: skip
     if data["span_data"] is not None:
         data["span_data"] = {"description": None, "data": {}, **data["span_data"]}
     if isinstance(data["unless"], str):

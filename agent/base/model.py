@@ -48,6 +48,7 @@ class RuleData(TypedDict):
     message: str
     severity: str
     escalate: Optional[tuple[float, float]]  # reported only where it holds more often than so many per so many seconds
+    each: Optional[ExpressionData]  # with `escalate`: what is counted apart, by its value
 
 
 class TargetData(TypedDict):

@@ -173,6 +173,7 @@ def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tu
         found += _learned(monitor, past)
     for rule in monitor["rules"]:
         often = f", more often than {format_rate(rule['escalate'])}" if rule["escalate"] else ""
+        often += f" for one value of {rule['each']['text']}" if rule["each"] else ""
         found.append((rule["severity"], f'when {rule["when"]["text"]}{often}: "{rule["message"]}"'))
     if monitor["stuck"]:
         late = f"when the call has not returned after {format_duration(monitor['stuck'])}, and again when it returns"

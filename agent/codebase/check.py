@@ -343,6 +343,8 @@ def _expressions(entry: WrittenMonitor, monitor: MonitorData) -> Iterator[tuple[
         yield entry.at("unless"), monitor["unless"]
     for index, rule in enumerate(monitor["rules"]):
         yield entry.at("rules", index, "when"), rule["when"]
+        if rule["each"] is not None:
+            yield entry.at("rules", index, "each"), rule["each"]
     span = monitor["span_data"]
     if span is not None and len(monitor["targets"]) == 1:  # of several, some may lack a parameter: so do their spans
         if span["description"] is not None:

@@ -21,7 +21,7 @@ USERS = """
 from odoo.exceptions import AccessDenied
 class Users:
     @classmethod
-    def _login(cls, db, credential, user_agent_env):
+    def _login(cls, db, {login}, user_agent_env):
         raise AccessDenied()
 """
 #: Models of an addon.
@@ -65,7 +65,7 @@ def page(request, token): raise KeyError("no page")
 def call(request, token):
     model, method, args, kwargs = request.body
     return odoo.api.call_kw(Order(), method, args, kwargs)
-def sign_in(request, token): return Users._login("erp", {"password": request.body}, None)
+def sign_in(request, token): return Users._login("erp", {"login": "anna", "password": request.body}, None)
 
 class Dispatcher:
     def __init__(self, request): self.request = request
@@ -157,7 +157,7 @@ def page(request, token): raise KeyError("no page")
 def call(request, token):
     model, method, args, kwargs = request.body
     return odoo.api.call_kw(Order(), method, args, kwargs)
-def sign_in(request, token): return Users._login("erp", {"password": request.body}, None)
+def sign_in(request, token): return Users._login("erp", "anna", request.body, None)
 ENDPOINTS = {"page": EndPoint(page, {"routes": ["/page/<string:token>"]}),
              "call": EndPoint(call, {"routes": ["/web/dataset/call_kw"]}),
              "sign_in": EndPoint(sign_in, {"routes": ["/web/session/authenticate"]})}
@@ -203,7 +203,8 @@ call("collide", 2)
 call("collide", 9)
 call("divide", 0)
 send("page", None, "/page/" + token)
-send("sign_in", value)
+for _ in range(11):
+    send("sign_in", value)
 ir_cron().run()
 """
 MONITORS = """
@@ -220,7 +221,7 @@ monitors:
 def test_requests_and_jobs_of_odoo(host, version, http, model, cron):
     files = {
         "release": f"version_info = ({version}, 0, 0, 'final', 0, '')\n", "exceptions": EXCEPTIONS, "api": API,
-        "http": http, "service/model": model, "addons/shop": SHOP, "addons/base/models/res_users": USERS,
+        "http": http, "service/model": model, "addons/shop": SHOP, "addons/base/models/res_users": USERS.replace("{login}", "credential" if version > 17 else "login, password"),
         "addons/base/models/ir_cron": cron,
     }  # fmt: skip
     for name, text in files.items():
@@ -242,7 +243,7 @@ def test_requests_and_jobs_of_odoo(host, version, http, model, cron):
         ("collide", "order.collide"),
         (request, "sale.order.divide"),
         (request, "POST /page/<string:token>"),
-        ("odoo.sign_in", "login_failed"),
+        ("odoo.sign_in" if version > 17 else "odoo.sign_in_until_17", "login_failed"),
         ("unmonitored.task", "cron Nightly"),
     }
     assert len(events) == len(found)

@@ -98,6 +98,8 @@ def _placed(path, line):
     if parent == "monitors[]" and key in KIND_OF:
         keys["kind"] = KIND_OF[key]
     if parent == "monitors[].rules[]":
+        if key == "each":
+            keys["escalate"] = "10/h"
         names = re.findall(r"{(\w+)}", line)
         captured = f"  capture: [{', '.join(names)}]\n  rules:" if names else "  rules:"
         around[parent] = around[parent].replace("  rules:", captured)

@@ -178,6 +178,22 @@ def test_a_rule_with_escalate_becomes_one_event_where_it_holds_too_often():
     assert watch.observed[-1].message == "Lost"
 
 
+def test_a_rule_with_each_counts_each_value_apart():
+    shop = module("def sign_in(login): return None\n")
+    rules = [("result is None", "Sign-in failed", "warning", (10, 60.0), "login['name'] if login else None")]
+    watch = Watch(monitor("shop.sign_in", rules=rules, rate_limit=(2, 60.0))).apply(shop)
+    for name in [*range(20), *range(20)] * 5:  # ten times each: a crowd of people who mistype
+        shop.sign_in({"name": f"user {name}"})
+    for nobody in [None] * 100 + [{}] * 100 + [{"nam": 1}] * 100:  # no login is known, or it cannot be read
+        shop.sign_in(nobody)
+    assert watch.observed == []
+    assert watch.counted == {("expected", "shop.sign_in"): 500, ("rule-raised", "shop.sign_in"): 100}
+    for name in range(10):  # one time more
+        shop.sign_in({"name": f"user {name}"})
+    assert [seen.message for seen in watch.observed] == ["Sign-in failed (more than 10 times in 60 s)"] * 2
+    assert watch.counted["rate", "shop.sign_in"] == 8, "an attack on many is within the monitor's rate"
+
+
 def test_what_a_call_has_caught_and_raises_again_is_its_failure():
     shop = module(
         "def deep(): raise ValueError\n"

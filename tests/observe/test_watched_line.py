@@ -22,7 +22,9 @@ class Watching:
         self.clock = FakeClock()
         self.shown, self.failed, self.turns, self.given_up = [], [], [], []
         rule = (
-            {"when": expressions.parse(when), "message": when, "severity": "info", "escalate": None} if when else None
+            {"when": expressions.parse(when), "message": when, "severity": "info", "escalate": None, "each": None}
+            if when
+            else None
         )
         monitor = a_monitor(
             name="live-1", thresholds=[], live=True, line=LINE, budget=budget, rate_limit=rate, metrics=False,

@@ -188,9 +188,13 @@ class _Builder:
             severity = rule.at("severity")
             inherits = severity.value is None or self.findings.has(severity)
             often = self.often(rule.at("escalate"))
+            each = self.expression(rule.at("each"))
+            if each is not None and "escalate" not in rule.value:
+                message = "`each` belongs to `escalate`, which this rule does not have"
+                self.add(rule.at("each"), "misplaced-key", message, "add `escalate: 10/h`, or remove `each`")
             if when is not None and isinstance(message, str):
                 level = "" if inherits else units.severity(severity.value)
-                found.append({"when": when, "message": message, "severity": level, "escalate": often})
+                found.append({"when": when, "message": message, "severity": level, "escalate": often, "each": each})
         return found
 
     def often(self, placed: Placed) -> tuple[float, float] | None:

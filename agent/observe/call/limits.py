@@ -176,7 +176,7 @@ class Escalation:
                 began, number = now, 0
             number += 1
             passes = number > self.rate[0] and not passed
-            if len(self._windows) >= _MOST_KEYS and key not in self._windows:
-                self._windows.clear()
+            if len(self._windows) >= _MOST_KEYS and key not in self._windows:  # the half that began first is dropped
+                self._windows = dict(sorted(self._windows.items(), key=lambda each: each[1][0])[_MOST_KEYS // 2 :])
             self._windows[key] = (began, number, passed or passes)
             return passes

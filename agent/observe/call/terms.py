@@ -72,14 +72,19 @@ class Exemption(Expression):
 
 
 class Rule(Expression):
-    """A condition that is reported when it holds; with `escalation`, only when it holds too often."""
+    """A condition that is reported when it holds; with `escalation`, only when it holds too often.
 
-    __slots__ = ("escalation", "message", "on_error", "raised", "severity")
+    `evaluate` and `each.evaluate` take the same values.
+    """
+
+    __slots__ = ("each", "escalation", "message", "on_error", "raised", "severity")
 
     def __init__(self, rule: RuleData) -> None:
-        super().__init__(rule["when"])
-        rate = rule["escalate"]
-        self.on_error = "error" in self.names
+        when, each, rate = rule["when"], rule["each"], rule["escalate"]
+        names = sorted({*when["names"], *(each["names"] if each else ())})
+        super().__init__({**when, "names": names})
+        self.each = Expression({**each, "names": names}) if each else None
+        self.on_error = "error" in names
         self.raised = 0  # times in a row
         self.message = rule["message"]
         self.severity = rule["severity"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType, TracebackType
 
+    from .limits import Escalation
     from .terms import Rule
 
 
@@ -315,13 +316,27 @@ class Verdict(Reporter):
             result = values["result"]
             if self._is_left_out(frame, result, error, duration):
                 continue
-            if rule.escalation is None:
-                self._report_within_limits(frame, RULE, rule.message, rule.severity, result, duration, error)
-            elif rule.escalation.passes(self.path):
-                message = "%s (more than %g times in %g s)" % (rule.message, *rule.escalation.rate)
-                self._report(frame, RULE, rule.severity, result, error, duration, 0, message=message)
-            else:
-                self.terms.count("expected", self.name)
+            message = rule.message
+            if rule.escalation is not None:
+                if not self._is_too_often(rule, rule.escalation, values):
+                    self.terms.count("expected", self.name)
+                    continue
+                message = "%s (more than %g times in %g s)" % (message, *rule.escalation.rate)
+                if rule.each is None:
+                    self._report(frame, RULE, rule.severity, result, error, duration, 0, message=message)
+                    continue
+            self._report_within_limits(frame, RULE, message, rule.severity, result, duration, error)
+
+    def _is_too_often(self, rule: Rule, escalation: Escalation, values: Mapping[str, object]) -> bool:
+        if rule.each is None:
+            return escalation.passes(self.path)
+        try:
+            value = rule.each.of(values)
+            # Hashed, so that no value of a stranger's length stays in memory. Types of the host's may raise.
+            return value is not None and escalation.passes((self.path, hash(value)))
+        except ours(BaseException) as raised:
+            self.terms.failed("rule-raised", f"each {rule.each.text}", raised)
+            return False
 
     def _check_status(self, frame: FrameType, response: object, duration: float) -> None:
         """A server error that raised nothing. The innermost endpoint reports it; those around it pass it on."""
