@@ -12,7 +12,7 @@ from ..base import imports, places
 from ..base.errors import ConfigError
 from ..boot import untested
 from ..measure.figures import Figures
-from ..plan import in_force, index, write
+from ..plan import borrowed, in_force, index, write
 from . import learn, levels, overlay
 from .load import examine
 from .read.pieces import Memory
@@ -73,12 +73,13 @@ def _compiled(path: str, state: str) -> tuple[bytes | str, list[str]]:
     """The same, and the files that were read for it."""
     reason = _unfit()
     if reason:
-        return write.encode_bad(path, [path, *write.package_folders()], {}, [reason], lacking=True), []
+        return write.encode_bad(path, [path, *write.package_folders()], {}, [reason], lacking="a tested Python"), []
     changed = overlay.path_in(state)
     try:
         loaded = examine(path, os.environ, overlay=_overlay(state), memory=Memory(state))
     except ConfigError as error:  # a library is missing: until something is installed, no process need try again
-        return write.encode_bad(path, [path, *write.package_folders()], {}, [str(error)], lacking=True), []
+        until = [path, *write.package_folders(), *borrowed.possible(state)]
+        return write.encode_bad(path, until, {}, [str(error)], lacking=write.LIBRARIES), []
     except Exception as error:
         return f"{path}: {type(error).__name__}: {error}", []
     lines = [

@@ -31,7 +31,7 @@ package.__path__ = [{package!r}]
 package.__package__ = "_erp_agent"
 from _erp_agent.config import child
 """
-#: Where AGENT_PYTHON names it: another environment's, maybe of another version, in which this one's packages count.
+#: In another environment's, maybe of another version: this one's packages count.
 _FOR_US = """
 from _erp_agent.base import places
 places.made_for = {python!r}
@@ -46,9 +46,12 @@ _NOT_FOR_US = (
 )  # fmt: skip
 
 
-def run(path: str) -> "bytes | str":
-    """Return bytes for `index.decode`, or one line with the reason why there are none."""
-    interpreter = programs.interpreter()
+def run(path: str, borrowed: "str | None" = None) -> "bytes | str":
+    """Return bytes for `index.decode`, or one line with the reason why there are none.
+
+    `borrowed` is another environment's interpreter.
+    """
+    interpreter = borrowed or programs.interpreter()
     if interpreter is None:
         return (
             f"no interpreter was found to read the configuration with ({sys.executable or 'this program'} is none): "
@@ -61,20 +64,20 @@ def run(path: str) -> "bytes | str":
     try:
         # No other child of the host's, which may be started meanwhile, is to have it: so it is given to this one alone.
         given = next(number for number in range(3, 7) if number not in (reading, writing))
-        program = _program(_SEND, path=path, descriptor=given)
+        program = _program(_SEND, borrowed, path=path, descriptor=given)
         try:
             pid = _spawn(interpreter, [interpreter, "-S", "-c", program], _environment(), (writing, given))
         finally:
             os.close(writing)
-        return _receive(reading, pid)
+        return _receive(reading, pid, interpreter)
     except ours(OSError) as error:
         return f"the configuration could not be read with {interpreter}: {error}"
     finally:
         os.close(reading)
 
 
-def _program(work: str, **values: object) -> str:
-    if os.environ.get("AGENT_PYTHON"):
+def _program(work: str, borrowed: "str | None", **values: object) -> str:
+    if borrowed or os.environ.get("AGENT_PYTHON"):
         work = _FOR_US + work
         values["python"] = (sys.version_info[:2], sys.prefix, [entry for entry in sys.path if type(entry) is str])
     return (_PROGRAM + work).format(package=places.PACKAGE, **values)
@@ -95,8 +98,10 @@ def start(path: str, state: str, variables: "Mapping[str, str | None]") -> str:
     from fcntl import LOCK_EX, LOCK_NB, flock
 
     from ..base import detached
+    from . import borrowed
 
-    interpreter = programs.interpreter()
+    other = None if os.environ.get("AGENT_PYTHON") else borrowed.in_use(state)
+    interpreter = other or programs.interpreter()
     if interpreter is None:
         return "no interpreter was found to read the configuration with: name one in AGENT_PYTHON"
     environment = _environment()
@@ -108,7 +113,7 @@ def start(path: str, state: str, variables: "Mapping[str, str | None]") -> str:
         descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             flock(descriptor, LOCK_EX | LOCK_NB)  # which the other process holds until it ends
-            program = _program(_KEEP, path=path, state=state)
+            program = _program(_KEEP, other, path=path, state=state)
             detached.spawn([interpreter, "-S", "-c", program], environment, descriptor)
         finally:
             os.close(descriptor)
@@ -126,7 +131,7 @@ def _spawn(interpreter: str, arguments: "list[str]", environment: "dict[str, str
     return os.posix_spawn(interpreter, arguments, environment, file_actions=actions)
 
 
-def _receive(reading: int, pid: int) -> "bytes | str":
+def _receive(reading: int, pid: int, interpreter: str) -> "bytes | str":
     os.set_blocking(reading, False)
     deadline = time.monotonic() + PATIENCE
     data = b""
@@ -154,7 +159,7 @@ def _receive(reading: int, pid: int) -> "bytes | str":
     if data[:1] == b"\x00":
         return data[1:].decode("utf-8", "replace")
     return "the interpreter that reads the configuration (%s) ended with status %d and printed nothing" % (
-        programs.interpreter(),
+        interpreter,
         os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status),
     )
 

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from ..base import guard, places
+from ..base import guard, places, programs
 from ..base.interrupts import ours
 from . import index as plan_index
 from . import write
@@ -39,7 +39,7 @@ def renew(path: str, state: str, index: "plan_index.Index | None") -> "plan_inde
                 if isinstance(made, plan_index.Index):
                     return made
                 bad = made
-    return _last_good(index, bad, path, state, reported=bad is known and bad.lacking)
+    return _last_good(index, bad, path, state, reported=bad is known and bool(bad.lacking))
 
 
 def _still_holds(bad: "plan_index.Bad") -> bool:
@@ -47,16 +47,50 @@ def _still_holds(bad: "plan_index.Bad") -> bool:
 
 
 def _compile(path: str, state: str, before: "plan_index.Bad | None") -> "plan_index.Index | plan_index.Bad":
-    from . import compile_elsewhere
-
     began = time.monotonic()
-    response = compile_elsewhere.run(path)
+    response = _response(path, state)
     if guard.DEBUG:
         guard.step("another interpreter read the configuration in %.0f ms" % ((time.monotonic() - began) * 1000))
     made = keep(response, path, state, before)
     if isinstance(made, plan_index.Index):
         report_partial(made)  # by the process that finds the change only: afterwards `status` shows it
     return made
+
+
+def _response(path: str, state: str) -> "bytes | str":
+    """What this environment's interpreter makes of the configuration, or another's where this one lacks libraries."""
+    from . import borrowed, compile_elsewhere
+
+    if os.environ.get("AGENT_PYTHON"):
+        return compile_elsewhere.run(path)
+    other = borrowed.in_use(state)
+    response = compile_elsewhere.run(path, other)
+    try:
+        lacks = _lacks(response, path)
+        if other is not None and lacks:
+            borrowed.forget(state)
+            return _response(path, state)
+        if lacks == write.LIBRARIES:
+            for each in borrowed.candidates(state):
+                found = compile_elsewhere.run(path, each)
+                if not _lacks(found, path):
+                    borrowed.use(state, each)
+                    guard.write_line(
+                        f"this Python ({sys.prefix}) lacks the libraries that read {path}: {each} reads it from now on "
+                        "(AGENT_PYTHON names another)"
+                    )
+                    return found
+        elif other is None and not lacks:
+            borrowed.compiled_with(state, programs.interpreter() or "")
+    except ours(OSError):
+        pass  # nothing can be kept there, which `keep` reports
+    return response
+
+
+def _lacks(response: "bytes | str", path: str) -> str:
+    """What the interpreter lacks that was to read the configuration, as far as it is known; "" where it has all."""
+    decoded = plan_index.decode(response, path) if isinstance(response, bytes) else None
+    return "a plan" if decoded is None else decoded.lacking if isinstance(decoded, plan_index.Bad) else ""
 
 
 def report_partial(index: "plan_index.Index") -> None:
@@ -87,7 +121,7 @@ def keep(
     else:
         named = os.environ.get("AGENT_PYTHON")
         why = response if isinstance(response, str) else "the compiler's output could not be read"
-        lacking = bool(named) and not isinstance(response, str)
+        lacking = "a plan" if named and not isinstance(response, str) else ""
         if lacking:  # `places.checksum` is another function before 3.11
             version = "3.11 or later" if sys.version_info >= (3, 11) else "3.9 or 3.10"
             why = f"{named} cannot compile the configuration for this Python: AGENT_PYTHON has to name Python {version}"

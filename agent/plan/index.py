@@ -145,7 +145,7 @@ class Bad:
         self.problems: "list[str]"
         self.since: float
         self.until: "float | None"  # None: until the configuration changes
-        self.lacking: bool  # the configuration may be right: this environment lacks what reads it
+        self.lacking: str  # what this environment lacks to read a configuration that may be right; "" for nothing
         self.problems, self.since, self.until, self.lacking = plan.load(plan.top[2])
 
 

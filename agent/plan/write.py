@@ -25,6 +25,9 @@ _EARLY = (
     "_frozen_importlib", "builtins", "marshal", "posix", "nt", "time", "zipimport", "sitecustomize", "usercustomize",
 )  # fmt: skip
 
+#: What an environment lacks where it cannot read the configuration, and another one might.
+LIBRARIES = "libraries"
+
 #: Plans for other values of the environment variables, beside the first.
 _MOST_VARIANTS = 8
 
@@ -95,7 +98,7 @@ def encode_bad(
     folders: "Sequence[tuple[str, str]]" = (),
     since: float = 0.0,
     until: "float | None" = None,
-    lacking: bool = False,
+    lacking: str = "",
 ) -> bytes:
     """The bytes to store for a configuration that gives no plan, so that no process tries it again until it changes."""
     watched = [(name, places.stamp(name)) for name in files]
@@ -104,7 +107,7 @@ def encode_bad(
 
 
 def bad_bytes(
-    header: "places.Header", problems: "list[str]", since: float, until: "float | None" = None, lacking: bool = False
+    header: "places.Header", problems: "list[str]", since: float, until: "float | None" = None, lacking: str = ""
 ) -> bytes:
     body = _Body()
     settings = body.append((problems, since, until, lacking))

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from acceptance.host import Host, other_pythons
+from acceptance.host import ROOT, Host, other_pythons
 
 MONITORS = """\
 version: 1
@@ -49,9 +49,42 @@ def bare(tmp_path):
     host.end_couriers()
 
 
-def test_it_is_reported_once_for_each_configuration_and_environment(bare, tmp_path):
+@pytest.fixture
+def elsewhere(tmp_path):
+    """The agent's folder without an environment beside it."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for name in ("agent", "schema", "sitecustomize.py"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def test_the_environment_beside_the_agents_folder_compiles_for_it(bare, elsewhere):
+    (elsewhere / ".venv").symlink_to(sys.prefix)
+    first, second = [bare.run("main.py", PYTHONPATH=str(elsewhere)).stderr for _ in range(2)]
+    assert first.count("\n") == 1
+    assert f"{elsewhere}/.venv/bin/python reads it from now on (AGENT_PYTHON names another)" in first
+    assert second == ""
+    bare.config.write_text(MONITORS.replace("operation: order", "operation: changed"))
+    assert bare.run("main.py", PYTHONPATH=str(elsewhere)).stderr == ""
+    operations = [event["tags"]["erp.operation"] for event in bare.events()]
+    assert sorted(operations) == ["changed", "order", "order", "pay", "pay", "pay"]
+
+
+def test_it_waits_for_an_environment_that_can_compile(bare, elsewhere):
+    there = {"PYTHONPATH": str(elsewhere)}
+    assert "nothing is monitored" in bare.run("main.py", **there).stderr
+    python, bare.python = bare.python, sys.executable
+    assert bare.run("main.py", **there).stderr == ""
+    bare.python = python
+    first, second = [bare.run("main.py", **there).stderr for _ in range(2)]
+    assert f"{sys.executable} reads it from now on" in first
+    assert second == ""
+
+
+def test_it_is_reported_once_for_each_configuration_and_environment(bare, elsewhere, tmp_path):
     def lines(runs, **variables):
-        first, *others = [bare.run("main.py", **variables).stderr for _ in range(runs)]
+        first, *others = [bare.run("main.py", PYTHONPATH=str(elsewhere), **variables).stderr for _ in range(runs)]
         assert others == [""] * (runs - 1)
         return first
 
