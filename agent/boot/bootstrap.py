@@ -12,7 +12,7 @@ from time import monotonic
 from ..base import guard, imports, places, programs
 from ..base.interrupts import ours
 from ..plan import index as plan_index
-from .lookout import is_uwsgi, listen
+from .lookout import embeds, listen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,8 +123,11 @@ class Agent:
         wanted = _Wanted(self.index)
         self.finder = finder.Finder(wanted, self.index.roots, self._imported, guard.swallow)
         self.finder.on_wait, self.finder.on_code, self.finder.on_look = self._look_again, self._follow, self.look
-        if is_uwsgi(_program()):
+        if embeds():
+            from ..hook.imports.script import Scripts
+
             self.finder.on_look = self._follow_uwsgi
+            self._undo.append(Scripts(self._runs_script))
         self.watch(self.index)
         if instead_of is not None and instead_of in sys.meta_path:
             sys.meta_path[sys.meta_path.index(instead_of)] = self.finder
@@ -143,10 +146,29 @@ class Agent:
         """With the first import after uWSGI's own module has its options: the application's comes soon."""
         if hasattr(sys.modules.get("uwsgi"), "opt") and self.finder is not None:
             self.finder.on_look = self.look
-            from ..integrations.web import uwsgi
+            from ..integrations.web import embedding
 
-            uwsgi.follow()
+            embedding.follow()
         self.look()
+
+    def _runs_script(self, namespace: "dict[str, Any]") -> None:
+        """A server is about to run a file in which its application is."""
+        try:
+            with imports.Guarded():
+                from ..hook.imports.main_module import Follower
+                from ..integrations.web import embedding, named
+
+            def defined(name: str, namespace: "dict[str, Any]", names: "set[str] | None") -> None:
+                self._defined(name, namespace, names)
+                if names is None:
+                    self.work("looking for an application", lambda engine: named.of_file(namespace, engine))
+
+            if self.finder is not None:
+                also = [embedding.attribute_of_file()]
+                self.finder.follower = Follower(self.index.monitors_of, defined, guard.swallow, also)
+                self.finder.follower.follow(namespace=namespace)
+        except ours(Exception):
+            guard.swallow("following a file that a server runs")
 
     def watch(self, index: plan_index.Index) -> None:
         """Have the finder notice the imports of what this plan names."""
@@ -291,14 +313,6 @@ class Agent:
 
     def _wake(self) -> None:
         self.work("starting with the first use of a framework", lambda _: None)
-
-
-def _program() -> str:
-    """The program that runs: `sys.executable` may not have been set yet by one that embeds Python."""
-    try:
-        return os.readlink("/proc/self/exe")
-    except ours(OSError):
-        return sys.executable or ""
 
 
 #: The agent of this process, if it was started and has something to do.

@@ -55,7 +55,6 @@ class Lookout:
         self._plan: "Any" = None
         self._look_at = monotonic() + _EVERY
         self._reread: "Any" = None
-        self._in_uwsgi = is_uwsgi(sys.executable)
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         try:
@@ -94,11 +93,6 @@ class Lookout:
             except places.ours(ValueError):
                 return True  # damaged: the agent makes a new one
         root = name.partition(".")[0]
-        if self._in_uwsgi and hasattr(sys.modules.get("uwsgi"), "opt"):
-            self._in_uwsgi = False  # what is imported below is looked for here, too
-            from ..integrations.web import uwsgi
-
-            uwsgi.follow()
         if packages and root in packages:
             return name in places.HOOKS or self._names(name) or _runs_files(name)
         return (root in places.FRAMEWORKS and name in places.HOOKS) or _runs_files(name)
@@ -164,9 +158,13 @@ class Lookout:
         return finder
 
 
-def is_uwsgi(program: "str | None") -> bool:
-    """Has uWSGI embedded this Python? Its module, with its options, is there before it imports the application."""
-    return os.path.basename(program or "").startswith("uwsgi")
+def embeds() -> bool:
+    """Has a web server that is written in C embedded this Python? `sys.executable` may not be set yet there."""
+    try:
+        program = os.readlink("/proc/self/exe")
+    except places.ours(OSError):
+        program = sys.executable or ""
+    return os.path.basename(program).startswith(("uwsgi", "apache2", "httpd"))
 
 
 def _guarded() -> "Any":

@@ -132,14 +132,23 @@ def look_out(path: str, state: str) -> bool:
     sys.meta_path.insert(0, waiting)
     if user == 0:
         _prepare_for_another_user(path, state)
-    # A module that is imported before the agent, or by it, is named; or the program, which nothing imports.
-    if head[1][4] or _names_the_program(head):
+    # A module that is imported before the agent, or by it, is named; or the program, which nothing imports. Or a server
+    # has embedded Python, and there are no arguments yet: the file that it runs may import nothing.
+    if head[1][4] or _names_the_program(head) or _is_embedded():
         from . import lookout
 
         early = lookout.take_over(waiting, state, fresh, _begin, step_aside)
         if early is not None:
             early.give_way()
     return True
+
+
+def _is_embedded() -> bool:
+    if getattr(sys, "argv", [""]) != [""]:
+        return False
+    from . import lookout
+
+    return lookout.embeds()
 
 
 def _begin(path: str, state: str, instead_of: "Any") -> "Any":

@@ -40,8 +40,9 @@ def commands(name: str, module: str, port: int) -> "tuple[str, list[str]]":
         worker = name.partition("-")[2]
         threads = ["--threads=2"] if worker == "gthread" else []
         return sys.executable, [*gunicorn, f"--worker-class={worker}", *threads]
-    if name == "uwsgi":
-        return uwsgi_program(), [f"--http-socket={bind}", f"--module={module}", "--need-app", "--die-on-term"]
+    if name.startswith("uwsgi"):
+        what = f"--module={module}" if name == "uwsgi" else f"--wsgi-file={module}.py"
+        return uwsgi_program(), [f"--http-socket={bind}", what, "--need-app", "--die-on-term"]
     return sys.executable, known.get(name, ["serve.py", name, module, str(port)])
 
 
@@ -120,7 +121,7 @@ def serve(host, name: str, module: str, requests, *, agent: bool = True, talk=No
     host.write(serve__py=SERVE)
     port = free_port()
     python, arguments = commands(name, module, port)
-    if name == "uwsgi":
+    if name.startswith("uwsgi"):
         extra["UWSGI_VIRTUALENV"] = sys.prefix
     with Receiver() as sentry:
         # Sentry is there once the server has ended: what that was still sending would come a second time.

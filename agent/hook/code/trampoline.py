@@ -43,7 +43,7 @@ class Features(NamedTuple):  # annotated with types, not with text: see model.py
     #: ENTER() before, and LEAVE(start, result, token, failed, …) after, but not after a success without a token.
     #: Not for asynchronous generators.
     span: bool = False
-    wrap: bool = False  #: nothing of the above: the trampoline is `return WRAP(original, …arguments)`
+    wrap: bool = False  #: nothing of the above: the trampoline returns WRAP(original, …arguments)
     timed: bool = False  #: read the clock even without threshold or check, so that errors know their duration
     counted: str = ""  #: one of the following
     entering: tuple[int, ...] = ()  #: positions of the parameters that ENTER gets
@@ -280,7 +280,8 @@ def _leaving(ordered: "list[str]", features: Features, start: str, *, failed: bo
 def _plain(arguments: str, ordered: "list[str]", features: Features, wait: str = "") -> "list[str]":
     """Functions and coroutine functions; `wait` is "await " for the latter."""
     if features.wrap:
-        return ["return " + wait + _call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments])))]
+        call = wait + _call(_WRAP, ", ".join(filter(None, [_value(_ORIGINAL), arguments])))
+        return ["try: return " + call, f"except: {_call(_FAIL, '0.0')}; raise"]
     call = wait + _call(_ORIGINAL, arguments)
     start = "t" if features.starts else "0.0"
     if not (features.starts or features.span):

@@ -26,7 +26,8 @@ def wrap(function: "FunctionType", wrapper: "Callable[..., Any]", *, warns: bool
     `warns`: `function` may warn its caller, so that our frames must pass for the import system's. Decorate `wrapper`
     with `passed_over` then.
     """
-    return patch.patch_function(function, _Owner(_WRAP, {"wrap": wrapper}, warns=warns))
+    values = {"wrap": wrapper, "fail": trampoline.Callback(lambda _: _without_trampoline(sys._getframe(1)))}
+    return patch.patch_function(function, _Owner(_WRAP, values, warns=warns))
 
 
 def passed_over(function: "Any") -> "Any":

@@ -89,7 +89,10 @@ def _own_dict(module: ModuleType) -> "dict[str, Any]":
 class Follower:
     """Follows the frame that runs `code`; without `code`, the first module body in the namespace of `__main__`."""
 
-    def __init__(self, monitors_of: "MonitorsOf", apply: "Apply", swallow: "Swallow") -> None:
+    def __init__(
+        self, monitors_of: "MonitorsOf", apply: "Apply", swallow: "Swallow", also: "Iterable[str]" = ()
+    ) -> None:
+        """`also` has names to wait for that no monitor need name."""
         self._monitors_of = monitors_of
         self._apply = apply
         self._swallow = swallow
@@ -98,17 +101,17 @@ class Follower:
         self._way: "_Tracing | _Monitoring | None" = None
         self._begun = False
         self._names: "list[str]" = []
-        self._heads: "set[str]" = set()
+        self._heads: "set[str]" = set(also)
         self._sweeps = False
         self._last = -1
         self._seen: "dict[str, object]" = {}
         self._size = 0
 
-    def follow(self, code: "CodeType | None" = None) -> None:
-        """Wait for the beginning of `code`, or of what runs as `__main__`."""
+    def follow(self, code: "CodeType | None" = None, namespace: "dict[str, Any] | None" = None) -> None:
+        """Wait for the beginning of `code`, or of what runs in `namespace`: as `__main__`, if neither is given."""
         self.stop()
         self._code = code
-        self._main = None if code is not None else sys.modules["__main__"].__dict__
+        self._main = None if code is not None else namespace or sys.modules["__main__"].__dict__
         way: "_Tracing | _Monitoring" = (_Monitoring if sys.version_info[:2] == (3, 12) else _Tracing)(self)
         if way.begin(code):
             self._way = way

@@ -14,7 +14,7 @@ from ...hook.code import trampoline, wrap
 from ...observe.around import context, traces, work
 from ...observe.event.represent import class_attribute, type_name
 from ...observe.failure import unmonitored
-from . import facts, servers, serving
+from . import embedding, facts, servers, serving
 
 if TYPE_CHECKING:
     from types import FrameType, ModuleType
@@ -74,12 +74,13 @@ class Web:
         self._engine = engine
         self._reports = engine.frameworks.integrates("web")
         self._serves = False
-        self._applications: dict[FunctionType, patch.Layer] = {}
+        self._applications: dict[FunctionType, list[patch.Layer]] = {}
 
     def undo(self) -> bool:
         applications, self._applications = self._applications, {}
-        for layer in applications.values():
-            layer.undo()
+        for layers in applications.values():
+            for layer in reversed(layers):
+                layer.undo()
         _webs.pop(id(self._engine), None)
         return True
 
@@ -87,7 +88,7 @@ class Web:
         """Surround `function`, in which the server `name` calls an application."""
         first, _, path = place.application.partition(".")
         status = serving.reader(place.status)
-        root, engine = name.partition(".")[0], self._engine
+        root = name.partition(".")[0]
         last: list[object] = [None]
 
         def enter(holder: Any) -> Any:
@@ -105,7 +106,7 @@ class Web:
 
         def leave(token: Any, _: bool) -> None:
             if token is not None:
-                serving.closed(token, engine)
+                self.sent(token)
 
         def failed(error: BaseException, _: FrameType) -> None:
             cause = context_of(error) if type(error) is StopIteration else error  # gunicorn's word for: stop here
@@ -153,9 +154,10 @@ class Web:
         else:
             return  # it takes no request
         rest = max(position - len(names), 0)  # of the arguments that are one tuple
-        self._applications[function] = wrap.surround(
-            function, partial(_called, rest), self.returned, passed=[name], failed=self._raised
-        )
+        self._applications[function] = [
+            wrap.surround(function, partial(_called, rest), self.returned, passed=[name], failed=self._raised),
+            *embedding.around(function, self),
+        ]
         self.serves()
 
     def serves(self) -> None:
@@ -168,6 +170,10 @@ class Web:
     def returned(self, begun: Serving | None, _: bool) -> None:
         if begun is not None:
             serving.end(begun, self._engine)
+
+    def sent(self, token: Any) -> None:
+        """A response was sent, or given up: `token` is what `serving.opened` has returned."""
+        serving.closed(token, self._engine)
 
     def _raised(self, error: BaseException, _: FrameType) -> None:
         self.failed(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import uwsgi
+from . import embedding
 from .install import web_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
     """Called when a module has been imported that the application's path goes through."""
-    path = engine.outlet.sentry["application"] or uwsgi.application()
+    path = engine.outlet.sentry["application"] or embedding.application()
     if not path.startswith(name + "."):
         return []
     path = path[len(name) + 1 :]
@@ -27,3 +27,8 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
     web = web_of(engine)
     web.watch(found)
     return [web]
+
+
+def of_file(namespace: dict[str, Any], engine: Engine) -> None:
+    """A server has run this file, for the application in it."""
+    web_of(engine).watch(namespace.get(embedding.attribute_of_file()))
