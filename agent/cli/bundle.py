@@ -5,6 +5,7 @@ pip installs the libraries, for each interpreter into a folder of its own (`base
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from argparse import RawDescriptionHelpFormatter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..base import places
 from ..base.errors import AgentError
@@ -23,9 +24,6 @@ from ..config.read import shipped
 from . import path
 from .doctor.libraries import LIBRARIES
 from .terminal import one_line, out
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "make one folder with the agent and its libraries, for machines where nothing may be installed"
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Callable, NamedTuple
 
 from ..base.errors import AgentError, ConfigError
 from ..base.programs import COMMAND
 from . import options
 from .terminal import out
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 HELP = "print a script that completes erp-agent in bash, zsh or fish"
 

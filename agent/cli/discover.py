@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from ..base.errors import ConfigError
 from ..codebase.propose import Proposal, discover, module_lines, monitor_lines
 from .environment import add_environment, lookup_of
 from .options import ProblemsError
 from .terminal import out, write_new
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "propose monitors for a package, by reading its source"
 

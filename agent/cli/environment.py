@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from typing import TYPE_CHECKING
 
 from ..base import places
+from ..base.model import Problem
 from ..codebase import search
-from ..codebase.check import check
+from ..codebase.check import Sighting, check
 from ..codebase.lookup import Lookup
+from ..config.compile import Examined
 from ..config.load import without_collection
 from .terminal import Progress
-
-if TYPE_CHECKING:
-    import argparse
-
-    from ..base.model import Problem
-    from ..codebase.check import Sighting
-    from ..config.compile import Examined
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:

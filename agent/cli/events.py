@@ -5,16 +5,20 @@ Shown are the events of the agent's own spool and its history: waiting, held bac
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any
 
 from ..base.errors import AgentError
 from ..deliver.history import fates, forgetting
-from ..deliver.history.events import Follower, Wanted, local_events
+from ..deliver.history.events import Follower, LocalEvent, Wanted, local_events
 from ..deliver.history.facts import KINDS, SEVERITIES, section
+from ..deliver.history.fates import Fate
 from ..sentry_project import links
+from ..sentry_project.links import Links
 from . import options, story, waterfall
 from .spool.confirmed import confirmed
 from .spool.places import check_usable, places
@@ -35,15 +39,6 @@ from .terminal import (
     styled,
     table,
 )
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable
-    from typing import Any
-
-    from ..deliver.history.events import LocalEvent
-    from ..deliver.history.fates import Fate
-    from ..sentry_project.links import Links
 
 HELP = "show the events that were caught on this machine, sent or not, or one of them in detail"
 

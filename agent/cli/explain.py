@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from ..base import places
-from ..base.model import EXPECTED, IGNORED
+from ..base.model import EXPECTED, IGNORED, MonitorData, PlanData
 from ..base.wildcards import matches
-from ..codebase.check import check
+from ..codebase.check import Sighting, check
+from ..config.build.merge import WrittenMonitor
+from ..config.compile import Examined
 from ..config.learn import ENOUGH, Past, beyond
 from ..config.load import examine
 from ..config.requirements import unmet_requirements
@@ -24,15 +28,6 @@ from .options import ProblemsError, add_config, add_format, config_path, unusabl
 from .origin import Setting, settings_of
 from .terminal import console, counted, json_text, out, show_table, styled, table
 from .validate import target_line
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from ..base.model import MonitorData, PlanData
-    from ..codebase.check import Sighting
-    from ..config.build.merge import WrittenMonitor
-    from ..config.compile import Examined
 
 HELP = "show what one monitor reports, and where each of its settings comes from"
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from ..codebase.check import counts
+from ..base.model import Problem
+from ..codebase.check import Sighting, counts
 from ..config.build.packs import name_of
+from ..config.compile import Examined
 from .terminal import counted, shown_path
-
-if TYPE_CHECKING:
-    from ..base.model import Problem
-    from ..codebase.check import Sighting
-    from ..config.compile import Examined
 
 _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
-from typing import TYPE_CHECKING
 
 from ..base.errors import ConfigError
 from ..codebase import search
 from ..codebase.project import Project, survey
 from ..codebase.propose import Proposal, module_lines, monitor_lines
 from .terminal import counted, out, shown_path, write_new
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "write a commented monitors.yaml for the project in this folder"
 

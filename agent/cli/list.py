@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from typing import TYPE_CHECKING
 
-from ..base.model import KINDS, SEVERITIES
+from ..base.model import KINDS, SEVERITIES, MonitorData, StancesData
 from ..config.load import load
 from ..language.learned import spelled
 from ..language.monitor_keys import KEYS
 from ..language.units import format_duration, format_rate
 from .options import add_config, add_format, config_path, unusable
 from .terminal import console, is_terminal, json_text, out, show_table, styled, table
-
-if TYPE_CHECKING:
-    import argparse
-
-    from ..base.model import MonitorData, StancesData
 
 HELP = "show every monitor with the settings that are in effect"
 

@@ -7,17 +7,15 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ..base.errors import AgentError
 from ..base.programs import COMMAND
 from ..base.version import __version__
 from .options import ProblemsError, add_command
 from .terminal import clean, err
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 #: Command → the module that has HELP, configure(parser) and, without subcommands, run(arguments) → exit status.
 COMMANDS = {

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from ..base.model import MonitorData
 from ..config.build import stances
 from ..config.build.inherit import choose
+from ..config.build.merge import Settings, WrittenMonitor
 from ..config.findings import Findings
-from ..language.monitor_keys import KEYS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..base.model import MonitorData
-    from ..config.build.merge import Settings, WrittenMonitor
-    from ..config.read.document import Placed
-    from ..language.monitor_keys import MonitorKey
+from ..config.read.document import Placed
+from ..language.monitor_keys import KEYS, MonitorKey
 
 
 class Setting(NamedTuple):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from typing import TYPE_CHECKING
 
 from ..base import places
 from ..base.errors import AgentError
 from .terminal import out
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "print the folder to put on PYTHONPATH"
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from ..config.read.shipped import schema_path
 from ..config.read.tree import resolve_scalar
 from ..config.schema import definition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _HEAD = """\
 <!-- Generated from schema/monitors.schema.json: python -m agent schema --markdown > docs/configuration.md -->

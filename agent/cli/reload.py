@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from typing import TYPE_CHECKING
 
 from ..base import places
 from ..plan import index as plan_index
@@ -11,9 +11,6 @@ from . import options
 from .live import change
 from .live.shown import show_taken
 from .terminal import counted, err, json_text, one_line, out
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "have running processes take up the configuration as it is now, and wait until they have"
 

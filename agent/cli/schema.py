@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from ..base.errors import ConfigError
 from ..config.read.shipped import schema_path
 from .reference import markdown
 from .terminal import out
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "print the JSON Schema of monitors.yaml"
 

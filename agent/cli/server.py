@@ -9,14 +9,12 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import AgentError
 from .terminal import err, one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _MOST = 16  # connections at once
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import time
-from typing import TYPE_CHECKING
 
 from ..base.errors import ConfigError
-from ..base.model import Envelope, Observation
+from ..base.model import Envelope, Observation, SentryData
 from ..base.version import __version__
 from ..deliver import wire
 from ..deliver.http import transport
@@ -19,11 +19,6 @@ from ..observe.event.encode import encode
 from ..sdk import client
 from . import options
 from .terminal import console, styled
-
-if TYPE_CHECKING:
-    import argparse
-
-    from ..base.model import SentryData
 
 HELP = "send test events to Sentry, and print whether it accepted them"
 

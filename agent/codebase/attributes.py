@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from importlib.util import decode_source
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from ..base.model import ExpressionData
 from ..language.nearest import did_you_mean
 from .bindings import dotted, last_name
 from .classes import GENERATED, builtin_has
+from .lookup import Lookup
 from .names import Thing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..base.model import ExpressionData
-    from .lookup import Lookup
 
 _GIVES = ("__getattr__", "__getattribute__", "__dict__")
 _SETS = frozenset(("setattr", "vars", "__dict__"))

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import ast
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
+from .lookup import Lookup
 from .propose import NO_PACKAGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from .lookup import Lookup
 
 _NAMES = ("beat_schedule", "CELERY_BEAT_SCHEDULE", "CELERYBEAT_SCHEDULE", "BEAT_SCHEDULE")
 _ZONES = ("CELERY_TIMEZONE", "timezone")

@@ -11,10 +11,8 @@ import os
 import re
 import sys
 import warnings
-from typing import TYPE_CHECKING, NamedTuple, Union
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import NamedTuple, Union
 
 _WRITES_GLOBALS = re.compile(rb"\b(?:globals|vars)\(\)\s*(?:\[[^\]]*\]\s*=[^=]|\.(?:update|setdefault)\()")
 _REPLACES_ITSELF = re.compile(rb"\bsys\.modules\[__name__\]\s*=|\b(?:recreate_module|initpkg)\(|\b_?LazyModule\(")

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from ..base.model import SHADOWED
+from ..base.model import SHADOWED, ExpressionData, MonitorData, Problem, TargetData
 from ..config.build import stances
 from ..config.build.duplicates import can_meet, explicit_targets
+from ..config.build.merge import WrittenMonitor
 from ..config.build.monitor import captures
 from ..config.build.values import parsed_target
+from ..config.compile import Examined
 from ..config.findings import Findings
+from ..config.read.document import Document, Placed
 from ..config.read.node import NOWHERE, Mark
 from ..config.requirements import RequirementError, unmet_requirements
 from ..language.expressions import SPECIAL
 from ..language.nearest import did_you_mean, listed
 from ..language.targets import TargetError
 from .attributes import Bodies, Refuted, refuted
+from .lookup import Lookup
 from .outcome import FOUND, MISSING, UNCHECKED, TargetOutcome
 from .patterns import expand
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from ..base.model import ExpressionData, MonitorData, Problem, TargetData
-    from ..config.build.merge import WrittenMonitor
-    from ..config.compile import Examined
-    from ..config.read.document import Document, Placed
-    from .lookup import Lookup
 
 
 class Sighting(NamedTuple):

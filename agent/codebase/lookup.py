@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import ast
 import builtins
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from ..language.nearest import did_you_mean
 from .bindings import last_name
 from .classes import CLASS_DECORATORS
 from .modules import ModuleFile
-from .names import Missing, Names, Thing, Unknown
+from .names import Missing, Names, Step, Thing, Unknown
 from .outcome import ELSEWHERE, FOUND, MISSING, UNCHECKED, Parameters, TargetOutcome
 from .remembered import Remembered
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .names import Step
-    from .search import SearchPath
+from .search import SearchPath
 
 #: Decorators that leave the parameters, or the function itself, as written.
 # fmt: off

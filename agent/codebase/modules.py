@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -14,14 +15,10 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..base import places
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .search import SearchPath
+from .search import SearchPath
 
 MOST_BYTES = 20_000_000  # of one source file
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import NamedTuple, Union
 
 from ..language.nearest import did_you_mean
 from .bindings import Binding, ModuleIndex, Scope, dotted, last_name, read
 from .classes import CLASS_DECORATORS, GENERATED, builtin_has, generated_by
 from .modules import ModuleFile, ModuleFinder
-
-if TYPE_CHECKING:
-    from .search import SearchPath
+from .search import SearchPath
 
 _DEEPEST = 30  # re-exports of re-exports
 _MOST_STEPS = 3000  # of one look-up: names that refer to each other in every way are given up

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ..base.wildcards import matches, segment_match
 from ..language.nearest import did_you_mean
 from .bindings import ModuleIndex, Scope
-from .lookup import PROGRAM, parameters_of
+from .lookup import PROGRAM, Lookup, parameters_of
 from .modules import ModuleFile
 from .names import Thing
 from .outcome import FOUND, MISSING, UNCHECKED, TargetOutcome
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .lookup import Lookup
 
 _MOST = 5000
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from ..config.read.node import Node
 from ..config.read.shipped import pack_names, pack_path
 from ..config.read.text import read_text
 from ..config.read.tree import parse
@@ -12,11 +14,6 @@ from ..config.requirements import RequirementError, parse_requirement, unmet
 from .lookup import Lookup
 from .propose import NO_PACKAGES, Proposal, applications, discover
 from .search import SearchPath
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..config.read.node import Node
 
 _NO_PACKAGES = NO_PACKAGES | {"tests", "test"}
 

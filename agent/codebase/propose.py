@@ -5,19 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from ..config.read.tree import resolve_scalar
 from .attributes import Bodies
-from .bindings import last_name
+from .bindings import Function, ModuleIndex, last_name
+from .lookup import Lookup
+from .modules import ModuleFile
 from .names import Thing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from .bindings import Function, ModuleIndex
-    from .lookup import Lookup
-    from .modules import ModuleFile
 
 #: Decorators of functions that a queue's worker runs → whose they are.
 _TASKS = {

@@ -6,20 +6,18 @@ import glob
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from ..base import imports, places
 from ..base.errors import ConfigError
+from ..base.model import PlanData
 from ..boot import untested
 from ..measure.figures import Figures
 from ..plan import borrowed, in_force, index, write
 from . import learn, levels, overlay
+from .compile import Examined
 from .load import examine
 from .read.pieces import Memory
-
-if TYPE_CHECKING:
-    from ..base.model import PlanData
-    from .compile import Examined
 
 _MOST_FOLDERS = 200
 _TRIES = 4

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from ..base.model import MonitorData, PlanData, Problem
 from ..language.nearest import did_you_mean
 from .build.context import providers
 from .build.distribution import release_of
 from .build.duplicates import check_duplicates, overridden
-from .build.merge import merge, monitors_of
+from .build.merge import Settings, WrittenMonitor, merge, monitors_of
 from .build.monitor import build
 from .build.monitor_names import name_all
 from .build.packs import changed
 from .build.sections import check_sections, is_usable, processes_data, sentry_data, spool_data
+from .findings import Findings
+from .overlaid import Overlaid
+from .read.document import Document
+from .read.pieces import Memory
+from .read.sources import Sources
 from .requirements import of_a_source_tree, unmet_requirements
 from .schema import check
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..base.model import MonitorData, PlanData, Problem
-    from .build.merge import Settings, WrittenMonitor
-    from .findings import Findings
-    from .overlaid import Overlaid
-    from .read.document import Document
-    from .read.pieces import Memory
-    from .read.sources import Sources
 
 
 class Examined(NamedTuple):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..base.model import Problem
-
-if TYPE_CHECKING:
-    from .read.document import Document, Placed
-    from .read.node import Defect, Key, Mark
+from .read.document import Document, Placed
+from .read.node import Defect, Key, Mark
 
 _MOST = 2000  # a file that is wrong 2000 times is not read to the end by anyone
 

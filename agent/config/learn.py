@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple
 
+from ..base.model import LearnData, MonitorData
 from ..measure import layout
-from ..measure.counts import Counts
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from ..base.model import LearnData, MonitorData
-    from ..measure.counts import Key
-    from ..measure.figures import Figures
+from ..measure.counts import Counts, Key
+from ..measure.figures import Figures
 
 #: Calls of which the durations are known, before anything is learned from them.
 ENOUGH = 200

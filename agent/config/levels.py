@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..base import own_folders
-from ..measure.counts import Counts
+from ..base.model import MonitorData
+from ..measure.counts import Counts, Key
+from ..measure.figures import Figures
+from ..plan.index import Index
 from .learn import RECENT, by_operation
-
-if TYPE_CHECKING:
-    from ..base.model import MonitorData
-    from ..measure.counts import Key
-    from ..measure.figures import Figures
-    from ..plan.index import Index
 
 _WEEK = 7 * 86400.0
 _LOOK_BACK = 6 * 3600.0

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..base.model import PlanData, Problem
 from .compile import Examined, compile_plan
 from .findings import Findings
 from .overlaid import Overlaid
-from .read.pieces import CutWrongly
+from .overlay import Overlay
+from .read.pieces import CutWrongly, Memory
 from .read.sources import read_sources
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from .overlay import Overlay
-    from .read.pieces import Memory
 
 
 class Loaded(NamedTuple):

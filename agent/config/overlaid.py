@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
-from .build.merge import monitors_of
+from ..base.model import MonitorData
+from .build.merge import Settings, monitors_of
 from .build.monitor import build
 from .build.monitor_names import name_all
+from .findings import Findings
+from .overlay import Overlay
 from .read.sources import make_document
 from .read.tree import parse
 from .schema import check
-
-if TYPE_CHECKING:
-    from ..base.model import MonitorData
-    from .build.merge import Settings
-    from .findings import Findings
-    from .overlay import Overlay
 
 #: How problems of a monitor that was put in name its file.
 FILE = "(put in)"

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from ..base import own_folders
 from ..base.wildcards import segment_match
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _LARGEST = 1 << 20  # bytes
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from ..base import places
 from ..base.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 #: Programs that also run from their source tree, which no metadata describes.
 _FROM_SOURCE = ("frappe", "odoo")

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 from ..base.errors import ConfigError
 from ..base.model import SEVERITIES
 from ..language import hints, learned, units
 from ..language.monitor_keys import KIND_OF
 from ..language.nearest import did_you_mean, listed
+from .findings import Findings
 from .fits import Check, compiled
+from .read.document import Document, Placed
 from .read.shipped import schema_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .findings import Findings
-    from .read.document import Document, Placed
 
 _NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",
           "array": "a list", "object": "a mapping", "null": "nothing"}  # fmt: skip

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Generator
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from types import CodeType, FunctionType
+from typing import Any
 
 from ..hook.code import inject, operations, patch, trampoline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from types import CodeType, FunctionType
 
 #: Enough for the interpreter to specialise the code.
 _CALLS = 200

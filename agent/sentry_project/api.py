@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Callable, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from ..base.errors import AgentError
 from ..base.version import __version__
 from ..deliver.http.transport import UnusableProxyError, web_pool
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _CONNECT, _READ = 5.0, 30.0  # seconds
 _TRIES = 4

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..base.errors import AgentError
 from .api import ApiError
 from .kinds import alerts, crons, dashboards, monitors, ownership, protection, queries
-from .plan import CREATE, DELETE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from .plan import Change
-    from .present import Present
-    from .site import Site
-    from .thing import Thing
+from .plan import CREATE, DELETE, Change
+from .present import Present
+from .site import Site
+from .thing import Thing
 
 #: Kind → the collection in the organization.
 _PLACES = {

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from ..base.errors import ConfigError
+from ..base.model import MonitorData, ProjectData, SentryData
 from ..config.build.inherit import ladder
+from ..config.build.merge import Settings
 from ..config.load import examine
 from ..language import units
 from ..language.dsn import DsnError, parse_dsn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from ..base.model import MonitorData, ProjectData, SentryData
-    from ..config.build.merge import Settings
 
 #: Where Sentry is if neither the file nor a DSN gives an address.
 SAAS = "https://sentry.io"

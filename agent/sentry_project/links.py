@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
+from ..base.model import SentryData
 from ..language.dsn import DsnError, parse_dsn
 from . import facts
 from .kinds import queries, searches
 from .thing import Mark
-
-if TYPE_CHECKING:
-    from ..base.model import SentryData
 
 
 class Links:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..language.nearest import did_you_mean
-from .api import ApiError, path
+from .api import Api, ApiError, path
 from .recipients import ISSUE_OWNERS, provider_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from .api import Api
 
 #: Integrations whose channels are entries of a table of their own: provider → (table, name of the entry).
 _TABLES = {"pagerduty": ("service_table", "service"), "opsgenie": ("team_table", "team")}

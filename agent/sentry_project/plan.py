@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
+from .people import People
+from .present import Present
 from .recipients import ISSUE_OWNERS
 from .thing import KINDS, Thing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from .people import People
-    from .present import Present
 
 CREATE, UPDATE, DELETE = "create", "update", "delete"
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ..base.errors import ConfigError
 from .api import ApiError
 from .kinds import alerts, crons, dashboards, monitors, ownership, protection, queries
+from .site import Site
 from .thing import Thing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from .site import Site
 
 
 class Present(NamedTuple):

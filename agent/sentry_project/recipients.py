@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..base.model import ProjectData
+from ..base.model import ProjectData
 
 #: Whoever owns the issue in Sentry, by its ownership rules.
 ISSUE_OWNERS = "issue owners"

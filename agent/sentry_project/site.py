@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ..base.errors import ConfigError
 from . import recipients
 from .api import Api, ApiError, path
+from .facts import Facts
 from .people import People
 from .thing import Mark
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from .facts import Facts
 
 VARIABLE = "SENTRY_AUTH_TOKEN"
 _RANKS = ("read", "write", "admin")

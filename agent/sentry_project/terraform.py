@@ -7,17 +7,14 @@ in a comment.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
+from .facts import Facts
 from .kinds import alerts, ownership
 from .kinds.searches import both, term
 from .recipients import ISSUE_OWNERS, provider_of
 from .thing import Mark, Thing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from .facts import Facts
 
 SOURCE, VERSION = "jianyuan/sentry", "~> 0.15"
 _LEFT_OUT = {

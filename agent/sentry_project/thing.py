@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
-if TYPE_CHECKING:
-    from ..base.model import ProjectData
+from ..base.model import ProjectData
 
 #: In the order in which they are made: metric monitors first, which Sentry may refuse; alerts after what they refer to.
 KINDS = ("monitor", "alert", "cron", "dashboard", "query", "ownership", "filter", "scrubbing")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from ..codebase.beat import Entry
+from .facts import Facts
 from .kinds import alerts, crons, dashboards, monitors, ownership, protection, queries
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..codebase.beat import Entry
-    from .facts import Facts
-    from .thing import Thing
+from .thing import Thing
 
 #: The parts of `sentry.project.manage` → kinds of things.
 PARTS = {

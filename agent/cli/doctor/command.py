@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import textwrap
 from collections import Counter
-from typing import TYPE_CHECKING, Callable
+from collections.abc import Iterable
+from typing import Callable
 
 from ...language.dsn import DsnError, parse_dsn
 from ..options import add_config, add_format
 from ..terminal import console, counted, is_terminal, json_text, one_line, out, styled
 from . import configuration, libraries, monitoring, neighbours, sentry, servers, starts, state_folder
 from .finding import FAIL, OK, SKIPPED, STATES, WARN, Finding, Mask
-from .installation import look
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable
-
-    from .installation import Installation
+from .installation import Installation, look
 
 HELP = "check the whole installation, and print what to do about each finding"
 

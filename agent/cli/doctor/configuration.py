@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from ...base.errors import AgentError
 from ...config.load import examine
@@ -13,13 +13,8 @@ from ..state.other_folders import user_name
 from ..state.plans import Plans
 from ..terminal import counted, shown_path
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
-from .installation import named
+from .installation import Installation, named
 from .permissions import may
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .installation import Installation
 
 
 def check(installation: Installation) -> Iterator[Finding]:

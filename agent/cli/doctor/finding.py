@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from urllib.parse import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 #: States, worst first.
 FAIL, WARN, SKIPPED, OK = "fail", "warn", "skipped", "ok"

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from ...base import places, programs
 from ...base.errors import AgentError
 from .. import options
+from ..options import Configured
 from ..path import folder
 from ..state import other_processes, processes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from ..options import Configured
-    from ..state.other_processes import Running
-    from ..state.processes import Process
+from ..state.other_processes import Running
+from ..state.processes import Process
 
 #: Programs that serve or work for an ERP.
 PROGRAMS = frozenset(

@@ -8,20 +8,16 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ...base import imports, places
 from ...base.errors import ConfigError
 from ...config import requirements
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
-from .installation import named
+from .installation import Erp, Installation, named
 from .starts import entries_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .installation import Erp, Installation
 
 
 class Library(NamedTuple):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from ..state.problems import WRONG, problems
 from ..state.whole import Whole
 from .finding import FAIL, OK, WARN, Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .installation import Installation
+from .installation import Installation
 
 #: Other checks look at these, and know more of them.
 _ELSEWHERE = frozenset((

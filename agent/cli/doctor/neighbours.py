@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...config import requirements
 from .finding import FAIL, OK, WARN, Finding
-from .installation import named
+from .installation import Erp, Installation, named
 from .libraries import environments
 from .starts import entries_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .installation import Erp, Installation
 
 _DOCS = "docs/limits.md, Beside other agents"
 

@@ -10,24 +10,18 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ...deliver.http import transport
 from ...deliver.http.route import Route
-from ...language.dsn import SHARED, DsnError, parse_dsn
+from ...deliver.http.transport import Outcome
+from ...language.dsn import SHARED, Dsn, DsnError, parse_dsn
 from .. import test
 from ..terminal import one_line
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
-from .installation import named
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ...deliver.http.transport import Outcome
-    from ...language.dsn import Dsn
-    from .installation import Installation
+from .installation import Installation, named
 
 #: For the look-up of a key that Sentry has not seen for a while.
 PAUSE = 0.5  # seconds

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from ..state.other_processes import is_ours
 from .finding import FAIL, OK, WARN, Finding
-from .installation import named
+from .installation import Erp, Installation, named
 from .starts import entries_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .installation import Erp, Installation
 
 _NEARLY = 0.9  # of the descriptors that a process may open
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from ...base import places, programs
 from ..state import other_processes
 from ..state.other_folders import user_name
 from ..terminal import counted
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
-from .installation import named
+from .installation import Erp, Installation, named
 from .permissions import may
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from .installation import Erp, Installation
 
 _OLDEST = (3, 9)
 #: Parts of the folders of other agents' sitecustomize.py → whether that one runs the next one on the path.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from ...base import places
 from ...deliver.spool import files
@@ -12,12 +12,8 @@ from ..state import other_folders
 from ..state.other_folders import user_name
 from ..terminal import counted
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
+from .installation import Installation
 from .permissions import existing, may
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .installation import Installation
 
 _LEAST_ROOM = 16 << 20  # bytes
 _LEAST_INODES = 1000

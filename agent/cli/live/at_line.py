@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from types import CodeType
 
 from ...base.errors import ConfigError
+from ...base.model import LineData
 from ...live import lines
-
-if TYPE_CHECKING:
-    from types import CodeType
-
-    from ...base.model import LineData
 
 
 def parse(given: str) -> LineData:

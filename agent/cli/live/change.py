@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ...base import own_folders
 from ...base.errors import AgentError, ConfigError
@@ -16,15 +17,11 @@ from ...language import units
 from ...observe.failure import synthetic
 from ...plan import in_force
 from ...plan import index as plan_index
+from ..options import Configured
 from ..state import processes
 from ..state.other_folders import user_name
 from ..state.plans import Plans
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from ..options import Configured
-    from ..state.processes import Process
+from ..state.processes import Process
 
 _LOOK = 0.2  # seconds between two looks at the processes
 _SERVER = (

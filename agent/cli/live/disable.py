@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import time
-from typing import TYPE_CHECKING
 
 from ...base.errors import ConfigError
 from ...base.wildcards import segment_match
@@ -12,9 +12,6 @@ from .. import options
 from ..terminal import moment, out
 from . import change, other_users
 from .shown import show_taken
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "switch monitors off in running processes, for a time or until `enable`"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from ...base.errors import ConfigError
 from ...base.wildcards import segment_match
@@ -11,9 +11,6 @@ from .. import options
 from ..terminal import out
 from . import change, other_users
 from .shown import show_taken
-
-if TYPE_CHECKING:
-    import argparse
 
 HELP = "switch monitors on again that `disable` switched off"
 

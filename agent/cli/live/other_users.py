@@ -10,14 +10,11 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 from ...base import places
+from ..options import Configured
 from ..state import other_folders
 from ..terminal import err, out
-
-if TYPE_CHECKING:
-    from ..options import Configured
 
 
 def begin(configured: Configured, *, quiet: bool = False) -> list[subprocess.Popen[bytes]]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..terminal import console, counted, one_line, out, styled
-
-if TYPE_CHECKING:
-    from .change import Taken
+from .change import Taken
 
 
 def show_taken(taken: Taken, what: str = "with this") -> int:

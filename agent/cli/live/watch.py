@@ -5,10 +5,12 @@ It looks at the calls of a function, or at a line inside one.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
+import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...base import own_folders
 from ...base.errors import ConfigError
@@ -17,16 +19,11 @@ from ...config.overlay import Overlay, Put
 from ...deliver import stream
 from ...language.units import format_duration
 from .. import options
+from ..options import Configured
 from ..terminal import moment, one_line, out
 from . import at_line, change, other_users
 from .seen import Seen
 from .shown import show_taken
-
-if TYPE_CHECKING:
-    import argparse
-    import subprocess
-
-    from ..options import Configured
 
 HELP = "put a monitor into running processes for a time, and show what it sees as it happens"
 

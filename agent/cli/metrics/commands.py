@@ -8,7 +8,8 @@ import re
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import NoReturn
 
 from ...base import places
 from ...base.errors import AgentError, ConfigError
@@ -17,15 +18,9 @@ from ...measure.figures import Figures
 from .. import options
 from ..terminal import clean, err, out, shown_path
 from . import operations, text, textfile
-from .families import FAMILIES
+from .families import FAMILIES, Samples
 from .health import Health
 from .serve import Server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import NoReturn
-
-    from .families import Samples
 
 HELP = "print the figures of every operation as OpenMetrics text, serve them to Prometheus, or write them to a file"
 

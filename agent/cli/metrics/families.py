@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Union
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    #: Name of a family → the values of its labels, in their order → the value.
-    Samples = dict[str, Mapping[tuple[str, ...], "Value"]]
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Union
 
 
 class Family(NamedTuple):
@@ -34,6 +29,8 @@ class Durations(NamedTuple):
 
 
 Value = Union[int, float, Durations]
+#: Name of a family → the values of its labels, in their order → the value.
+Samples = dict[str, Mapping[tuple[str, ...], Value]]
 
 
 #: Seconds that "recent" means in gauges: see `erp_users_affected` and `erp_release_calls_total`.

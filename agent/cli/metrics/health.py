@@ -6,24 +6,21 @@ import os
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from ...base import places as base_places
 from ...base.version import __version__
 from ...deliver.courier.run import noted
+from ..options import Configured
 from ..spool import places
 from ..state.plans import Plans
 from ..state.problems import problems
+from ..state.processes import Process
 from ..state.whole import Whole
 from ..terminal import clean
+from .families import Samples
 from .lost import Lost
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..options import Configured
-    from ..state.processes import Process
-    from .families import Samples
 
 _STATES = {places.WAITING: "waiting", places.HELD: "held", places.ASIDE: "aside"}
 _PATIENCE = 30.0  # seconds for which a verdict about older plans is kept: it may take a compilation

@@ -8,14 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from ...base import own_folders
 from ...deliver.spool import files
-from ..state.processes import LOSSES
-
-if TYPE_CHECKING:
-    from ..state.processes import Process
+from ..state.processes import LOSSES, Process
 
 _FILE = "lost.json"
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from . import protobuf, text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from .families import Samples
+from .families import Samples
 
 
 class Format(NamedTuple):

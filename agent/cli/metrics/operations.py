@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
-from ...measure.figures import Counts
+from ...measure.figures import Counts, Figures, Key
 from ..terminal import clean
-from .families import WINDOW, Durations
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ...measure.figures import Figures, Key
-    from .families import Samples, Value
+from .families import WINDOW, Durations, Samples, Value
 
 #: Failures of these are exposed as zero too: a rate sees the first failure only if there was a zero before it.
 _ALWAYS = dict.fromkeys(("warning", "error", "fatal"), 0)

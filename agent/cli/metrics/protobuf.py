@@ -9,17 +9,12 @@ hand: a dependency of four megabytes for five messages would be installed into o
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, groupby
-from typing import TYPE_CHECKING
 
 from ...measure import layout
-from .families import FAMILIES, Durations
+from .families import FAMILIES, Durations, Family, Samples, Value
 from .text import EXPOSED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from .families import Family, Samples, Value
 
 _TYPES = {"counter": 0, "gauge": 1, "info": 1, "histogram": 4}
 _VALUES = {"counter": 3, "gauge": 2, "info": 2, "histogram": 7}  # the field of a Metric

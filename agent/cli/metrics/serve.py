@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import gzip
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from ...base.errors import AgentError
 from .. import server
 from ..terminal import err, one_line
 from . import negotiation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from .families import Samples
+from .families import Samples
 
 _DEADLINE = 20.0  # seconds for a whole connection; Prometheus itself gives up after 10
 _SMALL = 1400  # bytes: one packet, which compression does not make fewer

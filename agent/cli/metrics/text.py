@@ -5,16 +5,11 @@ They differ little: where the `_total` of a counter stands, in the type of an in
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from ...measure import layout
-from .families import FAMILIES, Durations
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from .families import Family, Samples, Value
+from .families import FAMILIES, Durations, Family, Samples, Value
 
 #: Buckets whose ends are exposed: octaves from 0.24 ms to 512 s, and half octaves from 62 ms to 16 s, where people set
 #: thresholds. The same for each operation and always: Prometheus adds up only what has the same bounds.

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
-from typing import TYPE_CHECKING
 
 from ..options import ProblemsError
 from ..terminal import counted, err, out, out_bytes, write_new
 from . import newrelic_ini, reader, removal
 from .found import Found, Remark
-from .sources import Unread, sources
+from .sources import Source, Unread, sources
 from .writer import left_lines, render
-
-if TYPE_CHECKING:
-    import argparse
-
-    from .sources import Source
 
 HELP = "write the monitors.yaml that replaces decorators of other tools"
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .use import keys
-
-if TYPE_CHECKING:
-    from .use import Use
+from .use import Use, keys
 
 _DATABASE = frozenset(("sql", "db", "cassandra", "elasticsearch", "mongodb", "redis", "memcached", "cache"))
 INSIDE = frozenset(("ddtrace.tracer.trace", "ddtrace.trace.tracer.trace", "ddtrace.tracer.start_span"))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .use import keys
-
-if TYPE_CHECKING:
-    from .use import Use
+from .use import Use, keys
 
 _NAMES = ("capture_span", "async_capture_span")
 INSIDE = frozenset(f"elasticapm.{name}" for name in _NAMES)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...language.placeholders import PlaceholderError, placeholders
-from .use import keys
-
-if TYPE_CHECKING:
-    from .use import Use
+from .use import Use, keys
 
 INSIDE = frozenset(("logfire.span",))
 STAYING = frozenset(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import configparser
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from ...language.targets import TargetError, parse_dotted, parse_target
 from .found import Carried, Found, Remark
 from .newrelic import DECORATORS
 from .sentry_init import ALWAYS_IGNORED
 from .use import keys
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SECTION = re.compile(r"\s*\[([^\]]+)\]")
 _LARGEST = 1_000_000  # bytes

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .use import keys
-
-if TYPE_CHECKING:
-    from .use import Use
+from .use import Use, keys
 
 #: With any tracer: where it comes from is often a module of the ERP.
 SPAN = "start_as_current_span"

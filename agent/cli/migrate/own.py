@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...language import expressions, units
 from ...language.targets import TargetError, parse_dotted
 from .found import NotCarried
 from .names import COMPUTED
-from .use import keys
-
-if TYPE_CHECKING:
-    from .use import Use
+from .use import Use, keys
 
 #: Decorator → kind of monitor, the arguments that it takes by position.
 _DECORATORS = {

@@ -5,16 +5,14 @@ from __future__ import annotations
 import ast
 import warnings
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from ...language.targets import TargetError, parse_target
 from . import datadog, elastic, logfire, newrelic, opentelemetry, own, sentry, sentry_init
 from .found import Carried, Found, NotCarried, Remark
 from .names import Names
+from .sources import Source
 from .use import Use
-
-if TYPE_CHECKING:
-    from .sources import Source
 
 _Definition = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef]
 

@@ -6,12 +6,9 @@ import ast
 import difflib
 import io
 import tokenize
-from typing import TYPE_CHECKING
 
 from ..terminal import shown_path
-
-if TYPE_CHECKING:
-    from .found import Found
+from .found import Found
 
 
 def diff(found: Found) -> bytes:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .found import NotCarried
-from .use import keys
-
-if TYPE_CHECKING:
-    from .use import Use
+from .use import Use, keys
 
 _TRACE = frozenset(
     ("sentry_sdk.trace", "sentry_sdk.tracing.trace", "sentry_sdk.tracing_utils.start_child_span_decorator")

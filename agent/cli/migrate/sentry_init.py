@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from ...language.targets import TargetError, parse_dotted, parse_target
 from .names import COMPUTED
-from .use import keys
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .use import Use
+from .use import Use, keys
 
 #: Key → what a value may be.
 _TEXTS = {"environment": re.compile(r"[^/\s]{0,64}"), "release": re.compile(r"[^\n]{0,200}")}

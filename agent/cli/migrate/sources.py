@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from ...base.errors import ConfigError
 from ...codebase.modules import MOST_BYTES
 from ...codebase.propose import NO_PACKAGES
 from ..terminal import shown_path
 from .newrelic_ini import is_newrelic
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _SKIPPED = NO_PACKAGES | {"tests", "test"}
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "manage.py")

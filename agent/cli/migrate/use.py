@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...language import units
 from ...language.placeholders import PlaceholderError, placeholders
 from .found import Remark
-from .names import COMPUTED
-
-if TYPE_CHECKING:
-    from .names import Names
+from .names import COMPUTED, Names
 
 _REPLACED = frozenset(("name", "qualname", "module", "class"))
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")

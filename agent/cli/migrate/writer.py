@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...codebase.propose import module_lines, scalar
 from ..terminal import one_line
 from .found import Carried, Found, Remark
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 
 _ORDER = ("module", "kind", "model", "process", "name", "endpoint", "event_type", "operation", "severity", "threshold",
           "capture", "expect", "audit", "tags")  # fmt: skip

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from ...measure import layout
+from ...measure.figures import Counts
 from . import words
 from .markup import Markup, tag
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ...measure.figures import Counts
 
 _WIDTH, _HEIGHT = 160, 28  # of a sparkline
 _BAR, _TALL = 7, 34  # of a histogram: width of a bucket, height of the highest bar

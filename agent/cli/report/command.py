@@ -9,17 +9,14 @@ import stat
 import time
 import webbrowser
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from ...base.errors import AgentError
 from ...language import units
 from .. import options
 from ..terminal import out, shown_path
 from .gather import gather
+from .measures import Past
 from .page import page
-
-if TYPE_CHECKING:
-    from .measures import Past
 
 HELP = "write a report of the ERP as one HTML file, or show it live on this machine"
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ...base.errors import AgentError
+from ...base.model import MonitorData
 from ...config.load import load
 from ...deliver.history.events import local_events
 from ...sentry_project import links
+from ...sentry_project.links import Links
 from ..spool.places import places
 from ..state.problems import Problem, problems
 from ..state.whole import Whole
 from .issues import Issues
 from .measures import Measures, Past, measure
 from .traces import Traces
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ...base.model import MonitorData
-    from ...sentry_project.links import Links
 
 
 class Report(NamedTuple):

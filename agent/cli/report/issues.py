@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Iterable
+from typing import Any
 
+from ...deliver.history.events import LocalEvent
 from ...deliver.history.facts import SEVERITIES, section
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
-
-    from ...deliver.history.events import LocalEvent
 
 #: The last slow calls of an operation that are opened to see where their time went.
 SLOW_CALLS = 30

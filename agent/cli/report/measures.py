@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from ...measure.figures import Counts, Key
+from ...measure.figures import Counts, Figures, Key
 from ...measure.history import HOUR
 from .state import STATES, State, state_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from ...measure.figures import Figures
 
 _DAYS = 7
 _STEPS = (60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds

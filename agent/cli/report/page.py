@@ -8,16 +8,14 @@ import os
 import time
 from functools import cache
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...base.version import __version__
 from ..terminal import shown_path
 from . import sections, traces, verdict, words
+from .gather import Report
 from .markup import Markup, data_block, joined, tag
-
-if TYPE_CHECKING:
-    from .gather import Report
-    from .measures import Module
+from .measures import Module
 
 _MOST_SERIES = 40  # modules in the charts over time
 _PLOTS = ("uplot", "uPlot.iife.min.js")

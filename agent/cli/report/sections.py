@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from ...deliver.history.events import LocalEvent
 from ...deliver.history.facts import SEVERITIES
-from ...deliver.history.fates import SENT
+from ...deliver.history.fates import SENT, Fate
+from ...measure.figures import Counts
 from .. import story
 from ..terminal import counted
 from . import words
 from .charts import QUANTILES, Durations, stack
-from .issues import SLOW_CALLS
+from .gather import Report
+from .issues import SLOW_CALLS, Inside, Issue
 from .markup import Markup, breakable, joined, tag
-from .measures import total
+from .measures import Operation, total
 from .state import MANY_FAILURES
 from .tables import Row, ago, duration, moment, nothing, number, percent, table, term
 from .verdict import MARKS, badge
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ...deliver.history.events import LocalEvent
-    from ...deliver.history.fates import Fate
-    from ...measure.figures import Counts
-    from .gather import Report
-    from .issues import Inside, Issue
-    from .measures import Operation
 
 #: The most that is shown of each; what is left out is counted on the page.
 _ISSUES, _SLOWEST, _INSIDE, _OPERATIONS, _USERS = 50, 12, 8, 300, 20

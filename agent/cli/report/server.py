@@ -11,15 +11,12 @@ import secrets
 import threading
 import time
 import webbrowser
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ...base.errors import AgentError
 from .. import server
 from ..terminal import err
 from .page import policy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _ADDRESS = "127.0.0.1"
 _NAMES = (_ADDRESS, "localhost")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Union
+from collections.abc import Sequence
+from typing import NamedTuple, Union
 
 from . import words
 from .markup import Markup, tag
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Cell(NamedTuple):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...deliver.history.facts import SEVERITIES
-from ..state.problems import BROKEN, WRONG
+from ...measure.figures import Counts
+from ..state.problems import BROKEN, WRONG, Problem
 from ..terminal import counted
 from . import words
 from .charts import sparkline
+from .gather import Report
 from .markup import Markup, breakable, joined, tag
+from .measures import Module
 from .state import grave
 from .tables import term
-
-if TYPE_CHECKING:
-    from ...measure.figures import Counts
-    from ..state.problems import Problem
-    from .gather import Report
-    from .measures import Module
 
 #: State, and severity → the shape that goes with its colour.
 SHAPES = {"errors": "■", "slow": "▲", "well": "●", "quiet": "○"}

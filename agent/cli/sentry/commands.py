@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from ...base.errors import AgentError
 from ...codebase import beat
@@ -12,22 +14,17 @@ from ...sentry_project import facts as project_facts
 from ...sentry_project import plan as planning
 from ...sentry_project import present, site, wanted
 from ...sentry_project.apply import apply
+from ...sentry_project.facts import Facts
+from ...sentry_project.plan import Change, Plan
+from ...sentry_project.present import Present
+from ...sentry_project.site import Site
 from ...sentry_project.terraform import Export
+from ...sentry_project.wanted import Wanted
 from .. import options
 from ..environment import add_environment, lookup_of
 from ..spool.confirmed import confirmed
 from ..terminal import counted, err, json_text, out, write_new
 from . import show
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
-    from ...sentry_project.facts import Facts
-    from ...sentry_project.plan import Change, Plan
-    from ...sentry_project.present import Present
-    from ...sentry_project.site import Site
-    from ...sentry_project.wanted import Wanted
 
 HELP = "set up dashboards, alerts, owners and cron monitors in Sentry, as the configuration describes the ERP"
 

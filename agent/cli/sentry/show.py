@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from ...language.units import format_duration
-from ...sentry_project.plan import CREATE, DELETE, MISSING, UPDATE
-from ...sentry_project.thing import WORDS
+from ...sentry_project.plan import CREATE, DELETE, MISSING, UPDATE, Change, Difference, Plan
+from ...sentry_project.site import Site
+from ...sentry_project.thing import WORDS, Thing
 from ..terminal import console, counted, one_line, out, styled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ...sentry_project.plan import Change, Difference, Plan
-    from ...sentry_project.site import Site
-    from ...sentry_project.thing import Thing
 
 DONE = {CREATE: "created", UPDATE: "changed", DELETE: "deleted"}
 _SIGNS = {CREATE: ("+", "green"), UPDATE: ("~", "yellow"), DELETE: ("-", "red")}

@@ -7,8 +7,9 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...base import own_folders
 from ...base.errors import AgentError, ConfigError
@@ -20,6 +21,8 @@ from ...deliver.send.flush import flush
 from ...deliver.send.lock import DeliveryLock
 from ...deliver.send.rate_limits import ALL, BACKOFF, RateLimits
 from ...deliver.send.resources import to_sentry
+from ...deliver.spool.names import SpoolEntry
+from ...deliver.spool.spool import Spool
 from ...language.dsn import parse_dsn
 from ...language.units import format_duration
 from .. import options
@@ -29,12 +32,6 @@ from ..terminal import Progress, console, counted, json_text, moment, out, style
 from . import move
 from . import show as spool_show
 from .places import ASIDE, HELD, WAITING, Place, check_usable, places
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ...deliver.spool.names import SpoolEntry
-    from ...deliver.spool.spool import Spool
 
 HELP = "show, deliver, move or remove the envelopes that wait for Sentry"
 

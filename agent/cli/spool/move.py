@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ...base.errors import AgentError
 from ...deliver.history import history, shelves
@@ -11,10 +12,6 @@ from .. import options
 from ..terminal import console, err, one_line
 from .confirmed import confirmed
 from .places import ASIDE, HELD, WAITING, Stored, check_usable, places, stored
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
 
 #: What `purge --only` takes.
 PARTS = {"waiting": WAITING, "held": HELD, "quarantine": ASIDE}

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from ...base.errors import AgentError
+from ...base.health import Health
+from ...base.model import Envelope
 from ...deliver import clients
 from ...deliver.http.route import Route
+from ...deliver.spool.names import SpoolEntry
+from ...deliver.spool.spool import Spool
+from ..options import Configured
 from ..terminal import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ...base.health import Health
-    from ...base.model import Envelope
-    from ...deliver.spool.names import SpoolEntry
-    from ...deliver.spool.spool import Spool
-    from ..options import Configured
 
 WAITING, HELD, ASIDE = "waiting", "held back", "set aside"
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from typing import TYPE_CHECKING
 
 from ...base.errors import AgentError
+from ...base.model import Envelope
 from ...deliver import wire
 from ...deliver.spool.files import UnreadableError
 from .. import options
 from ..terminal import console, is_terminal, json_text, moment, out, show_table, styled, table
 from .places import Stored, check_usable, places, stored
-
-if TYPE_CHECKING:
-    import argparse
-
-    from ...base.model import Envelope
 
 _SHORT = 12  # characters of an id on a terminal
 

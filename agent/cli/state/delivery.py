@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...base.health import alive
 from ...deliver.courier import run as courier
 from ...deliver.history import shelves
 from ...deliver.send.rate_limits import RateLimits
-from ..spool.places import places
-
-if TYPE_CHECKING:
-    from ..options import Configured
-    from ..spool.places import Place
+from ..options import Configured
+from ..spool.places import Place, places
 
 
 class Delivery(NamedTuple):

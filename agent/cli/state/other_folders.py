@@ -9,14 +9,12 @@ import os
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...base import places
 from ...deliver.spool import files
 from ..terminal import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Other(NamedTuple):

@@ -6,16 +6,14 @@ What a process was started with is read from /proc, as far as the user may.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from ...base import places, programs
 from ...base.errors import AgentError
 from ..path import folder
 from ..terminal import counted
 from .other_folders import user_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _MOST = 8  # processes that are named for one reason
 

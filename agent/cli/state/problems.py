@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from ...base import places
 from ..terminal import counted, moment, one_line, shown_path
 from . import other_folders, other_processes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from .delivery import Delivery
-    from .processes import Process
-    from .whole import Whole
+from .delivery import Delivery
+from .processes import Process
+from .whole import Whole
 
 #: From this weight on it is wrong, and `status` ends with 1; what weighs less is worth knowing.
 WRONG = 20

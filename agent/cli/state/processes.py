@@ -5,16 +5,14 @@ from __future__ import annotations
 import ast
 import os
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...base import programs
 from ...base.errors import AgentError
 from ...base.health import alive
 from ...deliver.spool.files import read_own
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 #: Reasons for which a captured event was not kept.
 LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from ...base import places
 from ...base.errors import AgentError
@@ -16,11 +16,7 @@ from ...plan.in_force import last_good_for
 from .. import options
 from . import delivery, other_folders, processes
 from .plans import Plans
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .processes import Process
+from .processes import Process
 
 _LATELY = 3600.0  # seconds in which the counts of an ended process still matter
 

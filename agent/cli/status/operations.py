@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...base.wildcards import segment_match
-from ...measure.figures import Counts
+from ...measure.figures import Counts, Figures, Key
 from . import numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from ...measure.figures import Figures, Key
 
 _HOUR = 3600.0
 _MUCH = 1.5  # how many times as long, or as often, is more than chance and the width of buckets

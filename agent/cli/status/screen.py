@@ -6,13 +6,11 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..terminal import is_terminal, put
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SIZE = (80, 24)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ...base.model import ContextData
+from ..findings import Findings
+from ..read.document import Document, Placed
 from . import values
-
-if TYPE_CHECKING:
-    from ...base.model import ContextData
-    from ..findings import Findings
-    from ..read.document import Document, Placed
 
 _SECTIONS = ("read", "tags", "user")
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
+from ...base.model import MonitorData
 from ...language.targets import own_packages
 from ..requirements import installed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ...base.model import MonitorData
 
 
 def release_of(monitors: Iterable[MonitorData]) -> str | None:

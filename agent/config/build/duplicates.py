@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...language.targets import TargetError
+from ..findings import Findings
+from ..read.document import Placed
+from .merge import WrittenMonitor
 from .values import parsed_target
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..findings import Findings
-    from ..read.document import Placed
-    from .merge import WrittenMonitor
 
 
 class _Seen(NamedTuple):

@@ -11,19 +11,15 @@ limit or `escalate` ends the search: there is none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
+from ...base.model import LearnData
 from ...language import learned, units
 from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD
-from .merge import ADDING, layer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ...base.model import LearnData
-    from ..findings import Findings
-    from ..read.document import Placed
-    from .merge import Settings, WrittenMonitor
+from ..findings import Findings
+from ..read.document import Placed
+from .merge import ADDING, Settings, WrittenMonitor, layer
 
 _Value = TypeVar("_Value")
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...language.monitor_keys import KEYS
-
-if TYPE_CHECKING:
-    from ..findings import Findings
-    from ..read.document import Document, Placed
-    from ..read.node import Key
-
+from ..findings import Findings
+from ..read.document import Document, Placed
+from ..read.node import Key
 
 #: Keys of `defaults` whose values in several files add up: see `stances`.
 ADDING = tuple(key.name for key in KEYS if key.adds)

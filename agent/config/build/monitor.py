@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+from ...base.model import ExpressionData, MonitorData, RuleData, SpanData, TargetData
 from ...language import units
 from ...language.monitor_keys import KEYS, KIND_OF, plain_monitor
 from ...language.nearest import did_you_mean, listed
 from ...language.placeholders import PlaceholderError, placeholders
 from ...language.targets import TargetError, parse_exclude
+from ..findings import Findings
+from ..read.document import Placed
+from ..read.node import Key
 from ..requirements import RequirementError, parse_requirement
 from . import stances, values
 from .inherit import inherit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ...base.model import ExpressionData, MonitorData, RuleData, SpanData, TargetData
-    from ..findings import Findings
-    from ..read.document import Placed
-    from ..read.node import Key
-    from .merge import Settings, WrittenMonitor
+from .merge import Settings, WrittenMonitor
 
 #: Keys whose values are those of the monitor, as they are.
 _AS_GIVEN = frozenset(

@@ -6,10 +6,8 @@ The result depends on the monitors' order and words alone, so that a name means 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ...base.model import MonitorData
+from ...base.model import MonitorData
 
 
 def name_all(monitors: list[MonitorData]) -> None:

@@ -14,19 +14,15 @@ conflict.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...base.wildcards import matches
 from ...language.nearest import did_you_mean, listed
-from .merge import check_same
+from ..findings import Findings
+from ..read.document import Document, Placed
+from .merge import WrittenMonitor, check_same
 from .values import check_inheritable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..findings import Findings
-    from ..read.document import Document, Placed
-    from .merge import WrittenMonitor
 
 
 class Mention(NamedTuple):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from ...base.model import ProjectData
 from ...language import units
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ...base.model import ProjectData
-    from ..findings import Findings
-    from ..read.document import Placed
+from ..findings import Findings
+from ..read.document import Placed
 
 #: Providers of integrations that an alert can notify; each takes ACCOUNT/CHANNEL.
 CHANNELS = ("slack", "discord", "msteams", "pagerduty", "opsgenie")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from ...base.model import ContextData, ScrubData, SentryData, SpoolData, TracesData
 from ...language import units
 from ...language.dsn import DsnError, parse_dsn
+from ..findings import Findings
+from ..read.document import Document, Placed
 from . import project, stances, tasks, values
+from .merge import Settings
 from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ...base.model import ContextData, ScrubData, SentryData, SpoolData, TracesData
-    from ..findings import Findings
-    from ..read.document import Document, Placed
-    from .merge import Settings
 
 DEFAULT_ENVIRONMENT = "production"
 _IGNORED = ["django.http.Http404", "django.core.exceptions.PermissionDenied"]

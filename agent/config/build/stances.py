@@ -7,20 +7,15 @@ that no monitor sees have all but the first two. In a pack, `defaults` of the ot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Iterator
+from typing import TypedDict
 
-from ...base.model import EXPECTED, IGNORED, SEVERITIES
+from ...base.model import EXPECTED, IGNORED, SEVERITIES, StancesData
 from ...language import units
+from ..findings import Findings
+from ..read.document import Placed
 from . import values
-from .merge import ADDING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ...base.model import StancesData
-    from ..findings import Findings
-    from ..read.document import Placed
-    from .merge import Settings, WrittenMonitor
+from .merge import ADDING, Settings, WrittenMonitor
 
 
 class _Lists(TypedDict):

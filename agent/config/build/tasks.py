@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ...base.model import CeleryData, TasksData
 from ...language import units
+from ..findings import Findings
+from ..read.document import Placed
 from .inherit import ladder
+from .merge import Settings
 from .values import check_duration_or_ladder, check_unit
-
-if TYPE_CHECKING:
-    from ...base.model import CeleryData, TasksData
-    from ..findings import Findings
-    from ..read.document import Placed
-    from .merge import Settings
 
 
 def check(section: Placed, findings: Findings) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
+from ...base.model import ExpressionData, TargetData
 from ...language import expressions, hints, learned, units
 from ...language.targets import TargetError, parse_dotted, parse_target
-
-if TYPE_CHECKING:
-    from ...base.model import ExpressionData, TargetData
-    from ..findings import Findings
-    from ..read.document import Placed
+from ..findings import Findings
+from ..read.document import Placed
 
 #: Seconds; few calls that somebody monitors take so long.
 _LONG = 60

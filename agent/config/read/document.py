@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from .node import Key, Mark, Node, of_yaml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Document(NamedTuple):

@@ -8,14 +8,12 @@ As in a shell, the default of `:-` also replaces an empty variable.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from ...language import monitor_keys
 from .node import Defect, Key, Mark, Node
 from .tree import resolve_scalar
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The keys whose values are numbers or true/false; a test holds this against the schema.
 TYPED = monitor_keys.TYPED | frozenset(

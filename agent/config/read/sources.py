@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from ...language.nearest import did_you_mean, listed
 from ..build.packs import mentions
-from .document import Document
+from ..findings import Findings
+from .document import Document, Placed
 from .interpolation import interpolate
-from .node import Defect, Mark, UnreadableDocument
+from .node import Defect, Mark, Node, UnreadableDocument
+from .pieces import Memory
 from .shipped import pack_names, pack_path
 from .text import read_text
 from .tree import parse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..findings import Findings
-    from .document import Placed
-    from .node import Node
-    from .pieces import Memory
 
 MOST_FILES = 1000
 

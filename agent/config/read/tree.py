@@ -12,15 +12,13 @@ they are text. Numbers, `true`, `false`, `null` and `~` are what they seem. A nu
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from ...base.errors import ConfigError
 from ...base.model import Json
 from ...language import hints
 from .node import NOWHERE, Collection, Defect, Key, Mark, Node, Scalar, UnreadableDocument, of_yaml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MOST_NODES = 500_000  # 10,000 monitors of 50 values each
 DEEPEST = 40

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ...base.model import SEVERITIES
 from .. import recipients
+from ..facts import Facts, Module
+from ..people import People
 from ..thing import Thing
 from . import monitors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ..facts import Facts, Module
-    from ..people import People
 
 #: The monitor of every project that finds errors.
 ERRORS = "errors of the project"

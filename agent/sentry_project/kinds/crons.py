@@ -5,20 +5,17 @@ Check-ins keep a cron monitor's schedule in step with beat. Where they do, their
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from ...base.wildcards import segment_match
+from ...codebase.beat import Entry
 from ...config.build.project import interval
 from ...integrations.tasks.check_ins import slug_of
 from .. import recipients
+from ..facts import Facts
+from ..people import People
 from ..thing import Thing, fitting
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ...codebase.beat import Entry
-    from ..facts import Facts
-    from ..people import People
 
 _LONGEST_NAME = 60  # Sentry takes 128, with the mark
 

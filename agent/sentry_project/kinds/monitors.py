@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ...language.units import format_duration
 from .. import recipients
+from ..facts import Facts, Module
+from ..people import People
 from ..thing import Thing, fitting
 from .searches import both, of_module, term
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ..facts import Facts, Module
-    from ..people import People
 
 #: Sentry's priorities of what a condition finds.
 _HIGH, _RESOLVED = 75, 0

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from .. import recipients
+from ..facts import Facts
 from ..thing import Mark, Thing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ..facts import Facts
 
 
 def wanted(facts: Facts) -> Iterator[Thing]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from ..facts import Facts
 from ..thing import Thing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ..facts import Facts
 
 #: The names in monitors.yaml → Sentry's.
 FILTERS = {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from ..facts import Facts
 from ..thing import Thing
 from . import searches
 from .searches import both, of_module
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ..facts import Facts
 
 _FIELDS = ["title", "erp.operation", "level", "release", "user", "timestamp"]
 
