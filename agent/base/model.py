@@ -108,7 +108,6 @@ class MonitorData(TypedDict):
     errors: dict[str, str]  # dotted exception → severity
     expect: list[str]  # dotted exceptions that are part of the business
     ignore_errors: list[str]  # dotted exceptions that are no failures
-    retries: list[str]  # dotted exceptions after which the function tries again
     escalate: Optional[tuple[float, float]]  # of these, more than so many per so many seconds become one event
     capture: dict[str, ExpressionData]
     rules: list[RuleData]

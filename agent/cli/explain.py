@@ -153,9 +153,6 @@ def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tu
     if monitor["unless"]:
         found.append(("never", f"when {monitor['unless']['text']}"))
     found += [("never", f"inside a call of the monitor {name}") for name in monitor["quiet_inside"]]
-    found += [
-        ("never", f"{name} inside the call: it tries again, until it raises it itself") for name in monitor["retries"]
-    ]
     text = "" if monitor["exception_text"] else ", without its message"
     found.append((monitor["severity"], f"when any other exception leaves the call{text}"))
     if monitor["kind"] == "api":

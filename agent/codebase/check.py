@@ -222,10 +222,7 @@ class _Check:
     # Exceptions
 
     def exceptions(self, entry: WrittenMonitor) -> None:
-        severity = "warning" if entry.pack else "error"
-        self.named(entry, severity=severity)
-        for placed in entry.at("retries").texts():
-            self.exception(placed, placed.value, severity=severity, of_key=False)
+        self.named(entry, severity="warning" if entry.pack else "error")
 
     def inherited(self) -> None:
         """What `sentry`, `defaults` and modules name. Packs name what some releases of their library do not have."""

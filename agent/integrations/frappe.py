@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.interrupts import ours
 from ..hook.code import wrap
-from ..observe.around import context, people, traces, work
+from ..observe.around import work
 from ..observe.event.represent import instance_dict, type_name
+from .jobs import KIND, begins, ends, facts, look, register
 from .retried import Retried
 from .web import frameworks, serving
 from .web.install import function_of, web_of
@@ -30,15 +31,10 @@ _LONGEST_NAME = 140  # as Frappe has it; a client may send anything
 #: The site and the user of the background job that runs here: `frappe.local` is empty once it has failed.
 _job: ContextVar[tuple[object, object]] = ContextVar("erp_agent_frappe", default=(None, None))
 
-#: A background job as a piece of work, where no queue's integration makes it one. It is about the job's method.
-KIND = work.Kind("queue.process", route=lambda name: name)
-
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
     """Called when the module `name` of Frappe has been imported. Returns the changes, each with its undo."""
-    context.register("frappe", provide)
-    context.register("trace", traces.provide)
-    people.current["frappe"] = user
+    register("frappe", provide, user)
     return list(_INSTALL[name](module, engine))
 
 
@@ -46,23 +42,17 @@ def _nothing(_module: ModuleType, _engine: Engine) -> Iterator[Any]:
     return iter(())
 
 
-def _surround(module: ModuleType, path: str, enter: Any, *passed: str) -> Iterator[Any]:
-    function = function_of(module, path)
-    if function is not None:
-        yield wrap.surround(function, wrap.guarded(enter), passed=passed)
-
-
 # ----------------------------------------------------------------------------------------------------------- requests
 
 
 def _application(module: ModuleType, engine: Engine) -> Iterator[Any]:
     yield web_of(engine)
-    yield from _surround(module, "handle_exception", _failed(engine), "e")
+    yield from look(module, "handle_exception", _failed(engine), "e")
 
 
 def _error_page(module: ModuleType, engine: Engine) -> Iterator[Any]:
     """A page of the website that failed."""
-    yield from _surround(module, "ErrorPage.__init__", _failed(engine), "exception")
+    yield from look(module, "ErrorPage.__init__", _failed(engine), "exception")
 
 
 def _failed(engine: Engine) -> Any:
@@ -81,7 +71,7 @@ def _handler(module: ModuleType, _engine: Engine) -> Iterator[Any]:
         if type(cmd) is str and cmd.replace(".", "_").isidentifier() and len(cmd) <= _LONGEST_NAME:
             _serves(cmd, "", True)
 
-    yield from _surround(module, "execute_cmd", calls, "cmd")
+    yield from look(module, "execute_cmd", calls, "cmd")
 
 
 def _api(module: ModuleType, _engine: Engine) -> Iterator[Any]:
@@ -90,7 +80,7 @@ def _api(module: ModuleType, _engine: Engine) -> Iterator[Any]:
         if now is not None:
             _serves(*_name_of(str(now.request.get("PATH_INFO", ""))))
 
-    yield from _surround(module, "handle", handles)
+    yield from look(module, "handle", handles)
 
 
 def _name_of(path: str) -> tuple[str, str, bool]:
@@ -117,7 +107,7 @@ def _website(module: ModuleType, _engine: Engine) -> Iterator[Any]:
             head = "/app/" if path.startswith("/app/") else "/"
             _serves(head + "{path}", path[len(head) :])
 
-    yield from _surround(module, "get_response", serves)
+    yield from look(module, "get_response", serves)
 
 
 def _serves(route: str, private: str = "", is_call: bool = False) -> None:
@@ -137,14 +127,14 @@ def _jobs(module: ModuleType, engine: Engine) -> Iterator[Any]:
     if function is None:
         return
 
-    def begins(site: Any, method: Any, user: Any) -> Any:
+    def enter(site: Any, method: Any, user: Any) -> Any:
         if type(method) is not str:
             method = f"{method.__module__}.{method.__qualname__}"
-        entered = work.enter(method, KIND) if work.current() is None else None
+        entered = begins(method)
         _is_called(method)
         return entered, _job.set((site, user))
 
-    def ends(begun: Any, failed: bool) -> None:
+    def leave(begun: Any, failed: bool) -> None:
         if begun is None:
             return
         entered, token = begun
@@ -152,16 +142,13 @@ def _jobs(module: ModuleType, engine: Engine) -> Iterator[Any]:
             _job.reset(token)
         except ours(ValueError):  # in another context
             _job.set((None, None))
-        if entered is not None:
-            if failed:
-                work.note(work.CRASHED)
-            work.leave(entered)
+        ends(entered, failed)
 
     def fails(error: BaseException, _frame: FrameType) -> None:
         _fails(engine, error)
 
-    yield wrap.surround(function, wrap.guarded(begins), ends, passed=["site", "method", "user"], failed=fails)
-    yield from Retried(engine).whole(module, "execute_job", recursive=True)
+    yield wrap.surround(function, wrap.guarded(enter), leave, passed=["site", "method", "user"], failed=fails)
+    yield from Retried(engine).whole(function, recursive=True)
 
 
 def _scheduled(module: ModuleType, engine: Engine) -> Iterator[Any]:
@@ -176,8 +163,8 @@ def _scheduled(module: ModuleType, engine: Engine) -> Iterator[Any]:
         if status == "Failed":
             _fails(engine, sys.exc_info()[1])
 
-    yield from _surround(module, "ScheduledJobType.execute", begins, "self")
-    yield from _surround(module, "ScheduledJobType.log_status", notes, "status")
+    yield from look(module, "ScheduledJobType.execute", begins, "self")
+    yield from look(module, "ScheduledJobType.log_status", notes, "status")
 
 
 def _is_called(method: str) -> None:
@@ -198,15 +185,8 @@ def _fails(engine: Engine, error: BaseException | None) -> None:
 
 def provide() -> dict[str, object]:
     """Return facts for an event; registered with `context.register`."""
-    site = _site()
-    facts: dict[str, object] = {"tags": {"site": site}} if type(site) is str else {}
     doing = work.current()
-    if doing is not None and doing.called:
-        facts["transaction"] = doing.called
-    signed_in = user()
-    if signed_in:
-        facts["user"] = signed_in
-    return facts
+    return facts({"site": _site()}, doing.called if doing is not None else None, user())
 
 
 def user() -> Mapping[str, object]:

@@ -10,8 +10,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..hook.code import wrap
-from ..observe.around import context, people, traces, work
+from ..observe.around import work
 from ..observe.event.represent import instance_dict
+from .jobs import KIND, begins, ends, facts, look, register
 from .retried import Retried
 from .web import frameworks, serving
 from .web.install import function_of, web_of
@@ -24,15 +25,10 @@ if TYPE_CHECKING:
 
 _LONGEST_CALL = 120  # a client may send anything
 
-#: A job of cron as a piece of work. It is about the job's name.
-KIND = work.Kind("queue.process", route=lambda name: name)
-
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
     """Called when the module `name` of Odoo has been imported. Returns the changes, each with its undo."""
-    context.register("odoo", provide)
-    context.register("trace", traces.provide)
-    people.current["odoo"] = user
+    register("odoo", provide, user)
     return list(_INSTALL[name](module, engine))
 
 
@@ -53,9 +49,9 @@ def _requests(module: ModuleType, engine: Engine) -> Iterator[Any]:
         routes = getattr(endpoint, "routing", {}).get("routes") or [""]
         _serves(routes[0], endpoint, arguments)
 
-    yield from _surround(module, "Request._set_request_dispatcher", dispatches, "rule")
-    yield from _surround(module, "Dispatcher.pre_dispatch", prepares, "rule", "args")
-    yield from _surround(module, "WebRequest.set_handler", handles, "endpoint", "arguments")
+    yield from look(module, "Request._set_request_dispatcher", dispatches, "rule")
+    yield from look(module, "Dispatcher.pre_dispatch", prepares, "rule", "args")
+    yield from look(module, "WebRequest.set_handler", handles, "endpoint", "arguments")
 
     # By then, monitors have seen what left the transaction that they are around.
     for path, parameter in (
@@ -64,17 +60,17 @@ def _requests(module: ModuleType, engine: Engine) -> Iterator[Any]:
         ("HttpRequest._handle_exception", "exception"),  # up to Odoo 15
         ("JsonRequest._handle_exception", "exception"),
     ):
-        yield from _surround(module, path, _failed(engine), parameter)
+        yield from look(module, path, _failed(engine), parameter)
     retried = Retried(engine)
-    yield from retried.whole(module, "WebRequest._call_function")  # up to Odoo 15
+    yield from retried.whole(function_of(module, "WebRequest._call_function"))  # up to Odoo 15
     for path in ("EndPoint.__call__", "Request._serve_ir_http", "Request._serve_ir_http_fallback"):
-        yield from retried.tries(module, path)
+        yield from retried.tries(function_of(module, path))
 
 
 def _rpc(module: ModuleType, engine: Engine) -> Iterator[Any]:
     """XML-RPC makes faults of exceptions."""
     for path in ("xmlrpc_handle_exception_int", "xmlrpc_handle_exception_string"):
-        yield from _surround(module, path, _failed(engine), "e")
+        yield from look(module, path, _failed(engine), "e")
 
 
 def _failed(engine: Engine) -> Any:
@@ -131,14 +127,8 @@ def _calls(module: ModuleType, engine: Engine) -> Iterator[Any]:
             captured = now.known.captured if now.known is not None else None
             now.known = _Call(f"{owner}.{name}", captured, _first((kwargs or {}).get("context")))
 
-    yield from _surround(module, "call_kw", calls, "model", "name", "kwargs")
-    yield from Retried(engine).tries(module, "call_kw")
-
-
-def _surround(module: ModuleType, path: str, enter: Any, *passed: str) -> Iterator[Any]:
-    function = function_of(module, path)
-    if function is not None:
-        yield wrap.surround(function, wrap.guarded(enter), passed=passed)
+    yield from look(module, "call_kw", calls, "model", "name", "kwargs")
+    yield from Retried(engine).tries(function_of(module, "call_kw"))
 
 
 # ------------------------------------------------------------------------------------------------------- transactions
@@ -146,10 +136,11 @@ def _surround(module: ModuleType, path: str, enter: Any, *passed: str) -> Iterat
 
 def _retries(module: ModuleType, engine: Engine) -> Iterator[Any]:
     retried = Retried(engine)
-    yield from retried.whole(module, "retrying", "func")
-    if function_of(module, "retrying") is None:  # up to Odoo 15
-        yield from retried.whole(module, "dispatch")
-        yield from retried.tries(module, "execute_cr")
+    retrying = function_of(module, "retrying")
+    yield from retried.whole(retrying, "func")
+    if retrying is None:  # up to Odoo 15
+        yield from retried.whole(function_of(module, "dispatch"))
+        yield from retried.tries(function_of(module, "execute_cr"))
 
 
 # --------------------------------------------------------------------------------------------------------------- cron
@@ -167,24 +158,16 @@ def _cron(module: ModuleType, engine: Engine) -> Iterator[Any]:
             name = str(doing.about) if doing is not None and doing.kind is KIND else "cron"
             engine.frameworks.failed("task", error, operation=name, function="odoo.addons.base.models.ir_cron")
 
-    def begins(cron_name: Any) -> work.Entered | None:
-        if work.current() is not None:
-            return None  # a user clicked on it
-        return work.enter(f"cron {cron_name}"[:_LONGEST_CALL], KIND)
-
-    def ends(entered: work.Entered | None, crashed: bool) -> None:
-        if entered is not None:
-            if crashed:
-                work.note(work.CRASHED)
-            work.leave(entered)
+    def runs(cron_name: Any) -> work.Entered | None:
+        return begins(f"cron {cron_name}"[:_LONGEST_CALL])
 
     def raised(error: BaseException, _frame: FrameType) -> None:  # from Odoo 18 on
         failed(error)
 
-    runs = function_of(module, "ir_cron._callback")
-    if runs is not None:
-        yield wrap.surround(runs, wrap.guarded(begins), ends, passed=["cron_name"], failed=raised)
-    yield from _surround(module, "ir_cron._handle_callback_exception", failed, "job_exception")
+    callback = function_of(module, "ir_cron._callback")
+    if callback is not None:
+        yield wrap.surround(callback, wrap.guarded(runs), ends, passed=["cron_name"], failed=raised)
+    yield from look(module, "ir_cron._handle_callback_exception", failed, "job_exception")
 
 
 # ------------------------------------------------------------------------------------------------- what events contain
@@ -192,16 +175,9 @@ def _cron(module: ModuleType, engine: Engine) -> Iterator[Any]:
 
 def provide() -> dict[str, object]:
     """Return facts for an event; registered with `context.register`."""
-    held = _thread()
-    known = {"database": held.get("dbname"), "company": _company()}
-    facts: dict[str, object] = {"tags": {name: value for name, value in known.items() if type(value) in (str, int)}}
     doing = work.current()
-    if doing is not None and doing.kind is KIND and type(doing.about) is str:
-        facts["transaction"] = doing.about
-    signed_in = user()
-    if signed_in:
-        facts["user"] = signed_in
-    return facts
+    job = doing.about if doing is not None and doing.kind is KIND else None
+    return facts({"database": _thread().get("dbname"), "company": _company()}, job, user())
 
 
 def user() -> Mapping[str, object]:

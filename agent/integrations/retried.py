@@ -1,4 +1,4 @@
-"""Work that a framework tries again by itself, in the same process, because a database could not serialize it.
+"""Work that a framework tries again by itself, because a database could not serialize it.
 
 What is reported in a try that is followed by another is dropped, and counted: only the last one fails.
 """
@@ -12,21 +12,22 @@ from ..base import guard
 from ..base.interrupts import ours
 from ..hook.code import wrap
 from ..observe.failure import attempts
-from .web.install import function_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import ModuleType
+    from types import FunctionType
 
     from ..boot.engine import Engine
 
 
 class _Work:
-    __slots__ = ("attempt", "begins")
+    __slots__ = ("again", "attempt", "begins", "tried")
 
     def __init__(self, begins: object) -> None:
         self.begins = begins  # the function that each try begins with; None: whichever is called first
         self.attempt: attempts.Attempt | None = None
+        self.tried: object = None  # what the attempt is of
+        self.again = False  # is it run again elsewhere?
 
 
 _running: ContextVar[tuple[_Work, ...]] = ContextVar("erp_agent_retried", default=())
@@ -42,6 +43,13 @@ def _current() -> attempts.Attempt | None:
     return next((found for other in _others if (found := other()) is not None), None)
 
 
+def elsewhere(tried: object) -> None:
+    """What was tried last in this work is run again, by another process or later, if it is `tried`."""
+    running = _running.get()
+    if running and running[-1].tried == tried:
+        running[-1].again = True
+
+
 class Retried:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -49,12 +57,11 @@ class Retried:
             _others.append(attempts.current)
             attempts.register(_current)
 
-    def whole(self, module: ModuleType, path: str, passed: str = "", *, recursive: bool = False) -> Iterator[Any]:
-        """`path` is a function that tries until it succeeds, or gives up; `passed` is the parameter that it calls.
+    def whole(self, function: FunctionType | None, passed: str = "", *, recursive: bool = False) -> Iterator[Any]:
+        """`function` tries until it succeeds, or gives up; `passed` is the parameter that it calls.
 
         `recursive`: it tries again by calling itself.
         """
-        function = function_of(module, path)
         if function is None:
             return
 
@@ -78,17 +85,25 @@ class Retried:
                 _running.reset(token)
             except ours(ValueError):  # in another context
                 _running.set(())
-            self._settle(last, again=False)
+            self._settle(last, again=last.again)
 
         yield wrap.surround(function, wrap.guarded(enter), leave, passed=[passed] if passed else [])
 
-    def tries(self, module: ModuleType, path: str) -> Iterator[Any]:
-        """`path` is a function that a try begins with."""
-        function = function_of(module, path)
-        if function is not None:
-            yield wrap.surround(function, wrap.guarded(lambda: self._begins(function)))
+    def tries(
+        self, function: FunctionType | None, passed: str = "", tried: Callable[[Any], object] | None = None
+    ) -> Iterator[Any]:
+        """`function` is one that a try begins with.
 
-    def _begins(self, function: object) -> None:
+        Where the work tries several things in turn, `tried` takes the parameter `passed` and returns which.
+        """
+        if function is not None:
+
+            def enter(given: Any = None) -> None:
+                self._begins(function, tried(given) if tried is not None else None)
+
+            yield wrap.surround(function, wrap.guarded(enter), passed=[passed] if passed else [])
+
+    def _begins(self, function: object, tried: object = None) -> None:
         running = _running.get()
         if not running:
             return
@@ -96,11 +111,11 @@ class Retried:
         if current.begins is None:
             current.begins = function
         if current.begins is function:
-            self._settle(current, again=True)
-            current.attempt = attempts.Attempt()
+            self._settle(current, again=current.again or current.tried == tried)
+            current.attempt, current.tried, current.again = attempts.Attempt(), tried, False
 
-    def _settle(self, tried: _Work, *, again: bool) -> None:
-        attempt, tried.attempt = tried.attempt, None
+    def _settle(self, work: _Work, *, again: bool) -> None:
+        attempt, work.attempt = work.attempt, None
         try:
             if attempt is not None and attempt.held:
                 self._engine.outlet.sink().settle(attempt, again=again)

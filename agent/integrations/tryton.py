@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..hook.code import wrap
 from ..hook.targets import resolve
-from ..observe.around import context, people, traces, work
+from ..observe.around import work
 from ..observe.event.represent import instance_dict
+from .jobs import ends, facts, register
+from .retried import Retried, elsewhere
 from .web import frameworks, serving
-from .web.install import web_of
+from .web.install import function_of, web_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
     from ..boot.engine import Engine
@@ -49,22 +51,35 @@ _JOBS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "trytond.ir.queue_": ("Queue.run", _task),
 }
 
+#: A task that is in the queue for the first time, and not for a time that somebody has chosen.
+_NEW = "new"
+
 #: A job as a piece of work. It is about the job's name, company and user.
 KIND = work.Kind("queue.process", route=lambda job: job[0] if job else None)
 
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
     """Called when the module `name` of Tryton has been imported. Returns the changes, each with its undo."""
-    context.register("tryton", provide)
-    context.register("trace", traces.provide)
-    people.current["tryton"] = user
+    register("tryton", provide, user)
     if name == "trytond.wsgi":
         return _failures(module, engine)
     if name == "trytond.pool":
         # The classes of models have just been built, and nothing may be imported any more.
         return [wrap.watch(_function(module, "Pool.init"), returned=lambda _: engine.look_again())]
+    retried = Retried(engine)
+    if name == "trytond.rpc":
+        return [*retried.tries(function_of(module, "RPC.convert"))]
+    if name == "trytond.protocols.dispatcher":
+        return [*retried.whole(_function(module, "_dispatch"))]
+    if name == "trytond.worker":
+        return [*retried.whole(function_of(module, "run_task"))]
     engine.frameworks.tracing.follow()
-    return [_job(_function(module, _JOBS[name][0]), *_JOBS[name])]
+    path, named = _JOBS[name]
+    runs = _function(module, path)
+    return [
+        _job(runs, path, named),
+        *(_cron_tries if name == "trytond.ir.cron" else _task_tries)(module, runs, retried),
+    ]
 
 
 def _function(module: ModuleType, path: str) -> Any:
@@ -91,28 +106,43 @@ def _job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
             return None  # a user clicked on it
         return work.enter((name_of(job), *(_whose(job) if name_of is _task else (0, 0))), KIND)
 
-    def leave(entered: work.Entered | None, failed: bool) -> None:
-        if entered is not None:
-            if failed:
-                work.note(work.CRASHED)
-            work.leave(entered)
+    return wrap.surround(function, wrap.guarded(enter), ends, passed=[_last_parameter(function)])
 
-    code = function.__code__
-    return wrap.surround(function, wrap.guarded(enter), leave, passed=[code.co_varnames[code.co_argcount - 1]])
+
+def _last_parameter(function: Any) -> str:
+    name: str = function.__code__.co_varnames[function.__code__.co_argcount - 1]
+    return name
+
+
+def _cron_tries(module: ModuleType, runs: Any, retried: Retried) -> Iterator[Any]:
+    """`Cron.run` runs one job after the other, each until it does not collide. Tryton 5.0 runs each once."""
+    if not hasattr(module.Cron, "function"):
+        yield from retried.whole(_function(module, "Cron.run"))
+        yield from retried.tries(
+            runs, _last_parameter(runs), lambda jobs: jobs[0].id if type(jobs) is list else jobs.id
+        )
+
+
+def _task_tries(module: ModuleType, runs: Any, retried: Retried) -> Iterator[Any]:
+    """`run_task` puts back into the queue a task that collides in each try: no failure, unless it came so."""
+
+    def tried(task: Any) -> object:
+        return _NEW if task.scheduled_at is None else None  # read together with what names the task
+
+    yield from retried.tries(runs, _last_parameter(runs), tried)
+
+    def pushed(_: object) -> None:
+        doing = work.current()
+        if doing is None or doing.kind is not KIND:  # a task may queue others
+            elsewhere(_NEW)
+
+    yield wrap.watch(_function(module, "Queue.push"), returned=pushed)
 
 
 def provide() -> dict[str, object]:
     """Return facts for an event; registered with `context.register`."""
     database, company, _ = _current()
-    known = {"database": database, "company": company}
-    facts: dict[str, object] = {"tags": {name: value for name, value in known.items() if value}}
-    job = _doing()[0]
-    if job:
-        facts["transaction"] = job
-    signed_in = user()
-    if signed_in:
-        facts["user"] = signed_in
-    return facts
+    return facts({"database": database, "company": company}, _doing()[0], user())
 
 
 def user() -> Mapping[str, object]:

@@ -116,7 +116,6 @@ KEYS = (
     MonitorKey("ignore_errors", "texts", [], inherited=True, adds=True, mention="ignores {number}"),
     MonitorKey("escalate", "rate", inherited=True, mention="escalates over {value}"),
     MonitorKey("errors", "graded", {}, inherited=True, adds=True, mention="grades {number}"),
-    MonitorKey("retries", "texts", [], mention="retries {number}"),
     MonitorKey("unless", "expression", mention="unless {value}"),
     MonitorKey("audit", "audit", "", mention="audits ({value})"),
     MonitorKey("sample", "fraction", 1.0, inherited=True, mention="sample {value}"),

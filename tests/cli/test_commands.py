@@ -132,7 +132,7 @@ def test_every_command_that_reads_a_configuration_is_in_the_table():
 _targets = st.sampled_from(["absent.f", "json.dumps", "json.dump_s", "json.*", "json:JSONEncoder", "json", "a b", "absent.*.x", 3, None, ["absent.f", "absent.f"], []])  # fmt: skip
 _values = st.sampled_from([None, True, 0, -1, "", "x", "5 min", "result.x", "absent.Error", "KeyErorr", [], ["a"], [1], {}, {"a": "b"}, {"warning": "1s"}, [{"when": "x"}], [[]]])  # fmt: skip
 _keys = st.sampled_from(["name", "module", "kind", "operation", "model", "threshold", "thresholds", "severity", "errors", "expect", "capture", "rules", "unless",
-    "tags", "exclude", "requires", "enabled", "environments", "quiet_inside", "retries", "escalate", "audit", "sample", "fingerprint", "nonsense"])  # fmt: skip
+    "tags", "exclude", "requires", "enabled", "environments", "quiet_inside", "escalate", "audit", "sample", "fingerprint", "nonsense"])  # fmt: skip
 _monitors = st.builds(
     lambda target, rest: {"target": target, **rest}, _targets, st.dictionaries(_keys, _values, max_size=3)
 )

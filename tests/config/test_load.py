@@ -41,7 +41,7 @@ def test_built_in_defaults(look):
         "name": "c", "where": "monitors.yaml:2",
         "targets": [{"path": "a.b.c", "module": None, "attribute": None, "pattern": False}],
         "exclude": [], "kind": "function", "module": None, "operation": "{name}", "detail": {}, "severity": "error",
-        "thresholds": [], "errors": {}, "expect": [], "ignore_errors": [], "retries": [], "escalate": None, "capture": {}, "rules": [], "audit": "",
+        "thresholds": [], "errors": {}, "expect": [], "ignore_errors": [], "escalate": None, "capture": {}, "rules": [], "audit": "",
         "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto", "metrics": True,
         "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None, "live": False, "line": None, "source": None, "stuck": None, "learn": None, "learned": {}, "span_data": None,

@@ -1,12 +1,14 @@
 """What is read of Tryton: requests, transactions, jobs. With stand-ins that have its attributes."""
 
 import sys
+import types
 
 import pytest
 
-from agent.integrations import tryton
+from agent.integrations import retried, tryton
 from agent.integrations.web import facts, frameworks, serving
 from agent.observe.around import work
+from agent.observe.failure import attempts
 
 
 class Held:
@@ -158,3 +160,116 @@ def test_a_task_belongs_to_the_user_who_has_queued_it(monkeypatch):
 def test_a_job_of_tryton_5_0():
     job = type("Cron", (), {"model": "shop.stock", "function": "nightly"})
     assert tryton._cron([job()]) == "cron shop.stock.nightly"
+
+
+class Sink:
+    """What becomes of tries in which something was reported: is there another?"""
+
+    def __init__(self):
+        self.settled = []
+
+    def settle(self, attempt, *, again):
+        self.settled.append((*attempt.held.values(), again))
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Returns what makes a module of Tryton's known, and `report`, which its jobs call."""
+    sink, undo = Sink(), []
+    monkeypatch.setattr(attempts, "current", attempts._none)
+    monkeypatch.setattr(retried, "_others", [])
+    engine = Held(
+        outlet=Held(sink=lambda: sink), frameworks=Held(tracing=Held(follow=lambda: None)), look_again=lambda: None
+    )
+
+    def install(name, source):
+        module = types.ModuleType(name)
+        exec(compile(source, name, "exec"), module.__dict__)
+        monkeypatch.setattr(tryton, "register", lambda *_: None)
+        undo.extend(tryton.install(name, module, engine))
+        module.report = lambda what: attempts.current().held.update({what: what})
+        return module
+
+    yield install, sink.settled
+    for each in undo:
+        each.undo()
+    assert attempts.current() is None
+
+
+CRON = """
+class Cron:
+    @classmethod
+    def run_once(cls, jobs):
+        job = jobs[0]
+        job.tries -= 1
+        report(job.id)
+        if job.tries: raise ArithmeticError
+    @classmethod
+    def run(cls, jobs):
+        for job in jobs:
+            while job.tries:
+                try: cls.run_once([job])
+                except ArithmeticError: pass
+"""
+
+
+def test_a_try_of_cron_is_followed_by_another_of_the_same_job(tried):
+    install, settled = tried
+    cron = install("trytond.ir.cron", CRON).Cron
+    cron.run([Held(id=1, method="a|b", tries=3), Held(id=2, method="a|b", tries=1), Held(id=3, method="c|d", tries=2)])
+    assert settled == [(1, True), (1, True), (1, False), (2, False), (3, True), (3, False)]
+
+
+def test_cron_of_tryton_5_0_makes_no_second_try(tried):
+    """What it runs again is what it has missed."""
+    install, settled = tried
+    cron = install("trytond.ir.cron", CRON.replace("Cron:", "Cron:\n    function = None", 1)).Cron
+    with pytest.raises(AttributeError):  # there is no attempt to report in
+        cron.run([Held(id=1, model="a", function="b", tries=1)])
+    assert settled == []
+
+
+QUEUE = """
+class Queue:
+    def run(self):
+        report(self.name)
+        if self.fails: raise self.fails
+    @classmethod
+    def push(cls, name, data): pass
+"""
+WORKER = """
+def run_task(queue, task):
+    for _ in range(3):
+        try: return queue.run(task)
+        except ArithmeticError: pass
+        except LookupError: return
+    queue.push("task", {})
+"""
+
+
+def test_a_task_that_goes_back_into_the_queue_is_run_again(tried):
+    install, settled = tried
+    queue, run = install("trytond.ir.queue_", QUEUE).Queue, install("trytond.worker", WORKER).run_task
+
+    def task(name, fails, scheduled=None):
+        return Held(name=name, fails=fails, scheduled_at=scheduled, data={"model": "a", "method": "b"})
+
+    run(queue, task("works", None))
+    run(queue, task("fails", LookupError()))
+    run(queue, task("collides", ArithmeticError()))
+    run(queue, task("collides again", ArithmeticError(), scheduled="10:00"))
+    assert settled == [
+        ("works", False),
+        ("fails", False),
+        *[("collides", True)] * 3,
+        *[("collides again", True)] * 2,
+        ("collides again", False),
+    ]
+
+
+def test_a_task_that_queues_others_has_not_been_put_back(tried):
+    install, settled = tried
+    queues = QUEUE.replace("        if self.fails", "        Queue.push('other', {})\n        if self.fails")
+    queue, run = install("trytond.ir.queue_", queues).Queue, install("trytond.worker", WORKER).run_task
+    run(queue, Held(name="queues", fails=LookupError(), scheduled_at=None, data={"model": "a", "method": "b"}))
+    assert settled == [("queues", False)]

@@ -92,7 +92,6 @@ def test_nothing_but_settings_in_effect_is_explained_of_a_plain_monitor():
         ("expect", ["KeyError", "a.B"], "KeyError, a.B", "expects 2"),
         ("errors", {"KeyError": "info"}, "KeyError → info", "grades 1"),
         ("audit", "info", "info", "audits (info)"),
-        ("retries", ["a.Busy", "b.Lock"], "a.Busy, b.Lock", "retries 2"),
         ("quiet_inside", ["a", "b"], "a, b", "quiet inside a, b"),
         ("tags", {"tier": "1"}, "tier: 1", ""),
         ("unless", {"text": "a > 1"}, "a > 1", "unless a > 1"),

@@ -201,19 +201,3 @@ def test_the_stack_is_not_read_where_no_monitor_expects_the_exception(monkeypatc
     monkeypatch.setattr("agent.observe.call.callers.calls", None)
     kind = seen.shop.Empty
     assert severity.is_expected_anywhere(kind) is False
-
-
-@pytest.mark.parametrize("where", ["monitors.yaml:1", "packs/shop.yaml:1"])
-def test_what_is_tried_again_is_reported_only_where_it_leaves_what_tries(where):
-    seen = watch(named("order", retries=["expect_shop.Stock"], where=where), named("reserve"))
-    call(seen.shop.order, 1)
-    assert seen.reports() == [("error", "order", "error")]
-    assert seen.counted["expected", "reserve"] == 1
-    call(seen.shop.reserve, 1)
-    assert seen.reports() == [("error", "order", "error"), ("error", "reserve", "error")]
-
-
-def test_what_is_tried_again_and_then_works_is_no_failure():
-    seen = watch(named("careful", retries=["expect_shop.Stock"]), named("reserve"), named("other"))
-    assert seen.shop.careful(1) is None
-    assert seen.reports() == []

@@ -63,8 +63,6 @@ class _Builder:
         rules = self.rules(capture)
         unless = self.expression(self.written.at("unless")) if "unless" in self.value else None
         span = self.span()
-        for placed in self.texts("retries"):
-            values.is_exception_name(placed, placed.value, self.findings)
         self.check_module()
         self.check_operation()
         self.check_requirement()

@@ -79,13 +79,11 @@ class Severities:
         self._near = [own(monitor), *stances["modules"].get(monitor["module"] or "", ())]
         self._everywhere = stances["everywhere"]
         self._has_stance = not monitor["where"].startswith(_PACK)
-        #: What calls inside may raise, because it is tried again; also in a pack.
-        self._retried = dict.fromkeys(monitor["retries"], EXPECTED)
-        inside = [*(self._near if self._has_stance else ()), self._retried]
-        expected = {name: made for layer in inside for name, made in layer.items() if made not in SEVERITIES}
-        if not expected_anywhere.keys() >= expected.keys():
-            expected_anywhere.update(expected)
-            _expected_types.clear()
+        if self._has_stance:
+            expected = {name: made for layer in self._near for name, made in layer.items() if made not in SEVERITIES}
+            if not expected_anywhere.keys() >= expected.keys():
+                expected_anywhere.update(expected)
+                _expected_types.clear()
         self._known: dict[type, str] = {}
         #: For types of exceptions that decide alone: (severity, the type's dotted name), or (None, the reason to count)
         #: where it is not reported. No group, and none that leaves little memory or stack for a report.
@@ -112,9 +110,9 @@ class Severities:
     def stance_on(self, kind: type[BaseException]) -> str | None:
         """What the monitor and its module make of this type: a severity, EXPECTED or IGNORED; None: nothing.
 
-        `Exception` in a list counts for the monitor's own calls only, and `retries` only for the calls inside.
+        `Exception` in a list counts for the monitor's own calls only.
         """
-        return _first(_specific(kind), [*(self._near if self._has_stance else ()), self._retried])
+        return _first(_specific(kind), self._near) if self._has_stance else None
 
     def _of_kind(self, kind: type[BaseException]) -> str | None:
         made = self._known.get(kind)
