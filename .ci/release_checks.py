@@ -40,16 +40,18 @@ def missing_to_publish(project: dict, version: str, changelog: str) -> list[str]
     """What a stranger would not find; each with what to do."""
     found = []
     if not re.search(rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", changelog, re.MULTILINE):
-        found.append(f"CHANGELOG.md has no section '## {version} (YYYY-MM-DD)': name the version and the day of its release")
+        found.append(f"CHANGELOG.md has no section '## {version} (YYYY-MM-DD)': name the version and its day")
     if not project.get("authors"):
-        found.append("pyproject.toml names no authors: add authors = [{name = \"…\"}]")
+        found.append('pyproject.toml names no authors: add authors = [{name = "…"}]')
     urls = project.get("urls", {})
     for name in ADDRESSES:
         url = urlsplit(urls.get(name, ""))
         if not url.hostname:
-            found.append(f"pyproject.toml has no address '{name}': add it under [project.urls], where this copy is published")
+            found.append(f"pyproject.toml has no address '{name}': add that of this copy under [project.urls]")
         elif url.scheme != "https" or NOBODYS.search(url.hostname):
-            found.append(f"pyproject.toml: '{name}' is {urls[name]}, which nobody can open: it must be https and a real host")
+            found.append(
+                f"pyproject.toml: nobody can open {urls[name]} ('{name}'): give an https address of a real host"
+            )
     return found
 
 
@@ -78,12 +80,10 @@ def licences_of(component: dict) -> set[str]:
 
 
 def vulnerable(requirements: str, database: str) -> dict[str, list[str]] | None:
-    """Ids of known vulnerabilities by library, or what is wrong with the question under "". None: no usable response."""
+    """Ids of known vulnerabilities by library. None: no usable response, the reason was printed."""
     arguments = ["--strict", "--no-deps", "--disable-pip", "--progress-spinner=off", "--format=json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip_audit", *arguments, "--vulnerability-service", database, "--requirement", requirements],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    arguments += ["--vulnerability-service", database, "--requirement", requirements]
+    done = subprocess.run([sys.executable, "-m", "pip_audit", *arguments], capture_output=True, text=True, check=False)
     try:
         checked = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
@@ -147,12 +147,13 @@ def audit(path: str) -> int:
         canary.flush()
         database = next((each for each in DATABASES if vulnerable(canary.name, each)), None)
     if database is None:
-        print(f"no database of vulnerabilities could be reached ({', '.join(DATABASES.values())}): nothing was checked. "
-              "Run it where one can")  # fmt: skip
+        print(
+            f"could not be reached: {', '.join(DATABASES.values())}. No library was checked: run this where one can be"
+        )
         return REHEARSAL_ONLY
     found = vulnerable(path, database)
     if found is None:
-        print(f"{DATABASES[database]} does not know one of the libraries: see the line above")
+        print(f"{DATABASES[database]} has no entry for one of the libraries: see the line above")
         return FAILED
     for name, ids in found.items():
         print(f"{name}: {', '.join(ids)}. require a release without it in pyproject.toml")

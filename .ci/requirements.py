@@ -17,8 +17,8 @@ except ImportError:  # before Python 3.11: the copy that pip contains
     from pip._vendor import tomli as tomllib
 
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "pyproject.toml")
-#: What cannot be built any more: there, the oldest release that has a wheel.
-NO_OLDER = {"pyyaml": "6.0.1"}
+#: What cannot be built any more, or was withdrawn: there, the oldest release that can be installed.
+NO_OLDER = {"pyyaml": "6.0.1", "jsonschema": "4.0.1"}
 
 
 def requirements(extra: str = "") -> list[str]:
