@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType, GetSetDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
 from ...base import guard
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ...boot.engine import Engine
     from ...hook.code import patch
     from .serving import Serving
+
+_DEEPEST = 10  # wrappers around an application
 
 #: Applications that are no part of an ERP, by their package.
 _NOT_THE_ERPS = frozenset(("prometheus_client",))
@@ -89,15 +91,16 @@ class Web:
         first, _, path = place.application.partition(".")
         status = serving.reader(place.status)
         root = name.partition(".")[0]
-        last: list[object] = [None]
+        last: list[object] = [None, None]
 
         def enter(holder: Any) -> Any:
             try:
                 application = holder
                 for each in path.split(".") if path else ():
                     application = getattr(application, each)
-                if application is not last[0]:
-                    last[0] = application
+                call = type(application).__call__  # another agent may replace it at any time
+                if application is not last[0] or call is not last[1]:
+                    last[:] = application, call
                     self.watch(application)
                 return serving.opened(sys._getframe(1), status) if place.whole else None
             except ours(Exception):
@@ -131,17 +134,12 @@ class Web:
 
     def watch(self, application: object) -> None:
         """Surround the function that this application is, or that its class calls."""
-        while type(application) is partial and not application.args:
-            application = application.func
-        function: Any = application
-        position = 0  # of the request among the arguments
-        if type(application) is MethodType:
-            function, position = application.__func__, 1
-        elif type(application) is not FunctionType:
-            function, position = class_attribute(application, "__call__"), 1
-        if type(function) is not FunctionType:
+        function, position = _python_in(application)
+        if function is None:
             kind = type_name(type(application))
-            self._engine.note(f"an application is not written in Python, so that its requests are not seen: {kind}")
+            self._engine.note(
+                f"an application is not written in Python, so that only failures of its requests are seen: {kind}"
+            )
             return
         if function in self._applications or (function.__module__ or "").partition(".")[0] in _NOT_THE_ERPS:
             return
@@ -180,13 +178,38 @@ class Web:
 
     def failed(self, error: BaseException, response: object = None) -> None:
         """The request that is being served has failed with this exception, of which a `response` may have been made."""
-        if not self._reports or type(error).__name__ in _GONE or serving.current() is None:
+        if not self._reports or type(error).__name__ in _GONE or not (serving.current() or serving.begin_late()):
             return
         operation, function = facts.operation()
         self._engine.frameworks.failed("request", error, operation=operation, function=function or "web.application")
         doing = work.current()
         if response is not None and doing is not None and unmonitored.is_reported(error):
             doing.response = response  # no endpoint reports it again
+
+
+def _python_in(application: object) -> tuple[FunctionType | None, int]:
+    """The Python function that is run when `application` is called, and where in its arguments the request is."""
+    called, position = application, 0
+    for _ in range(_DEEPEST):
+        kind = type(called)
+        if kind is FunctionType:
+            return cast("FunctionType", called), position
+        if kind is partial:
+            position += len(called.args)  # type: ignore[attr-defined]
+            called = called.func  # type: ignore[attr-defined]
+            continue
+        wrapped = class_attribute(called, "__wrapped__")
+        if type(wrapped) is GetSetDescriptorType:  # another agent's wrapper, written in C
+            called = wrapped.__get__(called)
+            continue
+        position += 1
+        if kind is MethodType:
+            called = called.__func__  # type: ignore[attr-defined]
+        elif isinstance(called, type):  # whose objects are the responses
+            called = next((each.__dict__["__init__"] for each in called.__mro__ if "__init__" in each.__dict__), None)
+        else:
+            called = class_attribute(called, "__call__")
+    return None, 0
 
 
 def _called(position: int, request: Any) -> Serving | None:

@@ -24,7 +24,7 @@ class Serving:
     """What is being served. It is what the piece of work is about."""
 
     __slots__ = (
-        "contexts", "django", "entered", "fields", "frame", "handled", "known", "request", "sent", "status"
+        "contexts", "counted", "django", "entered", "fields", "frame", "handled", "known", "request", "sent", "status"
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class Serving:
         self.handled: BaseException | None = None  # what an exception handler is making a response of
         self.fields: tuple[object, ...] = ()  # of GraphQL that were reported
         self.entered: work.Entered | None = None
+        self.counted = True  # in release health
         self.known: Any = None  # the route, once it was looked for and found: see `frameworks`
         self.sent: object = None  # the status, where a framework has shown it
         self.status: Callable[[FrameType], object] | None = None  # reads it from `frame`
@@ -58,6 +59,19 @@ def begin(serving: Serving, request: Any) -> None:
     serving.entered = work.enter(serving, kind)
 
 
+def begin_late() -> bool:
+    """A request of an application without Python code has failed: begin it with what the server's function has."""
+    serving = _serving.get()
+    if serving is None or serving.frame is None or serving.entered is not None:
+        return False
+    known = serving.frame.f_locals
+    own = getattr(known.get("self"), "__dict__", {})
+    found = [held[name] for held in (known, own) for name in ("environ", "env", "scope") if name in held]
+    serving.counted = False  # those that end well are not seen
+    begin(serving, next((each for each in found if issubclass(type(each), dict)), {}))
+    return True
+
+
 def end(serving: Serving, engine: Engine) -> None:
     """It has ended, whether or not the application was called at all. Raises nothing."""
     entered, serving.entered = serving.entered, None
@@ -69,7 +83,7 @@ def end(serving: Serving, engine: Engine) -> None:
     try:
         if work.closes is not None:  # a trace shows it
             entered[0].status = status(serving) or entered[0].status
-        if sessions is not None and not _is_websocket(serving.request):
+        if sessions is not None and serving.counted and not _is_websocket(serving.request):
             counts = serving.django is not None or engine.frameworks.integrates("web")
     except ours(Exception):
         guard.swallow("looking at a request that ends")
