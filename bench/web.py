@@ -5,6 +5,7 @@ with others, in alternating rounds of one run.
     python bench/web.py --with-peers     also ddtrace, OpenTelemetry and New Relic, in environments it creates from PyPI
     python bench/web.py --steady         only the last two columns
     python bench/web.py --only agent --rounds 100
+    python bench/web.py --steady --with-peers --only traced ddtrace opentelemetry
 
 One table has two measures. The first is under gunicorn: a server for each way to monitor, with one process of two
 threads, its own database, and two clients that request the same pages and API calls in the same order, orders among
@@ -158,11 +159,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=40, help="of each server (default: 40)")
     parser.add_argument("--with-peers", action="store_true")
     parser.add_argument("--steady", action="store_true", help="count instructions only")
-    parser.add_argument("--only", metavar="TEXT", help="the ways whose name has TEXT in it, beside no agent")
+    parser.add_argument(
+        "--only", metavar="TEXT", nargs="+", help="the ways whose name has one of these in it, beside no agent"
+    )
     options = parser.parse_args()
     ways = WAYS + (PEERS if options.with_peers else [])
     if options.only:
-        ways = [way for way in ways if way.name == WAYS[0].name or options.only in way.name]
+        ways = [way for way in ways if way is WAYS[0] or any(each in way.name for each in options.only)]
     if options.steady and not web_steady.available():
         parser.error("--steady needs valgrind (apt-get install valgrind)")
     for way in ways:

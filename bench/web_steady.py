@@ -39,7 +39,9 @@ def instructions(way: Way, stack: Stack, requests: list[Any], seed: int) -> floa
         log = Path(stack.home) / "valgrind"
         valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
         # Programs that start the server are followed into it, and what the server starts for itself is not.
-        command = ["setarch", "--addr-no-randomize", *valgrind, "--trace-children=yes", f"--log-file={log}.%p"]
+        # A courier starts at full speed: of one that takes seconds, the process would deliver by itself.
+        valgrind += ["--trace-children=yes", "--trace-children-skip=*/sh", f"--log-file={log}.%p"]
+        command = ["setarch", "--addr-no-randomize", *valgrind]
         with open(Path(stack.home) / "inside.log", "wb") as errors:
             process = subprocess.Popen(
                 [*command, *words, str(INSIDE)],

@@ -60,6 +60,7 @@ class Recorder:
         chosen = sentry["integrations"]
         self._carried = chosen == "auto" or "threading" in chosen  # are traces carried into threads?
         self._carriers: dict[str, list[patch.Layer]] = {}
+        self._loaded = 0  # modules, when we last looked for them
         self._in_app: tuple[str, ...] | None = None
 
     def install(self) -> None:
@@ -87,6 +88,7 @@ class Recorder:
 
     def _carry(self) -> None:
         """Into threads, once the host has imported what starts them."""
+        self._loaded = len(sys.modules)
         for name, module in threads.loaded():
             if name not in self._carriers:
                 self._carriers[name] = list(threads.follow(name, module))
@@ -118,7 +120,7 @@ class Recorder:
             guard.swallow("ending a trace")
 
     def begin(self, op: str, name: str, origin: Origin) -> Trace:
-        if self._carried:
+        if self._carried and len(sys.modules) != self._loaded:
             self._carry()
         if self._in_app is None:
             self._in_app = self._platform().in_app
@@ -150,7 +152,9 @@ class Recorder:
     def end(self, made: Trace) -> None:
         """Called while its piece of work is the current one."""
         ended = perf_counter()
-        token = made.root.token
+        if made.most < 0:  # the process that began it goes on with it: this one was forked
+            return
+        token, made.root.token = made.root.token, None
         if token is not None:
             try:
                 self._current.reset(token)
@@ -158,8 +162,6 @@ class Recorder:
                 self._current.set(None)
         if made.profile is not None and self._profiles is not None:
             self._profiles.end(made.profile)
-        if made.most < 0:  # the process that began it goes on with it: this one was forked
-            return
         why = self._why(made, ended - made.started)
         try:
             if why:

@@ -94,10 +94,16 @@ class Trace(Ids):
         return made
 
     def close(self) -> None:
-        """Forget the spans. What ends later, in a thread that outlives the trace, is not recorded."""
+        """Forget the spans. What ends later, in a thread that outlives the trace, is not recorded.
+
+        Nothing is left that refers to what refers to it: the spans are gone at once, without garbage collection.
+        """
         self.most = -1
+        for lane in self.lanes:
+            lane.spans, lane.beside = [], None
         self.lanes, self.folded, self.texts = {}, {}, {}
         self.profile = None  # which knows the lanes
+        del self.root
 
     def span_here(self, frame: FrameType | None) -> str:
         """The id that the span which `frame` runs in will have, or that of the trace itself.
@@ -214,7 +220,8 @@ def end_coroutine(what: What, start: float, result: object, inner: Lane | None, 
             current.reset(inner.token)
         except ours(ValueError):  # closed in another context than begun
             pass
-        trace = inner.trace
+        trace, outer = inner.trace, inner.origin
+        inner.origin = inner.token = None  # which refer to what holds it
         trace.lanes.pop(inner, None)
         values = what.read(result, *passed)
         if values is None:
@@ -224,8 +231,8 @@ def end_coroutine(what: What, start: float, result: object, inner: Lane | None, 
             inside = inner if inner.spans or inner.beside else None
             given = _taken(inner.notes, sys._getframe(1)) if inner.notes else None
             if given is not None:
-                inner.origin.give(given)
-            inner.origin.spans.append((start, end, what, failed, inside, values))
+                outer.give(given)
+            outer.spans.append((start, end, what, failed, inside, values))
         else:
             _fold(trace, what, values, start, end)
     except ours(Exception):

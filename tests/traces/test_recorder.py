@@ -1,7 +1,9 @@
 """What is recorded, how it is nested, and which traces are kept."""
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import json
 import os
 import sys
@@ -29,6 +31,8 @@ async def page(): await asyncio.gather(part(1), part(2)); query("SELECT 3")
 async def part(number):
     await asyncio.sleep(0); query(f"SELECT part"); await asyncio.sleep(0)
     await asyncio.sleep(0.01 * number); query(f"SELECT part")
+async def nested(): await deepest(); query("SELECT 4")
+async def deepest(): query("SELECT 5")
 def started():
     threads = [threading.Thread(target=reserve) for _ in range(2)]
     [each.start() for each in threads]; [each.join() for each in threads]
@@ -54,7 +58,7 @@ class Recording:
             settings, lambda: Platform(python="3"), self.envelopes.append, lambda *row: self.counts.append(row), print
         )
         self.recorder.install()
-        names = "order reserve fails page part started aside".split()
+        names = "order reserve fails page part nested deepest started aside".split()
         self.watch = Watch(
             *(monitor(f"shop.{name}", name=name, kind="business", detail={"process": "p"}) for name in names),
             monitor("shop.query", name="query", kind="database", span_data=SQL),
@@ -364,6 +368,33 @@ def test_times_decide_what_is_inside():
 def test_the_same_work_seen_once_more_is_no_span():
     outer, inner, below = What("django.query"), What("psycopg.execute", ["django.query"]), What("socket")
     assert placed([(2, 3, below), (1, 4, inner), (0, 5, outer)]) == {"django.query": "", "socket": "django.query"}
+
+
+def traces_in_memory():
+    return {id(each): each for each in gc.get_objects() if type(each) is trace.Trace}
+
+
+def driven(coroutine):
+    with contextlib.suppress(StopIteration):
+        coroutine.send(None)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0], ids=["forgotten", "kept"])
+def test_a_trace_that_has_ended_is_gone_without_garbage_collection(recording, rate):
+    made = recording(traces_sample_rate=rate)
+    gc.collect()
+    gc.disable()
+    others = traces_in_memory()
+    try:
+        made.serve(made.shop.order)
+        made.serve(made.shop.started)
+        # Without a loop, which leaves garbage of its own.
+        made.serve(driven, made.shop.nested())
+        left = traces_in_memory().keys() - others
+    finally:
+        gc.enable()
+    assert not left
+    assert len(made.envelopes) == 3 * rate
 
 
 def test_facts_of_the_host_are_shown_and_none_of_its_code_runs(recording, monkeypatch):

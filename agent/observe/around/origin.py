@@ -25,7 +25,7 @@ _PREFIX = "sentry-"
 _STEPS = 1_000_000  # of the number for sampling, which has six digits
 _NUMBER = frozenset("0123456789.eE-")
 
-_HEXADECIMAL = frozenset("0123456789abcdef")
+_HEXADECIMAL = "0123456789abcdef"
 _ENCODED = frozenset(b"0123456789abcdefABCDEF")
 #: What quoting leaves as it is, here as in the SDK.
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~/")
@@ -122,7 +122,7 @@ def _sentry(value: object) -> tuple[str, str, bool | None] | None:
 
 
 def _is_id(text: str, length: int) -> bool:
-    return len(text) == length and _HEXADECIMAL.issuperset(text) and text.strip("0") != ""
+    return len(text) == length and not text.strip(_HEXADECIMAL) and text.strip("0") != ""
 
 
 def _first(value: object) -> str:
@@ -140,7 +140,7 @@ def _w3c(value: object) -> tuple[str, str, None] | None:
     if len(parts) < 4 or parts[0] == "ff" or (parts[0] == "00" and len(parts) > 4):
         return None
     version, trace_id, parent, flags = parts[:4]
-    well_formed = len(version) == len(flags) == 2 and _HEXADECIMAL.issuperset(version + flags)
+    well_formed = len(version) == len(flags) == 2 and not (version + flags).strip(_HEXADECIMAL)
     return (trace_id, parent, None) if well_formed and _is_id(trace_id, 32) and _is_id(parent, 16) else None
 
 
