@@ -10,9 +10,10 @@ from ..options import ProblemsError
 from ..terminal import counted, err, out, out_bytes, write_new
 from . import newrelic_ini, reader, removal
 from .found import Found, Remark
-from .sources import Source, Unread, sources
+from .sources import Source, Unread, of_a_tool, sources
 from .writer import left_lines, render
 
+_LONGEST_CHAIN = 5  # of files that pass a name on
 HELP = "write the monitors.yaml that replaces decorators of other tools"
 
 
@@ -67,17 +68,45 @@ def _read(args: argparse.Namespace, found: Found) -> list[str]:
     """Read all sources into `found`; returns the folders that are to be on the interpreter's path."""
     roots: dict[str, None] = {}
     settings: list[Source] = []  # read last: what a decorator states about a function comes first
-    for source in sources(args.sources, args.path):
+    known = _exports(args)
+    for source in sources(args.sources, args.path, _words(known)):
         if isinstance(source, Unread):
             found.leave(source.file, 1, Remark("the file", source.why, "name its functions in monitors by hand"))
         elif source.ini:
             settings.append(source)
         else:
-            reader.read(source, found)
-            roots[os.path.relpath(source.root)] = None
+            before = len(found.monitors) + len(found.left)
+            reader.read(source, found, known)
+            if len(found.monitors) + len(found.left) > before:
+                roots[os.path.relpath(source.root)] = None
     for source in settings:
         newrelic_ini.read(source.file, source.data, found)
     return list(roots)
+
+
+def _exports(args: argparse.Namespace) -> dict[str, str]:
+    """What the files of tools pass on to others: dotted name → what it means, such as `erp.common.mon`."""
+    known: dict[str, str] = {}
+    for _ in range(_LONGEST_CHAIN):
+        every: dict[str, str] = {}
+        for source in sources(args.sources, args.path, _words(known)):
+            if isinstance(source, Source) and not source.ini:
+                every.update(reader.exports(source))
+        for name, meaning in list(every.items()):
+            if name.endswith(".*"):
+                every.update(
+                    (name[:-1] + each[len(meaning) - 1 :], each) for each in known if each.startswith(meaning[:-1])
+                )
+        found = {name: meaning for name, meaning in every.items() if of_a_tool(meaning) or meaning in known}
+        if found == known:
+            break
+        known = found
+    return known
+
+
+def _words(known: dict[str, str]) -> set[str]:
+    """Words of which one stands in each file that imports a known name, or all names of its module."""
+    return {word for name in known for word in name.split(".")[-2:]} - {"*"}
 
 
 def _show_left(found: Found) -> None:

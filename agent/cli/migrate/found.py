@@ -13,6 +13,7 @@ class Carried(NamedTuple):
     file: str
     line: int
     written: tuple[str, ...]  # the decorators that it replaces
+    defined: int = 0  # the line of the function; 0: not known
 
 
 class Left(NamedTuple):
@@ -63,7 +64,8 @@ class Found:
         if known is None:
             self.monitors[path] = one
             return True
-        if not _agree(known.keys, one.keys):
+        again = bool(known.defined and one.defined) and (known.file, known.defined) != (one.file, one.defined)
+        if (again and known.keys != one.keys) or not _agree(known.keys, one.keys):
             why = f"`{one.target}` has other settings from {known.file}:{known.line}"
             instead = "a function has one monitor: complete that one by hand"
             self.leave(one.file, one.line, Remark(one.written[0], why, instead))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from ...language.placeholders import PlaceholderError, placeholders
-from .use import Use, keys
+from .use import Use, escaped, keys
 
 INSIDE = frozenset(("logfire.span",))
+_FIELD = re.compile(r"(?<!\{)\{([^{}]+)\}")  # of a message: {amount}, {amount=}, {amount:.2f}, {user.id}
 STAYING = frozenset(
     f"logfire.{name}"
     for name in ("trace", "debug", "info", "notice", "warn", "warning", "error", "exception", "fatal", "log")
@@ -20,11 +21,14 @@ def decorator(use: Use) -> dict[str, Any] | None:
         return None
     use.signature("msg_template")
     template = use.text("msg_template")
-    try:
-        words = placeholders(template)
-    except PlaceholderError:
-        words = []
-    name = use.operation("span_name") or ("" if words else template)
+    fields = _FIELD.findall(template)
+    words = [re.split(r"[=!:]", field)[0] for field in fields]
+    for word in words:
+        if not word.isidentifier():
+            use.remark(
+                f"{{{word}}}", "a value has a name in an event", f"write `capture: {{value: {word}}}`, with its name"
+            )
+    name = use.operation("span_name") or ("" if fields else escaped(template.replace("{{", "{").replace("}}", "}")))
     arguments = use.value("extract_args")
     named = [*words, *(arguments if isinstance(arguments, (list, tuple)) else ())]
     captured = [each for each in dict.fromkeys(map(str, named)) if each in use.parameters and each[0] != "_"]

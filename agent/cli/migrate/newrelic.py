@@ -29,7 +29,7 @@ STAYING = frozenset(
                  "add_custom_attribute", "add_custom_parameter", "set_transaction_name")
 )  # fmt: skip
 #: Arguments without a counterpart that nobody misses; statements and addresses are private.
-_UNUSED = ("application", "label", "params", "terminal", "rollup", "sql", "dbapi2_module", "url", "method", "scheme",
+UNUSED = ("application", "label", "params", "terminal", "rollup", "sql", "dbapi2_module", "url", "method", "scheme",
            "host", "port", "port_path_or_id", "database_name", "request_path", "request_method", "query_string",
            "headers", "destination_type", "destination_name", "async_wrapper", "source", "args", "kwargs")  # fmt: skip
 
@@ -51,7 +51,7 @@ def decorator(use: Use) -> dict[str, Any] | None:
             if (text := use.text(tag, 200)) and text != "Function"
         },
     )  # fmt: skip
-    use.rest(_UNUSED)
+    use.rest(UNUSED)
     return made
 
 
@@ -69,5 +69,5 @@ def wrapped(use: Use) -> tuple[str, dict[str, Any]] | None:
         name=text if kind == "transaction" else "",
         operation=text if kind != "transaction" else "",
     )
-    use.rest((*_UNUSED, "group", "library", "product", "target", "operation"))
+    use.rest((*UNUSED, "group", "library", "product", "target", "operation"))
     return (f"{module}:{path}" if module and path else ""), made

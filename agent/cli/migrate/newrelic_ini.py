@@ -9,11 +9,12 @@ from typing import Any
 
 from ...language.targets import TargetError, parse_dotted, parse_target
 from .found import Carried, Found, Remark
-from .newrelic import DECORATORS
+from .newrelic import DECORATORS, UNUSED
 from .sentry_init import ALWAYS_IGNORED
-from .use import keys
+from .use import escaped, keys
 
 _SECTION = re.compile(r"\s*\[([^\]]+)\]")
+_TAKEN = ("name", "group", "library")
 _LARGEST = 1_000_000  # bytes
 _MARKS = (b"[newrelic]", b"-trace:", b"[import-hook:")
 
@@ -58,13 +59,17 @@ def _section(file: str, section: str, values: dict[str, str], line: int, found: 
         if values.get("enabled", "").strip().lower() not in ("true", "on", "1", "yes"):
             return
         kind = DECORATORS[name][0]
-        text = values.get("name", "").strip()[:100].replace("{", "{{").replace("}", "}}")
-        group = values.get("group", "").strip()
+        text = escaped(values.get("name", "").strip()[:100])
+        rest = sorted(values.keys() - {"enabled", "function", *_TAKEN, *UNUSED})
+        if rest:
+            why, instead = "a monitor has no such setting", "docs/configuration.md lists what there is"
+            found.leave(file, line, Remark(f"{written}: {', '.join(rest)}", why, instead))
+        tags = {tag: values.get(tag, "").strip() for tag in ("group", "library")}
         made = keys(
             kind=kind if kind != "function" else "",
             name=text if kind == "transaction" else "",
             operation=text if kind != "transaction" else "",
-            tags={"group": group} if group and group != "Function" and len(group) <= 200 else {},
+            tags={tag: text for tag, text in tags.items() if text and text != "Function" and len(text) <= 200},
         )
         _add(file, line, written, values.get("function", "").strip(), made, found)
     elif colon:

@@ -21,13 +21,27 @@ _INSIDE = frozenset(chain.from_iterable(tool.INSIDE for tool in _TOOLS))
 _STAYING = frozenset(chain.from_iterable(tool.STAYING for tool in _TOOLS))
 
 
-def read(source: Source, found: Found) -> None:
-    """Collect what one file of Python has into `found`."""
+def exports(source: Source) -> dict[str, str]:
+    """What other files may import from this one: dotted name → what it means. Nothing if it cannot be parsed."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source.data)
-        _Reader(source, found, Names(tree, source.module, package=source.package)).visit(tree)
+        return dict(Names(_parsed(source), source.module, package=source.package).exported())
+    except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
+        return {}
+
+
+def _parsed(source: Source) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source.data)
+
+
+def read(source: Source, found: Found, known: dict[str, str]) -> None:
+    """Collect what one file of Python has into `found`. `known`: what all files export."""
+    try:
+        tree = _parsed(source)
+        reader = _Reader(source, found, Names(tree, source.module, package=source.package, exports=known))
+        reader.visit(tree)
+        reader.finish()
     except SyntaxError as error:
         why = f"it cannot be parsed: {error.msg}"
         found.leave(source.file, error.lineno or 1, Remark("the file", why, "name its functions in monitors by hand"))
@@ -43,9 +57,19 @@ class _Reader(ast.NodeVisitor):
         self.names = names
         self._around: list[_Definition] = []
         self._program = False  # below `if __name__ == "__main__":`
+        self._in_code: list[tuple[ast.expr, str]] = []  # decorators that code calls, or passes on
+        self._applied: set[int] = set()  # the lines of those that a variable holds, and `@variable` applies
 
     def leave(self, line: int, what: str, why: str, instead: str) -> None:
         self.found.leave(self.source.file, line, Remark(what, why, instead))
+
+    def finish(self) -> None:
+        """Name the decorators that are called in code and are applied nowhere in the file."""
+        for node, what in self._in_code:
+            if node.lineno not in self._applied:
+                instead = "name the functions that it is applied to in monitors"
+                why = "it is called in code" if isinstance(node, ast.Call) else "it is passed on in code"
+                self.leave(node.lineno, what, why, instead)
 
     def visit_If(self, node: ast.If) -> None:
         before = self._program
@@ -81,17 +105,29 @@ class _Reader(ast.NodeVisitor):
 
     def decorator(self, written: ast.expr, node: _Definition) -> bool:
         """Whether it is one of a tool's."""
-        call = written if isinstance(written, ast.Call) else None
+        call = self.names.made_by(written)
         parameters = [] if isinstance(node, ast.ClassDef) else _parameters(node)
         try:
-            use, made = self.use(self.names.dotted(call.func if call else written), call, parameters)
+            name = self.names.dotted(call.func if call else written)
+            use, made = self.use(name, call, parameters)
+            if made is None and name.endswith("()") and self.use(name[:-2], None, [])[1] is not None:
+                raise NotCarried(
+                    "its arguments stand in another file", f"name it in a monitor: target: {self.target(node)}"
+                )
             if made is None:
                 return False
+            if call is not None:
+                self._applied.add(call.lineno)
             target = self.target(node)
         except NotCarried as reason:
-            self.leave(written.lineno, f"@{ast.unparse(call.func if call else written)}", reason.why, reason.instead)
+            self.leave(
+                written.lineno,
+                f"@{ast.unparse(written.func if isinstance(written, ast.Call) else written)}",
+                reason.why,
+                reason.instead,
+            )
             return True
-        if self.found.add(Carried(target, made, self.source.file, written.lineno, (use.written,))):
+        if self.found.add(Carried(target, made, self.source.file, written.lineno, (use.written,), node.lineno)):
             for remark in use.remarks:
                 self.found.leave(self.source.file, written.lineno, remark)
             if use.remarks:
@@ -161,7 +197,26 @@ class _Reader(ast.NodeVisitor):
         for name in (plain := self.names.dotted(node.func), *self.names.from_stars(plain)):
             if name and self.call(name, node):
                 break
-        self.generic_visit(node)
+        if not plain or isinstance(node.func, ast.Call):
+            self.visit(node.func)
+        for argument in (*node.args, *node.keywords):
+            self.visit(argument)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if not isinstance(node.value, (ast.Name, ast.Attribute)):  # of an alias, what it is used for counts
+            self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.passed_on(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if not self.passed_on(node):
+            self.visit(node.value)
+
+    def passed_on(self, node: ast.Name | ast.Attribute) -> bool:
+        """Whether it is a decorator that code passes on, as `partial(trace, …)` does."""
+        name = self.names.dotted(node) if isinstance(node.ctx, ast.Load) else ""
+        return bool(name) and self.by_hand(name, node)
 
     def call(self, name: str, node: ast.Call) -> bool:
         """Whether it is one of a tool's."""
@@ -178,15 +233,14 @@ class _Reader(ast.NodeVisitor):
             return self.by_hand(name, node)
         return True
 
-    def by_hand(self, name: str, node: ast.Call) -> bool:
-        """Whether a decorator is called in code."""
+    def by_hand(self, name: str, node: ast.expr) -> bool:
+        """Whether it is a decorator. Code calls it or passes it on."""
         try:
             if self.use(name, None, [])[1] is None:
                 return False
         except NotCarried:
             pass
-        what = name.rpartition(".")[2]
-        self.leave(node.lineno, what, "it is called in code", "name the functions that it is applied to in monitors")
+        self._in_code.append((node, name.rpartition(".")[2]))
         return True
 
     def wrapped(self, use: Use, line: int) -> bool:

@@ -61,7 +61,7 @@ def settings(use: Use) -> dict[str, Any]:
             use.remark("trace_propagation_targets=…", "not all of it is text that is written out", advice)
     ignored = use.take("ignore_errors")
     if ignored is not None:
-        names = list(_exceptions(use, use.names.expression(ignored)))
+        names = list(_exceptions(use, ignored))
         if names:
             made["ignore_errors"] = list(dict.fromkeys([*ALWAYS_IGNORED, *names]))
     return made
@@ -69,8 +69,15 @@ def settings(use: Use) -> dict[str, Any]:
 
 def functions_to_trace(use: Use) -> Iterator[tuple[str, dict[str, Any]]]:
     """(target, keys of a monitor) of each. To be called after `settings`; remarks on the arguments that are left."""
-    value = use.value("functions_to_trace")
-    for each in value if isinstance(value, (list, tuple)) else ():
+    given = use.take("functions_to_trace")
+    for node in use.names.elements(given) if given is not None else ():
+        each = use.names.value(node)
+        if each is None:
+            continue
+        if each is COMPUTED:
+            why = f"`{ast.unparse(node)[:60]}` is computed when the program runs"
+            use.remark("functions_to_trace", why, "name its functions in monitors by hand")
+            continue
         name = each.get("qualified_name") if isinstance(each, dict) else each
         try:
             target = parse_target(name)["path"] if isinstance(name, str) else ""
@@ -137,7 +144,7 @@ def _lookup(use: Use, node: ast.expr) -> tuple[str, str] | None:
 
 
 def _exceptions(use: Use, node: ast.expr) -> Iterator[str]:
-    for each in node.elts if isinstance(node, (ast.List, ast.Tuple, ast.Set)) else [node]:
+    for each in use.names.elements(node):
         value = use.names.value(each)
         name = value if isinstance(value, str) and ("." in value or use.names.class_name(ast.Name(value))) else ""
         name = name or (use.names.class_name(each) if value is COMPUTED else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ...base.errors import ConfigError
@@ -36,20 +36,28 @@ class Unread(NamedTuple):
     why: str
 
 
-def sources(given: Sequence[str], paths: Sequence[str]) -> Iterator[Source | Unread]:
-    """The files of tools in files and folders. `paths`: folders that the ERP has on its path.
+def of_a_tool(text: str) -> bool:
+    return _TOOLS.search(text.encode("utf-8", "replace")) is not None
+
+
+def sources(given: Sequence[str], paths: Sequence[str], words: Iterable[str] = ()) -> Iterator[Source | Unread]:
+    """The files of tools in files and folders, and those with one of `words`.
+
+    `paths`: folders that the ERP has on its path.
 
     Raises ConfigError for a source that is not there.
     """
     paths = [os.path.abspath(path) for path in paths]
     seen: set[str] = set()
+    named = "|".join(map(re.escape, words))
+    wanted = re.compile(_TOOLS.pattern + (rf"|\b(?:{named})\b".encode() if named else b""))
     for start in given:
         if not os.path.exists(start):
             raise ConfigError(f"there is no file or folder {start}")
         for path in _files(os.path.abspath(start)):
             if path not in seen:
                 seen.add(path)
-                found = _read(path, os.path.abspath(start), paths)
+                found = _read(path, os.path.abspath(start), paths, wanted)
                 if found is not None:
                     yield found
 
@@ -65,7 +73,7 @@ def _files(start: str) -> Iterator[str]:
                 yield os.path.join(folder, name)
 
 
-def _read(path: str, start: str, paths: Sequence[str]) -> Source | Unread | None:
+def _read(path: str, start: str, paths: Sequence[str], wanted: re.Pattern[bytes]) -> Source | Unread | None:
     file = shown_path(path)
     try:
         if not os.path.isfile(path):  # a pipe would be waited for
@@ -77,7 +85,7 @@ def _read(path: str, start: str, paths: Sequence[str]) -> Source | Unread | None
     if len(data) > MOST_BYTES:
         return Unread(file, f"it is larger than {MOST_BYTES // 1_000_000} MB")
     ini = not path.endswith(".py") and is_newrelic(data)
-    if not ini and (path.endswith(".ini") or not _TOOLS.search(data)):
+    if not ini and (path.endswith(".ini") or not wanted.search(data)):
         return None
     root = _root(path, start, paths)
     return Source(file, path, data, _dotted(path, root), root, os.path.basename(path) == "__init__.py", ini)

@@ -164,7 +164,7 @@ def test_the_diff_removes_decorators_and_the_imports_that_only_they_used(erp, ca
             @nr.function_trace()
             def load(self): ...
 
-            @sentry_api_monitor(f"computed")
+            @sentry_api_monitor(f"{computed}")
             def view(self): ...
         """
     file = erp("erp/orders.py", source)
@@ -183,7 +183,7 @@ def test_the_diff_removes_decorators_and_the_imports_that_only_they_used(erp, ca
         class Orders:
             def load(self): ...
 
-            @sentry_api_monitor(f"computed")
+            @sentry_api_monitor(f"{computed}")
             def view(self): ...
         """)
 

@@ -1,0 +1,1 @@
+from erp.common.tools import *  # noqa: F403
