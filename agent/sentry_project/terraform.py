@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .facts import Facts
-from .kinds import alerts, ownership
+from .kinds import alerts, crons, ownership
 from .kinds.searches import both, term
 from .recipients import ISSUE_OWNERS, provider_of
 from .thing import Mark, Thing
@@ -178,7 +178,7 @@ class Export:
     def _cron(self, thing: Thing) -> tuple[str, dict[str, Any]]:
         body = thing.body
         number, _, unit = body["schedule"].partition(" ")
-        interval = unit in ("day", "hour", "minute")
+        interval = unit in crons.UNITS
         return "sentry_cron_monitor", {
             **self._where,
             "name": body["slug"],  # Sentry makes the slug of the name, and check-ins know the slug

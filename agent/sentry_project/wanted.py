@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ..codebase.beat import Entry
@@ -22,9 +22,9 @@ class Wanted(NamedTuple):
     notes: list[str]  # sentences about what is left out, and why
 
 
-def all_of(facts: Facts, entries: list[Entry]) -> Wanted:
-    """`entries` are those of beat's schedule."""
-    cron_things, notes = crons.wanted(facts, entries) if facts.has("cron-monitors") else ([], [])
+def all_of(facts: Facts, entries: list[Entry], seen: Collection[crons.Seen] = ()) -> Wanted:
+    """`entries` are those of beat's schedule in the source, `seen` those of any queue that processes have sent."""
+    cron_things, notes = crons.wanted(facts, entries, seen) if facts.has("cron-monitors") else ([], [])
     if facts.has("metric-alerts") and not facts.traced:
         notes.append(
             "there are no metric alerts: sentry.traces_sample_rate is 0, so that Sentry does not learn how many calls "

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from sentry_project.stub import TOKEN, Stub
 from sentry_project.test_setting_up import FILE
 
+from agent.base import places
+from agent.base.health import Health
 from agent.cli.main import main
 
 
@@ -47,6 +50,30 @@ def test_plan_apply_plan(setting, capsys):
     status, out, err = called(capsys, "plan")
     assert (status, err) == (0, "") and out.endswith("\nNothing to do: Sentry is as the file describes it.\n")
     assert TOKEN not in out
+
+
+def test_entries_of_schedules_that_processes_have_sent_are_cron_monitors(setting, capsys):
+    _, config = setting
+    config.write_text(config.read_text().replace('check_ins: ["*"]', 'check_ins: ["night*", "sales*"]'))
+    health = Health(os.path.join(places.state_folder(os.environ, str(config)), "run"), str(config))
+    hourly, weekly = {"type": "interval", "value": 1, "unit": "hour"}, {"type": "interval", "value": 2, "unit": "week"}
+    for name, schedule, zone in (
+        ("sales.jobs.invoice", {"type": "crontab", "value": "0 3 * * *"}, "UTC"),
+        ("sales.jobs.invoice", hourly, "Europe/Stockholm"),  # it was changed
+        ("nightly-2", weekly, "local"),
+        ("nightly", hourly, "UTC"),  # which the file knows better
+        ("other", hourly, "UTC"),  # whose check-ins are switched off
+    ):
+        health.record("scheduled", name, schedule, zone)
+    health.flush()
+    status, out, err = called(capsys, "plan")
+    assert (status, err) == (1, "")
+    assert "  + sales.jobs.invoice\n      every 1 hour → team:sales-team\n" in out
+    assert "  + nightly-2\n      every 2 weeks → nobody\n" in out
+    assert "  + nightly\n      0 2 * * *, UTC → nobody\n" in out
+    assert "+ other" not in out
+    made = json.loads(called(capsys, "export")[1])["resource"]["sentry_cron_monitor"]
+    assert {"interval_value": 2, "interval_unit": "week"} in [each["schedule"] for each in made.values()]
 
 
 def test_json_has_the_same(setting, capsys):

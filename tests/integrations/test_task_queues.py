@@ -50,7 +50,8 @@ def test_what_was_reported_in_an_attempt_is_settled_at_its_end(again):
 def test_a_check_in_of_one_process_states_its_schedule_twice_for_they_may_change_places():
     settings = {"queue_wait": [], "queues": {}, "check_ins": ["night*"], "margin": 90.0, "max_runtime": None}
     kept = []
-    made = check_ins.CheckIns(settings, sentry(), kept.append, clock=lambda: 5.0)
+    noted = []
+    made = check_ins.CheckIns(settings, sentry(), kept.append, lambda *entry: noted.append(entry), lambda: 5.0)
     assert made.begin("weekly", check_ins.every(600), "UTC") is None  # no pattern
     assert made.begin("nightly", None, "UTC") is None  # no schedule
     one = made.begin("nightly", check_ins.crontab("5 4 * * *"), "Europe/Berlin")
@@ -59,6 +60,12 @@ def test_a_check_in_of_one_process_states_its_schedule_twice_for_they_may_change
     schedule = {"type": "crontab", "value": "5 4 * * *"}
     assert first["monitor_config"] == {"schedule": schedule, "timezone": "Europe/Berlin", "checkin_margin": 2}
     assert second["monitor_config"] == first["monitor_config"]
+    made.begin("nightly", check_ins.crontab("5 4 * * *"), "Europe/Berlin")
+    made.begin("nightly", check_ins.crontab("5 5 * * *"), "Europe/Berlin")
+    later = {"type": "crontab", "value": "5 5 * * *"}
+    assert noted == [("nightly", schedule, "Europe/Berlin"), ("nightly", later, "Europe/Berlin")], (
+        "once, and each change"
+    )
     assert (first["status"], second["status"], first["check_in_id"]) == ("in_progress", "ok", second["check_in_id"])
 
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ...base import places
 from ...base.errors import AgentError
 from ...codebase import beat
 from ...sentry_project import facts as project_facts
@@ -15,6 +16,7 @@ from ...sentry_project import plan as planning
 from ...sentry_project import present, site, wanted
 from ...sentry_project.apply import apply
 from ...sentry_project.facts import Facts
+from ...sentry_project.kinds import crons
 from ...sentry_project.plan import Change, Plan
 from ...sentry_project.present import Present
 from ...sentry_project.site import Site
@@ -23,6 +25,7 @@ from ...sentry_project.wanted import Wanted
 from .. import options
 from ..environment import add_environment, lookup_of
 from ..spool.confirmed import confirmed
+from ..state import processes
 from ..terminal import counted, err, json_text, out, write_new
 from . import show
 
@@ -63,12 +66,24 @@ class _Compared(NamedTuple):
 
 
 def _wanted(arguments: argparse.Namespace) -> tuple[Facts, Wanted]:
-    facts = project_facts.read(options.config_path(arguments.config), os.environ)
-    entries = []
+    path = options.config_path(arguments.config)
+    facts = project_facts.read(path, os.environ)
+    entries, seen = [], []
     if facts.has("cron-monitors"):
         packages = dict.fromkeys(name for module in facts.modules for name in module.packages)
         entries = beat.entries(lookup_of(arguments), packages)
-    return facts, wanted.all_of(facts, entries)
+        seen = _seen(os.path.join(places.state_folder(os.environ, path), "run"))
+    return facts, wanted.all_of(facts, entries, seen)
+
+
+def _seen(folder: str) -> list[crons.Seen]:
+    """The entries of schedules for which processes have sent check-ins, as the last of them has sent each."""
+    found: dict[str, crons.Seen] = {}
+    for process in processes.read(folder):
+        for name, (schedule, zone) in process.scheduled.items():
+            words = [str(schedule[key]) for key in ("value", "unit") if key in schedule]
+            found[name] = crons.Seen(name, " ".join(words), zone if zone == "UTC" or "/" in zone else "UTC")
+    return list(found.values())
 
 
 def _compared(arguments: argparse.Namespace, *, writing: bool) -> _Compared:

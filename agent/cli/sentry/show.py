@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...language.units import format_duration
+from ...sentry_project.kinds import crons
 from ...sentry_project.plan import CREATE, DELETE, MISSING, UPDATE, Change, Difference, Plan
 from ...sentry_project.site import Site
 from ...sentry_project.thing import WORDS, Thing
@@ -88,7 +89,7 @@ def _summary(thing: Thing) -> Iterator[str]:
             yield f"{each['level'] or 'each'} → {', '.join(each['to'])}"
     elif thing.kind == "cron":
         number, _, unit = body["schedule"].partition(" ")
-        every = f"every {counted(int(number), unit)}" if unit in ("day", "hour", "minute") else ""
+        every = f"every {counted(int(number), unit)}" if unit in crons.UNITS else ""
         yield f"{every or body['schedule'] + ', ' + body['timezone']} → {body['owner'] or 'nobody'}"
     elif thing.kind == "dashboard":
         yield counted(len(body["widgets"]), "widget")

@@ -38,6 +38,7 @@ class Process:
         self.plan_since = 0.0  # when it took up another plan than it had started with
         self.behind = False  # the last counts of a burst are not written yet
         self.expressions: dict[tuple[str, str], tuple[int, str]] = {}  # (monitor, which) → failures, last reason
+        self.scheduled: dict[str, tuple[dict[str, object], str]] = {}  # entry → its schedule, for Sentry, and its zone
         self.sdk = ""
         self.clients: list[str] = []  # how events of the host's own Sentry clients are sent
         for line in text.split("\n"):
@@ -80,6 +81,9 @@ class Process:
                 self.counted, self.counts = float(line[1]), line[2]
                 rest = line[4] if len(line) > 4 else {}
                 self.behind, self.expressions = bool(rest.get("behind")), rest.get("expressions", {})
+            elif what == "scheduled":
+                _, name, schedule, zone = line
+                self.scheduled[str(name)] = dict(schedule), str(zone)
             elif what == "sdk":
                 self.sdk = line[1]
             elif what == "client" and line[1] not in self.clients:

@@ -122,10 +122,10 @@ def _check_ins(engine: Engine) -> CheckIns | None:
     settings = engine.outlet.sentry.get("celery")
     if settings is None or not settings["check_ins"]:
         return None
-    from ..tasks.check_ins import keeper
+    from ..tasks.check_ins import keeper, noting
     from .check_ins import CheckIns
 
-    return CheckIns(settings, engine.outlet.sentry, keeper(engine))
+    return CheckIns(settings, engine.outlet.sentry, keeper(engine), noting(engine))
 
 
 _HANDLERS = ("on_timeout", "on_failure", "cancel")

@@ -42,6 +42,16 @@ def keeper(engine: Engine) -> Callable[[Envelope], None]:
     return keep
 
 
+def noting(engine: Engine) -> Callable[..., None]:
+    """What records the entries of schedules that this process sends, for `sentry plan`: `(name, schedule, zone)`."""
+
+    def note(*entry: object) -> None:
+        engine.health.record("scheduled", *entry)
+        engine.health.flush()
+
+    return note
+
+
 class CheckIns:
     """Makes check-ins and passes their envelopes to `keep`."""
 
@@ -50,10 +60,14 @@ class CheckIns:
         settings: TasksData,
         sentry: SentryData,
         keep: Callable[[Envelope], None],
+        note: Callable[..., None] = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`note(name, schedule, zone)` is called once for each entry, and where its schedule has changed."""
         self._settings = settings
         self._keep = keep
+        self._note = note
+        self._noted: dict[str, tuple[Schedule, str]] = {}
         self._clock = clock
         self._same = {
             name: value
@@ -68,6 +82,9 @@ class CheckIns:
                 return None
             if not any(segment_match(each, name) for each in self._settings["check_ins"]):
                 return None
+            if self._noted.get(name) != (schedule, zone):
+                self._noted[name] = schedule, zone
+                self._note(name, schedule, zone)
             check_in = CheckIn(slug_of(name), os.urandom(16).hex(), self._clock())
             self._send(check_in, "in_progress", monitor_config=self._config(schedule, zone))
             return check_in

@@ -72,7 +72,9 @@ class Library:
         if settings is not None and settings["check_ins"]:
             from . import check_ins
 
-            self.check_ins = check_ins.CheckIns(settings, engine.outlet.sentry, check_ins.keeper(engine))
+            self.check_ins = check_ins.CheckIns(
+                settings, engine.outlet.sentry, check_ins.keeper(engine), check_ins.noting(engine)
+            )
         engine.frameworks.work(name)
 
     def begin(self, about: Any, *, tries: bool = False, came: object = None, **known: object) -> Run:

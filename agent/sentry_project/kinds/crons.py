@@ -1,13 +1,16 @@
-"""Cron monitors of Celery beat's schedule: the owner, and Sentry expects the first run before there was one.
+"""Cron monitors of schedules: the owner, and for beat's, Sentry expects the first run before there was one.
+
+Beat's schedule is read from the source. Entries of every queue are known from the processes that have sent check-ins.
 
 Check-ins keep a cron monitor's schedule in step with beat. Where they do, theirs counts, and only the rest is compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
+from ...base.model import TasksData
 from ...base.wildcards import segment_match
 from ...codebase.beat import Entry
 from ...config.build.project import interval
@@ -18,10 +21,39 @@ from ..people import People
 from ..thing import Thing, fitting
 
 _LONGEST_NAME = 60  # Sentry takes 128, with the mark
+UNITS = ("year", "month", "week", "day", "hour", "minute")  # of an interval
 
 
-def wanted(facts: Facts, entries: list[Entry]) -> tuple[list[Thing], list[str]]:
+class Seen(NamedTuple):
+    """An entry of a schedule for which a process has sent a check-in."""
+
+    name: str
+    schedule: str  # "0 2 * * *", "5 minute"
+    timezone: str
+
+
+def wanted(facts: Facts, entries: list[Entry], seen: Collection[Seen] = ()) -> tuple[list[Thing], list[str]]:
     """The cron monitors, and a sentence for each entry that cannot be one."""
+    things, notes = _of_beat(facts, entries, {each.name for each in seen})
+    known = {thing.name for thing in things}
+    for each in seen:
+        schedule = facts.project["crons"].get(each.name, each.schedule)
+        settings = _of_entry(facts, each.name)
+        if settings is None or schedule is None or fitting(each.name, _LONGEST_NAME) in known:
+            continue  # its check-ins have been switched off since; `off`; or one of beat's
+        things.append(_thing(facts, settings, each.name, each.name, schedule, each.timezone))
+    return things, notes
+
+
+def _of_entry(facts: Facts, name: str) -> TasksData | None:
+    """The section by which this entry sends check-ins, if one does."""
+    for settings in (facts.sentry["tasks"], facts.sentry["celery"]):
+        if settings is not None and any(segment_match(each, name) for each in settings["check_ins"]):
+            return settings
+    return None
+
+
+def _of_beat(facts: Facts, entries: list[Entry], seen: Collection[str]) -> tuple[list[Thing], list[str]]:
     celery = facts.sentry["celery"]
     patterns = celery["check_ins"] if celery is not None else []
     given = facts.project["crons"]
@@ -45,6 +77,8 @@ def wanted(facts: Facts, entries: list[Entry]) -> tuple[list[Thing], list[str]]:
             )
             continue
         schedule = given.get(name) or (_schedule(entry) if entry is not None else None)
+        if schedule is None and name in seen:
+            continue
         if schedule is None:
             where = f" ({entry.where})" if entry is not None else ""
             notes.append(
@@ -63,14 +97,18 @@ def _schedule(entry: Entry) -> str | None:
 def _cron(facts: Facts, name: str, schedule: str, entry: Entry | None) -> Thing:
     celery = facts.sentry["celery"]
     assert celery is not None
-    task = entry.task if entry is not None else ""
+    task, timezone = (entry.task, entry.timezone) if entry is not None else ("", None)
+    return _thing(facts, celery, name, task, schedule, timezone or "UTC")
+
+
+def _thing(facts: Facts, settings: TasksData, name: str, task: str, schedule: str, timezone: str) -> Thing:
     owner = next((module.owner for module in facts.modules if task.partition(".")[0] in module.packages and task), None)
     body = {
         "slug": slug_of(name),
         "schedule": schedule,
-        "timezone": (entry.timezone if entry is not None else None) or "UTC",
-        "margin": _minutes(celery["margin"]),
-        "max_runtime": _minutes(celery["max_runtime"]),
+        "timezone": timezone,
+        "margin": _minutes(settings["margin"]),
+        "max_runtime": _minutes(settings["max_runtime"]),
         "owner": recipients.owner(facts.project, owner),
     }
     return Thing("cron", fitting(name, _LONGEST_NAME), body)
@@ -82,7 +120,7 @@ def _minutes(seconds: float | None) -> int | None:
 
 def to_api(body: Mapping[str, Any], title: str, project: str, people: People) -> dict[str, Any]:
     number, _, unit = body["schedule"].partition(" ")
-    crontab = unit not in ("day", "hour", "minute")
+    crontab = unit not in UNITS
     config: dict[str, Any] = {
         "schedule_type": "crontab" if crontab else "interval",
         "schedule": body["schedule"] if crontab else [int(number), unit],
