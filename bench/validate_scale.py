@@ -1,5 +1,7 @@
 """`validate` and the compiler with 10, 100, 1,000 and 10,000 monitors: seconds of CPU and peak memory.
 
+From 1,000 on, two processes look targets up: a person waits for about half of the seconds of `with targets`.
+
     python bench/validate_scale.py [--largest 10000]
     python bench/validate_scale.py --beside FOLDER      also another checkout, in turn, in the columns behind
 

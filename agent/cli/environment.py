@@ -10,6 +10,7 @@ from ..base.model import Problem
 from ..codebase import search
 from ..codebase.check import Sighting, check
 from ..codebase.lookup import Lookup
+from ..codebase.second_half import SecondHalf
 from ..config.compile import Examined
 from ..config.load import without_collection
 from .terminal import Progress
@@ -44,7 +45,14 @@ def check_all(results: list[Examined], lookup: Lookup) -> tuple[list[Examined], 
     with without_collection(), Progress("looking targets up") as progress:
         lookup.known.recall(file, lookup.search)
         for result in results:
-            seen, problems = check(result, lookup, progress.show)
+            second = SecondHalf(result, lookup)
+
+            def tick(done: int, total: int, second: SecondHalf = second) -> None:
+                if done == second.begins:
+                    second.join()
+                progress.show(done, total)
+
+            seen, problems = check(result, lookup, tick)
             sightings += seen
             checked.append(result._replace(problems=_sorted([*result.problems, *problems])))
         lookup.known.keep(file, lookup.search, lookup.finder)

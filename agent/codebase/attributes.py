@@ -22,6 +22,9 @@ from .names import Thing
 _GIVES = ("__getattr__", "__getattribute__", "__dict__")
 _SETS = frozenset(("setattr", "vars", "__dict__"))
 
+#: Where the name of what is called is not on the line of `return`, a bracket or a backslash is.
+_RETURNS_A_CALL = re.compile(r"\breturn\b[^\n]*[(\\]")
+
 
 class Refuted(NamedTuple):
     name: str  # result, or a parameter
@@ -56,10 +59,9 @@ class Bodies:
             return None
         key = (thing.home.file, node.lineno)
         if key not in self._found:
-            lines = self._read(thing.home.file)[1][node.lineno - 1 : node.end_lineno]
             found: ast.AST | None = None
             try:
-                found = ast.parse("if 1:\n" * bool(node.col_offset) + "\n".join(lines)).body[0]
+                found = ast.parse("if 1:\n" * bool(node.col_offset) + self._text(thing)).body[0]
             except (SyntaxError, ValueError, RecursionError, IndexError):
                 pass  # then nothing is refuted
             self._found[key] = found.body[0] if isinstance(found, ast.If) else found
@@ -75,6 +77,14 @@ class Bodies:
         values = _returned(node)
         given = [each for value in values if value is not None for each in (value, *getattr(value, "args", ()))]
         return any(isinstance(each, ast.Lambda) or (isinstance(each, ast.Name) and each.id in inner) for each in given)
+
+    def may_return_a_call(self, thing: Thing) -> bool:
+        """Whether it has `return name(…)`, found without parsing it: most functions do not."""
+        return _RETURNS_A_CALL.search(self._text(thing)) is not None
+
+    def _text(self, thing: Thing) -> str:
+        node: Any = thing.binding.node
+        return "\n".join(self._read(thing.home.file)[1][node.lineno - 1 : node.end_lineno])
 
     def _read(self, file: str) -> tuple[bytes, list[str]]:
         if file not in self._files:
@@ -131,14 +141,17 @@ def _function(lookup: Lookup, path: str, module: str | None) -> Thing | None:
 
 def _class_of(lookup: Lookup, bodies: Bodies, function: Thing, name: str) -> tuple[Thing | None, bool]:
     """The class of a parameter or of the result, and whether it is exactly that one."""
-    node = bodies.of(function)
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+    written = function.binding.node
+    if not isinstance(written, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None, False
-    given = node.args
+    given = written.args
     parameters = {each.arg: each for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
     if name in parameters:
         return _class_named(lookup, function, parameters[name].annotation), False
-    if name != "result":
+    if name != "result" or (written.returns is None and not bodies.may_return_a_call(function)):
+        return None, False
+    node = bodies.of(function)
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None, False
     values = _returned(node)
     made = {dotted(value.func) if isinstance(value, ast.Call) else "" for value in values}

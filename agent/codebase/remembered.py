@@ -39,32 +39,44 @@ class Remembered:
         known = kept.read(file)
         if known is None:
             return
-        about, files, folders, outcomes, expanded, refuted = known
+        about, files, folders, found = known
         if about != _about(search) or any(places.stamp(each) != stamp for each, stamp in files.items()):
             return
         if any(_names(each) != names for each, names in folders.items()):
             return
-        self._files, self._folders, self.refuted = files, folders, refuted
-        self.outcomes = {key: _outcome(each) for key, each in outcomes.items()}
-        self.expanded = {
-            key: (_outcome(whole), [(name, _outcome(each)) for name, each in functions])
-            for key, (whole, functions) in expanded.items()
-        }
+        self.take((files, folders, found))
         self._size = self._count()
 
-    def keep(self, file: str, search: SearchPath, finder: ModuleFinder) -> None:
-        if self._count() == self._size:
-            return
+    def take(self, given: Any) -> None:
+        """Add what `given` returned, maybe in another process."""
+        files, folders, (outcomes, expanded, refuted) = given
+        self._files.update(files)
+        self._folders.update(folders)
+        self.refuted.update(refuted)
+        self.outcomes.update({key: _outcome(each) for key, each in outcomes.items()})
+        self.expanded.update({
+            key: (_outcome(whole), [(name, _outcome(each)) for name, each in functions])
+            for key, (whole, functions) in expanded.items()
+        })  # fmt: skip
+
+    def given(self, finder: ModuleFinder) -> tuple[dict[str, Any], dict[str, bytes], tuple[Any, ...]]:
+        """Everything, in plain values: stamps of files, names in folders, and what was found."""
         files = {**finder.files, **self._files}
-        if any(stamp is None or stamp[0] > (time.time() - _MOMENT) * 1e9 for stamp in files.values()):
-            return  # it may have changed again since, with the same stamp
         folders = {**{each: _names(each) for each in finder.folders()}, **self._folders}
         outcomes = {key: _plain(each) for key, each in self.outcomes.items()}
         expanded = {
             key: (_plain(whole), [(name, _plain(each)) for name, each in functions])
             for key, (whole, functions) in self.expanded.items()
         }
-        kept.write(file, (_about(search), files, folders, outcomes, expanded, self.refuted))
+        return files, folders, (outcomes, expanded, self.refuted)
+
+    def keep(self, file: str, search: SearchPath, finder: ModuleFinder) -> None:
+        if self._count() == self._size:
+            return
+        files, folders, found = self.given(finder)
+        if any(stamp is None or stamp[0] > (time.time() - _MOMENT) * 1e9 for stamp in files.values()):
+            return  # it may have changed again since, with the same stamp
+        kept.write(file, (_about(search), files, folders, found))
 
     def _count(self) -> int:
         return len(self.outcomes) + len(self.expanded) + len(self.refuted)
