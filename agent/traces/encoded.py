@@ -61,8 +61,12 @@ def part_of(place: str, key: Hashable, make: Callable[[], dict[str, Any]], keep:
     return known
 
 
-def spans(trace: Trace) -> str:
-    """The items of the list, cleaned: nothing of the host's is in them that was not looked through."""
+def spans(trace: Trace, kept: str) -> str:
+    """The items of the list, cleaned: nothing of the host's is in them that was not looked through.
+
+    `kept` is why the trace is kept. Where that is more than its share of all traces, each span shows it.
+    """
+    mark = f',"erp.kept":"{kept}"}}}}' if kept != "sample" else "}}"  # the end of the span's data, and of the span
     # In millionths of a second: texts of integers take half as long to make as those of floats.
     began, trace_id = trace.epoch - trace.started, trace.trace_id
     made = []
@@ -77,12 +81,12 @@ def spans(trace: Trace) -> str:
         first, last = str(int((began + start) * 1e6)), str(int((began + end) * 1e6))
         made.append(
             f'{{"span_id":"{span_id}","parent_span_id":"{parent_id}","trace_id":"{trace_id}",'
-            f'"start_timestamp":{first[:-6]}.{first[-6:]},"timestamp":{last[:-6]}.{last[-6:]},{rest}'
+            f'"start_timestamp":{first[:-6]}.{first[-6:]},"timestamp":{last[:-6]}.{last[-6:]},{rest}{mark}'
         )
     for kind, (times, seconds, start, end) in list(trace.folded.items()):
         rest = _rest(kind[0], False, kind[1], times=int(times), seconds=seconds)
         span_id = os.urandom(8).hex()
-        made.append(_FORM % (span_id, trace.span_id, trace_id, began + start, began + end, rest))
+        made.append(_FORM % (span_id, trace.span_id, trace_id, began + start, began + end, rest) + mark)
     return ",".join(made)
 
 
@@ -90,7 +94,10 @@ _FORM = '{"span_id":"%s","parent_span_id":"%s","trace_id":"%s","start_timestamp"
 
 
 def _rest(what: What, failed: bool, values: tuple[Any, ...], *, times: int = 0, seconds: float = 0.0) -> str:
-    """The JSON of a span without its ids and times; `times`, if it stands for many equal ones."""
+    """The JSON of a span without its ids and times, up to the end of its data.
+
+    `times`, if it stands for many equal ones.
+    """
     data: dict[str, Any] = dict(what.data)
     more = dict(zip(what.labels[1:], values[1:]))
     if len(values) > (len(what.labels) or 1):
@@ -105,4 +112,4 @@ def _rest(what: What, failed: bool, values: tuple[Any, ...], *, times: int = 0, 
         "op": what.op, "origin": ORIGIN, "description": shown, "status": "internal_error" if failed else "ok",
         "data": data,
     }  # fmt: skip
-    return to_json(scrub(part))[1:]
+    return to_json(scrub(part))[1:-2]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..base.model import Envelope, Platform, SentryData
-    from ..hook.code import patch
     from ..observe.call.probe import Probe
     from .profiler import Profiles
     from .trace import Lane
@@ -59,7 +58,7 @@ class Recorder:
             self._profiles = Profiles(sentry["profiles_sample_rate"], note)
         chosen = sentry["integrations"]
         self._carried = chosen == "auto" or "threading" in chosen  # are traces carried into threads?
-        self._carriers: dict[str, list[patch.Layer]] = {}
+        self._carriers: dict[str, list[threads.Change]] = {}
         self._loaded = 0  # modules, when we last looked for them
         self._in_app: tuple[str, ...] | None = None
 
@@ -132,7 +131,7 @@ class Recorder:
 
     def begin_alone(self, op: str, name: str) -> Trace | None:
         """A trace that is no piece of work; None inside of another one. Pass it to `end_alone`."""
-        if self._current.get() is not None:
+        if running() is not None:
             return None
         try:
             made = self.begin(op, name, Origin(os.urandom(16).hex()))
@@ -189,9 +188,9 @@ class Recorder:
 
 
 def running() -> Trace | None:
-    """The trace that is on here."""
+    """The trace that is on here. One that has ended is none, in what it started and what outlives it."""
     lane = recording.current.get()
-    return lane.trace if lane is not None else None
+    return lane.trace if lane is not None and lane.trace.most >= 0 else None
 
 
 class _Root:
@@ -206,7 +205,7 @@ class _Root:
         return Span(trampoline.Callback(self.enter), trampoline.Callback(self.leave), self._what.reads)
 
     def enter(self) -> Lane | Trace | None:
-        if recording.current.get() is not None:
+        if running() is not None:
             return self._begin()
         made = self._recorder.begin_alone(self._what.op, self._what.description)
         if made is not None:

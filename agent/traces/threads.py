@@ -1,8 +1,9 @@
-"""Carries a trace into the threads that are started inside it, and into those of executors."""
+"""Carries a trace into the threads and greenlets that are started inside it, and into the threads of executors."""
 
 from __future__ import annotations
 
 import sys
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from ..base import guard
@@ -13,23 +14,37 @@ from .trace import current
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
+    from typing import Protocol
 
-    from ..hook.code import patch
     from .trace import Lane
 
+    class Change(Protocol):
+        def undo(self) -> object: ...
+
+
 #: What starts threads → what must be there before it can be patched: the host may be in the middle of its import.
-MODULES = {"threading": "_shutdown", "concurrent.futures.thread": "ThreadPoolExecutor"}
+MODULES = {
+    "threading": "_shutdown",
+    "concurrent.futures.thread": "ThreadPoolExecutor",
+    "gevent.greenlet": "Greenlet",
+    "eventlet.greenthread": "GreenThread",
+}
 
 #: Under which name an object that a thread will run holds the lane that it was made in.
 _HELD = "_erp_agent_lane"
 
 
-def follow(name: str, module: ModuleType) -> Iterator[patch.Layer]:
-    """Patch `threading` or `concurrent.futures.thread`, once the host has imported it."""
+def follow(name: str, module: ModuleType) -> Iterator[Change]:
+    """Patch one of MODULES, once the host has imported it."""
     if name == "threading":
         classes = module.Thread.__mro__  # gevent puts a class of its own there, without these methods
         for method, wrapper in (("start", _start), ("_bootstrap_inner", _run)):
             yield wrap.wrap(next(each.__dict__[method] for each in classes if method in each.__dict__), wrapper)
+    elif name == "gevent.greenlet":
+        module.Greenlet.add_spawn_callback(_carry)
+        yield _Callback(module.Greenlet.remove_spawn_callback)
+    elif name == "eventlet.greenthread":
+        yield wrap.wrap(module.GreenThread.__dict__["__init__"], _make_greenlet)
     else:
         methods = module._WorkItem.__dict__
         yield wrap.wrap(methods["__init__"], _make)
@@ -64,6 +79,36 @@ def _run(original: Callable[..., Any], holder: Any, *arguments: Any) -> Any:
         return original(holder, *arguments)
     finally:
         current.reset(token)
+
+
+class _Callback:
+    """What gevent calls with each greenlet that is started."""
+
+    def __init__(self, remove: Callable[[Any], object]) -> None:
+        self._remove = remove
+
+    def undo(self) -> object:
+        return self._remove(_carry)
+
+
+def _make_greenlet(original: Callable[..., Any], greenlet: Any, *arguments: Any) -> Any:
+    made = original(greenlet, *arguments)
+    _carry(greenlet)
+    return made
+
+
+def _carry(greenlet: Any) -> None:
+    """A greenlet begins with no context. It gets one with its lane and nothing else, so the host sees no difference."""
+    lane = current.get()
+    if lane is None:
+        return
+    try:
+        if greenlet.gr_context is None:
+            own = Context()
+            own.run(current.set, lane.trace.lane(lane))
+            greenlet.gr_context = own
+    except ours(Exception):
+        guard.swallow("carrying a trace into a greenlet")
 
 
 def loaded() -> Iterator[tuple[str, ModuleType]]:

@@ -63,8 +63,8 @@ class Trace(Ids):
     """A piece of work that is traced. `tree` and `transaction` make Sentry's transaction of it, if it is kept."""
 
     __slots__ = (
-        "count", "epoch", "failed", "folded", "in_app", "lanes", "most", "name", "op", "profile", "root", "sampled",
-        "slow", "started", "texts",
+        "count", "due", "epoch", "failed", "folded", "in_app", "lanes", "most", "name", "op", "profile", "root",
+        "sampled", "slow", "started", "texts",
     )  # fmt: skip
 
     def __init__(self, op: str, name: str, origin: Origin, most: int, in_app: tuple[str, ...] = ()) -> None:
@@ -83,6 +83,7 @@ class Trace(Ids):
         self.lanes: dict[Lane, None] = {}  # with those of coroutines under way
         self.slow = False  # whether an operation inside exceeded its threshold
         self.failed = False
+        self.due: float | None = None  # when a task was to begin, in seconds since the epoch
         self.profile: Any = None
         self.root = self.lane()
 

@@ -50,7 +50,7 @@ def envelope(
     profile = trace.profile if trace.profile is not None and trace.profile.is_valid else None
     profile_id = os.urandom(16).hex() if profile is not None else ""
     contexts = [*_sections(facts), f'"runtime":{{"name":"CPython","version":"{platform.python}"}}']
-    contexts.append(_root(trace, doing, kept, _data(facts, doing)))
+    contexts.append(_root(trace, doing, kept, _data(trace, facts, doing)))
     if profile is not None:
         contexts.append(f'"profile":{{"profile_id":"{profile_id}"}}')
     parts = [
@@ -62,7 +62,7 @@ def envelope(
         f'"contexts":{{{",".join(contexts)}}}',
         _user(facts, sentry),
         _request(facts),
-        f'"spans":[{encoded.spans(trace)}]',
+        f'"spans":[{encoded.spans(trace, kept)}]',
     ]
     data = ("{" + ",".join(filter(None, parts)) + "}").encode("utf-8", "replace")
     whole = wire.encode(event_id, "transaction", data, _headers(trace, named, kept))
@@ -173,7 +173,7 @@ def name_of(trace: Trace, facts: Mapping[str, object]) -> tuple[str, str]:
     return (path, "url") if type(path) is str and path else ("unknown", "custom")
 
 
-def _data(facts: Mapping[str, object], doing: work.Work | None) -> dict[str, Any]:
+def _data(trace: Trace, facts: Mapping[str, object], doing: work.Work | None) -> dict[str, Any]:
     """Data of the trace's own span, under Sentry's names."""
     request, task = _section(facts, "request"), _section(facts, doing.kind.section if doing is not None else "")
     known = {
@@ -181,7 +181,11 @@ def _data(facts: Mapping[str, object], doing: work.Work | None) -> dict[str, Any
         "code.function": request.get("view"), "messaging.message.id": task.get("id"),
         "messaging.destination.name": task.get("queue"), "messaging.message.retry.count": task.get("retries"),
     }  # fmt: skip
-    return {name: value for name, value in known.items() if type(value) in (str, int)}
+    data = {name: value for name, value in known.items() if type(value) in (str, int)}
+    if trace.due is not None:
+        # In milliseconds. Clocks of two machines differ: what seems to begin early has not waited.
+        data["messaging.message.receive.latency"] = max(0, int((trace.epoch - trace.due) * 1000))
+    return data
 
 
 def _root(trace: Trace, doing: work.Work | None, kept: str, data: dict[str, Any]) -> str:

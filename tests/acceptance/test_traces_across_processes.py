@@ -102,6 +102,7 @@ sentry:
   release: shop@1
   traces_sample_rate: 0.000001
   profiles_sample_rate: 1.0
+celery: {queue_wait: 1h}
 monitors:
   - {target: services.ask_stock, operation: ask stock}
   - {target: services.ask_partner, operation: ask partner}
@@ -179,6 +180,8 @@ def test_a_trace_goes_through_services_of_both_and_a_task(host, redis_server):
         parents = [made["contexts"]["trace"]["parent_span_id"] for made in (order, stock, partner, first, second)]
         for parent, made in zip(parents, (head, order, stock, order, first)):
             assert parent in spans_of(made), made["transaction"]
+        for made in (first, second):
+            assert made["contexts"]["trace"]["data"]["messaging.message.receive.latency"] >= 0
         brought = json.loads(said)
         assert brought["sentry_trace"].startswith(trace)
         assert brought["sentry_trace"].endswith("-1")

@@ -379,6 +379,59 @@ def driven(coroutine):
         coroutine.send(None)
 
 
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_greenlets_that_are_started_inside_belong_to_the_trace_and_see_no_other_context(recording, library):
+    pytest.importorskip(f"{library}.green{'let' if library == 'gevent' else 'thread'}")
+    greenlets = pytest.importorskip(library)
+    mine = contextvars.ContextVar("mine", default="untouched")
+    seen = []
+
+    def work_of(made):
+        seen.append(mine.get())
+        made.shop.reserve()
+
+    def page(made):
+        mine.set("the page's")
+        spawned = [greenlets.spawn(work_of, made) for _ in range(2)]
+        for each in spawned:
+            each.join() if library == "gevent" else each.wait()
+
+    made = recording()
+    made.serve(page, made)
+    assert shown(made.kept()[0]) == RESERVED * 2
+    assert seen == ["untouched"] * 2
+    made.recorder.undo()
+    spawned = greenlets.spawn(trace.current.get)
+    assert (spawned.get() if library == "gevent" else spawned.wait()) is None
+
+
+def test_what_outlives_its_trace_begins_traces_of_its_own(recording):
+    made = recording()
+    copied = []
+    made.serve(lambda: copied.append(contextvars.copy_context()))
+    copied[0].run(lambda: work._current.set(None))
+    copied[0].run(made.shop.nightly)
+    assert [each["transaction"] for each in made.kept()] == ["unknown", "every night"]
+    assert shown(made.kept()[1])[0] == (1, "erp.process", "order")
+
+
+def test_each_span_of_a_slow_trace_shows_why_it_is_there(recording):
+    made = recording(traces={"keep_slow": 0.0, "max_spans": 2})
+    made.serve(made.shop.order)
+    (kept,) = made.kept()
+    assert {span["data"].get("erp.kept") for span in kept["spans"]} == {"slow"}
+    assert len(kept["spans"]) == 4, "two spans, and those of each kind beyond"
+
+
+def test_a_task_shows_how_long_it_waited(recording):
+    made = recording()
+    made.serve(lambda: traces.note(due=traces.running().epoch - 60))
+    made.serve(lambda: traces.note(due=traces.running().epoch + 60))
+    data = [each["contexts"]["trace"]["data"] for each in made.kept()]
+    assert data[0]["messaging.message.receive.latency"] in (59_999, 60_000)
+    assert data[1]["messaging.message.receive.latency"] == 0, "the clock of the sender is ahead"
+
+
 @pytest.mark.parametrize("rate", [0.0, 1.0], ids=["forgotten", "kept"])
 def test_a_trace_that_has_ended_is_gone_without_garbage_collection(recording, rate):
     made = recording(traces_sample_rate=rate)

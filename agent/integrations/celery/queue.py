@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...observe.around import traces
 from ...observe.event.represent import instance_dict
 from ..tasks import waits
 from . import messages
@@ -15,6 +16,7 @@ class Waits(waits.Waits):
         request = task.request_stack.top
         header = messages.of_request(request)
         if header is not None:
+            traces.note(due=header.due)
             self.begins(str(task.name), _queue(request), header.due)
 
 

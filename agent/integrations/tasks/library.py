@@ -101,6 +101,7 @@ class Library:
 
     def waited(self, run: Run, due: float | None) -> None:
         """The task was due at that time, in seconds since the epoch."""
+        traces.note(due=due)
         if self._waits is not None and due is not None:
             facts = run.facts()
             self._waits.begins(str(facts["task"]), str(facts.get("queue", "")), due)

@@ -52,12 +52,16 @@ class Ids:
 running: Callable[[], Any] | None = None
 
 
-def note(*, slow: bool = False, failed: bool = False) -> None:
-    """Something in the trace that is on here was too slow, or failed: it is worth keeping."""
+def note(*, slow: bool = False, failed: bool = False, due: float | None = None) -> None:
+    """Something in the trace that is on here was too slow, or failed: it is worth keeping.
+
+    `due` is when its task was to begin, in seconds since the epoch.
+    """
     known = running() if running is not None else None
     if known is not None:
         known.slow = known.slow or slow
         known.failed = known.failed or failed
+        known.due = due if due is not None else known.due
 
 
 def current() -> Ids | None:
