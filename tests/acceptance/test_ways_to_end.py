@@ -1,11 +1,13 @@
 """However a host ends, it ends as without the agent: the same status or signal, the same words."""
 
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from acceptance.host import Host
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -86,11 +88,20 @@ WAYS = {
 }
 
 
-@pytest.fixture
-def shop(host):
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """One plan for all ways."""
+    host = Host(tmp_path_factory.mktemp("ends"))
     host.write(shop__py=SHOP, monitors__yaml=MONITORS, warm__py="import shop\n")
     host.run("warm.py", SENTRY_DSN=DSN)
     return host
+
+
+@pytest.fixture
+def shop(compiled):
+    yield compiled
+    compiled.end_couriers()
+    shutil.rmtree(compiled.state / "spool", ignore_errors=True)  # the next way, too, has the first event
 
 
 def ended(host, arguments, **environment):

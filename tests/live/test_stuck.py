@@ -43,13 +43,18 @@ class Looked:
         return [(each.message.partition(" (")[0], each.duration) for each in self.reports]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def no_other_objects():
     """A look goes through all objects: those of the other tests are a million."""
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_test_before():
+    gc.collect()
 
 
 @pytest.fixture
