@@ -144,9 +144,9 @@ def _missed(directories: list[str], wanted: Wanted) -> str:
     names = [name for name in ("module", "operation", "monitor", "kind", "severity") if getattr(wanted, name)]
     asked = " and ".join(f"{name} {getattr(wanted, name)}" for name in names)
     others = [
-        f"{name}s: {', '.join(f'{one_line(value)} {number}' for value, number in counts.most_common(10))}"
+        f"{name.replace('ty', 'tie')}s: {', '.join(f'{one_line(value)} {number}' for value, number in counts.most_common(10))}"
         for name in names
-        for counts in [Counter(getattr(event, name) or "-" for event in there)]
+        for counts in [Counter(getattr(event.facts, name) or "-" for event in there)]
     ]
     text = f"no event{f' of {asked}' if asked else ''} {'matches' if not asked else 'is here'}"
     since = f"there are {counted(len(there), 'event')} since {moment(there[0].at)}"
@@ -197,9 +197,9 @@ def _show_groups(groups: dict[str, Group]) -> None:
     listing = table("SEVERITY", *where, "WHAT", "COUNT", "LAST SEEN", *state, "ID", right=("COUNT",), folding="WHAT")
     for group in sorted(groups.values(), key=_rank):
         event = group.last
-        place = (cut(event.module or "-"), cut(event.operation or "-"))
+        place = (cut(event.facts.module or "-"), cut(event.facts.operation or "-"))
         happened, ago, became = (
-            cut(event.title),
+            cut(event.facts.title),
             cut(numbers.age(time.time() - event.at) + " ago"),
             cut(event.fate.state),
         )
@@ -207,7 +207,7 @@ def _show_groups(groups: dict[str, Group]) -> None:
             happened.append("\n").append(place[0]).append(" ").append(place[1])
             ago.append("\n").append(became)
         listing.add_row(
-            styled((one_line(event.severity), STYLES.get(event.severity, ""))),
+            styled((one_line(event.facts.severity), STYLES.get(event.facts.severity, ""))),
             *(place if wide else ()),
             happened,
             styled(str(group.count)),
@@ -219,7 +219,7 @@ def _show_groups(groups: dict[str, Group]) -> None:
 
 
 def _rank(group: Group) -> tuple[int, float]:
-    severity = group.last.severity
+    severity = group.last.facts.severity
     return (SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES), -group.last.at)
 
 
@@ -252,9 +252,9 @@ def _follow(directories: list[str], wanted: Wanted, *, json: bool) -> int:
 
 def _print_line(event: LocalEvent) -> None:
     state = "" if event.fate.state in (fates.WAITING, fates.SENT) else f"  ({event.fate.state})"
-    place = " ".join(filter(None, (event.module, event.operation)))
-    severity = (one_line("%-7s" % event.severity), STYLES.get(event.severity, ""))
-    text = one_line(f"{place}: {event.title}" if place else event.title)
+    place = " ".join(filter(None, (event.facts.module, event.facts.operation)))
+    severity = (one_line("%-7s" % event.facts.severity), STYLES.get(event.facts.severity, ""))
+    text = one_line(f"{place}: {event.facts.title}" if place else event.facts.title)
     console().print(styled(moment(event.at), " ", severity, " ", f"{event.id[:_SHORT]}  {text}{state}"))
 
 
@@ -292,7 +292,7 @@ def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.
 def _trace_of(directories: list[str], event: LocalEvent, content: dict[str, Any]) -> str:
     """How to see the trace that the event belongs to; "" if it was not kept."""
     trace_id = section(content, "contexts", "trace").get("trace_id")
-    if not trace_id or event.kind == "transaction":
+    if not trace_id or event.facts.kind == "transaction":
         return ""
     wanted = Wanted(kind="transaction", since=event.at, until=event.at + _LONGEST_TRACE)
     traces = local_events(directories, wanted)

@@ -297,6 +297,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def size_text(number: float) -> str:
+    """12 bytes, 3.4 KB, 1.0 GB"""
+    size, unit = next((each for each in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")) if number >= each[0]), (1, ""))
+    return f"{number / size:.1f} {unit}" if unit else f"{number:.0f} bytes"
+
+
 def moment(stamp: object, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Seconds since the epoch as local time. A damaged file may hold anything in their place."""
     try:

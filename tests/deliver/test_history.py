@@ -63,9 +63,9 @@ def test_what_was_delivered_is_kept_with_where_and_when(kit, clock, spool):
     assert kit.files() == []
     (one,) = kept(kit)
     assert one.fate == fates.Fate("sent", "", clock.now, 200, "127.0.0.1:9")
-    assert (one.id, one.at, one.severity, one.module) == (f"{1:032x}", clock.now - 3, "error", "sales")
-    assert (one.operation, one.monitor, one.kind, one.user) == ("create_order", "create", "error", "7")
-    assert (one.title, one.facts.release) == ("ValueError: order 1 is late", "1.2")
+    assert (one.id, one.at, one.facts.severity, one.facts.module) == (f"{1:032x}", clock.now - 3, "error", "sales")
+    assert (one.facts.operation, one.facts.monitor, one.facts.kind, one.facts.user) == ("create_order", "create", "error", "7")
+    assert (one.facts.title, one.facts.release) == ("ValueError: order 1 is late", "1.2")
     assert wire.decode(event(1).data).items[0].payload == one.payload()
     assert one.data()["event_id"] == one.id
 
@@ -236,7 +236,7 @@ def test_a_lost_line_of_the_index_costs_only_the_response(kit, spool):
     (day,) = shelves.days(kit.directory)
     os.unlink(os.path.join(day, shelves.INDEX))
     (one,) = kept(kit)
-    assert (one.module, one.fate.state, one.fate.status, one.fate.host) == ("sales", "sent", 0, "")
+    assert (one.facts.module, one.fate.state, one.fate.status, one.fate.host) == ("sales", "sent", 0, "")
     with open(os.path.join(day, shelves.INDEX), "wb") as file:
         file.write(b'["torn", 1\n\xff\n[]\n{}\n[1,2,3,4]\n')
     assert numbers(kit) == [1]

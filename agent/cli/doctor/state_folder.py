@@ -10,7 +10,7 @@ from ...deliver.spool import files
 from ...measure import mounts
 from ..state import other_folders
 from ..state.other_folders import user_name
-from ..terminal import counted
+from ..terminal import counted, size_text
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
 from .installation import Installation
 from .permissions import existing, may
@@ -89,7 +89,7 @@ def _room(installation: Installation) -> Iterator[Finding]:
         yield Finding(
             "disk-full",
             FAIL,
-            f"{_size(free)} are free where the state folder is",
+            f"{size_text(free)} are free where the state folder is",
             there,
             "free some space, or set AGENT_STATE_DIR to another file system: events are lost when it is full",
         )
@@ -97,10 +97,11 @@ def _room(installation: Installation) -> Iterator[Finding]:
         yield Finding("disk-full", FAIL, f"{counted(room.f_favail, 'inode is', 'inodes are')} free where the state "
                       "folder is", there, "remove small files there: each event is a file")  # fmt: skip
     elif free < wanted:
-        yield Finding("disk-small", WARN, f"{_size(free)} are free, and the spool may take {_size(wanted)}", there,
+        words = f"{size_text(free)} are free, and the spool may take {size_text(wanted)}"
+        yield Finding("disk-small", WARN, words, there,
                       "free some space, or lower delivery.spool.max_size")  # fmt: skip
     else:
-        yield Finding("disk-room", OK, f"{_size(free)} are free where the state folder is")
+        yield Finding("disk-room", OK, f"{size_text(free)} are free where the state folder is")
     kind = mounts.type_of(there)
     if kind.startswith(_NETWORK):
         yield Finding("state-on-network", WARN, f"the state folder is on a network file system ({kind})", there,
@@ -136,17 +137,9 @@ def _spool(installation: Installation) -> Finding:
     folder = (settings["directory"] if settings else None) or os.path.join(installation.state, "spool")
     found = [item for part in ("new", "held") for item in files.scan(os.path.join(folder, part))]
     size = sum(item[1] for item in found)
-    words = f"{counted(len(found), 'event')}, {_size(size)}"
+    words = f"{counted(len(found), 'event')}, {size_text(size)}"
     if settings and (size > _FULL * settings["max_size"] or len(found) > _FULL * settings["max_files"]):
         return Finding("spool-full", WARN, f"the spool is nearly full: {words}",
-                       f"at most {_size(settings['max_size'])} and {settings['max_files']:,} events; then the oldest "
-                       "are dropped", "python -m agent spool status")  # fmt: skip
+                       f"at most {size_text(settings['max_size'])} and {settings['max_files']:,} events; then the "
+                       "oldest are dropped", "python -m agent spool status")  # fmt: skip
     return Finding("spool", OK, f"the spool holds {words}")
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if number < 1024 or unit == "GB":
-            break
-        number /= 1024
-    return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"

@@ -31,8 +31,8 @@ class Issue:
         self.first = min(self.first or event.at, event.at)
         if event.at >= self.last:
             self.last, self.example = event.at, event
-        if event.user:
-            self.users.add(event.user)
+        if event.facts.user:
+            self.users.add(event.facts.user)
 
 
 class User:
@@ -86,12 +86,12 @@ class Issues:
             self.events += 1
             group = event.facts.group
             groups.setdefault(group, Issue(group)).add(event)
-            if event.kind == "security" or event.monitor in security:
+            if event.facts.kind == "security" or event.facts.monitor in security:
                 secured.setdefault(group, Issue(group)).add(event)
-            if event.kind == "slow":
-                slow.setdefault((event.module, event.operation), deque(maxlen=SLOW_CALLS)).append(event)
-            if event.user:
-                self.users.setdefault(event.user, User()).add(event)
+            if event.facts.kind == "slow":
+                slow.setdefault((event.facts.module, event.facts.operation), deque(maxlen=SLOW_CALLS)).append(event)
+            if event.facts.user:
+                self.users.setdefault(event.facts.user, User()).add(event)
         self.security = list(secured.values())
         self.groups = sorted(groups.values(), key=lambda issue: (SEVERITIES.index(issue.severity), -issue.last))
         opened = ((place, Inside(found)) for place, found in slow.items())
@@ -99,7 +99,7 @@ class Issues:
 
 
 def severity_of(event: LocalEvent) -> str:
-    return event.severity if event.severity in SEVERITIES else "info"
+    return event.facts.severity if event.facts.severity in SEVERITIES else "info"
 
 
 def _number(value: object) -> float:

@@ -92,7 +92,7 @@ def _in_sentry(report: Report) -> Markup | None:
     pages = report.pages
     if pages is None:
         return None
-    modules = sorted({issue.example.module for issue in report.issues.groups if issue.example.module})
+    modules = sorted({issue.example.facts.module for issue in report.issues.groups} - {""})
     found = [("dashboards", pages.dashboards()), *((f"errors of {each}", pages.saved_query(each)) for each in modules)]
     return tag("p", "In Sentry: ", [[", " if at else "", _link(*each)] for at, each in enumerate(found)], class_="note")
 
@@ -110,9 +110,9 @@ def _issue(issue: Issue, report: Report) -> Markup:
         badge(issue.severity, MARKS[issue.severity]),
         tag(
             "span",
-            _place(issue.example.module, issue.example.operation),
+            _place(issue.example.facts.module, issue.example.facts.operation),
             " ",
-            tag("span", issue.example.title, class_="what"),
+            tag("span", issue.example.facts.title, class_="what"),
             class_="headline",
         ),
         tag("span", f"{issue.count:,} ×", class_="n times"),
@@ -259,7 +259,7 @@ def security(report: Report) -> Markup:
     kinds = [each for each in report.measures.operations if each.kind == "security"]
     known: dict[str, list[Issue]] = {}
     for issue in report.issues.security:
-        known.setdefault(issue.example.operation, []).append(issue)
+        known.setdefault(issue.example.facts.operation, []).append(issue)
     names = dict.fromkeys([*(each.name for each in kinds), *known])
     if not names:
         return nothing("No security event in this period.")

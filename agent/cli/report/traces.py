@@ -31,14 +31,15 @@ class Traces:
     """`kept` is the longest one of each name, the longest first; `all` the number of traces of the period."""
 
     def __init__(self, events: Iterable[LocalEvent]) -> None:
-        found = sorted(events, key=lambda event: (event.title.endswith("sampled"), -event.at))
+        found = sorted(events, key=lambda event: (event.facts.title.endswith("sampled"), -event.at))
         self.all = len(found)
         longest: dict[str, Kept] = {}
         for event in found[:_OPENED]:
             data = event.data()
             if data is not None:
                 kept = Kept(event, waterfall(data))
-                longest[event.operation] = max(longest.get(event.operation, kept), kept, key=lambda it: it.spans.lasted)
+                name = event.facts.operation
+                longest[name] = max(longest.get(name, kept), kept, key=lambda it: it.spans.lasted)
         self.kept = sorted(longest.values(), key=lambda it: -it.spans.lasted)
 
 
@@ -60,7 +61,7 @@ def _trace(kept: Kept, report: Report) -> Markup:
     summary = tag(
         "summary",
         tag("span", words.duration(spans.lasted), class_="n times"),
-        tag("span", tag("span", event.operation, class_="what"), class_="headline"),
+        tag("span", tag("span", event.facts.operation, class_="what"), class_="headline"),
         tag("span", {"slow": "slow", "failed": "failed"}.get(spans.kept, "sampled"), class_=f"badge {why}".strip()),
         tag("span", counted(spans.spans, "span"), class_="n"),
         ago(event.at, report.made, "n"),

@@ -28,7 +28,7 @@ from ...language.units import format_duration
 from .. import options
 from ..state.delivery import courier_of
 from ..state.processes import LOSSES, all_lost, read
-from ..terminal import Progress, console, counted, json_text, moment, out, styled
+from ..terminal import Progress, console, counted, json_text, moment, out, size_text, styled
 from . import move
 from . import show as spool_show
 from .places import ASIDE, HELD, WAITING, Place, check_usable, places
@@ -170,10 +170,10 @@ _HOW_TO_RELEASE = ["captured without a DSN; to send: python -m agent spool relea
 def _history_line(facts: dict[str, Any]) -> str:
     if not facts["max_bytes"]:
         return "switched off"
-    bounds = f"kept for {format_duration(facts['max_age'])}, {_bytes(facts['max_bytes'])} at most"
+    bounds = f"kept for {format_duration(facts['max_age'])}, {size_text(facts['max_bytes'])} at most"
     if not facts["number"]:
         return f"nothing; {bounds}"
-    return f"{counted(facts['number'], 'delivered event')}, {_bytes(facts['bytes'])}; {bounds}"
+    return f"{counted(facts['number'], 'delivered event')}, {size_text(facts['bytes'])}; {bounds}"
 
 
 def _courier_line(facts: dict[str, Any]) -> str:
@@ -191,14 +191,7 @@ def _reasons(reasons: dict[str, int]) -> list[str]:
 def _summary(part: dict[str, Any]) -> str:
     kinds = ", ".join(f"{number} {category}" for category, number in part["categories"].items())
     since = moment(part["since"])
-    return f"{kinds}; {_bytes(part['bytes'])}, the oldest since {since}"
-
-
-def _bytes(number: float) -> str:
-    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
-        if number >= size:
-            return f"{number / size:.1f} {unit}"
-    return f"{number:.0f} bytes"
+    return f"{kinds}; {size_text(part['bytes'])}, the oldest since {since}"
 
 
 def _why(place: Place) -> list[str]:

@@ -204,7 +204,7 @@ def _events(seen: Seen, name: Name, room: int) -> Iterator[Table | Text]:
     rows = table("WHEN", "SEVERITY", "WHAT", "STATE", "ID", folding="WHAT", dense=True)
     for event in found:
         when = moment(event.at, "%m-%d %H:%M:%S")
-        rows.add_row(*map(cut, (when, event.severity, event.title, event.fate.state, event.id[:_SHORT])))
+        rows.add_row(*map(cut, (when, event.facts.severity, event.facts.title, event.fate.state, event.id[:_SHORT])))
     yield rows
 
 

@@ -1,7 +1,7 @@
 """The events on this machine, delivered or not: what `events`, `top` and `report` show.
 
     for event in local_events([spool.directory], since=time.time() - 3600, module="sales"):
-        print(event.at, event.title, event.fate.state)
+        print(event.at, event.facts.title, event.fate.state)
 
 What is in the history is selected by its index: only `text` and `data()` open an event of it.
 """
@@ -34,7 +34,7 @@ _TRANSACTION = "transaction"
 
 
 class LocalEvent:
-    """One event. `at` is when it was captured, in seconds since the epoch; the other facts are those of `Facts`."""
+    """One event. `at` is when it was captured, in seconds since the epoch; `facts` are what a list shows."""
 
     __slots__ = ("_read", "entry", "facts", "fate")
 
@@ -51,35 +51,6 @@ class LocalEvent:
     @property
     def at(self) -> float:
         return self.entry.stamp / 1e9
-
-    @property
-    def severity(self) -> str:
-        return self.facts.severity
-
-    @property
-    def module(self) -> str:
-        return self.facts.module
-
-    @property
-    def operation(self) -> str:
-        return self.facts.operation
-
-    @property
-    def monitor(self) -> str:
-        return self.facts.monitor
-
-    @property
-    def kind(self) -> str:
-        return self.facts.kind
-
-    @property
-    def title(self) -> str:
-        return self.facts.title
-
-    @property
-    def user(self) -> str:
-        """The user's id, or what else names the user; "" if the event has none."""
-        return self.facts.user
 
     def payload(self) -> bytes | None:
         """The event's JSON, byte for byte as it is sent; None if it was removed meanwhile."""
@@ -140,7 +111,7 @@ class Wanted(NamedTuple):
     def by_text(self, event: LocalEvent) -> bool:
         """Opens the event unless its title decides."""
         words = self.text.casefold().split()
-        if all(word in event.title.casefold() for word in words):
+        if all(word in event.facts.title.casefold() for word in words):
             return True
         text = "\n".join(_texts(event.data() or {})).casefold()
         return all(word in text for word in words)

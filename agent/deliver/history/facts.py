@@ -38,6 +38,7 @@ class Facts(NamedTuple):
 
     @property
     def user(self) -> str:
+        """The user's id, or what else names the user; "" if the event has none."""
         return self.users[0] if self.users else ""
 
 

@@ -101,7 +101,7 @@ class Room:
 @pytest.mark.parametrize(
     ("facts", "title"),
     [
-        ({"f_bavail": 100}, "400 KB are free where the state folder is"),
+        ({"f_bavail": 100}, "409.6 KB are free where the state folder is"),
         ({"f_favail": 3}, "3 inodes are free where the state folder is"),
     ],
 )
