@@ -143,11 +143,11 @@ def _missed(directories: list[str], wanted: Wanted) -> str:
         return ""
     names = [name for name in ("module", "operation", "monitor", "kind", "severity") if getattr(wanted, name)]
     asked = " and ".join(f"{name} {getattr(wanted, name)}" for name in names)
-    others = [
-        f"{name.replace('ty', 'tie')}s: {', '.join(f'{one_line(value)} {number}' for value, number in counts.most_common(10))}"
-        for name in names
-        for counts in [Counter(getattr(event.facts, name) or "-" for event in there)]
-    ]
+    others = []
+    for name in names:
+        counts = Counter(getattr(event.facts, name) or "-" for event in there).most_common(10)
+        listed = ", ".join(f"{one_line(value)} {number}" for value, number in counts)
+        others.append(f"{name.replace('ty', 'tie')}s: {listed}")
     text = f"no event{f' of {asked}' if asked else ''} {'matches' if not asked else 'is here'}"
     since = f"there are {counted(len(there), 'event')} since {moment(there[0].at)}"
     return f"{text}; {since}" + (f", of the {'; of the '.join(others)}" if others else "")
