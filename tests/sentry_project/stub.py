@@ -184,6 +184,7 @@ class Stub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # a response in two segments waits 40 ms for the acknowledgement of the first
 
             def log_message(self, *_: object) -> None:
                 pass
