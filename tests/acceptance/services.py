@@ -6,6 +6,7 @@ Where a server's program is missing, tests that need it are skipped with the rea
 import glob
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -15,12 +16,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 _READY = 60  # seconds for a server on a busy machine to report that it is ready
-_TRIES = 5  # a port that was free may be taken by the time it is used
+_TRIES = 5  # a port that was free may be taken by another program by the time it is used
+_CLAIMS: "list[socket.socket]" = []
 
 
 class Redis(NamedTuple):
@@ -180,9 +183,25 @@ def _postgres_user() -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for one server, which nothing else takes before that server listens, and no other run of the tests chooses.
+
+    Below those that the kernel gives to connections and to servers without a port; held by a name until this process ends.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    ports = list(range(max(first // 2, 1024), first))
+    random.shuffle(ports)
+    for port in ports:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0port {port} of the agent's tests")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _CLAIMS.append(claim)
+        return port
+    raise OSError("no port is free")
 
 
 @contextmanager
