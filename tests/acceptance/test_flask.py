@@ -106,6 +106,7 @@ def test_the_pack(host):
             ("unmonitored.request", "GET /clash/"),
             ("unmonitored.request", "GET /export/<kind>"),
             ("flask.signed_in", "signed_in"),
+            ("flask.permission_denied", "permission_denied"),
         ]
     )
     for event in watched.events:
