@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from http.cookiejar import CookieJar
 
 import pytest
 from acceptance.host import ROOT, Host, summary
+from acceptance.services import free_port
 from receiver import Receiver
 
 pytest.importorskip("django")
@@ -177,12 +177,6 @@ class Browser:
         self.get(path)
         token = next(cookie.value for cookie in self.jar if cookie.name == "csrftoken")
         return self.get(path, {"username": username, "password": password, "csrfmiddlewaretoken": token})
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from acceptance.host import summary
+from acceptance.services import free_port
 from receiver import Receiver
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -279,16 +280,13 @@ def test_another_user(shop, tmp_path):
 
 def test_gunicorn_with_preload_reports_from_its_workers(shop):
     pytest.importorskip("gunicorn")
-    import socket
     import urllib.request
 
     shop.write(
         web__py="import os, shop\ndef app(environ, start):\n  try: shop.f('web')\n  except ValueError as error: text = str(error)\n"
         "  start('200 OK', []); return [text.encode()]\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "web:app", f"--bind=127.0.0.1:{port}", "--preload", "--workers=3"],
         cwd=shop.folder, env=shop.environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ import zipfile
 
 import pytest
 from acceptance.host import ROOT, Host, other_pythons
-from acceptance.services import uwsgi_program
+from acceptance.services import free_port, uwsgi_program
 from measure import reading
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
@@ -204,9 +203,7 @@ def test_embedded_in_uwsgi(shop):
         web__py="import os, shop\ndef app(environ, start):\n  try: shop.f(9)\n  except ValueError: pass\n"
         "  start('200 OK', []); return [b'%d' % os.getpid()]\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [uwsgi_program(), "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "web.py", "--callable", "app", "--master",
          "--processes=2", "--die-on-term", "--virtualenv", sys.prefix],

@@ -12,6 +12,7 @@ import json
 
 import pytest
 from acceptance.running import Running, deliver, get, is_listening, wait_until
+from acceptance.services import free_port
 from receiver import Receiver
 
 pytest.importorskip("sentry_sdk")
@@ -111,18 +112,6 @@ monitors:
 """
 
 
-def free_ports(number):
-    import socket
-
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def spans_of(transaction):
     return {transaction["contexts"]["trace"]["span_id"], *(span["span_id"] for span in transaction["spans"])}
 
@@ -133,7 +122,7 @@ def services(host, sentry, redis):
         settings__py=SETTINGS, urls__py=URLS, services__py=SERVICES, tasks__py=TASKS, sdk__py=SDK, monitors__yaml=MONITORS,
         wsgi__py=SERVER.format("wsgi"), asgi__py=SERVER.format("asgi"),
     )  # fmt: skip
-    front, shop, stock, partner = ports = free_ports(4)
+    front, shop, stock, partner = ports = [free_port() for _ in range(4)]
     extra = {
         "SENTRY_DSN": sentry.dsn, "BROKER": redis.url(5), "SHOP": f"http://127.0.0.1:{shop}/order/",
         "STOCK": f"http://127.0.0.1:{stock}/stock/", "PARTNER": f"http://127.0.0.1:{partner}/",

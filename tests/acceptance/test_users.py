@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from acceptance.host import ROOT, Host
 from acceptance.running import Running, get, wait_until
+from acceptance.services import free_port
 from receiver import Receiver
 
 from agent.base import places
@@ -244,25 +244,27 @@ def test_gunicorn_whose_workers_are_another_user(shop):
         "    start('200 OK', [])\n    import os\n    return [b'%d' % os.getuid()]\n"
     )
     served(shop, lambda port: ("-m", "gunicorn", f"-b127.0.0.1:{port}", "-w1", f"--user={USER}", f"--group={USER}",
-                               "--worker-tmp-dir=/dev/shm", "web:app"))  # fmt: skip
+                               "--worker-tmp-dir=/dev/shm", "web:app"), "1 process")  # fmt: skip
 
 
-def test_uwsgi_whose_workers_are_another_user(shop):
-    uwsgi = os.environ.get("AGENT_TEST_UWSGI") or shutil.which("uwsgi")
+def test_uwsgi_whose_workers_are_another_user(anybodys):
+    """Debian's: master and workers are that user before Python starts, which must not be in root's home then."""
+    uwsgi = os.environ.get("AGENT_TEST_UWSGI") or shutil.which("uwsgi-core")
     if uwsgi is None:
-        pytest.skip("no uwsgi here: AGENT_TEST_UWSGI names one")
-    shop.write(
+        pytest.skip("needs Debian's uwsgi-core and uwsgi-plugin-python3: AGENT_TEST_UWSGI names another")
+    anybodys.state_base.mkdir()
+    os.chown(anybodys.state_base, USER, USER)
+    anybodys.write(
         web__py="import shop\ndef app(environ, start):\n    try: shop.f(9)\n    except ValueError: pass\n"
         "    start('200 OK', [])\n    import os\n    return [b'%d' % os.getuid()]\n"
     )
-    served(shop, lambda port: ("--http-socket", f"127.0.0.1:{port}", "--wsgi-file=web.py", "--callable=app", "--master",
-                               f"--uid={USER}", f"--gid={USER}", "--virtualenv", sys.prefix), uwsgi)  # fmt: skip
+    served(anybodys, lambda port: ("--plugin=python%d%d" % sys.version_info[:2], "--http-socket", f"127.0.0.1:{port}",
+                                   "--wsgi-file=web.py", "--callable=app", "--master", "--die-on-term", f"--uid={USER}", f"--gid={USER}"),
+           "2 processes", uwsgi, PYTHONPATH=anybodys.path)  # fmt: skip
 
 
-def served(shop, command, program=sys.executable):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def served(shop, command, processes, program=sys.executable, **extra):
+    port = free_port()
 
     def answered():
         try:
@@ -271,13 +273,14 @@ def served(shop, command, program=sys.executable):
             return False
         return True
 
-    with Running(shop, *command(port), python=program) as server:
+    with Running(shop, *command(port), python=program, **extra) as server:
         server.until(answered)
         assert get(port) == (200, str(USER))
         server.stop(signal.SIGTERM)
     assert "agent:" not in server.printed
     assert left_by(USER, shop.state_base)["envelope"] == 2
-    assert f"2 events and 1 process of #{USER}" in " ".join(shop.agent("status", COLUMNS="300").stdout.split())
+    shown = shop.agent("status", COLUMNS="300", **extra)
+    assert f"2 events and {processes} of #{USER}" in " ".join(shown.stdout.split()), shown.stdout + shown.stderr
 
 
 LASTING = f"""

@@ -96,7 +96,8 @@ def test_the_connection_is_kept_between_envelopes(receiver):
 )
 def test_each_response_has_its_outcome(receiver, answer, kind, limits):
     receiver.program(answer)
-    outcome = send(receiver, read_timeout=0.4)
+    ends = answer.how not in ("hang", "drip", "drip-headers")  # such a response may be late on a busy machine
+    outcome = send(receiver, read_timeout=60.0 if ends else 0.4)
     assert (outcome.kind, dict(outcome.limits)) == (kind, limits)
     assert outcome.status == (answer.status if answer.how == "answer" else 400 if answer is DRIP else 0)
     if kind != "accepted":
