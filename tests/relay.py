@@ -20,6 +20,7 @@ except ImportError:
 _FORMS = {
     "rules": {}, "applications": {"$string": ["@email", "@creditcard", "@iban", "@pemkey", "@urlauth", "@bearer"]},
 }  # fmt: skip
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SOURCE = re.compile(r"\.(context_line|pre_context|post_context)(\.|$)")
 #: The rule for passwords matches the name of a field, and in a context also each text that
 #: contains one of its words: `django.contrib.auth.authenticate`, `/reset-password/`. The latter are no secrets.
@@ -58,12 +59,23 @@ def scrubbed(event: dict[str, Any], *, addresses: bool = True) -> list[tuple[str
     })  # fmt: skip
     found = annotations(processing.pii_strip_event(config, _copy(event)))
     found += annotations(processing.pii_strip_event(_FORMS, _copy(event)))
-    return [(path, reason) for path, reason in found if not _SOURCE.search(path) and not _is_a_word(path, reason)]
+    return [
+        (path, reason)
+        for path, reason in found
+        if not _SOURCE.search(path) and not _is_a_word(path, reason) and not _is_a_random_id(event, path)
+    ]
 
 
 def _is_a_word(path: str, reason: dict[str, Any]) -> bool:
     rules = {each[0].partition(":")[0] for each in reason.get("rem", ())}
     return rules == {"@password"} and not _SECRET_NAMES.search(path)
+
+
+def _is_a_random_id(event: Any, path: str) -> bool:
+    """Whether the value is a UUID: one in some thousands has the digits of a credit card."""
+    for key in path.split("."):
+        event = event.get(key) if isinstance(event, dict) else event[int(key)] if isinstance(event, list) else None
+    return isinstance(event, str) and _UUID.fullmatch(event) is not None
 
 
 def annotations(event: dict[str, Any]) -> list[tuple[str, Any]]:
