@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.boot.lookout import _OURS
+
 pytestmark = pytest.mark.slow(reason="builds a wheel and an sdist")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +48,9 @@ def test_the_sdist_contains_everything(built):
                    "tests/test_package.py", "examples/erp/manage.py", "Makefile", ".ci/run", "README.md", "CHANGELOG.md"):  # fmt: skip
         assert wanted in names, wanted
     assert not [name for name in names if "__pycache__" in name or name.endswith(".sqlite3")]
+    # Nothing in it makes the unpacked folder look like one that the host has other things in.
+    assert {name.partition("/")[0] for name in names if name} >= {"PKG-INFO"}
+    assert {top for name in names if "." not in (top := name.partition("/")[0]) and top} <= _OURS
 
 
 def test_an_installed_wheel_monitors_through_its_own_folder(built, tmp_path):

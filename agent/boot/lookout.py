@@ -251,7 +251,7 @@ if sys.version_info >= (3, 11):
 
 #: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.
 _OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests",
-                   "erp_agent_command", "libraries", "LICENSE", "Makefile", "build", "dist", "var"))  # fmt: skip
+                   "erp_agent_command", "libraries", "LICENSE", "Makefile", "PKG-INFO", "build", "dist", "var"))  # fmt: skip
 
 
 class Folder:
