@@ -250,8 +250,8 @@ if sys.version_info >= (3, 11):
 
 
 #: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.
-_OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests",
-                   "erp_agent_command", "libraries", "LICENSE", "Makefile", "PKG-INFO", "build", "dist", "var"))  # fmt: skip
+_OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests", "build",
+                   "erp_agent_command", "libraries", "LICENSE", "Makefile", "PKG-INFO", "dist", "var"))  # fmt: skip
 
 
 class Folder:
