@@ -177,7 +177,11 @@ def main() -> int:
             watched = day(port, bench.site, password, options.times)
         bench.work(agent)
         events = list(events_in(state))
+    from packs import unknown_exceptions
+
     wrong = [f"response {at}: {one} {other}" for at, (one, other) in enumerate(zip(bare, watched)) if one != other]
+    source = os.path.join(bench.folder, "apps", "frappe")
+    wrong += [f"the pack's `defaults` name {name}" for name in unknown_exceptions("frappe", source)]
     for event in events:
         values = event.get("exception", {}).get("values") or [{}]
         print(f"{event['level']:8}{event['tags']['erp.monitor']:24}{event['tags']['erp.operation']:34}"

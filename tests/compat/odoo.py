@@ -399,7 +399,10 @@ def main() -> int:
         time.sleep(1)
         events, raw = sentry.events, b"".join(data for each in sentry.envelopes for _, data in each.items)
         transactions = sentry.transactions
+    from packs import unknown_exceptions
+
     wrong = compare(odoo, bare, watched)
+    wrong += [f"the pack's `defaults` name {name}" for name in unknown_exceptions("odoo", odoo.source)]
     for event in events:
         contexts, tags = event.get("contexts", {}), event.get("tags", {})
         values = event.get("exception", {}).get("values") or [{}]

@@ -3,7 +3,8 @@
     python tests/compat/packs.py [--keep FOLDER] [PACK | PACK:NAME==VERSION …]
 
 Each release is downloaded by pip and unpacked, never installed or imported: the targets are looked up as `validate` does.
-`--keep` leaves what was downloaded in a folder, for the next time. Exit status 1: something was not found.
+`--keep` leaves what was downloaded in a folder, for the next time. Exit status 1: something was not found, or what `defaults`
+of a pack name was found in no release.
 """
 
 from __future__ import annotations
@@ -130,8 +131,34 @@ def unpack(archive: str, folder: str) -> None:
         shutil.move(os.path.join(inside, "PKG-INFO"), os.path.join(folder, f"{name}-{version}.dist-info", "METADATA"))
 
 
-def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, int, list[str]]":
-    """The release, how many targets were looked up, and what is wrong with them or their exceptions."""
+def unknown_exceptions(pack: str, folder: "str | None" = None) -> "set[str]":
+    """What the pack's `defaults` name and an installation (this one, or that in `folder`) does not have.
+
+    Nothing of packages that are not installed. An older release may lack a name that is right.
+    """
+    import yaml
+
+    from agent.codebase.lookup import Lookup
+    from agent.codebase.outcome import MISSING
+    from agent.codebase.search import here
+    from agent.config.read.shipped import pack_path
+
+    lookup = Lookup(here()._replace(entries=(folder,), mapped={}) if folder else here())
+    with open(pack_path(pack), encoding="utf-8") as stream:
+        file = yaml.safe_load(stream)
+    named: "set[str]" = set()
+    for given in (
+        file.get("defaults"),
+        *[(module or {}).get("defaults") for module in file.get("modules", {}).values()],
+    ):
+        for key in ("expect", "ignore_errors", "errors"):
+            named.update((given or {}).get(key, ()))
+    outcomes = {name: lookup.exception(name) for name in named}
+    return {name for name, outcome in outcomes.items() if outcome.status == MISSING and not outcome.absent}
+
+
+def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, int, list[str], set[str]]":
+    """The release, how many targets were looked up, what is wrong with them or their exceptions, and `unknown_exceptions`."""
     from agent.codebase.check import check
     from agent.codebase.lookup import Lookup
     from agent.codebase.search import here
@@ -141,7 +168,7 @@ def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, 
     os.makedirs(store, exist_ok=True)
     failed = None if archives(store) else download(name, version, store)
     if failed:
-        return version or "newest", 0, [f"could not be downloaded: {failed}"]
+        return version or "newest", 0, [f"could not be downloaded: {failed}"], set()
     (archive,) = archives(store)
     with tempfile.TemporaryDirectory() as folder:
         unpack(archive, folder)
@@ -155,7 +182,8 @@ def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, 
         wrong += [f"{problem.message} [{problem.slug}]" for problem in problems if problem.file != config]
         if not seen:
             wrong.append("no monitor's requirement is met")
-    return os.path.basename(archive).split("-")[1].replace(".tar.gz", ""), len(seen), wrong
+        unknown = unknown_exceptions(pack, folder)
+    return os.path.basename(archive).split("-")[1].replace(".tar.gz", ""), len(seen), wrong, unknown
 
 
 def main(arguments: "list[str]") -> int:
@@ -172,13 +200,19 @@ def main(arguments: "list[str]") -> int:
         else:
             wanted += [(pack, name, version) for name, versions in RELEASES[pack].items() for version in versions]
     status = 0
+    unknown: "dict[tuple[str, str], set[str]]" = {}
     with tempfile.TemporaryDirectory() as folder:
         for pack, name, version in wanted:
-            release, number, wrong = check_release(pack, name, version, options.keep or folder)
+            release, number, wrong, lacks = check_release(pack, name, version, options.keep or folder)
+            unknown[pack, name] = unknown.get((pack, name), lacks) & lacks
             print(
                 f"{pack}: {name} {release}: {number} targets, {'; '.join(wrong) if wrong else 'all found'}", flush=True
             )
             status = status or bool(wrong)
+    for (pack, name), lacks in unknown.items():
+        if lacks:
+            print(f"{pack}: `defaults` name what no release of {name} has: {', '.join(sorted(lacks))}")
+            status = 1
     return int(status)
 
 

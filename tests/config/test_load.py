@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+from compat.packs import unknown_exceptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -360,6 +361,7 @@ def test_the_targets_of_packs_exist_in_what_is_installed(look, name):
     assert problems == []
     targets = [target for each in examined.plan["monitors"] if each["source"] is None for target in each["targets"]]
     assert len(seen) == len(targets)
+    assert unknown_exceptions(name) == set()
     compiled = {sighting.text for sighting in seen if not sighting.outcome.found}
     assert compiled == ({"sqlite3.connect", "sqlite3.dbapi2.connect"} if name == "sqlite3" else set())
 

@@ -1,6 +1,7 @@
 """What `packs` leaves out and changes, and what packs say of modules."""
 
 import pytest
+from compat.packs import unknown_exceptions
 
 from agent.cli.origin import settings_of
 
@@ -64,6 +65,15 @@ packs: [{django: {monitors: {django.query: {threshold: off, rate_limit: off}}}}]
 """)
     changed = monitors(result)["django.query"]
     assert (changed["thresholds"], changed["rate_limit"]) == ([], None)
+
+
+def test_a_typo_in_the_defaults_of_a_pack_is_found(tmp_path, monkeypatch):
+    (tmp_path / "erp_of_packs.py").write_text("class UserError(Exception): pass\nclass Locked(Exception): pass\n")
+    defaults = "{expect: [erp_of_packs.UserError, erp_of_packs.UserEror, not_installed.Error]}"
+    more = "{defaults: {errors: {erp_of_packs.Lockd: warning, erp_of_packs.Locked: info}}}"
+    (tmp_path / "erp.yaml").write_text(f"version: 1\ndefaults: {defaults}\nmodules: {{sales: {more}}}\n")
+    monkeypatch.setattr("agent.config.read.shipped.pack_path", lambda name: str(tmp_path / f"{name}.yaml"))
+    assert unknown_exceptions("erp", str(tmp_path)) == {"erp_of_packs.UserEror", "erp_of_packs.Lockd"}
 
 
 def test_a_wrong_change_leaves_the_packs_own_word(look):
