@@ -1,7 +1,7 @@
-"""Interpreters of other environments that compile for one that lacks the libraries: a system's Python under PYTHONPATH.
+"""Interpreters of other environments that work for one that lacks the libraries: a system's Python under PYTHONPATH.
 
 Such an environment uses the interpreter that compiled this configuration last, or that of the environment which the
-agent's folder belongs to. Only what this user or root alone can change is started.
+agent's folder belongs to, to compile and to deliver. Only what this user or root alone can change is started.
 """
 
 import os
@@ -20,8 +20,17 @@ _OTHERS = 0o022
 
 def in_use(state: str) -> "str | None":
     """Return the interpreter that compiles for this environment, where it needs another's."""
-    found = _read(_for_this(state))
-    return found if found and is_safe(found) else None
+    return _safe(_for_this(state))
+
+
+def of(state: str, version: "tuple[int, int]", prefix: str) -> "str | None":
+    """Return the interpreter that compiles for the environment `prefix`, where it needs another's."""
+    return _safe(os.path.join(state, "borrowed-%d.%d-%08x.bin" % (*version, places.name_hash(prefix))))
+
+
+def to_deliver(state: str) -> "str | None":
+    """Return the interpreter that is to deliver in place of this one, which cannot."""
+    return in_use(state) or next(candidates(state), None)
 
 
 def use(state: str, interpreter: str) -> None:
@@ -91,6 +100,11 @@ def _is_of(user: int, path: str) -> bool:
 
 def _prefix(interpreter: str) -> str:
     return os.path.dirname(os.path.dirname(interpreter))
+
+
+def _safe(file: str) -> "str | None":
+    found = _read(file)
+    return found if found and is_safe(found) else None
 
 
 def _for_this(state: str) -> str:

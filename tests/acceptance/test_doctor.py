@@ -118,11 +118,11 @@ def test_opentelemetry_before_the_agent(erp, doctor):
 
 
 def test_an_environment_without_the_libraries(erp, doctor):
-    """Known from what is on the disk: the environment's interpreter is not started."""
+    """Known from what is on the disk: the environment's interpreter is not started, and it has borrowed none."""
     venv = erp.folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(venv)], check=True)
     python = str(venv / "bin" / "python")
-    found, _ = of_process(erp, doctor, python=python, program="manage.py", AGENT_TESTING="")
+    found, _ = of_process(erp, doctor, python=python, program="manage.py", AGENT_DISABLED="1")
     one = found["library-missing"]
     assert (one["state"], one["title"][:14]) == ("fail", "not installed:")
     assert "pyyaml, jsonschema" in one["title"]
@@ -133,7 +133,7 @@ def test_an_environment_without_the_libraries(erp, doctor):
     old = site / "jsonschema-3.2.0.dist-info"
     old.mkdir()
     old.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: jsonschema\nVersion: 3.2.0\n")
-    found, _ = of_process(erp, doctor, python=python, program="manage.py", AGENT_TESTING="")
+    found, _ = of_process(erp, doctor, python=python, program="manage.py", AGENT_DISABLED="1")
     assert found["library-unfit"]["title"] == "jsonschema 3.2.0 is installed"
     assert "'jsonschema>=4.0'" in found["library-unfit"]["hint"]
 

@@ -95,7 +95,9 @@ def _config(given: str | None) -> tuple[str, str]:
 
 def _processes(path: str, state: str, pid: int | None) -> list[Erp]:
     try:
-        reported = {each.pid: each for each in processes.read(os.path.join(state, "run")) if each.alive}
+        reported = {
+            each.pid: each for each in processes.read(os.path.join(state, "run")) if each.alive and not each.command
+        }
     except AgentError:
         reported = {}  # the state folder's own check reports it
     near = os.path.dirname(path)
@@ -136,7 +138,7 @@ def _erp(each: Running, name: str, reported: Process | None) -> Erp:
     )
     version = (int(numbers[1]), int(numbers[2])) if numbers else None
     if reported is not None:
-        version = _version(reported.python) or version
+        version = reported.version or version
     return Erp(each.pid, each.owner, name, each.words, each.environ, each.folder, program, version, reported)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ...base import imports, places
 from ...base.errors import ConfigError
 from ...config import requirements
+from ...plan import borrowed
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
 from .installation import Erp, Installation, named
 from .starts import entries_of
@@ -43,12 +44,17 @@ LIBRARIES = (
 )  # fmt: skip
 
 
+#: What another environment's interpreter does for one that lacks them: it compiles the configuration, and delivers.
+_BORROWED = {"pyyaml", "jsonschema", "packaging", "importlib-metadata", "urllib3"}
+
+
 class Environment(NamedTuple):
     """An interpreter, or a virtual environment, and the folders in which it looks for packages."""
 
     name: str
     path: list[str]
     processes: str  # those that use it, "" for this shell's
+    other: str = ""  # whose interpreter compiles and delivers for it, and why that one
 
 
 def environments(installation: Installation) -> list[Environment]:
@@ -63,8 +69,19 @@ def environments(installation: Installation) -> list[Environment]:
         if folders:
             before = entries_of(those[0].environ or {}, those[0].folder)
             bundled = [each for entry in before for each in imports.bundled_for(entry, those[0].version)]
-            made.append(Environment(program, [*before, *folders, *bundled], named(those)))
+            path = [*before, *folders, *bundled]
+            made.append(Environment(program, path, named(those), _other(installation, those[0])))
     return made or [Environment(sys.executable or "python", [entry or os.getcwd() for entry in sys.path], "")]
+
+
+def _other(installation: Installation, process: Erp) -> str:
+    named_one = (process.environ or {}).get("AGENT_PYTHON")
+    if named_one:
+        return f"{named_one} (AGENT_PYTHON)"
+    reported = process.reported.prefix if process.reported is not None else ""
+    prefix = reported or os.path.dirname(os.path.dirname(process.program))
+    used = borrowed.of(installation.state, process.version, prefix) if process.version else None
+    return f"{used} (found beside the agent's folder, or used for this file before)" if used else ""
 
 
 def packages_of(program: str, version: tuple[int, int] | None) -> list[str]:
@@ -112,6 +129,13 @@ def _libraries(environment: Environment) -> Iterator[Finding]:
         if why and library not in missing:
             yield Finding("library-unfit", library.state, why, f"in {where}: {library.without}",
                           f"{environment.name} -m pip install --upgrade {_wanted(library)!r}")  # fmt: skip
+    lent = [each.package for each in missing if environment.other and each.package in _BORROWED]
+    if lent:
+        good = False
+        missing = [each for each in missing if each.package not in lent]
+        why = f"because {', '.join(lent)} {'is' if len(lent) == 1 else 'are'} not installed in {where}"
+        yield Finding("libraries-borrowed", OK, "another environment's interpreter compiles and delivers",
+                      f"{environment.other}, {why}")  # fmt: skip
     if missing:
         state = FAIL if any(each.state == FAIL for each in missing) else WARN
         names = ", ".join(each.package for each in missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -107,6 +108,12 @@ class Process:
     @property
     def prefix(self) -> str:
         return self._fact("prefix")
+
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """Of its Python."""
+        found = re.match(r"(\d+)\.(\d+)", self.python)
+        return (int(found[1]), int(found[2])) if found else None
 
     def count(self, *reasons: str) -> int:
         return sum(number for (reason, _), number in self.counts.items() if reason in reasons)

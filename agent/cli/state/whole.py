@@ -11,6 +11,7 @@ from ...base import places
 from ...base.errors import AgentError
 from ...config import overlay
 from ...measure.figures import Figures
+from ...plan import borrowed
 from ...plan import index as plan_index
 from ...plan.in_force import last_good_for
 from .. import options
@@ -60,6 +61,17 @@ class Whole:
     def last_good_until(self) -> float | None:
         """Until when the last good plan is in force, where the file gives none."""
         return self.rejected.since + last_good_for(os.environ.get("AGENT_LAST_GOOD")) if self.rejected else None
+
+    @cached_property
+    def borrowed(self) -> dict[str, str]:
+        """Environments of shown processes that lack libraries → the interpreter that compiles and delivers for them."""
+        found = {}
+        for process in self.shown:
+            version = process.version
+            other = borrowed.of(self.state, version, process.prefix) if version and process.prefix else None
+            if other is not None:
+                found[process.prefix] = other
+        return found
 
     @cached_property
     def rejected(self) -> plan_index.Bad | None:

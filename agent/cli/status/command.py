@@ -179,6 +179,7 @@ def as_json(seen: Seen, since: float) -> dict[str, Any]:
             "monitors": len(index.all_monitors()),
             "age": whole.plans.age(index),
         } if index is not None else None,
+        "borrowed": whole.borrowed,
         "problems": [{**problem._asdict(), "severity": problem.severity} for problem in seen.problems],
         "delivery": [each._asdict() for each in whole.deliveries],
         "dashboards": pages.dashboards() if pages is not None else None,

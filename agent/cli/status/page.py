@@ -53,6 +53,9 @@ def summary(whole: Whole, found: Sequence[Problem]) -> Table:
         ("configuration", styled(_configuration(whole))),
         ("plan", styled(_plan(whole))),
     ]
+    for prefix, other in whole.borrowed.items():
+        words = f"{shown_path(prefix)} lacks libraries: {shown_path(other)} compiles and delivers for it"
+        rows.append(("", styled(one_line(words))))
     for each in whole.deliveries:
         rows.append(("client" if each.is_client else "delivery", styled(one_line(_destination(each)))))
         rows.append(("", styled(one_line(_spool(each, whole)))))

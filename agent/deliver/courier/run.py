@@ -34,15 +34,15 @@ _LOOK = 0.1  # seconds between looks at the time of a folder
 _BREATH = 0.2  # seconds between looks into the folder: a stream of events is no stream of looks
 _RECLAIM = 1.0  # seconds between looks whether who holds an envelope back is still alive
 _PATIENCE = 300.0  # seconds: where Sentry asks for more, it ends, and the next one begins after that
-_IN_VAIN = 3600.0  # seconds without a single success, after which it ends as well
+_IN_VAIN = 3600.0  # seconds without a single success, after which it ends as well; `_LINGER` if it lacks urllib3
 _NOTE = 1.0  # seconds between notes of how it is getting on
 _START = 2.0  # seconds in which its settings must be there
 
 
-def main(directory: str, descriptor: int) -> None:
-    """`descriptor` holds the lock of this spool's courier."""
+def main(directory: str, descriptor: int, *, able: bool = True) -> None:
+    """`descriptor` holds the lock of this spool's courier. It is not `able` where its interpreter lacks urllib3."""
     _come_alone(descriptor)
-    courier = _Courier(directory, descriptor)
+    courier = _Courier(directory, descriptor, in_vain=_IN_VAIN if able else _LINGER)
     try:
         courier.live()
     finally:
@@ -74,8 +74,15 @@ def watch(directory: str, descriptor: int, show: Callable[[dict[str, Any]], None
 
 
 class _Courier:
-    def __init__(self, directory: str, descriptor: int, show: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self,
+        directory: str,
+        descriptor: int,
+        show: Callable[[dict[str, Any]], None] | None = None,
+        in_vain: float = _IN_VAIN,
+    ) -> None:
         """With `show`, it does not end by itself."""
+        self._in_vain = in_vain
         self._directory = directory
         self._descriptor = descriptor
         self._show = show
@@ -142,7 +149,7 @@ class _Courier:
                 succeeded, delivered = now, self._delivery.delivered
             if self._show is not None or counting:
                 idle_since = now
-            elif wait is not None and (wait > _PATIENCE or now - succeeded > _IN_VAIN):
+            elif wait is not None and (wait > _PATIENCE or now - succeeded > self._in_vain):
                 return max(wait, 0.1)
             elif wait is None and now - idle_since > self._linger:
                 return 0.0

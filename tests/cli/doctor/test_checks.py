@@ -16,7 +16,9 @@ from agent.cli.doctor.permissions import may
 from agent.cli.path import folder
 from agent.cli.state import other_processes
 from agent.cli.state.problems import WRONG, problems
+from agent.cli.state.processes import Process
 from agent.cli.state.whole import Whole
+from agent.plan import borrowed
 
 STRANGER = 54321
 
@@ -202,6 +204,23 @@ def test_the_packages_of_an_interpreter_that_is_not_started(tmp_path):
     config.write_text(f"home = {tmp_path}/usr/bin\ninclude-system-site-packages = true\n")
     assert libraries.packages_of(program, (3, 12)) == [str(site), str(system)]
     assert libraries.packages_of("/nowhere/venv/bin/python", None) == []
+
+
+def test_libraries_of_another_environment(tmp_path, monkeypatch):
+    python = tmp_path / "venv" / "bin" / "python3.11"
+    (tmp_path / "venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    named_one = process(str(python), environ={"AGENT_PYTHON": "/srv/erp/python"})._replace(program=str(python))
+    one = found(libraries.check, installed(tmp_path, named_one))
+    assert one["libraries-borrowed"].state == "ok"
+    assert one["libraries-borrowed"].detail.startswith("/srv/erp/python (AGENT_PYTHON), because pyyaml, jsonschema")
+    assert one["library-missing"].title == "not installed: sentry-sdk, rich"
+    facts = {"prefix": str(tmp_path / "venv")}
+    reported = Process(repr(("process", 7, 1.0, "gunicorn", "3.11.7", "", "", facts)))
+    where = installed(tmp_path, process(environ={})._replace(program=str(python), reported=reported))
+    assert found(libraries.check, where)["library-missing"].state == "fail"
+    monkeypatch.setattr(borrowed, "of", lambda *given: f"/usr/{given!r}")
+    detail = found(libraries.check, where)["libraries-borrowed"].detail
+    assert detail.startswith(f"/usr/{(where.state, (3, 11), facts['prefix'])!r} (found beside the agent's folder, or")
 
 
 def test_what_is_masked(monkeypatch):
