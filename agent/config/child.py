@@ -83,7 +83,7 @@ def _compiled(path: str, state: str) -> tuple[bytes | str, list[str]]:
     lines = [
         "%s:%d:%d: %s%s [%s]" % (p.file, p.line, p.column, p.path + ": " if p.path else "", p.message, p.slug)
         for p in loaded.problems
-        if p.severity == "error"
+        if p.severity == "error" or p.slug == "unsupported-release"
     ]
     folders = _include_folders(loaded)
     if loaded.plan is None:

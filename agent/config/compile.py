@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..base.model import MonitorData, PlanData, Problem
 from ..language.nearest import did_you_mean
+from . import releases
 from .build.context import providers
 from .build.distribution import release_of
 from .build.duplicates import check_duplicates, overridden
@@ -75,9 +76,11 @@ def compile_plan(
     sentry = sentry_data(settings, context, environ, sources.read, main, findings)
     here = environment or sentry["environment"]
     noted: set[tuple[str, str]] = set()
-    monitors = [
-        monitor for entry, monitor in chosen if _is_on(entry, here) and _is_met(entry, monitor, findings, noted)
+    on = [
+        (entry, monitor, _is_met(entry, monitor, findings, noted)) for entry, monitor in chosen if _is_on(entry, here)
     ]
+    monitors = [monitor for _, monitor, is_met in on if is_met]
+    releases.check(sources.documents, [(entry, is_met) for entry, _, is_met in on], findings)
     live = settings.running["live"].value != "off" if "live" in settings.running else True
     if overlaid is not None and live:
         monitors = overlaid.applied(monitors, settings, findings)

@@ -41,14 +41,13 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
 
     `path` holds the folders of another environment than the running one; only their metadata is read.
     """
-    metadata = installed()
     if path is None and places.made_for:
         path = places.made_for[2]
     try:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             return f"the condition `{requirement.marker}` does not hold here"
-        version = metadata.version(requirement.name) if path is None else _version_in(requirement.name, path)
-    except metadata.PackageNotFoundError:
+        version = _version(requirement.name, path)
+    except installed().PackageNotFoundError:
         return f"{requirement.name} is not installed"
     except Exception as error:
         return f"the installed {requirement.name} cannot be read: {error}"
@@ -59,6 +58,14 @@ def unmet(requirement: Any, path: Sequence[str] | None = None) -> str:
     except Exception:
         return f"the version {version} of {requirement.name} cannot be compared"
     return "" if met else f"{requirement.name} {version} is installed"
+
+
+def installed_version(name: str) -> str:
+    """Of a distribution, in the environment that the plan is for; "" where it is not installed."""
+    try:
+        return _version(name, places.made_for[2] if places.made_for else None) or ""
+    except Exception:  # damaged metadata
+        return ""
 
 
 def unmet_requirements(requires: object, path: Sequence[str] | None = None) -> str:
@@ -96,8 +103,11 @@ def installed() -> Any:
     return importlib_metadata
 
 
-def _version_in(name: str, path: Sequence[str]) -> str:
+def _version(name: str, path: Sequence[str] | None) -> Any:
+    """None where the metadata is broken. Raises PackageNotFoundError."""
     metadata = installed()
+    if path is None:
+        return metadata.version(name)
     for distribution in metadata.distributions(name=name, path=list(path)):
-        return str(distribution.version)
+        return distribution.version
     raise metadata.PackageNotFoundError(name)

@@ -130,6 +130,25 @@ def test_a_file_that_is_wrong_in_part_and_one_that_is_not_there(place):
     assert main(["status"]) == 1
 
 
+def test_a_release_that_a_pack_does_not_support(place, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "site" / "APScheduler-4.0.0.dist-info"
+    folder.mkdir(parents=True)
+    folder.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: APScheduler\nVersion: 4.0.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    place.write_text("version: 1\npacks: [apscheduler]\n")
+    from agent.cli.live import change
+
+    change.compiled(str(place), options.configured_by(str(place)).state)
+    assert slugs(place) == ["unsupported-release", "no-process"]
+    (problem, _) = found(place)
+    assert problem.severity == "warning"
+    assert problem.text.endswith("the pack `apscheduler` does not support APScheduler 4.0.0, which is installed")
+    assert "python -m agent validate" in problem.hint
+    assert main(["doctor"]) in (0, 1)
+    shown = capsys.readouterr().out
+    assert shown.count("does not support APScheduler 4.0.0") == 1
+
+
 def test_what_waits_and_why(place, monkeypatch, capsys):
     monkeypatch.setenv("SENTRY_DSN", "http://key@sentry.example:9000/7")
     place.write_text("version: 1\nsentry: {dsn: '${SENTRY_DSN}'}\nmonitors: []\n")

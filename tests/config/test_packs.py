@@ -119,8 +119,10 @@ def test_two_files_that_differ(look):
 
 def test_a_pack_without_its_package_is_no_problem(look, monkeypatch):
     from agent.config import compile as compiling
+    from agent.config import releases
 
     monkeypatch.setattr(compiling, "unmet_requirements", lambda requires: "it is not installed")
+    monkeypatch.setattr(releases, "installed_version", lambda name: "")
     result = look("version: 1\npacks: [django, redis, drf, requests, urllib3, httpx, sqlalchemy, psycopg]\n")
     assert result.problems == []
     assert result.plan["monitors"] == []
@@ -162,3 +164,22 @@ monitors: [{{target: a.b, module: {name}}}]
 def test_a_preset_counts_above_the_files_defaults(look):
     text = "version: 1\ndefaults: {threshold: 99s}\npacks: [sales]\nmonitors: [{target: a.b, module: sales}]\n"
     assert monitors(look(text))["b"]["thresholds"][0][0] < 99
+
+
+def test_a_release_that_a_pack_does_not_support_is_one_warning(look, tmp_path, monkeypatch):
+    for name, version in (("APScheduler", "4.0.0"), ("flask", "3.0.0"), ("flask_login", "0.1")):
+        folder = tmp_path / "site" / f"{name}-{version}.dist-info"
+        folder.mkdir(parents=True)
+        folder.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    message = "the pack `{}` does not support {}, which is installed"
+    result = look("version: 1\npacks: [apscheduler, django, flask, {apscheduler: {except: [apscheduler.job]}}]\n")
+    assert [(each.slug, each.severity, each.line, each.column, each.message) for each in result.problems] == [
+        ("unsupported-release", "warning", 2, 9, message.format("apscheduler", "APScheduler 4.0.0")),
+        ("unsupported-release", "warning", 2, 30, message.format("flask", "Flask-Login 0.1")),
+    ]
+    assert "`APScheduler>=3.5,<4`" in result.problems[0].hint
+    names = monitors(result)
+    assert "django.query" in names and "flask.request" in names and not [each for each in names if "apsch" in each]
+    left_out = look("version: 1\npacks: [{apscheduler: {except: [apscheduler.*]}}]\n")
+    assert left_out.problems == []

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ...base.errors import AgentError
+from ...base.model import Problem
 from ...config.load import examine
 from ..findings import summary
 from ..options import UNREADABLE
@@ -48,15 +49,19 @@ def _valid(path: str) -> Finding:
                        "let the user who runs this read it")  # fmt: skip
     if not wrong:
         words = summary([result])
-        warned = any(each.severity == "warning" for each in result.problems)
+        warned = [each for each in result.problems if each.severity == "warning"]
         if warned:
+            words = f"{_place(warned[0])}: {warned[0].message}" if len(warned) == 1 else words
             return Finding("configuration-warnings", WARN, "the configuration has warnings", words, command)
         return Finding("configuration-valid", OK, "the configuration is valid", words)
     first = wrong[0]
-    place = f"{shown_path(first.file)}:{first.line} [{first.slug}]"
     what = "parts of it do not count" if result.plan is not None else "nothing of it counts"
     return Finding("configuration-invalid", FAIL, f"the configuration has {counted(len(wrong), 'error')}",
-                   f"{what}; the first is {place}", command)  # fmt: skip
+                   f"{what}; the first is {_place(first)}", command)  # fmt: skip
+
+
+def _place(problem: Problem) -> str:
+    return f"{shown_path(problem.file)}:{problem.line} [{problem.slug}]"
 
 
 def _in_force(installation: Installation) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from .installation import Installation
 #: Other checks look at these, and know more of them.
 _ELSEWHERE = frozenset((
     "configuration-missing", "nothing-monitored", "not-in-force", "last-good-plan", "state-folder", "spool-unknown",
+    "unsupported-release",
 ))  # fmt: skip
 
 

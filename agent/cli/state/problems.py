@@ -81,7 +81,10 @@ def _configuration(whole: Whole) -> Iterator[Problem]:
             text = f"the last good plan is in force since {since}, until {end} (AGENT_LAST_GOOD): {reason}"
             yield Problem("last-good-plan", 95, text, file, lacking)
     for problem in whole.index.problems if whole.index is not None else ():
-        yield Problem("not-in-force", 78, one_line(problem), "", f"correct the file: {validate}")
+        if problem.endswith(" [unsupported-release]"):
+            yield Problem("unsupported-release", 58, one_line(problem).rpartition(" [")[0], "", validate)
+        else:
+            yield Problem("not-in-force", 78, one_line(problem), "", f"correct the file: {validate}")
 
 
 def _state_folder(whole: Whole) -> Iterator[Problem]:
