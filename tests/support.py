@@ -81,16 +81,16 @@ class Watch:
         terms = self._terms.get(id(data))
         if terms is None:
             terms = self._terms[id(data)] = Terms(
-                data, report=self._report, count=self._count, stances=self.stances, clock=self.clock,
+                data, report=self.report, count=self.count, stances=self.stances, clock=self.clock,
                 tallies=self.tallies, span=self.span, cost=self.costs.setdefault(data["name"], Cost(data["budget"])),
             )  # fmt: skip
         return Probe(terms, found, function)
 
-    def _report(self, observation):
+    def report(self, observation):
         self.observed.append(observation)
         return "id"
 
-    def _count(self, reason, what):
+    def count(self, reason, what):
         self.counted[reason, what] = self.counted.get((reason, what), 0) + 1
 
     def apply(self, module):
@@ -102,6 +102,13 @@ class Watch:
 
     def reports(self):
         return [(item.report, item.operation, item.severity) for item in self.observed]
+
+
+def no_work():
+    """In this context no request and no task is being served, whatever a test has left open."""
+    from agent.observe.around import work
+
+    work.doing.set(None)
 
 
 def module(source, name="shop", **extra):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.boot.lookout import _OURS
+from agent.boot.lookout import OURS
 
 pytestmark = pytest.mark.slow(reason="builds a wheel and an sdist")
 
@@ -50,7 +50,7 @@ def test_the_sdist_contains_everything(built):
     assert not [name for name in names if "__pycache__" in name or name.endswith(".sqlite3")]
     # Nothing in it makes the unpacked folder look like one that the host has other things in.
     assert {name.partition("/")[0] for name in names if name} >= {"PKG-INFO"}
-    assert {top for name in names if "." not in (top := name.partition("/")[0]) and top} <= _OURS
+    assert {top for name in names if "." not in (top := name.partition("/")[0]) and top} <= OURS
 
 
 def test_an_installed_wheel_monitors_through_its_own_folder(built, tmp_path):

@@ -128,7 +128,7 @@ class Health:
             if not lines and not (due and self.counts):
                 return due
             pause = self._pause(began) if due and not final else 0.0
-            self._write(lines, dict(self.counts), time.time(), calls, behind=pause > 0)
+            self.write(lines, dict(self.counts), time.time(), calls, behind=pause > 0)
             now = monotonic()
             self._left -= max(1.0, (now - began) / _USUAL)
             self._not_before = now + pause
@@ -176,7 +176,7 @@ class Health:
             if more:
                 self.add(reason, what, more)
 
-    def _write(
+    def write(
         self,
         lines: "list[tuple[Any, ...]]",
         counts: "dict[tuple[str, str], int]",

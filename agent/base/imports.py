@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 2.0
 
 #: Thread → a lock that is free once it has imported what it wanted, and what it was importing for the host before.
-_under_way: "dict[int, tuple[_thread.LockType, set[str]]]" = {}
+under_way: "dict[int, tuple[_thread.LockType, set[str]]]" = {}
 
 
 class Guarded:
@@ -42,11 +42,11 @@ class Guarded:
     def __enter__(self) -> None:
         me = _thread.get_ident()
         self._thread = 0
-        known = _under_way.get(me)
+        known = under_way.get(me)
         if known is None:
             done = _thread.allocate_lock()
             done.acquire()
-            known = _under_way[me] = (done, {name for name, lock in _locks() if _owner(lock) == me})
+            known = under_way[me] = (done, {name for name, lock in locks() if _owner(lock) == me})
             self._thread = me
             _eagerly()
         if not self._patient:
@@ -54,10 +54,10 @@ class Guarded:
 
     def __exit__(self, *_: object) -> None:
         # In a child that a signal handler has forked in between, it is no more there.
-        known = _under_way.pop(self._thread, None)
+        known = under_way.pop(self._thread, None)
         if known is not None:
             _open(known[0])
-            if _lazy and not _under_way:
+            if _lazy and not under_way:
                 _as_before()
 
 
@@ -88,7 +88,7 @@ def _open(done: "_thread.LockType") -> None:
         pass  # open already
 
 
-def _locks() -> "list[tuple[str, Any]]":
+def locks() -> "list[tuple[str, Any]]":
     """The modules that are being imported, with the lock that the import holds: CPython's, the same since 3.3."""
     found = [(name, reference()) for name, reference in list(_references().items())]
     return [(name, lock) for name, lock in found if lock is not None]
@@ -117,7 +117,7 @@ def wait_for_others() -> None:
     """Until no other thread imports for the agent, or for as long as a fork may take."""
     until = monotonic() + PATIENCE
     me = _thread.get_ident()
-    for thread, (done, _) in list(_under_way.items()):
+    for thread, (done, _) in list(under_way.items()):
         if thread != me and done.acquire(True, max(until - monotonic(), 0.0)):
             done.release()
 
@@ -151,10 +151,10 @@ def _owns_lock_of_logging() -> bool:
 
 def _after_fork_in_child() -> None:
     me = _thread.get_ident()
-    gone = {thread: earlier for thread, (_, earlier) in list(_under_way.items()) if thread != me}
+    gone = {thread: earlier for thread, (_, earlier) in list(under_way.items()) if thread != me}
     for thread in gone:
-        del _under_way[thread]
-    for name, lock in _locks() if gone else ():
+        del under_way[thread]
+    for name, lock in locks() if gone else ():
         owner = _owner(lock)
         if _is_stuck(lock) or (owner in gone and name not in gone[owner]):
             forget(name)

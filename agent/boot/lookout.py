@@ -250,7 +250,7 @@ if sys.version_info >= (3, 11):
 
 
 #: What may lie there. With anything else, it is the folder of somebody who has put more into it, and is left as it is.
-_OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests", "build",
+OURS = frozenset(("agent", "sitecustomize", "__pycache__", "bench", "docs", "examples", "schema", "tests", "build",
                    "erp_agent_command", "libraries", "LICENSE", "Makefile", "PKG-INFO", "dist", "var"))  # fmt: skip
 
 
@@ -300,6 +300,6 @@ def _only_ours(folder: str) -> bool:
         return False
     for name in names:
         stem, dot, ending = name.partition(".")
-        if (not dot or ending in ("py", "pyc", "so", "pyd")) and stem not in _OURS:
+        if (not dot or ending in ("py", "pyc", "so", "pyd")) and stem not in OURS:
             return False
     return True

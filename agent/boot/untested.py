@@ -11,7 +11,7 @@ FREE_THREADED = "t" in getattr(sys, "abiflags", "")
 _OF_315 = 3666
 
 
-def _is_known() -> bool:
+def is_known() -> bool:
     if sys.version_info[:2] >= (3, 15):
         import _imp
 
@@ -21,7 +21,7 @@ def _is_known() -> bool:
 
 
 #: Whether the agent was not tested with this Python.
-UNTESTED = FREE_THREADED or not _is_known()
+UNTESTED = FREE_THREADED or not is_known()
 
 
 def settle(injects: bool) -> "list[str]":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..config.compile import Examined
     from .lookup import Lookup
 
-_FEW = 1000  # monitors that one process looks up in less than a second
+FEW = 1000  # monitors that one process looks up in less than a second
 
 
 class SecondHalf:
@@ -24,14 +24,14 @@ class SecondHalf:
 
     def __init__(self, examined: Examined, lookup: Lookup) -> None:
         self.begins = len(examined.built) // 2
-        self._lookup = lookup
-        self._pid = 0
+        self.lookup = lookup
+        self.pid = 0
         self._reading = -1
-        if len(examined.built) < _FEW or lookup.known.outcomes or not _can_fork():
+        if len(examined.built) < FEW or lookup.known.outcomes or not can_fork():
             return
         self._reading, writing = os.pipe()
-        self._pid = os.fork()
-        if self._pid:
+        self.pid = os.fork()
+        if self.pid:
             os.close(writing)
             return
         try:
@@ -43,21 +43,21 @@ class SecondHalf:
 
     def join(self) -> None:
         """Wait for the other process. What it has not found, this one looks up as well."""
-        if not self._pid:
+        if not self.pid:
             return
         with open(self._reading, "rb") as stream:
             data = stream.read()
-        os.waitpid(self._pid, 0)
-        self._pid = 0
+        os.waitpid(self.pid, 0)
+        self.pid = 0
         found: Any = None
         try:
             found = marshal.loads(data)  # noqa: S302  (by our own child)
         except (EOFError, ValueError, TypeError):
             return  # it was ended
-        self._lookup.known.take(found)
+        self.lookup.known.take(found)
 
 
-def _can_fork() -> bool:
+def can_fork() -> bool:
     """Whether a process of its own is worth it, and another thread cannot hold a lock in it for ever."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     return hasattr(os, "fork") and cores > 1 and not _thread._count()

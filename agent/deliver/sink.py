@@ -109,7 +109,7 @@ class Sink:
         self._state = state
         self._maker = Maker(sentry, in_app, health.failed)
         self.platform = self._maker.platform
-        self._health = health
+        self.health = health
         self._counted = 0  # sum of all counts when a thread of ours last wrote them
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self._one_disk = not spool["directory"]  # spool and counters are on one disk
@@ -149,9 +149,9 @@ class Sink:
         """Show what a live monitor sees to who watches it."""
         try:
             if not stream.write(self._state, observation, self._maker.make):
-                self._health.count("unwatched", observation.monitor["name"])
+                self.health.count("unwatched", observation.monitor["name"])
         except ours(OSError):
-            self._health.count("not-made", observation.monitor["name"])
+            self.health.count("not-made", observation.monitor["name"])
 
     def _report(
         self, make: Callable[[], tuple[Event, bytes]], observation: Observation, safe: list[bool]
@@ -160,7 +160,7 @@ class Sink:
             made, data = make()
             return self._keep(made, data, observation, safe)
         except ours(MemoryError, RecursionError):
-            self._health.count("not-made", observation.monitor["name"])
+            self.health.count("not-made", observation.monitor["name"])
             return None
         finally:
             reserve.keep()
@@ -188,7 +188,7 @@ class Sink:
                 self.keep_envelope(envelope, slow=observation.report == "slow", safe=safe)
         finally:
             if safe:
-                self._health.add("captured", name)
+                self.health.add("captured", name)
         if attempt is None and self.sender is None and self._to_host is not None and "sentry_sdk" in sys.modules:
             self._hand_over(self._to_host, made, observation)
         elif attempt is None and observation.report == "error":
@@ -231,26 +231,26 @@ class Sink:
     def _courier(self, dsn: str, spool: SpoolData) -> Courier:
         from .courier import launch, settings
 
-        held = settings.here(dsn, self._health.directory, self._health.config, spool)
+        held = settings.here(dsn, self.health.directory, self.health.config, spool)
 
         def make() -> Sender | Sweeper:
             worker = self._worker
-            return worker if isinstance(worker, Sweeper) else _sender(self.spool, dsn, self._health, self._write_counts)
+            return worker if isinstance(worker, Sweeper) else _sender(self.spool, dsn, self.health, self._write_counts)
 
         return launch.Courier(self.spool, held, make, allowed=spool["courier"])
 
     def _flush_counts(self) -> None:
-        if self._health.due():
+        if self.health.due():
             return
         if self._one_disk:
-            self.spool.quick.run(0, lambda calls: self._health.flush(calls=calls))
+            self.spool.quick.run(0, lambda calls: self.health.flush(calls=calls))
         else:
-            self._health.flush()
+            self.health.flush()
 
     def _write_counts(self) -> None:
         """For a thread of ours: make its counts visible in `status` before the next report, which may never follow."""
-        counted = sum(self._health.counts.values())
-        if counted != self._counted and self._health.flush():
+        counted = sum(self.health.counts.values())
+        if counted != self._counted and self.health.flush():
             self._counted = counted
         if due.is_due(self._state, time()):
             self._fold()
@@ -260,14 +260,14 @@ class Sink:
             with imports.Guarded():
                 from .folding import Folding
 
-                self._folding = Folding(self._health)
+                self._folding = Folding(self.health)
         self._folding.turn()
 
     def _hand_over(self, hand_over: Callable[[Event], bool], made: Event, observation: Observation) -> None:
         """Without a DSN: pass it to the host's own client, if there is one. The spool keeps its copy."""
         try:
             if hand_over(made):
-                self._health.count("handed-over", observation.monitor["name"])
+                self.health.count("handed-over", observation.monitor["name"])
         except ours(Exception):
             guard.swallow("handing an event to the host's Sentry client")
 
@@ -276,7 +276,7 @@ class Sink:
         for entry, monitor in attempt.held.items():
             if again:
                 if self.spool.remove(entry):
-                    self._health.count("tried-again", monitor)
+                    self.health.count("tried-again", monitor)
             elif self.sender is not None:
                 self.spool.release(entry)
         if self.sender is not None and not again:

@@ -25,7 +25,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def install(name: str, module: ModuleType, _engine: Engine) -> list[patch.Layer]:
     """Called when the module `name` of a client has been imported."""
-    return _INSTALL[name](module, propagation.headers)
+    return INSTALL[name](module, propagation.headers)
 
 
 # -------------------------------------------------------------------------------------------------------- http.client
@@ -37,7 +37,7 @@ def http_client(module: ModuleType, headers_of: Headers) -> list[patch.Layer]:
         if type(lines) is not list or not lines or type(lines[0]) is not bytes:
             return
         there = _Lines(lines)
-        for header, value in headers_of(there.get, lambda: _address(connection, lines[0])).items():
+        for header, value in headers_of(there.get, lambda: address(connection, lines[0])).items():
             there.set(header, value)
 
     return [wrap.surround(module.HTTPConnection.__dict__["endheaders"], wrap.guarded(ends), passed=("self",))]
@@ -71,7 +71,7 @@ class _Lines:
         return "SignedHeaders" in signed and name in signed.lower()
 
 
-def _address(connection: Any, request: bytes) -> str:
+def address(connection: Any, request: bytes) -> str:
     """The URL that the request is for, also through a proxy."""
     target = request.split(b" ")[1].decode("latin-1")
     if target.startswith(("http://", "https://")):
@@ -145,7 +145,7 @@ def aiohttp(module: ModuleType, headers_of: Headers) -> list[patch.Layer]:
     return [wrap.surround(send, wrap.guarded(begins), passed=("self",))] if send is not None else []
 
 
-_INSTALL: dict[str, Callable[[Any, Headers], list[patch.Layer]]] = {
+INSTALL: dict[str, Callable[[Any, Headers], list[patch.Layer]]] = {
     "http.client": http_client,
     "httpcore._sync.connection_pool": httpcore,
     "httpcore._async.connection_pool": httpcore,

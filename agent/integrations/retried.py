@@ -33,14 +33,14 @@ class _Work:
 _running: ContextVar[tuple[_Work, ...]] = ContextVar("erp_agent_retried", default=())
 
 #: What has found attempts before: a queue's integration.
-_others: list[Callable[[], attempts.Attempt | None]] = []
+others: list[Callable[[], attempts.Attempt | None]] = []
 
 
 def _current() -> attempts.Attempt | None:
     running = _running.get()
     if running and running[-1].attempt is not None:
         return running[-1].attempt
-    return next((found for other in _others if (found := other()) is not None), None)
+    return next((found for other in others if (found := other()) is not None), None)
 
 
 def elsewhere(tried: object) -> None:
@@ -54,7 +54,7 @@ class Retried:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         if attempts.current is not _current:
-            _others.append(attempts.current)
+            others.append(attempts.current)
             attempts.register(_current)
 
     def whole(self, function: FunctionType | None, passed: str = "", *, recursive: bool = False) -> Iterator[Any]:

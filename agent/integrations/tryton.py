@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..boot.engine import Engine
 
 
-def _cron(jobs: Any) -> str:
+def cron_name(jobs: Any) -> str:
     """The name of a job, as the job's own code reads it first of all."""
     job = jobs[0] if type(jobs) is list else jobs
     if hasattr(type(job), "function"):  # up to Tryton 5.0
@@ -34,7 +34,7 @@ def _cron(jobs: Any) -> str:
     return "cron " + method.replace("|", ".")
 
 
-def _task(task: Any) -> str:
+def task_name(task: Any) -> str:
     return "task {model}.{method}".format(**task.data)
 
 
@@ -46,9 +46,9 @@ def _whose(task: Any) -> tuple[int, int]:
 
 #: A module → its function that runs a job, and what shows the job's name in the function's last positional parameter.
 _JOBS: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "trytond.ir.cron": ("Cron.run_once", _cron),
-    "trytond.ir.queue": ("Queue.run", _task),  # up to Tryton 6.0
-    "trytond.ir.queue_": ("Queue.run", _task),
+    "trytond.ir.cron": ("Cron.run_once", cron_name),
+    "trytond.ir.queue": ("Queue.run", task_name),  # up to Tryton 6.0
+    "trytond.ir.queue_": ("Queue.run", task_name),
 }
 
 #: A task that is in the queue for the first time, and not for a time that somebody has chosen.
@@ -77,7 +77,7 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
     path, named = _JOBS[name]
     runs = _function(module, path)
     return [
-        _job(runs, path, named),
+        follow_job(runs, path, named),
         *(_cron_tries if name == "trytond.ir.cron" else _task_tries)(module, runs, retried),
     ]
 
@@ -98,13 +98,13 @@ def _failures(module: ModuleType, engine: Engine) -> list[Any]:
     return [web, wrap.watch(_function(module, "TrytondWSGI.dispatch_request"), returned=returned)]
 
 
-def _job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
+def follow_job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
     """A task of the queue is a piece of work also where the request that has queued it runs it when it has ended."""
 
     def enter(job: Any) -> work.Entered | None:
         if path == "Cron.run_once" and work.current() is not None:
             return None  # a user clicked on it
-        return work.enter((name_of(job), *(_whose(job) if name_of is _task else (0, 0))), KIND)
+        return work.enter((name_of(job), *(_whose(job) if name_of is task_name else (0, 0))), KIND)
 
     return wrap.surround(function, wrap.guarded(enter), ends, passed=[_last_parameter(function)])
 

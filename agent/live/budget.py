@@ -36,7 +36,7 @@ _SHORTEST = 0.9  # seconds between two looks
 #: Seconds until a monitor comes back: the first time, the next time, and from then on.
 PAUSES = (60.0, 300.0, 1800.0)
 #: Seconds without need after which the pause is the first one again.
-_WELL = 3600.0
+WELL = 3600.0
 _MOST = 10_000  # of so many successes one is looked at; if that is too much still, the monitor is taken out
 
 FULL, SAMPLED, COUNTED, FAILURES, OUT = range(5)
@@ -82,7 +82,7 @@ class Budget:
     ) -> None:
         self._costs, self._substitute, self._tallies = costs, substitute, tallies
         self._send, self._record, self._clock = report, record, clock
-        self._watched: dict[str, _Watched] = {}
+        self.watched: dict[str, _Watched] = {}
         self._calls: dict[Tally, int] = {}  # at the last look
         self._at = self._cleared = clock()
         self._pid = os.getpid()
@@ -90,7 +90,7 @@ class Budget:
         self.thread = WhileIdle("bringing back what cost too much", self._is_anything_out, look)
 
     def _is_anything_out(self) -> bool:
-        return any(each.level > SAMPLED and each.until < float("inf") for each in list(self._watched.values()))
+        return any(each.level > SAMPLED and each.until < float("inf") for each in list(self.watched.values()))
 
     def look(self) -> None:
         """Called about once a second, if anything happens in the process."""
@@ -102,11 +102,11 @@ class Budget:
         counting, least = self._counting()
         forked, self._pid = self._pid != os.getpid(), os.getpid()
         for name, cost in list(self._costs.items()):
-            watched = self._watched.get(name)
+            watched = self.watched.get(name)
             if watched is None or not (watched.level or watched.over):
                 if not (name in counting or cost.spent or cost.checked or cost.skipped or cost.faults or cost.given_up):
                     continue
-                watched = watched or self._watched.setdefault(name, _Watched())
+                watched = watched or self.watched.setdefault(name, _Watched())
             checked, spent, skipped = cost.taken()
             if watched.misses:
                 self._note_uncounted(name, elapsed)
@@ -118,7 +118,7 @@ class Budget:
             while cost.given_up:
                 rule, why = cost.given_up.popitem()
                 self._record(f"{name}, {rule}", f"not evaluated any more in this process: {why}")
-        if now - self._cleared > _WELL:
+        if now - self._cleared > WELL:
             self._cleared = now
             for cost in list(self._costs.values()):
                 cost.faults.clear()
@@ -168,7 +168,7 @@ class Budget:
         cost = self._costs[name]
         budget = cost.budget or 1.0
         if watched.level == FULL:
-            if now - watched.until > _WELL:
+            if now - watched.until > WELL:
                 watched.pause = 0
             pause = PAUSES[watched.pause]
             watched.until = now + pause
@@ -236,7 +236,7 @@ class Budget:
     def bring_all_back(self) -> None:
         """Another plan is in force."""
         now = self._clock()
-        for name, watched in list(self._watched.items()):
+        for name, watched in list(self.watched.items()):
             if watched.level:
                 self._bring_back(name, watched, now)
 

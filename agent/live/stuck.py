@@ -59,7 +59,7 @@ class Stuck(Worker):
         self._hosts = _NEVER  # the shortest time limit of a server or worker that was seen
         self._times = clock(), clock()  # of the last two looks
         self._once: set[int] = set()  # frames that the last look saw for the first time
-        self._followed: dict[int, _Followed] = {}
+        self.followed: dict[int, _Followed] = {}
         self._pid = 0
         self._everywhere_at = 0.0  # when to look for greenlets again that are not known
 
@@ -78,14 +78,14 @@ class Stuck(Worker):
             return
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            self._once, self._followed = set(), {}
+            self._once, self.followed = set(), {}
         self.wake()
 
     def after_fork(self) -> None:
         super().after_fork()
         running.after_fork()
 
-    def _serve(self, state: State) -> None:
+    def serve(self, state: State) -> None:
         state.gate.acquire(False)
         me = get_ident()
         while not state.stopping() and self._shortest < _NEVER:
@@ -96,10 +96,10 @@ class Stuck(Worker):
                 except ours(Exception):
                     guard.swallow("looking for calls that do not return")
         if self._shortest == _NEVER:
-            self._once, self._followed = set(), {}
+            self._once, self.followed = set(), {}
 
     def _pause(self) -> float:
-        return min(self._interval(), _HELD) if self._followed else self._interval()
+        return min(self._interval(), _HELD) if self.followed else self._interval()
 
     def _interval(self) -> float:
         return min(max(min(self._shortest, self._hosts) / _LOOKS, _SHORTEST), _LONGEST)
@@ -112,23 +112,23 @@ class Stuck(Worker):
         for call in running.calls(me, everywhere=everywhere):
             if call.probe.monitor["stuck"] is not None:
                 there.setdefault(id(call.frame), call)
-        for key, followed in list(self._followed.items()):
+        for key, followed in list(self.followed.items()):
             if key not in there:
-                del self._followed[key]
+                del self.followed[key]
                 if followed.reported:
                     self._report(followed, now, returned=True)
         for key, call in there.items():
-            known = self._followed.get(key)
+            known = self.followed.get(key)
             if known is None:
                 self._hosts = min(self._hosts, limits_of_hosts.of(call.top) or _NEVER)
-                if key in self._once and len(self._followed) < _MOST:
-                    self._followed[key] = _Followed(call, now, self._times[0])
+                if key in self._once and len(self.followed) < _MOST:
+                    self.followed[key] = _Followed(call, now, self._times[0])
                 continue
             known.call = call
             if not known.reported and self._is_stuck(known, now):
                 known.reported = True
                 self._report(known, now, returned=False)
-        self._once = there.keys() - self._followed.keys()
+        self._once = there.keys() - self.followed.keys()
         self._times = self._times[1], now
         if everywhere:
             after = self._clock()

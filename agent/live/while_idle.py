@@ -20,7 +20,7 @@ class WhileIdle(Worker):
         super().__init__(what)
         self._is_idle, self._look = is_idle, look
 
-    def _serve(self, state: State) -> None:
+    def serve(self, state: State) -> None:
         state.gate.acquire(False)
         while not state.stopping() and self._is_idle():
             state.pause(_EVERY)

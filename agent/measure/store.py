@@ -30,7 +30,7 @@ _FIRST = 28
 #: Rows of a process; those of more operations are one row.
 MOST_ROWS = 10_000
 OTHERS: Names = ("(others)", "(others)", None, "function")
-_MOST_FILES = 2_000
+MOST_FILES = 2_000
 _RETRY = 60.0  # seconds
 _AT_ONCE = 32.0  # writings that may follow one upon the other; one more may each second
 
@@ -232,11 +232,11 @@ def _new_path(folder: str) -> str:
 def _prune(folder: str) -> int:
     """Remove the oldest files of processes that have ended, where there are far too many. Return how many."""
     names = [name for name in os.listdir(folder) if name.endswith(COUNTS)]
-    if len(names) <= _MOST_FILES:
+    if len(names) <= MOST_FILES:
         return 0
     removed = 0
     names.sort(key=lambda name: name.rpartition("-")[2])
-    for name in names[: len(names) - _MOST_FILES]:
+    for name in names[: len(names) - MOST_FILES]:
         if not health.alive(health.pid_in(name.partition("-")[0])):
             _remove(os.path.join(folder, name[: -len(COUNTS)]))
             removed += 1

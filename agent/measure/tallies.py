@@ -41,7 +41,7 @@ class Tallies:
         self.hot: dict[Tally, None] = {}
         self.unwritten: dict[Tally, None] = {}  # those that may have durations which are not in their rows
         self.apart: dict[Tally, None] = {}  # those whose rows nobody else can read
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         #: When `look` is to be called.
         self.due = 0.0
         self._wake_at = 0.0
@@ -103,7 +103,7 @@ class Tallies:
 
     def notice_fork(self) -> None:
         """Begin anew in a child of C code that calls no hooks."""
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             self.after_fork()
 
     def settle(self) -> None:
@@ -138,7 +138,7 @@ class Tallies:
 
     def after_fork(self) -> None:
         """In a forked child: the parent counts what it has begun."""
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         self.hot = {}
         self.unwritten = {}
         if self._store is not None:

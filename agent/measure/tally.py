@@ -67,9 +67,29 @@ _LAST, _TOTAL, _LONGEST = layout.BUCKETS - 1, layout.TOTAL, layout.LONGEST
 class Tally:
     """The numbers of one operation under one monitor. All of its functions take the items of `batch`."""
 
-    __slots__ = ("_armed", "_before", "_bucket", "_clock", "_due", "_duration", "_granted", "_longest", "_missing",
-                 "_next", "_size", "_tallies", "_total", "_window", "attached", "batch", "calls", "monitor",
-                 "operation", "read", "row")  # fmt: skip
+    __slots__ = (
+        "_armed",
+        "_before",
+        "_bucket",
+        "_clock",
+        "_due",
+        "_duration",
+        "_longest",
+        "_missing",
+        "_next",
+        "_tallies",
+        "_total",
+        "_window",
+        "attached",
+        "batch",
+        "calls",
+        "granted",
+        "monitor",
+        "operation",
+        "read",
+        "row",
+        "size",
+    )  # fmt: skip
 
     def __init__(self, tallies: Tallies, monitor: MonitorData, operation: str) -> None:
         self._tallies = tallies
@@ -85,9 +105,9 @@ class Tally:
     def begin(self) -> None:
         """Begin with a batch of no items."""
         self.batch.seek(MOST)
-        self._granted = [0]  # the token: how many items of the batch were granted and are not counted
+        self.granted = [0]  # the token: how many items of the batch were granted and are not counted
         self._missing = 0  # looks at which there was no token
-        self._size = 0  # of the next batch
+        self.size = 0  # of the next batch
         self.calls = 0  # that are counted
         self._next = _EACH  # the call with which `_renew` is called: the batch is counted, or the rate looked at
         self._before = 0  # calls until `_window`
@@ -167,19 +187,19 @@ class Tally:
     def _renew(self, now: float, bucket: int, duration: float) -> int:
         """Count the batch, and fill it again. Return the number of calls that one is to count for."""
         try:
-            granted = self._granted.pop()
+            granted = self.granted.pop()
         except ours(IndexError):
             self._tallies.hot[self] = None  # another thread is here, or was interrupted: `settle` finds out
             return 1
         taken = granted - len(self.batch.read()) if granted else 0
         self.calls += taken
         self._bucket, self._duration = bucket, duration
-        self._granted.append(self._grant(now, 1 + taken))
+        self.granted.append(self._grant(now, 1 + taken))
         return 1 + taken
 
     def _grant(self, now: float, weight: int) -> int:
         """Fill the batch according to the rate. Return the number of items."""
-        size = self._size
+        size = self.size
         if size and weight < _A_SECOND * (now - self._armed):
             size, self._before, self._window = 0, self.calls, now
         elif self.calls - self._before >= _EACH:
@@ -190,7 +210,7 @@ class Tally:
                 most = seen / (_A_SECOND * elapsed) if elapsed > 0 else MOST
                 size = int(min(size, most, MOST))
             self._before, self._window = self.calls, now
-        self._size = size
+        self.size = size
         self._next = self.calls + (1 if size else _EACH)
         if not size:
             return 0
@@ -207,7 +227,7 @@ class Tally:
         `looks`: this happens once a second.
         """
         try:
-            granted = self._granted.pop()
+            granted = self.granted.pop()
         except ours(IndexError):
             self._missing += looks
             if self._missing > _PATIENCE:  # an exception of the host's has struck whoever had it
@@ -215,7 +235,7 @@ class Tally:
             return
         self._missing = 0
         taken = granted - len(self.batch.read()) if granted else 0
-        self._granted.append(0)
+        self.granted.append(0)
         self._tallies.hot.pop(self, None)
         if taken:
             self.calls += taken
@@ -239,7 +259,7 @@ class Tally:
     @property
     def is_batched(self) -> bool:
         """Does the code in the function count most calls by an item, of late?"""
-        return self._size > 0
+        return self.size > 0
 
     # What is rare.
 

@@ -22,7 +22,7 @@ def open_plan(file: str, path: str) -> "PlanFile | None":
 class PlanFile:
     """A plan of which the header has been read. What follows the header is read, and checked, when it is needed."""
 
-    __slots__ = ("_at", "_identity", "_parts", "_raw", "_rest", "_top", "file", "header")
+    __slots__ = ("_identity", "_parts", "_raw", "_rest", "_top", "at", "file", "header")
 
     def __init__(
         self, file: str, header: "places.Header", raw: bytes, at: int, identity: "tuple[int, ...]", rest: bytes = b""
@@ -31,7 +31,7 @@ class PlanFile:
         self.file = file
         self.header = header
         self._raw = raw
-        self._at = at
+        self.at = at
         self._identity = identity
         self._rest = rest
         self._top: "Any" = None
@@ -75,7 +75,7 @@ class PlanFile:
     def hold(self, largest: int) -> None:
         """Keep a plan of at most so many bytes in memory, whole: it then stays as it is. Raises Unreadable."""
         if not self._rest and self._identity[1] <= largest:
-            self._rest = self._read(0, self._identity[1] - self._at)
+            self._rest = self._read(0, self._identity[1] - self.at)
 
     def _read(self, at: int, size: int) -> bytes:
         if self._rest:
@@ -87,7 +87,7 @@ class PlanFile:
         try:
             if (status.st_ino, status.st_size, status.st_mtime_ns) != self._identity:
                 raise Unreadable
-            os.lseek(descriptor, self._at + at, os.SEEK_SET)
+            os.lseek(descriptor, self.at + at, os.SEEK_SET)
             return places.read(descriptor, size)
         finally:
             os.close(descriptor)

@@ -44,7 +44,7 @@ class Index:
         self.reported = False  # another process has reported why
         self.notes: "list[str]" = []  # about this process: what is wrong, but not with the configuration
         self.remake: "Callable[[], Index | None] | None" = None  # where the file is damaged or gone
-        self._plan = plan
+        self.plan = plan
         self._known: "dict[Place, MonitorData]" = {}
         self.sentry: "SentryData"
         self.spool: "SpoolData"
@@ -52,11 +52,11 @@ class Index:
 
     @property
     def header(self) -> "places.Header":
-        return self._plan.header
+        return self.plan.header
 
     @property
     def file(self) -> str:
-        return self._plan.file
+        return self.plan.file
 
     @property
     def identity(self) -> str:
@@ -66,16 +66,16 @@ class Index:
     @property
     def top_packages(self) -> "dict[str, Place]":
         """Of all modules that monitors name."""
-        return self._plan.top[0]
+        return self.plan.top[0]
 
     @property
     def roots(self) -> "frozenset[str]":
         """The top-level packages in which a pattern may match any module."""
-        return self._plan.top[1]
+        return self.plan.top[1]
 
     def __contains__(self, name: object) -> bool:
         """May a monitor's target lie in this module?"""
-        return self._read(lambda: name in self._plan, False)
+        return self._read(lambda: name in self.plan, False)
 
     @property
     def watches_anything(self) -> bool:
@@ -100,19 +100,19 @@ class Index:
 
     def _all_monitors(self) -> "list[MonitorData]":
         found, at = [], 0
-        for size in self._plan.load(self._plan.top[3]):
+        for size in self.plan.load(self.plan.top[3]):
             found.append((at, size))
             at += size + places.CHECKSUM
         return [self._monitor(place) for place in found]
 
     def _monitors_of(self, module: str) -> "list[MonitorData]":
-        part = self._plan.part(module.partition(".")[0])
+        part = self.plan.part(module.partition(".")[0])
         return [self._monitor(place) for place in sorted({*part.get(module, ()), *part.get("*", ())})]
 
     def _monitor(self, place: "Place") -> "MonitorData":
         monitor = self._known.get(place)
         if monitor is None:
-            monitor = self._known[place] = self._plan.load(place)
+            monitor = self._known[place] = self.plan.load(place)
         return monitor
 
     def _read(self, load: "Callable[[], T]", otherwise: "T") -> "T":
@@ -123,7 +123,7 @@ class Index:
             except ours(Unreadable):
                 index = another() if another is not None else None
                 if index is not None:
-                    self._plan = index._plan
+                    self.plan = index.plan
                     self._known.clear()
         try:
             return load()
@@ -133,7 +133,7 @@ class Index:
 
     def _newer(self) -> "Index | None":
         """Another process has written one: it counts for the modules that this one imports from now on."""
-        plan = open_plan(self._plan.file, self.path)
+        plan = open_plan(self.plan.file, self.path)
         return index_of(plan) if plan is not None else None
 
 

@@ -47,7 +47,7 @@ def encode(
     parts: "dict[str, dict[str, list[Place]]]" = {}
     patterns: "set[str]" = set()
     for monitor in plan["monitors"]:
-        place = body.append(_plain(monitor))
+        place = body.append(plain(monitor))
         sizes.append(place[1])
         if monitor["line"] is not None:
             parts.setdefault(places.LINES, {}).setdefault(places.LINES, []).append(place)
@@ -70,7 +70,7 @@ def encode(
     top = {root: body.append(part) for root, part in parts.items()}
     packages = sorted(own_packages(plan["monitors"]))
     settings = body.append(
-        (_plain(plan["sentry"]), _plain(plan["spool"]), problems, packages, plan.get("follows", True), injects)
+        (plain(plan["sentry"]), plain(plan["spool"]), problems, packages, plan.get("follows", True), injects)
     )
     table = body.append(sizes)
     first = _first_modules()
@@ -82,7 +82,7 @@ def encode(
         list(plan["environment"].items()),
         watch(folders),
         early,
-        _plain(plan.get("processes")),
+        plain(plan.get("processes")),
         "__main__" in parts,
         plan.get("expires", 0.0),
         plan.get("renew", 0.0),
@@ -166,12 +166,12 @@ def package_folders() -> "list[str]":
     return [entry for entry in path if os.path.basename(entry) in ("site-packages", "dist-packages")]
 
 
-def _plain(value: "Any") -> "Any":
+def plain(value: "Any") -> "Any":
     """Exact builtin types, which are all that marshal takes."""
     if isinstance(value, dict):
-        return {str(key): item if item.__class__ in _LEAVES else _plain(item) for key, item in value.items()}
+        return {str(key): item if item.__class__ in _LEAVES else plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [item if item.__class__ in _LEAVES else _plain(item) for item in value]
+        return [item if item.__class__ in _LEAVES else plain(item) for item in value]
     return value
 
 

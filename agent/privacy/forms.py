@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 #: Forms of tokens, each with texts of which one is in it: where none of all these is, nothing is searched.
-_TOKENS = (
+TOKENS = (
     (("eyJ",), r"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}"),
     (("_live_", "_test_"), r"sk_(?:live|test)_\w{4,}|rk_(?:live|test)_\w{4,}|pk_(?:live|test)_\w{4,}"),
     (("whsec_",), r"whsec_[\w+/=]{8,}"),
@@ -28,9 +28,9 @@ _TOKENS = (
     (("shp", "sntry"), r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}|sntry[su]_[\w+/=.-]{20,}"),
     (("sk-",), r"sk-[\w-]{16,}"),
 )  # fmt: skip
-_SIGNS = tuple([sign for signs, _ in _TOKENS for sign in signs])
+_SIGNS = tuple([sign for signs, _ in TOKENS for sign in signs])
 #: Shorter texts hold none.
-_SHORTEST_TOKEN = 10
+SHORTEST_TOKEN = 10
 
 _patterns = Patterns(
     key=r"(?s)-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY.*?(?:-{4,5} ?END [A-Z0-9 ]{0,60}-{4,5}|\Z)",
@@ -54,7 +54,7 @@ _patterns = Patterns(
         r"(?i)\b(bearer(?:[ \t:=+]{1,3}|%20)[\"']?)[^\s\"',;]{6,}"
         r"|\b(basic(?:[ \t:=+]{1,3}|%20)[\"']?)(?-i:(?=[a-z+/_-]{0,200}[A-Z0-9=]))[a-z0-9+/_-]{8,}(?:=|%3d){0,2}"
     ),
-    tokens="|".join([form for _, form in _TOKENS]),
+    tokens="|".join([form for _, form in TOKENS]),
     address=(
         r"(?:@|\uff20|%40|&#64;|\\u0040)(?:(?:[^\W_][\w-]{0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[\w-]{2,58})(?![^\W_])"
         r"|\[[0-9a-fA-F:.IPv]{2,45}\])"
@@ -80,7 +80,7 @@ def without_credentials(text: str, *, queries: bool = True) -> str:
         text = _patterns.curl.sub(rf"\1{SCRUBBED}", text)
     if queries and "?" in text and "/" in text:
         text = _patterns.query.sub(_keep_lead, text)
-    if len(text) >= _SHORTEST_TOKEN and any(map(text.__contains__, _SIGNS)):
+    if len(text) >= SHORTEST_TOKEN and any(map(text.__contains__, _SIGNS)):
         text = _patterns.tokens.sub(_token, text)
     lowered = text.lower()
     if "bearer" in lowered or "basic" in lowered:

@@ -162,7 +162,7 @@ def _without_secrets(lines: list[str], opened: str) -> list[str]:
             pieces.append(opened)
             start += len(opened)
     rest = code[start:]
-    private, found = _private_literals(rest)
+    private, found = private_literals(rest)
     done = 0
     for token in found:
         if token.kind == "string":
@@ -217,7 +217,7 @@ def _text(value: str) -> str:
     return clean if clean.count("\n") == value.count("\n") else _masked(value)
 
 
-def _private_literals(code: str) -> tuple[set[tuple[int, int]], list[Token]]:
+def private_literals(code: str) -> tuple[set[tuple[int, int]], list[Token]]:
     """The places of the literals under a private name, and all tokens."""
     found = list(tokens(code))
     private: set[tuple[int, int]] = set()

@@ -53,7 +53,7 @@ def template(text: str, path: str, line: int, *, filled: bool) -> str | None:
             _known.clear()
         _known[key] = found
     candidates, built = found
-    best = max((each for each in candidates if _matches(each.pieces, text)), key=_weight, default=None)
+    best = max((each for each in candidates if matches(each.pieces, text)), key=_weight, default=None)
     if best is not None:
         return best.shown
     return None if filled or built else text
@@ -63,7 +63,7 @@ def _weight(candidate: Candidate) -> int:
     return sum(map(len, candidate.pieces))
 
 
-def _matches(pieces: tuple[str, ...], text: str) -> bool:
+def matches(pieces: tuple[str, ...], text: str) -> bool:
     """Begins with the first piece, ends with the last, and has the others in between in this order."""
     first, *others = pieces
     if not others:

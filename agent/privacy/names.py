@@ -16,34 +16,34 @@ if TYPE_CHECKING:
 #: Sentry's own word for it, which its server leaves alone.
 SCRUBBED = "[Filtered]"
 
-_WORDS = frozenset((
+WORDS = frozenset((
     "password", "passwords", "passwd", "passwort", "pwd", "pwds", "passphrase", "passcode", "secret", "secrets",
     "token", "tokens", "authorization", "authorisation", "cookie", "cookies", "csrf", "xsrf", "credential",
     "credentials", "creds", "iban", "ibans", "cvv", "cvc", "cvn", "ccv", "ssn", "ssns", "pin", "pins", "otp", "otps",
     "totp", "jwt", "jwts", "bearer", "apikey", "sessionid", "senha",
 ))  # fmt: skip
-_ALONE = frozenset(("auth", "session", "sid", "pass", "psw", "pw", "ccnum", "ccno", "dbpw"))
+ALONE = frozenset(("auth", "session", "sid", "pass", "psw", "pw", "ccnum", "ccno", "dbpw"))
 
 #: Names of two words, which text may write apart.
-_COMPOUNDS = frozenset((
+COMPOUNDS = frozenset((
     "password", "passphrase", "passcode", "apikey", "accesskey", "privatekey", "privkey", "secretkey", "signingkey",
     "encryptionkey", "masterkey", "accountkey", "sessionid", "sessionkey", "sessiondata", "creditcard", "debitcard",
     "cardnumber", "cardno", "cardnum", "cardnr", "cardholder", "securitycode", "socialsecurity", "socialinsurance",
     "bankaccount", "bankacct", "connectionstring", "connstring", "connstr", "pincode", "ccnumber",
 ))  # fmt: skip
-_PARTS = _COMPOUNDS | frozenset((
+PARTS = COMPOUNDS | frozenset((
     "passwd", "authorization", "credential", "cookie", "csrf", "xsrf", "sessid", "ibannumber", "passwort", "kennwort",
     "motdepasse", "contraseña", "contrasena", "wachtwoord", "lösenord", "passord", "adgangskode", "salasana", "hasło",
     "dbpass", "userpass", "smtppass", "mailpass", "ftppass", "rootpass", "adminpass", "mysqlpass", "pgpass",
     "storepass", "keypass", "passin", "passout",
 )) - {"pincode", "cardno", "cardnum", "cardnr"}  # fmt: skip
-_ENDS = ("token", "tokens", "pwd", "secret", "secrets", "cardno", "cardnum", "cardnr", "cardnos")
+ENDS = ("token", "tokens", "pwd", "secret", "secrets", "cardno", "cardnum", "cardnr", "cardnos")
 
 #: What a compound may be followed by and is still that name: card number, session id, bank account no.
 _TAILS = ("numbers", "number", "nos", "no", "nr", "num", "code", "id", "name", "value", "s")
 
 #: What a name that is written apart ends in, but for an s.
-_PHRASES_END = frozenset(each[-3:] for each in (*_COMPOUNDS, *_TAILS))
+_PHRASES_END = frozenset(each[-3:] for each in (*COMPOUNDS, *_TAILS))
 
 #: The value of such a name is often more than one word: it reaches to the end of the line.
 _WHOLE_LINE = ("passphrase", "connectionstring", "connstring", "connstr", "cookie", "authorization", "authorisation")
@@ -119,12 +119,12 @@ def _judge(name: str) -> bool:
     joined = "".join(words)
     return (
         any(part in joined for part in _more)
-        or not _WORDS.isdisjoint(words)
-        or not _WORDS.isdisjoint([word.rstrip("0123456789") for word in words])
-        or joined in _ALONE
+        or not WORDS.isdisjoint(words)
+        or not WORDS.isdisjoint([word.rstrip("0123456789") for word in words])
+        or joined in ALONE
         or (len(words) > 1 and words[-1] in ("pass", "pw"))
-        or joined.endswith(_ENDS)
-        or any(part in joined for part in _PARTS)
+        or joined.endswith(ENDS)
+        or any(part in joined for part in PARTS)
         or ("secret" in joined and "secretar" not in joined)
     )
 
@@ -137,7 +137,7 @@ def is_phrase(before: Sequence[str], name: str) -> bool:
     for word in reversed(before):
         joined = word.lower() + joined
         for tail in ("", *_TAILS):
-            if joined.endswith(tail) and joined[: len(joined) - len(tail)] in _COMPOUNDS:
+            if joined.endswith(tail) and joined[: len(joined) - len(tail)] in COMPOUNDS:
                 return True
     return bool(_more) and "".join(_words(" ".join((*before[-1:], name)))) in _more
 
@@ -148,7 +148,7 @@ def is_class(name: str) -> bool:
 
 def is_plain_word(name: str) -> bool:
     """Private as a key; in code more often the name of something harmless: `session.execute`, `auth.views`."""
-    return "".join(_words(name)) in _ALONE
+    return "".join(_words(name)) in ALONE
 
 
 def value_goes_on(name: str) -> str:

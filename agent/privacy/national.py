@@ -25,10 +25,10 @@ def compile_forms(countries: Iterable[str], forms: Mapping[str, str]) -> Callabl
     """
     steps: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = []
     for name, form in forms.items():
-        steps.append((re.compile(_bounded(_spelt(form))), _named(name)))
+        steps.append((re.compile(bounded(_spelt(form))), _named(name)))
     for country in countries:
         for pattern, check in (COUNTRIES[country], *_UNSEPARATED.get(country, ())):
-            steps.append((re.compile(_bounded(pattern)), _checked(check)))
+            steps.append((re.compile(bounded(pattern)), _checked(check)))
 
     def without(value: str) -> str:
         for pattern, replace in steps:
@@ -38,7 +38,7 @@ def compile_forms(countries: Iterable[str], forms: Mapping[str, str]) -> Callabl
     return without
 
 
-def _bounded(pattern: str) -> str:
+def bounded(pattern: str) -> str:
     return rf"(?<![0-9A-Za-z])(?:{pattern})(?![0-9A-Za-z])"
 
 

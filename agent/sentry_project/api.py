@@ -22,7 +22,7 @@ _LONGEST_WAIT = 120.0  # seconds; Sentry's windows are shorter
 _FIRST_PAUSE = 0.5  # seconds, twice as long each time
 _PASSING = frozenset((408, 500, 502, 503, 504, 520, 522, 524))
 _PER_PAGE = 100
-_MOST_BYTES = 50_000_000  # of one response
+MOST_BYTES = 50_000_000  # of one response
 _MOST_DETAIL = 400  # characters
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _IN_PATHS = "-_.~"
@@ -64,7 +64,7 @@ class Api:
         if parts.scheme not in ("http", "https") or not parts.hostname or not port:
             raise ApiError(f"{url} is no address of Sentry; write sentry.project.url as https://HOST")
         try:
-            self._pool = web_pool(parts.scheme, parts.hostname, port, _CONNECT, _READ)
+            self.pool = web_pool(parts.scheme, parts.hostname, port, _CONNECT, _READ)
         except ImportError:
             raise ApiError("this command needs urllib3: python -m pip install urllib3") from None
         except UnusableProxyError as error:
@@ -141,7 +141,7 @@ class Api:
             data = json.dumps(body).encode("ascii")
             headers["Content-Type"] = "application/json"
         try:
-            raw = self._pool.request(
+            raw = self.pool.request(
                 method,
                 f"{self.url}/api/0{path}",
                 body=data,
@@ -150,7 +150,7 @@ class Api:
                 redirect=False,
                 preload_content=False,
             )
-            held = raw.read(_MOST_BYTES + 1, decode_content=True)
+            held = raw.read(MOST_BYTES + 1, decode_content=True)
             raw.release_conn()
         except Exception as error:
             what = " ".join(str(error).split()).replace(self._token, "[token]")[:200]
@@ -158,7 +158,7 @@ class Api:
                 f"Sentry at {self.url} cannot be reached: {type(error).__name__}: {what}; check sentry.project.url, "
                 "firewall and proxy (HTTPS_PROXY), or see: python -m agent doctor"
             ) from None
-        if len(held) > _MOST_BYTES:
+        if len(held) > MOST_BYTES:
             raise ApiError(f"{self.url}{path} returns too much for Sentry; is this Sentry's address?", 1)
         return Response(raw.status, raw.headers, held)
 

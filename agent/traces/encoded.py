@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 ORIGIN = "auto.erp"
 
 _MOST_KNOWN = 2_000
-_MOST_PARTS = 500
+MOST_PARTS = 500
 _LARGEST_PART = 2_000  # characters
 
 #: What was called, whether it raised, the values of its description and data → the JSON of that.
-_known: dict[tuple[What, bool, tuple[Any, ...]], str] = {}
+known_spans: dict[tuple[What, bool, tuple[Any, ...]], str] = {}
 #: The same of parts of transactions.
-_parts: dict[tuple[str, Hashable], str] = {}
-redact.forgetful += [_known.clear, _parts.clear]
+known_parts: dict[tuple[str, Hashable], str] = {}
+redact.forgetful += [known_spans.clear, known_parts.clear]
 
 _PLAIN = frozenset((str, int, bool, type(None)))
 _TEXT = frozenset((str,))
@@ -51,13 +51,13 @@ def part_of(place: str, key: Hashable, make: Callable[[], dict[str, Any]], keep:
 
     Equal keys of one place have equal parts. `keep` is as in `scrub`. Nothing is remembered where the key is None.
     """
-    known = _parts.get((place, key)) if key is not None else None
+    known = known_parts.get((place, key)) if key is not None else None
     if known is None:
         known = to_json(scrub(make(), keep=keep))[1:-1]
         if key is not None and len(known) <= _LARGEST_PART:
-            if len(_parts) >= _MOST_PARTS:
-                _parts.clear()
-            _parts[place, key] = known
+            if len(known_parts) >= MOST_PARTS:
+                known_parts.clear()
+            known_parts[place, key] = known
     return known
 
 
@@ -72,12 +72,12 @@ def spans(trace: Trace, kept: str) -> str:
     made = []
     for span_id, parent_id, start, end, what, failed, values in spans_of(trace):
         key = (what, failed, values)
-        rest = _known.get(key)
+        rest = known_spans.get(key)
         if rest is None:
             rest = _rest(what, failed, values)
-            if len(_known) >= _MOST_KNOWN:
-                _known.clear()
-            _known[key] = rest
+            if len(known_spans) >= _MOST_KNOWN:
+                known_spans.clear()
+            known_spans[key] = rest
         first, last = str(int((began + start) * 1e6)), str(int((began + end) * 1e6))
         made.append(
             f'{{"span_id":"{span_id}","parent_span_id":"{parent_id}","trace_id":"{trace_id}",'

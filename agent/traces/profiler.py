@@ -37,7 +37,7 @@ LONGEST = 30.0  # seconds of a profile: Relay refuses more
 DEEPEST = 128  # frames of a stack, from the innermost on
 FEWEST = 2  # samples: Relay refuses fewer
 _MOST_THREADS = 16
-_MOST_FRAMES = 200_000  # in all stacks of one profile
+MOST_FRAMES = 200_000  # in all stacks of one profile
 _MOST_PROFILES = 20  # at a time
 
 
@@ -68,7 +68,7 @@ class Profile:
     def take(self, now: float, frames: Mapping[int, FrameType], own: Callable[[CodeType], bool]) -> None:
         """Note where the threads are. `own` is true of code that is left out."""
         elapsed = now - self.began
-        self.full = self.full or elapsed > LONGEST or self._frames > _MOST_FRAMES
+        self.full = self.full or elapsed > LONGEST or self._frames > MOST_FRAMES
         if self.full:
             return
         for ident in list(dict.fromkeys(self.idents()))[:_MOST_THREADS]:
@@ -109,36 +109,36 @@ class Sampler(Worker):
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__("profiling")
         self._clock = clock
-        self._profiles: dict[int, Profile] = {}
+        self.profiles: dict[int, Profile] = {}
 
     def begin(self, profile: Profile) -> bool:
         """Follow this profile; return whether it is. Too many at a time would make each look a long one."""
-        if len(self._profiles) >= _MOST_PROFILES:
+        if len(self.profiles) >= _MOST_PROFILES:
             return False
-        self._profiles[id(profile)] = profile
+        self.profiles[id(profile)] = profile
         self.wake()
         return True
 
     def end(self, profile: Profile) -> None:
-        self._profiles.pop(id(profile), None)
+        self.profiles.pop(id(profile), None)
 
     def after_fork(self) -> None:
-        self._profiles = {}
+        self.profiles = {}
         super().after_fork()
 
     def look(self) -> None:
         """Take a sample for each profile. The frames are gone when this returns."""
         frames = sys._current_frames()
         now = self._clock()
-        for profile in list(self._profiles.values()):
+        for profile in list(self.profiles.values()):
             profile.take(now, frames, callers.own_code)
             if profile.full:
                 self.end(profile)
 
-    def _serve(self, state: State) -> None:
+    def serve(self, state: State) -> None:
         state.gate.acquire(False)
         due = self._clock()
-        while self._profiles and not state.stopping():
+        while self.profiles and not state.stopping():
             try:
                 self.look()
             except ours(Exception):
@@ -159,7 +159,7 @@ class Profiles:
     def __init__(self, rate: float, note: Callable[[str], None]) -> None:
         self._rate = rate
         self._note = note
-        self._sampler = Sampler()
+        self.sampler = Sampler()
         self._in_threads = True
 
     def begin(self, began: float, idents: Callable[[], Iterable[int]]) -> Profile | None:
@@ -172,13 +172,13 @@ class Profiles:
                 self._note(GREENLETS)
             return None
         made = Profile(began, idents)
-        return made if self._sampler.begin(made) else None
+        return made if self.sampler.begin(made) else None
 
     def end(self, profile: Profile) -> None:
-        self._sampler.end(profile)
+        self.sampler.end(profile)
 
     def after_fork(self) -> None:
-        self._sampler.after_fork()
+        self.sampler.after_fork()
 
     def close(self) -> None:
-        self._sampler.close(0.0)
+        self.sampler.close(0.0)

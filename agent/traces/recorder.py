@@ -51,11 +51,11 @@ class Recorder:
         self._settings = sentry["traces"]
         self._limiter = Limiter(self._settings["rate_limit"])
         self._current = recording.current
-        self._profiles: Profiles | None = None
+        self.profiles: Profiles | None = None
         if sentry["profiles_sample_rate"] and sentry["traces_sample_rate"]:
             from .profiler import Profiles
 
-            self._profiles = Profiles(sentry["profiles_sample_rate"], note)
+            self.profiles = Profiles(sentry["profiles_sample_rate"], note)
         chosen = sentry["integrations"]
         self._carried = chosen == "auto" or "threading" in chosen  # are traces carried into threads?
         self._carriers: dict[str, list[threads.Change]] = {}
@@ -74,16 +74,16 @@ class Recorder:
         self._carriers.clear()
 
     def close(self) -> None:
-        if self._profiles is not None:
-            self._profiles.close()
+        if self.profiles is not None:
+            self.profiles.close()
 
     def after_fork(self) -> None:
         made = running()
         if made is not None:
             made.close()
             self._current.set(None)
-        if self._profiles is not None:
-            self._profiles.after_fork()
+        if self.profiles is not None:
+            self.profiles.after_fork()
 
     def _carry(self) -> None:
         """Into threads, once the host has imported what starts them."""
@@ -125,8 +125,8 @@ class Recorder:
             self._in_app = self._platform().in_app
         made = Trace(op, name, origin, self._settings["max_spans"], self._in_app)
         made.sampled = origin.decide(self._sentry["traces_sample_rate"])
-        if made.sampled and self._profiles is not None:
-            made.profile = self._profiles.begin(made.started, lambda: [lane.ident for lane in list(made.lanes)])
+        if made.sampled and self.profiles is not None:
+            made.profile = self.profiles.begin(made.started, lambda: [lane.ident for lane in list(made.lanes)])
         return made
 
     def begin_alone(self, op: str, name: str) -> Trace | None:
@@ -159,8 +159,8 @@ class Recorder:
                 self._current.reset(token)
             except ours(ValueError):  # ended in another context than begun
                 self._current.set(None)
-        if made.profile is not None and self._profiles is not None:
-            self._profiles.end(made.profile)
+        if made.profile is not None and self.profiles is not None:
+            self.profiles.end(made.profile)
         why = self._why(made, ended - made.started)
         try:
             if why:

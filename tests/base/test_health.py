@@ -97,8 +97,8 @@ def test_a_burst_is_not_written_count_by_count_and_status_knows(tmp_path, monkey
     clock = Clock(monkeypatch)
     health = Health(str(tmp_path), "monitors.yaml")
     writes = []
-    write = Health._write
-    monkeypatch.setattr(Health, "_write", lambda self, *a, **o: (writes.append(clock.now), write(self, *a, **o)))
+    write = Health.write
+    monkeypatch.setattr(Health, "write", lambda self, *a, **o: (writes.append(clock.now), write(self, *a, **o)))
     for _ in range(60_000):
         clock.now += 0.001
         health.count("expected", "m")
@@ -131,7 +131,7 @@ def test_a_slow_disk_is_written_to_less_often(tmp_path, monkeypatch):
         writes.append(clock.now)
         clock.now += 0.01
 
-    monkeypatch.setattr(Health, "_write", slow)
+    monkeypatch.setattr(Health, "write", slow)
     for _ in range(10_000):
         clock.now += 0.01
         health.count("expected", "m")

@@ -76,7 +76,7 @@ def test_a_child_imports_what_a_thread_of_its_parent_was_importing_for_the_agent
     slow.go_on.set()
     thread.join()
     imported("slow_module")
-    assert not imports._under_way
+    assert not imports.under_way
 
 
 @pytest.mark.filterwarnings("ignore:This process")
@@ -91,7 +91,7 @@ def test_what_the_thread_was_importing_for_the_host_stays_the_hosts_affair(slow,
     known = []
 
     def look():
-        locks = dict(imports._locks())
+        locks = dict(imports.locks())
         known.append(("slow_outer" in locks, "slow_module" in locks))
         assert known == [(True, False)]
 
@@ -134,7 +134,7 @@ def test_a_fork_does_not_wait_for_its_own_thread_nor_for_an_import_that_may_not_
     imports.wait_for_others()
     slow.go_on.set()
     thread.join()
-    assert not imports._under_way
+    assert not imports.under_way
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ TARGETS = ["json.dumps", "json.dump_", "os.path.join", "textwrap.wrap", "shlex.*
 
 @pytest.fixture
 def examined(tmp_path, monkeypatch):
-    monkeypatch.setattr(second_half, "_FEW", 2)
-    monkeypatch.setattr(second_half, "_can_fork", lambda: True)
+    monkeypatch.setattr(second_half, "FEW", 2)
+    monkeypatch.setattr(second_half, "can_fork", lambda: True)
     monkeypatch.setenv("AGENT_STATE_DIR", str(tmp_path / "state"))
     monitors = "".join(f"  - {{target: '{each}', module: m, name: m{n}}}\n" for n, each in enumerate(TARGETS))
     file = tmp_path / "monitors.yaml"
@@ -28,7 +28,7 @@ def examined(tmp_path, monkeypatch):
 
 def test_what_both_find_is_what_one_finds(examined, monkeypatch):
     both = check_all([examined], Lookup(here()))
-    monkeypatch.setattr(second_half, "_can_fork", lambda: False)
+    monkeypatch.setattr(second_half, "can_fork", lambda: False)
     assert check_all([examined], Lookup(here())) == both
     assert [one.outcome.found for one in both[1]] == [True, False, True, True, True, False]
 
@@ -44,13 +44,13 @@ def test_from_the_middle_on_all_is_known(examined):
 
 def test_one_process_finds_all_where_the_other_was_killed(examined):
     second = SecondHalf(examined, Lookup(here()))
-    os.kill(second._pid, signal.SIGKILL)
+    os.kill(second.pid, signal.SIGKILL)
     second.join()
-    checked, sightings = check_all([examined], second._lookup)
+    checked, sightings = check_all([examined], second.lookup)
     assert len(sightings) == len(TARGETS)
     assert checked[0].problems
 
 
 def test_few_targets_take_one_process(examined, monkeypatch):
-    monkeypatch.setattr(second_half, "_FEW", 1000)
-    assert not SecondHalf(examined, Lookup(here()))._pid
+    monkeypatch.setattr(second_half, "FEW", 1000)
+    assert not SecondHalf(examined, Lookup(here())).pid

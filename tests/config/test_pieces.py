@@ -56,7 +56,7 @@ WRITTEN = [
 @pytest.fixture
 def anything_is_worth_it(monkeypatch):
     monkeypatch.setattr(pieces, "FEWEST", 1)
-    monkeypatch.setattr(pieces, "_MOST_NEW", 0)
+    monkeypatch.setattr(pieces, "MOST_NEW", 0)
 
 
 def outcome(file, state, *, known):
@@ -84,7 +84,7 @@ def test_with_what_is_known_the_result_is_the_same(tmp_path_factory, before, put
     file = folder / "monitors.yaml"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "FEWEST", 1)
-        patch.setattr(pieces, "_MOST_NEW", 0)
+        patch.setattr(pieces, "MOST_NEW", 0)
         file.write_bytes((HEAD + text_of(before) + TAIL * tail).encode())
         outcome(file, folder, known=True)
         after = before[:where] + put_in + before[where + lost :]

@@ -18,10 +18,10 @@ def test_this_python_runs_monitored_functions_the_same():
 
 
 def test_a_trampoline_that_does_something_else_is_found(monkeypatch):
-    monkeypatch.setattr(trampoline, "_templates", {})
-    plain = trampoline._plain
-    bodies = {**trampoline._BODIES, "function": lambda *given: [*plain(*given), "return None"][-1:]}
-    monkeypatch.setattr(trampoline, "_BODIES", bodies)
+    monkeypatch.setattr(trampoline, "templates", {})
+    plain = trampoline.BODIES["function"]
+    bodies = {**trampoline.BODIES, "function": lambda *given: [*plain(*given), "return None"][-1:]}
+    monkeypatch.setattr(trampoline, "BODIES", bodies)
     assert self_check.difference() == "a function that returns does not do the same"
 
 
@@ -95,7 +95,7 @@ def test_with_other_opcodes_it_is_not_tried(monkeypatch):
 def test_a_prerelease_with_other_bytecode_is_untested(version, magic, known, monkeypatch):
     monkeypatch.setattr(untested, "sys", types.SimpleNamespace(version_info=version))
     monkeypatch.setattr(_imp, "pyc_magic_number_token", magic | 0x0A0D0000, raising=False)
-    assert untested._is_known() is known
+    assert untested.is_known() is known
 
 
 @injecting

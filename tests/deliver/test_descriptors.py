@@ -29,7 +29,7 @@ def reused(number: int, path) -> None:
 def test_a_lock_whose_number_is_another_file_now_closes_nothing(tmp_path):
     lock = DeliveryLock(str(tmp_path))
     assert lock.take()
-    number = lock._held.number
+    number = lock.number
     reused(number, tmp_path / "theirs")
     lock.release()
     os.write(number, b"still open")
@@ -40,7 +40,7 @@ def test_a_lock_whose_number_is_another_file_now_closes_nothing(tmp_path):
 def test_a_lock_whose_number_is_nothing_now_is_let_go_of(tmp_path):
     lock = DeliveryLock(str(tmp_path))
     assert lock.take()
-    os.close(lock._held.number)
+    os.close(lock.number)
     lock.release()
     assert lock.take()
     lock.release()
@@ -49,7 +49,7 @@ def test_a_lock_whose_number_is_nothing_now_is_let_go_of(tmp_path):
 def test_a_forked_child_closes_only_what_is_the_lock_still(tmp_path):
     lock = DeliveryLock(str(tmp_path))
     assert lock.take()
-    number = lock._held.number
+    number = lock.number
     reused(number, tmp_path / "theirs")
     child = os.fork()
     if not child:

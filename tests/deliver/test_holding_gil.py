@@ -41,7 +41,7 @@ class Library:
     """The real functions; those named fail, or do less, as often as is said."""
 
     def __init__(self, real: GilHoldingCalls, **steps) -> None:
-        self._real = real._library
+        self._real = real.library
         self._steps = {name: list(each) for name, each in steps.items()}
         self.called: list[str] = []
 
@@ -72,7 +72,7 @@ def short(real, descriptor, data, size, *offset):
 
 def with_steps(calls, tick=None, **steps) -> GilHoldingCalls:
     return GilHoldingCalls(
-        Library(calls, **steps), calls._get_errno, calls._set_errno, **({"tick": tick} if tick else {})
+        Library(calls, **steps), calls.get_errno, calls.set_errno, **({"tick": tick} if tick else {})
     )
 
 
@@ -203,7 +203,7 @@ def test_an_interrupted_call_is_made_again_but_nothing_is_closed_twice(calls, tm
     each.close(descriptor)
     each.rename(path, path + "2")
     assert (tmp_path / "file2").read_bytes() == b"ab"
-    assert each._library.called.count("close") == 1
+    assert each.library.called.count("close") == 1
     os.close(descriptor)  # the step only said that it was interrupted
 
 
@@ -220,7 +220,7 @@ def test_the_hosts_own_errno_of_ctypes_stays(calls, tmp_path):
 def test_the_interpreter_is_kept(calls):
     import ctypes
 
-    assert isinstance(calls._library, ctypes.PyDLL)  # whose functions are called without releasing it
+    assert isinstance(calls.library, ctypes.PyDLL)  # whose functions are called without releasing it
 
 
 # ------------------------------------------------------------------------------------------------- only where it is right
@@ -313,7 +313,7 @@ def test_the_turn_of_another_thread_between_two_calls_is_not_the_disks_time(call
 def test_no_thread_has_its_turn_between_the_two_looks_at_the_clock(calls):
     """Here the clock is a number that each look at it moves on by one, and other threads look at it all the time."""
     number = itertools.count()
-    each = GilHoldingCalls(calls._library, calls._get_errno, calls._set_errno, number.__next__)
+    each = GilHoldingCalls(calls.library, calls.get_errno, calls.set_errno, number.__next__)
     over = []
 
     def look():
@@ -335,7 +335,7 @@ def test_no_thread_has_its_turn_between_the_two_looks_at_the_clock(calls):
         for thread in threads:
             thread.join()
         os.close(descriptor)
-    assert each._spent == 2000
+    assert each.spent == 2000
 
 
 # --------------------------------------------------------------------------------------------------------- in the spool
@@ -353,7 +353,7 @@ def spool(kit):
 
 def beside_threads(spool, monkeypatch):
     """The same, where each write waits for other threads."""
-    monkeypatch.setattr(switch_interval, "_count", lambda: 1)
+    monkeypatch.setattr(switch_interval, "other_threads", lambda: 1)
     spool.quick = QuickCalls(lambda: None, itertools.count().__next__)
     return spool
 
@@ -367,7 +367,7 @@ def test_an_envelope_is_written_by_four_calls(spool, kit):
     each = use(spool)
     one = envelope()
     assert spool.write(one)
-    assert each._library.called == ["open", "write", "close", "rename"]
+    assert each.library.called == ["open", "write", "close", "rename"]
     (entry,) = spool.entries()
     assert spool.read(entry) == one
 
@@ -418,9 +418,9 @@ def test_a_slow_disk_is_written_to_by_the_calls_of_os(spool, kit, watch):
 
     each = use(spool, tick=watch, rename=[slow])
     spool.write(envelope())
-    called = len(each._library.called)
+    called = len(each.library.called)
     assert spool.write(envelope())
-    assert len(each._library.called) == called
+    assert len(each.library.called) == called
     assert len(kit.files()) == 2
     assert kit.counts.all == {("slow-disk", "spool"): 1}
 
@@ -431,7 +431,7 @@ def test_a_slow_disk_is_written_to_by_the_calls_of_os(spool, kit, watch):
     ids=["the host has no threads", "no write has waited", "a write has waited for another thread"],
 )
 def test_it_is_loaded_only_once_a_write_has_waited_for_another_thread(kit, watch, monkeypatch, threads, took, loaded):
-    monkeypatch.setattr(switch_interval, "_count", lambda: threads)
+    monkeypatch.setattr(switch_interval, "other_threads", lambda: threads)
     rename = os.rename
 
     def slow(*paths, **more):
@@ -450,7 +450,7 @@ def test_what_cannot_be_loaded_is_not_tried_again(kit, watch, monkeypatch):
     tried = []
     monkeypatch.setattr(holding_gil, "load", tried.append)
     quick = QuickCalls(lambda: None, watch)
-    monkeypatch.setattr(switch_interval, "_count", lambda: 1)
+    monkeypatch.setattr(switch_interval, "other_threads", lambda: 1)
 
     def slow(_):
         watch.now += 1.0

@@ -150,7 +150,7 @@ def test_where_no_more_threads_can_be_started_one_carries(monkeypatch):
 
 
 def test_when_all_have_completed_no_thread_is_left(monkeypatch):
-    monkeypatch.setattr("agent.deliver.background.worker._FORKS_ARE_WARNED_OF", True)
+    monkeypatch.setattr("agent.deliver.background.worker.FORKS_ARE_WARNED_OF", True)
     shared = Slow(0.2)
     several = some(shared)
     several.send(entry(), b"1")

@@ -235,8 +235,8 @@ def test_a_damaged_file_of_rate_limits_counts_as_empty(tmp_path, clock):
 
 def gone(sender, timeout=60.0):
     """Wait for the thread's end: then its flag can be taken."""
-    assert sender._state().alive.acquire(True, timeout)
-    sender._state().alive.release()
+    assert sender.state().alive.acquire(True, timeout)
+    sender.state().alive.release()
 
 
 @pytest.fixture
@@ -328,7 +328,7 @@ def flagged(kit, arrived, **options):
 
     spool = kit.spool(clock=time.time)
     sender = Sender(through(Connection(), to_sentry(spool, "", kit.counts)), **options)
-    state = sender._state()
+    state = sender.state()
     state.alive, state.gate = Flag(), Flag()
     state.gate.acquire()
     return spool, sender, state
@@ -734,7 +734,7 @@ def test_a_large_backlog_goes_in_batches(kit):
     from agent.deliver.send import delivery
 
     spool = kit.spool()
-    ids = fill(spool, *["error"] * (delivery._BATCH + 50))
+    ids = fill(spool, *["error"] * (delivery.BATCH + 50))
     connection, seen = Script(), []
     summary = flush(kit.resources(spool, connection), 500, progress=lambda done, total: seen.append((done, total)))
     assert summary.delivered == len(ids)

@@ -9,7 +9,6 @@ import sys
 
 import pytest
 import striking
-from kit import Counts
 from observe.making import a_monitor, an_observation, sentry
 
 from agent.base.health import Health
@@ -126,27 +125,25 @@ def test_what_cannot_be_made_at_all_is_counted(sink, monkeypatch):
         monkeypatch.setattr(event, name, refuse(MemoryError()))
     assert sink.report(observation()) is None
     assert kept(sink) == []
-    assert sink._health.counts == {("not-made", "create_order"): 1}
+    assert sink.health.counts == {("not-made", "create_order"): 1}
 
 
 def test_what_cannot_be_written_for_want_of_memory_is_counted(sink, monkeypatch):
     monkeypatch.setattr("agent.base.guard.TESTING", False)
-    counts = Counts()
-    sink.spool._count = counts
-    monkeypatch.setattr(sink.spool._folders, "put", refuse(MemoryError()))
+    monkeypatch.setattr(sink.spool.folders, "put", refuse(MemoryError()))
     sink.report(observation())
-    assert counts.all == {("not-kept", "error"): 1}
+    assert sink.health.counts["not-kept", "error"] == 1
 
 
 def test_memory_is_set_aside_and_given_back_for_the_report(sink, monkeypatch):
     held = []
     monkeypatch.setattr(event, "build", refuse(MemoryError()))
     make = event.reduced
-    monkeypatch.setattr(event, "reduced", lambda *a, **k: held.append(reserve._held) or make(*a, **k))
-    assert reserve._held is not None
+    monkeypatch.setattr(event, "reduced", lambda *a, **k: held.append(reserve.held) or make(*a, **k))
+    assert reserve.held is not None
     sink.report(observation())
     assert held == [None]
-    assert reserve._held is not None
+    assert reserve.held is not None
 
 
 @pytest.mark.parametrize("again", [True, False])
@@ -165,7 +162,7 @@ def test_an_attempt_that_ends_finds_its_events_without_a_look_at_the_spool(sink,
         sink.settle(attempt, again=again)
     left = sink.spool.entries()
     assert other in left and len(left) == (1 if again else 3)
-    assert sink._health.counts.get(("tried-again", "create_order"), 0) == (2 if again else 0)
+    assert sink.health.counts.get(("tried-again", "create_order"), 0) == (2 if again else 0)
 
 
 def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def listed(monkeypatch):
 def keep(kit, monkeypatch):
     """A spool of a process without a DSN, with its sweeper."""
     kept = []
-    monkeypatch.setattr("agent.deliver.background.sweeper._LINGER", 0.0)
+    monkeypatch.setattr("agent.deliver.background.sweeper.LINGER", 0.0)
 
     def make(**options):
         spool = kit.spool(held=True, **options)
@@ -131,7 +131,7 @@ def test_a_sweep_that_is_cut_short_goes_on_the_next_time(kit):
 
 
 def test_more_than_one_listing_drops_is_dropped_too(kit, monkeypatch):
-    monkeypatch.setattr("agent.deliver.spool.bounds._AT_A_TIME", 7)
+    monkeypatch.setattr("agent.deliver.spool.bounds.AT_A_TIME", 7)
     spool = kit.spool(held=True, max_files=1000)
     for number in range(60):
         spool.write(envelope(category="error" if number % 2 else "transaction", size=10))
@@ -157,24 +157,24 @@ def test_one_byte_pays_for_many_envelopes(tmp_path, clock):
 
 def test_in_a_process_that_forks_all_the_time_a_look_comes_to_its_end_all_the_same(kit, keep, monkeypatch):
     spool, sweeper = keep(max_files=10)
-    state = sweeper._state()
+    state = sweeper.state()
     looks = []
     sweep = spool.sweep
 
     def fork_meanwhile(ends):
         looks.append(state.stays)
-        sweeper._park()
+        sweeper.park()
         sweep(ends)
 
     monkeypatch.setattr(spool, "sweep", fork_meanwhile)
-    monkeypatch.setattr("agent.deliver.background.worker._PARK_WAIT", 0.0)
+    monkeypatch.setattr("agent.deliver.background.worker.PARK_WAIT", 0.0)
     spool.sweeper = None
     for _ in range(30):
         name = spool._process().name(envelope(), 1.0, slow=False, trying=False)
-        spool._folders.put(spool._folders.held, name, b"{}")
+        spool.folders.put(spool.folders.held, name, b"{}")
     for _ in range(4):
         state.alive.acquire(False)
-        sweeper._serve(state)
+        sweeper.serve(state)
         state.parking = False
         state.alarm.acquire(False)
     if state.alive.locked():

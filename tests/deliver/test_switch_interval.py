@@ -15,7 +15,7 @@ from agent.deliver.quick import switch_interval
 @pytest.fixture(autouse=True)
 def host(monkeypatch):
     """Another thread of the host's, and the host's own interval."""
-    monkeypatch.setattr(switch_interval, "_count", lambda: 1)
+    monkeypatch.setattr(switch_interval, "other_threads", lambda: 1)
     before = sys.getswitchinterval()
     yield
     sys.setswitchinterval(before)
@@ -50,7 +50,7 @@ def test_it_is_short_while_an_event_is_written_and_exactly_as_before_after_it(ki
 
 
 def test_a_host_without_another_thread_is_not_touched(kit, monkeypatch):
-    monkeypatch.setattr(switch_interval, "_count", lambda: 0)
+    monkeypatch.setattr(switch_interval, "other_threads", lambda: 0)
     usual = microseconds()
     assert while_written(kit, monkeypatch) == [usual]
 

@@ -67,7 +67,8 @@ def test_the_connection_is_kept_between_envelopes(receiver):
     connection = Transport(parse_dsn(receiver.dsn))
     for _ in range(5):
         assert connection.send(envelope().data).kind == transport.ACCEPTED
-    assert next(iter(connection._pool.pools._container.values())).num_connections == 1
+    (key,) = connection.pool.pools.keys()
+    assert connection.pool.pools[key].num_connections == 1
     connection.close()
 
 

@@ -545,8 +545,8 @@ def test_one_by_one_the_targets_own_name_counts():
 
 def test_a_module_is_searched_once_for_all_patterns(monkeypatch):
     searched = []
-    real = resolve._definition
-    monkeypatch.setattr(resolve, "_definition", lambda *rest: searched.append(rest[1]) or real(*rest))
+    real = resolve.definition_of
+    monkeypatch.setattr(resolve, "definition_of", lambda *rest: searched.append(rest[1]) or real(*rest))
     module(NO_WRAPS, name="shop_deco")
     views = module(VIEWS, name="shop_views")
     patterns = [monitor("shop_views.*", "shop_views.*.*", name=str(number)) for number in range(20)]

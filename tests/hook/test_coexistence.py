@@ -489,7 +489,7 @@ def test_a_million_calls_are_counted_once_each_while_another_monitor_comes_and_g
     staying.clock = time.perf_counter
     own = shop.f.__code__
     health = Health("", "")  # counts in one step too
-    staying._count = health.count
+    staying.count = health.count
     staying.apply(shop)
     coming = [
         Probe(
@@ -549,7 +549,7 @@ def test_a_thousand_rounds_leave_nothing_behind():
             shop.f()
             watch.undo()
         gc.collect()
-        return len(gc.get_objects()), len(patch.trampoline_ids), len(patch.injected_ids), len(patch._patches)
+        return len(gc.get_objects()), len(patch.trampoline_ids), len(patch.injected_ids), len(patch.patched)
 
     before = rounds(20)
     after = rounds(1000)

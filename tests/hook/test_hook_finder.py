@@ -247,7 +247,7 @@ def test_a_spec_that_is_found_and_not_loaded_equals_the_loaded_one(shop):
     assert seen == [("shop_equal", 1)] * 2
     del found, plain
     gc.collect()
-    assert not finder._replaced
+    assert not finder.methods_replaced
 
 
 def test_circular_imports(shop):

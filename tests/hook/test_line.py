@@ -321,8 +321,8 @@ def test_a_call_can_be_put_at_each_line_of_a_library(name):
             assert changed is not None, (code, number)
             assert list(changed.co_positions())
             assert depths.of(changed) is not None
-            assert [each for _, _, each in line._runs(changed) if each] == [
-                each for _, _, each in line._runs(code) if each
+            assert [each for _, _, each in line.runs_of(changed) if each] == [
+                each for _, _, each in line.runs_of(code) if each
             ]
 
 

@@ -11,14 +11,14 @@ from agent.hook.imports import main_module
 
 
 def test_the_operations_are_this_interpreters():
-    assert {dis.opname[op] for op in main_module._STORES} == {"STORE_NAME", "STORE_GLOBAL"}
-    assert main_module._EXTENDED == dis.opmap["EXTENDED_ARG"]
+    assert {dis.opname[op] for op in main_module.STORES} == {"STORE_NAME", "STORE_GLOBAL"}
+    assert main_module.EXTENDED == dis.opmap["EXTENDED_ARG"]
 
 
 def last(source, heads=None):
     """The line of the last definition that matters; 0 where there is none."""
     code = compile(source, "<program>", "exec")
-    at = main_module._last_store(code, heads)
+    at = main_module.last_store(code, heads)
     if at < 0:
         return 0
     starts = [(offset, line) for offset, line in dis.findlinestarts(code) if offset <= at]

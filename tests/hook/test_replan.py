@@ -102,7 +102,7 @@ def test_equal_monitors_keep_their_code(shop):
 )
 def test_a_function_that_stays_monitored_is_never_without_a_monitor(shop, monkeypatch, before, after, name):
     watch = Watch(before).apply(shop)
-    install, bare = patch.Patch._install, []
+    install, bare = patch.Patch.install, []
 
     def installing(self, layers):
         done = install(self, layers)
@@ -110,7 +110,7 @@ def test_a_function_that_stays_monitored_is_never_without_a_monitor(shop, monkey
             bare.append(self().__name__)
         return done
 
-    monkeypatch.setattr(patch.Patch, "_install", installing)
+    monkeypatch.setattr(patch.Patch, "install", installing)
     replanned(watch, after)
     assert "order" not in bare
     fails(shop.order, 1)
@@ -183,7 +183,7 @@ def test_while_threads_call_each_call_is_seen_once(shop):
     plans = [[monitor("shop.order", operation="a")], [monitor("shop.order", operation="b", severity="fatal")]]
     watch = Watch(*plans[0])
     seen = []
-    watch._report = lambda observation: seen.append(observation.exception.args[0]) or "id"
+    watch.report = lambda observation: seen.append(observation.exception.args[0]) or "id"
     ends = threading.Event()
     done = [0, 0, 0]
 

@@ -553,7 +553,7 @@ class TestAsyncGenerators:
 
 def test_constants_of_ours_can_be_pickled():
     """Whoever sends functions by value sends them along."""
-    assert pickle.dumps(trampoline._OWN)
+    assert pickle.dumps(trampoline.OWN)
 
 
 @pytest.mark.parametrize("features", EVERY)

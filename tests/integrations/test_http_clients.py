@@ -74,7 +74,7 @@ def traced(request, monkeypatch):
     elif not inject.AVAILABLE:
         pytest.skip("nothing can be injected in this Python")
     layers = []
-    for name in http_clients._INSTALL:
+    for name in http_clients.INSTALL:
         try:
             module = importlib.import_module(name)
         except ImportError:
@@ -249,7 +249,7 @@ def test_the_address_is_that_of_the_service_and_not_of_a_proxy(request_line, con
     host, port, default, tunnel = connection
     made = http.client.HTTPConnection("x")
     made.host, made.port, made.default_port, made._tunnel_host, made._tunnel_port = host, port, default, tunnel, 443
-    assert http_clients._address(made, request_line) == url
+    assert http_clients.address(made, request_line) == url
 
 
 @pytest.mark.parametrize(

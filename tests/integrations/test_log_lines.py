@@ -44,7 +44,7 @@ def test_no_frame_of_ours_stands_beneath_the_hosts_handlers(log, monkeypatch, in
 
     plain = logs()
     monkeypatch.setattr(inject, "AVAILABLE", injected and inject.AVAILABLE)
-    breadcrumbs._elsewhere.set(())
+    breadcrumbs.elsewhere.set(())
     layer = log_lines.follow(logging)
     try:
         followed = logs()

@@ -84,14 +84,14 @@ def called_by_a_task():
 def test_a_task_that_another_task_calls_is_left_to_its_caller():
     kind = running.Kind("rq", lambda _about, _name: None, lambda about: {"task": about})
     frame = types.SimpleNamespace(f_code=called_by_a_task.__code__)
-    assert not adopted._is_called(frame)  # outside of any task
+    assert not adopted.is_called(frame)  # outside of any task
     run = running.begin("shop.task", kind, tries=False)
     try:
-        assert not adopted._is_called(frame)  # whose function is not known
+        assert not adopted.is_called(frame)  # whose function is not known
         run.places = frozenset([("shop.py", 1)])
-        assert adopted._is_called(frame)
+        assert adopted.is_called(frame)
         run.places = frozenset([(frame.f_code.co_filename, frame.f_code.co_firstlineno)])
-        assert not adopted._is_called(frame)  # it is the task itself
+        assert not adopted.is_called(frame)  # it is the task itself
     finally:
         running.end(run, pytest.fail)
 
@@ -141,11 +141,11 @@ def test_rq_is_read_without_unpickling():
     assert rq.facts(job)["task"] == "job"
     job._func_name, job.number_of_retries = "shop.tasks.bill", 2
     assert rq.facts(job) == {"task": "shop.tasks.bill", "id": "1", "queue": "low", "retries": 2}
-    assert rq._due(job) == NOON.timestamp()
+    assert rq.due(job) == NOON.timestamp()
     job.enqueued_at = NOON.replace(tzinfo=None)  # before RQ 2
-    assert rq._due(job) == NOON.timestamp()
+    assert rq.due(job) == NOON.timestamp()
     job.enqueued_at = None
-    assert rq._due(job) is None
+    assert rq.due(job) is None
 
 
 # Huey.
@@ -172,12 +172,12 @@ def test_hueys_periodic_tasks(given, line):
         """A task."""
 
     task = nightly.s()
-    assert read._schedule(task) == (check_ins.crontab(line) if line else None)
+    assert read.schedule(task) == (check_ins.crontab(line) if line else None)
     task.retries = 1
     assert read.facts(task) == {"task": f"{__name__}.nightly", "id": task.id, "retries": 2}
-    assert read._closed_over(type(task).execute, "func").__name__ == "nightly"
+    assert read.closed_over(type(task).execute, "func").__name__ == "nightly"
     task.eta = NOON.replace(tzinfo=None)
-    assert read._due(task, utc=True) == NOON.timestamp()
+    assert read.due(task, utc=True) == NOON.timestamp()
 
 
 def test_a_huey_task_with_a_schedule_of_its_own_has_none_for_sentry():
@@ -188,7 +188,7 @@ def test_a_huey_task_with_a_schedule_of_its_own_has_none_for_sentry():
     def own():
         """A task."""
 
-    assert read._schedule(own.s()) is None
+    assert read.schedule(own.s()) is None
 
 
 # APScheduler.
@@ -213,7 +213,7 @@ def test_apschedulers_cron_triggers(given, expected):
     from agent.integrations.tasks import apscheduler as read
 
     trigger = cron.CronTrigger(**given, timezone="UTC")
-    assert read._schedule(trigger) == (check_ins.crontab(expected) if expected else None)
+    assert read.schedule(trigger) == (check_ins.crontab(expected) if expected else None)
 
 
 def test_apschedulers_other_triggers_and_names():
@@ -223,14 +223,14 @@ def test_apschedulers_other_triggers_and_names():
 
     from agent.integrations.tasks import apscheduler as read
 
-    assert read._schedule(IntervalTrigger(hours=2, timezone="UTC")) == {"type": "interval", "value": 2, "unit": "hour"}
-    assert read._schedule(IntervalTrigger(seconds=5, timezone="UTC")) is None
-    assert read._schedule(DateTrigger(NOON, timezone="UTC")) is None
+    assert read.schedule(IntervalTrigger(hours=2, timezone="UTC")) == {"type": "interval", "value": 2, "unit": "hour"}
+    assert read.schedule(IntervalTrigger(seconds=5, timezone="UTC")) is None
+    assert read.schedule(DateTrigger(NOON, timezone="UTC")) is None
     job = types.SimpleNamespace(func_ref="shop.tasks:ship", id="0" * 32, executor="default")
     assert read.facts(job) == {"task": "shop.tasks.ship", "id": "0" * 32, "queue": "default"}
-    assert read._name_of(job) == "shop.tasks.ship"  # nobody has chosen the id
+    assert read.name_of(job) == "shop.tasks.ship"  # nobody has chosen the id
     job.id = "nightly"
-    assert read._name_of(job) == "nightly"
+    assert read.name_of(job) == "nightly"
 
 
 # django-q2.
@@ -241,7 +241,7 @@ def test_django_q2s_schedules_and_attempts(monkeypatch):
     from agent.integrations.tasks import django_q as read
 
     def schedule(kind, **more):
-        return read._schedule(types.SimpleNamespace(schedule_type=kind, **more))
+        return read.schedule(types.SimpleNamespace(schedule_type=kind, **more))
 
     assert schedule("C", cron="5 4 * * *") == check_ins.crontab("5 4 * * *")
     assert schedule("I", minutes=15) == {"type": "interval", "value": 15, "unit": "minute"}
@@ -251,9 +251,9 @@ def test_django_q2s_schedules_and_attempts(monkeypatch):
     monkeypatch.setitem(
         __import__("sys").modules, "django_q.conf", types.SimpleNamespace(Conf=types.SimpleNamespace(MAX_ATTEMPTS=3))
     )
-    assert read._attempts({"ack_id": 1}) == 3
-    assert read._attempts({"ack_id": 1, "ack_failure": True}) == 0
-    assert read._attempts({}) == 0  # a broker that waits for no receipt
+    assert read.attempts_of({"ack_id": 1}) == 3
+    assert read.attempts_of({"ack_id": 1, "ack_failure": True}) == 0
+    assert read.attempts_of({}) == 0  # a broker that waits for no receipt
     assert read.facts({"func": called_by_a_task, "id": "1", "args": ("secret",)}) == {
         "task": f"{__name__}.called_by_a_task",
         "id": "1",
@@ -277,15 +277,15 @@ def test_dramatiqs_messages_that_may_be_sent_again():
 
     message = ship.message_with_options(args=("secret",), retries=1)
     assert read.facts(message) == {"task": "ship", "id": message.message_id, "queue": "default", "retries": 1}
-    assert read._may_retry(broker, message, ship)
+    assert read.may_retry(broker, message, ship)
     message.options["retries"] = 2
-    assert not read._may_retry(broker, message, ship)
+    assert not read.may_retry(broker, message, ship)
     ship.options["retry_when"] = lambda _retries, _error: True
-    assert read._may_retry(broker, message, ship)
-    assert not read._may_retry(StubBroker(middleware=[]), message, ship)
-    assert read._due(message) == message.message_timestamp / 1000
+    assert read.may_retry(broker, message, ship)
+    assert not read.may_retry(StubBroker(middleware=[]), message, ship)
+    assert read.due(message) == message.message_timestamp / 1000
     message.options["eta"] = message.message_timestamp + 5_000
-    assert read._due(message) == message.message_timestamp / 1000 + 5
+    assert read.due(message) == message.message_timestamp / 1000 + 5
 
 
 def test_time_limits_that_no_except_exception_catches_are_failures():

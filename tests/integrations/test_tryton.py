@@ -4,6 +4,7 @@ import sys
 import types
 
 import pytest
+from support import no_work
 
 from agent.integrations import retried, tryton
 from agent.integrations.web import facts, frameworks, serving
@@ -27,8 +28,7 @@ def served(path="/erp/rpc/", **held):
 @pytest.fixture(autouse=True)
 def ends():
     yield
-    while work.current() is not None:
-        work._current.set(None)
+    no_work()
 
 
 CAPTURED = {"database_name": "erp"}
@@ -102,7 +102,7 @@ def test_a_job_is_a_piece_of_work(fails):
         if fails:
             raise ValueError(jobs)
 
-    layer = tryton._job(run_once, "Cron.run_once", tryton._cron)
+    layer = tryton.follow_job(run_once, "Cron.run_once", tryton.cron_name)
     try:
         if fails:
             with pytest.raises(ValueError):
@@ -123,7 +123,7 @@ def test_a_job_that_a_user_clicks_on_belongs_to_the_request():
     def run_once(cls, jobs):
         seen.append(work.current().about)
 
-    layer = tryton._job(run_once, "Cron.run_once", tryton._cron)
+    layer = tryton.follow_job(run_once, "Cron.run_once", tryton.cron_name)
     try:
         run_once(None, [Held(method="a|b")])
     finally:
@@ -132,7 +132,7 @@ def test_a_job_that_a_user_clicks_on_belongs_to_the_request():
 
 
 def test_a_task_is_named_by_what_it_calls():
-    assert tryton._task(Held(data={"model": "sale.sale", "method": "process"})) == "task sale.sale.process"
+    assert tryton.task_name(Held(data={"model": "sale.sale", "method": "process"})) == "task sale.sale.process"
 
 
 def test_a_task_belongs_to_the_user_who_has_queued_it(monkeypatch):
@@ -144,7 +144,7 @@ def test_a_task_belongs_to_the_user_who_has_queued_it(monkeypatch):
     def run(task):
         seen.append(tryton.provide())
 
-    layer = tryton._job(run, "Queue.run", tryton._task)
+    layer = tryton.follow_job(run, "Queue.run", tryton.task_name)
     try:
         run(Held(data=data))
         run(Held(data={**data, "user": 0, "context": {}}))
@@ -159,7 +159,7 @@ def test_a_task_belongs_to_the_user_who_has_queued_it(monkeypatch):
 
 def test_a_job_of_tryton_5_0():
     job = type("Cron", (), {"model": "shop.stock", "function": "nightly"})
-    assert tryton._cron([job()]) == "cron shop.stock.nightly"
+    assert tryton.cron_name([job()]) == "cron shop.stock.nightly"
 
 
 class Sink:
@@ -176,8 +176,8 @@ class Sink:
 def tried(monkeypatch):
     """Returns what makes a module of Tryton's known, and `report`, which its jobs call."""
     sink, undo = Sink(), []
-    monkeypatch.setattr(attempts, "current", attempts._none)
-    monkeypatch.setattr(retried, "_others", [])
+    monkeypatch.setattr(attempts, "current", attempts.outside)
+    monkeypatch.setattr(retried, "others", [])
     engine = Held(
         outlet=Held(sink=lambda: sink), frameworks=Held(tracing=Held(follow=lambda: None)), look_again=lambda: None
     )

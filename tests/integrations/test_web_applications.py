@@ -55,13 +55,13 @@ class Special(Response):
     ],
 )
 def test_the_python_function_of_an_application(application, function, position):
-    assert install._python_in(application) == (function, position)
+    assert install.python_in(application) == (function, position)
 
 
 def test_another_agents_wrapper_is_looked_into():
     wrapt = pytest.importorskip("wrapt")
     wrapped = wrapt.FunctionWrapper(Erp(), lambda function, _, arguments, named: function(*arguments, **named))
-    assert install._python_in(wrapped) == (Erp.__call__, 1)
+    assert install.python_in(wrapped) == (Erp.__call__, 1)
 
 
 class Handler:

@@ -11,6 +11,7 @@ from agent.live import price
 from agent.live.budget import Budget
 from agent.measure.tallies import Tallies
 from agent.observe.call.cost import GIVEN_UP
+from agent.observe.call.probe import Probe
 
 SHOP = """
 work = int
@@ -58,7 +59,7 @@ class Budgeted:
             self.look()
 
     def level(self, name="shop.order"):
-        return self.budget._watched[name].level
+        return self.budget.watched[name].level
 
     def reports(self):
         return [each.report for each in self.watch.observed]
@@ -193,7 +194,7 @@ def test_for_how_long_calls_are_not_counted_is_counted(counted):
 
 
 def test_what_a_report_waits_for_is_not_its_monitors_cost(monkeypatch):
-    monkeypatch.setattr(Watch, "_report", lambda self, observation: self.clock.work(0.5) or "an id")
+    monkeypatch.setattr(Watch, "report", lambda self, observation: self.clock.work(0.5) or "an id")
     made = Budgeted(monitor("shop.order"))
     with pytest.raises(KeyError):
         made.shop.order(-1)
@@ -213,7 +214,7 @@ def test_it_comes_back_by_itself_later_each_time(made):
         made.shop.order(7)
         assert made.reports()[-1] == "rule", "all of it is back"
     assert made.reports().count("budget") == 4
-    made.look(budgets._WELL + 1)
+    made.look(budgets.WELL + 1)
     made.spend(0.5, 3, checked=False)
     made.look(budgets.PAUSES[0] + 1)
     assert made.level() == budgets.FULL, "after a good hour the pause is short again"
@@ -241,7 +242,7 @@ def test_counting_that_costs_too_much_stops(monkeypatch):
             for tally in made.watch.tallies.all():
                 if tally.operation == operation:
                     tally.calls += 10_000_000
-                    tally._size = 255
+                    tally.size = 255
         made.look()
     assert made.level() == budgets.FAILURES
     assert made.shown.keys() == {"shop.order"}
@@ -274,8 +275,7 @@ def test_a_rule_that_always_raises_is_not_evaluated_any_more():
 
 def test_a_monitor_whose_own_code_fails_again_and_again_is_switched_off(made, monkeypatch, capfd):
     monkeypatch.setattr(guard, "TESTING", False)
-    monkeypatch.setattr(type(made.watch.applier._applied[next(iter(made.watch.applier._applied))].layer.owner),
-                        "_apply_rules", lambda *_: 1 / 0)  # fmt: skip
+    monkeypatch.setattr(Probe, "_apply_rules", lambda *_: 1 / 0)
     for _ in range(GIVEN_UP):
         assert made.shop.order(1) == 1
     made.look()

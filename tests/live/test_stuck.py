@@ -228,7 +228,7 @@ def test_greenlets_that_are_known_are_looked_at_between_looks_at_everything(stuc
 
 def test_when_no_monitor_asks_any_more_the_thread_ends(stuck):
     def looks():
-        return any(each.alive.locked() for each in stuck.stuck._states.values())
+        return stuck.stuck.state().alive.locked()
 
     stuck.stuck.follow(0.8)
     assert looks()
@@ -239,7 +239,7 @@ def test_when_no_monitor_asks_any_more_the_thread_ends(stuck):
             break
         threading.Event().wait(0.001)
     assert not looks()
-    assert stuck.stuck._followed == {}
+    assert stuck.stuck.followed == {}
 
 
 def test_without_the_key_nothing_is_followed():

@@ -159,7 +159,7 @@ def test_a_fork_that_called_no_hook_is_noticed(mapped, tmp_path):
     clock = FakeClock()
     tallies = Tallies(made(tmp_path, clock=clock), clock=clock)
     tally_of(tallies).count(0.0)
-    tallies._pid -= 1  # as in a child of C code
+    tallies.pid -= 1  # as in a child of C code
     clock.work(2.0)
     tally_of(tallies).count(0.0)
     tally_of(tallies).count(0.0)
@@ -243,7 +243,7 @@ def test_a_row_that_another_thread_was_in_the_way_of_is_made_by_that_thread(mapp
 
 
 def test_old_files_of_ended_processes_are_removed_where_there_are_far_too_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "_MOST_FILES", 3)
+    monkeypatch.setattr(store, "MOST_FILES", 3)
     folder = tmp_path / "counts"
     folder.mkdir(mode=0o700)
     for started in range(6):

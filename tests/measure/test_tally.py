@@ -228,11 +228,11 @@ class TestBatches:
     def test_whoever_is_struck_while_it_has_the_token_loses_a_batch_and_no_more(self):
         shop, watch, tally = self.at_rate(100_000, 20_000)
         by_monitor(watch)
-        tally._granted.pop()  # an alarm of the host's, between taking and giving back
+        tally.granted.pop()  # an alarm of the host's, between taking and giving back
         for _ in range(100):
             shop.f(1 / 10)
         assert by_monitor(watch)["m"].calls == 100
-        assert tally._granted == [0]
+        assert tally.granted == [0]
 
 
 @pytest.mark.parametrize("settings", [PLAIN, SLOW, RULE])

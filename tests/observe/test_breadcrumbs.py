@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from agent.observe.around import breadcrumbs, work
+from agent.privacy import names
 
 
 def logged(text, *values, level=logging.INFO, name="sales"):
@@ -20,10 +21,10 @@ def messages():
 def apart(monkeypatch):
     """Each test in a context of its own, as a thread has one; what logs has a source."""
     monkeypatch.setattr(breadcrumbs.log_templates.source, "lines", lambda path, last: ["log.info(text, *values)"])
-    monkeypatch.setattr(breadcrumbs.log_templates, "_known", {})
-    token = breadcrumbs._elsewhere.set(())
+    names.configure(())  # forgets the source of earlier tests
+    token = breadcrumbs.elsewhere.set(())
     yield
-    breadcrumbs._elsewhere.reset(token)
+    breadcrumbs.elsewhere.reset(token)
 
 
 def test_a_line_is_reported_as_it_is_written_in_the_source():

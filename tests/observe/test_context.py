@@ -16,7 +16,7 @@ from agent.observe.around import context, work
 
 @pytest.fixture(autouse=True)
 def no_providers(monkeypatch):
-    monkeypatch.setattr(context, "_providers", {})
+    monkeypatch.setattr(context, "registered", {})
 
 
 def test_providers_are_called_in_order_and_the_first_wins():

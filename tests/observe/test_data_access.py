@@ -124,7 +124,7 @@ def test_a_capture_that_fails_costs_nothing_else(watch):
 
 def test_a_failure_that_no_monitor_has_seen_has_it_too(watch):
     seen = watch(database("execute", expect=["Exception"]))
-    desk = Unmonitored(seen._report, seen._count)
+    desk = Unmonitored(seen.report, seen.count)
     entered = work.enter(None)
     try:
         seen.shop.order("SELECT 'a secret' FROM nowhere")

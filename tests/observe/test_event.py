@@ -13,6 +13,7 @@ from agent.base.version import __version__
 from agent.observe.event import event, stack
 from agent.observe.event.encode import encode
 from agent.observe.event.wording import duration_text
+from agent.privacy import names
 
 
 def raised(make, *, depth=0):
@@ -258,7 +259,7 @@ def test_sources_that_cannot_be_read(tmp_path):
     ("installed", "ours"), [("/v/lib/python3/site-packages/depot/_fast.so", False), ("/srv/erp/depot/_fast.so", True)]
 )
 def test_frames_of_compiled_modules_name_a_file_that_is_nowhere(installed, ours):
-    stack._known.clear()
+    names.configure(())
     namespace = {"__name__": "depot._fast", "__file__": installed}
     exec(compile("def f():\n raise ValueError('x')", "lib/depot/_fast.pyx", "exec"), namespace)
     code = namespace["f"].__code__
@@ -438,7 +439,7 @@ def planted(draw):
 @given(planted())
 def test_no_planted_secret_is_ever_in_the_bytes(case):
     observation, context, secrets = case
-    stack._known.clear()
+    names.configure(())
     made = built(observation, context=context)
     for holder in [made.get("exception", {}).get("values", []), made.get("threads", {}).get("values", [])]:
         for each in holder:

@@ -27,7 +27,7 @@ class Two(Base): pass
 
 @pytest.fixture(autouse=True)
 def nothing_expected(monkeypatch):
-    monkeypatch.setattr(severity, "_expected_types", {})
+    monkeypatch.setattr(severity, "expected_types", {})
     before = severity.expected_anywhere.copy()
     severity.expected_anywhere.clear()
     yield

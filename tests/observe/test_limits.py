@@ -88,7 +88,7 @@ def test_threads_lose_no_count():
 
 
 def test_a_fork_while_another_thread_is_inside():
-    with limits._lock:
+    with limits.lock:
         done = threading.Event()
         status: list[int] = []
 

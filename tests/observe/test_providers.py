@@ -18,11 +18,11 @@ def raises(): raise LookupError
 
 @pytest.fixture(autouse=True)
 def _clean():
-    before = dict(context._providers)
+    before = dict(context.registered)
     module(SHOP, name="shop_context")
     yield
-    context._providers.clear()
-    context._providers.update(before)
+    context.registered.clear()
+    context.registered.update(before)
 
 
 def configured(path="shop_context.current", **sections):

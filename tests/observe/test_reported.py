@@ -227,8 +227,8 @@ def test_an_object_that_is_raised_anew_is_another_failure(pool, error, elsewhere
 def test_what_is_remembered_keeps_nothing_of_the_host_alive_and_does_not_grow(monkeypatch):
     import weakref
 
-    monkeypatch.setattr(reported, "_known", {})
-    monkeypatch.setattr(reported, "_bound", reported._FEWEST)
+    monkeypatch.setattr(reported, "known", {})
+    monkeypatch.setattr(reported, "bound", reported.FEWEST)
 
     class Thing:
         pass
@@ -244,7 +244,7 @@ def test_what_is_remembered_keeps_nothing_of_the_host_alive_and_does_not_grow(mo
         watch.observed.clear()
     del thing
     assert [each() for each in gone] == [None] * 1_000
-    assert len(reported._known) <= reported._FEWEST
+    assert len(reported.known) <= reported.FEWEST
 
 
 def test_what_could_not_be_written_is_reported_further_out():

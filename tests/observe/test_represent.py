@@ -360,9 +360,9 @@ def test_classes_are_known_by_what_they_are_and_not_by_what_they_compare_to():
 
 
 def test_no_more_classes_are_remembered_than_some_hundreds():
-    for number in range(represent_module._MOST_CLASSES + 10):
+    for number in range(represent_module.MOST_CLASSES + 10):
         assert instance_dict(type(f"C{number}", (), {})()) == {}
-    assert len(represent_module._read) <= represent_module._MOST_CLASSES
+    assert len(represent_module.readers) <= represent_module.MOST_CLASSES
 
 
 def test_lazy_things_of_django_stay_asleep(django, monkeypatch):

@@ -1,15 +1,16 @@
 """What is noted of a piece of work while it goes on. Leaving in other contexts: test_context.py."""
 
 import pytest
+from support import no_work
 
 from agent.observe.around import work
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_done():
-    token = work._current.set(None)
+    no_work()
     yield
-    work._current.reset(token)
+    no_work()
 
 
 def test_the_outcome_is_the_worst_that_was_noted():

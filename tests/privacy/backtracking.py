@@ -31,13 +31,13 @@ class Counter:
         self.text, self.taken, self.groups = text, 0, {}
         at = 0
         while at <= len(text):
-            end = next(self._sequence(list(self.tree), at, self.flags), None)
+            end = next(self.sequence(list(self.tree), at, self.flags), None)
             if not searched:
                 break
             at = end if end is not None and end > at else at + 1
         return self.taken
 
-    def _sequence(self, items, at, flags):
+    def sequence(self, items, at, flags):
         if not items:
             yield at
             return
@@ -62,10 +62,10 @@ class Counter:
         elif kind == "BRANCH":
             for each in given[1]:
                 if not each or str(each[0][0]) != "LITERAL" or self._begins(each[0], at, flags):
-                    yield from self._sequence(list(each), at, flags)
+                    yield from self.sequence(list(each), at, flags)
         elif kind == "SUBPATTERN":
             group, more, less, body = given
-            for end in self._sequence(list(body), at, (flags | more) & ~less):
+            for end in self.sequence(list(body), at, (flags | more) & ~less):
                 self.groups[group] = self.text[at:end]
                 yield end
         elif kind in ("MAX_REPEAT", "MIN_REPEAT"):
@@ -77,7 +77,7 @@ class Counter:
         elif kind in ("ASSERT", "ASSERT_NOT"):
             direction, body = given
             begin = at if direction > 0 else at - body.getwidth()[0]
-            there = begin >= 0 and next(self._sequence(list(body), begin, flags), None) is not None
+            there = begin >= 0 and next(self.sequence(list(body), begin, flags), None) is not None
             if there == (kind == "ASSERT"):
                 yield at
         elif kind == "GROUPREF":
@@ -90,7 +90,7 @@ class Counter:
             raise NotImplementedError(kind)
 
     def _greedy(self, body, at, flags, least, most):
-        stack = [(at, self._sequence(body, at, flags))]
+        stack = [(at, self.sequence(body, at, flags))]
         while stack:
             begin, ends = stack[-1]
             end = next(ends, None) if len(stack) <= most else None
@@ -99,7 +99,7 @@ class Counter:
                 if len(stack) >= least:
                     yield begin
             elif end != begin:
-                stack.append((end, self._sequence(body, end, flags)))
+                stack.append((end, self.sequence(body, end, flags)))
 
     def _lazy(self, body, at, flags, least, most):
         stack = [[at, None]]
@@ -111,7 +111,7 @@ class Counter:
                 if len(stack) > most:
                     stack.pop()
                     continue
-                ends = stack[-1][1] = self._sequence(body, begin, flags)
+                ends = stack[-1][1] = self.sequence(body, begin, flags)
             end = next(ends, None)
             if end is None:
                 stack.pop()

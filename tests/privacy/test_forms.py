@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from agent.privacy import forms
 
 
-@pytest.mark.parametrize(("signs", "form"), forms._TOKENS)
+@pytest.mark.parametrize(("signs", "form"), forms.TOKENS)
 def test_every_token_has_a_sign_by_which_it_is_searched_for(signs, form):
     @settings(max_examples=20, deadline=None, database=None)
     @given(st.from_regex(form, fullmatch=True))
     def check(token):
         assert any(sign in token for sign in signs)
-        assert len(token) >= forms._SHORTEST_TOKEN
+        assert len(token) >= forms.SHORTEST_TOKEN
         assert forms.without_credentials(f"={token}") != f"={token}"
 
     check()

@@ -104,7 +104,7 @@ def test_it_reads_each_line_a_bounded_number_of_times():
     counts = []
     for number in (500, 1000):
         code = 'password = [("a", {"b": \'c"\'}), # token\n' * number
-        private, found = literals._private_literals(code)
+        private, found = literals.private_literals(code)
         counts.append(len(found))
         assert private
     assert counts[1] == 2 * counts[0]

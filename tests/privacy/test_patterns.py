@@ -24,7 +24,7 @@ def every_pattern():
                         begins = bool(uses) and all(re.match(r"\.(?:full)?match\(", each) for each in uses)
                         yield pytest.param(pattern, not begins, id=f"{path.stem}.{name}")
     for country, (pattern, _) in national.COUNTRIES.items():
-        yield pytest.param(national._bounded(pattern), True, id=country)
+        yield pytest.param(national.bounded(pattern), True, id=country)
 
 
 def growth(pattern, searched, start, body):
@@ -66,6 +66,6 @@ def test_the_counter_matches_as_re_does(pattern, text):
     counter.text = text
     for at in range(len(text)):
         counter.groups = {}
-        end = next(counter._sequence(list(counter.tree), at, counter.flags), None)
+        end = next(counter.sequence(list(counter.tree), at, counter.flags), None)
         found = re.compile(pattern).match(text, at)
         assert end == (found.end() if found is not None else None), (pattern, text, at)

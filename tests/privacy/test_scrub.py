@@ -346,9 +346,7 @@ def test_what_the_configuration_calls_private_goes_everywhere(configured):
     assert scrub.scrub_json(held) == held
 
 
-PRIVATE_NAMES = sorted(
-    {*names._WORDS, *names._ALONE, *names._COMPOUNDS, *names._PARTS, *names._ENDS, "user_pw", "db_pass"}
-)
+PRIVATE_NAMES = sorted({*names.WORDS, *names.ALONE, *names.COMPOUNDS, *names.PARTS, *names.ENDS, "user_pw", "db_pass"})
 
 
 @pytest.mark.parametrize("name", PRIVATE_NAMES)
@@ -359,6 +357,6 @@ def test_no_text_with_a_private_name_is_passed_over(name):
     for at in range(1, len(name)):
         for sign in "_-":
             assert names.sounds_private(name[:at] + sign + name[at:])
-        if name in names._COMPOUNDS:
+        if name in names.COMPOUNDS:
             assert names.sounds_private(f"{name[:at]} {name[at:]}")
             assert names.is_phrase([name[:at]], name[at:])

@@ -52,7 +52,7 @@ class Clock:
 def api(*replies: Any) -> tuple[Api, Pool, Clock]:
     clock = Clock()
     made = Api("https://sentry.example", TOKEN, clock.sleep, clock)
-    made._pool = pool = Pool(*replies)
+    made.pool = pool = Pool(*replies)
     return made, pool, clock
 
 
@@ -132,7 +132,7 @@ def test_each_refusal_is_a_sentence_without_the_token(reply, words):
 
 
 def test_a_response_without_an_end_is_not_read_to_the_end(monkeypatch):
-    monkeypatch.setattr("agent.sentry_project.api._MOST_BYTES", 10)
+    monkeypatch.setattr("agent.sentry_project.api.MOST_BYTES", 10)
     made, _, _ = api(Reply(200, {}, b"x" * 11))
     with pytest.raises(ApiError, match="is this Sentry's address"):
         made.get("/x/")

@@ -57,7 +57,7 @@ class World:
         facts = project_facts.read(str(self.path), {})
         want = wanted.all_of(facts, [])
         api = Api(facts.url, TOKEN, self.stub.sleep, self.stub.clock)
-        api._pool = self.stub
+        api.pool = self.stub
         where = site.connect(facts, {}, writing=writing, api=api)
         site.check_people(where, facts)
         there = present.read(where, want.things, wanted.kinds(facts))
@@ -372,7 +372,7 @@ def test_the_token_is_in_no_message_and_goes_to_no_other_host(world, monkeypatch
             raise OSError(f"no route with {headers['Authorization']}")
 
     api = Api("https://sentry.example", TOKEN, lambda _: None)
-    api._pool = Pool()
+    api.pool = Pool()
     with pytest.raises(AgentError) as raised:
         api.get("/")
     assert TOKEN not in str(raised.value) and "cannot be reached" in str(raised.value)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.privacy import redact
+from agent.privacy import names, redact
 from agent.traces import encoded
 
 
@@ -23,7 +23,7 @@ def made_once(place, part, keep=()):
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    encoded._parts.clear()
+    names.configure(())
 
 
 def test_an_equal_part_is_made_once_and_cleaned():
@@ -62,11 +62,11 @@ def test_equal_keys_of_two_places_are_two_parts():
 
 
 def test_what_is_known_is_bounded_and_forgotten_with_what_is_private(monkeypatch):
-    monkeypatch.setattr(encoded, "_MOST_PARTS", 3)
+    monkeypatch.setattr(encoded, "MOST_PARTS", 3)
     for number in range(10):
         made_once("request", {"path": f"/orders/{number}/"})
-    assert 1 <= len(encoded._parts) <= 3
+    assert 1 <= len(encoded.known_parts) <= 3
     assert made_once("request", {"path": "/" + "long/" * 1000})[1] == 2, "a large part is not remembered"
     redact.configure({"names": ["tier"], "national_ids": [], "forms": []})
-    assert encoded._parts == {}
+    assert encoded.known_parts == {}
     redact.configure(None)

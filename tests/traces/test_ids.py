@@ -35,9 +35,8 @@ class Traced:
 
     def __init__(self, **settings):
         self.kept, self.notes = [], []
-        data = sentry(
-            tracing="agent", traces=TRACES, traces_sample_rate=1.0, dsn="https://key@o1.example/1", **settings
-        )
+        chosen = {"traces": TRACES, "traces_sample_rate": 1.0, **settings}
+        data = sentry(tracing="agent", dsn="https://key@o1.example/1", **chosen)
         counted = lambda reason, why, number=1: None
         self.recorder = Recorder(data, lambda: Platform(release="shop@1"), self.kept.append, counted, self.notes.append)
         self.recorder.install()
@@ -173,9 +172,7 @@ def test_the_context_of_what_is_kept_is_what_went_out(traced):
 
 
 def test_a_trace_that_was_not_sampled_stands_for_itself_alone():
-    made = Traced()
-    made.recorder._sentry = {**made.recorder._sentry, "traces_sample_rate": 1e-12}
-    made.recorder._settings = {**TRACES, "keep_slow": 0.0}
+    made = Traced(traces_sample_rate=1e-12, traces={**TRACES, "keep_slow": 0.0})
     try:
         sent = []
         _, _, items = made.run(lambda: sent.append(propagation.headers(lambda _: "")))
@@ -212,4 +209,4 @@ def test_a_profile_is_in_the_envelope_of_its_transaction(rate):
     assert profile["transaction"]["active_thread_id"] == str(threading.get_ident())
     names = {frame["function"] for frame in profile["profile"]["frames"]}
     assert {"nightly", "until_sampled" if sys.version_info < (3, 11) else until_sampled.__qualname__} <= names
-    assert made.recorder._profiles._sampler._profiles == {}
+    assert made.recorder.profiles.sampler.profiles == {}

@@ -149,7 +149,7 @@ def test_a_profile_is_full_after_thirty_seconds(shop):
 
 
 def test_a_profile_of_many_different_stacks_is_bounded(shop, monkeypatch):
-    monkeypatch.setattr(profiler, "_MOST_FRAMES", 3)
+    monkeypatch.setattr(profiler, "MOST_FRAMES", 3)
     waiting = Waiting(shop.outer)
     profile = profiler.Profile(0.0, lambda: [waiting.ident])
     for number in range(5):
@@ -245,7 +245,7 @@ def test_a_forked_child_has_no_profile_and_no_thread(shop):
         code = 1
         try:
             sampler.after_fork()
-            code = int(profile.is_valid or bool(sampler._profiles))
+            code = int(profile.is_valid or bool(sampler.profiles))
         finally:
             os._exit(code)
     assert os.waitpid(pid, 0)[1] == 0
@@ -262,7 +262,7 @@ def test_greenlets_in_place_of_threads_are_noticed(monkeypatch):
 def test_a_share_of_the_traces_is_profiled(monkeypatch, rate, share):
     monkeypatch.setattr(profiler.Sampler, "wake", lambda self: None)
     profiles = profiler.Profiles(rate, pytest.fail)
-    made = [profiles.begin(0.0, list) for _ in range(2_000) if not profiles._sampler._profiles.clear()]
+    made = [profiles.begin(0.0, list) for _ in range(2_000) if not profiles.sampler.profiles.clear()]
     assert abs(sum(each is not None for each in made) / 2_000 - share) < 0.05
 
 
@@ -283,5 +283,5 @@ def test_a_full_profile_is_followed_no_more():
     sampler.look()
     now[0] = 31.0
     sampler.look()
-    assert sampler._profiles == {}
+    assert sampler.profiles == {}
     assert len(profile.samples) == 1

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from observe.making import sentry
-from support import Watch, expression, module, monitor
+from support import Watch, expression, module, monitor, no_work
 
 from agent.base.model import Platform
 from agent.observe.around import context, traces, work
@@ -89,14 +89,15 @@ def recording():
         made.append(Recording(**changes))
         return made[-1]
 
-    before = work._current.set(None), trace.current.set(None)
+    no_work()
+    before = trace.current.set(None)
     yield start
     for each in made:
         each.recorder.undo()
         each.watch.undo()
     assert (work.opens, work.closes, traces.running) == (None, None, None)
-    work._current.reset(before[0])
-    trace.current.reset(before[1])
+    no_work()
+    trace.current.reset(before)
 
 
 def shown(transaction):
@@ -409,7 +410,7 @@ def test_what_outlives_its_trace_begins_traces_of_its_own(recording):
     made = recording()
     copied = []
     made.serve(lambda: copied.append(contextvars.copy_context()))
-    copied[0].run(lambda: work._current.set(None))
+    copied[0].run(no_work)
     copied[0].run(made.shop.nightly)
     assert [each["transaction"] for each in made.kept()] == ["unknown", "every night"]
     assert shown(made.kept()[1])[0] == (1, "erp.process", "order")
@@ -463,7 +464,7 @@ def test_facts_of_the_host_are_shown_and_none_of_its_code_runs(recording, monkey
         "machine": {"name": "press", "on": True},
         "nothing": {},
     }
-    monkeypatch.setitem(context._providers, "shop", lambda: facts)
+    monkeypatch.setitem(context.registered, "shop", lambda: facts)
     made = recording(tags={"site": "north"})
     made.serve(made.shop.reserve)
     made.serve(made.shop.reserve)
@@ -481,10 +482,10 @@ def test_facts_of_the_host_are_shown_and_none_of_its_code_runs(recording, monkey
 def test_cleaned_json_is_forgotten_with_what_counts_as_private(monkeypatch):
     from agent.privacy import redact
 
-    encoded._known["x"] = "y"
+    encoded.known_spans["x"] = "y"
     for forget in redact.forgetful:
         forget()
-    assert encoded._known == {}
+    assert encoded.known_spans == {}
 
 
 @pytest.mark.slow(reason="measures memory")

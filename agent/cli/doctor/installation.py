@@ -66,7 +66,7 @@ def look(config: str | None, pid: int | None) -> Installation:
     except AgentError:
         agent = ""
     proc = os.path.isdir("/proc/self")
-    found = _processes(path, state, pid) if proc else []
+    found = erp_processes(path, state, pid) if proc else []
     if pid is not None and not found:
         what = (
             f"no Python process has the number {pid}" if proc else "--pid needs /proc, which this system does not have"
@@ -93,7 +93,7 @@ def _config(given: str | None) -> tuple[str, str]:
     return places.config_path(os.environ), "beside sitecustomize.py, because AGENT_CONFIG is not set in this shell"
 
 
-def _processes(path: str, state: str, pid: int | None) -> list[Erp]:
+def erp_processes(path: str, state: str, pid: int | None) -> list[Erp]:
     try:
         reported = {
             each.pid: each for each in processes.read(os.path.join(state, "run")) if each.alive and not each.command
@@ -104,7 +104,7 @@ def _processes(path: str, state: str, pid: int | None) -> list[Erp]:
     near = "" if near in ("/", os.path.dirname(places.PACKAGE)) else near
     found = []
     for each in other_processes.pythons(_EMBEDDING):
-        name = _known(each.words)
+        name = program_name(each.words)
         theirs = bool(name) or each.pid in reported or bool(near and _inside(each.folder, near))
         if each.pid == pid or (pid is None and theirs):
             found.append(_erp(each, name or _plain(programs.names(each.words)[0]), reported.get(each.pid)))
@@ -115,7 +115,7 @@ def _inside(folder: str, above: str) -> bool:
     return folder == above or folder.startswith(above + "/")
 
 
-def _known(words: list[str]) -> str:
+def program_name(words: list[str]) -> str:
     """The program's name if it is one of PROGRAMS: also `gunicorn: master [erp]`, as servers rename themselves."""
     renamed = os.path.basename(re.split(r"[:\s]", words[0].lstrip("["))[0])
     return next((name for name in (*programs.names(words), renamed) if name in PROGRAMS), "")

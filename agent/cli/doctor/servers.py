@@ -10,7 +10,7 @@ from .finding import FAIL, OK, WARN, Finding
 from .installation import Erp, Installation, named
 from .starts import entries_of
 
-_NEARLY = 0.9  # of the descriptors that a process may open
+NEARLY = 0.9  # of the descriptors that a process may open
 
 
 def check(installation: Installation) -> Iterator[Finding]:
@@ -74,4 +74,4 @@ def _descriptors(process: Erp) -> str:
         most = int(line.split()[3])
     except (OSError, StopIteration, ValueError, IndexError):
         return ""
-    return f"{opened:,} of {most:,}" if opened > _NEARLY * most else ""
+    return f"{opened:,} of {most:,}" if opened > NEARLY * most else ""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .sources import Sources
 
 FEWEST = 500  # of monitors, for which it is worth a file
-_MOST_NEW = 0.02  # of all monitors, before what is kept is written again
+MOST_NEW = 0.02  # of all monitors, before what is kept is written again
 
 _LIST = re.compile(r"^monitors:[ ]*\n(?:[ ]*(?:#[^\n]*)?\n)*(?P<indent>[ ]*)- ", re.MULTILINE)
 _END = re.compile(r"^(?=[^ #\n-])", re.MULTILINE)
@@ -155,7 +155,7 @@ class Memory:
             new += piece not in self.known
             value = entry.value
             made[piece] = ({key: value[key] for key in _LOOKED_AT if key in value}, monitor)
-        if new > len(made) * _MOST_NEW:
+        if new > len(made) * MOST_NEW:
             size = self.nodes + self.size * self.reuses  # at most
             kept.write(self.file, (self.key, size, made), make_folder=True)
 

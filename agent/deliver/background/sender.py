@@ -45,7 +45,7 @@ class Sender(Worker):
         """
         tick = self._resources.tick
         until, late = tick() + timeout, tick() + min(_REPORT_AFTER, timeout)
-        state = self._state()
+        state = self.state()
         target = state.turns + 1
         self.wake()
         nap = 0.002
@@ -94,7 +94,7 @@ class Sender(Worker):
 
     # ---------------------------------------------------------------------------------------------------- the thread
 
-    def _serve(self, state: State) -> None:
+    def serve(self, state: State) -> None:
         """Deliver until nothing has waited for `linger` seconds, or the process ends or forks."""
         resources = self._resources._replace(sleep=state.pause, await_end=await_end)
         self._delivery = delivery = Delivery(resources, should_stop=lambda: state.parking)

@@ -16,7 +16,7 @@ from .worker import State, Worker
 if TYPE_CHECKING:
     from ..spool.spool import Spool
 
-_LINGER = 1.0  # seconds that the thread waits for more before it ends
+LINGER = 1.0  # seconds that the thread waits for more before it ends
 _MOST_CUT_SHORT = 3  # sweeps in a row that a fork may cut short
 _PAUSE = 10.0  # pause after a sweep of a full spool, in durations of that sweep
 
@@ -37,7 +37,7 @@ class Sweeper(Worker):
             self.wake()
         super().close(timeout)
 
-    def _serve(self, state: State) -> None:
+    def serve(self, state: State) -> None:
         try:
             with imports.Guarded():
                 from ..spool import bounds  # noqa: F401  (what a sweep needs)
@@ -56,7 +56,7 @@ class Sweeper(Worker):
             if last:
                 return
             state.pause((monotonic() - began) * _PAUSE)
-            if not state.gate.acquire(True, _LINGER):
+            if not state.gate.acquire(True, LINGER):
                 return
 
     def _ended(self) -> None:

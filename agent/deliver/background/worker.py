@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from _thread import LockType
 
 _THREAD_END = 0.05  # seconds that the system may take to end a thread that has nothing more to do
-_FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)
-_PARK_WAIT = 0.2  # seconds that a fork waits for the thread
+FORKS_ARE_WARNED_OF = sys.version_info >= (3, 12)
+PARK_WAIT = 0.2  # seconds that a fork waits for the thread
 _WARNED_LATE = sys.version_info >= (3, 13)  # after the hooks that follow a fork: these must not start a thread
 
 
@@ -46,7 +46,7 @@ class Worker:
 
     # ------------------------------------------------------------------------------------------------ for subclasses
 
-    def _serve(self, state: State) -> None:
+    def serve(self, state: State) -> None:
         """Work until nothing is left to do, or `state` shows that the process ends or forks."""
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class Worker:
     def close(self, timeout: float) -> None:
         """The process ends: finish what can be done in `timeout` seconds. A later `wake` starts nothing."""
         try:
-            state = self._state()
+            state = self.state()
             if state.closing:
                 return
             if state.ran:
@@ -88,7 +88,7 @@ class Worker:
         """For the owner's fork hook in the child. Otherwise the first `wake` does it."""
         self._states.clear()
 
-    def _state(self) -> State:
+    def state(self) -> State:
         pid = os.getpid()
         state = self._states.get(pid)
         if state is None:
@@ -100,7 +100,7 @@ class Worker:
         return state
 
     def _wake(self) -> None:
-        state = self._state()
+        state = self.state()
         _open(state.gate)
         # Done in C, including the record of the result: an exception in between leaves no doubt who holds the lock.
         taken: list[bool] = []
@@ -130,7 +130,7 @@ class Worker:
 
     # ------------------------------------------------------------------------------------------------ around a fork
 
-    def _park(self) -> None:
+    def park(self) -> None:
         """End the thread if that takes only a moment, and let no other one start."""
         state = self._states.get(os.getpid())
         if state is None or state.closing or state.parking or state.stays:
@@ -143,11 +143,11 @@ class Worker:
         taken.extend(map(state.alive.acquire, (False,)))
         state.ran = not taken[0]
         if state.ran:
-            taken.extend(map(state.alive.acquire, (True,), (_PARK_WAIT,)))
+            taken.extend(map(state.alive.acquire, (True,), (PARK_WAIT,)))
         if any(taken):
             await_end(state.thread)
 
-    def _unpark(self) -> None:
+    def unpark(self) -> None:
         state = self._states.get(os.getpid())
         if state is None or not state.parking:
             return
@@ -168,7 +168,7 @@ class Worker:
             while True:
                 state.thread = get_native_id()
                 try:
-                    self._serve(state)
+                    self.serve(state)
                 finally:
                     state.alive.release()
                 if state.stopping() or state.gate.locked() or not state.alive.acquire(False):
@@ -232,12 +232,12 @@ def _all() -> list[Worker]:
 def _before_fork() -> None:
     imports.wait_for_others()  # first: a thread in the middle of an import does not end soon
     for worker in _all():
-        worker._park()
+        worker.park()
 
 
 def _after_fork_in_parent() -> None:
     for worker in _all():
-        worker._unpark()
+        worker.unpark()
 
 
 def _guard_forks() -> None:
@@ -255,7 +255,7 @@ def _guard_forks() -> None:
 
 def await_end(thread: int) -> None:
     """Wait until a thread of the system is gone: Python releases a lock a moment earlier, and a fork counts threads."""
-    if not thread or not _FORKS_ARE_WARNED_OF:
+    if not thread or not FORKS_ARE_WARNED_OF:
         return
     deadline = time.monotonic() + _THREAD_END
     while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < deadline:

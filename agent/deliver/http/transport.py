@@ -105,7 +105,7 @@ class Transport:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._deadline = Deadline()
-        self._pool: Any = None
+        self.pool: Any = None
         self._pid = 0
 
     @unlogged.sending()
@@ -126,7 +126,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the connection; the next `send` opens another."""
-        pool, self._pool = self._pool, None
+        pool, self.pool = self.pool, None
         if pool is not None and self._pid == os.getpid():
             try:
                 pool.clear()
@@ -134,7 +134,7 @@ class Transport:
                 guard.swallow("closing the connection to Sentry")
 
     def _open(self) -> Any:
-        if self._pool is None or self._pid != os.getpid():
+        if self.pool is None or self._pid != os.getpid():
             with imports.Guarded(), imports.Lent():
                 # all that a delivery imports; `encodings.idna` is for the first look-up of a host name
                 import email.utils  # noqa: F401
@@ -148,9 +148,9 @@ class Transport:
                 plain, tls = descriptors.sockets() or (None, None)
                 pool = _pool(self.dsn, self._route, tls)
                 pool.pool_classes_by_scheme = bounded(self._deadline, urllib3, pool.pool_classes_by_scheme, plain)
-                self._pool = pool
+                self.pool = pool
             self._pid = os.getpid()
-        return self._pool
+        return self.pool
 
     def _post(self, pool: Any, data: bytes) -> "Outcome":
         import urllib3

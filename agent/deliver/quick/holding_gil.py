@@ -44,11 +44,11 @@ class GilHoldingCalls:
         tick: Callable[[], float] = monotonic,
     ) -> None:
         """`library` has the C functions open, write, lseek, close, flock and rename, their types declared."""
-        self._library = library
-        self._get_errno = get_errno
-        self._set_errno = set_errno
+        self.library = library
+        self.get_errno = get_errno
+        self.set_errno = set_errno
         self._tick = tick
-        self._spent = 0.0  # seconds, in calls, so far
+        self.spent = 0.0  # seconds, in calls, so far
         self._slow = 0
         self._not_before = 0.0
 
@@ -56,11 +56,11 @@ class GilHoldingCalls:
 
     def begin(self, size: int) -> float | None:
         """Return what `end` needs; None if these calls must not be used to write so many bytes."""
-        return self._spent if size <= _LARGEST and self._tick() >= self._not_before else None
+        return self.spent if size <= _LARGEST and self._tick() >= self._not_before else None
 
     def end(self, began: float) -> bool:
         """Return whether the calls took so long that they will not be used for a while."""
-        took = self._spent - began
+        took = self.spent - began
         self._slow = self._slow + 1 if took >= _SLOW else 0
         rests = took >= _STALL or self._slow >= _SLOW_TIMES
         if rests:
@@ -71,34 +71,34 @@ class GilHoldingCalls:
     # ------------------------------------------------------------------------------------------------------ the calls
 
     def open(self, path: str, flags: int, mode: int = 0o777) -> int:
-        return self._call(self._library.open, os.fsencode(path), flags, mode, paths=(path,))
+        return self._call(self.library.open, os.fsencode(path), flags, mode, paths=(path,))
 
     def write(self, descriptor: int, data: bytes) -> int:
-        return self._call(self._library.write, descriptor, data, len(data))
+        return self._call(self.library.write, descriptor, data, len(data))
 
     def lseek(self, descriptor: int, offset: int, whence: int) -> int:
-        return self._call(self._library.lseek, descriptor, offset, whence)
+        return self._call(self.library.lseek, descriptor, offset, whence)
 
     def close(self, descriptor: int) -> None:
-        self._call(self._library.close, descriptor, again=False)  # interrupted or not, Linux has closed it
+        self._call(self.library.close, descriptor, again=False)  # interrupted or not, Linux has closed it
 
     def flock(self, descriptor: int, operation: int) -> None:
-        self._call(self._library.flock, descriptor, operation)
+        self._call(self.library.flock, descriptor, operation)
 
     def rename(self, old: str, new: str) -> None:
-        self._call(self._library.rename, os.fsencode(old), os.fsencode(new), paths=(old, None, new))
+        self._call(self.library.rename, os.fsencode(old), os.fsencode(new), paths=(old, None, new))
 
     def _call(self, function: Any, *arguments: Any, paths: tuple[str | None, ...] = (), again: bool = True) -> int:
-        before = self._get_errno()
+        before = self.get_errno()
         while True:
             # Unpacked from `map`, so that no bytecode runs between the readings of the clock: another thread could run
             # there, and would look like a slow disk.
             began, result, ended = map(_do, (self._tick, partial(function, *arguments), self._tick))
-            self._spent += ended - began
+            self.spent += ended - began
             if result >= 0:
                 return int(result)
-            number = self._get_errno()
-            self._set_errno(before)  # which belongs to the host's own calls through ctypes
+            number = self.get_errno()
+            self.set_errno(before)  # which belongs to the host's own calls through ctypes
             if number != errno.EINTR:
                 raise OSError(number, os.strerror(number), *paths)
             if not again:

@@ -8,7 +8,7 @@ host's own setting is restored, and nothing is changed where it has no other thr
 from __future__ import annotations
 
 import sys
-from _thread import _count
+from _thread import _count as other_threads
 
 from ...base.postponed import around_forks
 
@@ -19,7 +19,7 @@ _usual = 5000  # the host's setting when it was last shortened, in microseconds
 def begin() -> bool:
     """Return whether this call has shortened the interval; then `end` must be called. Never raises."""
     global _usual
-    if not _count():
+    if not other_threads():
         return False
     interval = _interval()
     if interval <= _SHORT:

@@ -28,7 +28,7 @@ _REFUSED_WAIT = 900.0  # seconds after a 401 or 403: the DSN is wrong, and only 
 _LOCK_RETRY = (0.1, 5.0)  # seconds between attempts while another process delivers: first, and at most
 _BRIEF = 0.25  # seconds of back-off that are slept at once, without a new listing of the folder
 _SOONER = 6  # doublings by which all envelopes are retried sooner than one that failed
-_BATCH = 1000  # envelopes of one listing
+BATCH = 1000  # envelopes of one listing
 
 
 class Delivery:
@@ -159,7 +159,7 @@ class Delivery:
             ready += 1
             return True
 
-        batch = self._spool.waiting(_BATCH, wanted)
+        batch = self._spool.waiting(BATCH, wanted)
         self.own_waiting, self._failed = own, failed
         return batch, ready, soonest
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .layout import Count, Folders, Maximum
 
 _LEFTOVER_AGE = 3600.0  # of a file in tmp/: its process is gone
-_AT_A_TIME = 10_000  # envelopes dropped after one listing, which are in memory and are sorted at once
+AT_A_TIME = 10_000  # envelopes dropped after one listing, which are in memory and are sorted at once
 _QUARANTINE_SHARE = 4  # quarantine may take max_size / 4
 
 
@@ -27,7 +27,7 @@ class Bounds:
     def __init__(
         self, folders: "Folders", mark: age.SweptMark, maximum: "Maximum", count: "Count", clock: Callable[[], float]
     ) -> None:
-        self._folders = folders
+        self.folders = folders
         self._maximum = maximum
         self._count = count
         self._clock = clock
@@ -39,7 +39,7 @@ class Bounds:
         Raises OSError if a foreign file cannot be quarantined, after everything else was done.
         """
         ages = self._mark.set(self._maximum.age)
-        folders = self._folders
+        folders = self.folders
         self._clean_tmp(should_stop)
         room = self._bound((folders.new, folders.held), ages, self._maximum.size, should_stop)
         self._bound((folders.quarantine,), ages, self._maximum.size // _QUARANTINE_SHARE, should_stop)
@@ -48,11 +48,11 @@ class Bounds:
         return room
 
     def _clean_tmp(self, should_stop: Callable[[], bool]) -> None:
-        for name, _, mtime in files.scan(self._folders.tmp):
+        for name, _, mtime in files.scan(self.folders.tmp):
             if should_stop():
                 return
             if self._clock() - mtime > _LEFTOVER_AGE:
-                files.unlink(os.path.join(self._folders.tmp, name))
+                files.unlink(os.path.join(self.folders.tmp, name))
 
     def _bound(self, folders: tuple[str, ...], ages: age.Ages, max_size: int, should_stop: Callable[[], bool]) -> Room:
         number = size = 0
@@ -88,7 +88,7 @@ class Bounds:
                     if entry is not None:
                         yield drop_order(entry), folder, entry, weight
 
-        many = _AT_A_TIME if size > 0 else min(number, _AT_A_TIME)
+        many = AT_A_TIME if size > 0 else min(number, AT_A_TIME)
         gone = freed = 0
         for _, folder, entry, weight in nsmallest(many, all_entries()):
             if (gone >= number and freed >= size) or should_stop():
@@ -99,12 +99,12 @@ class Bounds:
         return gone, freed
 
     def _drop(self, folder: str, entry: SpoolEntry, reason: str) -> None:
-        if self._folders.forget(folder, entry.name):
+        if self.folders.forget(folder, entry.name):
             self._count(reason, entry.category, 1)
 
     def _forget_foreign(self, folder: str, name: str, mtime: float) -> None:
         """In quarantine, remove old files that are no envelopes, and reasons without an envelope."""
-        if folder != self._folders.quarantine:
+        if folder != self.folders.quarantine:
             return
         path = os.path.join(folder, name)
         age_ = self._clock() - mtime
@@ -115,7 +115,7 @@ class Bounds:
             files.unlink(path)
 
     def _set_foreign_aside(self) -> None:
-        for folder in (self._folders.new, self._folders.held):
+        for folder in (self.folders.new, self.folders.held):
             for name in files.names_in(folder):
                 if parse_name(name) is None:
-                    self._folders.set_aside(folder, name, "not an envelope of this agent")
+                    self.folders.set_aside(folder, name, "not an envelope of this agent")

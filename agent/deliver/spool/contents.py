@@ -37,7 +37,7 @@ class Contents:
         uptime: Callable[[], float],
     ) -> None:
         """`memory` is the number and the bytes of envelopes in it. The rest is as for `Spool`."""
-        self._folders = folders
+        self.folders = folders
         self.directory = folders.directory
         self._maximum = maximum
         self._count = count
@@ -70,8 +70,8 @@ class Contents:
 
     def entries(self) -> list[SpoolEntry]:
         """Return all entries, oldest first, held back or not, in memory and on disk, of all processes."""
-        found = [*self._on_disk(self._folders.new), *self._process().memory.entries()]
-        found += [entry._replace(held=True) for entry in self._on_disk(self._folders.held)]
+        found = [*self._on_disk(self.folders.new), *self._process().memory.entries()]
+        found += [entry._replace(held=True) for entry in self._on_disk(self.folders.held)]
         found.sort()
         return found
 
@@ -93,7 +93,7 @@ class Contents:
         return next(self._waiting(), None) is not None
 
     def _waiting(self) -> Iterator[SpoolEntry]:
-        yield from self._on_disk(self._folders.new)
+        yield from self._on_disk(self.folders.new)
         yield from (entry for entry in self._process().memory.entries() if not entry.held)
 
     def _on_disk(self, folder: str) -> Iterator[SpoolEntry]:
@@ -103,7 +103,7 @@ class Contents:
     def usable(self) -> bool:
         """Return whether the folder exists and is our own; if it is another user's, `degraded` has the reason."""
         try:
-            return self._folders.exist()
+            return self.folders.exist()
         except ours(OSError) as error:
             self._degraded = files.reason(error)
             return False
@@ -115,7 +115,7 @@ class Contents:
         return self._read(self._folder(entry), entry)
 
     def _folder(self, entry: SpoolEntry) -> str:
-        return self._folders.held if entry.held else self._folders.new
+        return self.folders.held if entry.held else self.folders.new
 
     def remove(self, entry: SpoolEntry) -> bool:
         """Return whether it existed."""
@@ -129,7 +129,7 @@ class Contents:
         if kept is not None:
             memory.keep(kept._replace(held=False))
             return True
-        return self._move(self._folders.held, entry)
+        return self._move(self.folders.held, entry)
 
     def adopt(self, name: str, data: bytes) -> bool:
         """Add an envelope under the name that another spool gave it. Return False if it is here already.
@@ -140,10 +140,10 @@ class Contents:
         if entry is None or os.path.basename(name) != name:
             raise UnreadableError("its name is not that of an envelope in a spool")
         _check(data)
-        folder = self._folders.held if self._held else self._folders.new
+        folder = self.folders.held if self._held else self.folders.new
         if os.path.lexists(os.path.join(folder, name)):
             return False
-        self._folders.put(folder, name, data)
+        self.folders.put(folder, name, data)
         return True
 
     def path(self, entry: SpoolEntry) -> str:
@@ -156,7 +156,7 @@ class Contents:
 
     def size(self, entry: SpoolEntry, *, quarantined: bool = False) -> int:
         """Return the bytes on disk or in memory; 0 if it is gone."""
-        folder = self._folders.quarantine if quarantined else self._folder(entry)
+        folder = self.folders.quarantine if quarantined else self._folder(entry)
         try:
             return os.lstat(os.path.join(folder, entry.name)).st_size
         except ours(OSError):
@@ -168,7 +168,7 @@ class Contents:
         if process.memory and process.writing_from_memory.acquire(False):
             try:
                 for entry in process.memory.entries()[:limit]:
-                    self._folders.put(self._folder(entry), entry.name, entry.data or b"")
+                    self.folders.put(self._folder(entry), entry.name, entry.data or b"")
                     taken = process.memory.take(entry.name)
                     if taken is None:
                         self.remove(entry)  # delivered or dropped meanwhile
@@ -203,32 +203,32 @@ class Contents:
     def quarantine(self, entry: SpoolEntry, reason: str) -> None:
         """Move it to quarantine, with the reason beside it. Raises OSError if it cannot be moved."""
         if entry.data is not None:
-            files.write_new(os.path.join(self._folders.quarantine, entry.name), entry.data)
+            files.write_new(os.path.join(self.folders.quarantine, entry.name), entry.data)
             self.remove(entry)
-            self._folders.explain(entry.name, reason)
-        elif not self._folders.set_aside(self._folder(entry), entry.name, reason):
+            self.folders.explain(entry.name, reason)
+        elif not self.folders.set_aside(self._folder(entry), entry.name, reason):
             return
         self._count("quarantined", entry.category, 1)
 
     def quarantined(self) -> list[tuple[SpoolEntry, str]]:
         """Return the quarantined envelopes, oldest first, each with its reason."""
-        found = sorted(self._on_disk(self._folders.quarantine))
-        return [(entry, self._folders.explanation(entry.name)) for entry in found]
+        found = sorted(self._on_disk(self.folders.quarantine))
+        return [(entry, self.folders.explanation(entry.name)) for entry in found]
 
     def read_quarantined(self, entry: SpoolEntry) -> Envelope | None:
         """As `read`."""
-        return self._read(self._folders.quarantine, entry)
+        return self._read(self.folders.quarantine, entry)
 
     def replay(self, entry: SpoolEntry) -> bool:
         """Move a quarantined envelope back to those that wait. Return whether it existed. Raises OSError."""
-        moved = self._move(self._folders.quarantine, entry)
+        moved = self._move(self.folders.quarantine, entry)
         if moved:
-            files.unlink(os.path.join(self._folders.quarantine, entry.name + ".txt"))
+            files.unlink(os.path.join(self.folders.quarantine, entry.name + ".txt"))
         return moved
 
     def discard(self, entry: SpoolEntry) -> bool:
         """Remove a quarantined envelope with its reason. Return whether it existed."""
-        return self._folders.forget(self._folders.quarantine, entry.name)
+        return self.folders.forget(self.folders.quarantine, entry.name)
 
     def _read(self, folder: str, entry: SpoolEntry) -> Envelope | None:
         data = files.read_own(os.path.join(folder, entry.name), self._maximum.size)
@@ -239,7 +239,7 @@ class Contents:
 
     def _move(self, folder: str, entry: SpoolEntry) -> bool:
         try:
-            os.rename(os.path.join(folder, entry.name), os.path.join(self._folders.new, entry.name))
+            os.rename(os.path.join(folder, entry.name), os.path.join(self.folders.new, entry.name))
         except ours(FileNotFoundError):
             return False
         return True

@@ -154,9 +154,9 @@ class Spool(Contents):
         held = self._held or trying
         if named is not None and (entry := parse_name(name)) is not None:
             named(entry._replace(held=held))
-        folder = self._folders.held if held else self._folders.new
+        folder = self.folders.held if held else self.folders.new
         try:
-            self.quick.run(size, lambda calls: self._folders.put(folder, name, data, calls=calls))
+            self.quick.run(size, lambda calls: self.folders.put(folder, name, data, calls=calls))
             safe.append(True)
         except ours(OSError) as error:
             self._degraded = files.reason(error)
@@ -180,7 +180,7 @@ class Spool(Contents):
     def _load_quick_calls(self) -> None:
         try:
             with imports.Guarded(patient=False):
-                self.quick.load(self._folders.tmp)
+                self.quick.load(self.folders.tmp)
         except ours(ImportError, OSError, MemoryError):
             pass  # the calls of `os` do, if there is nothing else to be had
 
@@ -234,7 +234,7 @@ class Spool(Contents):
         if self._bounds is None:
             from .bounds import Bounds  # here, since no thread of the host sweeps
 
-            self._bounds = Bounds(self._folders, self._mark, self._maximum, self._count, self._clock)
+            self._bounds = Bounds(self.folders, self._mark, self._maximum, self._count, self._clock)
         return self._bounds
 
     def reclaim(self) -> bool:
@@ -244,7 +244,7 @@ class Spool(Contents):
         """
         yesterday = int((self._clock() - _LONGEST_ATTEMPT) * 1e9)
         undecided = False
-        for entry in self._on_disk(self._folders.held):
+        for entry in self._on_disk(self.folders.held):
             if entry.trying and (entry.stamp < yesterday or not alive(entry.pid)):
                 self.release(entry)
             else:

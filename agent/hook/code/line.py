@@ -47,7 +47,7 @@ def of_function(code: CodeType) -> bool:
 
 def lines(code: CodeType) -> "set[int]":
     """The lines on which the function's own body holds instructions."""
-    return {line for _, _, line in _runs(code)}
+    return {line for _, _, line in runs_of(code)}
 
 
 def inject(code: CodeType, line: int, callback: object) -> "CodeType | None":
@@ -64,7 +64,7 @@ def inject(code: CodeType, line: int, callback: object) -> "CodeType | None":
     return _injected(code, callback, points, known, jumps) if points else None
 
 
-def _runs(code: "Any") -> "Iterator[tuple[int, int, int]]":
+def runs_of(code: "Any") -> "Iterator[tuple[int, int, int]]":
     """(first unit, unit after the last, line) of instructions in a row, in the function's body."""
     begin = code.co_code[::2].find(OPS["RESUME"]) + RESUME_UNITS
     first, last = 0, 0
@@ -87,7 +87,7 @@ def _points(code: CodeType, line: int, known: "dict[int, int]", jumps: "list[mov
     """The units before which execution has just come to the line."""
     ops = code.co_code[::2]
     line_of: "dict[int, int]" = {}
-    runs = list(_runs(code))
+    runs = list(runs_of(code))
     for first, last, its in runs:
         line_of.update(dict.fromkeys(range(first, last), its))
     come: "dict[int, set[int | None]]" = {}  # unit → the lines from which something jumps there, or goes on there

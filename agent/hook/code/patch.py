@@ -64,7 +64,7 @@ class Layer:
         return self.patch.exchange(self, owner)
 
 
-_patches: "dict[int, Patch]" = {}
+patched: "dict[int, Patch]" = {}
 
 
 class Patch(ref):  # type: ignore[type-arg]
@@ -88,27 +88,27 @@ class Patch(ref):  # type: ignore[type-arg]
 
     def add(self, owner: "Owner | Rewriter") -> Layer:
         layer = Layer(self, owner)
-        if not self._install((*self.layers, layer)):
+        if not self.install((*self.layers, layer)):
             # Somebody patched after us: put the new layer on top of theirs; ours stays inside it.
             function = self()
             assert function is not None
-            layer.patch = _patches[self.key] = Patch.of(function)
-            layer.patch._install((layer,))
+            layer.patch = patched[self.key] = Patch.of(function)
+            layer.patch.install((layer,))
         return layer
 
     def remove(self, layer: Layer) -> bool:
         with _lock:
             if layer not in self.layers:
                 return True
-            return self._install(tuple([item for item in self.layers if item is not layer]))
+            return self.install(tuple([item for item in self.layers if item is not layer]))
 
     def exchange(self, layer: Layer, owner: "Owner") -> "Layer | None":
         with _lock:
             other = Layer(self, owner)
-            done = self._install(tuple([other if item is layer else item for item in self.layers]))
+            done = self.install(tuple([other if item is layer else item for item in self.layers]))
             return other if done and other in self.layers else None
 
-    def _install(self, layers: "tuple[Layer, ...]") -> bool:
+    def install(self, layers: "tuple[Layer, ...]") -> bool:
         """Rebuild the function with `layers`; return False where somebody else has replaced its code."""
         function = self()
         if function is None:
@@ -138,12 +138,12 @@ class Patch(ref):  # type: ignore[type-arg]
         self._top = top or ref(code)
         self.layers = layers
         if not layers:
-            _patches.pop(self.key, None)
+            patched.pop(self.key, None)
         return True
 
 
 @when_freed
-def _dropped(patch: Patch, patches: "dict[int, Patch]" = _patches) -> None:
+def _dropped(patch: Patch, patches: "dict[int, Patch]" = patched) -> None:
     """Called when a function is freed; at the interpreter's end, maybe after this module's globals were cleared."""
     if patches.get(patch.key) is patch:
         patches.pop(patch.key, None)
@@ -207,17 +207,17 @@ def twin(function: FunctionType, code: CodeType) -> FunctionType:
 def patch_function(function: FunctionType, owner: "Owner | Rewriter") -> Layer:
     """Put a layer on `function`. Raises what the owner raises (CannotPatch), and then nothing has changed."""
     with _lock:
-        patch = _patches.get(id(function))
+        patch = patched.get(id(function))
         if patch is None or patch() is not function:
             patch = Patch.of(function)
             layer = patch.add(owner)
-            _patches.setdefault(id(function), layer.patch)
+            patched.setdefault(id(function), layer.patch)
             return layer
         return patch.add(owner)
 
 
 def layers_of(function: FunctionType) -> "tuple[Layer, ...]":
-    patch = _patches.get(id(function))
+    patch = patched.get(id(function))
     return patch.layers if patch is not None and patch() is function else ()
 
 
@@ -238,19 +238,19 @@ injected_ids = _injected.entries
 
 def original_code(function: FunctionType) -> CodeType:
     """Return the code that the host gave to `function`, patched or not."""
-    patch = _patches.get(id(function))
+    patch = patched.get(id(function))
     return patch.original if patch is not None and patch() is function else function.__code__
 
 
 def rebase(function: FunctionType, code: CodeType) -> None:
     """Have `code` be what the function runs below what lies on it, in place of what it was made with."""
     with _lock:
-        patch = _patches.get(id(function))
+        patch = patched.get(id(function))
         if patch is None or patch() is not function:
             function.__code__ = code
             return
         before, patch.original = patch.original, code
-        if not patch._install(patch.layers):
+        if not patch.install(patch.layers):
             patch.original = before
 
 

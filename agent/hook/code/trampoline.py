@@ -100,12 +100,12 @@ _BATCH, _ITEM, _COUNT = "\0batch", "\0item", "\0count"
 _STOP, _STOP_ASYNC, _EXIT, _BASE = "\0stop", "\0stop_async", "\0exit", "\0base"
 _LEAVE_OUT = "\0leave_out"
 
-_OWN: "dict[str, object]" = {
+OWN: "dict[str, object]" = {
     _STOP: StopIteration, _STOP_ASYNC: StopAsyncIteration, _EXIT: GeneratorExit, _BASE: BaseException,
     _LEAVE_OUT: Callback(drop_first_frame), _ITEM: ITEM,
 }  # fmt: skip
 
-_templates: "dict[tuple[object, ...], CodeType]" = {}
+templates: "dict[tuple[object, ...], CodeType]" = {}
 
 #: Python 3.11 takes the traceback of a re-raised exception from the exception, so that our frame can be left out of it.
 LEAVES_NO_FRAME = sys.version_info >= (3, 11)
@@ -143,11 +143,11 @@ def build(original: FunctionType, features: Features, values: "Mapping[str, obje
         len(code.co_freevars),
         features,
     )
-    template = _templates.get(shape)
+    template = templates.get(shape)
     if template is None:
-        template = _templates[shape] = _compile(_source(*shape))
+        template = templates[shape] = _compile(_source(*shape))
     constants = {"\0" + name: value for name, value in values.items()}
-    constants.update(_OWN, **{_ORIGINAL: original})
+    constants.update(OWN, **{_ORIGINAL: original})
     return _fill(template, code, constants)
 
 
@@ -230,7 +230,7 @@ def _source(
     ordered = names + keywords + (["va"] if star else []) + (["kw"] if stars else [])
     arguments = names + (["*va"] if star else []) + [f"{k}={k}" for k in keywords] + (["**kw"] if stars else [])
     frees = ["f%05d" % i for i in range(free)]  # sorted, as the compiler sorts them
-    body = _BODIES[kind](", ".join(arguments), ordered, features)
+    body = BODIES[kind](", ".join(arguments), ordered, features)
     lines = ["def outer():"]
     if frees:
         lines.append("  {} = None".format(" = ".join(frees)))
@@ -397,4 +397,4 @@ def _async_generator(arguments: str, ordered: "list[str]", features: Features) -
     ]
 
 
-_BODIES = {FUNCTION: _plain, GENERATOR: _generator, COROUTINE: _coroutine, ASYNC_GENERATOR: _async_generator}
+BODIES = {FUNCTION: _plain, GENERATOR: _generator, COROUTINE: _coroutine, ASYNC_GENERATOR: _async_generator}

@@ -268,12 +268,12 @@ class _Method:
     def __get__(self, loader: "Any", owner: "type | None" = None) -> "Any":
         if loader is None:
             return self._original
-        _, methods = _replaced.get(id(loader), (None, {}))
+        _, methods = methods_replaced.get(id(loader), (None, {}))
         return methods.get(self._name) or self._original.__get__(loader)
 
 
 #: The identity of a loader → a weak reference to it, and the replacements of its methods.
-_replaced: "dict[int, tuple[Any, dict[str, Any]]]" = {}
+methods_replaced: "dict[int, tuple[Any, dict[str, Any]]]" = {}
 #: A class of loaders → a subclass that differs only in these methods; and back.
 _twins: "dict[type, type]" = {}
 _originals: "dict[type, type]" = {}
@@ -296,12 +296,12 @@ def _replace_methods(loader: "Any", methods: "dict[str, Any]") -> bool:
         twin = _twins[original] = type(original.__name__, (original,), body)
         _originals[twin] = original
 
-    def forget(_: object, key: int = id(loader), replaced: "dict[int, Any]" = _replaced) -> None:
+    def forget(_: object, key: int = id(loader), replaced: "dict[int, Any]" = methods_replaced) -> None:
         replaced.pop(key, None)
 
     try:
         _set_class(loader, twin)
-        _replaced[id(loader)] = (ref(loader, when_freed(forget)), methods)
+        methods_replaced[id(loader)] = (ref(loader, when_freed(forget)), methods)
     except ours(TypeError):
         return False
     return True
@@ -311,7 +311,7 @@ def _restore_methods(loader: "Any") -> None:
     original = _originals.get(type(loader))
     if original is not None:
         _set_class(loader, original)
-        _replaced.pop(id(loader), None)
+        methods_replaced.pop(id(loader), None)
 
 
 def _set_class(loader: "Any", cls: type) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Swallow = Callable[[str], None]
 
 #: The opcodes that assign to a name of the module, and EXTENDED_ARG; by version.
-_STORES, _EXTENDED = {(3, 13): ((113, 114), 71), (3, 14): ((115, 116), 69), (3, 15): ((114, 115), 67)}.get(
+STORES, EXTENDED = {(3, 13): ((113, 114), 71), (3, 14): ((115, 116), 69), (3, 15): ((114, 115), 67)}.get(
     sys.version_info[:2], ((90, 97), 144)
 )
 
@@ -162,7 +162,7 @@ class Follower:
             heads, sweeps = _expected(name, self._monitors_of(name))
             self._heads |= heads
             self._sweeps = self._sweeps or sweeps
-        self._last = _last_store(code, None if self._sweeps else self._heads)
+        self._last = last_store(code, None if self._sweeps else self._heads)
         self._seen = dict(frame.f_globals)
         return True
 
@@ -239,15 +239,15 @@ def _expected(name: str, monitors: "Iterable[MonitorData]") -> "tuple[set[str], 
     return heads, sweeps
 
 
-def _last_store(code: "CodeType", heads: "set[str] | None") -> int:
+def last_store(code: "CodeType", heads: "set[str] | None") -> int:
     """Return the offset of the last assignment to one of `heads` (None: all that it defines); -1 if there is none."""
     wanted = heads if heads is not None else defined.names(code)
     at, extended = -1, 0
     body = code.co_code
     for offset in range(0, len(body), 2):
         argument = extended << 8 | body[offset + 1]
-        extended = argument if body[offset] == _EXTENDED else 0
-        if body[offset] in _STORES and code.co_names[argument] in wanted:
+        extended = argument if body[offset] == EXTENDED else 0
+        if body[offset] in STORES and code.co_names[argument] in wanted:
             at = offset
     return at
 

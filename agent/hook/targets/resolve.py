@@ -170,7 +170,7 @@ def _choose(found: Found, module: str) -> None:
     function = _function_in(raw, found)
     if function is not None:
         if function.__name__ != found.name:
-            found.inner = _definition(function, found.name, module)
+            found.inner = definition_of(function, found.name, module)
         found.function = _where_it_runs(function, found)
         return
     if is_compiled(raw):
@@ -179,7 +179,7 @@ def _choose(found: Found, module: str) -> None:
     if type(raw).__module__ == "functools" and type(raw).__name__ == "partial":
         found.note = "partial: the function inside this one object is replaced"
         return
-    definition = _definition(raw, found.name, module)
+    definition = definition_of(raw, found.name, module)
     if definition is not None:
         found.function = definition
         found.note = f"patched the function inside a {type(raw).__name__}"
@@ -256,7 +256,7 @@ def _check_replaceable(found: Found) -> None:
     found.note = "compiled: replaced under this name; references taken before are not monitored"
 
 
-def _definition(raw: object, name: str, module: str) -> "FunctionType | None":
+def definition_of(raw: object, name: str, module: str) -> "FunctionType | None":
     """Return the function defined as `name` in `module` that is somewhere inside `raw`, or None.
 
     Frameworks wrap functions in objects of their own (Celery's lazy task proxies, caching descriptors) and run the
@@ -326,7 +326,7 @@ def members(parent: object, own: "Names") -> "Iterator[tuple[str, Any]]":
         function = raw.__func__ if type(raw) in (staticmethod, classmethod) else raw
         defined = type(function) is FunctionType and _defined_in(function) == module
         if not defined and (not own or name in own) and may_hold_one(function):
-            defined = _definition(raw, name, module or "") is not None
+            defined = definition_of(raw, name, module or "") is not None
         if defined:
             yield name, raw
 

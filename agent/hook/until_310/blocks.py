@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..code.trampoline import Features
 
 _IS_NOT = 1
-_GEN_START = 129  # 3.10 only
+GEN_START = 129  # 3.10 only
 _OLDEST = sys.version_info < (3, 10)
 #: What the argument of a jump counts, for each code unit.
 _SCALE = 2 if _OLDEST else 1
@@ -51,7 +51,7 @@ def inject(code: CodeType, features: "Features", values: "dict[str, object]", *,
     ops = body[::2]
     if suspends and OPS["YIELD_FROM"] in ops:
         return None  # one operation, which leaves and enters the frame by itself
-    if sum(map(ops.count, _SETUPS)) > _MOST_BLOCKS and _blocks(body, ops) > _MOST_BLOCKS:
+    if sum(map(ops.count, _SETUPS)) > _MOST_BLOCKS and most_blocks(body, ops) > _MOST_BLOCKS:
         return None
     moved = Moved(body, ops, parts := _Parts(code, features, room=2), suspends)
     if len(moved.code) * _SCALE // 2 > 65535:  # our own jumps need more room for where they go
@@ -209,7 +209,7 @@ class Moved:
     """The code with the parts inserted, and its jumps corrected. `position` maps an old unit to its new place."""
 
     def __init__(self, body: bytes, ops: bytes, parts: _Parts, suspends: bool) -> None:
-        self.begin = begin = int(not _OLDEST and ops[0] == _GEN_START)
+        self.begin = begin = int(not _OLDEST and ops[0] == GEN_START)
         self.inserted = len(parts.before(0, 0)) // 2 + parts.room
         returns: "list[int]" = []
         yields: "list[int]" = []
@@ -280,7 +280,7 @@ class Moved:
         self.position = position
 
 
-def _blocks(body: bytes, ops: bytes) -> int:
+def most_blocks(body: bytes, ops: bytes) -> int:
     """How many blocks the function has at once, at most."""
     known: "dict[int, int]" = {}
     pending = [(0, 0)]

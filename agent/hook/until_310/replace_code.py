@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: How often, and for how many seconds each, to wait for another thread that collects. Its finalizer may wait for us.
-_PATIENCE, _PAUSE = 2000, 0.0005
+PATIENCE, _PAUSE = 2000, 0.0005
 
 
 def replace_code(function: FunctionType, code: CodeType) -> None:
@@ -47,7 +47,7 @@ def _while_collecting(function: FunctionType, code: CodeType) -> bool:
 
     gc.callbacks.append(replace)
     try:
-        for _ in range(_PATIENCE):
+        for _ in range(PATIENCE):
             gc.collect(0)  # does nothing while another thread collects
             if done:
                 break

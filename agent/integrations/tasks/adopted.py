@@ -90,10 +90,10 @@ def found_as(function: FunctionType) -> Found | None:
     if module is None:
         return None
     path, name = f"{function.__module__}.{function.__qualname__}", function.__qualname__.rpartition(".")[2]
-    return named(resolve.found_in(path, module, name, function), _is_called)
+    return named(resolve.found_in(path, module, name, function), is_called)
 
 
-def _is_called(frame: FrameType) -> bool:
+def is_called(frame: FrameType) -> bool:
     """Whether a task calls this function, which is not its own: what it raises is the caller's to deal with."""
     run = running.current()
     code = frame.f_code

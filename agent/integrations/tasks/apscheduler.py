@@ -34,7 +34,7 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
         due = run_times[0].timestamp()
         if job.misfire_grace_time is None or time.time() - due <= job.misfire_grace_time:
             made.waited(run, due)
-        made.scheduled(run, _name_of(job), _schedule(job.trigger), str(getattr(job.trigger, "timezone", "")))
+        made.scheduled(run, name_of(job), schedule(job.trigger), str(getattr(job.trigger, "timezone", "")))
         made.adopt(job.func)
         return run
 
@@ -78,12 +78,12 @@ def _function_name(job: Any) -> str:
     return f"{getattr(job.func, '__module__', '')}.{getattr(job.func, '__qualname__', 'job')}"
 
 
-def _name_of(job: Any) -> str:
+def name_of(job: Any) -> str:
     """Of an entry of a schedule: the job's id, if the ERP has chosen it."""
     return _function_name(job) if _MADE_UP.fullmatch(str(job.id)) else str(job.id)
 
 
-def _schedule(trigger: Any) -> Schedule | None:
+def schedule(trigger: Any) -> Schedule | None:
     """A trigger in Sentry's form; None for what that cannot express: years, weeks, seconds, single times."""
     seconds = getattr(trigger, "interval_length", None)
     if isinstance(seconds, (int, float)):

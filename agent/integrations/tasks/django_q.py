@@ -55,12 +55,12 @@ def _signals(library: Library, module: ModuleType) -> Iterator[Any]:
         entry = _entry(sys._getframe(1))
         made = None
         if entry is not None:
-            made = library.announce(entry.name or f"{entry.func}-{entry.id}", _schedule(entry), _zone())
+            made = library.announce(entry.name or f"{entry.func}-{entry.id}", schedule(entry), _zone())
         task.update(library.outgoing(task))
         library.announced(made, False)
 
     def begins(func: Any = None, task: Any = None, **_: Any) -> None:
-        run = library.begin(task, tries=_attempts(task) > 1, came=task.get(HEADER))
+        run = library.begin(task, tries=attempts_of(task) > 1, came=task.get(HEADER))
         started = task.get("started")  # when it was published
         library.waited(run, started.timestamp() if isinstance(started, datetime) else None)
         library.adopt(func)
@@ -102,7 +102,7 @@ def _results(library: Library, module: ModuleType) -> Iterator[Any]:
     def saves(task: Any) -> Any:
         held = task.pop(_HELD, None)
         saved.clear()
-        return None if held is None else (held, _attempts(task), task.get(HEADER))
+        return None if held is None else (held, attempts_of(task), task.get(HEADER))
 
     def has_saved(made: Any, failed: bool) -> None:
         if made is not None:
@@ -126,7 +126,7 @@ def _results(library: Library, module: ModuleType) -> Iterator[Any]:
     yield Receiver(signals.post_save, counts, "counting the attempts of a task of django-q2", sender=models.Task)
 
 
-def _attempts(task: Any) -> int:
+def attempts_of(task: Any) -> int:
     """How often a task may run; 0 where it is not delivered again, or is so for ever."""
     if not task.get("ack_id") or task.get("ack_failure"):
         return 0
@@ -145,7 +145,7 @@ def _entry(frame: FrameType | None) -> Any:
     return None
 
 
-def _schedule(entry: Any) -> Schedule | None:
+def schedule(entry: Any) -> Schedule | None:
     if entry.schedule_type == "C":
         return crontab(entry.cron or "")
     number, unit = (

@@ -41,7 +41,7 @@ def _header(message: Any, name: str) -> object:
     return carried(message.options, name, _TRACE)
 
 
-def _due(message: Any) -> float | None:
+def due(message: Any) -> float | None:
     """When it was sent, or was due with a delay, as after a failure."""
     known = [message.options.get("eta"), message.options.get("requeue_timestamp"), message.message_timestamp]
     return max([each for each in known if type(each) in (int, float)], default=0) / 1000 or None
@@ -61,8 +61,8 @@ def _workers(library: Library, module: ModuleType) -> Iterator[Any]:
     def begins(worker: Any, message: Any) -> Run:
         actor = worker.broker.actors.get(message.actor_name)
         retries = message.options.get("retries", 0)
-        run = library.begin(message, tries=_may_retry(worker.broker, message, actor), retries=retries)
-        library.waited(run, _due(message))
+        run = library.begin(message, tries=may_retry(worker.broker, message, actor), retries=retries)
+        library.waited(run, due(message))
         if actor is not None:
             run.declared = actor.options.get("throws") or ()
             library.adopt(actor.fn, adopted.names_of(actor.options.get("throws", ())))
@@ -85,7 +85,7 @@ def _workers(library: Library, module: ModuleType) -> Iterator[Any]:
     yield wrap.surround(vars(consumer)["post_process_message"], wrap.guarded(processed), passed=["message"])
 
 
-def _may_retry(broker: Any, message: Any, actor: Any) -> bool:
+def may_retry(broker: Any, message: Any, actor: Any) -> bool:
     """Whether the middleware `Retries` may send the message again, should it fail."""
     for each in broker.middleware:
         if type(each).__name__ == "Retries":

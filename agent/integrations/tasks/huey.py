@@ -33,10 +33,10 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
 
     def begins(instance: Any, task: Any) -> Run:
         run = made.begin(task, tries=bool(task.retries), queue=instance.name)
-        made.waited(run, _due(task, utc=instance.utc))
+        made.waited(run, due(task, utc=instance.utc))
         if isinstance(task, periodic):
-            made.scheduled(run, type(task).__name__, _schedule(task), "UTC" if instance.utc else local_zone())
-        made.adopt(_closed_over(type(task).execute, "func"))
+            made.scheduled(run, type(task).__name__, schedule(task), "UTC" if instance.utc else local_zone())
+        made.adopt(closed_over(type(task).execute, "func"))
         return run
 
     def signals(signal: Any, task: Any) -> None:
@@ -71,7 +71,7 @@ def facts(task: Any) -> dict[str, object]:
     return known
 
 
-def _due(task: Any, *, utc: bool) -> float | None:
+def due(task: Any, *, utc: bool) -> float | None:
     """Only tasks with a time have one in their message; Huey keeps it without a zone."""
     when = task.eta
     if type(when) is not datetime:
@@ -79,16 +79,16 @@ def _due(task: Any, *, utc: bool) -> float | None:
     return (when.replace(tzinfo=timezone.utc) if utc and when.tzinfo is None else when).timestamp()
 
 
-def _closed_over(function: Any, name: str) -> Any:
+def closed_over(function: Any, name: str) -> Any:
     """What a closure has under this name; None where it has nothing."""
     if not isinstance(function, FunctionType) or name not in function.__code__.co_freevars:
         return None
     return (function.__closure__ or ())[function.__code__.co_freevars.index(name)].cell_contents
 
 
-def _schedule(task: Any) -> Schedule | None:
+def schedule(task: Any) -> Schedule | None:
     """The crontab of a periodic task, of which Huey keeps the numbers. A day and a weekday must both match there."""
-    numbers = _closed_over(_closed_over(type(task).validate_datetime, "validate_datetime"), "cron_settings")
+    numbers = closed_over(closed_over(type(task).validate_datetime, "validate_datetime"), "cron_settings")
     if type(numbers) is not list or len(numbers) != len(_FIELDS):
         return None
     fields = {name: _field(set(given), every) for given, (name, every) in zip(numbers, _FIELDS.items())}

@@ -45,7 +45,7 @@ def facts(job: Any) -> dict[str, object]:
     return {fact: value for fact, value in known.items() if type(value) in (str, int)}
 
 
-def _due(job: Any) -> float | None:
+def due(job: Any) -> float | None:
     """When it was put into its queue, or moved there from a schedule."""
     when = (instance_dict(job) or {}).get("enqueued_at")
     if type(when) is not datetime:
@@ -67,7 +67,7 @@ def _jobs(library: Library, module: ModuleType) -> Iterator[Any]:
         run = library.of(job)
         if run is None:
             return library.begin(job)
-        library.waited(run, _due(job))
+        library.waited(run, due(job))
         return None
 
     def fails(error: BaseException, frame: FrameType) -> None:

@@ -134,7 +134,7 @@ class Web:
 
     def watch(self, application: object) -> None:
         """Surround the function that this application is, or that its class calls."""
-        function, position = _python_in(application)
+        function, position = python_in(application)
         if function is None:
             kind = type_name(type(application))
             self._engine.note(
@@ -187,7 +187,7 @@ class Web:
             doing.response = response  # no endpoint reports it again
 
 
-def _python_in(application: object) -> tuple[FunctionType | None, int]:
+def python_in(application: object) -> tuple[FunctionType | None, int]:
     """The Python function that is run when `application` is called, and where in its arguments the request is."""
     called, position = application, 0
     for _ in range(_DEEPEST):

@@ -32,7 +32,7 @@ LEFT_OUT = "(text put together before it was logged, {}:{})"
 
 #: The lines of a context without a known piece of work: a script, a thread of the host's. The tuple that a task
 #: inherits is never changed: each task adds to its own.
-_elsewhere: ContextVar[tuple[Line, ...]] = ContextVar("erp_agent_breadcrumbs", default=())
+elsewhere: ContextVar[tuple[Line, ...]] = ContextVar("erp_agent_breadcrumbs", default=())
 
 
 def add(record: LogRecord) -> None:
@@ -46,7 +46,7 @@ def add(record: LogRecord) -> None:
     line = (record.created, record.levelname, record.name, text, record.pathname, number, not record.args)
     doing = work.current()
     if doing is None:
-        _elsewhere.set((*_elsewhere.get()[1 - _MOST :], line))
+        elsewhere.set((*elsewhere.get()[1 - _MOST :], line))
         return
     if doing.breadcrumbs is None:
         doing.breadcrumbs = deque(maxlen=_MOST)
@@ -56,7 +56,7 @@ def add(record: LogRecord) -> None:
 def provide() -> dict[str, object]:
     """The provider for `context.register`: Sentry's breadcrumbs, oldest first."""
     doing = work.current()
-    lines = doing.breadcrumbs if doing is not None else _elsewhere.get()
+    lines = doing.breadcrumbs if doing is not None else elsewhere.get()
     return {"breadcrumbs": [_breadcrumb(each) for each in list(lines)]} if lines else {}
 
 

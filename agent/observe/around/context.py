@@ -20,22 +20,22 @@ from ..event.represent import instance_dict
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_providers: dict[str, Callable[[], Mapping[str, object]]] = {}
+registered: dict[str, Callable[[], Mapping[str, object]]] = {}
 
 
 def register(name: str, provider: Callable[[], Mapping[str, object]], *, first: bool = False) -> None:
     """Registering a name again replaces its provider and keeps its place. `first`: before all others."""
-    others = {} if name in _providers or not first else dict(_providers)
+    others = {} if name in registered or not first else dict(registered)
     if others:
-        _providers.clear()
-    _providers[name] = provider
-    _providers.update(others)
+        registered.clear()
+    registered[name] = provider
+    registered.update(others)
 
 
 def collect() -> dict[str, object]:
     """The sections of all providers, and `process`. Raw: building the event decides what of it may leave."""
     facts: dict[str, object] = {}
-    for name, provider in list(_providers.items()):
+    for name, provider in list(registered.items()):
         try:
             _add(facts, provider())
         except ours(BaseException):
@@ -50,7 +50,7 @@ _FRAMEWORKS = ("celery", "frappe", "odoo", "tasks", "tryton", "django", "web")
 
 def transaction() -> str:
     """The name of the endpoint or task that is running, as its framework knows it by now, or ""."""
-    for provider in [_providers[name] for name in _FRAMEWORKS if name in _providers]:
+    for provider in [registered[name] for name in _FRAMEWORKS if name in registered]:
         try:
             name = provider().get("transaction")
         except ours(BaseException):

@@ -71,7 +71,7 @@ class Work:
         self.trace: Ids | None = None  # see `traces`
 
 
-_current: ContextVar[Work | None] = ContextVar("erp_agent_work", default=None)
+doing: ContextVar[Work | None] = ContextVar("erp_agent_work", default=None)
 
 #: Called whenever a piece of work begins, or has ended; they raise nothing.
 begins: Callable[[], None] | None = None
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
 
 def current() -> Work | None:
-    return _current.get()
+    return doing.get()
 
 
 def enter(about: object, kind: Kind = _PLAIN) -> Entered:
@@ -93,7 +93,7 @@ def enter(about: object, kind: Kind = _PLAIN) -> Entered:
     if begins is not None:
         begins()
     work = Work(about, kind)
-    entered = work, _current.set(work)
+    entered = work, doing.set(work)
     if opens is not None:
         opens(work)
     return entered
@@ -105,15 +105,15 @@ def leave(entered: Entered) -> None:
         closes(work)
     work.about = work.response = work.inside = None
     try:
-        _current.reset(token)
+        doing.reset(token)
     except ours(ValueError):  # left in another context than entered: an ASGI handler may do so
-        _current.set(None)
+        doing.set(None)
     if ends is not None:
         ends()
 
 
 def note(outcome: int) -> None:
     """The outcome of the current piece of work is this, or a worse one noted before."""
-    work = _current.get()
+    work = doing.get()
     if work is not None and work.outcome < outcome:
         work.outcome = outcome

@@ -30,12 +30,12 @@ OVER_RATE, LEFT_OUT = -1, -2
 _MOST_KEYS = 500
 
 # Re-entrant: a finaliser or a signal handler may get here while its own thread is inside.
-_lock = RLock()
+lock = RLock()
 
 
 def _renew() -> None:
-    global _lock
-    _lock = RLock()
+    global lock
+    lock = RLock()
 
 
 around_forks(after_in_child=_renew)
@@ -89,7 +89,7 @@ class Limiter:
 
     def decide(self, key: Hashable) -> int:
         """As `admit`, but OVER_RATE or LEFT_OUT to suppress."""
-        with _lock:
+        with lock:
             bucket = self._buckets.get(key)
             if bucket is None:
                 return self._first(key)
@@ -168,7 +168,7 @@ class Escalation:
         self._windows: dict[Hashable, tuple[float, int, bool]] = {}  # began, how many, has one passed
 
     def passes(self, key: Hashable) -> bool:
-        with _lock:
+        with lock:
             now = self._clock()
             began, number, passed = self._windows.get(key, (now, 0, False))
             if now - began >= self.rate[1]:

@@ -216,18 +216,18 @@ def _lazy_message(held: dict[str, object]) -> str | None:
 def instance_dict(value: object) -> dict[str, object] | None:
     """The instance's own `__dict__`, if it is the ordinary one; None for anything that could run code instead."""
     cls = type(value)
-    known = _read.get(id(cls))
+    known = readers.get(id(cls))
     if known is None or known[0] is not cls:
-        if len(_read) >= _MOST_CLASSES:
-            _read.clear()
-        known = _read[id(cls)] = cls, _reader(cls)
+        if len(readers) >= MOST_CLASSES:
+            readers.clear()
+        known = readers[id(cls)] = cls, _reader(cls)
     held = known[1](value) if known[1] is not None else None
     return held if type(held) is dict else None
 
 
 #: What reads the `__dict__` of instances of a class, by the class' address: its metaclass may have a hash of its own.
-_read: dict[int, tuple[type, Callable[[object], object] | None]] = {}
-_MOST_CLASSES = 500
+readers: dict[int, tuple[type, Callable[[object], object] | None]] = {}
+MOST_CLASSES = 500
 
 
 def _reader(cls: type) -> Callable[[object], object] | None:

@@ -9,20 +9,20 @@ from ...base.interrupts import ours
 
 _SIZE = 4 << 20  # bytes; Python takes memory for small objects a megabyte at a time
 
-_held: bytes | None = None
+held: bytes | None = None
 
 
 def keep() -> None:
     """Reserve it, unless it is reserved. Raises nothing: without memory, the next call tries again."""
-    global _held
-    if _held is None:
+    global held
+    if held is None:
         try:
-            _held = bytes(_SIZE)
+            held = bytes(_SIZE)
         except ours(MemoryError):
             pass
 
 
 def release() -> None:
     """Release it for the report that follows."""
-    global _held
-    _held = None
+    global held
+    held = None

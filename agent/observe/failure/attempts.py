@@ -21,12 +21,12 @@ class Attempt:
         self.held: dict[Any, str] = {}
 
 
-def _none() -> Attempt | None:
+def outside() -> Attempt | None:
     return None
 
 
 #: The attempt that this thread or greenlet is in, if another may follow it.
-current: Callable[[], Attempt | None] = _none
+current: Callable[[], Attempt | None] = outside
 
 
 def register(provider: Callable[[], Attempt | None]) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _DEEPEST = 2_000
 _CHAIN = 10
-_FEWEST, _MOST = 64, 10_000  # that are remembered before those whose exceptions are gone are dropped
+FEWEST, _MOST = 64, 10_000  # that are remembered before those whose exceptions are gone are dropped
 
 _dict_of: Any = BaseException.__dict__["__dict__"].__get__
 _takes_references = type.__dict__["__weakrefoffset__"].__get__
@@ -92,8 +92,8 @@ def place_of(
 
 
 #: The address of an exception → the report on the one that was there then; `is_of` checks whether it still is.
-_known: dict[int, Reported] = {}
-_bound = _FEWEST
+known: dict[int, Reported] = {}
+bound = FEWEST
 
 
 def remember(
@@ -103,27 +103,27 @@ def remember(
 
     The members of a group count as reported too: a handler may split it, and raise what is left as another group.
     """
-    if len(_known) >= _bound:
+    if len(known) >= bound:
         _drop_dead()
-    _known[id(error)] = place_of(error, traceback, reporter, end)
+    known[id(error)] = place_of(error, traceback, reporter, end)
     if issubclass(type(error), GROUPS):
         for each in leaves_of(error):
-            _known[id(each)] = place_of(each, traceback_of(each), reporter)
+            known[id(each)] = place_of(each, traceback_of(each), reporter)
 
 
 def _drop_dead() -> None:
     """Drop those whose exceptions are gone. Exceptions that propagate in a thousand tasks at once are kept."""
-    global _bound
-    for key, each in _known.copy().items():  # one step, to other threads
-        if each.is_gone() and _known.get(key) is each:
-            _known.pop(key, None)
-    if len(_known) >= _MOST:
-        _known.clear()
-    _bound = max(_FEWEST, 2 * len(_known))
+    global bound
+    for key, each in known.copy().items():  # one step, to other threads
+        if each.is_gone() and known.get(key) is each:
+            known.pop(key, None)
+    if len(known) >= _MOST:
+        known.clear()
+    bound = max(FEWEST, 2 * len(known))
 
 
 def _find(error: BaseException) -> Reported | None:
-    found = _known.get(id(error))
+    found = known.get(id(error))
     return found if found is not None and found.is_of(error) else None
 
 
@@ -134,7 +134,7 @@ def is_reported_within(error: BaseException, traceback: TracebackType | None, re
     """
     if traceback is None:
         return False
-    report = _known.get(id(error))
+    report = known.get(id(error))
     if (
         report is not None
         and report.is_of(error)

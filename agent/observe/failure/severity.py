@@ -44,18 +44,18 @@ NOWHERE: StancesData = {"modules": {}, "everywhere": []}
 
 #: The exceptions that monitors of this process expect or ignore; and for exception types, whether that means them.
 expected_anywhere: dict[str, str] = {}
-_expected_types: dict[type, bool] = {}
+expected_types: dict[type, bool] = {}
 
 
 def is_expected_anywhere(kind: type[BaseException]) -> bool:
     """Does any monitor of this process, or its module, expect or ignore this exception, or a base class of it?"""
     if not expected_anywhere:
         return False
-    known = _expected_types.get(kind)
+    known = expected_types.get(kind)
     if known is None:
-        if len(_expected_types) >= _MOST_TYPES:
-            _expected_types.clear()
-        known = _expected_types[kind] = _stance(_specific(kind), expected_anywhere) is not None
+        if len(expected_types) >= _MOST_TYPES:
+            expected_types.clear()
+        known = expected_types[kind] = _stance(_specific(kind), expected_anywhere) is not None
     return known
 
 
@@ -83,7 +83,7 @@ class Severities:
             expected = {name: made for layer in self._near for name, made in layer.items() if made not in SEVERITIES}
             if not expected_anywhere.keys() >= expected.keys():
                 expected_anywhere.update(expected)
-                _expected_types.clear()
+                expected_types.clear()
         self._known: dict[type, str] = {}
         #: For types of exceptions that decide alone: (severity, the type's dotted name), or (None, the reason to count)
         #: where it is not reported. No group, and none that leaves little memory or stack for a report.

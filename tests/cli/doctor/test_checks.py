@@ -164,7 +164,7 @@ def test_options_of_servers(tmp_path, name, words, slug):
 
 
 def test_a_process_that_has_nearly_all_its_files_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(servers, "_NEARLY", 0.0)
+    monkeypatch.setattr(servers, "NEARLY", 0.0)
     one = found(servers.check, installed(tmp_path, process(pid=os.getpid())))["descriptors-short"]
     assert one.detail.startswith(f"gunicorn {os.getpid()}: ")
 
@@ -181,14 +181,14 @@ def test_a_process_that_has_nearly_all_its_files_open(tmp_path, monkeypatch):
     ],
 )
 def test_programs_that_are_recognised(words, name):
-    assert installation._known(words) == name
+    assert installation.program_name(words) == name
 
 
 def test_only_names_of_programs_are_printed(monkeypatch, tmp_path):
     words = ["python", "top secret: hunter2"]
     every = [other_processes.Running(5, 0, words, "/usr/bin/python3.11", {}, str(tmp_path))]
     monkeypatch.setattr(other_processes, "pythons", lambda *_: every)
-    (one,) = installation._processes(str(tmp_path / "monitors.yaml"), str(tmp_path), None)
+    (one,) = installation.erp_processes(str(tmp_path / "monitors.yaml"), str(tmp_path), None)
     assert (one.name, one.version) == ("python", (3, 11))
 
 

@@ -26,7 +26,7 @@ def test_the_table_is_the_interpreters():
     assert set(operations.OPS["relative"]) == set(opcode.hasjrel)
     assert set(operations.OPS["absolute"]) == set(opcode.hasjabs)
     assert opcode.cmp_op[operations.OPS["greater"]] == ">"
-    assert opcode.opmap.get("GEN_START", blocks._GEN_START) == blocks._GEN_START
+    assert opcode.opmap.get("GEN_START", blocks.GEN_START) == blocks.GEN_START
 
 
 def instructions(code):
@@ -99,7 +99,7 @@ def same(code, new, position, parts, suspends):
             assert each.arg >= code.co_nlocals
         else:
             assert each.opname in OURS, each
-    assert blocks._blocks(new.co_code, new.co_code[::2]) <= 20
+    assert blocks.most_blocks(new.co_code, new.co_code[::2]) <= 20
 
 
 OURS = {"CALL_FUNCTION", "POP_TOP", "ROT_TWO", "DUP_TOP", "BINARY_SUBTRACT", "COMPARE_OP", "POP_JUMP_IF_FALSE",

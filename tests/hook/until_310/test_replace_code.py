@@ -72,7 +72,7 @@ def codes():
 
 
 def test_the_code_is_exchanged_whoever_collects(monkeypatch):
-    monkeypatch.setattr(replace_code, "_PATIENCE", 3)
+    monkeypatch.setattr(replace_code, "PATIENCE", 3)
     function, code = codes()
     replace_code.replace_code(function, code)
     assert function() == 2
