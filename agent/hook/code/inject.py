@@ -292,31 +292,41 @@ def _assemble(
             co_linetable=lines + snippets.lines,
             co_exceptiontable=written,
         )
-    table = tables.read_table(handled)
     epilogues: "list[tuple[int, int]]" = []
-    full = [_cleaning(end, snippets)]
     start = begin
     if below:
         there = _moved(body, ops, begin, snippets, lines, suspends)
         body, move, lines, epilogues = there.code, there.position, there.lines, there.epilogues
         start, end = move(begin), move(end)
-        table = [
-            (max(move(first), start), move(last), move(target), depth + below, lasti)
-            for first, last, target, depth, lasti in table
-            if last > begin
-        ]
-        table, around = tables.apart(table, epilogues)
-        returning, after = end + snippets.returning, end + len(ours) // 2
-        full = [_cleaning(end, snippets), *[(returning, after, *handler) for handler in around]]
-        # Not the last operations of an epilogue, which leave nothing but the result on the stack.
-        full += [(first, last - below - 2, returning, below + 1, 0) for first, last in epilogues]
-        ours += _entering(full, snippets, begin, start, after)
+    after = end + len(ours) // 2
+    table: "list[tables.Entry]" = []
+    if below:
+        ours += _entering(table, snippets, begin, start, after)
+    around: "Collection[tuple[int, int, int]]" = ()
+    parts = epilogues
+    if handled:
+        own = tables.read_table(handled)
+        if below:
+            own = [
+                (max(move(first), start), move(last), move(target), depth + below, lasti)
+                for first, last, target, depth, lasti in own
+                if last > begin
+            ]
+            own, around = tables.apart(own, epilogues)
+        table += own
+        parts = sorted(epilogues + [(first, last) for first, last, *_ in own])
     at = start
-    for first, last in [*sorted(epilogues + [(first, last) for first, last, *_ in table]), (end, end)]:
+    for first, last in parts:
         if first > at:
             table.append((at, first, end, below, 1))
         at = max(at, last)
-    table += full
+    if end > at:
+        table.append((at, end, end, below, 1))
+    table.append(_cleaning(end, snippets))
+    returning = end + snippets.returning
+    table += [(returning, after, *handler) for handler in around]
+    # Not the last operations of an epilogue, which leave nothing but the result on the stack.
+    table += [(first, last - below - 2, returning, below + 1, 0) for first, last in epilogues]
     for unit in suspends:
         ours += _thrown(table, move(unit + 1) - 1, end + len(ours) // 2, reading)
     table.sort()

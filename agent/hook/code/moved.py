@@ -34,19 +34,26 @@ class Quick:
         returns = _all(ops, RETURN)
         if RETURN_CONST >= 0 and RETURN_CONST in ops:
             returns = sorted(returns + _all(ops, RETURN_CONST))
-        code = bytearray(body)
+        code: "bytes | bytearray" = body
+        # Jumps from behind the last return, or that lead to the first at most, cross none.
+        before, behind = (returns[0], returns[-1]) if returns else (len(ops), 0)
         marks = ops.translate(JUMPS)
         at = marks.find(1)
         while at >= 0:
             op, argument = ops[at], body[2 * at + 1]
+            if ops[at - 1] == EXTENDED:
+                raise Unusual
             stop = at + 1 + CACHES.get(op, 0)
             first, last = (stop, stop + argument) if op in FORWARD else (stop - argument, stop)
-            crossed = ops.count(RETURN, first, last) * (size - 1)
-            if RETURN_CONST >= 0:
-                crossed += ops.count(RETURN_CONST, first, last) * size
-            if crossed + argument > 255 or ops[at - 1] == EXTENDED:
-                raise Unusual
-            code[2 * at + 1] = argument + crossed
+            if first <= behind and last > before:
+                crossed = ops.count(RETURN, first, last) * (size - 1)
+                if RETURN_CONST >= 0:
+                    crossed += ops.count(RETURN_CONST, first, last) * size
+                if crossed + argument > 255:
+                    raise Unusual
+                if code is body:
+                    code = bytearray(body)
+                code[2 * at + 1] = argument + crossed  # type: ignore[index]
             at = marks.find(1, at + 1)
         shift = len(prologue) // 2
         moved = tables.Stretched(lines, begin, shift)

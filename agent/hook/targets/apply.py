@@ -56,7 +56,7 @@ class _Applied:
         self.path = path
         self.note = note
         self.layer = layer
-        self.changes: "list[patch.Replacement | replacing.Partial]" = []
+        self.changes: "tuple[patch.Replacement | replacing.Partial, ...]" = ()
         self.key: "tuple[str, int] | None" = None  # of what was replaced
 
     def undo(self) -> None:
@@ -415,14 +415,14 @@ class Applier:
         change = (
             replacing.Partial(raw, function) if partial else patch.Replacement(found.parent, found.name, raw, function)
         )
-        applied.changes.append(change)
+        applied.changes = (change,)
         applied.key = key if partial else (found.path, id(function))
         self._replaced.add(applied.key)
         note = found.note
         if not partial and isinstance(found.parent, ModuleType) and module == found.parent.__name__:
             # Defined in this module: other modules that imported it from there hold the same object.
             others = list(replacing.aliases(raw, found))
-            applied.changes += [patch.Replacement(holder, name, raw, function) for holder, name in others]
+            applied.changes += tuple([patch.Replacement(holder, name, raw, function) for holder, name in others])
             if others:
                 note += "; replaced too: " + ", ".join([holder.__name__ + "." + name for holder, name in others])
         applied.note = note

@@ -88,6 +88,9 @@ def named(
 
     `written` is the function that a person wrote, as far as it was found.
     """
+    texts = (monitor["operation"], *monitor["detail"].values())
+    if "{" not in "".join(texts):
+        return Named(monitor["operation"], found.path, monitor), None
     parent = found.parent if issubclass(type(found.parent), type) else None
     qualname, module = written.__qualname__, written.__module__ or ""
     if written.__name__ != found.name:
@@ -96,7 +99,6 @@ def named(
     template = Named(monitor["operation"], found.path, monitor)
     within = name_of(parent) if parent is not None else module.rpartition(".")[2]
     usual = _filled(template, {**names, "{class}": within, "{route}": NO_ROUTE})
-    texts = (monitor["operation"], *monitor["detail"].values())
     if any("{route}" in text for text in texts):
         return usual, ByRoute(template, {**names, "{class}": within})
     if parent is None or type(found.raw) is staticmethod:

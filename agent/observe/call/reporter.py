@@ -67,11 +67,13 @@ class Reporter(Counted):
         each = each or (self._by_class is not None and terms.tallies is not None)
         self._by_type = _NONE if each else terms.severities.by_type
         self._tally = terms.tallies.of(terms.monitor, self.operation) if terms.tallies is not None else None
-        self._error_rules = [rule for rule in self._rules if rule.on_error]
-        wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
+        self._error_rules = tuple([rule for rule in self._rules if rule.on_error])
         #: The parameters that `check` is called with. None: a decorator's wrapper has other names than the function
         #: below it, and those are read from the frame.
-        self._passed = tuple(sorted(wanted)) if wanted.issubset(names) else None
+        self._passed: tuple[str, ...] | None = ()
+        if self._rules:
+            wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
+            self._passed = tuple(sorted(wanted)) if wanted.issubset(names) else None
 
     @property
     def live(self) -> bool:
