@@ -213,6 +213,9 @@ class Names:
             origin = self.module(binding.module)
             if origin is None:
                 return self._lost(binding.module)
+            own = self.module(f"{index.name}.{binding.name}") if origin.name == index.name else None
+            if own is not None:  # `from . import models`, in a package's own text
+                return own
             step = self.in_module(origin, binding.name, depth + 1)
             return self.settle(step, depth + 1) if isinstance(step, Thing) else step
         if binding.form == "value":

@@ -114,6 +114,18 @@ def test_re_exports_are_found_elsewhere(project):
     assert lookup.outcome("pack.no").status == "not found"
 
 
+def test_a_package_imports_its_own_modules(project):
+    lookup = project({
+        "pack/__init__.py": "from . import fields\nfrom . import models\n",
+        "pack/fields.py": "", "pack/models.py": "class Model:\n    def save(self): ...\n",
+        "pack/addons/__init__.py": "",
+        "pack/addons/users.py": "from pack import fields, models\nclass Users(models.Model):\n    name = fields.Char()\n",
+    })  # fmt: skip
+    inherited = lookup.outcome("pack.addons.users.Users.save")
+    assert (inherited.status, inherited.module) == ("found", "pack.models")
+    assert lookup.outcome("pack.addons.users.Users.gone").status == "not found"
+
+
 def test_methods_through_base_classes_of_other_modules(shop):
     lookup = shop(
         "import base\nfrom base import Root as R\nclass Mid(base.Base):\n    def over(self): ...\n"
