@@ -1,9 +1,10 @@
 """Every target of every pack against the releases that its `requires` names. Needs the network; not part of `make test`.
 
-    python tests/compat/packs.py [--keep FOLDER] [PACK | PACK:NAME==VERSION …]
+    python tests/compat/packs.py [--keep FOLDER] [PACK | PACK:NAME==VERSION | PACK:NAME==VERSION@FOLDER …]
 
 Each release is downloaded by pip and unpacked, never installed or imported: the targets are looked up as `validate` does.
-`--keep` leaves what was downloaded in a folder, for the next time. Exit status 1: something was not found, or what `defaults`
+`--keep` leaves what was downloaded in a folder, for the next time. What PyPI does not have is looked up in its sources:
+`odoo:odoo==18.0@/opt/odoo`, `frappe:frappe==14.93@/opt/frappe-bench/apps/frappe`. Exit status 1: something was not found, or what `defaults`
 of a pack name was found in no release.
 """
 
@@ -159,11 +160,6 @@ def unknown_exceptions(pack: str, folder: "str | None" = None) -> "set[str]":
 
 def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, int, list[str], set[str]]":
     """The release, how many targets were looked up, what is wrong with them or their exceptions, and `unknown_exceptions`."""
-    from agent.codebase.check import check
-    from agent.codebase.lookup import Lookup
-    from agent.codebase.search import here
-    from agent.config.load import examine
-
     store = os.path.join(kept, f"{name}-{version or 'newest'}")
     os.makedirs(store, exist_ok=True)
     failed = None if archives(store) else download(name, version, store)
@@ -172,25 +168,46 @@ def check_release(pack: str, name: str, version: str, kept: str) -> "tuple[str, 
     (archive,) = archives(store)
     with tempfile.TemporaryDirectory() as folder:
         unpack(archive, folder)
-        config = os.path.join(folder, "monitors.yaml")
-        with open(config, "w", encoding="utf-8") as stream:
-            stream.write(f"version: 1\npacks: [{pack}]\n")
-        examined = examine(config, {})
-        lookup = Lookup(here()._replace(entries=(folder,), mapped={}))
-        seen, problems = check(examined, lookup)
-        wrong = [f"{one.text}: {one.outcome.status}: {one.outcome.reason}" for one in seen if not one.outcome.found]
-        wrong += [f"{problem.message} [{problem.slug}]" for problem in problems if problem.file != config]
-        if not seen:
-            wrong.append("no monitor's requirement is met")
+        number, wrong = look_up(pack, folder)
         unknown = unknown_exceptions(pack, folder)
-    return os.path.basename(archive).split("-")[1].replace(".tar.gz", ""), len(seen), wrong, unknown
+    return os.path.basename(archive).split("-")[1].replace(".tar.gz", ""), number, wrong, unknown
+
+
+def check_source(pack: str, name: str, version: str, source: str) -> "tuple[str, int, list[str], set[str]]":
+    """The same of a source tree, whose release is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        about = os.path.join(folder, f"{name}-{version}.dist-info")
+        os.makedirs(about)
+        with open(os.path.join(about, "METADATA"), "w", encoding="utf-8") as stream:
+            stream.write(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        number, wrong = look_up(pack, folder, source)
+    return version, number, wrong, unknown_exceptions(pack, source)
+
+
+def look_up(pack: str, *folders: str) -> "tuple[int, list[str]]":
+    """How many targets were looked up in these folders, and what is wrong with them."""
+    from agent.codebase.check import check
+    from agent.codebase.lookup import Lookup
+    from agent.codebase.search import here
+    from agent.config.load import examine
+
+    config = os.path.join(folders[0], "monitors.yaml")
+    with open(config, "w", encoding="utf-8") as stream:
+        stream.write(f"version: 1\npacks: [{pack}]\n")
+    examined = examine(config, {})
+    seen, problems = check(examined, Lookup(here()._replace(entries=folders, mapped={})))
+    wrong = [f"{one.text}: {one.outcome.status}: {one.outcome.reason}" for one in seen if not one.outcome.found]
+    wrong += [f"{problem.message} [{problem.slug}]" for problem in problems if problem.file != config]
+    if not seen:
+        wrong.append("no monitor's requirement is met")
+    return len(seen), wrong
 
 
 def main(arguments: "list[str]") -> int:
     sys.path.insert(0, ROOT)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", metavar="FOLDER", help="where downloads stay")
-    parser.add_argument("what", nargs="*", metavar="PACK | PACK:NAME==VERSION")
+    parser.add_argument("what", nargs="*", metavar="PACK | PACK:NAME==VERSION[@FOLDER]")
     options = parser.parse_args(arguments)
     wanted: "list[tuple[str, str, str]]" = []
     for item in options.what or RELEASES:
@@ -203,7 +220,12 @@ def main(arguments: "list[str]") -> int:
     unknown: "dict[tuple[str, str], set[str]]" = {}
     with tempfile.TemporaryDirectory() as folder:
         for pack, name, version in wanted:
-            release, number, wrong, lacks = check_release(pack, name, version, options.keep or folder)
+            version, _, source = version.partition("@")
+            release, number, wrong, lacks = (
+                check_source(pack, name, version, source)
+                if source
+                else check_release(pack, name, version, options.keep or folder)
+            )
             unknown[pack, name] = unknown.get((pack, name), lacks) & lacks
             print(
                 f"{pack}: {name} {release}: {number} targets, {'; '.join(wrong) if wrong else 'all found'}", flush=True
