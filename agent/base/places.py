@@ -243,6 +243,8 @@ HOOKS = {
     "daphne.server": "integrations.web.install",
     "eventlet.wsgi": "integrations.web.install",
     "gevent.pywsgi": "integrations.web.install",
+    "granian.asgi": "integrations.web.install",
+    "granian.wsgi": "integrations.web.install",
     "gunicorn.asgi.protocol": "integrations.web.install",
     "gunicorn.asgi.websocket": "integrations.web.install",
     "gunicorn.workers.base_async": "integrations.web.install",
@@ -287,7 +289,10 @@ HOOKS = {
     "pyramid.router": "integrations.web.handlers",
     "pyramid.view": "integrations.web.handlers",
     "starlette._exception_handler": "integrations.web.handlers",
+    "litestar.exceptions.responses": "integrations.web.handlers",
+    "litestar.middleware.exceptions.middleware": "integrations.web.handlers",
     "starlette.responses": "integrations.web.handlers",
+    "tornado.web": "integrations.web.tornado",
 }
 #: The top-level packages of these modules.
 FRAMEWORKS = {module.partition(".")[0] for module in HOOKS}

@@ -56,6 +56,7 @@ _NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
     "django.core.management": ("ManagementUtility.execute", "call_command"),
     "rest_framework.views": ("APIView.dispatch",),
     "aiohttp.web_protocol": ("RequestHandler.__init__",),
+    "tornado.web": ("RequestHandler.__init__",),
 }
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.language.expressions import parse
+from agent.observe.around import work
 from agent.observe.expression.evaluate import compile_expression
 
 
@@ -200,6 +201,30 @@ def test_the_empty_tuple_is_what_it_is():
     assert not run("a in ()", a=1)
     assert run("len(())") == 0
     assert run("((), (a,), [()])", a=1) == ((), (1,), [()])
+
+
+def test_the_classes_of_a_value_are_its_own_and_all_its_bases():
+    class Base:
+        pass
+
+    class Special(Base, ValueError):
+        pass
+
+    assert run("'ValueError' in classes(a)", a=Special())
+    assert not run("'ValueError' in classes(a)", a=Base())
+
+
+def test_the_method_of_the_request_that_is_being_served():
+    kind = work.Kind("http.server", method=lambda about: about["method"])
+    assert run('request("method")') == ""
+    for about, method in (({"method": "GET"}, "GET"), ({"method": None}, "")):
+        entered = work.enter(about, kind)
+        try:
+            assert run('request("method")') == method
+        finally:
+            work.leave(entered)
+    with pytest.raises(ValueError, match="method"):
+        run('request("body")')
 
 
 def test_how_many_values_are_given():

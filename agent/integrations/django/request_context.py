@@ -40,7 +40,11 @@ def provide() -> dict[str, object]:
 
 
 #: A request of Django that came through no server that we know.
-KIND = work.Kind("http.server", lambda about, name: header((instance_dict(about) or {}).get("META") or {}, name))
+KIND = work.Kind(
+    "http.server",
+    lambda about, name: header((instance_dict(about) or {}).get("META") or {}, name),
+    method=lambda about: (instance_dict(about) or {}).get("method"),
+)
 
 
 def operation() -> tuple[str, str]:

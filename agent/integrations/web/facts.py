@@ -82,7 +82,12 @@ def _route(about: Any) -> str:
     return found.route if found.is_call or not found.route else f"{_method(about.request)} {found.route}"
 
 
-serving.kind = work.Kind("http.server", lambda about, name: header(about.request, name), _route)
+serving.kind = work.Kind(
+    "http.server",
+    lambda about, name: header(about.request, name),
+    _route,
+    method=lambda about: _method(about.request),
+)
 
 
 def header(request: Any, name: str) -> object:
@@ -99,13 +104,15 @@ def header(request: Any, name: str) -> object:
 
 
 def _headers_of(request: Any) -> Any:
-    """The headers of aiohttp, a mapping of its own that ignores the case."""
-    return (instance_dict(request) or {}).get("_headers")
+    """The headers of aiohttp and Tornado, mappings of their own that ignore the case."""
+    held = instance_dict(request) or {}
+    return held.get("_headers", held.get("headers"))
 
 
 def _method(request: Any) -> str:
     if not issubclass(type(request), dict):
-        found = (instance_dict(request) or {}).get("_method")
+        held = instance_dict(request) or {}
+        found = held.get("_method", held.get("method"))  # aiohttp's, or Tornado's
     elif request.get("type") == "websocket":
         return "WEBSOCKET"
     else:
@@ -115,8 +122,8 @@ def _method(request: Any) -> str:
 
 def _path(request: Any) -> str:
     if not issubclass(type(request), dict):
-        found = (instance_dict(request) or {}).get("_rel_url")
-        raw = getattr(found, "path", "")
+        held = instance_dict(request) or {}
+        raw = getattr(held.get("_rel_url"), "path", held.get("path"))
         return raw if type(raw) is str else ""
     if "REQUEST_METHOD" in request:
         script, path = request.get("SCRIPT_NAME", ""), request.get("PATH_INFO", "")
@@ -128,8 +135,8 @@ def _path(request: Any) -> str:
 
 def _query(request: Any) -> str:
     if not issubclass(type(request), dict):
-        found = (instance_dict(request) or {}).get("_rel_url")
-        query = getattr(found, "raw_query_string", "")
+        held = instance_dict(request) or {}
+        query = getattr(held.get("_rel_url"), "raw_query_string", held.get("query"))
     else:
         query = request.get("QUERY_STRING", request.get("query_string"))
     if type(query) is bytes:
@@ -139,7 +146,8 @@ def _query(request: Any) -> str:
 
 def _address(request: Any) -> str:
     if not issubclass(type(request), dict):
-        return ""
+        address = (instance_dict(request) or {}).get("remote_ip")
+        return address if type(address) is str else ""
     client = request.get("client")
     address = client[0] if type(client) in (tuple, list) and client else request.get("REMOTE_ADDR")
     return address if type(address) is str else ""

@@ -1,16 +1,19 @@
 """The route, the endpoint and the user of a request, where a framework that we know has put them into it.
 
-Werkzeug (Flask, Odoo, Tryton), Starlette and FastAPI, Pyramid, aiohttp. All is read as it lies in memory: properties
-and proxies would load a session or a user, or mark a session as used, which changes the response.
+Werkzeug (Flask, Odoo, Tryton), Starlette and FastAPI, Pyramid, aiohttp, Tornado, Bottle, Litestar, Quart, Falcon. All
+is read as it lies in memory: properties and proxies would load a session or a user, or mark a session as used, which
+changes the response.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ...base.slots import traceback_of
 from ...observe.around import people
-from ...observe.event.represent import instance_dict, type_name
+from ...observe.event.represent import class_attribute, instance_dict, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,16 +44,44 @@ def of(serving: Serving) -> Known:
     return known
 
 
+def remember(serving: Serving, error: BaseException) -> None:
+    """Find the route while the framework has it: it has written this exception's traceback, and the request goes on."""
+    if not serving.contexts:
+        serving.contexts = flask_contexts("quart.globals") or _falcons(error)
+    of(serving)
+
+
+def _falcons(error: BaseException) -> tuple[Any, ...]:
+    """Falcon's request, from the frames that an exception has passed."""
+    traceback = traceback_of(error)
+    while traceback is not None:
+        request = traceback.tb_frame.f_locals.get("req")
+        if class_attribute(request, "uri_template") is not None:
+            return (request,)
+        traceback = traceback.tb_next
+    return ()
+
+
 def _found(serving: Serving) -> Known:
     request = serving.request
     if not issubclass(type(request), dict):
-        return _aiohttp(request)
+        return _tornado(serving) if "tornado.web" in sys.modules and serving.contexts else _aiohttp(request)
+    if serving.contexts and class_attribute(serving.contexts[0], "uri_template") is not None:
+        return Known(_text(serving.contexts[0].uri_template))
     kept = [instance_dict(each) or {} for each in serving.contexts]
     if kept:
         return _pyramid(kept[0]) if "matched_route" in kept[0] else _flask(kept)
     if "werkzeug.request" in request:
         held = instance_dict(request["werkzeug.request"]) or {}
         return _werkzeug(held) if "url_rule" in held or "rule" in held else _tryton(held, request)
+    if "bottle.route" in request:
+        route = instance_dict(request["bottle.route"]) or {}
+        return Known(_text(route.get("rule")), dotted(route.get("callback")), request.get("route.url_args"))
+    if "path_template" in request:  # of Litestar
+        handler = instance_dict(request.get("route_handler")) or {}
+        return Known(
+            _text(request["path_template"]), dotted(handler.get("_fn", handler.get("fn"))), request.get("path_params")
+        )
     return _starlette(request) if "endpoint" in request else Known()
 
 
@@ -133,7 +164,7 @@ def number(value: object) -> int:
 
 def _flask(contexts: list[dict[str, object]]) -> Known:
     for context in contexts:
-        held = instance_dict(context.get("request", context.get("_request"))) or {}
+        held = instance_dict(context.get("request", context.get("_request", context.get("request_websocket")))) or {}
         matched = held.get("url_rule")
         known = _rules.get(id(matched))
         if known is None or known[0] is not matched:
@@ -154,9 +185,9 @@ _rules: dict[int, tuple[object, str, str]] = {}
 _MOST_RULES = 2_000
 
 
-def flask_contexts() -> tuple[Any, ...]:
-    """The request's context and the application's, which are one from Flask 3.2 on."""
-    names = getattr(sys.modules.get("flask.globals"), "__dict__", {})
+def flask_contexts(module: str = "flask.globals") -> tuple[Any, ...]:
+    """The request's context and the application's, which are one from Flask 3.2 on; or Quart's."""
+    names = getattr(sys.modules.get(module), "__dict__", {})
     return tuple([names[name].get(None) for name in ("_cv_request", "_cv_app") if name in names])
 
 
@@ -184,6 +215,20 @@ def _aiohttp(request: object) -> Known:
     held = instance_dict(route) or {}
     captured = dict(match) if isinstance(match, dict) else None
     return Known(_text(getattr(held.get("_resource"), "canonical", "")), dotted(held.get("_handler")), captured)
+
+
+def _tornado(serving: Serving) -> Known:
+    """The pattern of the rule that leads to the request's handler, among those of its application."""
+    handler = serving.contexts[0]
+    own, path = instance_dict(handler) or {}, (instance_dict(serving.request) or {}).get("path")
+    router = (instance_dict(own.get("application")) or {}).get("wildcard_router")
+    rules = (instance_dict(router) or {}).get("rules")
+    for rule in rules if type(rules) is list else ():
+        held = instance_dict(rule) or {}
+        regex = (instance_dict(held.get("matcher")) or {}).get("regex")
+        if held.get("target") is type(handler) and isinstance(regex, re.Pattern) and regex.match(_text(path)):
+            return Known(regex.pattern.rstrip("$"), type_name(type(handler)), own.get("path_kwargs"))
+    return Known("", type_name(type(handler)))
 
 
 def _starlette(scope: dict[str, Any]) -> Known:

@@ -24,6 +24,8 @@ _UNHANDLED = {"flask.app": (("Flask.handle_exception", "e"),)}
 _HANDLED = {
     "flask.app": (("Flask.handle_user_exception", "e"),),
     "pyramid.view": (("ViewMethodsMixin.invoke_exception_view", "exc_info"),),
+    "litestar.exceptions.responses": (("create_exception_response", "exc"),),
+    "litestar.middleware.exceptions.middleware": (("create_exception_response", "exc"),),
 }
 
 

@@ -15,6 +15,7 @@ from ...observe.around import context, traces, work
 from ...observe.event.represent import class_attribute, type_name
 from ...observe.failure import unmonitored
 from . import embedding, facts, servers, serving
+from .written import Written, failure_of
 
 if TYPE_CHECKING:
     from types import FrameType, ModuleType
@@ -43,6 +44,9 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
         function = function_of(module, place.function)
         if function is not None:
             changes += web.serve(name, place, function)
+        sends = function_of(module, place.sends) if place.sends else None
+        if sends is not None:
+            web.written.senders.append(sends)
         handler = function_of(module, place.failed) if place.failed else None
         if handler is not None:
             changes.append(wrap.surround(handler, web.handling(name)))
@@ -76,6 +80,7 @@ class Web:
         self._engine = engine
         self._reports = engine.frameworks.integrates("web")
         self._serves = False
+        self.written = Written()
         self._applications: dict[FunctionType, list[patch.Layer]] = {}
 
     def undo(self) -> bool:
@@ -83,6 +88,7 @@ class Web:
         for layers in applications.values():
             for layer in reversed(layers):
                 layer.undo()
+        self.written.undo()
         _webs.pop(id(self._engine), None)
         return True
 
@@ -162,16 +168,30 @@ class Web:
         """There is an application: its requests are counted and traced."""
         if not self._serves:
             self._serves = True
+            if self._reports:
+                self.written.follow()
             if self._reports and self._engine.frameworks.sessions is None:
                 self._engine.frameworks.serve("web")
 
     def returned(self, begun: Serving | None, _: bool) -> None:
         if begun is not None:
+            self._ends(begun)
             serving.end(begun, self._engine)
 
     def sent(self, token: Any) -> None:
         """A response was sent, or given up: `token` is what `serving.opened` has returned."""
+        self._ends(token[0])
         serving.closed(token, self._engine)
+
+    def _ends(self, now: Serving) -> None:
+        if now.written is None:
+            return
+        try:
+            error = failure_of(now)
+            if error is not None:
+                self.failed(error)
+        except ours(Exception):
+            guard.swallow("looking at a request that ends")
 
     def _raised(self, error: BaseException, _: FrameType) -> None:
         self.failed(error)

@@ -15,15 +15,23 @@ class Place(NamedTuple):  # annotated with types, not with text: see model.py
     before: str = ""  #: called earlier than `function` is for the first time
     failed: str = ""  #: called while the server handles what the application raised, if it is caught in `function`
     whole: bool = True  #: False where the application runs on after `function` has returned
+    sends: str = ""  #: gets the messages of ASGI, as the parameter `message`, where nothing keeps the status
 
 
 _GUNICORN = "self.wsgi", "resp.status"
-_UVICORN = Place("RequestResponseCycle.run_asgi", "app", before="RequestResponseCycle.__init__")
+_UVICORN = Place(
+    "RequestResponseCycle.run_asgi", "app", before="RequestResponseCycle.__init__", sends="RequestResponseCycle.send"
+)
 
 #: A module of a server → where it calls the application. All of them are in `places.HOOKS`.
 PLACES = {
     "cheroot.wsgi": (Place("Gateway.respond", "self.req.server.wsgi_app", "self.req.status", "Gateway.__init__"),),
-    "daphne.server": (Place("Server.create_application", "self.application", before="Server.__init__", whole=False),),
+    "daphne.server": (
+        Place(
+            "Server.create_application", "self.application", before="Server.__init__", whole=False,
+            sends="Server.handle_reply",
+        ),
+    ),
     "eventlet.wsgi": (
         Place(
             "HttpProtocol.handle_one_response", "self.application", "headers_set.0", "server", "LoggerFileWrapper.info"
@@ -32,6 +40,8 @@ PLACES = {
     "gevent.pywsgi": (
         Place("WSGIHandler.run_application", "self.application", "self.status", "WSGIHandler.__init__"),
     ),
+    "granian.asgi": (Place("_callback_wrapper", "callback", before="_callback_wrapper", whole=False),),
+    "granian.wsgi": (Place("_callback_wrapper", "callback", before="_callback_wrapper", whole=False),),
     "gunicorn.asgi.protocol": (
         Place("ASGIProtocol._handle_http_request", "self.app", "response_status", "ASGIProtocol.__init__"),
         Place("ASGIProtocol._handle_http2_request", "self.app", "response_status"),

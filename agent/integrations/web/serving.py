@@ -24,7 +24,8 @@ class Serving:
     """What is being served. It is what the piece of work is about."""
 
     __slots__ = (
-        "contexts", "counted", "django", "entered", "fields", "frame", "handled", "known", "request", "sent", "status"
+        "contexts", "counted", "django", "entered", "fields", "frame", "handled", "known", "request", "sent", "status",
+        "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class Serving:
         self.django: Any = None  # Django's request, once there is one
         self.contexts: tuple[Any, ...] = ()  # Flask's contexts, or Pyramid's request: gone before the response is sent
         self.handled: BaseException | None = None  # what an exception handler is making a response of
+        self.written: BaseException | None = None  # the last exception whose traceback was written: see `written`
         self.fields: tuple[object, ...] = ()  # of GraphQL that were reported
         self.entered: work.Entered | None = None
         self.counted = True  # in release health
@@ -67,8 +69,11 @@ def begin_late() -> bool:
     known = serving.frame.f_locals
     own = getattr(known.get("self"), "__dict__", {})
     found = [held[name] for held in (known, own) for name in ("environ", "env", "scope") if name in held]
+    request: Any = next((each for each in found if issubclass(type(each), dict)), {})
+    if request.get("type") == "lifespan":
+        return False  # no request: the server prints how that fails
     serving.counted = False  # those that end well are not seen
-    begin(serving, next((each for each in found if issubclass(type(each), dict)), {}))
+    begin(serving, request)
     return True
 
 
@@ -89,6 +94,7 @@ def end(serving: Serving, engine: Engine) -> None:
         guard.swallow("looking at a request that ends")
     work.leave(entered)
     serving.frame = serving.request = serving.django = serving.handled = serving.known = None
+    serving.written = None
     serving.contexts = ()
     if sessions is not None and counts:
         try:

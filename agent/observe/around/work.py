@@ -32,7 +32,7 @@ def _nothing(_about: object, _name: str = "") -> object:
 class Kind:
     """What pieces of work of one sort have in common: the requests of a framework, the tasks of a queue."""
 
-    __slots__ = ("header", "op", "route", "section")
+    __slots__ = ("header", "method", "op", "route", "section")
 
     def __init__(
         self,
@@ -40,10 +40,12 @@ class Kind:
         header: Callable[[Any, str], object] = _nothing,
         route: Callable[[Any], object] = _nothing,
         section: str = "",
+        method: Callable[[Any], object] = _nothing,
     ) -> None:
         self.op = op  # Sentry's name of the operation: http.server, queue.process, …
         self.header = header  # (about, name in lower case) → the header that came with it, or None
         self.route = route  # (about) → `GET /orders/{number}`; nothing where no route is known
+        self.method = method  # (about) → GET, POST …
         self.section = section  # of a task: the name of the section that has the facts about it
 
 

@@ -224,7 +224,8 @@ _FUNCTIONS: dict[str, Any] = {
     "min": _over(min), "max": _over(max), "sum": _over(sum), "any": _over(any), "all": _over(all),
     "keys": functions.keys, "fields": functions.fields,
     "type": functions.kind_of, "verb": functions.verb, "host": functions.host,
-    "statement": functions.statement, "given": functions.given,
+    "statement": functions.statement, "given": functions.given, "classes": functions.classes,
+    "request": functions.request,
 }  # fmt: skip
 
 _HELPERS: dict[str, Any] = {

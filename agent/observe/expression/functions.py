@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...base.slots import module_of, name_of
+from ...base.slots import ancestors_of, module_of, name_of
+from ..around import work
 from ..event.represent import type_name
 
 _MOST = 100
@@ -64,6 +65,20 @@ def given(values: Any) -> int:
 def kind_of(value: Any) -> str:
     """The dotted name of the value's class."""
     return type_name(type(value))
+
+
+def classes(value: Any) -> list[str]:
+    """The dotted names of the value's class and of all its base classes."""
+    return [type_name(each) for each in ancestors_of(type(value))]
+
+
+def request(what: Any) -> str:
+    """`method`: that of the request that is being served; "" outside of one. Raises ValueError for anything else."""
+    if what != "method":
+        raise ValueError('request() takes "method"')
+    doing = work.current()
+    found = doing.kind.method(doing.about) if doing is not None else ""
+    return found if type(found) is str else ""
 
 
 def verb(text: Any) -> str:

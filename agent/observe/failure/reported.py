@@ -38,7 +38,7 @@ _takes_references = type.__dict__["__weakrefoffset__"].__get__
 #: Packages whose frames raise exceptions of another thread, task or greenlet: the failure is the same one.
 _TRANSPORTS = frozenset(
     ("concurrent", "asyncio", "multiprocessing", "asgiref", "gevent", "eventlet", "anyio", "joblib", "celery",
-     "billiard", "promise", "vine")
+     "billiard", "promise", "vine", "trio", "outcome")
 )  # fmt: skip
 
 
@@ -125,6 +125,11 @@ def _drop_dead() -> None:
 def _find(error: BaseException) -> Reported | None:
     found = known.get(id(error))
     return found if found is not None and found.is_of(error) else None
+
+
+def is_remembered(error: BaseException) -> bool:
+    """Was this object reported at all? For callers that come when its calls have long ended."""
+    return _find(error) is not None
 
 
 def is_reported_within(error: BaseException, traceback: TracebackType | None, reporter: object = None) -> bool:
