@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .names import SCRUBBED, is_secret
 from .patterns import Patterns
+from .quoting import with_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +60,10 @@ _AROUND = " \t\r\n\"'=([,`"
 def without_passwords(text: str) -> str:
     if _patterns.option.search(text) is None and "sqlplus" not in text:
         return text
-    pieces: list[str] = []
+    return with_replaced(text, _passwords(text), SCRUBBED)
+
+
+def _passwords(text: str) -> Iterator[tuple[int, int]]:
     done = 0
     for found in _patterns.program.finditer(text):
         start, quote = _before(text, found.start())
@@ -73,12 +77,8 @@ def without_passwords(text: str) -> str:
             if text[first : first + 1] in ("'", '"') and text[last - 1] == text[first] and last - first > 1:
                 first, last = first + 1, last - 1
             if first >= done:
-                pieces += (text[done:first], SCRUBBED)
+                yield first, last
                 done = last
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
 
 
 def _before(text: str, at: int) -> tuple[int, str]:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from .names import SCRUBBED
 from .patterns import Patterns
+from .quoting import with_replaced
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterator
 
 
 #: Forms of tokens, each with texts of which one is in it: where none of all these is, nothing is searched.
@@ -63,22 +65,22 @@ _patterns = Patterns(
 )
 
 
-def without_credentials(text: str, *, queries: bool = True) -> str:
-    """Without keys, tokens, and the credentials of addresses; without their queries too unless that is not wanted."""
+def without_credentials(text: str) -> str:
+    """Without keys, tokens, and the credentials and queries of addresses."""
     if "PRIVATE KEY" in text:
         text = _patterns.key.sub("[key]", text)
         if "PRIVATE KEY" in text:
             text = _patterns.key_end.sub("[key]", text)  # it began before this text does
     if "@" in text or "%40" in text:
         if "://" in text:
-            text = _address_credentials(text)
+            text = with_replaced(text, _address_credentials(text), SCRUBBED)
         if ":" in text:
             text = _patterns.host.sub(_without_password, text)
         if "@//" in text:
             text = _patterns.oracle.sub(rf"\1{SCRUBBED}@", text)
     if "-u" in text:
         text = _patterns.curl.sub(rf"\1{SCRUBBED}", text)
-    if queries and "?" in text and "/" in text:
+    if "?" in text and "/" in text:
         text = _patterns.query.sub(_keep_lead, text)
     if len(text) >= SHORTEST_TOKEN and any(map(text.__contains__, _SIGNS)):
         text = _patterns.tokens.sub(_token, text)
@@ -108,9 +110,8 @@ def _token(found: re.Match[str]) -> str:
 _LONGEST_ADDRESS = 1_000
 
 
-def _address_credentials(text: str) -> str:
+def _address_credentials(text: str) -> Iterator[tuple[int, int]]:
     """`://user:…@`: up to the last @ of the address, for unencoded passwords hold any sign."""
-    pieces: list[str] = []
     done = 0
     for scheme in _patterns.scheme.finditer(text):
         start = scheme.end()
@@ -132,17 +133,16 @@ def _address_credentials(text: str) -> str:
             and not _patterns.other_port.match(text, at)
         ):
             continue
-        pieces += (text[done : colon + 1], SCRUBBED)
+        yield colon + 1, at
         done = at
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
 
 
 def without_addresses(text: str) -> str:
     """E-mail addresses: found by their @, then read backwards, which stays linear where a pattern would not."""
-    pieces: list[str] = []
+    return with_replaced(text, _addresses(text), "[email]")
+
+
+def _addresses(text: str) -> Iterator[tuple[int, int]]:
     done = 0
     for found in _patterns.address.finditer(text):
         at = found.start()
@@ -152,11 +152,6 @@ def without_addresses(text: str) -> str:
         else:
             local = _patterns.local.match(before[::-1])
             size = local.end() if local is not None else 0
-        if not size:
-            continue
-        pieces += (text[done : at - size], "[email]")
-        done = found.end()
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
+        if size:
+            done = found.end()
+            yield at - size, done

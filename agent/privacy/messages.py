@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from .names import SCRUBBED
 from .patterns import Patterns
-from .quoting import quoted_end
+from .quoting import quoted_end, with_replaced
 from .sql import without_values
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterator
 
 #: Where one part of a message ends, and the next part begins.
 _PART = r"(?=(?:\n|\\n)(?:\[SQL|\[parameters|\(Background|[^\W\d_]{4,14} ?: |\n)|\Z)"
@@ -89,9 +90,9 @@ def without_held_values(text: str) -> str:
         text = _patterns.tail.sub(lambda found: (found.group(1) or found.group(2)) + SCRUBBED, text)
     if "'" in text or '"' in text or "“" in text or "«" in text:
         if any(map(text.__contains__, _OPENINGS)):
-            text = _quoted_after(text, _patterns.introduced)
+            text = with_replaced(text, _quoted_after(text, _patterns.introduced), SCRUBBED)
         if "(1" in text:
-            text = _quoted_after(text, _patterns.numbered)
+            text = with_replaced(text, _quoted_after(text, _patterns.numbered), SCRUBBED)
     start = _statement_in(text)
     return text if start < 0 else _with_statement(text, start)
 
@@ -142,8 +143,8 @@ def _line(found: re.Match[str]) -> str:
 _BEHIND = (" for key", " at line ", " for column", " to data type", ": syntax error")
 
 
-def _quoted_after(text: str, pattern: re.Pattern[str]) -> str:
-    pieces: list[str] = []
+def _quoted_after(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """The places of the values, without the quotes around them."""
     done = 0
     for found in pattern.finditer(text):
         start = found.start(2)
@@ -155,22 +156,14 @@ def _quoted_after(text: str, pattern: re.Pattern[str]) -> str:
         end = min(ends) + len(quote) if ends else quoted_end(text, start)
         if _patterns.keyword.fullmatch(text, found.end(), max(found.end(), end - len(quote))) is not None:
             continue  # `syntax error at or near "FROM"`
-        pieces += (text[done:start], quote, SCRUBBED)
         closed = text.startswith(quote, end - len(quote)) and end - len(quote) > start
         done = end - len(quote) if closed else end
-    if not pieces:
-        return text
-    pieces.append(text[done:])
-    return "".join(pieces)
+        yield start + len(quote), done
 
 
 def _with_statement(text: str, start: int) -> str:
-    ends = [
-        each
-        for each in (text.find(part, start) for part in ("]\n", "\n[parameters", "\n(Background", "\n\n"))
-        if each >= 0
-    ]
-    end = min(ends, default=len(text))
+    ends = (text.find(part, start) for part in ("]\n", "\n[parameters", "\n(Background", "\n\n"))
+    end = min((each for each in ends if each >= 0), default=len(text))
     while end > start and text[end - 1] in "'\")]}\\ " and text.count(text[end - 1], start, end) % 2:
         end -= 1
     return text[:start] + statement(text[start:end]) + text[end:]
