@@ -21,12 +21,9 @@ class Loaded(NamedTuple):
     problems: list[Problem]
 
 
-def load(path: str, environ: Mapping[str, str], *, environment: str | None = None) -> Loaded:
-    """Both the Problems of every file and the Plan of what is right. Raises ConfigError where a library is missing.
-
-    `environment` overrides the file's Sentry environment in the choice of monitors by their `environments`.
-    """
-    examined = examine(path, environ, environment=environment)
+def load(path: str, environ: Mapping[str, str]) -> Loaded:
+    """Both the Problems of every file and the Plan of what is right. Raises ConfigError where a library is missing."""
+    examined = examine(path, environ)
     return Loaded(examined.plan, examined.problems)
 
 
@@ -38,8 +35,9 @@ def examine(
     overlay: Overlay | None = None,
     memory: Memory | None = None,
 ) -> Examined:
-    """`load` with what a summary needs. `overlay`: what is changed for a time beside the file. With a `memory`, what
-    was compiled before is not compiled again; the result is the same.
+    """`load` with what a summary needs. `environment` overrides the file's Sentry environment in the choice of monitors
+    by their `environments`. `overlay`: what is changed for a time beside the file. With a `memory`, what was compiled
+    before is not compiled again; the result is the same.
     """
     with without_collection():
         if memory is not None and memory.known:

@@ -94,13 +94,13 @@ class Figures:
         """The same time a week ago; of less than an hour, that hour."""
         return self.measured(max(seconds, HOUR), self._clock() - WEEK)
 
-    def series(self, seconds: float, step: float, until: float | None = None) -> list[tuple[float, dict[Key, Counts]]]:
-        """(start of the slot, counts), oldest first, empty ones included. The last one contains `until`.
+    def series(self, seconds: float, step: float) -> list[tuple[float, dict[Key, Counts]]]:
+        """(start of the slot, counts), oldest first, empty ones included. The last one contains this moment.
 
         Slots begin at multiples of `step`. Where there are no minutes any more, the counts of an hour are in one slot.
         """
         files = self._files
-        end = files.at if until is None else until
+        end = files.at
         last = end // step
         slots: list[dict[Key, Counts]] = [{} for _ in range(max(round(seconds / step), 1))]
         first = last - len(slots) + 1
@@ -111,8 +111,7 @@ class Figures:
 
         for record in self._records(files.books, first * step, end, is_inside, by_minute=step < HOUR):
             _add(slots[int((record.since + record.until) / 2 // step - first)], record.counts)
-        if until is None:
-            _add(slots[-1], files.recent)
+        _add(slots[-1], files.recent)
         return [((first + number) * step, counts) for number, counts in enumerate(slots)]
 
     def totals(self) -> dict[Key, Counts]:

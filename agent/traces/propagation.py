@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ..base.model import Json, SentryData
     from ..observe.around.origin import Origin
 
-NAMES = (origins.SENTRY_TRACE, origins.BAGGAGE, origins.TRACEPARENT, origins.TRACESTATE)
-
 
 class Outgoing:
     """What does not change between two requests: whose traces they are, and where their headers may go."""

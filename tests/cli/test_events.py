@@ -13,14 +13,12 @@ from agent.base.health import Health
 from agent.base.model import Envelope
 from agent.cli import options
 from agent.cli.main import main
-from agent.cli.spool import places
 from agent.deliver import wire
 from agent.deliver.http import transport
 from agent.deliver.http.transport import Outcome
 from agent.deliver.send.flush import flush
 from agent.deliver.send.resources import to_sentry
 from agent.deliver.sink import open_spool
-from agent.deliver.spool.names import parse_name
 
 
 class Script:
@@ -118,9 +116,6 @@ def test_a_batch_of_metrics_is_no_event(place, capsys):
     status, out, _ = events(capsys)
     assert status == 0
     assert out.startswith("No event is in the spool")
-    entries = [parse_name(f"{n:020d}-{kind}-1-a{n}-{n:032x}.envelope") for n, kind in
-               enumerate(["error", "error", "trace_metric", "session"])]  # fmt: skip
-    assert places.by_category(entries) == "2 events, 1 batch of metrics, 1 batch of sessions"
 
 
 def test_transactions_are_listed_only_where_they_are_asked_for(place, capsys):

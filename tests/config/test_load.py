@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.base.places import config_path
-from agent.config.load import examine, load
+from agent.config.load import examine
 from agent.config.read.shipped import pack_names, schema_path
 
 
@@ -239,7 +239,7 @@ monitors:
     assert list(monitors(look(text))) == ["p"]
     assert list(monitors(look(text, {"WHERE": "staging"}))) == ["s"]
     assert list(monitors(look(text, {"SENTRY_ENVIRONMENT": "staging"}))) == ["s"]
-    plan = load(write(text), {}, environment="staging").plan
+    plan = examine(write(text), {}, environment="staging").plan
     assert [monitor["name"] for monitor in plan["monitors"]] == ["s"]
 
 

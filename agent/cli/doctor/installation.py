@@ -146,8 +146,3 @@ def _on_path(program: str, environ: Mapping[str, str]) -> str:
     from shutil import which
 
     return which(program, path=environ.get("PATH", "")) or ""
-
-
-def _version(text: str) -> tuple[int, int] | None:
-    found = re.match(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None

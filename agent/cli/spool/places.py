@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from ...deliver.http.route import Route
 from ...deliver.spool.names import SpoolEntry
 from ...deliver.spool.spool import Spool
 from ..options import Configured
-from ..terminal import counted
 
 WAITING, HELD, ASIDE = "waiting", "held back", "set aside"
 
@@ -83,35 +81,3 @@ def stored(found: list[Place], *states: str) -> list[Stored]:
         for entry in entries
     ]
     return sorted(all_, key=lambda each: each.entry.name)
-
-
-_NAMES = {
-    "error": ("event", "events"),
-    "transaction": ("transaction", "transactions"),
-    "session": ("batch of sessions", "batches of sessions"),
-    "trace_metric": ("batch of metrics", "batches of metrics"),
-    "monitor": ("check-in", "check-ins"),
-}
-
-
-def by_category(entries: Iterable[SpoolEntry]) -> str:
-    """3 events, 1 batch of metrics"""
-    numbers = Counter(_NAMES.get(entry.category, (f"envelope of {entry.category}",) * 2) for entry in entries)
-    return ", ".join(counted(number, *names) for names, number in numbers.most_common())
-
-
-def fate(entries: Iterable[SpoolEntry]) -> list[str]:
-    """Whether they will be delivered: 3 events to be delivered (…)."""
-    parts: dict[str, list[SpoolEntry]] = {}
-    for entry in entries:
-        parts.setdefault(fate_of(entry), []).append(entry)
-    return [f"{by_category(some)} {words}" for words, some in parts.items()]
-
-
-def fate_of(entry: SpoolEntry) -> str:
-    """Whether it will be delivered. The folder that it is in decides that, not this shell's DSN."""
-    if not entry.held:
-        return "to be delivered (python -m agent spool status)"
-    if entry.trying:
-        return "of an attempt that may be repeated: kept until it has ended"
-    return "captured without a DSN and kept here (to send: python -m agent spool release)"

@@ -60,7 +60,6 @@ class Screen:
     def __init__(self, keyboard: int, wake: int) -> None:
         self._keyboard = keyboard
         self._wake = wake
-        self._pending = b""
 
     def draw(self, lines: list[str]) -> None:
         """Show these lines, as many as there is room for."""

@@ -22,10 +22,10 @@ class NotLoaded(Exception):
 
 
 class Placed:
-    """A line with a call: the `codes` that hold it, and how many functions that are alive have, or make, such code."""
+    """A line with a call, in these `codes`. `count`: how many functions that are alive have, or make, such code."""
 
     def __init__(self, codes: "list[CodeType]", layers: "list[patch.Layer]", rewritten: "Rewritten") -> None:
-        self.codes, self.count = codes, len(layers)
+        self.count = len(layers)
         self.file = codes[0].co_filename
         self.where = names(codes)
         self._layers, self._rewritten = layers, rewritten

@@ -99,8 +99,8 @@ class Terms:
 
     `report` takes an Observation; `count(reason, monitor)` counts what was not reported; `failed` takes the
     expressions that raised. A `limiter` is passed where modules share it: a rate holds for all functions of a monitor.
-    `span` makes what begins and ends one. `sample_rate` is multiplied with the monitor's own. With `tallies`, calls
-    are counted, unless the monitor has it off. `cost` is shared by all that a monitor has. `clock` returns seconds.
+    `span` makes what begins and ends one. With `tallies`, calls are counted, unless the monitor has it off. `cost` is
+    shared by all that a monitor has. `clock` returns seconds.
     """
 
     def __init__(
@@ -111,7 +111,6 @@ class Terms:
         count: Count,
         failed: Failed | None = None,
         stances: StancesData = NOWHERE,
-        sample_rate: float = 1.0,
         limiter: Limiter | None = None,
         span: Recorder | None = None,
         tallies: Tallies | None = None,
@@ -142,7 +141,7 @@ class Terms:
         self.thresholds = sorted(monitor["thresholds"])
         self.lowest = self.thresholds[0][0] if self.thresholds else None
         self.severities = Severities(monitor, stances)
-        self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"] * sample_rate)
+        self.limits = limiter or Limiter(monitor["rate_limit"], monitor["sample"])
 
     def lost(self, doing: str, path: str) -> None:
         """A report on the function at `path` failed. Call this only in an `except ours(BaseException)` block."""
