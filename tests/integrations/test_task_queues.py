@@ -13,6 +13,7 @@ from agent.integrations.tasks import adopted, check_ins, header, library, runnin
 from agent.observe.around import work
 from agent.observe.failure.attempts import Attempt
 from agent.observe.failure.severity import is_control_flow
+from agent.testing import reporting
 
 NOON = dt.datetime(2027, 1, 15, 12, tzinfo=dt.timezone.utc)
 
@@ -286,6 +287,38 @@ def test_dramatiqs_messages_that_may_be_sent_again():
     assert read.due(message) == message.message_timestamp / 1000
     message.options["eta"] = message.message_timestamp + 5_000
     assert read.due(message) == message.message_timestamp / 1000 + 5
+
+
+# Processes of workers that are gone.
+
+
+def test_what_is_reported_of_workers_that_died(tmp_path, monkeypatch):
+    consumer, cli = pytest.importorskip("huey.consumer"), pytest.importorskip("dramatiq.cli")
+    config = tmp_path / "monitors.yaml"
+    config.write_text("version: 1\npacks: [huey, dramatiq]\n")
+    arguments = types.SimpleNamespace(
+        path=[], use_spawn=False, pid_file="taken", log_file=None, skip_logging=True, verbose=0
+    )
+
+    def taken(_name):
+        raise RuntimeError("already running")
+
+    monkeypatch.setattr(cli, "setup_pidfile", taken)
+    alive, dead = (lambda: True), (lambda: False)
+    processes = [(alive, None), (dead, 0), (dead, -9)]  # `max_tasks` ends one in order
+    with reporting(config) as reported:
+        for is_alive, code in processes:
+            process = types.SimpleNamespace(name="Worker-1", is_alive=is_alive, exitcode=code)
+            assert consumer.ProcessEnvironment.is_alive(None, process) is is_alive()
+        for status in (0, 1, 2):
+            monkeypatch.setattr(cli, "RET_PIDFILE", status)
+            assert cli.main(arguments) == status
+    assert not reported.errors
+    assert [(event["tags"]["erp.monitor"], event["logentry"]["formatted"]) for event in reported.rules] == [
+        ("huey.worker_died", "Worker-1 of Huey died (exit status -9): its task is lost"),
+        ("dramatiq.ended", "Dramatiq has stopped: a worker process was killed, or ended by itself"),
+        ("dramatiq.ended", "Dramatiq has stopped with exit status 2 (2: an import, 3: the broker, 4: the PID file)"),
+    ]
 
 
 def test_time_limits_that_no_except_exception_catches_are_failures():
