@@ -61,7 +61,8 @@ site: $(BIN)/.installed ## Build the documentation as a site that can be read wi
 	$(PIP) -r $(VENV)/docs.txt
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-release: check ## Make and check what a release consists of, in dist/; nothing leaves the machine (REHEARSAL=1 for a try)
+# Without `test`: the tests run once, in the unpacked sdist, which is what others receive.
+release: lint types ## Make and check what a release consists of, in dist/; nothing leaves the machine (REHEARSAL=1 for a try)
 	$(BIN)/python .ci/requirements.py release >$(VENV)/release.txt
 	$(PIP) -r $(VENV)/release.txt
 	.ci/release

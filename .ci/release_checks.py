@@ -24,8 +24,12 @@ except ImportError:  # before Python 3.11: the copy that pip contains
     from pip._vendor import tomli as tomllib
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-#: Where a stranger reads the source, reports a fault, and reads what changed.
-ADDRESSES = ("Source", "Issues", "Changelog")
+#: What a stranger looks for, and what its address shows.
+ADDRESSES = {
+    "Source": "the source of this copy",
+    "Issues": "where its users report faults",
+    "Changelog": "its CHANGELOG.md",
+}
 #: Names that belong to nobody (RFC 2606, RFC 6761).
 NOBODYS = re.compile(r"(^|\.)(example(\.com|\.net|\.org)?|test|invalid|localhost|local)$")
 #: Licences under which a library may be installed beside any ERP: permissive, and MPL (weak, by file; certifi's).
@@ -40,17 +44,22 @@ def missing_to_publish(project: dict, version: str, changelog: str) -> list[str]
     """What a stranger would not find; each with what to do."""
     found = []
     if not re.search(rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", changelog, re.MULTILINE):
-        found.append(f"CHANGELOG.md has no section '## {version} (YYYY-MM-DD)': name the version and its day")
+        found.append(
+            f"CHANGELOG.md has no section '## {version} (YYYY-MM-DD)': replace the heading of the newest section, "
+            f"'## Unreleased ({version})', with it and the day of the release"
+        )
     if not project.get("authors"):
         found.append('pyproject.toml names no authors: add authors = [{name = "…"}]')
     urls = project.get("urls", {})
-    for name in ADDRESSES:
+    for name, what in ADDRESSES.items():
         url = urlsplit(urls.get(name, ""))
+        line = f'{name} = "https://…"  # {what}'
+        where = "in the table [project.urls], which is there as a comment, fill in and uncomment"
         if not url.hostname:
-            found.append(f"pyproject.toml has no address '{name}': add that of this copy under [project.urls]")
-        elif url.scheme != "https" or NOBODYS.search(url.hostname):
+            found.append(f"pyproject.toml has no address '{name}': {where}: {line}")
+        elif url.scheme != "https" or "." not in url.hostname or NOBODYS.search(url.hostname):
             found.append(
-                f"pyproject.toml: nobody can open {urls[name]} ('{name}'): give an https address of a real host"
+                f"pyproject.toml: nobody can open {urls[name]} ('{name}'): {where} an address of a real host: {line}"
             )
     return found
 

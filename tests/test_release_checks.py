@@ -45,12 +45,14 @@ def test_a_version_without_its_day_in_the_changelog_is_refused(checks, heading):
         "https://example.com/a",
         "https://code.example/a",
         "https://localhost/a",
+        "https://…",  # as pyproject.toml has it for its publisher
     ],
 )
 def test_an_address_that_nobody_can_open_is_refused(checks, name, url):
     urls = {key: value for key, value in {**URLS, name: url}.items() if value is not None}
     (missing,) = checks.missing_to_publish({**PROJECT, "urls": urls}, "1.2.0", CHANGELOG)
     assert f"'{name}'" in missing
+    assert f'{name} = "https://…"' in missing
 
 
 def test_nameless_authors_are_refused(checks):
