@@ -13,12 +13,14 @@ from .terminal import out, write_new
 HELP = "propose monitors for a package, by reading its source"
 
 _ROLES = ("service", "task", "view", "command", "manager", "security")
+_OTHERS = "function"  # public, and of no role: proposed where a package has nothing else
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("package", metavar="PACKAGE", help="package or module, such as sales or erp.apps.sales")
-    roles = f"only functions of this role: {', '.join(_ROLES)}; repeatable"
-    parser.add_argument("--only", metavar="ROLE", choices=_ROLES, action="append", help=roles)
+    choices = (*_ROLES, _OTHERS)
+    roles = f"only functions of this role: {', '.join(choices)} (public, without a role); repeatable"
+    parser.add_argument("--only", metavar="ROLE", choices=choices, action="append", help=roles)
     parser.add_argument("--output", metavar="FILE", help="new file to write, for `include` (default: print it)")
     add_environment(parser)
 
@@ -32,12 +34,13 @@ def run(args: argparse.Namespace) -> int:
     if module.kind not in ("source", "namespace"):
         raise ConfigError(f"`{args.package}` cannot be read: {lookup.index(module).unreadable}")
     roles = args.only or _ROLES
-    proposals = [proposal for proposal in discover(lookup, args.package) if proposal.role in roles]
+    found = discover(lookup, args.package)
+    proposals = [proposal for proposal in found if proposal.role in roles]
+    if not args.only:
+        proposals = proposals or found
     if not proposals:
-        raise ProblemsError(
-            f"`{args.package}` has nothing that looks like a {' or '.join(roles)}: "
-            "name the functions that matter in monitors.yaml"
-        )
+        what = f"nothing that looks like a {' or '.join(roles)}" if args.only else "no public function"
+        raise ProblemsError(f"`{args.package}` has {what}: name the functions that matter in monitors.yaml")
     text = render(args.package, proposals)
     if args.output:
         write_new(args.output, text)

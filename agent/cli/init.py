@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
         out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own.")
         out("      If sentry.dsn names the same project, both report the same failures.")
         out("      Give sentry.dsn another project, or leave it out: events then go through the ERP's client.")
+    if not _chosen(project):
+        out(f"no function looks like a service or a task: `{_discover(project)}` proposes monitors for others")
     out(f"next: python -m agent {shlex.join(words)}")
     return 0
 
@@ -48,7 +50,12 @@ def _chosen(project: Project) -> list[Proposal]:
 
 def _summary(project: Project) -> str:
     packs = f"packs {', '.join(project.packs)}" if project.packs else "no pack applies"
-    return f"{counted(len(project.apps), 'Django app')}, {counted(len(_chosen(project)), 'monitor')}, {packs}"
+    apps = f"{counted(len(project.apps), 'Django app')}, " if project.apps else ""
+    return f"{apps}{counted(len(_chosen(project)), 'monitor')}, {packs}"
+
+
+def _discover(project: Project) -> str:
+    return f"python -m agent discover {project.packages[0] if project.packages else 'PACKAGE'}"
 
 
 def render(project: Project) -> str:
@@ -80,7 +87,7 @@ def render(project: Project) -> str:
     ]
     if not chosen:
         lines += [
-            "# Name the functions that matter; `python -m agent discover PACKAGE` proposes some.",
+            f"# Name the functions that matter; `{_discover(project)}` proposes some.",
             "monitors: []",
             "#  - target: package.module.function",
             "#    operation: what_it_does",
@@ -88,7 +95,7 @@ def render(project: Project) -> str:
             "#    capture: {order: result.number}",
         ]
         return "\n".join(lines) + "\n"
-    others = sorted({proposal.role for proposal in project.proposals} - set(_FIRST))
+    others = sorted({proposal.role for proposal in project.proposals} - {*_FIRST, "function"})
     if others:
         lines.append(
             f"# There are {'s, '.join(others)}s too: `python -m agent discover PACKAGE` proposes monitors for them."

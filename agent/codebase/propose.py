@@ -55,7 +55,7 @@ class Proposal(NamedTuple):
     operation: str
     detail: dict[str, str]  # the kind's own key
     reason: str
-    role: str  # task | service | view | command | manager | security
+    role: str  # task | service | view | command | manager | security; function: none of these
 
 
 def modules_below(lookup: Lookup, name: str) -> Iterator[ModuleFile]:
@@ -142,9 +142,8 @@ def _of_function(index: ModuleIndex, node: Function, within: set[str], module: s
     if view or (within & _VIEWS and first == "request"):
         reason = f"a view (@{view})" if view else f"a view: it takes a request, in `{index.name}`"
         return Proposal(target, "api", module, node.name, {"endpoint": f"{module}.{node.name}"}, reason, "view")
-    if within & _SERVICES:
-        return Proposal(target, "function", module, node.name, {}, f"a public function of `{index.name}`", "service")
-    return None
+    role = "service" if within & _SERVICES else "function"
+    return Proposal(target, "function", module, node.name, {}, f"a public function of `{index.name}`", role)
 
 
 def _route(node: Function) -> str:
@@ -216,12 +215,13 @@ def _of_class(index: ModuleIndex, node: ast.ClassDef, role: str, within: set[str
             if not name.startswith("_"):
                 yield Proposal(f"{path}.{name}", "database", module, name, {"model": model}, f"of a {base}", "manager")
         return
-    if within & _SERVICES and not any(base.endswith(("Error", "Exception", "Enum", "Config")) for base in bases):
+    if not any(base.endswith(("Error", "Exception", "Enum", "Config")) for base in bases):
+        role = "service" if within & _SERVICES else "function"
         for name in methods:
             decorators = {last_name(item) for item in getattr(scope.names[name][0].node, "decorator_list", ())}
             if not name.startswith("_") and "property" not in decorators:
                 reason = f"a public method of `{index.name}`"
-                yield Proposal(f"{path}.{name}", "function", module, name, {}, reason, "service")
+                yield Proposal(f"{path}.{name}", "function", module, name, {}, reason, role)
 
 
 # As YAML

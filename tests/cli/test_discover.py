@@ -118,6 +118,49 @@ def test_an_installed_package(package, tmp_path, capsys):
     assert "not found" not in capsys.readouterr().out
 
 
+HOME_GROWN = """
+class OutOfStock(Exception):
+    def hint(self): ...
+class Warehouse:
+    def __init__(self, connection): ...
+    def take(self, sku, quantity): ...
+def place_order(connection, sku): ...
+def _total(rows): ...
+"""
+
+
+def test_a_package_in_which_nothing_has_a_role_is_proposed_by_its_public_functions(tmp_path, capsys):
+    (tmp_path / "kiosk").mkdir()
+    (tmp_path / "kiosk" / "__init__.py").write_text("")
+    (tmp_path / "kiosk" / "orders.py").write_text(HOME_GROWN)
+    assert run("discover", "kiosk", "--path", str(tmp_path), "--only", "service") == 1
+    assert "nothing that looks like a service" in capsys.readouterr().err
+    assert run("discover", "kiosk", "--path", str(tmp_path)) == 0
+    path = tmp_path / "found.yaml"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    monitors = checked(str(path), str(tmp_path), capsys)
+    assert [monitor["targets"][0]["path"] for monitor in monitors] == [
+        "kiosk.orders.Warehouse.take", "kiosk.orders.place_order"]  # fmt: skip
+    (tmp_path / "kiosk" / "services.py").write_text("def invoice(): ...\n")
+    assert run("discover", "kiosk", "--path", str(tmp_path)) == 0
+    text = capsys.readouterr().out
+    assert "invoice" in text
+    assert "place_order" not in text
+    assert run("discover", "kiosk", "--path", str(tmp_path), "--only", "function") == 0
+    assert "place_order" in capsys.readouterr().out
+
+
+def test_init_names_the_command_that_proposes_monitors_where_it_found_none(tmp_path, capsys):
+    (tmp_path / "kiosk").mkdir()
+    (tmp_path / "kiosk" / "__init__.py").write_text("")
+    (tmp_path / "kiosk" / "orders.py").write_text(HOME_GROWN)
+    assert run("init", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "Django" not in out
+    assert "python -m agent discover kiosk" in out
+    assert "python -m agent discover kiosk" in (tmp_path / "monitors.yaml").read_text(encoding="utf-8")
+
+
 def test_discover_never_overwrites(erp, tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     path.write_text("mine")
