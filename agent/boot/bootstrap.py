@@ -260,8 +260,8 @@ class Agent:
                         engine = self.engine()
                         each(engine)
                         if self.finder is not None:
-                            self.finder.every_module = engine.needs_each_module
-                            self.finder.waits = engine.waits
+                            self.finder.every_module = engine.applier.needs_each_module
+                            self.finder.waits = engine.applier.waits
                     except ours(Exception):
                         guard.swallow(doing)
         finally:

@@ -74,14 +74,6 @@ class Engine:
         self.applier = Applier(index.monitors_of, self.probes.bind, self._record)
         around_forks(after_in_child=self._forked)
 
-    @property
-    def needs_each_module(self) -> bool:
-        return self.applier.needs_each_module
-
-    @property
-    def waits(self) -> bool:
-        return self.applier.waits
-
     def imported(self, name: str, module: "ModuleType", own: "Names | None" = None) -> None:
         """A module that a monitor or an integration names has just been run; `own` is what it defines, where known."""
         self.applier.imported(name, module, own or {})

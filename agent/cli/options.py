@@ -99,6 +99,14 @@ def point_in_time(text: str) -> float:
         ) from None
 
 
+def port(text: str) -> int:
+    """For argparse."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a port: a number from 0 to 65535, such as 9464")
+    return number
+
+
 def config_path(given: str | None) -> str:
     """The path of the configuration. Raises ConfigError where none is named and the usual place has none.
 

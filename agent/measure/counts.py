@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from . import layout, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+K = TypeVar("K")
 
 _NUMBERS = Struct(f"={layout.INTEGERS}Q")
 _GREATEST = Struct(f"={layout.LONGEST * 8}xQ{(layout.LAST_FAILURE - layout.LONGEST - 1) * 8}xQ").unpack_from
@@ -245,6 +247,15 @@ class Counts:
                 return min(layout.bound(bucket - 1 + left / number), longest)
             left -= number
         return longest
+
+
+def add_up(pairs: Iterable[tuple[K, Counts]], sums: dict[K, Counts] | None = None) -> dict[K, Counts]:
+    """Add the counts of equal keys; into `sums`, if that is given. Returns the sums."""
+    sums = {} if sums is None else sums
+    for key, counts in pairs:
+        known = sums.get(key)
+        sums[key] = counts if known is None else known + counts
+    return sums
 
 
 def _highest(numbers: int) -> int:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.interrupts import ours
 from . import due, history, layout, ledger, processes
-from .counts import Counts, DamagedError, Key
+from .counts import Counts, DamagedError, Key, add_up
 from .history import HOUR, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Counts", "Figures", "Key", "ProcessCounts", "Window"]
+__all__ = ["Counts", "Figures", "Key", "ProcessCounts", "Window", "add_up"]
 
 WEEK = 7 * 24 * 3600.0
 _DAY = 24 * 3600.0
@@ -83,9 +83,9 @@ class Figures:
 
         counts: dict[Key, Counts] = {}
         for record in self._records(files.books, begin, end, is_inside):
-            _add(counts, record.counts)
+            add_up(record.counts.items(), counts)
         if until is None:
-            _add(counts, files.recent)
+            add_up(files.recent.items(), counts)
             edges[0] = min(edges[0], files.books.at or edges[0])
         began = min([files.books.began or end, *[processes.started(each, end) for each in files.processes]])
         return Window(max(end - max(edges[0], began), 0.0), counts)
@@ -110,16 +110,14 @@ class Figures:
             return first * step <= middle <= end
 
         for record in self._records(files.books, first * step, end, is_inside, by_minute=step < HOUR):
-            _add(slots[int((record.since + record.until) / 2 // step - first)], record.counts)
-        _add(slots[-1], files.recent)
+            add_up(record.counts.items(), slots[int((record.since + record.until) / 2 // step - first)])
+        add_up(files.recent.items(), slots[-1])
         return [((first + number) * step, counts) for number, counts in enumerate(slots)]
 
     def totals(self) -> dict[Key, Counts]:
         """Since counting began. They never fall; those of releases that are long gone become one: `ledger.EARLIER`."""
         files = self._files
-        totals = dict(files.books.totals)
-        _add(totals, files.recent)
-        return totals
+        return add_up(files.recent.items(), dict(files.books.totals))
 
     def processes(self) -> list[ProcessCounts]:
         """Those that run, and those that have ended since the last fold; the oldest one first."""
@@ -201,9 +199,3 @@ class Figures:
                     yield record
         if pending is not None and pending.until // HOUR * HOUR not in hours and is_inside(*pending[1:3]):
             yield pending
-
-
-def _add(sums: dict[Key, Counts], more: dict[Key, Counts]) -> None:
-    for key, counts in more.items():
-        known = sums.get(key)
-        sums[key] = counts if known is None else known + counts

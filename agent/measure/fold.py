@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..base import health, own_folders
 from ..base.interrupts import ours
 from . import due, history, layout, ledger, processes
-from .counts import Counts, DamagedError, Key
+from .counts import DamagedError, add_up
 from .history import HOUR, Record
 
 if TYPE_CHECKING:
@@ -113,10 +113,7 @@ def _condense(state: str, books: ledger.Ledger, now: float) -> bool:
         if begin + HOUR > now:
             continue
         if not books.has_condensed(path):
-            counts: dict[Key, Counts] = {}
-            for record in history.read(path):
-                for key, more in record.counts.items():
-                    counts[key] = counts[key] + more if key in counts else more
+            counts = add_up(pair for record in history.read(path) for pair in record.counts.items())
             history.append(history.hours_file(state, begin), Record(0, begin, begin + HOUR, counts))
         done[os.path.basename(path)] = os.stat(path).st_size
     changed = done != books.condensed

@@ -15,7 +15,7 @@ from typing import Any
 from ..base import own_folders, places
 from ..base.interrupts import ours
 from . import packed
-from .counts import Counts, DamagedError, Key
+from .counts import Counts, DamagedError, Key, add_up
 from .due import path_in
 from .history import Record
 
@@ -67,9 +67,8 @@ class Ledger:
             return False
 
     def add(self, counts: dict[Key, Counts], now: float) -> None:
-        for key, more in counts.items():
-            self.totals[key] = self.totals[key] + more if key in self.totals else more
-            self.active[key] = now
+        add_up(counts.items(), self.totals)
+        self.active.update(dict.fromkeys(counts, now))
         self._merge(now)
 
     def _merge(self, now: float) -> None:

@@ -112,7 +112,7 @@ def test_a_port_is_a_number(place, capsys, port):
     with pytest.raises(SystemExit) as stop:
         main(["report", f"--serve={port}"])
     assert stop.value.code == 2
-    assert "is no port" in capsys.readouterr().err
+    assert "is not a port" in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------------------------------------- the server

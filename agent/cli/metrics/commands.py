@@ -30,7 +30,9 @@ _TAKEN = {"le", *(label for family in FAMILIES for label in family.labels)}
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--serve", type=_port, metavar="PORT", help="serve http://127.0.0.1:PORT/metrics until ended")
+    where.add_argument(
+        "--serve", type=options.port, metavar="PORT", help="serve http://127.0.0.1:PORT/metrics until ended"
+    )
     where.add_argument(
         "--textfile", metavar="DIR", help="write a .prom file into DIR, for node_exporter's textfile collector"
     )
@@ -123,13 +125,6 @@ def _write(file: str, made: Callable[[], str], every: float | None) -> int:
 def _announce(line: str) -> None:
     out(line)
     sys.stdout.flush()  # a service's log has it now
-
-
-def _port(given: str) -> int:
-    number = int(given) if given.isascii() and given.isdigit() and len(given) < 6 else -1
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{given[:40]!r} is not a port; example: 9464")
-    return number
 
 
 def _interval(given: str) -> float:

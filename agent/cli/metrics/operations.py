@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ...measure.figures import Counts, Figures, Key
+from ...measure.figures import Counts, Figures, Key, add_up
 from ..terminal import clean
 from .families import WINDOW, Durations, Samples, Value
 
@@ -49,12 +49,7 @@ def collect(figures: Figures) -> Samples:
 
 def _added(figures: Mapping[Key, Counts], labels_of: Callable[[Key], tuple[str, ...]]) -> dict[tuple[str, ...], Counts]:
     """The counts by labels. Names that differ only in what `clean` replaces are one: a name twice is no exposition."""
-    parts: dict[tuple[str, ...], Counts] = {}
-    for key, counts in figures.items():
-        labels = tuple(map(clean, labels_of(key)))
-        known = parts.get(labels)
-        parts[labels] = counts if known is None else known + counts
-    return parts
+    return add_up((tuple(map(clean, labels_of(key))), counts) for key, counts in figures.items())
 
 
 def _each(counted: Mapping[tuple[str, ...], Counts], value: Callable[[Counts], Value]) -> dict[tuple[str, ...], Value]:

@@ -8,8 +8,8 @@ import pathlib
 import stat
 import time
 import webbrowser
-from contextlib import suppress
 
+from ...base import own_folders
 from ...base.errors import AgentError
 from ...language import units
 from .. import options
@@ -32,15 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--module", metavar="MODULE", help="only this ERP module")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_argument(
-        "--serve", metavar="PORT", nargs="?", type=_port, const=_DEFAULT_PORT,
+        "--serve", metavar="PORT", nargs="?", type=options.port, const=_DEFAULT_PORT,
         help=f"show the page live, on this machine alone, until Ctrl-C (default port: {_DEFAULT_PORT}; 0: any)",
     )  # fmt: skip
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -87,18 +81,12 @@ def write(target: str, text: str) -> None:
     Like the state folder it is for its owner alone; an existing file keeps its mode.
     """
     target = os.path.realpath(target)
-    beside = f"{target}.{os.getpid()}.tmp"
     try:
         mode = os.stat(target).st_mode if os.path.exists(target) else stat.S_IFREG | 0o600
         if not stat.S_ISREG(mode):  # /dev/stdout, a named pipe
             with open(target, "w", encoding="utf-8") as file:
                 file.write(text)
             return
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(beside, stat.S_IMODE(mode))
-        os.replace(beside, target)
+        own_folders.replace(target, text.encode(), stat.S_IMODE(mode))
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(beside)
         raise AgentError(f"{target} cannot be written: {error.strerror}; name another file with --output") from None

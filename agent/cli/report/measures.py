@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...measure.figures import Counts, Figures, Key
+from ...measure.figures import Counts, Figures, Key, add_up
 from ...measure.history import HOUR
 from .state import STATES, State, state_of
 
@@ -103,11 +103,7 @@ def total(counts: Iterable[Counts]) -> Counts:
 
 
 def _sums(found: Mapping[Key, Counts], group: Callable[[Key], Any]) -> dict[Any, Counts]:
-    sums: dict[Any, Counts] = {}
-    for key, counts in found.items():
-        name = group(key)
-        sums[name] = sums[name] + counts if name in sums else counts
-    return sums
+    return add_up((group(key), counts) for key, counts in found.items())
 
 
 def _rank(module: Module) -> tuple[int, float, str]:
@@ -134,8 +130,5 @@ def _series(
 
 
 def _by_day(hours: Sequence[tuple[float, dict[str, Counts]]]) -> list[tuple[str, Counts]]:
-    days: dict[str, Counts] = {}
-    for start, found in hours:
-        day = time.strftime("%Y-%m-%d", time.localtime(start))
-        days[day] = days.get(day, Counts()) + total(found.values())
+    days = add_up((time.strftime("%Y-%m-%d", time.localtime(start)), total(found.values())) for start, found in hours)
     return [(day, counts) for day, counts in sorted(days.items(), reverse=True) if counts][:_DAYS]
