@@ -99,6 +99,14 @@ def point_in_time(text: str) -> float:
         ) from None
 
 
+def duration(text: str) -> float:
+    """For argparse: seconds."""
+    try:
+        return units.duration(text)
+    except units.UnitError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: {error}") from None
+
+
 def port(text: str) -> int:
     """For argparse."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1

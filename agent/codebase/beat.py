@@ -10,14 +10,14 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from .bindings import last_name
 from .lookup import Lookup
-from .propose import NO_PACKAGES
+from .propose import NO_PACKAGES, source_files
 
 _NAMES = ("beat_schedule", "CELERY_BEAT_SCHEDULE", "CELERYBEAT_SCHEDULE", "BEAT_SCHEDULE")
 _ZONES = ("CELERY_TIMEZONE", "timezone")
 _FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")  # as `crontab` takes them
 _CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")  # as a crontab line has them
-_MOST_FILES = 5_000
 _MOST_BYTES = 1_000_000
 _UNITS = {"weeks": 604_800.0, "days": 86_400.0, "hours": 3_600.0, "minutes": 60.0, "seconds": 1.0}
 _DEEPEST = 30  # names that stand for names
@@ -55,19 +55,12 @@ def _roots(lookup: Lookup, packages: Iterable[str]) -> list[str]:
 
 
 def _files(roots: list[str]) -> Iterator[tuple[str, str]]:
-    left = _MOST_FILES
-    for root in roots:
-        for folder, below, names in os.walk(root):
-            below[:] = sorted(each for each in below if each not in NO_PACKAGES and not each.startswith((".", "__")))
-            for name in sorted(names):
-                if name.endswith(".py") and left > 0:
-                    left -= 1
-                    path = os.path.join(folder, name)
-                    try:
-                        with open(path, encoding="utf-8", errors="replace") as stream:
-                            yield os.path.relpath(path, root), stream.read(_MOST_BYTES)
-                    except OSError:
-                        continue
+    for root, path in source_files(roots, NO_PACKAGES):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as stream:
+                yield os.path.relpath(path, root), stream.read(_MOST_BYTES)
+        except OSError:
+            continue
 
 
 def _in_file(file: str, text: str) -> Iterator[Entry]:
@@ -147,7 +140,7 @@ class _Values:
         return None
 
     def _called(self, node: ast.Call, depth: int) -> Any:
-        name = _last(node.func)
+        name = last_name(node.func)
         if name in ("float", "int") and len(node.args) == 1:
             value = self.of(node.args[0], depth + 1)
             try:
@@ -171,7 +164,7 @@ class _Values:
             if not isinstance(node, ast.Name):
                 break
             node = self.assigned.get(node.id)
-        if isinstance(node, ast.Call) and _last(node.func) == "crontab":
+        if isinstance(node, ast.Call) and last_name(node.func) == "crontab":
             given = dict(zip(_FIELDS, node.args))
             given.update({keyword.arg: keyword.value for keyword in node.keywords if keyword.arg in _FIELDS})
             fields = [self.of(given[name]) if name in given else "*" for name in _CRONTAB]
@@ -180,7 +173,3 @@ class _Values:
             return " ".join("".join(str(each).split()) for each in fields), None
         seconds = self.of(node)
         return None, float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else None
-
-
-def _last(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""

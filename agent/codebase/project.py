@@ -12,7 +12,7 @@ from ..config.read.text import read_text
 from ..config.read.tree import parse
 from ..config.requirements import RequirementError, parse_requirement, unmet
 from .lookup import Lookup
-from .propose import NO_PACKAGES, Proposal, applications, discover
+from .propose import NO_PACKAGES, Proposal, applications, discover, source_files
 from .search import SearchPath
 
 _NO_PACKAGES = NO_PACKAGES | {"tests", "test"}
@@ -21,7 +21,7 @@ _NO_PACKAGES = NO_PACKAGES | {"tests", "test"}
 _EVERYWHERE = frozenset(("urllib3",))
 
 
-_MOST_FILES, _LARGEST = 5_000, 500_000  # that are looked through for a Sentry client, in files and in bytes
+_LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client
 
 
 class Project(NamedTuple):
@@ -44,20 +44,13 @@ def survey(folder: str, search: SearchPath) -> Project:
 
 
 def _client(roots: list[str]) -> str | None:
-    left = _MOST_FILES
-    for folder, folders, names in (each for root in roots for each in os.walk(root)):
-        folders[:] = sorted(each for each in folders if each not in _NO_PACKAGES and not each.startswith("."))
-        for name in sorted(each for each in names if each.endswith(".py")):
-            left -= 1
-            if left < 0:
-                return None
-            path = os.path.join(folder, name)
-            try:
-                with open(path, "rb") as file:
-                    if b"sentry_sdk.init(" in file.read(_LARGEST):
-                        return path
-            except OSError:
-                continue
+    for _, path in source_files(roots, _NO_PACKAGES):
+        try:
+            with open(path, "rb") as file:
+                if b"sentry_sdk.init(" in file.read(_LARGEST):
+                    return path
+        except OSError:
+            continue
     return None
 
 

@@ -24,7 +24,6 @@ PROGRAMS = frozenset(
      "mod_wsgi-express")
 )  # fmt: skip
 _EMBEDDING = ("uwsgi",)  # programs that are no Python, and run one
-_MOST = 8  # processes that are named in one line
 
 
 class Erp(NamedTuple):
@@ -76,13 +75,7 @@ def look(config: str | None, pid: int | None) -> Installation:
 
 
 def named(those: Iterable[Erp]) -> str:
-    """Gunicorn 12, 13; celery 14"""
-    groups: dict[str, list[str]] = {}
-    listed = list(those)
-    for each in listed[:_MOST]:
-        groups.setdefault(each.name, []).append(str(each.pid))
-    more = f" and {len(listed) - _MOST} more" if len(listed) > _MOST else ""
-    return "; ".join(f"{name} {', '.join(pids)}" for name, pids in groups.items()) + more
+    return processes.by_program((each.name, each.pid) for each in those)
 
 
 def _config(given: str | None) -> tuple[str, str]:

@@ -38,7 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", metavar="ADDRESS", help="with --serve: the address to listen on (default: 127.0.0.1)")
     parser.add_argument(
-        "--every", type=_interval, metavar="TIME", help="with --textfile: write it again and again, such as every 15s"
+        "--every",
+        type=options.duration,
+        metavar="TIME",
+        help="with --textfile: write it again and again, such as every 15s",
     )
     parser.add_argument(
         "--label",
@@ -125,13 +128,6 @@ def _write(file: str, made: Callable[[], str], every: float | None) -> int:
 def _announce(line: str) -> None:
     out(line)
     sys.stdout.flush()  # a service's log has it now
-
-
-def _interval(given: str) -> float:
-    try:
-        return units.duration(given)
-    except units.UnitError as error:
-        raise argparse.ArgumentTypeError(f"{given[:40]!r}: {error}") from None
 
 
 def _label(given: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from ...base import places
 from ..terminal import counted, moment, one_line, shown_path
 from . import other_folders, other_processes
 from .delivery import Delivery
-from .processes import Process
+from .processes import Process, by_program
 from .whole import Whole
 
 #: From this weight on it is wrong, and `status` ends with 1; what weighs less is worth knowing.
@@ -20,7 +20,6 @@ WRONG = 20
 BROKEN = 80
 
 _WARNING = "WARNING: "
-_MOST = 3  # processes that are named
 _MOST_ELSEWHERE = 3  # lines about other agents
 _ANOTHER = "another process is delivering"  # which is no failure
 _PATIENCE = 120.0  # seconds that an event may wait before that is worth a line
@@ -264,12 +263,4 @@ def _elsewhere(whole: Whole) -> Iterator[Problem]:
 
 
 def named(those: Iterable[Process]) -> str:
-    """The processes by program: gunicorn 411, 412, 413 and 6 more; celery worker 501."""
-    programs: dict[str, list[int]] = {}
-    for process in those:
-        programs.setdefault(one_line(process.program), []).append(process.pid)
-    words = []
-    for program, pids in programs.items():
-        more = f" and {len(pids) - _MOST} more" if len(pids) > _MOST else ""
-        words.append(f"{program} {', '.join(map(str, pids[:_MOST]))}{more}")
-    return "; ".join(words)
+    return by_program((process.program, process.pid) for process in those)

@@ -14,12 +14,15 @@ from ...base import programs
 from ...base.errors import AgentError
 from ...base.health import alive
 from ...deliver.spool.files import read_own
+from ..terminal import one_line
 
 #: Reasons for which a captured event was not kept.
 LOSSES = ("spool-full", "too-many", "too-old", "memory-full", "too-large", "lost-at-exit", "not-made", "not-kept")
 
 #: Lines that the processes of one program have in common. The parsed ones are never changed.
 _REPEATED = ("('patched',", "('waiting',", "('failed',")
+_MOST = 3  # processes of one program that are named
+
 _same = lru_cache(maxsize=1 << 14)(ast.literal_eval)
 
 
@@ -179,6 +182,17 @@ def all_lost(processes: Iterable[Process]) -> dict[str, int]:
     for process in processes:
         lost.update(process.lost())
     return dict(sorted(lost.items()))
+
+
+def by_program(pids: Iterable[tuple[str, int]]) -> str:
+    """Gunicorn 411, 412, 413 and 6 more; celery worker 501"""
+    programs: dict[str, list[str]] = {}
+    for program, pid in pids:
+        programs.setdefault(one_line(program), []).append(str(pid))
+    return "; ".join(
+        f"{program} {', '.join(those[:_MOST])}" + (f" and {len(those) - _MOST} more" if len(those) > _MOST else "")
+        for program, those in programs.items()
+    )
 
 
 def forget(folder: str, since: float) -> None:

@@ -6,7 +6,6 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...language import units
 from ...sentry_project import links
 from .. import options
 from ..state import problems as weights
@@ -76,21 +75,17 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "--monitor", metavar="NAME", default="*", help="only operations of this monitor; * is a wildcard"
     )
     parser.add_argument(
-        "--since", type=period, default=3600.0, metavar="DURATION", help="figures of this time until now (default: 1h)"
+        "--since",
+        type=options.duration,
+        default=3600.0,
+        metavar="DURATION",
+        help="figures of this time until now (default: 1h)",
     )
-
-
-def period(text: str) -> float:
-    """Seconds."""
-    try:
-        return units.duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]}: {error}") from None
 
 
 def every(text: str) -> float:
     """Seconds between two looks."""
-    seconds = period(text)
+    seconds = options.duration(text)
     if seconds < _LEAST_EVERY:
         raise argparse.ArgumentTypeError(f"{text[:40]}: at least {_LEAST_EVERY} s")
     return seconds

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ...base.wildcards import segment_match
-from ...measure.figures import Counts, Figures, Key
+from ...measure.figures import Counts, Figures, Key, add_up
 from . import numbers
 
 _HOUR = 3600.0
@@ -148,14 +148,8 @@ def operations(figures: Figures, seconds: float, selection: Selection) -> tuple[
 
 def _summed(counts: Mapping[Key, Counts], selection: Selection) -> dict[Name, Counts]:
     """Over all releases."""
-    found: dict[Name, Counts] = {}
-    for key, more in counts.items():
-        name = Name(key.module, key.operation, key.monitor, key.kind)
-        if name in found:
-            found[name] += more
-        elif selection.has(name):
-            found[name] = more
-    return found
+    named = ((Name(key.module, key.operation, key.monitor, key.kind), more) for key, more in counts.items())
+    return add_up((name, more) for name, more in named if selection.has(name))
 
 
 #: Letter → what rows are sorted by, greatest first; names are sorted from a to z.
