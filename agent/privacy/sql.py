@@ -18,7 +18,8 @@ _patterns = Patterns(
         r"(?s)(?P<comment>/\*.*?(?:\*/|\Z)|--[^\n]*|#(?![>-])[^\n]*)"
         r"|(?P<name>\"[^\"]*\"?)"
         r"|\b[nN]?[qQ]'(?:\[.*?\]'|\{.*?\}'|\(.*?\)'|<.*?>')|'(?:[^'\\]|''|\\.)*'?|\$(?P<tag>\w{0,20})\$.*?(?:\$(?P=tag)\$|\Z)"
-        r"|\b0x[0-9A-Fa-f]+\b|(?<![\w$%.])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b"
+        # Not the number of a parameter, as `:1` is for Oracle and `?1` for SQLite.
+        r"|\b0x[0-9A-Fa-f]+\b|(?<![\w$%.])(?!(?<=[\s(,=][:?])\d{1,3}\b)\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b"
     ),
     escaped=r"(?s)'.*'",
     identifier=r"\"[A-Za-z_][\w$]{0,62}\"\Z",

@@ -45,6 +45,7 @@ def test_no_host(url):
         ("INSERT INTO t VALUES ('s3cret", "INSERT INTO t VALUES (%s"),
         ("SELECT /* s3cret", "SELECT"),
         (b"select %s, :name, $1 from t", "select %s, :name, $1 from t"),
+        ("select :1,:12 from t where a=?1 and b[1:2] = :1234", "select :1,:12 from t where a=?1 and b[%s:%s] = :%s"),
     ],
 )  # fmt: skip
 def test_statement(sql, expected):
