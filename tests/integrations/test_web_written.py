@@ -90,6 +90,23 @@ def test_a_traceback_is_what_a_request_failed_in_if_its_response_is_a_server_err
     assert served(application, status) == expected
 
 
+@pytest.mark.parametrize(
+    ("request_", "sent"), [({"type": "websocket"}, None), ({"type": "http"}, 200), ({"type": "http"}, b"204")]
+)
+def test_an_exception_that_can_become_no_server_error_is_not_kept_alive(request_, sent):
+    now = serving.Serving()
+    serving.begin(now, request_)
+    now.sent = sent
+    try:
+        install.Written().note(ZeroDivisionError())
+        assert now.written is None
+        now.request, now.sent = {"type": "http"}, None
+        install.Written().note(ZeroDivisionError())
+        assert now.written is not None
+    finally:
+        serving.end(now, SimpleNamespace(frameworks=SimpleNamespace(sessions=None)))
+
+
 class Held:
     """Attributes in an ordinary `__dict__`."""
 

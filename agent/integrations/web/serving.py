@@ -88,7 +88,7 @@ def end(serving: Serving, engine: Engine) -> None:
     try:
         if work.closes is not None:  # a trace shows it
             entered[0].status = status(serving) or entered[0].status
-        if sessions is not None and serving.counted and not _is_websocket(serving.request):
+        if sessions is not None and serving.counted and not is_websocket(serving.request):
             counts = serving.django is not None or engine.frameworks.integrates("web")
     except ours(Exception):
         guard.swallow("looking at a request that ends")
@@ -143,7 +143,7 @@ def called(request: Any) -> Serving | None:
     return serving
 
 
-def _is_websocket(request: Any) -> bool:
+def is_websocket(request: Any) -> bool:
     if issubclass(type(request), dict):
         return bool(request.get("type") == "websocket")
     upgrade = kind.header(current(), "upgrade")

@@ -39,6 +39,8 @@ class Written:
         now = serving.current()
         if now is None or inside is not None or not isinstance(error, Exception):
             return
+        if (now.sent is not None and (serving.status(now) or 0) < 500) or serving.is_websocket(now.request):
+            return  # no server error can become of it; it would be kept alive for as long as the stream lasts
         # Decided while the frames run that it passes: they show whether it is a failure that was reported.
         now.written = None if unmonitored.is_reported(error) else error
         frameworks.remember(now, error)
