@@ -23,7 +23,7 @@ __all__ = ["Counts", "Figures", "Key", "ProcessCounts", "Window", "add_up"]
 WEEK = 7 * 24 * 3600.0
 _DAY = 24 * 3600.0
 _TRIES = 3  # where others fold in the meantime
-_LATE = 300.0  # seconds after a fold in which there must have been another one, where something was counted
+_LATE = 300.0  # seconds of counting after a fold in which there must have been another one
 
 
 class ProcessCounts(NamedTuple):
@@ -130,9 +130,10 @@ class Figures:
         found = [f"counts are left out: {os.path.join(folder, name)} {why}" for name, why in files.unreadable.items()]
         if files.trouble:
             found.append(files.trouble)
-        began = min([processes.started(each, files.at) for each in files.processes], default=files.at)
-        late = files.at - max(files.books.at, began)
-        if files.recent and late > _LATE:
+        # Who counts sees to the fold: what an ERP counts just before it stops, or is idle, waits until it goes on.
+        waits = [(file.written, max(files.books.at, processes.started(file, files.at))) for file in files.processes]
+        late = max([files.at - since for until, since in waits if min(until, files.at) - since > _LATE], default=0.0)
+        if files.recent and late:
             found.append(
                 f"what was counted has not been added to the history for {late / 60:.0f} minutes: is the disk full, or "
                 f"{os.path.join(self._state, due.FOLDER)} not writable? Nothing is lost as long as "

@@ -35,6 +35,7 @@ class ProcessFile(NamedTuple):
     alive: bool
     keys: list[Key]
     rows: bytes
+    written: float  # when it was changed last, in seconds since the epoch; mapped files are changed later
 
     def counts(self) -> dict[Key, Counts]:
         """What was counted since the process started."""
@@ -107,7 +108,7 @@ def read(state: str, name: str) -> ProcessFile | None:
         return None
     except ours(OSError) as error:
         raise UnreadableError(error.strerror or str(error)) from None
-    return ProcessFile(name, facts, alive, keys[: len(rows) // layout.ROW], rows)
+    return ProcessFile(name, facts, alive, keys[: len(rows) // layout.ROW], rows, status.st_mtime)
 
 
 def started(file: ProcessFile, default: float) -> float:

@@ -224,6 +224,7 @@ def test_a_full_disk_fails_the_fold_and_loses_nothing(world, monkeypatch, step):
     world.fold()
     process.count("order", 0.1, 5)
     process.write()
+    process.written(world.now)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -233,12 +234,25 @@ def test_a_full_disk_fails_the_fold_and_loses_nothing(world, monkeypatch, step):
             patched.setattr(os, step, full)
             with pytest.raises(OSError, match="No space left"):
                 world.fold()
+    assert world.figures.problems() == []  # it has counted nothing since
+    process.written(world.now)
     assert world.calls() == world.calls(world.figures.window(HOUR)) == 10
     (problem,) = world.figures.problems()
     assert "has not been added to the history for 6 minutes" in problem
     assert "counts" in problem
     world.fold()
     assert world.calls() == world.calls(world.figures.window(HOUR)) == 10
+    assert world.figures.problems() == []
+
+
+@pytest.mark.parametrize("make", [living, dead])
+def test_what_was_counted_before_a_process_ended_or_became_idle_waits_without_a_complaint(world, make):
+    process = make(world)
+    process.count("order", 0.1, 5)
+    process.write()
+    process.written(world.now + 30)
+    world.now += HOUR
+    assert world.calls() == 5
     assert world.figures.problems() == []
 
 

@@ -57,6 +57,10 @@ class Process:
         data = head.ljust(layout.PAGE, b"\0") + b"".join([row.tobytes() for row in self.rows])
         Path(folder, self.name + ".counts").write_bytes(data)
 
+    def written(self, at):
+        """The file was changed last then."""
+        os.utime(os.path.join(self.state, "counts", self.name + ".counts"), (at, at))
+
 
 def affect(row, user):
     """Add a user to those that failures have affected."""
