@@ -5,6 +5,7 @@ with others, in alternating rounds of one run.
     python bench/web.py --with-peers     also ddtrace, OpenTelemetry and New Relic, in environments it creates from PyPI
     python bench/web.py --steady         only the last two columns
     python bench/web.py --only agent --rounds 100
+    python bench/web.py --steady --only counting         what counting adds to a request
     python bench/web.py --steady --with-peers --only traced ddtrace opentelemetry
 
 One table has two measures. The first is under gunicorn: a server for each way to monitor, with one process of two
@@ -251,6 +252,13 @@ def _table(rows: list[Row]) -> None:
         if row.instructions is not None and bare.instructions is not None:
             line += f"{row.instructions / 1e6:12.2f} M{row.instructions / bare.instructions:8.3f}"
         print(line)
+    counting, without = (_instructions(rows, name) for name in ("agent, counting", "agent, not counting"))
+    if counting and without and bare.instructions:
+        print(f"counting: {(counting - without) / bare.instructions:+.2%} of the instructions without an agent")
+
+
+def _instructions(rows: list[Row], name: str) -> float | None:
+    return next((row.instructions for row in rows if row.way.name == name), None)
 
 
 def _served(server: Server, bare: Server) -> str:

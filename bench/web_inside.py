@@ -19,7 +19,6 @@ import time
 
 import web_seen
 
-SLOWER = 10  # times, at the least, a request takes longer on valgrind's processor
 WARMING = 4  # rounds: imports, connections, what is compiled, quickened or cached on first use
 SENDING = 10.0  # seconds for what threads in the background have to send
 
@@ -38,13 +37,16 @@ def main():
             requests, every = said["requests"], said["sampled"]
             serve(application, requests, every=1)  # what the first trace of each page finds out is known then
             serve(application, requests * WARMING, every)
-            send_once()
+            do_once()
             gc.collect()
             gc.freeze()  # or a full collection, in whichever round it falls, weighs as much as ten requests
         elif "rounds" in said:
             child = os.fork()
             if not child:
+                hold_still()
                 serve(application, requests * said["rounds"], every)
+                if said["rounds"] > 1:
+                    look()
                 time.sleep(SENDING)
                 os._exit(0)
             if os.waitpid(child, 0)[1]:
@@ -55,45 +57,57 @@ def main():
         answers.write(json.dumps(answer) + "\n")
 
 
-def send_once():
-    """What the agent counts for release health goes once a minute; what it imports for that, it imports once."""
-    if "_erp_agent" not in sys.modules:
+def do_once():
+    """What the agent does once in a process, or imports for what it does once a second or a minute."""
+    agent = _agent()
+    if agent is None:
         return
-    from _erp_agent.boot.running import engine as running
-
-    engine = running()
-    if engine is not None and engine.frameworks.sessions is not None:
-        engine.frameworks.sessions.close()
+    agent._look_from = agent._look_at = 0.0
+    look()
+    sessions = agent.engine().frameworks.sessions
+    if sessions is not None:
+        sessions.close()
         time.sleep(SENDING)
 
 
+def hold_still():
+    """Nothing is done because a second or a minute is over: how often that is, depends on how busy the machine is."""
+    agent = _agent()
+    if agent is None:
+        return
+    agent._look_at = float("inf")
+    tallies, sessions = agent.engine().counting._tallies, agent.engine().frameworks.sessions
+    if tallies is not None:
+        tallies.due = float("inf")
+    if sessions is not None:
+        now = time.time()
+        sessions._clock = lambda: now
+
+
+def look():
+    """Do what the agent does once a second."""
+    agent = _agent()
+    if agent is None:
+        return
+    agent._look_at = 0.0
+    tallies = agent.engine().counting._tallies
+    if tallies is not None:
+        tallies.look(time.perf_counter())
+    else:
+        agent.look()
+
+
+def _agent():
+    bootstrap = sys.modules.get("_erp_agent.boot.bootstrap")
+    return bootstrap.current if bootstrap is not None else None
+
+
 def serve(application, requests, every):
-    """Of `every` requests, the last is one whose trace has been sampled where it came from, the others are not.
-
-    What the agent does once a second is done as often as at full speed, and not SLOWER times as often a request.
-    """
-    tallies = _tallies()
+    """Of `every` requests, the last is one whose trace has been sampled where it came from, the others are not."""
     for number, (method, path, body, headers) in enumerate(requests):
-        began = time.monotonic()
         sampled = "1" if number % every == every - 1 else "0"
-        ask(
-            application,
-            method,
-            path,
-            body,
-            {**headers, "Sentry-Trace": f"{number + 1:032x}-{number + 1:016x}-{sampled}"},
-        )
-        if tallies is not None:
-            tallies.due += (time.monotonic() - began) * (1 - 1 / SLOWER)
-
-
-def _tallies():
-    if "_erp_agent" not in sys.modules:
-        return None
-    from _erp_agent.boot.running import engine as running
-
-    engine = running()
-    return engine.counting._tallies if engine is not None else None
+        trace = f"{number + 1:032x}-{number + 1:016x}-{sampled}"
+        ask(application, method, path, body, {**headers, "Sentry-Trace": trace})
 
 
 def ask(application, method, path, body, headers):

@@ -3,8 +3,8 @@
 The program runs on valgrind's simulated processor (cachegrind), which counts each instruction in user space: those of
 Python, of libraries written in C, and of every thread. Hashes of texts and addresses are the same in every process, and
 PostgreSQL and Redis are real. A warm process forks twice: one fork serves a few rounds more than the other, and the
-difference is the cost of serving, without what is done once in a process. Not counted: the kernel's work, and cache
-behaviour.
+difference is the cost of serving, without what is done once in a process. What the agent does once a second is done
+once in these rounds, which take less than a second at full speed. Not counted: the kernel's work, and cache behaviour.
 """
 
 from __future__ import annotations

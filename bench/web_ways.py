@@ -61,7 +61,7 @@ WAYS = [
     Way("no agent, again"),
     Way("agent, no DSN", AGENT, {"traces_sample_rate": 0.0}),
     Way("agent, no SDK", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0, "integrations": []}),
-    Way("agent", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}),
+    Way("agent, counting", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}),
     Way("agent, not counting", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.0}, metrics="off"),
     Way("agent, not tracing", {**AGENT, **SENTRY}, {"tracing": "off"}),
     Way("agent, 10 % traced", {**AGENT, **SENTRY}, {"traces_sample_rate": 0.1}, sends="transaction"),

@@ -29,6 +29,7 @@ from .terminal import (
     console,
     counted,
     cut,
+    end_echo,
     err,
     is_terminal,
     json_as_sent,
@@ -247,6 +248,7 @@ def _follow(directories: list[str], wanted: Wanted, *, json: bool) -> int:
             sys.stdout.flush()
             time.sleep(_LOOK)
     except KeyboardInterrupt:
+        end_echo()
         return 0
 
 

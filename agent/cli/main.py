@@ -15,7 +15,7 @@ from ..base.errors import AgentError
 from ..base.programs import COMMAND
 from ..base.version import __version__
 from .options import ProblemsError, add_command
-from .terminal import clean, err
+from .terminal import clean, end_echo, err
 
 #: Command → the module that has HELP, configure(parser) and, without subcommands, run(arguments) → exit status.
 COMMANDS = {
@@ -123,5 +123,6 @@ def main(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
+        end_echo()
         return 130
     return status

@@ -327,6 +327,17 @@ def is_terminal() -> bool:
 
 def _is_terminal(stream: Any) -> bool:
     try:
-        return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+        return bool(stream.isatty())
     except (AttributeError, ValueError):
         return False
+
+
+def has_cursor() -> bool:
+    """Is stdout a terminal on which the cursor can be moved?"""
+    return is_terminal() and os.environ.get("TERM") != "dumb"
+
+
+def end_echo() -> None:
+    """Ctrl-C has ended a command: the shell's prompt begins on a line of its own, after the terminal's `^C`."""
+    if is_terminal():
+        put("\n")

@@ -221,6 +221,18 @@ def test_the_commands_that_go_on_end_cleanly_at_sigterm(here, tmp_path):
     assert "erp_agent_info{" in file.read_text()
 
 
+@pytest.mark.parametrize("options", [["--serve", "0"], ["--textfile", ".", "--every", "1h"]])
+def test_ctrl_c_is_the_usual_end_of_the_commands_that_go_on(here, tmp_path, monkeypatch, options):
+    def ctrl_c(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(Server, "serve_forever", ctrl_c)
+    monkeypatch.setattr("time.sleep", ctrl_c)
+    assert main(["metrics", "--config", here.config, *options]) == 0
+
+
 # ----------------------------------------------------------------------------------------------------- file and options
 
 

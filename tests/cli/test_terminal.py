@@ -25,6 +25,18 @@ def test_colour_is_for_terminals_without_no_color(monkeypatch):
         assert ("\x1b" in screen.getvalue()) is coloured
 
 
+def test_a_terminal_without_a_cursor_gets_what_fits_and_no_codes(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    screen = Screen()
+    monkeypatch.setattr("sys.stdout", screen)
+    made = terminal.table("WHAT", "WHEN", folding="WHAT", dense=True)
+    made.add_row(terminal.cut("too long " * 20), terminal.styled("now", "bold"))
+    terminal.show_table(made)
+    assert (terminal.is_terminal(), terminal.has_cursor()) == (True, False)
+    assert "\x1b" not in screen.getvalue()
+    assert [len(line.rstrip()) <= 80 for line in screen.getvalue().splitlines()] == [True, True]
+
+
 def test_a_piped_table_has_one_line_a_row_and_no_trailing_spaces(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr("sys.stdout", stream)

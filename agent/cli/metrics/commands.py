@@ -16,7 +16,7 @@ from ...base.errors import AgentError, ConfigError
 from ...language import units
 from ...measure.figures import Figures
 from .. import options
-from ..terminal import clean, err, out, shown_path
+from ..terminal import clean, end_echo, err, out, shown_path
 from . import operations, text, textfile
 from .families import FAMILIES, Samples
 from .health import Health
@@ -102,6 +102,8 @@ def _serve(server: Server) -> int:
             server.serve_forever(poll_interval=60.0)
         except _EndedError:
             pass
+        except KeyboardInterrupt:
+            end_echo()
     return 0
 
 
@@ -122,6 +124,9 @@ def _write(file: str, made: Callable[[], str], every: float | None) -> int:
             except AgentError as error:
                 err(f"agent: {error}")
     except _EndedError:
+        return 0
+    except KeyboardInterrupt:
+        end_echo()
         return 0
 
 

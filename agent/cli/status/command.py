@@ -11,7 +11,7 @@ from .. import options
 from ..state import problems as weights
 from ..state.problems import Problem, problems
 from ..state.whole import Whole
-from ..terminal import is_terminal, json_text, lines_of, out, put, styled
+from ..terminal import end_echo, has_cursor, is_terminal, json_text, lines_of, out, put, styled
 from . import page, processes
 from .operations import Operation, Selection, operations
 from .screen import height
@@ -103,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
             _show(look(path, arguments), arguments, again=True)
             time.sleep(arguments.every)
     except KeyboardInterrupt:
+        end_echo()
         return 0
 
 
@@ -120,7 +121,7 @@ def _show(seen: Seen, arguments: argparse.Namespace, *, again: bool = False) -> 
     lines = lines_of(_parts(seen, arguments))
     if not again:
         put("".join(line + "\n" for line in lines))
-    elif is_terminal():
+    elif has_cursor():
         # Each line clears what is behind it: nothing flickers.
         put("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines[: height() - 1]) + "\x1b[J")
     else:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..terminal import is_terminal, put
+from ..terminal import has_cursor, put
 
 _SIZE = (80, 24)
 
@@ -41,7 +41,7 @@ def height() -> int:
 def can_draw() -> bool:
     """Are stdin and stdout a terminal that can be drawn on?"""
     try:
-        return is_terminal() and os.isatty(sys.stdin.fileno())
+        return has_cursor() and os.isatty(sys.stdin.fileno())
     except (ValueError, AttributeError, OSError):
         return False
 

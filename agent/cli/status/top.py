@@ -170,9 +170,9 @@ def _parts(
     failures, total = sum(row.failures for row in seen.rows), sum(row.calls for row in seen.rows)
     order = ORDERS[view.order][0] + (", reversed" if view.reverse else "")
     chosen_text = f" with {view.text!r}" if view.text else ""
-    head = f"{moment(whole.at, '%H:%M:%S')} by {order}{chosen_text}: {numbers.rate(calls)}, "
-    head += f"{numbers.share(failures, total)} failed {page.period(seen.seconds, since)}, "
-    head += counted(len(whole.living), "process", "processes")
+    running = counted(len(whole.living), "process", "processes")
+    head = f"{moment(whole.at, '%H:%M:%S')} by {order}{chosen_text}: {running}, {numbers.rate(calls)}, "
+    head += f"{numbers.share(failures, total)} failed {page.period(seen.seconds, since)}"
     yield cut(head)
     wrong = [problem for problem in seen.problems if problem.weight >= weights.WRONG]
     words = f"{counted(len(wrong), 'problem')}: {wrong[0].text}" if wrong else "no problem is known"
