@@ -1,7 +1,7 @@
 """`completion`: a script that completes `erp-agent` in a shell, made from the parser of the command line.
 
 Own code, because the script must follow the commands of the installed version: argcomplete starts Python at every key,
-and shtab would be one more package in other people's ERPs. Only names of monitors and modules are asked of a process.
+and shtab would be one more package in other people's ERPs. Python is started for names of monitors and modules alone.
 """
 
 from __future__ import annotations

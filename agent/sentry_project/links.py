@@ -1,4 +1,4 @@
-"""Addresses of Sentry's pages. They are made from what the configuration holds: nothing is asked for."""
+"""Addresses of Sentry's pages. They are made of the configuration alone: no request is sent."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def check_people(site: Site, facts: Facts) -> None:
 
 
 def _check_scopes(api: Api, needed: Iterable[str]) -> None:
-    """Sentry's index names the scopes of the token. One that does not is asked for no more than it names."""
+    """Raises ConfigError for a scope that the token lacks. Nothing is checked where Sentry does not list the scopes."""
     try:
         index = api.get("/")
     except ApiError as error:

@@ -1,4 +1,4 @@
-"""What a configuration is told about the code it names."""
+"""The Problems of a configuration in the code that it names."""
 
 from __future__ import annotations
 

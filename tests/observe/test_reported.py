@@ -145,7 +145,7 @@ steps = st.one_of(
 
 
 def is_known(way):
-    """Not what docs/limits.md says is taken for two failures: see there."""
+    """Except for what counts as two failures in docs/limits.md."""
     kinds = [what for _, what, _ in way]
     if kinds.count("in a class") > 1:
         return False

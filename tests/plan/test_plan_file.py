@@ -92,7 +92,7 @@ def test_two_pieces_of_one_size_that_changed_places():
 
 
 def test_sizes_that_no_file_has(tmp_path):
-    """Read as far as the file reaches, and not at all where its size is not the one that its first line says."""
+    """Read as far as the file reaches, and not at all where its size is not the one in its first line."""
     tmp_path.chmod(0o700)
     file = tmp_path / "plan.bin"
     line = PLAN.partition(b"\n")[0]

@@ -14,7 +14,7 @@ ORDER = '  - {target: shop.order, module: sales, operation: "%s"}\n'
 
 
 class Config:
-    """A configuration in force, and a compiler that runs when it is told to."""
+    """A configuration in force, and a compiler that runs when a test calls it."""
 
     def __init__(self, folder, monkeypatch):
         self.path, self.state = str(folder / "monitors.yaml"), str(folder / "state")

@@ -86,7 +86,7 @@ def logged(tmp_path, monkeypatch, line, *, source=True):
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_line_is_told_as_the_source_has_it(tmp_path, monkeypatch, line):
+def test_a_line_is_shown_as_the_source_has_it(tmp_path, monkeypatch, line):
     text = logged(tmp_path, monkeypatch, line)
     assert "Planted7x" not in text
     if LINES[line] is None:
@@ -96,11 +96,11 @@ def test_a_line_is_told_as_the_source_has_it(tmp_path, monkeypatch, line):
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_without_source_nothing_is_told(tmp_path, monkeypatch, line):
+def test_without_source_no_text_is_shown(tmp_path, monkeypatch, line):
     assert logged(tmp_path, monkeypatch, line, source=False).startswith("(text put together before it was logged, ")
 
 
-def test_another_source_than_what_runs_tells_nothing(tmp_path):
+def test_another_source_than_what_runs_shows_no_text(tmp_path):
     path = tmp_path / "sales.py"
     path.write_text('log.info(f"an entirely different {line}")\n')
     text = breadcrumbs.as_written(f"customer {NAME} is late", str(path), 1, filled=True)

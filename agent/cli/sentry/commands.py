@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--delete", action="store_true", help="also delete what an earlier `apply` made and the file no longer has"
         )
     make.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    export = add("export", _export, "print what `apply` would set up, for Terraform or as JSON; asks Sentry nothing")
+    export = add("export", _export, "print what `apply` would set up, as Terraform or JSON; sends no request")
     export.add_argument(
         "--format", choices=("terraform", "json"), default="terraform",
         help="terraform: for the provider jianyuan/sentry (default); json: each thing as `plan` compares it",
