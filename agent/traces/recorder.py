@@ -51,8 +51,10 @@ class Recorder:
         self._settings = sentry["traces"]
         self._limiter = Limiter(self._settings["rate_limit"])
         self._current = recording.current
+        #: May a trace that was not sampled be kept? Then it is profiled as often: which one will be slow is not known.
+        self._any_may_be_kept = self._settings["keep_slow"] is not None or self._settings["keep_failed"]
         self.profiles: Profiles | None = None
-        if sentry["profiles_sample_rate"] and sentry["traces_sample_rate"]:
+        if sentry["profiles_sample_rate"] and (sentry["traces_sample_rate"] or self._any_may_be_kept):
             from .profiler import Profiles
 
             self.profiles = Profiles(sentry["profiles_sample_rate"], note)
@@ -125,7 +127,7 @@ class Recorder:
             self._in_app = self._platform().in_app
         made = Trace(op, name, origin, self._settings["max_spans"], self._in_app)
         made.sampled = origin.decide(self._sentry["traces_sample_rate"])
-        if made.sampled and self.profiles is not None:
+        if self.profiles is not None and (made.sampled or self._any_may_be_kept):
             made.profile = self.profiles.begin(made.started, lambda: [lane.ident for lane in list(made.lanes)])
         return made
 

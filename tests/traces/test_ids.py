@@ -183,9 +183,10 @@ def test_a_trace_that_was_not_sampled_stands_for_itself_alone():
     assert (items.headers["trace"]["sample_rate"], items.headers["trace"]["sampled"]) == ("1.0", "true")
 
 
-@pytest.mark.parametrize("rate", [0.0, 1.0])
-def test_a_profile_is_in_the_envelope_of_its_transaction(rate):
-    made = Traced(profiles_sample_rate=rate)
+@pytest.mark.parametrize(("rate", "why"), [(0.0, "sample"), (1.0, "sample"), (1.0, "slow")])
+def test_a_profile_is_in_the_envelope_of_its_transaction(rate, why):
+    changes = {} if why == "sample" else {"traces_sample_rate": 0.0, "traces": {**TRACES, "keep_slow": 0.0}}
+    made = Traced(profiles_sample_rate=rate, **changes)
     gate = threading.Event()
 
     def until_sampled():
@@ -197,6 +198,7 @@ def test_a_profile_is_in_the_envelope_of_its_transaction(rate):
         transaction, _, items = made.run(until_sampled)
     finally:
         made.undo()
+    assert transaction["contexts"]["trace"]["data"]["erp.kept"] == why
     profiles = [json.loads(payload) for header, payload in items.items if header["type"] == "profile"]
     if not rate:
         assert profiles == []
@@ -210,3 +212,16 @@ def test_a_profile_is_in_the_envelope_of_its_transaction(rate):
     names = {frame["function"] for frame in profile["profile"]["frames"]}
     assert {"nightly", "until_sampled" if sys.version_info < (3, 11) else until_sampled.__qualname__} <= names
     assert made.recorder.profiles.sampler.profiles == {}
+
+
+@pytest.mark.parametrize(
+    ("others", "profiled"), [({}, False), ({"keep_slow": 60.0}, True), ({"keep_failed": True}, True)]
+)
+def test_a_trace_that_was_not_sampled_is_profiled_only_where_it_may_be_kept(others, profiled):
+    made = Traced(profiles_sample_rate=1.0, traces_sample_rate=1e-12, traces={**TRACES, **others})
+    seen = []
+    try:
+        made.shop.nightly(lambda: seen.append(traces.current().profile is not None))
+    finally:
+        made.undo()
+    assert (seen, made.kept) == ([profiled], [])
