@@ -11,7 +11,6 @@ from _thread import allocate_lock
 
 from ..base import guard
 from ..base.interrupts import ours
-from ..plan import in_force
 from ..plan import index as plan_index
 from ..plan.reread import Reread
 
@@ -70,7 +69,7 @@ class Reload:
         before, agent.index = agent.index, index
         index.remake = before.remake
         if self._reread.was_first:
-            in_force.report_partial(index)
+            plan_index.report_partial(index)
         finder = agent.finder
         running = finder.running if finder is not None else {}
         agent.watch(index)

@@ -53,7 +53,7 @@ def _compile(path: str, state: str, before: "plan_index.Bad | None") -> "plan_in
         guard.step("another interpreter read the configuration in %.0f ms" % ((time.monotonic() - began) * 1000))
     made = keep(response, path, state, before)
     if isinstance(made, plan_index.Index):
-        report_partial(made)  # by the process that finds the change only: afterwards `status` shows it
+        plan_index.report_partial(made)  # by the process that finds the change only: afterwards `status` shows it
     return made
 
 
@@ -91,14 +91,6 @@ def _lacks(response: "bytes | str", path: str) -> str:
     """What the interpreter lacks that was to read the configuration, as far as it is known; "" where it has all."""
     decoded = plan_index.decode(response, path) if isinstance(response, bytes) else None
     return "a plan" if decoded is None else decoded.lacking if isinstance(decoded, plan_index.Bad) else ""
-
-
-def report_partial(index: "plan_index.Index") -> None:
-    """One line on stderr where not all of the configuration counts."""
-    if index.problems:
-        more = " (and %d more)" % (len(index.problems) - 1) if len(index.problems) > 1 else ""
-        first = index.problems[0]
-        guard.write_line(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
 
 
 def keep(

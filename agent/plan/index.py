@@ -188,3 +188,12 @@ def decode(data: bytes, path: str) -> "Index | Bad | None":
         return Bad(plan) if plan.top[3] is None else Index(plan)
     except ours(ValueError, EOFError, TypeError, IndexError, Unreadable):
         return None
+
+
+def report_partial(index: Index) -> None:
+    """One line on stderr where not all of the configuration counts."""
+    from ..base import guard
+
+    if index.problems:
+        more = " (and %d more)" % (len(index.problems) - 1) if len(index.problems) > 1 else ""
+        guard.write_line(f"not all of the configuration counts: {index.problems[0]}{more}; see: python -m agent validate")
