@@ -196,4 +196,5 @@ def report_partial(index: Index) -> None:
 
     if index.problems:
         more = " (and %d more)" % (len(index.problems) - 1) if len(index.problems) > 1 else ""
-        guard.write_line(f"not all of the configuration counts: {index.problems[0]}{more}; see: python -m agent validate")
+        first = index.problems[0]
+        guard.write_line(f"not all of the configuration counts: {first}{more}; see: python -m agent validate")
