@@ -15,13 +15,13 @@ from ..base.interrupts import ours
 from ..hook.code import wrap
 from ..observe.around import work
 from ..observe.event.represent import instance_dict, type_name
-from .jobs import KIND, begins, ends, facts, look, register
+from .jobs import KIND, begins, ends, facts, failing, look, register
 from .retried import Retried
 from .web import frameworks, serving
 from .web.install import function_of, web_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType, ModuleType
 
     from ..boot.engine import Engine
@@ -55,15 +55,9 @@ def _error_page(module: ModuleType, engine: Engine) -> Iterator[Any]:
     yield from look(module, "ErrorPage.__init__", _failed(engine), "exception")
 
 
-def _failed(engine: Engine) -> Any:
-    web = web_of(engine)
-
-    def failed(error: object) -> None:
-        # Frappe's own criterion: an exception without a status becomes a 500.
-        if isinstance(error, Exception) and getattr(error, "http_status_code", 500) >= 500:
-            web.failed(error)
-
-    return failed
+def _failed(engine: Engine) -> Callable[[object], None]:
+    # Frappe's own criterion: an exception without a status becomes a 500.
+    return failing(engine, lambda error: getattr(error, "http_status_code", 500) < 500)
 
 
 def _handler(module: ModuleType, _engine: Engine) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What the integrations of ERPs share: jobs as pieces of work, and the facts that their events have."""
+"""What the integrations of ERPs share: jobs as pieces of work, exceptions behind responses, facts for events."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..hook.code import wrap
 from ..observe.around import context, people, traces, work
-from .web.install import function_of
+from .web.install import function_of, web_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
+
+    from ..boot.engine import Engine
 
 #: A background or scheduled job as a piece of work. It is about the job's name.
 KIND = work.Kind("queue.process", route=lambda name: name)
@@ -32,6 +34,19 @@ def ends(entered: work.Entered | None, failed: bool) -> None:
         if failed:
             work.note(work.CRASHED)
         work.leave(entered)
+
+
+def failing(engine: Engine, is_shown: Callable[[Exception], bool]) -> Callable[[object], None]:
+    """What takes the exceptions that an application makes responses of. One that is no text for the user has failed the
+    request.
+    """
+    web = web_of(engine)
+
+    def failed(error: object) -> None:
+        if isinstance(error, Exception) and not is_shown(error):
+            web.failed(error)
+
+    return failed
 
 
 def facts(tags: Mapping[str, object], job: object, user: Mapping[str, object]) -> dict[str, object]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from ..hook.code import wrap
 from ..observe.around import work
 from ..observe.event.represent import instance_dict
-from .jobs import KIND, begins, ends, facts, look, register
+from .jobs import KIND, begins, ends, facts, failing, look, register
 from .retried import Retried
 from .web import frameworks, serving
 from .web.install import function_of, web_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType, ModuleType
 
     from ..boot.engine import Engine
@@ -36,8 +36,7 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
 
 
 def _requests(module: ModuleType, engine: Engine) -> Iterator[Any]:
-    web = web_of(engine)
-    yield web
+    yield web_of(engine)
 
     def dispatches(rule: Any) -> None:
         _serves(getattr(rule, "rule", ""), getattr(rule, "endpoint", None), None)
@@ -73,14 +72,8 @@ def _rpc(module: ModuleType, engine: Engine) -> Iterator[Any]:
         yield from look(module, path, _failed(engine), "e")
 
 
-def _failed(engine: Engine) -> Any:
-    web = web_of(engine)
-
-    def failed(error: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, _shown()):
-            web.failed(error)
-
-    return failed
+def _failed(engine: Engine) -> Callable[[object], None]:
+    return failing(engine, lambda error: isinstance(error, _shown()))
 
 
 def _shown() -> tuple[type, ...]:

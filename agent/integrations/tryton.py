@@ -13,7 +13,7 @@ from ..hook.code import wrap
 from ..hook.targets import resolve
 from ..observe.around import work
 from ..observe.event.represent import instance_dict
-from .jobs import ends, facts, register
+from .jobs import ends, facts, failing, register
 from .retried import Retried, elsewhere
 from .web import frameworks, serving
 from .web.install import function_of, web_of
@@ -88,14 +88,9 @@ def _function(module: ModuleType, path: str) -> Any:
 
 def _failures(module: ModuleType, engine: Engine) -> list[Any]:
     """The application returns, with the status 200, what a request has failed with."""
-    web = web_of(engine)
     shown = (sys.modules["trytond.exceptions"].TrytonException, sys.modules["werkzeug.exceptions"].HTTPException)
-
-    def returned(response: object) -> None:
-        if isinstance(response, Exception) and not isinstance(response, shown):
-            web.failed(response)
-
-    return [web, wrap.watch(_function(module, "TrytondWSGI.dispatch_request"), returned=returned)]
+    returned = failing(engine, lambda error: isinstance(error, shown))
+    return [web_of(engine), wrap.watch(_function(module, "TrytondWSGI.dispatch_request"), returned=returned)]
 
 
 def follow_job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
