@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.integrations.web import facts, frameworks, install, serving
+from agent.observe.around import work
 from agent.observe.failure import reported
 
 
@@ -74,6 +75,15 @@ def logs_a_chain(environ, start_response):
     return []
 
 
+LIBRARY = {"__name__": "library", "traceback": traceback, "failing": failing}
+exec("def recovers():\n try: failing()\n except ArithmeticError: traceback.format_exc()", LIBRARY)
+
+
+def asks_a_library(environ, start_response):
+    LIBRARY["recovers"]()
+    return []
+
+
 @pytest.mark.parametrize(
     ("application", "status", "expected"),
     [
@@ -82,6 +92,8 @@ def logs_a_chain(environ, start_response):
         (logs_what_was_reported, "500 Internal Server Error", []),
         (logs_a_chain, "503 Service Unavailable", [("request", LookupError, "GET request")]),
         (lambda _environ, _start: [], "500 Internal Server Error", []),
+        (logs, None, [("request", ZeroDivisionError, "GET request")]),  # no status is known: the application caught it
+        (asks_a_library, None, []),
     ],
 )
 def test_a_traceback_is_what_a_request_failed_in_if_its_response_is_a_server_error(
@@ -166,3 +178,12 @@ def test_the_route_of_falcon_is_found_in_the_frames_that_the_exception_has_passe
     now.request = {"REQUEST_METHOD": "GET"}
     frameworks.remember(now, caught.value)
     assert frameworks.of(now).route == "/orders/{n}"
+
+
+def test_the_first_failure_of_a_request_is_the_only_one(served):
+    def crashed(environ, start_response):
+        logs(environ, start_response)
+        work.current().failure = "reported"
+        return []
+
+    assert served(crashed, "500 Internal Server Error") == []

@@ -71,8 +71,12 @@ def around(function: FunctionType, web: Web) -> list[Layer]:
 
     def serve(original: Any, *arguments: Any, **named: Any) -> Any:
         above = sys._getframe(1)
-        if above.f_back is not None:
-            return original(*arguments, **named)  # no server calls it, but a function in Python
+        if above.f_back is not None:  # no server calls it, but a function in Python
+            try:
+                return original(*arguments, **named)
+            except BaseException as error:
+                drop_first_frame(error)
+                raise
         token = serving.opened(above, None)
         try:
             result = original(*arguments, **named)

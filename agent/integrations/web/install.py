@@ -15,7 +15,7 @@ from ...observe.around import context, traces, work
 from ...observe.event.represent import class_attribute, type_name
 from ...observe.failure import unmonitored
 from . import embedding, facts, servers, serving
-from .written import Written, failure_of
+from .written import Written, package_of
 
 if TYPE_CHECKING:
     from types import FrameType, ModuleType
@@ -158,6 +158,7 @@ class Web:
         else:
             return  # it takes no request
         rest = max(position - len(names), 0)  # of the arguments that are one tuple
+        self.written.frameworks.add(package_of(function.__globals__))
         self._applications[function] = [
             wrap.surround(function, partial(_called, rest), self.returned, passed=[name], failed=self._raised),
             *embedding.around(function, self),
@@ -187,7 +188,7 @@ class Web:
         if now.written is None:
             return
         try:
-            error = failure_of(now)
+            error = self.written.failure_of(now)
             if error is not None:
                 self.failed(error)
         except ours(Exception):

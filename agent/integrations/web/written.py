@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ...base.slots import traceback_of
 from ...hook.code import wrap
+from ...observe.around import work
 from ...observe.failure import reported, unmonitored
 from . import frameworks, serving
 
@@ -25,6 +27,7 @@ class Written:
 
     def __init__(self) -> None:
         self.senders: list[FunctionType] = []  #: functions of servers that get the response as messages of ASGI
+        self.frameworks: set[str] = set()  #: packages whose functions are applications
         self._layers: list[patch.Layer] = []
 
     def follow(self) -> None:
@@ -47,18 +50,37 @@ class Written:
         senders, self.senders = self.senders, []
         self._layers += [wrap.surround(each, wrap.guarded(_sends), passed=["message"]) for each in senders]
 
+    def failure_of(self, now: serving.Serving) -> BaseException | None:
+        """What the request has failed in, once it ends; None if its response is no server error, or it was reported."""
+        error, now.written = now.written, None
+        doing = work.current()
+        if error is None or doing is None or doing.failure is not None or reported.is_remembered(error):
+            return None
+        status = serving.status(now)
+        fails = self._was_caught_outside(error) if status is None else status >= 500
+        return error if fails else None
+
+    def _was_caught_outside(self, error: BaseException) -> bool:
+        """Was it the framework that caught it, and no code further in? Decides where the status is not known.
+
+        Not for Django, which logs what it makes a 400 of, and whose failures are known by name.
+        """
+        traceback = traceback_of(error)
+        if traceback is None:
+            return False
+        package = package_of(traceback.tb_frame.f_globals)
+        return package in self.frameworks and package != "django"
+
     def undo(self) -> None:
         layers, self._layers = self._layers, []
         for layer in reversed(layers):
             layer.undo()
 
 
-def failure_of(now: serving.Serving) -> BaseException | None:
-    """What the request has failed in, once it ends; None if its response is no server error, or it was reported."""
-    error, now.written = now.written, None
-    if error is None or (serving.status(now) or 0) < 500 or reported.is_remembered(error):
-        return None
-    return error
+def package_of(namespace: dict[str, Any]) -> str:
+    """The top-level package of the module whose namespace it is."""
+    name = namespace.get("__name__")
+    return name.partition(".")[0] if type(name) is str else ""
 
 
 def _sends(message: Any) -> None:
