@@ -215,7 +215,9 @@ def _expressions(whole: Whole) -> Iterator[Problem]:
     for (monitor, which), (number, why, those) in sorted(found.items(), key=lambda item: -item[1][0]):
         context = which.startswith("context ") or monitor.startswith("context ")
         text = f"{one_line(monitor)}, {one_line(which)}: failed {counted(number, 'time')}, last: {one_line(why)}"
-        hint = "correct it in monitors.yaml" + ("" if context else f": python -m agent explain {one_line(monitor)}")
+        hint = f"correct it in monitors.yaml: python -m agent explain {one_line(monitor)}"
+        if context:
+            hint = "correct the provider, or its entry under `context` in monitors.yaml"
         yield Problem("context-failed" if context else "expression-failed", 55, text, named(those), hint)
 
 
