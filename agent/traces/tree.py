@@ -30,7 +30,7 @@ class _Tree:
         self._ids = os.urandom(8 * min(trace.count, trace.most)).hex()  # one system call for all
         self._used = 0
         for lane in list(trace.lanes):
-            self._place(lane, self._around(lane, trace.span_id))
+            self._place(lane, self._around(lane, trace.span_id), "")
 
     def _around(self, lane: Lane, root: str) -> str:
         """The id of the span that a lane was begun in."""
@@ -40,7 +40,8 @@ class _Tree:
         around = [each for each in spans if each[2] <= lane.began <= each[3]]
         return max(around, key=lambda each: each[2])[0] if around else parent
 
-    def _place(self, lane: Lane, parent: str) -> None:
+    def _place(self, lane: Lane, parent: str, monitor: str) -> None:
+        """`monitor` is that of the span around the lane, where that is a coroutine."""
         spans = lane.spans.copy()  # threads that outlive the trace may add to it
         given = lane.given or {}
         own: list[Placed] = []
@@ -51,17 +52,19 @@ class _Tree:
             while around and around[-1][2] > start:
                 around.pop()
             span_id = given.get(at) or self._next_id()
-            if around and around[-1][4].monitor in what.quiet:
-                span_id = around[-1][0]  # the same work, seen once more
+            outer, known = (around[-1][0], around[-1][4].monitor) if around else (parent, monitor)
+            if known in what.quiet:
+                span_id = outer  # the same work, seen once more
             else:
-                made = (span_id, around[-1][0] if around else parent, start, end, what, failed, values)
+                made = (span_id, outer, start, end, what, failed, values)
                 own.append(made)
-                around.append(made)
+                if not what.has_lane:  # other tasks run while a coroutine waits: their spans are beside it
+                    around.append(made)
             if inside is not None:
-                self._place(inside, span_id)
+                self._place(inside, span_id, what.monitor)
         own.sort(key=_BEGINNING)  # of two that began together, the one around the other is the first
         self.placed += own
-        self._of_lane[lane] = parent, own
+        self._of_lane[lane] = parent, [each for each in own if not each[4].has_lane]
 
     def _next_id(self) -> str:
         self._used += 16

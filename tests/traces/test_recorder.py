@@ -31,6 +31,12 @@ async def page(): await asyncio.gather(part(1), part(2)); query("SELECT 3")
 async def part(number):
     await asyncio.sleep(0); query(f"SELECT part"); await asyncio.sleep(0)
     await asyncio.sleep(0.01 * number); query(f"SELECT part")
+async def overlapping():
+    over = asyncio.Event()
+    async def first(): await held(over.wait())
+    async def second(): await held(deepest()); over.set()
+    await asyncio.gather(first(), second())
+async def held(waited): await waited
 async def nested(): await deepest(); query("SELECT 4")
 async def deepest(): query("SELECT 5")
 def started():
@@ -58,7 +64,7 @@ class Recording:
             settings, lambda: Platform(python="3"), self.envelopes.append, lambda *row: self.counts.append(row), print
         )
         self.recorder.install()
-        names = "order reserve fails page part nested deepest started aside".split()
+        names = "order reserve fails page part nested deepest started aside overlapping held".split()
         self.watch = Watch(
             *(monitor(f"shop.{name}", name=name, kind="business", detail={"process": "p"}) for name in names),
             monitor("shop.query", name="query", kind="database", span_data=SQL),
@@ -170,6 +176,16 @@ def test_coroutines_that_run_at_the_same_time_keep_their_spans_apart(recording):
     parts = {span["span_id"] for span in transaction["spans"] if span["description"] == "part"}
     inside = [span["parent_span_id"] for span in transaction["spans"] if span["description"] == "SELECT part"]
     assert sorted(inside) == sorted([*parts, *parts])
+
+
+def test_a_coroutine_that_begins_and_ends_while_another_one_waits_is_not_inside_it(recording):
+    made = recording()
+    made.serve(lambda: asyncio.run(made.shop.overlapping()))
+    (transaction,) = made.kept()
+    assert shown(transaction) == [
+        (1, "erp.process", "overlapping"), (2, "erp.process", "held"), (2, "erp.process", "held"),
+        (3, "erp.process", "deepest"), (4, "db", "SELECT %s"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("call", ["started", "aside"])
@@ -342,14 +358,18 @@ def test_a_thread_that_the_host_started_outside_has_no_trace(recording):
 
 
 class What:
-    def __init__(self, name, quiet=()):
-        self.monitor, self.quiet = name, frozenset(quiet)
+    def __init__(self, name, quiet=(), has_lane=False):
+        self.monitor, self.quiet, self.has_lane = name, frozenset(quiet), has_lane
 
 
-def placed(spans, lane=None):
+def placed(spans, within=None):
+    """Which span each is in, by their monitors; all are in the coroutine `within`, if there is one."""
     made = trace.Trace("op", "name", Origin("0" * 31 + "1"), 1000)
     made.count = len(spans)
     made.root.spans = [(start, end, each, False, None, ()) for start, end, each in spans]
+    if within is not None:
+        inner = trace.Lane(made, made.root)
+        inner.spans, made.root.spans = made.root.spans, [(0, 9, within, False, inner, ())]
     found = tree.spans_of(made)
     names = {span_id: each.monitor for span_id, _, _, _, each, _, _ in found}
     names[made.span_id] = ""
@@ -369,6 +389,14 @@ def test_times_decide_what_is_inside():
 def test_the_same_work_seen_once_more_is_no_span():
     outer, inner, below = What("django.query"), What("psycopg.execute", ["django.query"]), What("socket")
     assert placed([(2, 3, below), (1, 4, inner), (0, 5, outer)]) == {"django.query": "", "socket": "django.query"}
+
+
+def test_nothing_beside_a_coroutine_is_inside_it_and_its_work_seen_once_more_is_no_span():
+    inner, below = What("asyncpg.fetch", ["sqlalchemy"]), What("socket")
+    assert placed([(2, 3, below), (1, 4, What("a", has_lane=True))]) == {"a": "", "socket": ""}
+    assert placed([(2, 3, below), (1, 4, inner)], within=What("sqlalchemy", has_lane=True)) == {
+        "sqlalchemy": "", "socket": "sqlalchemy",
+    }  # fmt: skip
 
 
 def traces_in_memory():
