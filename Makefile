@@ -9,6 +9,9 @@ UPLOT   = 1.6.32
 AXE     = 4.14.1
 FORMATTED = agent bench tests .ci
 
+# What pytest rewrites of the tests takes half of the time in which it collects them, in each of its processes: it is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help dev demo demo-full compare test test-fast lint format types check site pictures release plots axe clean
 
