@@ -59,9 +59,8 @@ class What:
             self.description = f"{detail.get('model', '')} {named.operation}".strip()
             self.data["db.operation"] = named.operation
         self.monitor = monitor["name"]
-        self.has_lane = (
-            trampoline.kind_of(probe._code) == trampoline.COROUTINE
-        )  # what runs in it is in a lane of its own
+        #: Is what runs in it in a lane of its own?
+        self.has_lane = trampoline.kind_of(probe._code) == trampoline.COROUTINE
         self.quiet = frozenset(monitor["quiet_inside"])  # monitors whose spans show what is directly inside, too
         self.located = self.op == "db" or monitor["kind"] == "database"  # is it shown where a slow one was called?
         #: Names of the data that each call has, the first is the description.
