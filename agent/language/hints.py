@@ -192,8 +192,8 @@ def for_yaml(line: str, column: int) -> str:
         return 'quote the variable inside `{…}` and `[…]`: "${NAME}"'
     if re.match(r"\s*(?:- )?\s*[\w.-]+:\s+\*\S", line) or line[column - 2 : column - 1] == "*":
         return "quote a text that begins with `*`"
+    if re.search(r"[{,]\s*\w+:\s+[^'\"\[{\s][^'\"\[{]*[\[{'\"]", line):
+        return "inside `{…}` quote a text that holds `{`, `[`, `,` or quotes, or write the keys on lines of their own"
     if re.match(r"\s*(?:- )?\s*[\w.-]+:\s+(?:(['\"]).*\1|[\[{].*[\]}])\s*\S", line):
         return "quote the whole text: one that begins with a quote, `{` or `[` ends where that is closed"
-    if re.search(r"[{,]\s*\w+:\s+[^'\"\[{]*(?:[\[{'\"])", line):
-        return "inside `{…}` quote a text that holds `{`, `[`, `,` or quotes, or write the keys on lines of their own"
     return ""
