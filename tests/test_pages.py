@@ -96,3 +96,11 @@ def test_a_page_is_read_as_blocks_with_their_comments():
 )
 def test_what_is_printed_is_compared_but_for_what_differs_each_time(shown, printed, same):
     assert pages.matches(shown, printed) is same
+
+
+def test_the_sites_search_fetches_nothing_from_the_network():
+    """The theme's plug-in `offline` names a script on a server, unless the site has one of that name."""
+    configuration = (pages.ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^extra: \{polyfills: \[(\S+)\]\}", configuration, re.MULTILINE)
+    assert "iframe-worker" in script
+    assert "IFrameWorker" in (pages.ROOT / "docs" / script).read_text(encoding="utf-8")
