@@ -41,7 +41,7 @@ def hints(look, text):
         ("unless: x && y", "`and` or `or`"), ("unless: '{order.id}'", "write it without braces"),
         ("unless: $order.id", "without `$`"), ("unless: x = 1", "did you mean `==`?"),
         ("rules: [{when: result['x'] == 'a', message: m}]", "inside `{…}` quote a text"),
-        ("capture: {total: result[\"total\"]}", "inside `{…}` quote a text"),
+        ('capture: {total: result["total"]}', "inside `{…}` quote a text"),
         ("operation: [a] b", "quote the whole text"),
         ("capture: {n: ${X}}", 'quote the variable inside `{…}` and `[…]`: "${NAME}"'),
     ],
