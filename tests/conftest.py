@@ -40,7 +40,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection():
-    """Without the garbage collector, which took a third of the time: what is collected here stays to the end.
+    """Without the garbage collector, which took a quarter to a third of the time: what is collected here stays to the end.
 
     For the same reason it is frozen then, so that a collection in a test looks at what the test made alone.
     """
