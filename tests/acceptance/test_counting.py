@@ -182,7 +182,7 @@ tallies = sys.modules["_erp_agent.boot.bootstrap"].current.engine().counting.tal
 (tally,) = [each for each in tallies._tallies.values() if each.operation == "hot"]
 print(struck)
 for _ in range(8): tallies.due = 0.0; tallies.look(tallies.clock()); shop.hot(1)
-assert tally._granted == [0] or tally in tallies.hot, tally._granted
+assert tally.granted == [0] or tally in tallies.hot, tally.granted
 before = tally.counts().calls
 for n in range(3000): shop.hot(n)
 tallies.settle()

@@ -635,7 +635,7 @@ def test_a_fork_beside_the_thread_causes_no_warning_and_delivery_continues(kit, 
     out = run(
         "import time, warnings\n"
         "from agent.deliver.background import worker\n"
-        "worker._PARK_WAIT = worker._THREAD_END = 60\n"
+        "worker.PARK_WAIT = worker._THREAD_END = 60\n"
         "ids = []\n"
         "with warnings.catch_warnings(record=True) as caught:\n"
         "    warnings.simplefilter('always')\n"
