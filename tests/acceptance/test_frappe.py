@@ -1,6 +1,6 @@
 """Frappe, by a stand-in of ours with the same modules and calls: Frappe itself cannot be installed from PyPI.
 
-`tests/compat/frappe.py` does the same with the real one.
+`tests/compat/frappe_day.py` does the same with the real one.
 """
 
 import pytest

@@ -1,6 +1,6 @@
 """Odoo, by a stand-in of ours with the same modules and calls: Odoo itself cannot be installed from PyPI.
 
-`tests/compat/odoo.py` does the same with the real one.
+`tests/compat/odoo_day.py` does the same with the real one.
 """
 
 import pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from compat.packs import unknown_exceptions
@@ -347,6 +348,12 @@ def test_every_pack_monitor_has_a_requirement():
         with open(pack_path(name), encoding="utf-8") as stream:
             for monitor in yaml.safe_load(stream).get("monitors", []):
                 assert monitor.get("requires") or name == "sqlite3", monitor  # which comes with Python
+
+
+def test_no_file_of_the_tests_has_the_name_of_a_package_that_a_pack_is_for():
+    """Its folder may be on sys.path, where pytest has put it: the file would be read for the package."""
+    tests = Path(__file__).parents[1]
+    assert {path.stem for path in tests.rglob("*.py")} & set(pack_names()) == set()
 
 
 @pytest.mark.slow(reason="reads the frameworks that packs are for")

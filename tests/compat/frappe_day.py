@@ -1,7 +1,7 @@
 """A day of Frappe with and without the agent: a real site, served by gunicorn and a worker. Not part of `make test`.
 
     FRAPPE_BENCH=/opt/frappe-bench FRAPPE_PYTHON=/opt/frappe-bench/env/bin/python FRAPPE_SITE=day.localhost
-        FRAPPE_PASSWORD=admin python tests/compat/frappe.py [--times 5]
+        FRAPPE_PASSWORD=admin python tests/compat/frappe_day.py [--times 5]
 
 The site is changed: make one for this (`bench new-site day.localhost`). Frappe 14 or 15, with Redis and the database running. Exit
 status 1: responses differ, an event is missing, too many are there, or a planted secret is in what would be sent.

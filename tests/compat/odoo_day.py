@@ -1,6 +1,6 @@
 """A day of Odoo with and without the agent: real Odoo, from its sources, on a real PostgreSQL. Not part of `make test`.
 
-    ODOO_SOURCE=/opt/odoo ODOO_PYTHON=/opt/odoo/venv/bin/python python tests/compat/odoo.py
+    ODOO_SOURCE=/opt/odoo ODOO_PYTHON=/opt/odoo/venv/bin/python python tests/compat/odoo_day.py
         [--postgres HOST:PORT] [--user odoo] [--modules base,contacts,sale_management] [--workers 0|2] [--keep]
 
 Odoo 15 to 18, with `odoo-bin` in ODOO_SOURCE. The first run makes the database `erp_day_template_18`, which takes minutes.

@@ -1,6 +1,6 @@
 """A day of Tryton with and without the agent: real Tryton, 5.0 to 8.2. Not part of `make test`; `.ci/run` runs its short form.
 
-    python tests/compat/tryton.py --python /opt/tryton/bin/python [--times 30] [--postgres USER@HOST:PORT] [--keep]
+    python tests/compat/tryton_day.py --python /opt/tryton/bin/python [--times 30] [--postgres USER@HOST:PORT] [--keep]
 
 The environment has trytond, trytond-sale, waitress and what the agent needs. A database with the modules party, company,
 currency, product, account and sale, and with a module `shop`, is made and copied twice; each copy is served and gets the same
