@@ -132,9 +132,10 @@ def run_rabbitmq() -> Iterator[str]:
 
 
 def uwsgi_program() -> str:
-    """uWSGI of this environment, or of the PATH."""
-    beside = os.path.join(os.path.dirname(sys.executable), "uwsgi")
-    return beside if os.path.exists(beside) else shutil.which("uwsgi") or missing("uwsgi")
+    """uWSGI of this environment, or of the PATH if Python is a part of it: Debian's has a plug-in, with another Python."""
+    program = shutil.which("uwsgi", path=os.path.dirname(sys.executable)) or shutil.which("uwsgi")
+    options = program and subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
+    return program if options and "--wsgi-file" in options else missing("uWSGI with Python in it (pip install uwsgi)")
 
 
 @contextmanager
