@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import relay
 
 from agent.base import places
@@ -17,6 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Further versions of the Sentry SDK, unpacked into folders: AGENT_TEST_SDKS=/path/1.40.0:/path/2.0.1
 SDKS = [None, *filter(None, os.environ.get("AGENT_TEST_SDKS", "").split(":"))]
+
+#: For what root does as another user, who must be able to read the agent as it can an installation.
+READABLE_BY_OTHERS = pytest.mark.skipif(
+    not all(folder.stat().st_mode & 0o001 for folder in (ROOT / "agent" / "boot").parents),
+    reason=f"other users cannot read this checkout: {ROOT}",
+)
 
 
 def with_sdk(sdk: "str | None") -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from acceptance.host import READABLE_BY_OTHERS
 from measure import reading
 
 SHOP = """
@@ -199,6 +200,7 @@ def test_time_limits_that_strike_while_it_counts_reach_the_host_and_counting_goe
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid") or os.getuid() != 0, reason="only root may change the user")
+@READABLE_BY_OTHERS
 def test_a_process_that_changes_its_user_counts_in_that_users_folder(shop, tmp_path):
     main = """
 import os, shop, sys

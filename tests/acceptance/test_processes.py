@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from acceptance.host import summary
+from acceptance.host import READABLE_BY_OTHERS, summary
 from acceptance.services import free_port
 from receiver import Receiver
 
@@ -246,6 +246,7 @@ def test_forks_in_a_process_with_fifty_threads_under_load_do_not_hang(shop, dsn)
 
 
 @pytest.mark.skipif(shutil.which("su") is None or os.geteuid() != 0, reason="only root can become somebody else")
+@READABLE_BY_OTHERS
 def test_another_user(shop, tmp_path):
     """Through su and sudo, with the caller's HOME, or one that does not exist."""
     for path in [tmp_path, *tmp_path.parents]:

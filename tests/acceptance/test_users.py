@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from acceptance.host import ROOT, Host
+from acceptance.host import READABLE_BY_OTHERS, ROOT, Host
 from acceptance.running import Running, get, wait_until
 from acceptance.services import free_port
 from receiver import Receiver
@@ -23,7 +23,10 @@ from agent.base import places
 USER = 54321 + int("0" + os.environ.get("PYTEST_XDIST_WORKER", "").strip("gw"))
 SHARED = f"{places.SHARED}{USER}"
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+    READABLE_BY_OTHERS,
+]
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
 GOOD = "version: 1\nmodules: {m: {description: M}}\nmonitors:\n  - {target: shop.f, module: m, operation: op}\n"
