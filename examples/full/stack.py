@@ -68,10 +68,17 @@ class Stack:
         return done.stdout
 
     def start(
-        self, workers: int = 2, threads: int = 4, processes: int = 2, *, recycled: tuple[int, int] | None = None
+        self,
+        workers: int = 2,
+        threads: int = 4,
+        processes: int = 2,
+        *,
+        recycled: tuple[int, int] | None = None,
+        beat: bool = True,
     ) -> None:
         """Start everything; returns when the web server responds and the worker takes tasks.
 
+        Without `beat`, nothing comes due by itself.
         `recycled`: after about so many requests, and so many tasks, a process is replaced by a new one.
         """
         self.port = free_port()
@@ -84,11 +91,13 @@ class Stack:
             "--keep-alive=30", *of_web,
         )  # fmt: skip
         self.worker = self._start("celery", "-A", "erp", "worker", "-E", f"--concurrency={processes}", *of_worker)
-        schedule = os.path.join(self.home, "beat-schedule")
-        self.beat = self._start("celery", "-A", "erp", "beat", "--pidfile=", f"--schedule={schedule}")
+        if beat:
+            schedule = os.path.join(self.home, "beat-schedule")
+            self.beat = self._start("celery", "-A", "erp", "beat", "--pidfile=", f"--schedule={schedule}")
         self.web.wait_until(self._web_answers)
         self.worker.wait_until(self._worker_waits)
-        self.beat.wait_until(lambda: "is starting" in self.beat.said())
+        if beat:
+            self.beat.wait_until(lambda: "is starting" in self.beat.said())
 
     def wait_for_tasks(self, timeout: float = 60.0) -> None:
         """Until no task waits for a worker."""

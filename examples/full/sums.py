@@ -137,15 +137,17 @@ class Tasks:
         self._names: dict[str, str] = {}  # of tasks, by their ids
         self._is_over = False
         self._listens = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def __enter__(self) -> Tasks:
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread.start()
         if not self._listens.wait(30):
             raise TimeoutError("the broker did not accept a listener for events")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over = True
+        self._thread.join(10)  # before its broker ends, of which it would print a traceback
 
     def wait(self, seconds: float = 20.0) -> None:
         """Until each that was received has ended, or so many seconds."""

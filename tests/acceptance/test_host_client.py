@@ -166,7 +166,7 @@ def test_each_destination_has_a_folder_limits_and_a_quarantine_of_its_own(shop, 
         code = """
 import shop
 for dsn in (os.environ["HOST_DSN"], os.environ["OTHER_DSN"]):
-    sentry_sdk.init(dsn=dsn)
+    sentry_sdk.init(dsn=dsn, auto_enabling_integrations=False)
     sentry_sdk.capture_message("theirs")
     sentry_sdk.flush(1)
 try: shop.f()
@@ -235,7 +235,7 @@ def test_a_transport_of_the_hosts_own_is_left_alone_and_status_says_so(shop, the
     code = """
 from sentry_sdk.transport import HttpTransport
 class Own(HttpTransport): pass
-sentry_sdk.init(dsn=os.environ["HOST_DSN"], transport=Own)
+sentry_sdk.init(dsn=os.environ["HOST_DSN"], transport=Own, auto_enabling_integrations=False)
 sentry_sdk.capture_message("one")
 """
     run(shop, code, theirs)

@@ -22,7 +22,9 @@ MAIN = """
 import os, sys
 def init():
     import sentry_sdk
+    from sentry_sdk.integrations.django import DjangoIntegration
     sentry_sdk.init(
+        auto_enabling_integrations=False, integrations=[DjangoIntegration()],  # not every framework that is installed
         dsn=os.environ["HOST_DSN"], release="host@1", environment="hosts", traces_sample_rate=1.0,
         before_send=lambda event, hint: (event.setdefault("tags", {}).update(hook="hosts"), event)[1],
     )

@@ -355,18 +355,29 @@ def test_a_checkout_without_bytecode_is_compiled_once(shop, tmp_path):
     assert shop.run("-c", "import _erp_agent.boot.start as s; print(s.NEWER)", **settings).stdout == "1\n"
 
 
-@pytest.fixture
-def bare(shop, tmp_path):
-    """A checkout without bytecode, and what to start a process with that keeps its own."""
-    checkout = tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A checkout without bytecode, and a state folder with what a process that started from it has kept of its own."""
+    folder = tmp_path_factory.mktemp("kept")
+    checkout = folder / "checkout"
     shutil.copytree(ROOT / "agent", checkout / "agent", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "schema", checkout / "schema")
     shutil.copy(ROOT / "sitecustomize.py", checkout)
-    settings = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
-    shop.run("-c", "pass", **settings)
+    host = Host(folder)
+    host.write(monitors__yaml=GOOD)
+    host.run("-c", "pass", PYTHONPATH=str(checkout), PYTHONDONTWRITEBYTECODE="1")
+    return checkout, host.state_base
+
+
+@pytest.fixture
+def bare(shop, kept):
+    """A copy of that state folder, and what to start a process with that uses it."""
+    checkout, state = kept
+    shutil.copytree(state, shop.state_base, copy_function=shutil.copy2)
     (file,) = shop.state_base.glob("bytecode/start.*")
     source = checkout / "agent" / "boot" / "start.py"
     code = compile("import os\nos._exit(77)\n", str(source), "exec", dont_inherit=True)
+    settings = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     return types.SimpleNamespace(
         file=file, folder=file.parent, base=shop.state_base, foreign=file.read_bytes()[:16] + marshal.dumps(code),
         run=lambda **more: shop.run("-c", "pass", check=False, **{**settings, **more}),

@@ -390,9 +390,12 @@ def empty():
 
 
 @pytest.fixture
-def shop():
+def shop(monkeypatch):
     gc.collect()  # functions of the test before are functions of this file, too
-    yield module(SHOP, "watched_shop")
+    made = module(SHOP, "watched_shop")
+    # The test process has frozen what it collected, and so all its modules would be looked through again and again.
+    monkeypatch.setattr(alive, "sys", types.SimpleNamespace(modules={"watched_shop": made}))
+    yield made
     sys.modules.pop("watched_shop", None)
 
 
@@ -407,6 +410,7 @@ def place(text, seen, **options):
 @pytest.mark.slow(reason="looks through all objects")
 def test_every_function_with_this_code_is_found_and_gets_its_own_code_back(shop):
     seen = []
+    bare = {function: function.__code__ for function in alive.functions()}
     for text, call, where in (
         ("return n * 2", lambda: shop.Order.price(2), "Order.price"),
         ("return function(*args)", lambda: shop.Order().total(), "logged.<locals>.wrapper"),
@@ -414,7 +418,6 @@ def test_every_function_with_this_code_is_found_and_gets_its_own_code_back(shop)
         ("lambda n", lambda: shop.twice(2), "<lambda>"),
         ("yield each", lambda: list(shop.generate(1)), "generate"),
     ):
-        bare = {function: function.__code__ for function in alive.functions()}
         result = call()
         placed = place(text, seen)
         assert (placed.where, call()) == (where, result)
@@ -450,13 +453,10 @@ def test_functions_that_are_made_meanwhile_are_watched_too_and_get_their_code_ba
 def test_functions_that_the_collector_does_not_show_are_found_through_their_modules(shop):
     """A server freezes what it has loaded before it forks."""
     seen = []
-    gc.freeze()
-    try:
-        placed = place("return function(*args)", seen)
-        shop.Order().total()
-        placed.undo()
-    finally:
-        gc.unfreeze()
+    gc.freeze()  # and it stays so: what the test process has collected is frozen as well
+    placed = place("return function(*args)", seen)
+    shop.Order().total()
+    placed.undo()
     assert seen == [1]
 
 

@@ -45,11 +45,9 @@ class Looked:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_other_objects():
-    """A look goes through all objects: those of the other tests are a million."""
+    """A look goes through all objects: those of the other tests are a million. They stay frozen, as conftest.py has it."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
