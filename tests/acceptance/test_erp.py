@@ -256,7 +256,10 @@ def test_with_a_sentry_and_tracing_the_day_is_the_same_and_each_failure_arrives_
     assert Counter(map(summary, events)) == Counter(map(summary, day[2].events()))
     ids = [event["event_id"] for event in events]
     assert len(ids) == len(set(ids))
-    assert "manage.py working_day" in {each["transaction"] for each in transactions}
+    names = {(each["transaction"], each["contexts"]["trace"]["op"]) for each in transactions}
+    assert "manage.py working_day" in {name for name, _ in names}
+    assert {name for name, op in names if op == "queue.process"} >= {"sales.tasks.nightly_invoicing"}
+    assert "manage.py working_day" not in {name for name, op in names if op == "queue.process"}, "a task has its own"
     spans = [span for transaction in transactions for span in transaction["spans"]]
     assert "task.send_order_confirmation" in {span.get("description") for span in spans}
     (process,) = erp.status()

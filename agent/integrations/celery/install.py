@@ -46,7 +46,7 @@ def _publisher(_module: ModuleType, engine: Engine) -> Changes:
 def _tasks(module: ModuleType, engine: Engine) -> Changes:
     """Tasks may run here: in a worker's process, or eagerly."""
     signals = sys.modules["celery.signals"]
-    context.register("celery", task_context.provide)
+    context.register("celery", task_context.provide, first=True)  # a command or a request may run a task itself
     context.register("trace", traces.provide)
     attempts.register(running.attempt)
     # Celery's own function, before the SDK's integration puts another one in its place.
