@@ -71,11 +71,17 @@ def do_once():
 
 
 def hold_still():
-    """Nothing is done because a second or a minute is over: how often that is, depends on how busy the machine is."""
+    """Nothing is done because a second or a minute is over: how often that is, depends on how busy the machine is.
+
+    Nor is a statement slow here, which would be looked for where it was called.
+    """
     agent = _agent()
     if agent is None:
         return
     agent._look_at = float("inf")
+    recording = sys.modules.get("_erp_agent.traces.trace")
+    if recording is not None:
+        recording._SLOW = float("inf")
     tallies, sessions = agent.engine().counting._tallies, agent.engine().frameworks.sessions
     if tallies is not None:
         tallies.due = float("inf")

@@ -79,7 +79,7 @@ class Trace(Ids):
         self.count = 0  # of spans so far
         #: Of equal spans beyond that: how many, their seconds, the start of the first, the end of the last.
         self.folded: dict[tuple[What, tuple[Any, ...]], list[float]] = {}
-        self.texts: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of all spans
+        self.texts: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of all spans, where there are more than a few
         self.lanes: dict[Lane, None] = {}  # with those of coroutines under way
         self.slow = False  # whether an operation inside exceeded its threshold
         self.failed = False
@@ -162,17 +162,20 @@ def record(what: What, start: float, result: object, lane: Lane | None, failed: 
         values = _NONE
         if what.together is not None:
             try:
-                found = what.together(result, *passed)
+                found = what.together(result, passed)
             except ours(Exception):
-                found = what.one_by_one(result, *passed)
+                found = what.one_by_one(result, passed)
             if found is None:
                 return
             for each in found:
-                kind = type(each)
-                if (kind is not str or len(each) > _LONGEST) and kind not in _PLAIN:
-                    found = tuple([plain(each) for each in found])
-                    break
-            values = trace.texts.setdefault(found, found)  # equal statements are kept once
+                if type(each) is str:
+                    if len(each) <= _LONGEST:
+                        continue
+                elif type(each) in _PLAIN:
+                    continue
+                found = tuple([plain(each) for each in found])
+                break
+            values = found if trace.count < _FEW else _shared(trace, lane, found)
         trace.count = count = trace.count + 1
         if count > trace.most:
             _fold(trace, what, values, start, end)
@@ -187,8 +190,16 @@ def record(what: What, start: float, result: object, lane: Lane | None, failed: 
 
 
 _NONE: tuple[Any, ...] = ()
+_FEW = 50  # spans whose texts are not compared: to hash a statement costs more than to keep it twice
 _PLAIN = frozenset((int, float, bool, type(None)))
 _LONGEST = 2_000  # characters of a text
+
+
+def _shared(trace: Trace, lane: Lane, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Those that are equal to these and were kept before: a query in a loop is kept once."""
+    if not trace.texts:
+        trace.texts.update([(span[5], span[5]) for span in lane.spans])
+    return trace.texts.setdefault(values, values)
 
 
 def plain(value: object) -> object:
@@ -224,7 +235,7 @@ def end_coroutine(what: What, start: float, result: object, inner: Lane | None, 
         trace, outer = inner.trace, inner.origin
         inner.origin = inner.token = None  # which refer to what holds it
         trace.lanes.pop(inner, None)
-        values = what.read(result, *passed)
+        values = what.read(result, passed)
         if values is None:
             return
         trace.count = count = trace.count + 1

@@ -65,7 +65,8 @@ class What:
         self.located = self.op == "db" or monitor["kind"] == "database"  # is it shown where a slow one was called?
         #: Names of the data that each call has, the first is the description.
         self.labels: tuple[str, ...] = ()
-        #: Takes the result and what is passed; returns the values of `labels`, or None for no span. They may be any.
+        #: Takes the result and a tuple of what is passed; returns the values of `labels`, which may be any, or None for
+        #: no span.
         self.together: Callable[..., tuple[Any, ...] | None] | None = None
         self._apart: list[Callable[..., tuple[Any, ...]]] = []
         self._wanted: list[ExpressionData | None] = []
@@ -86,26 +87,26 @@ class What:
             if shared:
                 self.together = _of_receivers(probe, self.together)
 
-    def one_by_one(self, *values: object) -> tuple[Any, ...]:
+    def one_by_one(self, result: object, passed: tuple[object, ...]) -> tuple[Any, ...]:
         """The same where one of the expressions has raised: that one has no value."""
         if not self._apart:
             self._apart = [_compiled(self.reads, [each]) for each in self._wanted]
-        return tuple([_value(each, values) for each in self._apart])
+        return tuple([_value(each, result, passed) for each in self._apart])
 
-    def read(self, *values: object) -> tuple[Any, ...] | None:
+    def read(self, result: object, passed: tuple[object, ...]) -> tuple[Any, ...] | None:
         """The values of a call, plain; None for no span. `trace.record` does the same by itself."""
         if self.together is None:
             return ()
         try:
-            found = self.together(*values)
+            found = self.together(result, passed)
         except ours(Exception):
-            found = self.one_by_one(*values)
+            found = self.one_by_one(result, passed)
         return tuple([trace.plain(each) for each in found]) if found is not None else None
 
 
-def _value(expression: Callable[..., tuple[Any, ...]], values: tuple[object, ...]) -> object:
+def _value(expression: Callable[..., tuple[Any, ...]], result: object, passed: tuple[object, ...]) -> object:
     try:
-        return expression(*values)[0]
+        return expression(result, passed)[0]
     except ours(Exception):
         return None
 
@@ -132,9 +133,10 @@ def _op(given: str, operation: str) -> str:
 
 
 def _compiled(names: Sequence[str], wanted: Sequence[ExpressionData | None]) -> Callable[..., tuple[object, ...]]:
-    """A function of the result and these parameters that returns the values."""
+    """A function of the result and a tuple of these parameters that returns the values."""
     tree = ["tuple", [one["tree"] if one is not None else ["const", None] for one in wanted]]
-    return compile_expression({"text": "", "names": ["result", *names], "tree": tree})  # type: ignore[return-value]
+    data: ExpressionData = {"text": "", "names": ["result", *names], "tree": tree}
+    return compile_expression(data, packed=True)  # type: ignore[return-value]
 
 
 def _of_receivers(
@@ -143,10 +145,11 @@ def _of_receivers(
     """For a method that several classes share, or whose names contain that of its class."""
     receiver, by_class = probe.receiver, probe._by_class
 
-    def look(result: object, first: object, *others: object) -> tuple[object, ...] | None:
+    def look(result: object, passed: tuple[object, ...]) -> tuple[object, ...] | None:
+        first = passed[0]
         if receiver is not None and not arguments.is_received_by(receiver, first):
             return None
-        values = read(result, first, *others)
+        values = read(result, passed)
         if values is not None and values[0] is None and by_class is not None:
             named = by_class.of(first)
             if named is not None:

@@ -23,6 +23,13 @@ def run(text, **values):
     return compile_expression(data)(*[values[name] for name in data["names"]])
 
 
+def test_all_names_but_the_first_can_be_items_of_a_tuple():
+    data = {**parse("(result, a - b)"), "names": ["result", "a", "b"]}
+    assert (
+        compile_expression(data, packed=True)("done", (7, 3)) == compile_expression(data)("done", 7, 3) == ("done", 4)
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

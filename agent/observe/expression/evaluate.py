@@ -29,9 +29,10 @@ _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">=", "is", "is not", "in"
 _OPERATORS = frozenset(("+", "-", "/", "//", "%", "*"))
 
 
-def compile_expression(data: ExpressionData) -> Callable[..., object]:
+def compile_expression(data: ExpressionData, *, packed: bool = False) -> Callable[..., object]:
     """Return a function of the values of `data["names"]`, in that order. Raises ValueError for an unchecked tree.
 
+    `packed`: of the first one, and of a tuple of the others.
     The function raises whatever the expression does: AttributeError, KeyError, TypeError, ValueError …
     """
     names = data["names"]
@@ -39,10 +40,13 @@ def compile_expression(data: ExpressionData) -> Callable[..., object]:
         raise ValueError("the names of an expression must be a list of different names")
     for name in names:
         _identifier(name[len(SHADOWED) :] if type(name) is str and name.startswith(SHADOWED) else name)
-    writer = _Writer({name: f"n{number}" for number, name in enumerate(names)})
+    form = "p[%d]" if packed else "n%d"
+    written = {name: form % number for number, name in enumerate(names, -packed)}
+    if packed:
+        written[names[0]] = "n"
+    writer = _Writer(written)
     body = writer.write(data["tree"], 0)
-    parameters = ", ".join(writer.names.values())
-    source = f"lambda {parameters}: {body}"
+    source = f"lambda {'n, p' if packed else ', '.join(written.values())}: {body}"
     try:
         # Not `compile`, which first makes the types of syntax trees: see `hook.code.trampoline`.
         made = eval(source, writer.globals)  # noqa: S307
