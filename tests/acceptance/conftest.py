@@ -15,4 +15,4 @@ def pytest_collection_modifyitems(items):
 def host(tmp_path):
     made = Host(tmp_path)
     yield made
-    made.end_couriers()  # one whose Sentry never responds would live for an hour
+    made.clean()

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -12,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from acceptance.host import READABLE_BY_OTHERS, ROOT, Host
+from acceptance.host import READABLE_BY_OTHERS, ROOT, Host, readable_python
 from acceptance.running import Running, get, wait_until
 from acceptance.services import free_port
 from receiver import Receiver
@@ -55,7 +54,7 @@ def shop():
     host.write(shop__py=SHOP, monitors__yaml=GOOD)
     shutil.rmtree(SHARED, ignore_errors=True)
     yield host
-    host.end_couriers()
+    host.clean()
     for _ in range(50):  # a process of the other user may be writing its last file
         if not os.path.isdir(SHARED):
             break
@@ -68,20 +67,9 @@ def shop():
 @pytest.fixture
 def anybodys(shop):
     """The same, by a Python that other users can read: what is imported after the change is there too."""
-    shop.python = _readable_python()
+    shop.python = readable_python()
     shop.path = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
     return shop
-
-
-def _readable_python():
-    name = "python%d.%d" % sys.version_info[:2]
-    for python in filter(None, (sys.executable, shutil.which(name, path="/usr/bin:/usr/local/bin"))):
-        library = subprocess.run(
-            [python, "-c", "import os; print(os.__file__)"], capture_output=True, text=True, check=True
-        )
-        if all(os.stat(folder).st_mode & 1 for folder in Path(os.path.realpath(library.stdout.strip())).parents):
-            return python
-    return pytest.skip("no Python of this version that other users can read")
 
 
 def left_by(user, *bases):
@@ -255,13 +243,16 @@ def test_uwsgi_whose_workers_are_another_user(anybodys):
     uwsgi = os.environ.get("AGENT_TEST_UWSGI") or shutil.which("uwsgi-core")
     if uwsgi is None:
         pytest.skip("needs Debian's uwsgi-core and uwsgi-plugin-python3: AGENT_TEST_UWSGI names another")
+    plugin = "python%d%d" % sys.version_info[:2]
+    if "AGENT_TEST_UWSGI" not in os.environ and not Path(f"/usr/lib/uwsgi/plugins/{plugin}_plugin.so").exists():
+        pytest.skip(f"Debian's uWSGI here is of another Python than {plugin}")
     anybodys.state_base.mkdir()
     os.chown(anybodys.state_base, USER, USER)
     anybodys.write(
         web__py="import shop\ndef app(environ, start):\n    try: shop.f(9)\n    except ValueError: pass\n"
         "    start('200 OK', [])\n    import os\n    return [b'%d' % os.getuid()]\n"
     )
-    served(anybodys, lambda port: ("--plugin=python%d%d" % sys.version_info[:2], "--http-socket", f"127.0.0.1:{port}",
+    served(anybodys, lambda port: (f"--plugin={plugin}", "--http-socket", f"127.0.0.1:{port}",
                                    "--wsgi-file=web.py", "--callable=app", "--master", "--die-on-term", f"--uid={USER}", f"--gid={USER}"),
            "2 processes", uwsgi, PYTHONPATH=anybodys.path)  # fmt: skip
 
