@@ -5,15 +5,22 @@ Only PYTHONPATH switches the agent on. There is no DSN and no server: events sta
 """
 
 import argparse
+import contextlib
+import fcntl
 import os
+import pty
+import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DAY = "PYTHONPATH=$PWD python examples/erp/manage.py working_day"
+COLUMNS = 100  # where the output is no terminal
 
 
 def main() -> int:
@@ -72,7 +79,9 @@ def main() -> int:
 def write_settings(path, variables):
     """Write what a shell needs for the commands that are shown. Return the command that reads it."""
     with open(path, "w", encoding="utf-8") as file:
-        file.writelines("export %s=%s\n" % (name, shlex.quote(value)) for name, value in variables.items() if name != "PATH")
+        file.writelines(
+            "export %s=%s\n" % (name, shlex.quote(value)) for name, value in variables.items() if name != "PATH"
+        )
         file.write('export PATH=%s:"$PATH"\n' % shlex.quote(os.path.dirname(sys.executable)))
     words = shown(path)
     line = ". " + shlex.quote(words if os.path.isabs(words) else "./" + words)
@@ -114,7 +123,22 @@ def show(command):
 
 
 def run(command, environment):
-    return subprocess.run(shlex.split(command), env=environment, cwd=ROOT, check=False).returncode
+    """Run it, shown as a terminal shows it: a pipe would get each row of a table as one line, however long."""
+    words = shlex.split(command)
+    if sys.stdout.isatty():
+        return subprocess.run(words, env=environment, cwd=ROOT, check=False).returncode
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
+    process = subprocess.Popen(words, env={**environment, "NO_COLOR": "1"}, cwd=ROOT, stdout=theirs)
+    os.close(theirs)
+    printed = b""
+    with contextlib.suppress(OSError):  # raised once the command has closed its end
+        while data := os.read(ours, 1 << 16):
+            printed += data
+    os.close(ours)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(re.sub(rb"\x1b\[[0-9;]*m|[ \r]+(?=\n)", b"", printed))
+    return process.wait()
 
 
 if __name__ == "__main__":
