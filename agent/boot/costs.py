@@ -5,8 +5,6 @@ from ..base.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..base.model import MonitorData
     from ..live.budget import Budget
     from ..observe.call.cost import Cost
@@ -14,41 +12,47 @@ if TYPE_CHECKING:
 
 
 class Costs:
-    def __init__(self, look: "Callable[[], None]") -> None:
-        self._look = look
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
         self._costs: "dict[str, Cost]" = {}
-        self._budget: "Budget | None" = None  # from the first look on
+        self._budget: "Budget | None" = None  # from the first monitor on
 
     def of(self, monitor: "MonitorData") -> "Cost":
         """The cost of all functions of a monitor together."""
         from ..observe.call.cost import Cost
 
+        if self._budget is None:
+            self._make_ready()
         cost = self._costs.get(monitor["name"])
         if cost is None:
-            cost = self._costs[monitor["name"]] = Cost(look=self._look)
+            cost = self._costs[monitor["name"]] = Cost(look=self._engine.look)
         cost.budget = monitor["budget"]
         return cost
 
-    def look(self, engine: "Engine") -> None:
-        """Called about once a second, if anything happens in the process. Raises nothing."""
-        if not self._costs:
+    def _make_ready(self) -> None:
+        """Load all that a look needs: it comes with a call of the host's, when there may be no file to load from."""
+        engine = self._engine
+        try:
+            with imports.Guarded():
+                from ..live.budget import Budget
+
+                self._budget = Budget(
+                    self._costs,
+                    substitute=engine.applier.substitute,
+                    tallies=engine.counting.all,
+                    report=engine.report,
+                    record=engine.reduced,
+                    look=engine.look,
+                )
+        except ours(Exception):
+            guard.swallow("making ready to keep monitors within their budgets")
+
+    def look(self) -> None:
+        """Called about once a second, if anything happens in the process. Imports nothing and raises nothing."""
+        if self._budget is None:
             return
         try:
-            if self._budget is None:
-                with imports.Guarded():
-                    from ..live.budget import Budget
-
-                    self._budget = Budget(
-                        self._costs,
-                        substitute=engine.applier.substitute,
-                        tallies=engine.counting.all,
-                        report=engine.report,
-                        record=engine.reduced,
-                        look=self._look,
-                    )
             self._budget.look()
-        except ours(ImportError):
-            self._costs = {}  # the agent's files are gone: removed, or exchanged for newer ones
         except ours(Exception):
             guard.swallow("keeping monitors within their budgets")
 

@@ -68,7 +68,7 @@ class Engine:
             index.notes += untested.settle(index.injects)
             self.counting.works = not untested.FREE_THREADED
         self._record_problems(index)
-        self._costs = Costs(look)
+        self._costs = Costs(self)
         self.frameworks = Frameworks(self)
         self.probes = Probes(self.outlet, self.counting, self._costs, self.frameworks, self.report)
         self.applier = Applier(index.monitors_of, self.probes.bind, self._record)
@@ -155,7 +155,7 @@ class Engine:
     def keep_looking(self) -> None:
         """Called once a second, if anything happens: in a forked child, threads of the agent begin anew."""
         self.probes.keep_looking()
-        self._costs.look(self)
+        self._costs.look()
         if self._lines is not None:
             self._lines.look()
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from math import ceil
 from typing import TYPE_CHECKING
 
 from ..base.errors import CannotPatch
@@ -173,7 +172,7 @@ class Budget:
             pause = PAUSES[watched.pause]
             watched.until = now + pause
             watched.pause = min(watched.pause + 1, len(PAUSES) - 1)
-        every = cost.every * ceil(checked / max(budget - rest, budget / 10))
+        every = cost.every * -int(-checked / max(budget - rest, budget / 10) // 1)  # rounded up
         if watched.level <= SAMPLED and rest < budget and every <= _MOST:
             watched.level, cost.every = SAMPLED, every
             what = f"of its successes, 1 in {every} is looked at"

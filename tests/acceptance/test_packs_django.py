@@ -254,6 +254,7 @@ def test_what_is_slow_tells_where_it_comes_from_and_no_value(host):
         SLOW,
         """
 version: 1
+budget: off
 modules: {sales: {owner: sales-team}}
 packs:
   - django:
