@@ -396,7 +396,7 @@ from django.conf import settings
 settings.configure(
     INSTALLED_APPS=["django.contrib.contenttypes", "django_q"], USE_TZ=True, TIME_ZONE="Europe/Berlin", SECRET_KEY="x",
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "erp.sqlite3", "OPTIONS": {"timeout": 60}}},
-    Q_CLUSTER={"name": "slow", "workers": 1, "orm": "default", "poll": 0.05, "max_attempts": 2, "retry": 2, "timeout": 1,
+    Q_CLUSTER={"name": "slow", "workers": 1, "orm": "default", "poll": 0.05, "max_attempts": 2, "retry": 600, "timeout": 1,
                "guard_cycle": 0.1},
 )
 import django
@@ -429,6 +429,9 @@ def third(path):
 def long(): time.sleep(20)
 def nightly(): pass
 """
+#: What is printed once each task was run; and once those that are delivered again were run again.
+ONCE = [f"Failed 'jobs.{name}'" for name in ("fails", "missing", "third", "long")]
+ONCE += [f"Processed 'jobs.{name}'" for name in ("fine", "child", "nightly")]
 FINISHED = [f"Failed 'jobs.{name}'" for name in ("fails", "missing", "fails", "missing", "long")]
 FINISHED += [f"Processed 'jobs.{name}'" for name in ("fine", "child", "third", "nightly")]
 
@@ -447,7 +450,9 @@ def test_django_q(host, sentry):
         Running(host, "manage.py", "qcluster", agent=False, cwd=bare) as without,
         Running(host, "manage.py", "qcluster", SENTRY_DSN=sentry.dsn) as cluster,
     ):
-        for each in (without, cluster):
+        for each, folder in ((without, bare), (cluster, host.folder)):
+            each.until(lambda each=each: all(end in each.printed for end in ONCE))
+            deliver_again(folder)
             each.until(lambda each=each: all(each.printed.count(end) >= FINISHED.count(end) for end in FINISHED))
             assert each.stop() == 0
     assert results(host.folder) == results(bare)
@@ -464,6 +469,12 @@ def test_django_q(host, sentry):
         {"nightly": ["in_progress", "ok"]},
         {"nightly": {"type": "interval", "value": 1, "unit": "day"}},
     )
+
+
+def deliver_again(folder):
+    """The tasks that failed, now: after a `retry` of seconds, a busy machine delivers what has not yet been run, too."""
+    with contextlib.closing(sqlite3.connect(folder / "erp.sqlite3", timeout=60)) as database, database:
+        database.execute("update django_q_ormq set lock = '2000-01-01 00:00:00'")
 
 
 def results(folder):
