@@ -24,7 +24,9 @@ def summary(results: list[Examined]) -> str:
     found = [_number(numbers["error"], "problem")]
     found += [_number(numbers[kind], kind) for kind in ("warning", "note") if numbers[kind]]
     what = " and ".join(found) if len(found) < 3 else f"{found[0]}, {found[1]} and {found[2]}"
-    return f"{what} in {_number(files, 'file')}, {_number(monitors, 'monitor')} checked"
+    packs = not monitors and any(entry.pack for result in results for entry, _ in result.built)
+    checked = "no monitors but those of packs" if packs else f"{_number(monitors, 'monitor')} checked"
+    return f"{what} in {_number(files, 'file')}, {checked}"
 
 
 def packs_summary(results: list[Examined]) -> str:

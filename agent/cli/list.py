@@ -49,14 +49,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(monitors: list[MonitorData]) -> None:
-    """Print a line for each monitor, with a column for everything; on a terminal only the columns that fit."""
+    """Print a line for each monitor, with a column for everything; on a terminal only the columns that fit.
+
+    The longest texts come last: they widen no column.
+    """
     if not is_terminal():
-        listing = table("NAME", "KIND", "MODULE", "OPERATION", "TARGET", "SEVERITY", "SLOW", "LIMIT", "ALSO", "WHERE")
+        listing = table("NAME", "KIND", "MODULE", "OPERATION", "SEVERITY", "SLOW", "LIMIT", "WHERE", "ALSO", "TARGET")
         for monitor in monitors:
             cells = (
                 monitor["name"], monitor["kind"], monitor["module"] or "-", monitor["operation"],
-                " ".join(_paths(monitor)), monitor["severity"], " ".join(_slow(monitor)) or "-", _limit(monitor),
-                _also(monitor) or "-", monitor["where"],
+                monitor["severity"], " ".join(_slow(monitor)) or "-", _limit(monitor), monitor["where"],
+                _also(monitor) or "-", " ".join(_paths(monitor)),
             )  # fmt: skip
             listing.add_row(*map(styled, cells))
     else:

@@ -82,6 +82,11 @@ def test_warnings_alone_are_clean(file, capsys):
     assert "no problems and 1 warning in 1 file" in capsys.readouterr().out
 
 
+def test_a_file_of_packs_alone_has_no_monitors_of_its_own(file, capsys):
+    assert run(file("version: 1\npacks: [sqlite3]\n")) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "no problems in 1 file, no monitors but those of packs"
+
+
 def test_several_files_are_one_run(file, capsys):
     assert run(file(GOOD), file(BAD, "other.yaml")) == 1
     assert capsys.readouterr().out.endswith("1 problem in 2 files, 2 monitors checked\n")
