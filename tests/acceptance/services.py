@@ -131,6 +131,11 @@ def run_rabbitmq() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+#: Without an agent, too, a worker may miss the signal that ends it if that comes before it waits for requests: the master
+#: then kills it, after a minute unless told otherwise.
+UWSGI_MASTER = ("--master", "--die-on-term", "--worker-reload-mercy=5")
+
+
 def uwsgi_program() -> str:
     """uWSGI of this environment, or of the PATH if Python is a part of it: Debian's has a plug-in, with another Python."""
     program = shutil.which("uwsgi", path=os.path.dirname(sys.executable)) or shutil.which("uwsgi")

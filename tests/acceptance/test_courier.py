@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from acceptance.running import Running, children, get, is_listening
-from acceptance.services import free_port, uwsgi_program
+from acceptance.services import UWSGI_MASTER, free_port, uwsgi_program
 from receiver import Receiver
 
 SHOP = "import os\ndef fails(text):\n    raise ValueError(f'{text} in {os.getpid()}')\n"
@@ -155,7 +155,7 @@ def gunicorn(port: int) -> "tuple[str, ...]":
 def uwsgi(port: int) -> "tuple[str, ...]":
     recycled = ("--max-requests=1", "--min-worker-lifetime=0")
     where = ("--http-socket", f"127.0.0.1:{port}", "--virtualenv", sys.prefix)
-    return (uwsgi_program(), *where, "--module=web", "--master", "--die-on-term", "--lazy-apps", *recycled)
+    return (uwsgi_program(), *where, "--module=web", *UWSGI_MASTER, "--lazy-apps", *recycled)
 
 
 @pytest.mark.parametrize("server", [gunicorn, uwsgi])

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from acceptance.running import Running, deliver, get, is_listening
-from acceptance.services import free_port, uwsgi_program
+from acceptance.services import UWSGI_MASTER, free_port, uwsgi_program
 from receiver import Receiver
 
 SHOP = """
@@ -51,7 +51,7 @@ monitors:
 
 GUNICORN = ("-m", "gunicorn", "web", "--bind=127.0.0.1:{port}", "--workers=2", "--graceful-timeout=4")
 UVICORN = ("-m", "uvicorn", "web:application", "--port={port}", "--workers=2", "--log-level=warning", "--lifespan=off")
-UWSGI = ("--http-socket=127.0.0.1:{port}", "--module=web", "--master", "--processes=2", "--need-app", "--die-on-term")
+UWSGI = ("--http-socket=127.0.0.1:{port}", "--module=web", *UWSGI_MASTER, "--processes=2", "--need-app")
 
 
 def gunicorn(worker, preload, recycled):

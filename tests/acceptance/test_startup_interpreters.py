@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 from acceptance.host import ROOT, Host, other_pythons
-from acceptance.services import free_port, uwsgi_program
+from acceptance.services import UWSGI_MASTER, free_port, uwsgi_program
 from measure import reading
 
 SHOP = "def f(x=1):\n    if x > 5: raise ValueError(x)\n    return x\n"
@@ -205,8 +205,8 @@ def test_embedded_in_uwsgi(shop):
     )
     port = free_port()
     server = subprocess.Popen(
-        [uwsgi_program(), "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "web.py", "--callable", "app", "--master",
-         "--processes=2", "--die-on-term", "--virtualenv", sys.prefix],
+        [uwsgi_program(), "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "web.py", "--callable", "app", *UWSGI_MASTER,
+         "--processes=2", "--virtualenv", sys.prefix],
         cwd=shop.folder, env=shop.environment(AGENT_DEBUG="1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     answers = []

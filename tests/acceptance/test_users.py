@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from acceptance.host import READABLE_BY_OTHERS, ROOT, Host, readable_python
 from acceptance.running import Running, get, wait_until
-from acceptance.services import free_port
+from acceptance.services import UWSGI_MASTER, free_port
 from receiver import Receiver
 
 from agent.base import places
@@ -253,7 +253,7 @@ def test_uwsgi_whose_workers_are_another_user(anybodys):
         "    start('200 OK', [])\n    import os\n    return [b'%d' % os.getuid()]\n"
     )
     served(anybodys, lambda port: (f"--plugin={plugin}", "--http-socket", f"127.0.0.1:{port}",
-                                   "--wsgi-file=web.py", "--callable=app", "--master", "--die-on-term", f"--uid={USER}", f"--gid={USER}"),
+                                   "--wsgi-file=web.py", "--callable=app", *UWSGI_MASTER, f"--uid={USER}", f"--gid={USER}"),
            "2 processes", uwsgi, PYTHONPATH=anybodys.path)  # fmt: skip
 
 
