@@ -281,6 +281,7 @@ HOOKS = {
     "trytond.worker": "integrations.tryton",
     "trytond.wsgi": "integrations.tryton",
     "graphql.error.located_error": "integrations.web.graphql",
+    "graphql.execution.utils": "integrations.web.graphql",
     "odoo.addons.base.controllers.rpc": "integrations.odoo",
     "odoo.addons.base.models.ir_cron": "integrations.odoo",
     "odoo.api": "integrations.odoo",

@@ -117,3 +117,85 @@ def test_a_resolver_that_fails(host, library):
     assert sorted(seen) == [("mutation Order", "createOrder"), ("query Prices", "orders.price")]
     assert {event["tags"]["erp.monitor"] for event in watched.events} == {"unmonitored.graphql"}
     assert watched.health == {"exited": 3, "errored": 2, "crashed": 0}
+
+
+#: What graphql-core 2 does with a resolver that fails, a list, a promise that is rejected, and a value it cannot make.
+OLD_CORE = {
+    "graphql/__init__.py": "from .error.located_error import GraphQLError",
+    "graphql/error/__init__.py": "",
+    "graphql/error/located_error.py": """
+class GraphQLError(Exception): pass
+class GraphQLLocatedError(GraphQLError):
+    def __init__(self, nodes, original_error=None, path=None):
+        super(GraphQLLocatedError, self).__init__(str(original_error))
+        self.original_error = original_error
+""",
+    "graphql/execution/__init__.py": "",
+    "graphql/execution/utils.py": """
+class ExecutionContext(object):
+    def __init__(self, operation):
+        self.operation, self.errors = operation, []
+    def report_error(self, error, traceback=None):
+        self.errors.append(error)
+""",
+    "graphql/execution/executor.py": """
+from ..error.located_error import GraphQLLocatedError
+from .utils import ExecutionContext
+def resolve_or_error(resolve):
+    try:
+        return resolve()
+    except Exception as error:
+        return error
+def complete_value_catching_error(exe_context, path, result):
+    try:
+        if isinstance(result, Exception):
+            raise GraphQLLocatedError([], original_error=result, path=path)
+        return int(result)
+    except Exception as error:
+        exe_context.report_error(error)
+def execute(operation, fields):
+    exe_context = ExecutionContext(operation)
+    for path, resolve in fields:
+        complete_value_catching_error(exe_context, path, resolve_or_error(resolve))
+    return [str(error) for error in exe_context.errors]
+""",
+}
+OLD_APPLICATION = """
+import json
+from types import SimpleNamespace as Node
+from graphql import GraphQLError
+from graphql.execution.executor import execute
+class OutOfStock(Exception): pass
+def fails(): raise OutOfStock("no chair")
+def refused(): raise GraphQLError("not for you")
+OPERATIONS = [
+    (Node(operation="mutation", name=Node(value="Order")), [(["createOrder"], fails), (["home"], lambda: 1)]),
+    (Node(operation="query", name=None, selection_set=Node(selections=[Node(name=Node(value="orders"))])),
+        [(["orders", 0, "price"], fails), (["orders", 1, "price"], fails), (["refused"], refused)]),
+    (Node(operation="query", name=Node(value="Number")), [(["number"], lambda: "seven")]),
+]
+def application(environ, start_response):
+    environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    operation, fields = OPERATIONS[int(environ["PATH_INFO"][1:])]
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(execute(operation, fields)).encode()]
+"""
+
+
+def test_a_resolver_that_fails_in_graphql_core_2(host):
+    for name, text in OLD_CORE.items():
+        (host.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (host.folder / name).write_text(text)
+    host.write(web__py=OLD_APPLICATION, monitors__yaml=webhost.MONITORS.format(more=""))
+    requests = [("POST", f"/{number}", json.dumps(webhost.SECRETS[3])) for number in range(3)]
+    bare = webhost.serve(host, "waitress", "web", requests, agent=False)
+    watched = webhost.serve(host, "waitress", "web", requests)
+    assert watched.responses == bare.responses
+    assert b"no chair" in watched.responses[0] and b"not for you" in watched.responses[1]
+    seen = [(event["tags"]["erp.operation"], event["contexts"]["erp"]["function"]) for event in watched.events]
+    assert sorted(seen) == [
+        ("mutation Order", "createOrder"),
+        ("query Number", "graphql"),
+        ("query orders", "orders.price"),
+    ]
+    assert {event["tags"]["erp.monitor"] for event in watched.events} == {"unmonitored.graphql"}

@@ -1,6 +1,7 @@
 """Failures of GraphQL's resolvers, whose response is a 200: graphql-core makes an error in the response of each.
 
 It is beneath graphene, strawberry and ariadne. A `GraphQLError` that the ERP raises is its response, and no failure.
+graphql-core 2, which graphene 2 uses, makes the error elsewhere, and has no path for a value that it cannot complete.
 """
 
 from __future__ import annotations
@@ -22,13 +23,23 @@ _FARTHEST = 30  # frames between the error and the execution that it belongs to
 _LONGEST = 80
 
 
-def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
-    """Called when graphql.error.located_error has been imported: its function is called for each field that fails."""
-    function = function_of(module, "located_error")
-    if function is None or not engine.frameworks.integrates("web"):
+#: By module, what is called for each field that fails, with the names of the failure and the path in its parameters.
+_PLACES = {
+    "graphql.error.located_error": (
+        ("located_error", ["original_error", "path"]),
+        ("GraphQLLocatedError.__init__", ["original_error", "path"]),  # graphql-core 2
+    ),
+    "graphql.execution.utils": (("ExecutionContext.report_error", ["error"]),),  # graphql-core 2
+}
+
+
+def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
+    """Called when one of the modules of `_PLACES` has been imported."""
+    places = [(function_of(module, path), passed) for path, passed in _PLACES[name]]
+    if not engine.frameworks.integrates("web"):
         return []
 
-    def failed(error: object, path: object) -> None:
+    def failed(error: object, path: object = None) -> None:
         if not isinstance(error, Exception) or any(
             name_of(each) == "GraphQLError" for each in ancestors_of(type(error))
         ):
@@ -43,7 +54,7 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
             "graphql", error, operation=_operation(sys._getframe(1)) or place, function=place, handled=True
         )
 
-    return [wrap.surround(function, wrap.guarded(failed), passed=["original_error", "path"])]
+    return [wrap.surround(function, wrap.guarded(failed), passed=passed) for function, passed in places if function]
 
 
 def _path(path: object) -> str:
@@ -57,8 +68,10 @@ def _operation(frame: FrameType | None) -> str:
     for _ in range(_FARTHEST):
         if frame is None:
             break
-        operation = getattr(frame.f_locals.get("self"), "operation", None)
-        kind = getattr(getattr(operation, "operation", None), "value", None)
+        execution = frame.f_locals.get("exe_context") or frame.f_locals.get("self")  # of graphql-core 2, of 3
+        operation = getattr(execution, "operation", None)
+        kind = getattr(operation, "operation", None)
+        kind = getattr(kind, "value", kind)
         if type(kind) is str and frame.f_globals.get("__name__", "").startswith("graphql."):
             name = getattr(operation, "name", None)
             if name is None:
