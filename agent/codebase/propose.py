@@ -98,11 +98,36 @@ def applications(lookup: Lookup, name: str) -> Iterator[str]:
 def discover(lookup: Lookup, package: str) -> list[Proposal]:
     apps = set(applications(lookup, package.partition(".")[0]))
     bodies = Bodies()
+    modules = [module for module in modules_below(lookup, package) if module.kind == "source"]
+    added = {job for module in modules for job in _added_jobs(lookup.index(module))}
     found: list[Proposal] = []
-    for module in modules_below(lookup, package):
-        if module.kind == "source":
-            found += _of_module(lookup.index(module), _application(lookup, module, apps), bodies)
+    for module in modules:
+        jobs = {name for place, name in added if place == module.name}
+        found += _of_module(lookup.index(module), _application(lookup, module, apps), bodies, jobs)
     return found
+
+
+def _added_jobs(index: ModuleIndex) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of the functions that a module gives to an APScheduler: `scheduler.add_job(nightly, …)`."""
+    with open(index.file, "rb") as opened:
+        source = b"" if index.unreadable else opened.read()
+    if b".add_job(" not in source:
+        return
+    nodes = list(ast.walk(ast.parse(source)))
+    imported = {}  # also inside functions: `ready()` of a Django app imports its jobs
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            module = index.absolute(node.module or "", node.level)
+            imported.update({each.asname or each.name: (module, each.name) for each in node.names})
+    for node in nodes:
+        if isinstance(node, ast.Call) and last_name(node.func) == "add_job":
+            given = [*node.args[:1], *(each.value for each in node.keywords if each.arg == "func")]
+            if given and isinstance(given[0], ast.Name):
+                yield imported.get(given[0].id, (index.name, given[0].id))
+            elif given and _text(given[0]):  # "erp.jobs:nightly"
+                yield _text(given[0]).partition(":")[::2]
+            elif given and isinstance(given[0], ast.Attribute) and isinstance(given[0].value, ast.Name):
+                yield ".".join(imported.get(given[0].value.id, (given[0].value.id,))), given[0].attr
 
 
 def _application(lookup: Lookup, module: ModuleFile, apps: set[str]) -> str:
@@ -116,7 +141,7 @@ def _application(lookup: Lookup, module: ModuleFile, apps: set[str]) -> str:
     return parts[1] if divided else parts[0]
 
 
-def _of_module(index: ModuleIndex, erp_module: str, bodies: Bodies) -> Iterator[Proposal]:
+def _of_module(index: ModuleIndex, erp_module: str, bodies: Bodies, jobs: set[str]) -> Iterator[Proposal]:
     parts = index.name.split(".")
     role = parts[-1]
     within = set(parts)
@@ -125,14 +150,14 @@ def _of_module(index: ModuleIndex, erp_module: str, bodies: Bodies) -> Iterator[
         if name.startswith("_"):
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            proposal = _of_function(index, node, within, erp_module)
+            proposal = _of_function(index, node, within, erp_module, added=name in jobs)
             if proposal is not None and not bodies.returns_a_function(Thing(index, bindings[0])):
                 yield proposal
         elif isinstance(node, ast.ClassDef):
             yield from _of_class(index, node, role, within, erp_module)
 
 
-def _of_function(index: ModuleIndex, node: Function, within: set[str], module: str) -> Proposal | None:
+def _of_function(index: ModuleIndex, node: Function, within: set[str], module: str, *, added: bool) -> Proposal | None:
     target = f"{index.name}:{node.name}" if "." not in index.name else f"{index.name}.{node.name}"
     decorators = [last_name(decorator) for decorator in node.decorator_list]
     for decorator, task in zip(node.decorator_list, decorators):
@@ -140,6 +165,9 @@ def _of_function(index: ModuleIndex, node: Function, within: set[str], module: s
             what = "a Huey task" if "huey" in ast.unparse(decorator).lower() else _TASKS[task]
             detail = {"name": f"{module}.{node.name}"}
             return Proposal(target, "transaction", module, node.name, detail, f"{what} (@{task})", "task")
+    if added:
+        detail = {"name": f"{module}.{node.name}"}
+        return Proposal(target, "transaction", module, node.name, detail, "an APScheduler job (add_job)", "task")
     if any(name in ("fixture", "property", "overload", "contextmanager", "register") for name in decorators):
         return None
     if _SECURITY.search(node.name):

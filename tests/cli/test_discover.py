@@ -323,3 +323,43 @@ def test_discover_finds_the_tasks_of_queues(tmp_path, capsys):
     path = tmp_path / "found.yaml"
     path.write_text(text, encoding="utf-8")
     assert len(checked(str(path), str(tmp_path), capsys)) == 5
+
+
+JOBS = """
+from datetime import date
+def nightly(): ...
+def hourly(): ...
+def weekly(): ...
+def yearly(): ...
+def helper(): ...
+"""
+SCHEDULER = """
+from apscheduler.schedulers.background import BackgroundScheduler
+def tidy(): ...
+def start():
+    from . import jobs
+    from .jobs import nightly as at_night
+    scheduler = BackgroundScheduler()
+    scheduler.add_job(tidy, "interval", hours=1)
+    scheduler.add_job(at_night, "cron", hour=2)
+    scheduler.add_job(func=jobs.hourly, trigger="interval", hours=1)
+    scheduler.add_job("erp.jobs:weekly", "interval", weeks=1)
+    scheduler.add_job(lambda: 1, "date")
+    scheduler.add_job()
+"""
+
+
+def test_discover_finds_functions_that_are_added_to_a_scheduler(tmp_path, capsys):
+    (tmp_path / "erp").mkdir()
+    (tmp_path / "erp" / "__init__.py").write_text("")
+    (tmp_path / "erp" / "jobs.py").write_text(JOBS)
+    (tmp_path / "erp" / "scheduler.py").write_text(SCHEDULER)
+    (tmp_path / "erp" / "broken.py").write_text("scheduler.add_job(")
+    assert run("discover", "erp", "--only", "task", "--path", str(tmp_path)) == 0
+    text = capsys.readouterr().out
+    assert text.count("# an APScheduler job (add_job)") == 4
+    targets = [line.rpartition(" ")[2] for line in text.splitlines() if line.strip().startswith("- target:")]
+    assert targets == ["erp.jobs.nightly", "erp.jobs.hourly", "erp.jobs.weekly", "erp.scheduler.tidy"]
+    path = tmp_path / "found.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert len(checked(str(path), str(tmp_path), capsys)) == 4
