@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple, Union
 
+from .outline import compiles, outline
+
 _WRITES_GLOBALS = re.compile(rb"\b(?:globals|vars)\(\)\s*(?:\[[^\]]*\]\s*=[^=]|\.(?:update|setdefault)\()")
 _REPLACES_ITSELF = re.compile(rb"\bsys\.modules\[__name__\]\s*=|\b(?:recreate_module|initpkg)\(|\b_?LazyModule\(")
 
@@ -79,7 +81,7 @@ def read(name: str, file: str, source: bytes, *, package: bool, version: Sequenc
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the host's `"\d"` is no business of ours
-            tree = ast.parse(source)
+            tree = _parse(file, source)
     except SyntaxError as error:
         index.unreadable = f"it cannot be parsed: {error.msg}, line {error.lineno}"
     except (ValueError, RecursionError, MemoryError, LookupError) as error:
@@ -91,6 +93,16 @@ def read(name: str, file: str, source: bytes, *, package: bool, version: Sequenc
         if not index.dynamic and _REPLACES_ITSELF.search(source):
             index.dynamic = "it puts something else in its own place in sys.modules"
     return index
+
+
+def _parse(file: str, source: bytes) -> ast.Module:
+    """Bodies of functions are not needed here, and most of the text."""
+    try:
+        if compiles(file, source):
+            return ast.parse(outline(source))
+    except SyntaxError:
+        pass
+    return ast.parse(source)
 
 
 class _Reader:
