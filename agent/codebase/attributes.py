@@ -23,7 +23,7 @@ _GIVES = ("__getattr__", "__getattribute__", "__dict__")
 _SETS = frozenset(("setattr", "vars", "__dict__"))
 
 #: Where the name of what is called is not on the line of `return`, a bracket or a backslash is.
-_RETURNS_A_CALL = re.compile(r"\breturn\b[^\n]*[(\\]")
+_RETURNS_A_CALL = re.compile(r"return\b[^\n]*[(\\]")  # which begins with letters: those are searched for at once
 
 
 class Refuted(NamedTuple):
@@ -81,6 +81,9 @@ class Bodies:
     def may_return_a_call(self, thing: Thing) -> bool:
         """Whether it has `return name(…)`, found without parsing it: most functions do not."""
         return _RETURNS_A_CALL.search(self._text(thing)) is not None
+
+    def may_yield(self, thing: Thing) -> bool:
+        return "yield" in self._text(thing)
 
     def _text(self, thing: Thing) -> str:
         node: Any = thing.binding.node
@@ -157,7 +160,7 @@ def _class_of(lookup: Lookup, bodies: Bodies, function: Thing, name: str) -> tup
     made = {dotted(value.func) if isinstance(value, ast.Call) else "" for value in values}
     if (made == {""} or len(made) != 1) and node.returns is None:
         return None, False  # as most functions are: known without a look at each expression
-    if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in _own_nodes(node)):
+    if bodies.may_yield(function) and any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in _own_nodes(node)):
         return None, False
     if len(made) == 1 and "" not in made:
         (called,) = made

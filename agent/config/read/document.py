@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .node import Key, Mark, Node, of_yaml
@@ -93,7 +94,7 @@ class Placed(NamedTuple):
         node = self.node
         if node is None or node.text is None:
             return self.position()
-        lines = self.document.text.splitlines()
+        lines = _lines(self.document.text)
         line = lines[node.line - 1] if node.line <= len(lines) else ""
         start = node.column - 1 + (0 if node.plain else 1)
         inline = line[start : start + len(node.text)] == node.text
@@ -102,6 +103,11 @@ class Placed(NamedTuple):
 
 #: Half of a compile's values are made with it: it takes half as long as the constructor.
 _new = tuple.__new__
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> list[str]:
+    return text.splitlines()
 
 
 def _child(parent: Any, key: Key) -> Any:
