@@ -9,11 +9,11 @@ from typing import NamedTuple
 from ..base.model import MonitorData, PlanData, Problem
 from ..language.nearest import did_you_mean
 from . import releases
+from .build.alike import Alike
 from .build.context import providers
 from .build.distribution import release_of
 from .build.duplicates import check_duplicates, overridden
 from .build.merge import Settings, WrittenMonitor, merge, monitors_of
-from .build.monitor import build
 from .build.monitor_names import name_all
 from .build.packs import changed
 from .build.sections import check_sections, is_usable, processes_data, sentry_data, spool_data
@@ -60,7 +60,8 @@ def compile_plan(
     checked = sum(1 for document in sources.documents for _ in document.at("monitors").items())
     check_duplicates(every, findings)
     known = memory.monitor if memory is not None else lambda _: None
-    tried = [(entry, known(entry) or build(entry, settings, findings)) for entry in every]
+    alike = Alike(settings, findings)
+    tried = [(entry, known(entry) or alike.build(entry)) for entry in every]
     if memory is not None and not findings.problems:
         memory.keep(tried)
     built = [(entry, monitor) for entry, monitor in tried if monitor is not None]

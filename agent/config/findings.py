@@ -59,6 +59,10 @@ class Findings:
         """Whether there is an error of exactly this value."""
         return bool(self._exact) and placed.path in self._exact.get(placed.document.file, ())
 
+    @property
+    def number(self) -> int:
+        return len(self.problems) + self.left_out
+
     def ordered(self) -> list[Problem]:
         """By file, in the order the files were read, then by place."""
         rank = {file: index for index, file in enumerate(self._files)}

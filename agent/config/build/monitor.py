@@ -32,7 +32,7 @@ def build(written: WrittenMonitor, settings: Settings, findings: Findings) -> Mo
 
     Where a change in `packs` is wrong, it is left out, and the pack's own value counts.
     """
-    built = _Builder(written, settings, findings).build()
+    built = Builder(written, settings, findings).build()
     right = {key: placed for key, placed in written.changes.items() if not findings.is_wrong(placed)}
     if len(right) == len(written.changes):
         return built
@@ -48,7 +48,7 @@ def captures(given: Any) -> list[tuple[str, Key, Any]]:
     return [(text.replace(".", "_"), index, text) for index, text in listed if isinstance(text, str)]
 
 
-class _Builder:
+class Builder:
     def __init__(self, written: WrittenMonitor, settings: Settings, findings: Findings) -> None:
         self.written = written
         self.value = written.value

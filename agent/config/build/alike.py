@@ -1,0 +1,55 @@
+"""Monitors that differ in what they name alone, as most of a large file do: all else of them is built once."""
+
+from __future__ import annotations
+
+import marshal
+from typing import cast
+
+from ...base.model import MonitorData
+from ..findings import Findings
+from .merge import Settings, WrittenMonitor
+from .monitor import Builder, build
+
+_MOST = 1000  # that are remembered
+
+#: What monitors that are alike may have of their own.
+_OWN = frozenset(("target", "targets", "name", "operation"))
+
+
+class Alike:
+    def __init__(self, settings: Settings, findings: Findings) -> None:
+        self._settings = settings
+        self._findings = findings
+        self._known: dict[bytes, MonitorData] = {}
+
+    def build(self, written: WrittenMonitor) -> MonitorData | None:
+        """What `monitor.build` returns."""
+        value = written.value
+        if written.pack or value.get("kind", "function") == "transaction":  # whose name is more than a name
+            return build(written, self._settings, self._findings)
+        rest = {key: value[key] for key in value if key not in _OWN}
+        key = marshal.dumps((rest, "operation" in value), 2)  # equal values, equal bytes
+        known = self._known.get(key)
+        if known is not None:
+            return self._like(known, written)
+        before = self._findings.number
+        made = build(written, self._settings, self._findings)
+        if made is not None and self._findings.number == before and len(self._known) < _MOST:
+            self._known[key] = made
+        return made
+
+    def _like(self, known: MonitorData, written: WrittenMonitor) -> MonitorData | None:
+        builder = Builder(written, self._settings, self._findings)
+        targets = builder.targets()
+        builder.check_operation()
+        if self._findings.is_wrong(written.placed):
+            return None
+        made = {
+            field: value.copy() if value.__class__ is list or value.__class__ is dict else value
+            for field, value in known.items()
+        }
+        value = written.value
+        made.update(where=written.where, targets=targets, name=value.get("name", ""))
+        made["operation"] = value.get("operation") or known["operation"]
+        made["rules"] = [{**rule} for rule in known["rules"]]
+        return cast("MonitorData", made)
