@@ -58,6 +58,18 @@ def _discover(project: Project) -> str:
     return f"python -m agent discover {project.packages[0] if project.packages else 'PACKAGE'}"
 
 
+def _defaults(project: Project) -> list[str]:
+    if not project.refusals:
+        return ["defaults: {rate_limit: 30/min}"]
+    return [
+        "defaults:",
+        "  rate_limit: 30/min",
+        "  # By their names, these refuse somebody what they may not do: everyday business, which is not reported.",
+        "  expect:",
+        *(f"  - {name}" for name in project.refusals),
+    ]
+
+
 def render(project: Project) -> str:
     chosen = _chosen(project)
     names = [proposal.module for proposal in chosen] + [app.rpartition(".")[2] for app in project.apps]
@@ -78,7 +90,7 @@ def render(project: Project) -> str:
         "",
         "# For every monitor without a value of its own. A `severity` here also replaces the one of kind security",
         "# (warning), and a `threshold` those of kind api (5s) and database (1s).",
-        "defaults: {rate_limit: 30/min}",
+        *_defaults(project),
         "",
         "# The parts of the system. Give each an `owner`, and `defaults` of its own.",
         "modules:" if names else "modules: {}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..config.read.node import Node
@@ -12,7 +12,7 @@ from ..config.read.text import read_text
 from ..config.read.tree import parse
 from ..config.requirements import RequirementError, parse_requirement, unmet
 from .lookup import Lookup
-from .propose import NO_PACKAGES, Proposal, applications, discover, source_files
+from .propose import NO_PACKAGES, Proposal, applications, discover, refusals, source_files
 from .search import SearchPath
 
 _NO_PACKAGES = NO_PACKAGES | {"tests", "test"}
@@ -31,6 +31,7 @@ class Project(NamedTuple):
     packs: list[str]
     proposals: list[Proposal]
     client: str | None = None  # the file that sets up a Sentry client of the ERP's own
+    refusals: Sequence[str] = ()  # the project's exceptions for what somebody may not do, dotted
 
 
 def survey(folder: str, search: SearchPath) -> Project:
@@ -40,7 +41,8 @@ def survey(folder: str, search: SearchPath) -> Project:
     packages = list(dict.fromkeys(name for root in roots for name in _packages(root)))
     apps = [app for name in packages for app in applications(lookup, name)]
     proposals = [proposal for name in packages for proposal in discover(lookup, name)]
-    return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots))
+    refused = [name for package in packages for name in refusals(lookup, package)]
+    return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots), refused)
 
 
 def _client(roots: list[str]) -> str | None:

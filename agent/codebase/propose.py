@@ -42,6 +42,11 @@ _SECURITY = re.compile(
     r"(?:^|_)(?:log_?in|log_?out|sign_?in|sign_?out|authenticate|check_password|user_for_token|verify_token|"
     r"reset_password|change_password)(?:_|$)"
 )
+#: Names of exceptions that refuse somebody what they may not do.
+_REFUSAL = re.compile(
+    r"(?:\w*PermissionDenied|AccessDenied|Not(?:Authenticated|Authori[sz]ed|Permitted)|Forbidden|Unauthori[sz]ed|"
+    r"AuthenticationFailed|LoginRequired|InvalidCredentials)(?:Error|Exception)?"
+)
 _SKIPPED = frozenset(("tests", "test", "testing", "migrations", "conftest", "settings", "fixtures", "locale"))
 NO_PACKAGES = frozenset(("docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
 _MOST_FILES = 5_000  # that are looked through
@@ -105,6 +110,17 @@ def discover(lookup: Lookup, package: str) -> list[Proposal]:
         jobs = {name for place, name in added if place == module.name}
         found += _of_module(lookup.index(module), _application(lookup, module, apps), bodies, jobs)
     return found
+
+
+def refusals(lookup: Lookup, package: str) -> list[str]:
+    """Exceptions of a package that refuse somebody what they may not do, by their names, dotted."""
+    return [
+        f"{module.name}.{name}"
+        for module in modules_below(lookup, package)
+        if module.kind == "source"
+        for name, bindings in lookup.index(module).names.items()
+        if isinstance(bindings[0].node, ast.ClassDef) and bindings[0].node.bases and _REFUSAL.fullmatch(name)
+    ]
 
 
 def _added_jobs(index: ModuleIndex) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agent.cli.main import main
 from agent.codebase.propose import scalar
@@ -363,3 +364,25 @@ def test_discover_finds_functions_that_are_added_to_a_scheduler(tmp_path, capsys
     path = tmp_path / "found.yaml"
     path.write_text(text, encoding="utf-8")
     assert len(checked(str(path), str(tmp_path), capsys)) == 4
+
+
+REFUSING = """
+class PermissionDenied(Exception): ...
+class NotAuthenticatedError(PermissionDenied): ...
+class PermissionDeniedMixin: ...
+class StockError(Exception): ...
+"""
+
+
+def test_init_names_the_exceptions_that_refuse_somebody(tmp_path, capsys):
+    (tmp_path / "erp").mkdir()
+    (tmp_path / "erp" / "__init__.py").write_text("")
+    (tmp_path / "erp" / "tasks.py").write_text(QUEUES)
+    assert run("init", str(tmp_path), "--output", str(tmp_path / "bare.yaml")) == 0
+    assert "expect" not in (tmp_path / "bare.yaml").read_text(encoding="utf-8")
+    (tmp_path / "erp" / "errors.py").write_text(REFUSING)
+    path = tmp_path / "monitors.yaml"
+    assert run("init", str(tmp_path), "--output", str(path)) == 0
+    expected = yaml.safe_load(path.read_text(encoding="utf-8"))["defaults"]["expect"]
+    assert expected == ["erp.errors.PermissionDenied", "erp.errors.NotAuthenticatedError"]
+    assert checked(str(path), str(tmp_path), capsys)
