@@ -7,6 +7,7 @@ monitor names.
 
 import os
 import sys
+from _thread import allocate_lock
 from time import monotonic
 
 from ..base import guard, imports, places, programs
@@ -74,6 +75,23 @@ def _not_before(name: str) -> "tuple[str, ...] | None":
     return _NOT_BEFORE.get(name, () if integration in _WITH_A_SERVER else None)
 
 
+class Turn:
+    """What one thread does at a time; the others go on without it."""
+
+    def __init__(self) -> None:
+        self._lock, self._pid = allocate_lock(), os.getpid()
+
+    def take(self, work: "Callable[[], None]") -> None:
+        if self._pid != os.getpid():  # forked, perhaps while another thread had the lock
+            self._lock, self._pid = allocate_lock(), os.getpid()
+        lock = self._lock  # of this process: what is forked during `work` gets one of its own
+        if lock.acquire(False):
+            try:
+                work()
+            finally:
+                lock.release()
+
+
 class Agent:
     """The agent of this process."""
 
@@ -88,6 +106,7 @@ class Agent:
         self._reload: "Reload | None" = None
         self._look_from = monotonic() + _SETTLED
         self._look_at = 0.0  # the next time that `look` does anything
+        self._turn = Turn()
 
     def engine(self) -> "Engine":
         if self._engine is None:
@@ -178,14 +197,20 @@ class Agent:
             self.finder.packages = index.top_packages
 
     def look(self) -> None:
-        """Called by what happens in the process anyway: follow the configuration, if it has changed."""
+        """Called by what happens in the process anyway: follow the configuration, if it has changed.
+
+        One thread at a time: a budget must not exchange monitors while another plan comes into force, nor the reverse.
+        """
         now = monotonic()
         if now < self._look_at:
             return
-        self._look_at = now + _EVERY
+        self._turn.take(self._look)
+
+    def _look(self) -> None:
+        self._look_at = monotonic() + _EVERY
         if self._engine is not None:
             self._engine.keep_looking()
-        if self._reload is None and now >= self._look_from and self.index.follows and self.finder is not None:
+        if self._reload is None and monotonic() >= self._look_from and self.index.follows and self.finder is not None:
             self._look_from = float("inf")  # what is imported below is looked for here, too
             try:
                 with imports.Guarded():

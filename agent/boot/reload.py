@@ -5,9 +5,7 @@ another process compiles. Monitors are exchanged in place; a configuration with 
 Where all monitors were taken out, no monitored call is left to look: until there is one again, a thread does.
 """
 
-import os
 import sys
-from _thread import allocate_lock
 
 from ..base import guard
 from ..base.interrupts import ours
@@ -31,14 +29,9 @@ class Reload:
         self._agent = agent
         self._state = state
         self._reread = Reread(agent.index.path, agent.index.header, agent.index.identity, agent.index.file)
-        self._turn, self._pid = allocate_lock(), os.getpid()
 
     def look(self) -> None:
-        """Follow the configuration if it has changed. Raises nothing."""
-        if self._pid != os.getpid():  # forked, perhaps while another thread had the lock
-            self._turn, self._pid = allocate_lock(), os.getpid()
-        if not self._turn.acquire(False):
-            return
+        """Follow the configuration if it has changed. Raises nothing. The caller lets one thread in at a time."""
         try:
             found = self._reread.look(self._state())
             if isinstance(found, plan_index.Bad):
@@ -49,8 +42,6 @@ class Reload:
             self._note(str(error))
         except ours(Exception):
             guard.swallow("following the configuration")
-        finally:
-            self._turn.release()
 
     def _refused(self, bad: "plan_index.Bad") -> None:
         first = bad.problems[0] if bad.problems else "unknown reason"

@@ -15,7 +15,7 @@ from ..base import guard
 from ..base.interrupts import ours
 from ..base.model import Observation
 from ..deliver.background.worker import Worker
-from ..observe.call import callers
+from ..observe.call import callers, stacks
 from . import limits_of_hosts, running
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ class Stuck(Worker):
         now = self._clock()
         there: dict[int, Call] = {}
         everywhere = now >= self._everywhere_at
-        for call in running.calls(me, everywhere=everywhere):
-            if call.probe.monitor["stuck"] is not None:
-                there.setdefault(id(call.frame), call)
+        with stacks.of_others:
+            for call in running.calls(me, everywhere=everywhere):
+                if call.probe.monitor["stuck"] is not None:
+                    there.setdefault(id(call.frame), call)
         for key, followed in list(self.followed.items()):
             if key not in there:
                 del self.followed[key]

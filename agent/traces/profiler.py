@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ..base import guard
 from ..base.interrupts import ours
 from ..deliver.background.worker import Worker
-from ..observe.call import callers
+from ..observe.call import callers, stacks
 from ..observe.event import stack
 
 if TYPE_CHECKING:
@@ -128,12 +128,13 @@ class Sampler(Worker):
 
     def look(self) -> None:
         """Take a sample for each profile. The frames are gone when this returns."""
-        frames = sys._current_frames()
-        now = self._clock()
-        for profile in list(self.profiles.values()):
-            profile.take(now, frames, callers.own_code)
-            if profile.full:
-                self.end(profile)
+        with stacks.of_others:
+            frames = sys._current_frames()
+            now = self._clock()
+            for profile in list(self.profiles.values()):
+                profile.take(now, frames, callers.own_code)
+                if profile.full:
+                    self.end(profile)
 
     def serve(self, state: State) -> None:
         state.gate.acquire(False)
