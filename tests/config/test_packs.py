@@ -91,6 +91,25 @@ packs:
     assert changed["thresholds"] == [(1.0, "info")]
 
 
+def test_a_pattern_changes_all_that_it_matches_except_what_a_full_name_gives(look):
+    result = look("""
+version: 1
+packs:
+  - django:
+      monitors:
+        django.signed_in: {severity: error}
+        django.signed_*: {audit: true, severity: warning}
+""")
+    assert errors(result) == []
+    found = {name: each for name, each in monitors(result).items() if name.startswith("django.signed_")}
+    assert len(found) >= 2
+    assert {each["audit"] for each in found.values()} == {"info"}
+    assert {name for name, each in found.items() if each["severity"] == "error"} == {"django.signed_in"}
+    assert origins(result, "django.signed_out")["severity"] == ("warning", "monitors.yaml:7")
+    wrong = look("version: 1\npacks: [{django: {monitors: {django.singed_*: {audit: true}}}}]\n")
+    assert [slug for slug, *_ in errors(wrong)] == ["unknown-monitor"]
+
+
 def test_files_that_name_one_pack(look):
     result = look(
         "version: 1\ninclude: [more.yaml]\npacks: [django]\n",

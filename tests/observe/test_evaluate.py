@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.language.expressions import parse
-from agent.observe.around import work
+from agent.observe.around import people, work
 from agent.observe.expression.evaluate import compile_expression
 
 
@@ -232,6 +232,27 @@ def test_the_method_of_the_request_that_is_being_served():
             work.leave(entered)
     with pytest.raises(ValueError, match="method"):
         run('request("body")')
+
+
+def test_the_route_and_the_user_of_the_request_that_is_being_served(monkeypatch):
+    kind = work.Kind("http.server", route=lambda about: about)
+    assert run('(request("route"), request("user"))') == ("", None)
+    monkeypatch.setitem(people.current, "here", lambda: {"id": 7, "username": "anna"})
+    entered = work.enter("GET /orders/{number}", kind)
+    try:
+        assert run('(request("route"), request("user"))') == ("GET /orders/{number}", 7)
+    finally:
+        work.leave(entered)
+
+
+def test_the_login_among_credentials_is_what_is_no_secret():
+    assert run("login(a)", a={"username": "anna", "password": "x"}) == "anna"
+    assert run("login(a)", a={"password": "x", "company": "", "email": "anna@example.com"}) == "anna@example.com"
+    assert run("login(a)", a={"backend": object(), "personnel_number": 4711, "pin": 1}) == 4711
+    assert run("login(a)", a={"token": "x", "api_key": "y", "flag": True, 1: "z"}) is None
+    assert run("login(a)", a={}) is None
+    with pytest.raises(TypeError):
+        run("login(a)", a=["anna"])
 
 
 def test_how_many_values_are_given():

@@ -8,6 +8,8 @@ import sys
 import pytest
 from support import Watch, module, monitor
 
+from agent.measure.tallies import Tallies
+
 groups = pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with 3.11")
 
 SHOP = """
@@ -192,6 +194,22 @@ def test_a_rule_with_each_counts_each_value_apart():
         shop.sign_in({"name": f"user {name}"})
     assert [seen.message for seen in watch.observed] == ["Sign-in failed (more than 10 times in 60 s)"] * 2
     assert watch.counted["rate", "shop.sign_in"] == 8, "an attack on many is within the monitor's rate"
+
+
+def test_a_call_that_several_rules_match_is_counted_once():
+    shop = module("def sign_in(login): return None\n")
+    rules = [
+        ("result is None", "One", "warning", (10, 60.0), "login"),
+        ("result is None", "Many", "warning", (25, 60.0)),
+    ]
+    watch = Watch(monitor("shop.sign_in", rules=rules, rate_limit=None))
+    watch.tallies = Tallies(clock=watch.clock)
+    watch.apply(shop)
+    for name in range(30):
+        shop.sign_in(name)
+    assert [seen.message for seen in watch.observed] == ["Many (more than 25 times in 60 s)"]
+    assert watch.counted == {("expected", "shop.sign_in"): 29}
+    assert [counts.rules for _, counts in watch.tallies.changes()] == [30]
 
 
 def test_what_a_call_has_caught_and_raises_again_is_its_failure():

@@ -46,7 +46,7 @@ FAMILIES = (
     ),
     Family("erp_expected", "counter", OPERATION, "Calls that ended with an exception that the configuration expects."),
     Family("erp_slow", "counter", OPERATION, "Calls that took longer than the monitor's lowest threshold."),
-    Family("erp_rule_hits", "counter", OPERATION, "Rules that matched a call."),
+    Family("erp_rule_hits", "counter", OPERATION, "Calls that a rule matched, reported or not."),
     Family(
         "erp_held", "counter", (*OPERATION, "reason"),
         "What was worth a report that was not made: over the rate limit, not in the sample, or other.",

@@ -162,7 +162,8 @@ def operation_table(rows: Sequence[Operation], now: float, *, chosen: int | None
     """A row for each operation. `chosen` is the number of the row that is marked, if one can be."""
     wide = not is_terminal() or console().width >= WIDE
     names = ("MODULE", "OPERATION", "MONITOR") if wide else ("OPERATION",)
-    figures = ("CALLS", "FAILED", "P50", "P95", "P99", "MAX")
+    matched = any(row.counts.rules for row in rows)  # by a rule: refused sign-ins, pages, forms …
+    figures = ("CALLS", "FAILED", *(("MATCHED",) if matched else ()), "P50", "P95", "P99", "MAX")
     made = table(
         *names, *figures, "LAST ERROR" if wide else "ERROR", "TREND", right=figures, folding="OPERATION", dense=True
     )
@@ -180,6 +181,7 @@ def operation_table(rows: Sequence[Operation], now: float, *, chosen: int | None
             for each in (
                 numbers.rate(row.per_minute, at_least=row.counts.uncounted > 0),
                 numbers.share(row.failures, row.calls).replace(" ", space),
+                *((numbers.share(row.counts.rules, row.calls).replace(" ", space),) if matched else ()),
                 *(numbers.duration(each, space=space) for each in (*times, row.counts.longest)),
                 (numbers.age(now - error).replace(" ", space) + (" ago" if wide else "")) if error else "-",
                 row.trend,

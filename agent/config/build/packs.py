@@ -6,6 +6,7 @@
           except: [django.template, django.form*]
           monitors:
             django.query: {threshold: 200ms}
+            django.signed_*: {audit: true}
 
 A file may name a pack that another names too: what is left out adds up, and one setting that is given differently is a
 conflict.
@@ -73,16 +74,20 @@ def _changes(mention: Mention, known: dict[str, int], findings: Findings) -> Ite
             _report_unknown(mention, pattern, pattern.value, known, findings)
         for name in meant:
             yield name, "enabled", pattern._replace(value=False)
-    for name, change in mention.placed.at("monitors").fields():
+    written = mention.placed.at("monitors")
+    for wanted, change in written.fields():
         if not isinstance(change.value, dict):
             continue
-        if name not in known:
-            _report_unknown(mention, change, name, known, findings, of_key=True)
+        meant = [name for name in known if matches(wanted, name)]
+        if not meant:
+            _report_unknown(mention, change, wanted, known, findings, of_key=True)
             continue
         check_inheritable(change, findings)
-        for key, placed in change.fields():
-            if not findings.is_wrong(placed):
-                yield name, key, placed
+        for name in meant:
+            nearer = written.value.get(name) if name != wanted else None
+            for key, placed in change.fields():
+                if not findings.is_wrong(placed) and not (isinstance(nearer, dict) and key in nearer):
+                    yield name, key, placed
 
 
 def _report_unknown(

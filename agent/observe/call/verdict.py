@@ -301,6 +301,7 @@ class Verdict(Reporter):
         duration: float | None,
         error: Exception | None = None,
     ) -> None:
+        matched = reported = False
         for rule in rules:
             if rule.raised >= GIVEN_UP:
                 continue
@@ -312,20 +313,24 @@ class Verdict(Reporter):
             rule.raised = 0
             if not hit or not self._applies_to(frame):
                 continue
-            self._note(frame, "rule")
             result = values["result"]
-            if self._is_left_out(frame, result, error, duration):
-                continue
+            if not matched:
+                if self._is_left_out(frame, result, error, duration):
+                    return
+                matched = True
+                self._note(frame, "rule")
             message = rule.message
             if rule.escalation is not None:
                 if not self._is_too_often(rule, rule.escalation, values):
-                    self.terms.count("expected", self.name)
                     continue
                 message = "%s (more than %g times in %g s)" % (message, *rule.escalation.rate)
-                if rule.each is None:
-                    self._report(frame, RULE, rule.severity, result, error, duration, 0, message=message)
-                    continue
-            self._report_within_limits(frame, RULE, message, rule.severity, result, duration, error)
+            reported = True
+            if rule.escalation is not None and rule.each is None:
+                self._report(frame, RULE, rule.severity, result, error, duration, 0, message=message)
+            else:
+                self._report_within_limits(frame, RULE, message, rule.severity, result, duration, error)
+        if matched and not reported:
+            self.terms.count("expected", self.name)
 
     def _is_too_often(self, rule: Rule, escalation: Escalation, values: Mapping[str, object]) -> bool:
         if rule.each is None:

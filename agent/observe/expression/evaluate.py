@@ -229,7 +229,7 @@ _FUNCTIONS: dict[str, Any] = {
     "keys": functions.keys, "fields": functions.fields,
     "type": functions.kind_of, "verb": functions.verb, "host": functions.host,
     "statement": functions.statement, "given": functions.given, "classes": functions.classes,
-    "request": functions.request,
+    "request": functions.request, "login": functions.login,
 }  # fmt: skip
 
 _HELPERS: dict[str, Any] = {

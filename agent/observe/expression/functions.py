@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...base.slots import ancestors_of, module_of, name_of
-from ..around import work
+from ..around import people, work
 from ..event.represent import type_name
 
 _MOST = 100
@@ -62,6 +62,20 @@ def given(values: Any) -> int:
     return sum(value is not None and not (issubclass(type(value), str) and not value) for value in dict.values(values))
 
 
+def login(credentials: Any) -> object:
+    """The first text or number of a mapping under a name that is not that of a secret: who signs in, whatever the ERP
+    calls it (`username`, `email`). None where there is none. Raises TypeError for anything else.
+    """
+    from ...privacy.names import is_secret
+
+    if not issubclass(type(credentials), dict):
+        raise TypeError("login() takes a mapping")
+    for name, value in zip(dict.keys(credentials), dict.values(credentials)):
+        if type(name) is str and (type(value) is str or type(value) is int) and value and not is_secret(name):
+            return value
+    return None
+
+
 def kind_of(value: Any) -> str:
     """The dotted name of the value's class."""
     return type_name(type(value))
@@ -72,12 +86,18 @@ def classes(value: Any) -> list[str]:
     return [type_name(each) for each in ancestors_of(type(value))]
 
 
-def request(what: Any) -> str:
-    """`method`: that of the request that is being served; "" outside of one. Raises ValueError for anything else."""
-    if what != "method":
-        raise ValueError('request() takes "method"')
+def request(what: Any) -> object:
+    """`method`, `route`: those of the request that is being served, "" where they are not known. `user`: the id of the
+    one who makes it, as far as it is loaded already, or None. Raises ValueError for anything else.
+    """
+    if what == "user":
+        return people.current_id()
+    if what not in ("method", "route"):
+        raise ValueError('request() takes "method", "route" or "user"')
     doing = work.current()
-    found = doing.kind.method(doing.about) if doing is not None else ""
+    if doing is None:
+        return ""
+    found = doing.kind.method(doing.about) if what == "method" else doing.called or doing.kind.route(doing.about)
     return found if type(found) is str else ""
 
 
