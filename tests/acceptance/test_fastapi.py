@@ -137,7 +137,8 @@ def test_fastapi_under(host, name):
 def test_the_packs(host):
     """Each route is an operation, an invalid request shows the names of its fields, and a failure is reported once."""
     host.write(web__py=APPLICATION, monitors__yaml=webhost.MONITORS.format(more="packs: [starlette, fastapi]"))
-    watched = webhost.serve(host, "uvicorn", "web", REQUESTS, talk=talk)
+    refused = next(each for each in REQUESTS if each[1] == "/orders")
+    watched = webhost.serve(host, "uvicorn", "web", [*REQUESTS, *[refused] * 21], talk=talk)
     assert "agent:" not in watched.printed
     seen = {(event["tags"]["erp.monitor"], event["tags"]["erp.operation"]) for event in watched.events}
     # What a handler of the ERP's has made a response of leaves no route.
@@ -145,7 +146,8 @@ def test_the_packs(host):
     assert seen == {*unhandled, ("unmonitored.request", "GET /clash"), ("fastapi.validation", "POST /orders")}
     assert len(watched.events) == len(seen)
     (refused,) = [event for event in watched.events if event["tags"]["erp.monitor"] == "fastapi.validation"]
-    assert refused["level"] == "info"
+    assert refused["level"] == "warning"
+    assert "again and again because of [] (more than 20 times" in refused["logentry"]["formatted"]
     for secret in webhost.SECRETS:
         assert secret.encode() not in watched.raw
     counted = host.agent("status", "--format", "json")

@@ -452,7 +452,7 @@ class Order(marshmallow.Schema):
         if value == 13: raise RuntimeError(WORD)
 
 Order().load({"number": 1, "lines": [{"product": WORD}]})
-assert Order().validate({"number": CARD, "lines": [{}]})
+for _ in range(22): assert Order().validate({"number": CARD, "lines": [{}]})
 for many in (False, True):
     try:
         Order(many=many).load([{"number": WORD}] if many else {"number": 13})
@@ -468,7 +468,8 @@ class Customer(wtforms.Form):
 
 class Sent(dict):
     def getlist(self, name): return [self[name]]
-assert not Customer(Sent({"name": WORD, "number": CARD})).validate()
+for _ in range(22): assert not Customer(Sent({"name": WORD, "number": CARD})).validate()
+for _ in range(20): assert not Customer(Sent({"number": CARD, "address-street": WORD})).validate()
 assert Customer(Sent({"number": "5", "address-street": WORD})).validate()
 """
 
@@ -478,14 +479,13 @@ def test_input_that_is_refused(host):
         pytest.importorskip(name)
     events = run(host, FORMS, "[marshmallow, wtforms]")
     assert {summary(event) for event in events} == {
-        ("rule", "marshmallow.load", "info"), ("rule", "wtforms.form", "info"),
+        ("rule", "marshmallow.load", "warning"), ("rule", "wtforms.form", "warning"),
     }  # fmt: skip
     assert [captured(event) for event in events] == [
         {"schema": "__main__.Order", "fields": ["lines", "number"]},
-        {"schema": "__main__.Order", "fields": ["number"]},
         {"form": "__main__.Customer", "fields": ["address", "number"]},
     ]
-    assert events[0]["logentry"]["formatted"].startswith("__main__.Order refused ")
+    assert events[0]["logentry"]["formatted"].startswith("__main__.Order refuses ['lines', 'number'] again and again")
 
 
 DJANGO = """
