@@ -37,6 +37,12 @@ _WITHOUT_METHOD = frozenset(("route", "view", "api_route"))
 _MUTATIONS = ("mutate", "mutate_and_get_payload", "perform_mutation")
 _SERVICES = frozenset(("services", "service", "usecases", "use_cases", "operations", "workflows", "actions", "facade"))
 _VIEWS = frozenset(("views", "api", "endpoints", "viewsets", "resources"))
+#: Below these, a module called `services` or `actions` holds what is stored or shown.
+_NO_SERVICES = frozenset(
+    ("models", "ui", "forms", "templates", "templatetags", "admin", "tables", "widgets", "serializers")
+)
+_JOBS = ("Job", "JobRunner", "Task")
+_RUNS = ("run", "perform", "execute")
 _VERBS = ("get", "post", "put", "patch", "delete", "list", "retrieve", "create", "update", "partial_update", "destroy")
 _SECURITY = re.compile(
     r"(?:^|_)(?:log_?in|log_?out|sign_?in|sign_?out|authenticate|check_password|user_for_token|verify_token|"
@@ -186,7 +192,7 @@ def _of_function(index: ModuleIndex, node: Function, within: set[str], module: s
         return Proposal(target, "transaction", module, node.name, detail, "an APScheduler job (add_job)", "task")
     if any(name in ("fixture", "property", "overload", "contextmanager", "register") for name in decorators):
         return None
-    if _SECURITY.search(node.name):
+    if _SECURITY.search(node.name) and "receiver" not in decorators:  # a receiver of a signal: what sends it signs in
         detail = {"event_type": node.name}
         return Proposal(target, "security", module, node.name, detail, "its name is about signing in", "security")
     if _is_mutation(node):
@@ -199,8 +205,11 @@ def _of_function(index: ModuleIndex, node: Function, within: set[str], module: s
     if view or (within & _VIEWS and first == "request"):
         reason = f"a view (@{view})" if view else f"a view: it takes a request, in `{index.name}`"
         return Proposal(target, "api", module, node.name, {"endpoint": f"{module}.{node.name}"}, reason, "view")
-    role = "service" if within & _SERVICES else "function"
-    return Proposal(target, "function", module, node.name, {}, f"a public function of `{index.name}`", role)
+    return Proposal(target, "function", module, node.name, {}, f"a public function of `{index.name}`", _role(within))
+
+
+def _role(within: set[str]) -> str:
+    return "service" if within & _SERVICES and not within & _NO_SERVICES else "function"
 
 
 def _route(node: Function) -> str:
@@ -248,6 +257,12 @@ def _of_class(index: ModuleIndex, node: ast.ClassDef, role: str, within: set[str
         operation = f"command.{role}"
         yield Proposal(f"{path}.handle", "function", module, operation, {}, "a management command", "command")
         return
+    base = next((base for base in bases if base.endswith(_JOBS)), "")
+    if base and (run := next((name for name in _RUNS if name in methods), "")):
+        yield Proposal(
+            f"{path}.{run}", "function", module, f"job.{node.name}", {}, f"a background job (a {base})", "task"
+        )
+        return
     mutation = next((base for base in bases if base.endswith("Mutation")), "")
     if mutation:
         for name in [name for name in _MUTATIONS if name in methods][:1]:
@@ -273,7 +288,7 @@ def _of_class(index: ModuleIndex, node: ast.ClassDef, role: str, within: set[str
                 yield Proposal(f"{path}.{name}", "database", module, name, {"model": model}, f"of a {base}", "manager")
         return
     if not any(base.endswith(("Error", "Exception", "Enum", "Config")) for base in bases):
-        role = "service" if within & _SERVICES else "function"
+        role = _role(within)
         for name in methods:
             decorators = {last_name(item) for item in getattr(scope.names[name][0].node, "decorator_list", ())}
             if not name.startswith("_") and "property" not in decorators:

@@ -386,3 +386,35 @@ def test_init_names_the_exceptions_that_refuse_somebody(tmp_path, capsys):
     expected = yaml.safe_load(path.read_text(encoding="utf-8"))["defaults"]["expect"]
     assert expected == ["erp.errors.PermissionDenied", "erp.errors.NotAuthenticatedError"]
     assert checked(str(path), str(tmp_path), capsys)
+
+
+RUNNERS = """
+class JobRunner:
+    def handle(self): ...
+class Import(JobRunner):
+    def __init__(self, job): ...
+    def run(self, *args): ...
+    def rows(self): ...
+class Empty(JobRunner): ...
+"""
+BESIDE = """
+class Panel:
+    def render(self, context): ...
+@receiver(user_login_failed)
+def log_user_login_failed(sender, **kwargs): ...
+"""
+
+
+def test_jobs_of_the_erps_own_classes_and_what_is_no_service(tmp_path, capsys):
+    for folder in ("erp", "erp/ui", "erp/models"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("")
+    (tmp_path / "erp" / "jobs.py").write_text(RUNNERS)
+    (tmp_path / "erp" / "ui" / "actions.py").write_text(BESIDE)
+    (tmp_path / "erp" / "models" / "services.py").write_text("class Service:\n    def save(self): ...\n")
+    assert run("discover", "erp", "--path", str(tmp_path)) == 0
+    text = capsys.readouterr().out
+    targets = [line.rpartition(" ")[2] for line in text.splitlines() if line.strip().startswith("- target:")]
+    assert targets == ["erp.jobs:Import.run"]
+    assert "# a background job (a JobRunner)" in text
+    assert "operation: job.Import" in text
