@@ -1,6 +1,7 @@
-"""`validate` and the compiler with 10, 100, 1,000 and 10,000 monitors: seconds of CPU and peak memory.
+"""`validate` and the compiler with 10, 100, 1,000 and 10,000 monitors: seconds of CPU, seconds of waiting, and memory.
 
-From 1,000 on, two processes look targets up: a person waits for about half of the seconds of `with targets`.
+From 1,000 on, two processes look targets up: a person waits less than they take together. Seconds of waiting mean
+something on a machine that does nothing else; those of CPU can be compared on any. Memory is the first process's peak.
 
     python bench/validate_scale.py [--largest 10000]
     python bench/validate_scale.py --beside FOLDER      also another checkout, in turn, in the columns behind
@@ -85,14 +86,14 @@ PEAK = "import re; sys.stderr.write(re.search(r'VmHWM:\\s+([0-9]+)', open('/proc
 
 
 def run(checkout, home, program, *arguments):
-    """Seconds of CPU, megabytes, and what it printed."""
+    """Seconds of CPU, seconds until it ended, megabytes, and what it printed."""
     environment = {**os.environ, "AGENT_DISABLED": "1", "AGENT_STATE_DIR": os.path.join(home, "state")}
     command = [sys.executable, "-c", program + PEAK, *arguments]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(command, cwd=checkout, capture_output=True, check=False, env=environment)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    waited, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return took, int(done.stderr.split()[-1]) / 1024, done.stdout
+    return took, waited, int(done.stderr.split()[-1]) / 1024, done.stdout
 
 
 def state_of(path, home):
@@ -111,7 +112,7 @@ def change_a_line(path):
 
 
 def rows(checkout, home, targets, rounds):
-    """(what, the least seconds, megabytes, the last output) of a file with these targets."""
+    """(what, the least seconds of CPU and of waiting, megabytes, the last output) of a file with these targets."""
     path = os.path.join(home, "monitors.yaml")
     write(path, targets)
 
@@ -120,7 +121,7 @@ def rows(checkout, home, targets, rounds):
         for _ in range(rounds):
             prepare()
             found.append(run(checkout, home, program, *arguments))
-        return what, min(each[0] for each in found), min(each[1] for each in found), found[-1][2]
+        return what, *(min(each[at] for each in found) for at in range(3)), found[-1][3]
 
     state = state_of(path, home)
     shutil.rmtree(state, ignore_errors=True)
@@ -142,15 +143,17 @@ def main():
     options = parser.parse_args()
     checkouts = [ROOT, *([os.path.abspath(options.beside)] if options.beside else [])]
     every = names(options.largest)
-    print(f"{'monitors':>8}  {'':20}" + "".join(f"{'CPU s':>9}{'MB':>6}" for _ in checkouts) + "  outcomes")
+    print(
+        f"{'monitors':>8}  {'':20}" + "".join(f"{'CPU s':>9}{'wall s':>7}{'MB':>6}" for _ in checkouts) + "  outcomes"
+    )
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         number = 10
         while number <= options.largest:
             targets = every[:: max(1, len(every) // number)][:number]
             each = [rows(one, home, targets, options.rounds) for one, home in zip(checkouts, (first, second))]
             for beside in zip(*each):
-                figures = "".join(f"{seconds:>9.2f}{memory:>6.0f}" for _, seconds, memory, _ in beside)
-                print(f"{number:>8}  {beside[0][0]:20}{figures}  {outcomes_of(beside[0][3])}", flush=True)
+                figures = "".join(f"{took:>9.2f}{waited:>7.2f}{memory:>6.0f}" for _, took, waited, memory, _ in beside)
+                print(f"{number:>8}  {beside[0][0]:20}{figures}  {outcomes_of(beside[0][4])}", flush=True)
             number *= 10
     return 0
 

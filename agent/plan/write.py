@@ -169,7 +169,10 @@ def package_folders() -> "list[str]":
 def plain(value: "Any") -> "Any":
     """Exact builtin types, which are all that marshal takes."""
     if isinstance(value, dict):
-        return {str(key): item if item.__class__ in _LEAVES else plain(item) for key, item in value.items()}
+        return {
+            key if key.__class__ is str else str(key): item if item.__class__ in _LEAVES else plain(item)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [item if item.__class__ in _LEAVES else plain(item) for item in value]
     return value

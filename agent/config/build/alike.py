@@ -10,7 +10,7 @@ from ..findings import Findings
 from .merge import Settings, WrittenMonitor
 from .monitor import Builder, build
 
-_MOST = 1000  # that are remembered
+_FEW = 1000  # that are like no other: then it is not worth looking
 
 #: What monitors that are alike may have of their own.
 _OWN = frozenset(("target", "targets", "name", "operation"))
@@ -21,20 +21,23 @@ class Alike:
         self._settings = settings
         self._findings = findings
         self._known: dict[bytes, MonitorData] = {}
+        self._unlike = 0  # how many more were like no other than were like one
 
     def build(self, written: WrittenMonitor) -> MonitorData | None:
         """What `monitor.build` returns."""
         value = written.value
-        if written.pack or value.get("kind", "function") == "transaction":  # whose name is more than a name
+        named = value.get("kind", "function") == "transaction"  # whose name is more than a name
+        if named or written.pack or self._unlike > _FEW:
             return build(written, self._settings, self._findings)
         rest = {key: value[key] for key in value if key not in _OWN}
         key = marshal.dumps((rest, "operation" in value), 2)  # equal values, equal bytes
         known = self._known.get(key)
+        self._unlike += 1 if known is None else -1
         if known is not None:
             return self._like(known, written)
         before = self._findings.number
         made = build(written, self._settings, self._findings)
-        if made is not None and self._findings.number == before and len(self._known) < _MOST:
+        if made is not None and self._findings.number == before:
             self._known[key] = made
         return made
 
