@@ -9,12 +9,10 @@ from .tracing import Tracing, by_sdk, with_sdk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import ModuleType
     from typing import Any
 
     from ..deliver.sessions import Sessions
-    from ..integrations.log_lines import LogLines
     from ..observe.failure.unmonitored import Unmonitored
     from .engine import Engine
 
@@ -28,7 +26,7 @@ class Frameworks:
         self._engine = engine
         self._outlet = engine.outlet
         self._unmonitored: "Unmonitored | None" = None
-        self._log: "LogLines | None" = None
+        self._follows_log = False
         self._undo: "list[Any]" = []
         self.tracing = Tracing(self._outlet, self.set_up_sdk)
 
@@ -113,13 +111,11 @@ class Frameworks:
         severity: str = "error",
         raised: bool = True,
         handled: bool = False,
-        logged: "Mapping[str, object] | None" = None,
     ) -> bool:
         """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
 
         `function` is the dotted path of what it ran. Return whether it was reported. A client of the host's own
         reports for itself what was `raised`, and nothing else. `handled`: a response was made of it that shows it.
-        `logged`: facts about the line of the log that is all that was made of it.
         """
         if raised and _sdk_is_loaded():
             from ..sdk import host
@@ -136,7 +132,7 @@ class Frameworks:
                 sample=self._outlet.sentry["sample_rate"],
             )
         return self._unmonitored.failed(
-            what, error, operation=operation, function=function, severity=severity, handled=handled, logged=logged
+            what, error, operation=operation, function=function, severity=severity, handled=handled
         )
 
     def settings_changed(self) -> None:
@@ -144,26 +140,20 @@ class Frameworks:
         self.tracing.restart()
 
     def follow_log(self) -> None:
-        """Once the host has loaded `logging`: its errors may be failures, and with a DSN its lines are breadcrumbs."""
-        if self._log is None and not self._finds_log():
+        """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""
+        if self._follows_log or self._outlet.sentry["dsn"] is None:
             return
-        if self._log is not None and self._outlet.sentry["dsn"] is not None:
-            self._log.keep()
-
-    def _finds_log(self) -> bool:
         if not hasattr(sys.modules.get("logging"), "getLogger"):
-            return False  # getLogger comes near its end: another thread may be half-way through loading it
+            return  # getLogger comes near its end: another thread may be half-way through loading it
+        self._follows_log = True
         if not self.integrates("logging"):
-            return False
+            return
         try:
-            from ..integrations.log_lines import LogLines
-            from ..integrations.logged import Logged
+            from ..integrations import log_lines
 
-            self._log = LogLines(Logged(self._engine).note)
-            self._undo.append(self._log.follow(sys.modules["logging"]))
+            self._undo.append(log_lines.follow(sys.modules["logging"]))
         except ours(Exception):
             guard.swallow("following what the host logs")
-        return True
 
     def undo(self) -> None:
         self.tracing.undo()

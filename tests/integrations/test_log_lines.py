@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from agent.hook.code import inject
-from agent.integrations.log_lines import LogLines
+from agent.integrations import log_lines
 from agent.observe.around import breadcrumbs
 
 
@@ -45,9 +45,7 @@ def test_no_frame_of_ours_stands_beneath_the_hosts_handlers(log, monkeypatch, in
     plain = logs()
     monkeypatch.setattr(inject, "AVAILABLE", injected and inject.AVAILABLE)
     breadcrumbs.elsewhere.set(())
-    lines = LogLines(lambda record: None)
-    lines.keep()
-    layer = lines.follow(logging)
+    layer = log_lines.follow(logging)
     try:
         followed = logs()
     finally:
@@ -64,7 +62,7 @@ def test_a_handler_that_raises_is_passed_on(log):
             raise KeyError(record.msg)
 
     log.addHandler(Refuses())
-    layer = LogLines(lambda record: None).follow(logging)
+    layer = log_lines.follow(logging)
     try:
         with pytest.raises(KeyError) as raised:
             log.warning("sold")

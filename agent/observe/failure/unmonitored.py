@@ -16,14 +16,10 @@ from . import reported, synthetic
 from .severity import NOWHERE, Severities, is_control_flow, is_expected_anywhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from types import FrameType
 
     from ...base.model import StancesData
-
-
-#: A loop that cannot reach its broker logs that every few seconds, for hours: one an hour shows that it goes on.
-RATE_OF_LOGGED = (24.0, 86_400.0)
 
 
 class Unmonitored:
@@ -41,7 +37,6 @@ class Unmonitored:
         self._stances = stances
         self._severities: dict[str, Severities] = {}  # by the severity of exceptions that no list names
         self._limits = Limiter(DEFAULT_RATE_LIMIT, sample)
-        self._limits_of_logged = Limiter(RATE_OF_LOGGED, sample)
 
     def failed(
         self,
@@ -52,13 +47,11 @@ class Unmonitored:
         function: str,
         severity: str = "error",
         handled: bool = False,
-        logged: Mapping[str, object] | None = None,
     ) -> bool:
         """Report it, unless a monitor has, or it is no failure, or there were too many. Returns whether it was.
 
         `what` has failed: `request`, `task` or `graphql`; `function` is the dotted path of what it ran. `handled`: the
-        piece of work goes on. `severity` is that of exceptions which no list names. `logged`: of `logged`, which were
-        handled by a line of the log, facts about that line.
+        piece of work goes on. `severity` is that of exceptions which no list names.
         """
         if is_control_flow(type(error)):
             return False
@@ -76,10 +69,7 @@ class Unmonitored:
         if graded is None:
             self._count("expected", name)
             return False
-        if logged is not None:
-            reported.remember(error, traceback)  # it may be raised again, into a monitored function
-        limits = self._limits if logged is None else self._limits_of_logged
-        suppressed = limits.admit((operation, type_name(type(error)), *reported.end_of(traceback)[0]))
+        suppressed = self._limits.admit((operation, type_name(type(error)), *reported.end_of(traceback)[0]))
         if suppressed is None:
             self._count("rate", name)
             return False
@@ -88,7 +78,7 @@ class Unmonitored:
             "no monitor has seen it",
             operation=operation,
             severity=graded,
-            rate_limit=DEFAULT_RATE_LIMIT if logged is None else RATE_OF_LOGGED,
+            rate_limit=DEFAULT_RATE_LIMIT,
             fingerprint=["{monitor}", "error", "{cause}"],
         )
         self._report(
@@ -105,8 +95,7 @@ class Unmonitored:
                 operations=[*callers.operations(frame), operation],
                 suppressed=suppressed,
                 ended=time.time(),
-                handled=logged is not None,
-                more={**data_access.failed_statement(error, traceback), **({"logged": logged} if logged else {})},
+                more=data_access.failed_statement(error, traceback),
             )
         )
         return True
