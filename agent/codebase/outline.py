@@ -23,7 +23,7 @@ _ENCODED = re.compile(rb"(?:[^\n]*\n)?[^\n]*#[^\n]*coding[:=](?! *utf-?8)", re.I
 _DEFINITION = re.compile(rb"\n( *)(?:async +)?def ")
 _LINE = re.compile(rb"\n")
 _CONTINUED = b"\x01"  # a line break that ends no line of code
-_BARE = re.compile(rb"\n *\\\n")  # a backslash alone on its line
+_BARE = re.compile(rb"\n *\\\n|\\\n *(?:\n|\Z)")  # a backslash alone on its line, or before an empty one
 
 #: An f-string may have its own quote inside, and would be taken for several strings.
 _NESTED = sys.version_info >= (3, 12)

@@ -74,6 +74,7 @@ def test_what_looks_like_something_else_is_not_taken_for_it(text):
         b"# coding: shift-jis\ndef f():\n    return '\x83\x5c'\n",
         b"x = 1\n",
         b"def f():\n    \\\n    return 1\n",
+        b"def f():\n    return 1 \\\n    # one\n\nx = 2\n",
     ],
 )
 def test_what_is_unusual_stays_as_it_is(source):
