@@ -62,13 +62,13 @@ _NOT_BEFORE: "dict[str, tuple[str, ...]]" = {
 
 
 #: What these see happens in requests, and a server begins with one of its own functions.
-_WITH_A_SERVER = ("integrations.web.handlers", "integrations.web.graphql")
+_WITH_A_SERVER = ("integrations.web.graphql",)
 
 
 def _not_before(name: str) -> "tuple[str, ...] | None":
     """Those functions of the module `name`; None where the engine cannot wait for a call."""
     integration = places.HOOKS.get(name)
-    if integration == "integrations.web.install":
+    if integration in ("integrations.web.install", "integrations.web.handlers") and name not in _NOT_BEFORE:
         from ..integrations.web import servers
 
         return servers.uses(name)

@@ -71,13 +71,15 @@ CRASHED = 9, 10, 11
 #: Servers that show what fails while the response is iterated over.
 SERVERS = [
     "gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent", "waitress", "werkzeug", "cheroot", "wsgiref", "gevent",
-    "hypercorn-wsgi", "eventlet", "uwsgi", "uwsgi-file",
+    "hypercorn-wsgi", "eventlet", "uwsgi", "uwsgi-file", "paste", "rocket3",
 ]  # fmt: skip
 
 #: What a server cannot do.
 LACKING = {
     "uwsgi": ["/handled"], "uwsgi-file": ["/handled"],  # it raises what start_response is given
-    "cheroot": ["/file"], "eventlet": ["/file"], "gevent": ["/file"], "werkzeug": ["/file"], "hypercorn-wsgi": ["/file", "/write"]
+    "cheroot": ["/file"], "eventlet": ["/file"], "gevent": ["/file"], "werkzeug": ["/file"], "hypercorn-wsgi": ["/file", "/write"],
+    "paste": ["/file"], "twisted": ["/file", "/broken", "/breaking"],  # nothing shows what fails in its thread
+    "tornado": ["/file", "/crash", "/broken", "/breaking"],  # the client waits for ever
 }  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def both(host, name, application, requests):
     needs(name)
     host.write(web__py=application, monitors__yaml=webhost.MONITORS.format(more=""))
     lacking = LACKING.get(name, ())
-    requests = [("GET", "/fine") if each[1] in lacking else each for each in requests]
+    requests = [("GET", "/fine") if each[1].partition("?")[0] in lacking else each for each in requests]
     bare = webhost.serve(host, name, "web", requests, agent=False)
     watched = webhost.serve(host, name, "web", requests)
     for request, expected, response in zip(requests, bare.responses, watched.responses):
@@ -125,6 +127,13 @@ def test_an_application_under(host, name):
     assert events["/crash"]["contexts"]["request"].get("status") in (None, 500), "none was decided by the application"
     if not name.startswith("uwsgi"):  # whose process may end before its last request has
         assert watched.health == {"exited": len(REQUESTS) - 3, "errored": 0, "crashed": 3}
+
+
+@pytest.mark.parametrize(("name", "fails"), [("twisted", {"/crash"}), ("tornado", set())])
+def test_an_application_under_a_server_that_shows_less(host, name, fails):
+    watched = both(host, name, APPLICATION, REQUESTS)
+    assert {event["request"]["url"] for event in watched.events} == fails
+    assert watched.health == {"exited": len(REQUESTS) - len(fails), "errored": 0, "crashed": len(fails)}
 
 
 GENERATOR = """

@@ -66,6 +66,54 @@ elif name == "gevent":
 elif name == "werkzeug":
     from werkzeug.serving import run_simple
     run_simple("127.0.0.1", port, importlib.import_module(module).application, threaded=True)
+elif name == "paste":
+    from paste.httpserver import serve
+    serve(importlib.import_module(module).application, "127.0.0.1", port, use_threadpool=False)
+elif name == "rocket3":
+    from rocket3 import Rocket3
+    server = Rocket3(("127.0.0.1", port), "wsgi", {"wsgi_app": importlib.import_module(module).application}, max_threads=2)
+    signal.signal(signal.SIGTERM, lambda *_: server.stop())
+    server.start()
+elif name == "tornado":
+    import asyncio
+    from tornado.wsgi import WSGIContainer
+    from tornado.httpserver import HTTPServer
+    async def serve():
+        server = HTTPServer(WSGIContainer(importlib.import_module(module).application))
+        server.listen(port, "127.0.0.1")
+        ends = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ends.set)
+        await ends.wait()
+    asyncio.run(serve())
+elif name == "twisted":
+    from twisted.internet import reactor
+    from twisted.web.server import Site
+    from twisted.web.wsgi import WSGIResource
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    resource = WSGIResource(reactor, reactor.getThreadPool(), importlib.import_module(module).application)
+    reactor.listenTCP(port, Site(resource), interface="127.0.0.1")
+    reactor.run()
+elif name == "unknown":
+    # A server that nobody knows, with an application of a framework.
+    import socketserver, wsgiref.util
+    application = importlib.import_module(module).application
+    class Handler(socketserver.StreamRequestHandler):
+        def begins(self, status, headers, exc_info=None):
+            self.head = status + "".join("\\r\\n%s: %s" % each for each in headers)
+        def handle(self):
+            method, path, _ = self.rfile.readline().decode().split()
+            environ = {"REQUEST_METHOD": method, "SERVER_NAME": "erp", "SERVER_PORT": str(port)}
+            environ["PATH_INFO"], _, environ["QUERY_STRING"] = path.partition("?")
+            while (line := self.rfile.readline().decode().strip()):
+                key, _, value = line.partition(": ")
+                environ["HTTP_" + key.upper().replace("-", "_")] = value
+            environ["CONTENT_LENGTH"] = environ.get("HTTP_CONTENT_LENGTH", "0")
+            wsgiref.util.setup_testing_defaults(environ)
+            environ["wsgi.input"] = self.rfile
+            body = b"".join(application(environ, self.begins))
+            self.wfile.write(b"HTTP/1.0 " + self.head.encode() + b"\\r\\n\\r\\n" + body)
+    socketserver.TCPServer.allow_reuse_address = True
+    socketserver.TCPServer(("127.0.0.1", port), Handler).serve_forever()
 elif name == "aiohttp":
     from aiohttp import web
     web.run_app(importlib.import_module(module).application, host="127.0.0.1", port=port)

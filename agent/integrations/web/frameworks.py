@@ -77,6 +77,10 @@ def _found(serving: Serving) -> Known:
     if "bottle.route" in request:
         route = instance_dict(request["bottle.route"]) or {}
         return Known(_text(route.get("rule")), dotted(route.get("callback")), request.get("route.url_args"))
+    if "ombott.route" in request:  # of py4web, too
+        matched = request["ombott.route"]
+        rule = getattr(getattr(matched, "route", None), "rule", "")
+        return Known(_text(rule), dotted(getattr(matched, "handler", None)), request.get("route.url_args"))
     if "path_template" in request:  # of Litestar
         handler = instance_dict(request.get("route_handler")) or {}
         return Known(

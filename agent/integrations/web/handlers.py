@@ -8,7 +8,7 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import wrap
 from ...observe.around import work
-from . import frameworks, serving
+from . import frameworks, servers, serving
 from .install import function_of, web_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
                 now.handled = error  # Flask may yet make the response that is sent of this one
             web.failed(error, response)
 
+    for path in servers.APPLICATIONS.get(name, ())[:1]:
+        function = function_of(module, path)
+        if function is not None:
+            web.watch_function(function, 1)
     for path, parameter in _UNHANDLED.get(name, ()):
         function = function_of(module, path)
         if function is not None:

@@ -147,23 +147,27 @@ class Web:
                 f"an application is not written in Python, so that only failures of its requests are seen: {kind}"
             )
             return
+        self.watch_function(function, position)
+        self.serves()
+
+    def watch_function(self, function: FunctionType, position: int) -> None:
+        """Surround an application, which gets the request as this one of its arguments."""
         if function in self._applications or (function.__module__ or "").partition(".")[0] in _NOT_THE_ERPS:
             return
         code = function.__code__
         names = code.co_varnames[: code.co_argcount]
         if position < len(names):
-            name = names[position]
+            passed = names[position : position + 2]
         elif code.co_flags & trampoline.CO_VARARGS:
-            name = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+            passed = (code.co_varnames[code.co_argcount + code.co_kwonlyargcount],)
         else:
             return  # it takes no request
         rest = max(position - len(names), 0)  # of the arguments that are one tuple
         self.written.frameworks.add(package_of(function.__globals__))
         self._applications[function] = [
-            wrap.surround(function, partial(_called, rest), self.returned, passed=[name], failed=self._raised),
+            wrap.surround(function, partial(self._called, rest), self.returned, passed=passed, failed=self._raised),
             *embedding.around(function, self),
         ]
-        self.serves()
 
     def serves(self) -> None:
         """There is an application: its requests are counted and traced."""
@@ -173,6 +177,34 @@ class Web:
                 self.written.follow()
             if self._reports and self._engine.frameworks.sessions is None:
                 self._engine.frameworks.serve("web")
+
+    def _called(self, position: int, request: Any, start: Any = None) -> Serving | None:
+        try:
+            if type(request) is tuple:
+                request, start = (*request[position : position + 2], None, None)[:2]
+            if not issubclass(type(request), dict):
+                return None
+            is_wsgi = "REQUEST_METHOD" in request
+            if is_wsgi or request.get("type") in ("http", "websocket"):
+                begun = serving.called(cast("dict[str, Any]", request))
+                if begun is not None:
+                    self.serves()
+                if is_wsgi and type(start) is MethodType:
+                    self._starts(start.__func__)
+                return begun
+        except ours(Exception):
+            guard.swallow("beginning a request")
+        return None
+
+    def _starts(self, function: object) -> None:
+        """Where nothing else shows the status, the server's `start_response` does, if that is a method in Python."""
+        now = serving.current()
+        if now is None or now.status is not None or type(function) is not FunctionType:
+            return
+        if function in self._applications or function.__code__.co_argcount < 2:
+            return
+        status = function.__code__.co_varnames[1]
+        self._applications[function] = [wrap.surround(function, wrap.guarded(_started), passed=[status])]
 
     def returned(self, begun: Serving | None, _: bool) -> None:
         if begun is not None:
@@ -233,14 +265,7 @@ def python_in(application: object) -> tuple[FunctionType | None, int]:
     return None, 0
 
 
-def _called(position: int, request: Any) -> Serving | None:
-    try:
-        if type(request) is tuple:
-            request = request[position] if position < len(request) else None
-        if not issubclass(type(request), dict):
-            return None
-        if "REQUEST_METHOD" in request or request.get("type") in ("http", "websocket"):
-            return serving.called(cast("dict[str, Any]", request))
-    except ours(Exception):
-        guard.swallow("beginning a request")
-    return None
+def _started(status: object) -> None:
+    now = serving.current()
+    if now is not None and now.status is None:
+        now.sent = status

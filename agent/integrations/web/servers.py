@@ -1,4 +1,4 @@
-"""Where servers call their application: the one table that a server of another kind is added to.
+"""Where servers call their application, and which applications are found without: the tables for those of another kind.
 
 Loaded before the engine: data, and no imports but `typing`.
 """
@@ -11,7 +11,8 @@ class Place(NamedTuple):  # annotated with types, not with text: see model.py
 
     function: str  #: in the server's module
     application: str  #: a parameter of it, or attributes from one on: what it calls
-    status: str = ""  #: where the response's status is, from a local variable or parameter of it on
+    status: str = ""  #: where the response's status is, from a local variable or parameter of it on, where the application
+    #: is not given a method in Python that gets it (`start_response`)
     before: str = ""  #: called earlier than `function` is for the first time
     failed: str = ""  #: called while the server handles what the application raised, if it is caught in `function`
     whole: bool = True  #: False where the application runs on after `function` has returned
@@ -63,6 +64,16 @@ PLACES = {
     "mod_wsgi.server": (
         Place("ApplicationHandler.__call__", "self.application", before="ApplicationHandler.__init__"),
     ),
+    "paste.httpserver": (
+        Place(
+            "WSGIHandlerMixin.wsgi_execute", "self.server.wsgi_application", before="WSGIServerBase.__init__"
+        ),
+    ),
+    "rocket3": (Place("WSGIWorker.run_app", "self.app", before="Rocket3.__init__"),),
+    "tornado.wsgi": (
+        Place("WSGIContainer.handle_request", "self.wsgi_application", "data.status", "WSGIContainer.__init__"),
+    ),
+    "twisted.web.wsgi": (Place("_WSGIResponse.run", "self.application", before="WSGIResource.__init__"),),
     "uvicorn.protocols.http.h11_impl": (_UVICORN,),
     "uvicorn.protocols.http.httptools_impl": (_UVICORN,),
     "uvicorn.protocols.http.zttp_h2_impl": (_UVICORN,),
@@ -91,7 +102,24 @@ PLACES = {
     ),
 }  # fmt: skip
 
+#: A module of a framework → what a server calls of it, and what is called before: found without the server.
+APPLICATIONS = {
+    "bottle": ("Bottle.__call__", "Bottle.__init__"),
+    "cherrypy._cptree": ("Tree.__call__", "Tree.mount"),
+    "falcon.app": ("App.__call__", "App.__init__"),
+    "falcon.asgi.app": ("App.__call__", "App.__init__"),
+    "flask.app": ("Flask.__call__", "Flask.__init__"),
+    "litestar.app": ("Litestar.__call__", "Litestar.__init__"),
+    "ombott.ombott": ("Ombott.__call__", "Ombott.__init__"),
+    "pyramid.router": ("Router.__call__", "Router.__init__"),
+    "quart.app": ("Quart.__call__", "Quart.__init__"),
+    "starlette.applications": ("Starlette.__call__", "Starlette.__init__"),
+    "tg.wsgiapp": ("TGApp.__call__", "TGApp.__init__"),
+}
+
 
 def uses(module: str) -> "tuple[str, ...]":
     """The functions of `module` of which one is called before it serves its first request."""
-    return tuple([place.before for place in PLACES[module] if place.before])
+    if module in APPLICATIONS:
+        return APPLICATIONS[module][1:]
+    return tuple([place.before for place in PLACES.get(module, ()) if place.before])
