@@ -84,6 +84,8 @@ LACKING = {
 
 
 def needs(name):
+    if name == "unknown":
+        return
     if name.startswith("uwsgi"):
         uwsgi_program()
     elif importlib.util.find_spec(name.partition("-")[0]) is None:
@@ -134,6 +136,87 @@ def test_an_application_under_a_server_that_shows_less(host, name, fails):
     watched = both(host, name, APPLICATION, REQUESTS)
     assert {event["request"]["url"] for event in watched.events} == fails
     assert watched.health == {"exited": len(REQUESTS) - len(fails), "errored": 0, "crashed": len(fails)}
+
+
+FRAMEWORKS = {
+    "bottle": """
+import bottle
+application = bottle.Bottle()
+@application.route("/orders/<number:int>")
+def order(number):
+    return str(1 / number)
+""",
+    "falcon": """
+import falcon
+class Order:
+    def on_get(self, request, response, number):
+        response.text = str(1 / number)
+application = falcon.App()
+application.add_route("/orders/{number:int}", Order())
+""",
+    "flask": """
+import flask
+application = flask.Flask(__name__)
+@application.route("/orders/<int:number>")
+def order(number):
+    return str(1 / number)
+""",
+    "ombott": """
+import logging, traceback
+import ombott
+application = ombott.Ombott()
+@application.route("/orders/<number:int()>")
+def order(number):
+    try:
+        return str(1 / number)
+    except Exception:
+        logging.error(traceback.format_exc())  # as py4web does
+        application.response.status = 500
+        return "sorry"
+""",
+    "pyramid": """
+from pyramid.config import Configurator
+from pyramid.response import Response
+def order(request):
+    return Response(str(1 / int(request.matchdict["number"])))
+with Configurator() as config:
+    config.add_route("order", "/orders/{number}")
+    config.add_view(order, route_name="order")
+    application = config.make_wsgi_app()
+""",
+}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_application_of_a_framework_is_found_without_its_server(host, framework):
+    pytest.importorskip(framework)
+    watched = both(host, "unknown", FRAMEWORKS[framework], [("GET", f"/orders/{number}") for number in (1, 0, 2)])
+    (event,) = watched.events
+    assert event["exception"]["values"][-1]["type"] == "ZeroDivisionError"
+    assert event["tags"]["erp.operation"].startswith("GET /orders/")
+    assert "number" in event["tags"]["erp.operation"]
+    assert watched.health == {"exited": 2, "errored": 0, "crashed": 1}
+
+
+HANDLING = FRAMEWORKS["bottle"] + """
+inner = application
+inner.catchall = False
+def application(environ, start_response):
+    try:
+        return inner(environ, start_response)
+    except ZeroDivisionError:
+        start_response("200 OK", [])
+        return [b"nothing"]
+"""
+
+
+@pytest.mark.parametrize("server", ["wsgiref", "unknown"])
+def test_what_the_outer_application_handles_is_no_failure(host, server):
+    watched = both(host, server, HANDLING, [("GET", "/orders/0"), ("GET", "/orders/1")])
+    assert watched.bodies == ["nothing", "1.0"]
+    if server == "wsgiref":  # elsewhere the outer one is not found
+        assert watched.events == []
+        assert watched.health == {"exited": 2, "errored": 0, "crashed": 0}
 
 
 GENERATOR = """

@@ -165,7 +165,7 @@ class Web:
         rest = max(position - len(names), 0)  # of the arguments that are one tuple
         self.written.frameworks.add(package_of(function.__globals__))
         self._applications[function] = [
-            wrap.surround(function, partial(self._called, rest), self.returned, passed=passed, failed=self._raised),
+            wrap.surround(function, partial(self._called, rest), self._leaves, passed=passed, failed=self._raised),
             *embedding.around(function, self),
         ]
 
@@ -178,7 +178,8 @@ class Web:
             if self._reports and self._engine.frameworks.sessions is None:
                 self._engine.frameworks.serve("web")
 
-    def _called(self, position: int, request: Any, start: Any = None) -> Serving | None:
+    def _called(self, position: int, request: Any, start: Any = None) -> tuple[Serving, bool] | None:
+        """An application is called: what is being served, and whether that begins and ends with this call."""
         try:
             if type(request) is tuple:
                 request, start = (*request[position : position + 2], None, None)[:2]
@@ -191,7 +192,10 @@ class Web:
                     self.serves()
                 if is_wsgi and type(start) is MethodType:
                     self._starts(start.__func__)
-                return begun
+                now = begun or serving.current()
+                if now is not None:
+                    now.depth += 1
+                    return now, begun is not None
         except ours(Exception):
             guard.swallow("beginning a request")
         return None
@@ -205,6 +209,13 @@ class Web:
             return
         status = function.__code__.co_varnames[1]
         self._applications[function] = [wrap.surround(function, wrap.guarded(_started), passed=[status])]
+
+    def _leaves(self, called: tuple[Serving, bool] | None, _: bool) -> None:
+        if called is not None:
+            now, ends = called
+            now.depth -= 1
+            if ends:
+                self.returned(now, _)
 
     def returned(self, begun: Serving | None, _: bool) -> None:
         if begun is not None:
@@ -227,7 +238,9 @@ class Web:
             guard.swallow("looking at a request that ends")
 
     def _raised(self, error: BaseException, _: FrameType) -> None:
-        self.failed(error)
+        now = serving.current()
+        if now is None or now.depth <= 1:  # what another application calls may yet be handled there
+            self.failed(error)
 
     def failed(self, error: BaseException, response: object = None) -> None:
         """The request that is being served has failed with this exception, of which a `response` may have been made."""

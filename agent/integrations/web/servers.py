@@ -11,8 +11,7 @@ class Place(NamedTuple):  # annotated with types, not with text: see model.py
 
     function: str  #: in the server's module
     application: str  #: a parameter of it, or attributes from one on: what it calls
-    status: str = ""  #: where the response's status is, from a local variable or parameter of it on, where the application
-    #: is not given a method in Python that gets it (`start_response`)
+    status: str = ""  #: where the status is, from a local variable or parameter on, if `start_response` is a closure
     before: str = ""  #: called earlier than `function` is for the first time
     failed: str = ""  #: called while the server handles what the application raised, if it is caught in `function`
     whole: bool = True  #: False where the application runs on after `function` has returned

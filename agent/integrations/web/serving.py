@@ -24,8 +24,8 @@ class Serving:
     """What is being served. It is what the piece of work is about."""
 
     __slots__ = (
-        "contexts", "counted", "django", "entered", "fields", "frame", "handled", "known", "request", "sent", "status",
-        "written",
+        "contexts", "counted", "depth", "django", "entered", "fields", "frame", "handled", "known", "request",
+        "sent", "status", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,6 +37,7 @@ class Serving:
         self.fields: tuple[object, ...] = ()  # of GraphQL that were reported
         self.entered: work.Entered | None = None
         self.counted = True  # in release health
+        self.depth = 0  # of applications that call each other
         self.known: Any = None  # the route, once it was looked for and found: see `frameworks`
         self.sent: object = None  # the status, where a framework has shown it
         self.status: Callable[[FrameType], object] | None = None  # reads it from `frame`
