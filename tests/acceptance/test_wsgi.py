@@ -161,19 +161,6 @@ application = flask.Flask(__name__)
 def order(number):
     return str(1 / number)
 """,
-    "ombott": """
-import logging, traceback
-import ombott
-application = ombott.Ombott()
-@application.route("/orders/<number:int()>")
-def order(number):
-    try:
-        return str(1 / number)
-    except Exception:
-        logging.error(traceback.format_exc())  # as py4web does
-        application.response.status = 500
-        return "sorry"
-""",
     "pyramid": """
 from pyramid.config import Configurator
 from pyramid.response import Response
@@ -198,7 +185,9 @@ def test_an_application_of_a_framework_is_found_without_its_server(host, framewo
     assert watched.health == {"exited": 2, "errored": 0, "crashed": 1}
 
 
-HANDLING = FRAMEWORKS["bottle"] + """
+HANDLING = (
+    FRAMEWORKS["bottle"]
+    + """
 inner = application
 inner.catchall = False
 def application(environ, start_response):
@@ -208,6 +197,7 @@ def application(environ, start_response):
         start_response("200 OK", [])
         return [b"nothing"]
 """
+)
 
 
 @pytest.mark.parametrize("server", ["wsgiref", "unknown"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _thread import allocate_lock
 from functools import partial
 from types import FunctionType, GetSetDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ...hook.code import patch
     from .serving import Serving
 
+_PATIENCE = 2.0  # seconds
 _DEEPEST = 10  # wrappers around an application
 
 #: Applications that are no part of an ERP, by their package.
@@ -80,6 +82,7 @@ class Web:
         self._engine = engine
         self._reports = engine.frameworks.integrates("web")
         self._serves = False
+        self._lock = allocate_lock()
         self.written = Written()
         self._applications: dict[FunctionType, list[patch.Layer]] = {}
 
@@ -106,8 +109,8 @@ class Web:
                     application = getattr(application, each)
                 call = type(application).__call__  # another agent may replace it at any time
                 if application is not last[0] or call is not last[1]:
+                    self._watch_once(application)
                     last[:] = application, call
-                    self.watch(application)
                 return serving.opened(sys._getframe(1), status) if place.whole else None
             except ours(Exception):
                 guard.swallow("finding the application of " + name)
@@ -137,6 +140,15 @@ class Web:
                 guard.swallow("looking at a failure in " + name)
 
         return handles
+
+    def _watch_once(self, application: object) -> None:
+        """Requests that other threads have begun wait for it: they would not be seen."""
+        locked = self._lock.acquire(timeout=_PATIENCE)  # a process that was forked meanwhile may never get it
+        try:
+            self.watch(application)
+        finally:
+            if locked:
+                self._lock.release()
 
     def watch(self, application: object) -> None:
         """Surround the function that this application is, or that its class calls."""
