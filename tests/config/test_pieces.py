@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config import compile as compiler
+from agent.config.build.alike import Alike
 from agent.config.load import examine
 from agent.config.read import pieces
 from agent.config.read.pieces import Memory
@@ -105,8 +105,8 @@ def test_only_the_monitor_that_changed_is_read_again(tmp_path, monkeypatch):
     assert not outcome(file, tmp_path, known=True)[2].reuses
     file.write_text(many(600, "  - {target: shop.changed}\n"))
     built = []
-    build = compiler.build
-    monkeypatch.setattr(compiler, "build", lambda entry, *rest: built.append(entry.where) or build(entry, *rest))
+    build = Alike.build
+    monkeypatch.setattr(Alike, "build", lambda self, entry: built.append(entry.where) or build(self, entry))
     with_known = outcome(file, tmp_path, known=True)
     assert built == ["monitors.yaml:304"]
     assert with_known[2].reuses

@@ -160,7 +160,8 @@ class Web:
             )
             return
         self.watch_function(function, position)
-        self.serves()
+        if function in self._applications:
+            self.serves()
 
     def watch_function(self, function: FunctionType, position: int) -> None:
         """Surround an application, which gets the request as this one of its arguments."""
