@@ -205,7 +205,7 @@ def test_a_line_is_watched_in_each_worker_of_a_server_and_while_a_module_is_impo
     ) as server:
         server.until(lambda: is_listening(port), what="a port")
         with Running(
-            shop, "-m", "agent", "watch", "--line", "later.py:3", "--capture", "path=path", "--limit", "6",
+            shop, "-m", "agent", "watch", "--line", "later.py:3", "--capture", "path=path", "--limit", "500",
             cwd=str(shop.folder),
         ) as watching:  # fmt: skip
             workers = set()
