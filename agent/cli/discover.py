@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..base.errors import ConfigError
-from ..codebase.propose import Proposal, discover, module_lines, monitor_lines
+from ..codebase.propose import Proposal, discover, distinct, module_lines, monitor_lines
 from .environment import add_environment, lookup_of
 from .options import ProblemsError
 from .terminal import out, write_new
@@ -59,6 +59,6 @@ def render(package: str, proposals: list[Proposal]) -> str:
         "",
         "monitors:",
     ]
-    for proposal in proposals:
+    for proposal in distinct(proposals):
         lines += monitor_lines(proposal)
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import shlex
 from ..base.errors import ConfigError
 from ..codebase import search
 from ..codebase.project import Project, survey
-from ..codebase.propose import Proposal, module_lines, monitor_lines
+from ..codebase.propose import Proposal, distinct, module_lines, monitor_lines
 from .terminal import counted, out, shown_path, write_new
 
 HELP = "write a commented monitors.yaml for the project in this folder"
@@ -113,6 +113,6 @@ def render(project: Project) -> str:
             f"# There are {'s, '.join(others)}s too: `python -m agent discover PACKAGE` proposes monitors for them."
         )
     lines.append("monitors:")
-    for proposal in chosen:
+    for proposal in distinct(chosen):
         lines += monitor_lines(proposal, "5s" if proposal.role == "service" else "")
     return "\n".join(lines) + "\n"

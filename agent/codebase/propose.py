@@ -299,6 +299,31 @@ def _of_class(index: ModuleIndex, node: ast.ClassDef, role: str, within: set[str
 # As YAML
 
 
+def distinct(proposals: list[Proposal]) -> list[Proposal]:
+    """The same, where two functions of one name share an application with the parts of their modules that differ.
+
+    A file's monitors have names of their own: `plugins.smtp.send_mail` and `plugins.sendgrid.send_mail`.
+    """
+    sharing: dict[str, list[Proposal]] = {}
+    for proposal in proposals:
+        sharing.setdefault(proposal.detail.get("name", ""), []).append(proposal)
+    names: dict[str, str] = {}  # by target
+    for name, group in sharing.items():
+        if name and len(group) > 1:
+            paths = {each.target: each.target.replace(":", ".").split(".") for each in group}
+            shared = set.intersection(*map(set, paths.values()))
+            head, _, last = name.rpartition(".")
+            longer = {
+                target: ".".join((head, *(part for part in path if part not in shared), last))
+                for target, path in paths.items()
+            }
+            names.update(longer if len(set(longer.values())) == len(longer) else dict(zip(paths, paths)))
+    return [
+        each._replace(detail={**each.detail, "name": names[each.target]}) if each.target in names else each
+        for each in proposals
+    ]
+
+
 def module_lines(names: Iterable[str]) -> list[str]:
     return [f"  {scalar(name)}: {{}}" for name in dict.fromkeys(names)]
 

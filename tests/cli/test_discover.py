@@ -418,3 +418,32 @@ def test_jobs_of_the_erps_own_classes_and_what_is_no_service(tmp_path, capsys):
     assert targets == ["erp.jobs:Import.run"]
     assert "# a background job (a JobRunner)" in text
     assert "operation: job.Import" in text
+
+
+def test_tasks_of_one_name_in_one_application_get_names_of_their_own(tmp_path, capsys):
+    files = {
+        "erp/mail/apps.py": "",
+        "erp/mail/tasks.py": "@task\ndef tidy(): ...\n",
+        "erp/mail/smtp/tasks.py": "@task\ndef send(): ...\n",
+        "erp/mail/relay/tasks.py": "@task\ndef send(): ...\n",
+        "erp/mail/relay/relay/tasks.py": "@task\ndef tidy(): ...\n",
+        "erp/mail/a/b/tasks.py": "@task\ndef move(): ...\n",
+        "erp/mail/b/a/tasks.py": "@task\ndef move(): ...\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in path.parents:
+            if folder != tmp_path and tmp_path in folder.parents:
+                (folder / "__init__.py").write_text("")
+        path.write_text(text)
+    assert run("init", str(tmp_path), "--output", str(tmp_path / "first.yaml")) == 0
+    assert run("discover", "erp", "--path", str(tmp_path), "--output", str(tmp_path / "more.yaml")) == 0
+    for name in ("first.yaml", "more.yaml"):
+        monitors = yaml.safe_load((tmp_path / name).read_text(encoding="utf-8"))["monitors"]
+        assert sorted(each["name"] for each in monitors) == [
+            "erp.mail.a.b.tasks.move", "erp.mail.b.a.tasks.move", "mail.relay.relay.tidy", "mail.relay.send",
+            "mail.smtp.send", "mail.tidy",
+        ]  # fmt: skip
+        capsys.readouterr()
+        assert checked(str(tmp_path / name), str(tmp_path), capsys)
