@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..config.read.tree import resolve_scalar
 from .attributes import Bodies
 from .bindings import Function, ModuleIndex, last_name
+from .handled import handled_around
 from .lookup import Lookup
 from .modules import ModuleFile
 from .names import Thing
@@ -69,6 +70,7 @@ class Proposal(NamedTuple):
     detail: dict[str, str]  # the kind's own key
     reason: str
     role: str  # task | service | view | command | manager | security; function: none of these
+    expect: tuple[str, ...] = ()  # exceptions that its own class handles, dotted
 
 
 def modules_below(lookup: Lookup, name: str) -> Iterator[ModuleFile]:
@@ -114,8 +116,17 @@ def discover(lookup: Lookup, package: str) -> list[Proposal]:
     found: list[Proposal] = []
     for module in modules:
         jobs = {name for place, name in added if place == module.name}
-        found += _of_module(lookup.index(module), _application(lookup, module, apps), bodies, jobs)
+        index = lookup.index(module)
+        proposals = _of_module(index, _application(lookup, module, apps), bodies, jobs)
+        found += [each._replace(expect=_handled(lookup, bodies, index, each)) for each in proposals]
     return found
+
+
+def _handled(lookup: Lookup, bodies: Bodies, index: ModuleIndex, proposal: Proposal) -> tuple[str, ...]:
+    cls, _, method = proposal.target.partition(":")[2].partition(".")
+    if not method or proposal.kind != "function":
+        return ()
+    return tuple(handled_around(lookup, bodies, Thing(index, index.names[cls][0]), method))
 
 
 def refusals(lookup: Lookup, package: str) -> list[str]:
@@ -338,6 +349,8 @@ def monitor_lines(proposal: Proposal, threshold: str = "") -> list[str]:
     if threshold:
         given["threshold"] = threshold
     keys = [f"{key}: {scalar(value)}" for key, value in given.items()]
+    if proposal.expect:
+        keys.append(f"expect: [{', '.join(map(scalar, proposal.expect))}]  # its class handles it")
     return [f"  # {proposal.reason}", f"  - {keys[0]}", *(f"    {key}" for key in keys[1:])]
 
 

@@ -447,3 +447,53 @@ def test_tasks_of_one_name_in_one_application_get_names_of_their_own(tmp_path, c
         ]  # fmt: skip
         capsys.readouterr()
         assert checked(str(tmp_path / name), str(tmp_path), capsys)
+
+
+def test_what_a_base_class_handles_is_expected(tmp_path, capsys):
+    files = {
+        "erp/errors.py": "class Refused(Exception): ...\nclass Wrong(Exception): ...\nclass Late(Exception): ...\n",
+        "erp/base.py": """
+from . import errors
+from .errors import Refused as No
+class BaseMutation:
+    def mutate(cls, root, info, **data):
+        try:
+            with lock():
+                return cls.perform_mutation(root, info, **data)
+        except (No, errors.Wrong) as error:
+            return cls.handle(error)
+        except errors.Late:
+            raise TimeoutError
+        except Exception:
+            return None
+    def perform_mutation(cls, root, info): ...
+    def tidy(self):
+        try:
+            other.perform_mutation()
+        except KeyError: ...
+""",
+        "erp/orders.py": """
+from .base import BaseMutation
+class Cancel(BaseMutation):
+    def perform_mutation(cls, root, info): ...
+class Close(BaseMutation):
+    def mutate(cls, root, info):
+        try:
+            return cls.perform_mutation(root, info)
+        except ValueError:
+            return 1
+    def perform_mutation(cls, root, info): ...
+""",
+    }
+    (tmp_path / "erp").mkdir()
+    (tmp_path / "erp" / "__init__.py").write_text("")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    path = tmp_path / "found.yaml"
+    assert run("discover", "erp.orders", "--path", str(tmp_path), "--output", str(path)) == 0
+    monitors = yaml.safe_load(path.read_text(encoding="utf-8"))["monitors"]
+    assert [(each["target"], each.get("expect")) for each in monitors] == [
+        ("erp.orders:Cancel.perform_mutation", ["erp.errors.Refused", "erp.errors.Wrong"]),
+        ("erp.orders:Close.mutate", None),
+    ]
+    assert len(checked(str(path), str(tmp_path), capsys)) == 2
