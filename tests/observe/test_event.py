@@ -492,3 +492,14 @@ def test_what_passed_nothing_of_the_erps_is_grouped_by_what_was_served_and_not_b
 def test_functions_of_one_monitor_are_groups_of_their_own():
     slow = [built(an_observation(report="slow", operation=name))["fingerprint"] for name in ("one", "two")]
     assert slow == [["create_order", "slow", name, "error"] for name in ("one", "two")]
+
+
+def test_slow_requests_of_a_pack_are_grouped_and_named_by_their_route():
+    """One monitor serves all routes: its name alone says nothing."""
+    theirs = a_monitor(name="django.request", kind="api", module=None)
+    slow = an_observation(monitor=theirs, report="slow", operation="django.request", duration=6.0, severity="warning")
+    made = [built(slow, context={"transaction": route}) for route in ("/orders/", "/customers/")]
+    assert [each["fingerprint"][-1] for each in made] == ["warning in /orders/", "warning in /customers/"]
+    assert made[0]["logentry"]["message"] == "/orders/ was slow"
+    own = an_observation(monitor=a_monitor(kind="api"), report="slow", operation="create_order", severity="warning")
+    assert built(own, context={"transaction": "/orders/"})["fingerprint"][-1] == "warning"

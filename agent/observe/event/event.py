@@ -80,7 +80,7 @@ def build(
 
     values: list[dict[str, Any]] = []
     function = ""
-    if _has_exception(observation):
+    if wording.has_exception(observation):
         values, function = exceptions.values_of(observation, own, platform.in_app)
     _add_subject(payload, observation, captured, values, function)
     if not values:
@@ -110,15 +110,11 @@ def reduced(
     payload["contexts"] = {"erp": _without_empty({**_facts(observation), "reduced": why})}
     values: list[dict[str, Any]] = []
     function = ""
-    if _has_exception(observation):
+    if wording.has_exception(observation):
         value, function = exceptions.reduced(observation, own, platform.in_app, stack=stack)
         values = [value]
     _add_subject(payload, observation, {}, values, function)
     return scrub(payload, keep=_FROM_THE_PLAN)
-
-
-def _has_exception(observation: Observation) -> bool:
-    return observation.report == "error" and observation.exception is not None
 
 
 def _add_subject(
@@ -130,11 +126,12 @@ def _add_subject(
 ) -> None:
     """Add the exception or the message, and the fingerprint."""
     placeholders = wording.placeholders(observation, captured)
+    about = wording.subject(observation, payload["transaction"])
     if values:
         payload["exception"] = {"values": values}
     else:
-        payload["logentry"] = wording.message(observation, placeholders)
-    payload["fingerprint"] = wording.fingerprint(observation, placeholders, function or payload["transaction"])
+        payload["logentry"] = wording.message(observation, placeholders, about)
+    payload["fingerprint"] = wording.fingerprint(observation, placeholders, function or payload["transaction"], about)
 
 
 def _head(

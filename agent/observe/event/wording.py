@@ -47,16 +47,23 @@ def placeholders(observation: Observation, captured: Mapping[str, Json]) -> dict
     return values
 
 
-def message(observation: Observation, values: Mapping[str, str]) -> dict[str, str]:
-    """Sentry's `logentry` of a report that is about no exception."""
+def subject(observation: Observation, transaction: str) -> str:
+    """What a report is about: its operation; the route, if the monitor is a pack's for all routes."""
+    monitor = observation.monitor
+    everything = monitor["kind"] == "api" and not monitor["module"] and observation.operation == monitor["name"]
+    return transaction if everything else observation.operation
+
+
+def message(observation: Observation, values: Mapping[str, str], about: str) -> dict[str, str]:
+    """Sentry's `logentry` of a report that is about no exception. `about` is its subject."""
     template = observation.message
     if template:
         return {"message": clip(template, LONGEST_MESSAGE), "formatted": clip(fill(template, values), LONGEST_MESSAGE)}
     if observation.report == "slow":
         limit = f" (limit {duration_text(observation.threshold)})" if observation.threshold is not None else ""
         return {
-            "message": f"{observation.operation} was slow",
-            "formatted": f"{observation.operation} took {duration_text(observation.duration)}{limit}",
+            "message": f"{about} was slow",
+            "formatted": f"{about} took {duration_text(observation.duration)}{limit}",
         }
     event_type = observation.monitor["detail"].get("event_type")
     other = event_type if event_type != observation.operation else None
@@ -64,9 +71,11 @@ def message(observation: Observation, values: Mapping[str, str]) -> dict[str, st
     return {"message": text, "formatted": text}
 
 
-def fingerprint(observation: Observation, values: dict[str, str], function: str) -> list[str]:
+def fingerprint(observation: Observation, values: dict[str, str], function: str, about: str) -> list[str]:
     """`function` is the innermost one of the ERP that an exception passed, or else the endpoint or task that ran."""
     cause = _cause(observation, function)
+    if not has_exception(observation) and about != observation.operation:
+        cause = f"{cause} in {about}"
     template = observation.monitor["fingerprint"]
     if not template:
         return [observation.monitor["name"], observation.report, observation.operation, cause]
@@ -74,8 +83,12 @@ def fingerprint(observation: Observation, values: dict[str, str], function: str)
     return [fill(part, values)[:LONGEST_MESSAGE] for part in template]
 
 
+def has_exception(observation: Observation) -> bool:
+    return observation.report == "error" and observation.exception is not None
+
+
 def _cause(observation: Observation, function: str) -> str:
-    if observation.report == "error" and observation.exception is not None:
+    if has_exception(observation):
         return f"{type_name(type(observation.exception))} in {function}"
     if observation.report == "slow":
         return observation.severity
