@@ -25,6 +25,10 @@ SKIPPED = (
 #: The console script, beside `python -m agent`.
 COMMAND = "erp-agent"
 
+#: The program that delivers in the background, and what a program that `-c` names has if it compiles a plan.
+COURIER = "erp_agent_courier.py"
+_COMPILER = "_erp_agent"
+
 #: Options of the interpreter without a value. Of the others, c, m, W and X take the rest of their word or the next.
 _SWITCHES = "bBdEhiIOPqRsStuvVx?"
 
@@ -80,6 +84,14 @@ def is_command(words: "Sequence[str]") -> bool:
     if option == "m":
         return bool(rest) and rest[0] in ("agent", "_erp_agent")
     return not option and bool(rest) and os.path.basename(rest[0]) == COMMAND
+
+
+def is_background(words: "Sequence[str]") -> bool:
+    """Is it a process that the agent has started beside the host, to deliver or to compile?"""
+    option, rest = _program(words) if words else ("", [])
+    if option == "c":
+        return bool(rest) and _COMPILER in rest[0]
+    return not option and bool(rest) and os.path.basename(rest[0]) == COURIER
 
 
 def _program(words: "Sequence[str]") -> "tuple[str, list[str]]":

@@ -12,8 +12,10 @@ from receiver import HANG, Answer
 from support import finishes
 
 from agent.deliver.background.sender import Sender
+from agent.deliver.courier.run import is_in_vain
 from agent.deliver.http import transport
 from agent.deliver.http.transport import Outcome
+from agent.deliver.send.delivery import Delivery
 from agent.deliver.send.flush import Summary, flush
 from agent.deliver.send.lock import DeliveryLock
 from agent.deliver.send.rate_limits import RateLimits
@@ -108,6 +110,22 @@ def test_a_wrong_dsn_keeps_everything_and_is_not_tried_again_soon(kit, clock):
     connection = Script(Outcome(transport.REFUSED, 403, "HTTP 403: no such key"))
     assert flush(kit.resources(spool, connection), 600) == Summary(0, 0, 5, "HTTP 403: no such key")
     assert len(connection.sent) == 1
+
+
+def test_a_courier_does_not_wait_for_a_try_that_would_be_refused_as_well(kit, clock):
+    spool = kit.spool()
+    fill(spool, *["error"] * 2)
+    connection = Script(DOWN, Outcome(transport.REFUSED, 403, "HTTP 403: no such key"))
+    delivery = Delivery(kit.resources(spool, connection), should_stop=lambda: False)
+
+    def turn():
+        wait = delivery.run()
+        clock.now += wait or 0.0
+        return wait is not None and is_in_vain(min(wait, 60.0), delivery)
+
+    assert [turn() for _ in range(3)] == [True, False, False]  # the second of the two is refused, then both are sent
+    assert spool.is_anything_waiting() is False
+    assert is_in_vain(301.0, delivery)  # what Sentry asks for is too long
 
 
 def test_backoff_doubles_with_jitter_up_to_a_bound_and_loses_nothing(kit, clock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
+from ...base import programs
 from ...base.health import alive
 from ...deliver.courier import run as courier
 from ...deliver.history import shelves
@@ -86,4 +87,4 @@ def _delivers(pid: int) -> bool:
             words = stream.read(1 << 16)
     except OSError:
         return True
-    return b"erp_agent_courier" in words or b"--watch" in words
+    return programs.COURIER.encode() in words or b"--watch" in words

@@ -83,7 +83,7 @@ def _agent() -> str:
 
 
 def pythons(embedding: tuple[str, ...] = ()) -> Iterator[Running]:
-    """Yield the Python processes of this machine, except commands of the agent; none where there is no /proc.
+    """Yield the Python processes of this machine, except the agent's own; none where there is no /proc.
 
     `embedding` names other programs that run a Python.
     """
@@ -101,7 +101,7 @@ def pythons(embedding: tuple[str, ...] = ()) -> Iterator[Running]:
             continue
         if pid in (os.getpid(), os.getppid()) or not os.path.basename(program).startswith(("python", *embedding)):
             continue
-        if programs.is_command(words) or programs.is_tracker(words):
+        if programs.is_command(words) or programs.is_background(words) or programs.is_tracker(words):
             continue
         try:
             environ = dict(each.partition("=")[::2] for each in _fields(place + "/environ"))

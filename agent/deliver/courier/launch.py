@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Callable
 
 from ...base import detached, guard, places
 from ...base.interrupts import ours
-from ...base.programs import interpreter
+from ...base.programs import COURIER, interpreter
 from ..send.lock import DeliveryLock
 from .settings import VARIABLES, Settings
 
@@ -217,7 +217,7 @@ class Courier:
 
 def _spawn(program: str, directory: str, lock: int) -> None:
     """Raises OSError, and NotImplementedError where the system cannot start a session."""
-    script = os.path.join(places.PACKAGE, "deliver", "courier", "erp_agent_courier.py")
+    script = os.path.join(places.PACKAGE, "deliver", "courier", COURIER)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment["AGENT_DISABLED"] = "1"
     detached.spawn([program, "-S", script, directory], environment, lock)

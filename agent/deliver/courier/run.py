@@ -149,7 +149,7 @@ class _Courier:
                 succeeded, delivered = now, self._delivery.delivered
             if self._show is not None or counting:
                 idle_since = now
-            elif wait is not None and (wait > _PATIENCE or now - succeeded > self._in_vain):
+            elif wait is not None and (is_in_vain(wait, self._delivery) or now - succeeded > self._in_vain):
                 return max(wait, 0.1)
             elif wait is None and now - idle_since > self._linger:
                 return 0.0
@@ -232,6 +232,11 @@ class _Courier:
                 self._show(facts)
         if last and wait:
             os.utime(self._descriptor, (now + wait, now + wait))
+
+
+def is_in_vain(wait: float, delivery: Delivery) -> bool:
+    """Is the next try so far away, in `wait` seconds, or so sure to fail that no courier is to wait for it?"""
+    return wait > _PATIENCE or delivery.is_refused
 
 
 def noted(directory: str) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Delivery:
         self.delivered = 0
         self.quarantined = 0
         self.reason = ""  # why the last attempt did not deliver
+        self.is_refused = False  # by a wrong DSN, address or proxy: only a person can change that
 
     def disconnect(self) -> None:
         """Close the connections; the next `run` opens others."""
@@ -85,6 +86,7 @@ class Delivery:
             requests = self._connect()
         except ours(DsnError) as error:
             self.reason = str(error)
+            self.is_refused = True
             return LONGEST_NAP
         self._spool.write_from_memory()
         held = self._lock.take() if usable else None
@@ -220,7 +222,8 @@ class Delivery:
             if outcome.kind == transport.REJECTED:
                 self._quarantine(entry, outcome.detail)
                 continue
-            if outcome.kind == transport.REFUSED:
+            self.is_refused = outcome.kind == transport.REFUSED
+            if self.is_refused:
                 self._limits.limit(BACKOFF, _REFUSED_WAIT)
             elif outcome.kind == transport.UNREACHABLE or not self._limits.wait(entry.category):
                 self._fail(entry)  # the second: a 429 that limits other categories than this one
@@ -235,6 +238,7 @@ class Delivery:
         self.own_waiting -= entry.pid == self._pid
         self._failing.clear()
         self._failures = 0
+        self.is_refused = False
         self.reason = ""
         self._limits.set_reason("")
         self._limits.save()
