@@ -14,6 +14,7 @@ from .terminal import counted, out, shown_path, write_new
 
 HELP = "write a commented monitors.yaml for the project in this folder"
 
+_MOST_NAMES = 6  # of packages, in one line
 _FIRST = ("task", "service", "security")  # what a first file monitors; `discover` proposes the others
 
 
@@ -30,10 +31,17 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or os.path.join(args.folder, "monitors.yaml")
     if not os.path.isdir(args.folder):
         raise ConfigError(f"there is no folder {args.folder}")
-    project = survey(args.folder, search.of_interpreter(args.python) if args.python else search.here())
+    search_path = search.of_interpreter(args.python) if args.python else search.here()
+    project = survey(args.folder, search_path)
     write_new(output, render(project))
     words = ["validate", output, *(word for root in project.roots for word in ("--path", root))]
     out(f"wrote {output}: {_summary(project)}")
+    if project.absent:
+        shown = ", ".join(project.absent[:_MOST_NAMES]) + (" …" if len(project.absent) > _MOST_NAMES else "")
+        packages = counted(len(project.absent), "package")
+        out(f"note: {packages} that this source imports cannot be found with {search_path.executable}: {shown}")
+        out("      The packs and functions that need them are not proposed. If the project runs in another")
+        out("      environment, write the file anew with `--python PATH` of that environment.")
     if project.client is not None:
         out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own.")
         out("      If sentry.dsn names the same project, both report the same failures.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ _NO_PACKAGES = NO_PACKAGES | {"tests", "test"}
 _EVERYWHERE = frozenset(("urllib3",))
 
 
-_LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client
+_LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client and for imports
+_IMPORTED = re.compile(rb"^(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)  # not what a `try` or a condition holds
 
 
 class Project(NamedTuple):
@@ -32,6 +34,7 @@ class Project(NamedTuple):
     proposals: list[Proposal]
     client: str | None = None  # the file that sets up a Sentry client of the ERP's own
     refusals: Sequence[str] = ()  # the project's exceptions for what somebody may not do, dotted
+    absent: Sequence[str] = ()  # what its modules import, and the environment does not have
 
 
 def survey(folder: str, search: SearchPath) -> Project:
@@ -42,7 +45,19 @@ def survey(folder: str, search: SearchPath) -> Project:
     apps = [app for name in packages for app in applications(lookup, name)]
     proposals = [proposal for name in packages for proposal in discover(lookup, name)]
     refused = [name for package in packages for name in refusals(lookup, package)]
-    return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots), refused)
+    absent = sorted(_absent(lookup, [os.path.join(root, name) for root in roots for name in _packages(root)]))
+    return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots), refused, absent)
+
+
+def _absent(lookup: Lookup, folders: list[str]) -> set[str]:
+    imported: set[bytes] = set()
+    for _, path in source_files(folders, _NO_PACKAGES):
+        try:
+            with open(path, "rb") as file:
+                imported.update(_IMPORTED.findall(file.read(_LARGEST)))
+        except OSError:
+            continue
+    return {name for name in map(bytes.decode, imported) if lookup.finder.find(name) is None}
 
 
 def _client(roots: list[str]) -> str | None:

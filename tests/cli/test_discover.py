@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -220,6 +221,24 @@ def test_nothing_of_the_project_runs(tmp_path, capsys):
 def test_texts_are_the_same_texts_in_yaml(text):
     root, _ = parse(f"key: {scalar(text)}\n")
     assert root.children["key"].value == text
+
+
+def test_init_names_what_the_source_imports_and_this_python_does_not_have(tmp_path, capsys):
+    package = tmp_path / "kiosk"
+    (package / "tests").mkdir(parents=True)
+    (package / "__init__.py").write_text("import sys, os.path\nfrom kiosk import till\nimport yaml\nfrom . import x\n")
+    (package / "tests" / "kit.py").write_text("import absent_in_tests\n")
+    assert run("init", str(tmp_path)) == 0
+    assert "note:" not in capsys.readouterr().out
+    optional = "try:\n    import absent_optional\nexcept ImportError: pass\n"
+    (package / "till.py").write_text("import absent_queue.tasks\nfrom absent_orm import models\n" + optional)
+    assert run("init", str(tmp_path), "--output", str(tmp_path / "other.yaml")) == 0
+    said = capsys.readouterr().out
+    assert (
+        f"note: 2 packages that this source imports cannot be found with {sys.executable}: absent_orm, absent_queue\n"
+        in said
+    )
+    assert "--python PATH" in said
 
 
 def test_init_names_a_sentry_client_of_the_erps_own(tmp_path, capsys):
