@@ -30,7 +30,7 @@ FUNCTIONS: dict[str, tuple[int, int]] = {
     "len": (1, 1), "abs": (1, 1), "min": (1, 20), "max": (1, 20), "sum": (1, 1), "round": (1, 2), "any": (1, 1),
     "all": (1, 1), "str": (1, 1), "int": (1, 1), "float": (1, 1), "keys": (1, 1), "fields": (1, 1), "type": (1, 1),
     "verb": (1, 1), "host": (1, 1), "statement": (1, 1), "given": (1, 1), "argument": (1, 1), "classes": (1, 1),
-    "request": (1, 1), "login": (1, 1),
+    "request": (1, 1), "login": (1, 1), "chosen": (1, 1),
 }  # fmt: skip
 
 #: The names that every expression may use besides the call's parameters.

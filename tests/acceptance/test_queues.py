@@ -390,6 +390,41 @@ def test_apscheduler(host, sentry):
     }
 
 
+UNNAMED = """
+import datetime as dt, threading, jobs
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
+scheduler = BackgroundScheduler(timezone="UTC")
+missed = threading.Semaphore(0)
+scheduler.add_listener(lambda _: jobs.left_out.set(), EVENT_JOB_MAX_INSTANCES)
+scheduler.add_listener(lambda _: missed.release(), EVENT_JOB_MISSED)
+now = dt.datetime.now(dt.timezone.utc)
+for made_up in (None, "e3a4c4b0-5a4e-4f0c-9d0e-6d8f7c1b2a39"):
+    scheduler.add_job(jobs.fine, "date", id=made_up, run_date=now - dt.timedelta(hours=1), misfire_grace_time=1, args=[1])
+scheduler.add_job(jobs.waits, "interval", seconds=1, next_run_time=now)
+scheduler.start()
+for _ in range(2): assert missed.acquire(timeout=60)
+assert jobs.left_out.wait(60)
+scheduler.shutdown()
+"""
+
+
+def test_jobs_of_apscheduler_whose_ids_are_made_up_are_named_by_their_functions(host, sentry):
+    pytest.importorskip("apscheduler")
+    waits = "import threading\nleft_out = threading.Event()\ndef waits(): left_out.wait(60)\n"
+    host.write(jobs__py=APSCHEDULER + waits, main__py=UNNAMED, monitors__yaml=SETTINGS.replace("PACK", "apscheduler"))
+    host.run("main.py", SENTRY_DSN=sentry.dsn)
+    deliver(host, sentry)
+    rules = [event for event in sentry.kept if event["tags"]["erp.report"] == "rule"]
+    found = {(event["logentry"]["formatted"], *event["fingerprint"]) for event in rules}
+    assert found == {
+        ("A run of jobs.fine was missed, and does not take place", "apscheduler.missed", "jobs.fine"),
+        ("A run of jobs:waits is left out, because earlier ones go on", "apscheduler.skipped", "jobs:waits"),
+    }
+    statuses, _ = check_ins(sentry)
+    assert not any(character.isdigit() for slug in statuses for character in slug)
+
+
 QCLUSTER = """
 import os, sys
 from django.conf import settings

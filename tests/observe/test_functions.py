@@ -3,6 +3,7 @@
 import pytest
 
 from agent.language.expressions import parse
+from agent.observe.around import work
 from agent.observe.expression.evaluate import compile_expression
 
 
@@ -102,3 +103,22 @@ def test_no_first_word(text):
 def test_the_class_of_a_value():
     assert run("type(a)", ValueError("s3cret")) == "ValueError"
     assert run("type(a)", parse) == "function"
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("nightly", True), ("reminder-1234", True), ("deadbeef", True), ("", False), (None, False), (7, False),
+        ("0b8f6ce29f3e4d53a0b7b6a2f0e4c6d1", False), ("import-E3A4C4B0-5A4E-4F0C-9D0E-6D8F7C1B2A39", False),
+        ("507f1f77bcf86cd799439011", False),
+    ],
+)  # fmt: skip
+def test_a_name_that_somebody_has_chosen(name, chosen):
+    assert run('chosen(a) or "its function"', name) == (name if chosen else "its function")
+
+
+def test_the_task_that_runs(monkeypatch):
+    monkeypatch.setattr(work, "task", str)
+    assert run("request(a)", "task") == ""
+    monkeypatch.setattr(work, "task", lambda: "shop.ship")
+    assert run("request(a)", "task") == "shop.ship"

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ...hook.code import wrap
+from ...observe.expression.functions import chosen
 from .check_ins import crontab, every
 from .library import Library, beginning, library_of, quietly
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from .check_ins import Schedule
     from .running import Run
 
-_MADE_UP = re.compile(r"[0-9a-f]{32}")  # the id of a job that was given none
 _PLAIN = re.compile(r"[0-9*,/-]+")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = re.compile(r"(?<![/\w])[0-6](?!\w)")
@@ -80,7 +80,7 @@ def _function_name(job: Any) -> str:
 
 def name_of(job: Any) -> str:
     """Of an entry of a schedule: the job's id, if the ERP has chosen it."""
-    return _function_name(job) if _MADE_UP.fullmatch(str(job.id)) else str(job.id)
+    return chosen(str(job.id)) or _function_name(job)
 
 
 def schedule(trigger: Any) -> Schedule | None:

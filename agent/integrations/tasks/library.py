@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import patch
-from ...observe.around import context, traces
+from ...observe.around import context, traces, work
 from ...observe.call import arguments
 from ...observe.failure import attempts
 from ...observe.failure.severity import is_control_flow
@@ -61,6 +61,7 @@ class Library:
         context.register("tasks", running.provide, first=True)  # a worker may be a command of Django's
         context.register("trace", traces.provide)
         attempts.register(running.attempt)
+        work.task = running.name
         settings = engine.outlet.sentry.get("tasks")
         self._begun = False  # has a task?
         self._waits = None

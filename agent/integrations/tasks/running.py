@@ -89,6 +89,12 @@ def provide() -> dict[str, object]:
     return {run.kind.section: facts, "transaction": (doing is not None and doing.called) or facts["task"]}
 
 
+def name() -> str:
+    """Of the task that runs: see `work.task`."""
+    run = current()
+    return str(run.facts().get("task", "")) if run is not None else ""
+
+
 def begin(about: Any, kind: Kind, *, tries: bool) -> Run:
     """A task begins. `tries`: another attempt may follow this one."""
     run = Run(about, kind, tries=tries)

@@ -82,6 +82,9 @@ ends: Callable[[], None] | None = None
 opens: Callable[[Work], None] | None = None
 closes: Callable[[Work], None] | None = None
 
+#: The name of the task that runs here, "" where none does.
+task: Callable[[], str] = str
+
 if TYPE_CHECKING:
     Entered = tuple[Work, Token[Work | None]]
 

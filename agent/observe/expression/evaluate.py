@@ -230,6 +230,7 @@ _FUNCTIONS: dict[str, Any] = {
     "type": functions.kind_of, "verb": functions.verb, "host": functions.host,
     "statement": functions.statement, "given": functions.given, "classes": functions.classes,
     "request": functions.request, "login": functions.login,
+    "chosen": functions.chosen,
 }  # fmt: skip
 
 _HELPERS: dict[str, Any] = {

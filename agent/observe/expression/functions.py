@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...base.slots import ancestors_of, module_of, name_of
@@ -13,6 +14,10 @@ _LONGEST_HOST = 255
 _LONGEST_VERB = 25
 _LONGEST_STATEMENT = 10_000  # characters that are looked at
 _COMPOSED = ("psycopg.sql", "psycopg2.sql")
+#: What libraries and programs make up: a UUID, with or without dashes, and longer or shorter digests.
+_MADE_UP = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<![0-9a-z])[0-9a-f]{24,}(?![0-9a-z])", re.IGNORECASE
+)
 _OF_HOSTS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:[]")
 
 
@@ -76,6 +81,11 @@ def login(credentials: Any) -> object:
     return None
 
 
+def chosen(name: Any) -> str:
+    """A name or id that somebody has chosen; "" where it is made up, each time another one, in whole or in part."""
+    return name if type(name) is str and not _MADE_UP.search(name) else ""
+
+
 def kind_of(value: Any) -> str:
     """The dotted name of the value's class."""
     return type_name(type(value))
@@ -87,13 +97,16 @@ def classes(value: Any) -> list[str]:
 
 
 def request(what: Any) -> object:
-    """`method`, `route`: those of the request that is being served, "" where they are not known. `user`: the id of the
-    one who makes it, as far as it is loaded already, or None. Raises ValueError for anything else.
+    """`method`, `route`: those of the request that is being served, `task`: the name of the task that runs; "" where
+    they are not known. `user`: the id of the one who makes the request, as far as it is loaded already, or None.
+    Raises ValueError for anything else.
     """
     if what == "user":
         return people.current_id()
+    if what == "task":
+        return work.task()
     if what not in ("method", "route"):
-        raise ValueError('request() takes "method", "route" or "user"')
+        raise ValueError('request() takes "method", "route", "task" or "user"')
     doing = work.current()
     if doing is None:
         return ""
