@@ -27,7 +27,7 @@ if sys.version_info < (3, 10):
     from ..hook.until_310.one_at_a_time import one_at_a_time
 else:
 
-    def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
+    def one_at_a_time(work: Callable[..., None], later: object = None) -> Callable[..., None]:  # noqa: ARG001
         return work
 
 
@@ -116,7 +116,6 @@ class Tally:
         self._longest = 0.0  # seconds
         self._total = self._due = 0.0  # seconds that the row does not have yet; and from how many on it is to have them
 
-    @one_at_a_time
     def count(self, start: float) -> None:
         """A call has ended that got no item: count it, and the batch. 0.0: when it began is not known."""
         try:
@@ -154,6 +153,13 @@ class Tally:
             pass
         except ours(Exception):
             guard.swallow("counting a call")
+
+    def _count_later(self, start: float) -> tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]:
+        """For another thread: with the duration that the call has now."""
+        duration = self._clock() - start if start else None
+        return (lambda: self.count(0.0 if duration is None else self._clock() - duration)), (), {}
+
+    count = one_at_a_time(count, _count_later)
 
     def _count_and_look(self, start: float, now: float) -> None:
         self._tallies.due = now + INTERVAL

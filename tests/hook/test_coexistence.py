@@ -465,7 +465,7 @@ def test_applied_and_undone_while_others_call():
             thread.start()
         deadline = time.monotonic() + 1.0
         rounds = 0
-        while (time.monotonic() < deadline or min(calls) < 20) and not wrong:
+        while (time.monotonic() < deadline or min(calls) < 20 or rounds <= 20) and not wrong:
             watch = Watch(monitor("shop.f", "shop.g", "shop.c", "shop.bad", **WAYS[rounds % 3])).apply(shop)
             watch.undo()
             rounds += 1

@@ -6,9 +6,10 @@ that does that is called by one thread at a time: one that finds another at it l
 
 from __future__ import annotations
 
+import sys
 from _thread import allocate_lock, get_ident
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from ...base.interrupts import ours
@@ -17,20 +18,27 @@ from ...base.postponed import around_forks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MANY = 10_000  # calls that are left to another thread
-_MOMENT = 5.0  # seconds in which whoever has taken it writes so, however busy the machine is
-_PATIENCE = 10.0  # seconds that there are so many: that thread was interrupted for good
+    Call = tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]
 
-_left: deque[tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]] = deque()
+_MANY = 1000  # calls that are left to another thread; who leaves one more lets that one run first
+_PATIENCE = 10.0  # seconds in which calls are left and none is made: then whoever has the turn is looked for
+
+_left: deque[Call] = deque()
 _turn = allocate_lock()
 _whose = 0  # the thread that has it
-_since = 0.0  # when so many were left
-_nobody = 0.0  # since when it is taken, and nobody's
+_made = 0  # calls that had a turn
+_seen = -1  # how many those were when a call was left
+_since = 0.0  # when that was first seen
 
 
-def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
+def one_at_a_time(work: Callable[..., None], later: Callable[..., Call] | None = None) -> Callable[..., None]:
+    """Return `work` for one thread at a time.
+
+    `later` returns, for a call that is left to another thread, what that one is to call.
+    """
+
     def leave(*arguments: Any, **options: Any) -> None:
-        global _turn, _whose, _since, _nobody
+        global _turn, _whose, _made, _seen, _since
         me = get_ident()
         if _whose == me:
             work(*arguments, **options)
@@ -38,32 +46,32 @@ def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
         turn = _turn
         if turn.acquire(False):
             try:
-                _whose, _nobody = me, 0.0
+                _whose = me
+                _made += 1
                 work(*arguments, **options)
             finally:
                 _whose = 0
                 turn.release()
         else:
-            _left.append((work, arguments, options))
+            _left.append((work, arguments, options) if later is None else later(*arguments, **options))
             now = monotonic()
-            if len(_left) == _MANY:
-                _since = now
-            if _whose:
-                _nobody = 0.0
-            elif not _nobody:
-                _nobody = now  # somebody may be about to write whose it is, or about to give it back
-            # Nobody's: an exception of the host's struck just there.
-            gone = _nobody and now - _nobody > _MOMENT
-            if gone or (len(_left) > _MANY and now - _since > _PATIENCE):
-                _turn, _nobody = allocate_lock(), 0.0
+            if _made != _seen:
+                _seen, _since = _made, now
+            elif now - _since > _PATIENCE:
+                _since += 1.0
+                if not _is_at_it(_whose):
+                    _turn, _since = allocate_lock(), now
+            elif len(_left) > _MANY:
+                sleep(0)
         while _left:
             turn = _turn
             if not turn.acquire(False):
                 return
             try:
-                _whose, _nobody = me, 0.0
+                _whose = me
                 while _left:
                     next_work, next_arguments, next_options = _left.popleft()
+                    _made += 1
                     next_work(*next_arguments, **next_options)
             except ours(IndexError):
                 pass
@@ -72,6 +80,17 @@ def one_at_a_time(work: Callable[..., None]) -> Callable[..., None]:
                 turn.release()
 
     return leave
+
+
+def _is_at_it(thread: int) -> bool:
+    """False where an exception of the host's has struck the thread just where it takes its turn, or gives it back.
+
+    Whose turn it is (0: nobody's) is written next to both, which takes no second.
+    """
+    frame = sys._current_frames().get(thread)
+    while frame is not None and frame.f_globals is not globals():
+        frame = frame.f_back
+    return frame is not None
 
 
 def _renew() -> None:
