@@ -202,7 +202,9 @@ class Declared:
             inner = inner.__func__
         self.module: str = getattr(inner, "__module__", None) or "__main__"
         self.qualname: str = getattr(inner, "__qualname__", type(inner).__qualname__)
-        self._function: Callable[[], Any] = ref(function, _forget) if _can_be_dropped(function) else lambda: function
+        self._function: Callable[[], Any] = lambda: function
+        if _can_be_dropped(function):
+            self._function = ref(function, when_freed(_declared, id(self)))
         self._arguments = (kind, words, options, audit)
         code = getattr(inner, "__code__", None)
         self.where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else self.module
@@ -254,21 +256,17 @@ class Declared:
             running.record_beside("failed", bound[0].name, bound[0].path, str(reason))
 
 
-_declared: list[Declared] = []
+#: By the id of each.
+_declared: dict[int, Declared] = {}
 
 
 def declared() -> Iterator[Declared]:
     """Everything that was decorated and is still there."""
-    return iter([each for each in _declared if not each.gone()])
+    return iter([each for each in list(_declared.values()) if not each.gone()])
 
 
 def _remember(one: Declared) -> None:
-    _declared.append(one)
-
-
-@when_freed
-def _forget(_: object) -> None:
-    _declared[:] = [each for each in _declared if not each.gone()]
+    _declared[id(one)] = one
 
 
 def _can_be_dropped(function: object) -> bool:

@@ -1,4 +1,4 @@
-"""What a host raises into a hook of ours, around a fork or where an object is freed, is raised after that, in the host.
+"""What a host raises into a hook of ours around a fork is raised after that, in the host; what is freed runs no hook.
 
 Python prints what such a hook raises, and goes on; a time limit that struck there would be lost. So a hook keeps it,
 and a trace function raises it in the frame that the hook interrupted, at its next step.
@@ -6,6 +6,7 @@ and a trace function raises it in the frame that the hook interrupted, at its ne
 
 import os
 import sys
+from _functools import partial  # type: ignore[import-not-found]  # functools would import collections
 from _thread import get_ident
 
 from . import guard
@@ -35,13 +36,16 @@ def around_forks(
         )
 
 
-def when_freed(work: "Callable[..., object]") -> "Callable[[Any], None]":
-    """A callback for a weak reference, which may be called twice."""
-    return hook(work, again=True)
+def when_freed(store: "dict[int, Any]", key: int) -> "Callable[[Any], object]":
+    """A callback for a weak reference: it drops `key`, if that is still there.
+
+    No line of Python's is run, where a time limit could strike, and for which a full stack has no room.
+    """
+    return partial(store.pop, key)  # type: ignore[no-any-return]
 
 
-def hook(work: "Callable[..., object]", *, until_after: bool = False, again: bool = False) -> "Callable[..., None]":
-    """`work` with what strikes it kept for later: `until_after` the fork. It is done `again`, where it has to be."""
+def hook(work: "Callable[..., object]", *, until_after: bool = False) -> "Callable[..., None]":
+    """`work` with what strikes it kept for later: `until_after` the fork."""
     global _code
 
     def hook(*arguments: object) -> None:
@@ -51,8 +55,6 @@ def hook(work: "Callable[..., object]", *, until_after: bool = False, again: boo
             except ours(Exception):
                 guard.swallow("running a hook")
         except BaseException as error:
-            if again:
-                work(*arguments)
             owe(error) if until_after else later(error, sys._getframe().f_back)
 
     if _code is None:

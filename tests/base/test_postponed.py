@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,22 @@ def test_an_error_of_ours_in_a_hook_stays_with_us(monkeypatch):
     postponed.hook(lambda: {}["none"])()
     assert len(said) == 1
     assert "KeyError" in said[0]
+
+
+def test_what_is_freed_where_the_stack_is_full_is_dropped_as_anywhere(monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    objects = [Limit() for _ in range(sys.getrecursionlimit())]
+    store = {id(each): "here" for each in objects}
+    kept = [weakref.ref(each, postponed.when_freed(store, id(each))) for each in objects]
+
+    def recurse():
+        objects.pop()
+        recurse()
+
+    with pytest.raises(RecursionError):
+        recurse()
+    lost = len(store) - len(objects)
+    # Before 3.12, calls of C's count as well, so that the last frames have no room for any.
+    assert (len(said), lost) == (0, 0) or (sys.version_info < (3, 12) and lost <= 2)
+    assert len(objects) < len(kept) - 100

@@ -4,12 +4,10 @@ import gc
 import os
 import subprocess
 import sys
-from _thread import get_ident
 
 import pytest
 
 from agent.observe.call import stacks
-from agent.traces.profiler import Profile, Sampler
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -55,16 +53,6 @@ def test_what_a_collection_sets_going_does_not_end_the_process():
     done = subprocess.run([sys.executable, "-c", HOST], cwd=ROOT, capture_output=True, text=True,
                           timeout=30, check=False)  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "here\n", "")
-
-
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other versions need no pause")
-def test_nor_does_one_while_a_profile_is_taken():
-    collects = []
-    sampler = Sampler(lambda: 0.0)
-    sampler.profiles[1] = Profile(0.0, lambda: [get_ident() for _ in [collects.append(gc.isenabled())]])
-    sampler.look()
-    assert collects == [False]
-    assert gc.isenabled()
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other versions need no pause")

@@ -285,3 +285,13 @@ def test_a_full_profile_is_followed_no_more():
     sampler.look()
     assert sampler.profiles == {}
     assert len(profile.samples) == 1
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other versions need no pause")
+def test_nothing_is_collected_while_stacks_are_read():
+    collects = []
+    sampler = profiler.Sampler(lambda: 0.0)
+    sampler.profiles[1] = profiler.Profile(0.0, lambda: [get_ident() for _ in [collects.append(gc.isenabled())]])
+    sampler.look()
+    assert collects == [False]
+    assert gc.isenabled()

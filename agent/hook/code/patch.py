@@ -79,8 +79,9 @@ class Patch(ref):  # type: ignore[type-arg]
 
     @staticmethod
     def of(function: FunctionType) -> "Patch":
-        patch = Patch(function, _dropped)
-        patch.key = id(function)
+        key = id(function)
+        patch = Patch(function, when_freed(patched, key))
+        patch.key = key
         patch.original = function.__code__
         patch.layers = ()
         patch._top = ref(patch.original)
@@ -142,28 +143,12 @@ class Patch(ref):  # type: ignore[type-arg]
         return True
 
 
-@when_freed
-def _dropped(patch: Patch, patches: "dict[int, Patch]" = patched) -> None:
-    """Called when a function is freed; at the interpreter's end, maybe after this module's globals were cleared."""
-    if patches.get(patch.key) is patch:
-        patches.pop(patch.key, None)
-
-
 class Entry(ref):  # type: ignore[type-arg]
     """A weak reference to a code object, and its layers: never empty, and replaced as a whole."""
 
-    __slots__ = ("key", "layers", "store")
+    __slots__ = ("layers",)
 
-    key: int
     layers: "tuple[Layer, ...]"
-    store: "dict[int, Entry]"
-
-
-@when_freed
-def _freed(entry: Entry) -> None:
-    """Called when a code object is freed."""
-    if entry.store.get(entry.key) is entry:
-        entry.store.pop(entry.key, None)
 
 
 class _Codes:
@@ -179,8 +164,8 @@ class _Codes:
         if entry is not None and entry() is code:
             entry.layers = (*entry.layers, layer)
             return entry
-        entry = Entry(code, _freed)
-        entry.key, entry.layers, entry.store = key, (layer,), self.entries
+        entry = Entry(code, when_freed(self.entries, key))
+        entry.layers = (layer,)
         self.entries[key] = entry
         return entry
 

@@ -296,12 +296,10 @@ def _replace_methods(loader: "Any", methods: "dict[str, Any]") -> bool:
         twin = _twins[original] = type(original.__name__, (original,), body)
         _originals[twin] = original
 
-    def forget(_: object, key: int = id(loader), replaced: "dict[int, Any]" = methods_replaced) -> None:
-        replaced.pop(key, None)
-
     try:
         _set_class(loader, twin)
-        methods_replaced[id(loader)] = (ref(loader, when_freed(forget)), methods)
+        key = id(loader)
+        methods_replaced[key] = (ref(loader, when_freed(methods_replaced, key)), methods)
     except ours(TypeError):
         return False
     return True

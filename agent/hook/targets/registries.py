@@ -64,9 +64,4 @@ def _look_for(codes: "list[CodeType]") -> None:
     holders = [holder for holder in get_referrers(*codes) if type(holder) is set]
     for code in codes:
         key = id(code)
-
-        # At the interpreter's end this module's globals may be cleared first: therefore they are bound here.
-        def forget(_: object, key: int = key, known: "dict[int, object]" = _known) -> None:  # type: ignore[assignment]
-            known.pop(key, None)
-
-        _known[key] = (ref(code, when_freed(forget)), [ref(holder) for holder in holders if code in holder])
+        _known[key] = (ref(code, when_freed(_known, key)), [ref(holder) for holder in holders if code in holder])
