@@ -154,12 +154,12 @@ class Tally:
         except ours(Exception):
             guard.swallow("counting a call")
 
-    def _count_later(self, start: float) -> tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]:
+    def count_later(self, start: float) -> tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]:
         """For another thread: with the duration that the call has now."""
         duration = self._clock() - start if start else None
         return (lambda: self.count(0.0 if duration is None else self._clock() - duration)), (), {}
 
-    count = one_at_a_time(count, _count_later)
+    count = one_at_a_time(count, count_later)
 
     def _count_and_look(self, start: float, now: float) -> None:
         self._tallies.due = now + INTERVAL

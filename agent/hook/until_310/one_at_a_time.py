@@ -23,63 +23,76 @@ if TYPE_CHECKING:
 _MANY = 1000  # calls that are left to another thread; who leaves one more lets that one run first
 _PATIENCE = 10.0  # seconds in which calls are left and none is made: then whoever has the turn is looked for
 
-_left: deque[Call] = deque()
-_turn = allocate_lock()
-_whose = 0  # the thread that has it
-_made = 0  # calls that had a turn
-_seen = -1  # how many those were when a call was left
-_since = 0.0  # when that was first seen
 
+class Turns:
+    """Its instances are decorators. What one of them decorates is called by one thread at a time."""
 
-def one_at_a_time(work: Callable[..., None], later: Callable[..., Call] | None = None) -> Callable[..., None]:
-    """Return `work` for one thread at a time.
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._left: deque[Call] = deque()
+        self._made = 0  # calls that had a turn
+        self._seen = -1  # how many those were when a call was left
+        self._since = 0.0  # when that was first seen
+        self.begin()
 
-    `later` returns, for a call that is left to another thread, what that one is to call.
-    """
+    def begin(self) -> None:
+        """For a forked child: the others are not there."""
+        self._left.clear()
+        self.turn = allocate_lock()
+        self.whose = 0  # the thread that has it
 
-    def leave(*arguments: Any, **options: Any) -> None:
-        global _turn, _whose, _made, _seen, _since
-        me = get_ident()
-        if _whose == me:
-            work(*arguments, **options)
-            return
-        turn = _turn
-        if turn.acquire(False):
-            try:
-                _whose = me
-                _made += 1
+    def __call__(self, work: Callable[..., None], later: Callable[..., Call] | None = None) -> Callable[..., None]:
+        """`later` returns, for a call that is left to another thread, what that one is to call."""
+
+        def leave(*arguments: Any, **options: Any) -> None:
+            me = get_ident()
+            if self.whose == me:
                 work(*arguments, **options)
-            finally:
-                _whose = 0
-                turn.release()
-        else:
-            _left.append((work, arguments, options) if later is None else later(*arguments, **options))
-            now = monotonic()
-            if _made != _seen:
-                _seen, _since = _made, now
-            elif now - _since > _PATIENCE:
-                _since += 1.0
-                if not _is_at_it(_whose):
-                    _turn, _since = allocate_lock(), now
-            elif len(_left) > _MANY:
-                sleep(0)
-        while _left:
-            turn = _turn
+                return
+            turn = self.turn
+            if turn.acquire(False):
+                try:
+                    self.whose = me
+                    self._made += 1
+                    work(*arguments, **options)
+                finally:
+                    self.whose = 0
+                    turn.release()
+            else:
+                self._left.append((work, arguments, options) if later is None else later(*arguments, **options))
+                self._wait_or_not()
+            if self._left:
+                self._make_what_is_left(me)
+
+        return leave
+
+    def _wait_or_not(self) -> None:
+        now = self._clock()
+        if self._made != self._seen:
+            self._seen, self._since = self._made, now
+        elif now - self._since > _PATIENCE:
+            self._since += 1.0
+            if not _is_at_it(self.whose):
+                self.turn, self._since = allocate_lock(), now
+        elif len(self._left) > _MANY:
+            sleep(0)
+
+    def _make_what_is_left(self, me: int) -> None:
+        while self._left:
+            turn = self.turn
             if not turn.acquire(False):
                 return
             try:
-                _whose = me
-                while _left:
-                    next_work, next_arguments, next_options = _left.popleft()
-                    _made += 1
-                    next_work(*next_arguments, **next_options)
+                self.whose = me
+                while self._left:
+                    work, arguments, options = self._left.popleft()
+                    self._made += 1
+                    work(*arguments, **options)
             except ours(IndexError):
                 pass
             finally:
-                _whose = 0
+                self.whose = 0
                 turn.release()
-
-    return leave
 
 
 def _is_at_it(thread: int) -> bool:
@@ -93,11 +106,5 @@ def _is_at_it(thread: int) -> bool:
     return frame is not None
 
 
-def _renew() -> None:
-    global _turn, _whose
-    _left.clear()
-    _turn = allocate_lock()
-    _whose = 0
-
-
-around_forks(after_in_child=_renew)
+one_at_a_time = Turns()
+around_forks(after_in_child=one_at_a_time.begin)
