@@ -26,7 +26,7 @@ TITLES = {
     ("InsufficientStock", "CHR-ASPEN: 1 requested, 0 available"),
     ("DivisionByZero", "[<class 'decimal.DivisionByZero'>]"),
     ("Log Message", "Order SO-00018 of customer 3 was rejected"),
-    ("Log Message", "Sign-in failed"),
+    ("Log Message", "Sign-in failed again and again for one login (more than 10 times in 3600 s)"),
 }
 
 
