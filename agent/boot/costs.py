@@ -16,16 +16,19 @@ class Costs:
         self._engine = engine
         self._costs: "dict[str, Cost]" = {}
         self._budget: "Budget | None" = None  # from the first monitor on
+        self._kind: "type[Cost] | None" = None  # an import in a function is looked up again each time
 
     def of(self, monitor: "MonitorData") -> "Cost":
         """The cost of all functions of a monitor together."""
-        from ..observe.call.cost import Cost
-
         if self._budget is None:
             self._make_ready()
         cost = self._costs.get(monitor["name"])
         if cost is None:
-            cost = self._costs[monitor["name"]] = Cost(look=self._engine.look)
+            if self._kind is None:
+                from ..observe.call.cost import Cost
+
+                self._kind = Cost
+            cost = self._costs[monitor["name"]] = self._kind(look=self._engine.look)
         cost.budget = monitor["budget"]
         return cost
 

@@ -32,23 +32,32 @@ class Probes:
         self._costs = costs
         self._frameworks = frameworks
         self._report = report
+        #: Loaded with the first of them: an import in a function is looked up again each time.
+        self._kinds: "tuple[type[Probe], type[Terms], type[Limiter]] | None" = None
         self._terms: "Terms | None" = None  # of the monitor that was bound last
         self._limiters: "dict[str, Limiter]" = {}
         self._stuck: "Stuck | None" = None  # where a monitor asks for it
 
     def bind(self, monitor: "MonitorData", found: "Found", function: "FunctionType") -> "Probe":
         """The probe of one monitor on one function."""
-        from ..observe.call.probe import Probe
-
         self.any = True
         if monitor["learned"]:
             monitor = _with_learned(monitor, found, function)
         if monitor["stuck"] is not None:
             self._look_for_stuck(monitor["stuck"])
-        probe = Probe(self.terms_of(monitor), found, function)
+        terms = self.terms_of(monitor)
+        probe = (self._kinds or self._load())[0](terms, found, function)
         for reason in probe.disabled:
             self._outlet.health.record("failed", monitor["name"], found.path, reason)
         return probe
+
+    def _load(self) -> "tuple[type[Probe], type[Terms], type[Limiter]]":
+        from ..observe.call.limits import Limiter
+        from ..observe.call.probe import Probe
+        from ..observe.call.terms import Terms
+
+        self._kinds = Probe, Terms, Limiter
+        return self._kinds
 
     def begin_anew(self) -> None:
         """With the next import: by then, the host may trace."""
@@ -68,12 +77,10 @@ class Probes:
 
     def terms_of(self, monitor: "MonitorData") -> "Terms":
         """What all functions of a monitor share, those of one module after the other."""
-        from ..observe.call.terms import Terms
-
         terms = self._terms
         if terms is None or terms.monitor is not monitor:
             health = self._outlet.health
-            terms = self._terms = Terms(
+            terms = self._terms = (self._kinds or self._load())[1](
                 monitor,
                 report=self._report,
                 count=health.count,
@@ -88,12 +95,11 @@ class Probes:
 
     def _limiter(self, monitor: "MonitorData") -> "Limiter":
         """The limits of a monitor, which all its functions share."""
-        from ..observe.call.limits import Limiter
-
         limiter = self._limiters.get(monitor["name"])
         if limiter is None:
             sample = monitor["sample"] * self._outlet.sentry["sample_rate"]
-            limiter = self._limiters[monitor["name"]] = Limiter(monitor["rate_limit"], sample)
+            kind = (self._kinds or self._load())[2]
+            limiter = self._limiters[monitor["name"]] = kind(monitor["rate_limit"], sample)
         return limiter
 
     def _look_for_stuck(self, seconds: float) -> None:
