@@ -103,17 +103,16 @@ class Index:
         for size in self.plan.load(self.plan.top[3]):
             found.append((at, size))
             at += size + places.CHECKSUM
-        return [self._monitor(place) for place in found]
+        return self._monitors(found)
 
     def _monitors_of(self, module: str) -> "list[MonitorData]":
         part = self.plan.part(module.partition(".")[0])
-        return [self._monitor(place) for place in sorted({*part.get(module, ()), *part.get("*", ())})]
+        return self._monitors(sorted({*part.get(module, ()), *part.get("*", ())}))
 
-    def _monitor(self, place: "Place") -> "MonitorData":
-        monitor = self._known.get(place)
-        if monitor is None:
-            monitor = self._known[place] = self.plan.load(place)
-        return monitor
+    def _monitors(self, wanted: "list[Place]") -> "list[MonitorData]":
+        missing = [place for place in wanted if place not in self._known]
+        self._known.update(zip(missing, self.plan.load_all(missing)))
+        return [self._known[place] for place in wanted]
 
     def _read(self, load: "Callable[[], T]", otherwise: "T") -> "T":
         """Return what `load` reads from the plan; where that is gone or damaged, from a newer or a new one."""

@@ -135,3 +135,19 @@ def test_a_large_plan_is_read_piece_by_piece_and_each_piece_is_checked(tmp_path)
         found += [index.monitors_of(f"erp.part{each % 7}.module{each}")[0]["name"] for each in range(0, 700, 70)]
         assert found == [f"m{each}" for each in [*range(700), *range(0, 700, 70)]]
         assert made == [1] or bytes(data) == file.read_bytes()
+
+
+@pytest.mark.parametrize(("apart", "opened"), [(1, 1), (200, 4)])
+def test_a_large_plan_is_opened_once_for_monitors_that_lie_close_together(tmp_path, monkeypatch, apart, opened):
+    tmp_path.chmod(0o700)
+    plan = plan_of(700)
+    for number in range(4):
+        plan["monitors"][apart * number] = support.monitor("erp.sales:function", name=f"s{number}")
+    (tmp_path / "plan.bin").write_bytes(write.encode(plan, []))
+    index = cache.index_of(open_plan(str(tmp_path / "plan.bin"), PATH))
+    assert "erp.sales" in index
+    times = []
+    real = places.open_own
+    monkeypatch.setattr(places, "open_own", lambda file: times.append(file) or real(file))
+    assert [monitor["name"] for monitor in index.monitors_of("erp.sales")] == ["s0", "s1", "s2", "s3"]
+    assert len(times) == opened
