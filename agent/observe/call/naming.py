@@ -95,7 +95,7 @@ def named(
     qualname, module = written.__qualname__, written.__module__ or ""
     if written.__name__ != found.name:
         qualname = f"{qualname_of(parent)}.{found.name}" if parent is not None else found.name
-    names = {"{name}": found.name, "{qualname}": qualname, "{module}": module}
+    names = {"{qualname}": qualname, "{name}": found.name, "{module}": module}
     template = Named(monitor["operation"], found.path, monitor)
     within = name_of(parent) if parent is not None else module.rpartition(".")[2]
     usual = _filled(template, {**names, "{class}": within, "{route}": NO_ROUTE})
@@ -109,14 +109,16 @@ def named(
 
 def _filled(template: Named, names: "dict[str, str]") -> Named:
     monitor = template.monitor
-    detail = {key: _fill(text, names) for key, text in monitor["detail"].items()}
-    if detail != monitor["detail"]:
-        monitor = {**monitor, "detail": detail}
+    if monitor["detail"]:
+        detail = {key: _fill(text, names) for key, text in monitor["detail"].items()}
+        if detail != monitor["detail"]:
+            monitor = {**monitor, "detail": detail}
     return Named(_fill(template.operation, names), template.path, monitor)
 
 
 def _fill(text: str, names: "dict[str, str]") -> str:
-    if "{" in text:  # braces that mean something else, as in /orders/{number}, stay
-        for name, value in names.items():
-            text = text.replace(name, value)
+    for name, value in names.items():  # braces that mean something else, as in /orders/{number}, stay
+        if "{" not in text:
+            break
+        text = text.replace(name, value)
     return text
