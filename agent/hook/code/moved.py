@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     Jump = tuple[int, int, int, int, int]
 
 
+_NUMBERS = bytes(range(256))
+#: By operation: its caches, and whether it jumps ahead.
+_CACHES = bytes([CACHES.get(operation, 0) for operation in range(256)])
+_AHEAD = bytes([operation in FORWARD for operation in range(256)])
+
+
 class Quick:
     """The same as `Moved` for the usual function: short jumps, no yields, and a location of its own for each return.
 
@@ -34,55 +40,70 @@ class Quick:
         returns = _all(ops, RETURN)
         if RETURN_CONST >= 0 and RETURN_CONST in ops:
             returns = sorted(returns + _all(ops, RETURN_CONST))
+        shift = len(prologue) // 2
+        growing: "list[tuple[int, int]]" = []
+        self.epilogues: "list[tuple[int, int]]" = []
+        #: By the number of returns before a unit: how far it moves. And that number, by unit.
+        shifts = [shift]
+        before: "list[bytes]" = []
+        done = -1
+        if len(returns) > 255:
+            raise Unusual
+        for number, unit in enumerate(returns):
+            before.append(_NUMBERS[number : number + 1] * (unit - done))
+            done = unit
+            if ops[unit] == RETURN:
+                growth = size - 1
+            elif ops[unit - 1] == EXTENDED:
+                raise Unusual
+            else:
+                growth = size
+            growing.append((unit + 1, growth))
+            shift += growth
+            shifts.append(shift)
+            self.epilogues.append((unit + 1 + shift - size, unit + 1 + shift))
+        before.append(_NUMBERS[len(returns) : len(returns) + 1] * (len(ops) - done))
+        passed = b"".join(before)
+        code = self._with_jumps(body, ops, passed, shifts) if returns else body
+        done = begin
+        pieces: "list[bytes | bytearray]" = [code[: 2 * begin], prologue]
+        for unit in returns:
+            pieces.append(code[2 * done : 2 * unit])
+            if ops[unit] == RETURN_CONST:
+                pieces.append(bytes((OPS["LOAD_CONST"], body[2 * unit + 1])))
+            pieces.append(epilogue)
+            done = unit + 1
+        pieces.append(code[2 * done :])
+        self.code = b"".join(pieces)
+        self.lines = tables.stretched(lines, begin, shifts[0], growing)
+        self._passed, self._shifts = passed, shifts
+
+    @staticmethod
+    def _with_jumps(body: bytes, ops: bytes, passed: bytes, shifts: "list[int]") -> "bytes | bytearray":
+        """Return the code, in which jumps across returns are longer."""
         code: "bytes | bytearray" = body
-        # Jumps from behind the last return, or that lead to the first at most, cross none.
-        before, behind = (returns[0], returns[-1]) if returns else (len(ops), 0)
+        extended = EXTENDED in ops
         marks = ops.translate(JUMPS)
         at = marks.find(1)
         while at >= 0:
-            op, argument = ops[at], body[2 * at + 1]
-            if ops[at - 1] == EXTENDED:
+            if extended and ops[at - 1] == EXTENDED:
                 raise Unusual
-            stop = at + 1 + CACHES.get(op, 0)
-            first, last = (stop, stop + argument) if op in FORWARD else (stop - argument, stop)
-            if first <= behind and last > before:
-                crossed = ops.count(RETURN, first, last) * (size - 1)
-                if RETURN_CONST >= 0:
-                    crossed += ops.count(RETURN_CONST, first, last) * size
-                if crossed + argument > 255:
+            argument = body[2 * at + 1]
+            stop = at + 1 + _CACHES[ops[at]]
+            crossed = shifts[passed[stop]] - shifts[passed[stop + argument if _AHEAD[ops[at]] else stop - argument]]
+            if crossed:
+                argument += abs(crossed)
+                if argument > 255:
                     raise Unusual
                 if code is body:
                     code = bytearray(body)
-                code[2 * at + 1] = argument + crossed  # type: ignore[index]
+                code[2 * at + 1] = argument  # type: ignore[index]
             at = marks.find(1, at + 1)
-        shift = len(prologue) // 2
-        moved = tables.Stretched(lines, begin, shift)
-        pieces: "list[bytes | bytearray]" = [code[: 2 * begin], prologue]
-        done = begin
-        self.epilogues: "list[tuple[int, int]]" = []
-        for unit in returns:
-            pieces.append(code[2 * done : 2 * unit])
-            growth = size - 1
-            if ops[unit] == RETURN_CONST:
-                if ops[unit - 1] == EXTENDED:
-                    raise Unusual
-                pieces.append(bytes((OPS["LOAD_CONST"], body[2 * unit + 1])))
-                growth = size
-            pieces.append(epilogue)
-            moved.stretch(unit + 1, growth)
-            done = unit + 1
-            shift += growth
-            self.epilogues.append((done + shift - size, done + shift))
-        pieces.append(code[2 * done :])
-        self.code = b"".join(pieces)
-        self.lines = moved.table()
-        self._all = (ops, len(prologue) // 2, size)
+        return code
 
     def position(self, unit: int) -> int:
         """Return the new position of a code unit after the beginning."""
-        ops, shift, size = self._all
-        shift += ops.count(RETURN, 0, unit) * (size - 1)
-        return unit + shift + (ops.count(RETURN_CONST, 0, unit) * size if RETURN_CONST >= 0 else 0)
+        return unit + self._shifts[self._passed[unit]]
 
 
 class Unusual(Exception):

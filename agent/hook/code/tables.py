@@ -29,40 +29,46 @@ _REST = bytes(range(128))
 _UNITS = bytes([(byte & 7) + 1 for byte in range(256)])
 
 
-class Stretched:
-    """A location table with `inserted` units without a line at `begin`, and some entries extended.
+#: One byte each: a subscript costs less than `bytes((value,))`.
+_BYTE = [bytes((value,)) for value in range(256)]
+#: Entries that begin with less keep the line of what is before them, or state no more than that of the one before.
+_MOVES_ON = 0x80 | 11 << 3
 
-    Raises NotAlone where an entry that is to be extended does not end at the given unit.
+
+def stretched(table: bytes, begin: int, inserted: int, growing: "list[tuple[int, int]]") -> bytes:
+    """Return a location table with `inserted` units without a line at `begin`, and some entries extended.
+
+    `growing` has (the unit after an entry, by how many units to extend that), in their order. Raises NotAlone where no
+    entry ends there.
     """
-
-    def __init__(self, table: bytes, begin: int, inserted: int) -> None:
-        self._table = table
-        # By unit: which entry ends there; and where in the table an entry begins.
-        self._units = table.translate(_UNITS, _REST)
-        self._ends = list(accumulate(self._units))
-        self._offsets = list(compress(range(len(table)), table.translate(_HEADS)))
-        self._offsets.append(len(table))
-        self._entry = self._ending(begin, 0)
-        self._copied = self._offsets[self._entry + 1]
-        self._pieces: "list[bytes | bytearray]" = [table[: self._copied], nowhere(inserted)]
-
-    def _ending(self, unit: int, after: int) -> int:
-        try:
-            return self._ends.index(unit, after)
-        except ours(ValueError):
-            raise NotAlone from None
-
-    def stretch(self, end: int, units: int) -> None:
-        """Extend the entry that ends before the unit `end` by `units`. Call it in the order of the entries."""
-        entry = self._ending(end, self._entry + 1)
-        begins, ends = self._offsets[entry], self._offsets[entry + 1]
-        longer = bytearray(self._table[self._copied : begins])
-        _locate(longer, self._table[begins:ends], self._units[entry] + units)
-        self._pieces.append(longer)
-        self._copied, self._entry = ends, entry
-
-    def table(self) -> bytes:
-        return b"".join([*self._pieces, self._table[self._copied :]])
+    # By unit: which entry ends there; and where in the table an entry begins.
+    units = table.translate(_UNITS, _REST)
+    ends = list(accumulate(units))
+    offsets = list(compress(range(len(table)), table.translate(_HEADS)))
+    offsets.append(len(table))
+    try:
+        entry = ends.index(begin) + 1
+        copied = offsets[entry]
+        pieces: "list[bytes | bytearray]" = [table[:copied], nowhere(inserted)]
+        for end, more in growing:
+            entry = ends.index(end, entry)
+            begins = offsets[entry]
+            pieces.append(table[copied:begins])
+            entry += 1
+            copied = offsets[entry]
+            head, size = table[begins], more + units[entry - 1]
+            if head < _MOVES_ON:
+                whole, rest = divmod(size - 1, 8)
+                tail = table[begins + 1 : copied]
+                pieces.append((_BYTE[head | 7] + tail) * whole + _BYTE[head & 0xF8 | rest] + tail)
+            else:
+                longer = bytearray()
+                _locate(longer, table[begins:copied], size)
+                pieces.append(longer)
+    except ours(ValueError):
+        raise NotAlone from None
+    pieces.append(table[copied:])
+    return b"".join(pieces)
 
 
 class NotAlone(Exception):
@@ -137,10 +143,36 @@ def read_table(data: bytes) -> "list[Entry]":
 
 
 def write_table(table: "list[Entry]") -> bytes:
-    return b"".join([
-        _firsts[first] + _numbers[last - first] + _numbers[target] + _numbers[depth << 1 | lasti]
-        for first, last, target, depth, lasti in table if first < last
-    ])  # fmt: skip
+    numbers, firsts = _numbers, _firsts
+    written: "list[bytes]" = []
+    for first, last, target, depth, lasti in table:
+        if first < last:
+            try:
+                written += firsts[first], numbers[last - first], numbers[target], numbers[depth << 1 | lasti]
+            except ours(KeyError):
+                spelt = _spelt(first)
+                written += _BYTE[spelt[0] | 128] + spelt[1:], _spelt(last - first), _spelt(target)
+                written.append(_spelt(depth << 1 | lasti))
+                if first < _SMALL:
+                    firsts[first] = written[-4]
+                for number in (last - first, target, depth << 1 | lasti):
+                    if number < _SMALL:
+                        numbers[number] = _spelt(number)
+    return b"".join(written)
+
+
+#: Encoded numbers of the table, by value: most are small and repeat. The first of an entry is marked.
+_numbers: "dict[int, bytes]" = {}
+_firsts: "dict[int, bytes]" = {}
+_SMALL = 4096
+
+
+def _spelt(value: int) -> bytes:
+    spelt = _BYTE[value & 63]
+    while value > 63:
+        value >>= 6
+        spelt = _BYTE[64 | value & 63] + spelt
+    return spelt
 
 
 def apart(table: "list[Entry]", ranges: "list[tuple[int, int]]") -> "tuple[list[Entry], set[tuple[int, int, int]]]":
@@ -162,28 +194,6 @@ def apart(table: "list[Entry]", ranges: "list[tuple[int, int]]") -> "tuple[list[
             at += 1
         kept.append((begins, last, target, depth, lasti))
     return kept, had
-
-
-class _Numbers(dict):  # type: ignore[type-arg]
-    """Encoded numbers of the table, by value: most are small and repeat. `mark` distinguishes the first of an entry."""
-
-    mark = 0
-
-    def __missing__(self, value: int) -> bytes:
-        spelt = bytes((value & 63,))
-        rest = value >> 6
-        while rest:
-            spelt = bytes((64 | rest & 63,)) + spelt
-            rest >>= 6
-        spelt = bytes((spelt[0] | self.mark,)) + spelt[1:]
-        if value < 4096:
-            self[value] = spelt
-        return spelt
-
-
-_numbers = _Numbers()
-_firsts = _Numbers()
-_firsts.mark = 128
 
 
 def positions(growth: "dict[int, int]", units: int) -> "list[int]":
