@@ -98,8 +98,8 @@ def inject(
     snippets = _snippets_for(len(consts), features)
     most = max(len(features.check or ()), len(features.leaving))
     stack = max(code.co_stacksize + 3 * bool(suspends), 12 + most) + snippets.below
-    own = tuple([_OWN[name] if name in _OWN else values[name] for name in snippets.constants])
-    return _assemble(code, snippets, consts + own, stack, suspends)
+    own = map({**_OWN, **values}.__getitem__, snippets.constants)
+    return _assemble(code, snippets, (*consts, *own), stack, suspends)
 
 
 class _Snippets(NamedTuple):  # annotated with types, not with text: see model.py
@@ -294,18 +294,19 @@ def _assemble(
         )
     epilogues: "list[tuple[int, int]]" = []
     start = begin
+    table: "list[tables.Entry]" = []
     if below:
         there = _moved(body, ops, begin, snippets, lines, suspends)
         body, move, lines, epilogues = there.code, there.position, there.lines, there.epilogues
         start, end = move(begin), move(end)
     after = end + len(ours) // 2
-    table: "list[tables.Entry]" = []
     if below:
         ours += _entering(table, snippets, begin, start, after)
-    around: "Collection[tuple[int, int, int]]" = ()
-    parts = epilogues
+    returning = end + snippets.returning
+    at = start
     if handled:
         own = tables.read_table(handled)
+        around: "Collection[tuple[int, int, int]]" = ()
         if below:
             own = [
                 (max(move(first), start), move(last), move(target), depth + below, lasti)
@@ -314,22 +315,24 @@ def _assemble(
             ]
             own, around = tables.apart(own, epilogues)
         table += own
-        parts = sorted(epilogues + [(first, last) for first, last, *_ in own])
-    at = start
-    for first, last in parts:
-        if first > at:
-            table.append((at, first, end, below, 1))
-        at = max(at, last)
+        for first, last in sorted(epilogues + [(first, last) for first, last, *_ in own]):
+            if first > at:
+                table.append((at, first, end, below, 1))
+            at = max(at, last)
+        table += [(returning, after, *handler) for handler in around]
+        table += [(first, last - below - 2, returning, below + 1, 0) for first, last in epilogues]
+    else:
+        for first, last in epilogues:
+            # Not the last operations of an epilogue, which leave nothing but the result on the stack.
+            table += (at, first, end, below, 1), (first, last - below - 2, returning, below + 1, 0)
+            at = last
     if end > at:
         table.append((at, end, end, below, 1))
     table.append(_cleaning(end, snippets))
-    returning = end + snippets.returning
-    table += [(returning, after, *handler) for handler in around]
-    # Not the last operations of an epilogue, which leave nothing but the result on the stack.
-    table += [(first, last - below - 2, returning, below + 1, 0) for first, last in epilogues]
     for unit in suspends:
         ours += _thrown(table, move(unit + 1) - 1, end + len(ours) // 2, reading)
-    table.sort()
+    if suspends or handled:  # others are in their order
+        table.sort()
     return code.replace(  # type: ignore[no-any-return]
         co_code=body + ours,
         co_consts=consts,

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
 def nowhere(units: int) -> bytes:
     """Return entries of the location table that give `units` code units no line."""
-    whole, rest = divmod(units, 8)
-    return b"\xff" * whole + (bytes((0xF8 | (rest - 1),)) if rest else b"")
+    known = _nowhere.get(units)
+    if known is None:
+        whole, rest = divmod(units, 8)
+        known = b"\xff" * whole + (bytes((0xF8 | (rest - 1),)) if rest else b"")
+        if units < 256:  # what is inserted has few different lengths
+            _nowhere[units] = known
+    return known
+
+
+_nowhere: "dict[int, bytes]" = {}
 
 
 #: Entries begin with a byte that has its highest bit set.
