@@ -110,9 +110,10 @@ class Index:
         return self._monitors(sorted({*part.get(module, ()), *part.get("*", ())}))
 
     def _monitors(self, wanted: "list[Place]") -> "list[MonitorData]":
-        missing = [place for place in wanted if place not in self._known]
-        self._known.update(zip(missing, self.plan.load_all(missing)))
-        return [self._known[place] for place in wanted]
+        known = self._known  # of this plan: another thread may begin a newer one
+        missing = [place for place in wanted if place not in known]
+        known.update(zip(missing, self.plan.load_all(missing)))
+        return [known[place] for place in wanted]
 
     def _read(self, load: "Callable[[], T]", otherwise: "T") -> "T":
         """Return what `load` reads from the plan; where that is gone or damaged, from a newer or a new one."""
@@ -123,7 +124,7 @@ class Index:
                 index = another() if another is not None else None
                 if index is not None:
                     self.plan = index.plan
-                    self._known.clear()
+                    self._known = {}
         try:
             return load()
         except ours(Unreadable):
