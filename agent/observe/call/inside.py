@@ -21,6 +21,7 @@ class Slow(NamedTuple):  # annotated with types, not with text: see model.py
     path: tuple[str, ...]  # their operations
     start: float  # in seconds of the probe's clock
     duration: float
+    severity: str
 
 
 class Share(NamedTuple):
@@ -37,8 +38,13 @@ class _Thread(_local):
 _thread = _Thread()
 
 
-def remember(frame: FrameType, operation: str, start: float, duration: float) -> list[Share]:
-    """Remember a slow call that has just ended in `frame`. Returns what was directly inside it, the longest first."""
+def remember(
+    frame: FrameType, operation: str, start: float, duration: float, severity: str
+) -> tuple[list[Share], Optional[Slow]]:
+    """Remember a slow call that has just ended in `frame`.
+
+    Returns what was directly inside it, the longest first; and the longest single one of these calls.
+    """
     calls = _thread.slow
     if calls is None:
         calls = _thread.slow = []
@@ -52,15 +58,18 @@ def remember(frame: FrameType, operation: str, start: float, duration: float) ->
     if inner:
         # What is nested deeper is part of the time of what it is nested in.
         calls[:] = [each for each in calls if each not in inner]
-    calls.append(Slow(own, path, start, duration))
+    calls.append(Slow(own, path, start, duration, severity))
     shares: dict[str, Share] = {}
+    longest: Optional[Slow] = None
     for each in inner:
         below = each.path[depth]
         if len(each.calls) > depth + 1 and any(
             other.calls == each.calls[: depth + 1] and other.start <= each.start for other in inner
         ):
             continue
+        if longest is None or each.duration > longest.duration:
+            longest = each
         known = shares.get(below, Share(below, 0, 0.0, 0.0))
         seconds = known.seconds + each.duration
         shares[below] = Share(below, known.times + 1, seconds, seconds / duration if duration else 0.0)
-    return sorted(shares.values(), key=lambda share: -share.seconds)[:10]
+    return sorted(shares.values(), key=lambda share: -share.seconds)[:10], longest

@@ -16,7 +16,7 @@ from ...base.model import SHADOWED
 from ..event import reserve
 from ..expression import reasons
 from ..expression.evaluate import Expression
-from ..failure.severity import NOWHERE, Severities
+from ..failure.severity import NOWHERE, PACK, Severities
 from .cost import GIVEN_UP, Cost
 from .limits import Escalation, Limiter
 
@@ -124,6 +124,7 @@ class Terms:
         self._failed = failed
         self.clock = clock
         self.tallies = tallies if monitor["metrics"] else None
+        self.of_pack = monitor["where"].startswith(PACK)
         self.cost = cost or Cost()
         self.span = span
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]

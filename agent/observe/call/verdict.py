@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from ...base.interrupts import ours
+from ...base.model import SEVERITIES
 from ...base.slots import name_of, qualname_of, set_traceback, traceback_of
 from ...hook.code import trampoline
 from ..around import people, traces
@@ -132,12 +133,29 @@ class Verdict(Reporter):
         passed = [step for step in self.terms.thresholds if duration > step[0]] or self.terms.thresholds[:1]
         threshold, severity = passed[-1]
         traces.note(slow=not self.live)
-        shares = () if self.live else inside.remember(frame, self.called(frame).operation, start, duration)
+        shares: Sequence[inside.Share] = ()
+        if not self.live:
+            shares, longest = inside.remember(frame, self.called(frame).operation, start, duration, severity)
+            if longest is not None and self._is_because_of(longest, duration, severity):
+                self.terms.count("left-to-another", self.name)
+                self._note(frame, "other")
+                return
         suppressed = self._admitted(frame, ("slow", self._place(frame), severity))
         if suppressed is not None:
             self._report(
                 frame, "slow", severity, result, None, duration, suppressed, threshold=threshold, shares=shares
             )
+
+    def _is_because_of(self, longest: inside.Slow, duration: float, severity: str) -> bool:
+        """Is the slow call a pack's, and would it not have been slow without one inside it that was reported?"""
+        terms = self.terms
+        return (
+            terms.of_pack
+            and terms.lowest is not None
+            and duration - longest.duration <= terms.lowest
+            and longest.duration >= duration / 2
+            and SEVERITIES.index(longest.severity) >= SEVERITIES.index(severity)
+        )
 
     # An exception.
 

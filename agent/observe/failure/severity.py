@@ -38,7 +38,7 @@ _CONTROL = "control-flow"
 _NO_CONTROL_FLOW = ("dramatiq.middleware.threading.Interrupt", "django_q.exceptions.TimeoutException")
 
 #: How `where` of a pack's monitor begins. What such a monitor expects does not count for the calls inside its own.
-_PACK = "packs/"
+PACK = "packs/"
 
 NOWHERE: StancesData = {"modules": {}, "everywhere": []}
 
@@ -78,7 +78,7 @@ class Severities:
         #: The lists of the monitor, and those of its module.
         self._near = [own(monitor), *stances["modules"].get(monitor["module"] or "", ())]
         self._everywhere = stances["everywhere"]
-        self._has_stance = not monitor["where"].startswith(_PACK)
+        self._has_stance = not monitor["where"].startswith(PACK)
         if self._has_stance:
             expected = {name: made for layer in self._near for name, made in layer.items() if made not in SEVERITIES}
             if not expected_anywhere.keys() >= expected.keys():
