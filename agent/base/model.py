@@ -116,6 +116,7 @@ class MonitorData(TypedDict):
     fingerprint: Optional[list[str]]
     sample: float
     rate_limit: Optional[tuple[float, float]]  # (events, per seconds)
+    repeat_interval: dict[str, float]  # report → seconds until one that equals the last is made again; empty: at once
     span: str  # auto | always | never
     span_data: Optional[SpanData]
     metrics: bool  # whether calls are counted
@@ -308,6 +309,10 @@ class Observation(NamedTuple):
     status: Optional[int] = None  # of the HTTP response that the call returned, where it returned one
     handled: bool = False  # the ERP has dealt with the exception, and reports it itself
     more: Mapping[str, object] = {}  # further facts for the context `erp`: plain values, no private ones
+
+
+#: Returned in place of an event's id: equal ones were reported, and the next one has the number of those held back.
+HELD = ""
 
 
 class Platform(NamedTuple):

@@ -186,7 +186,7 @@ class Engine:
         self.health.record(what, monitor, path, note)
 
     def report(self, observation: "Observation") -> "str | None":
-        """The id of the event; None where it was lost, which is counted."""
+        """The id of the event; HELD where equal ones were reported; None where it was lost, which is counted."""
         try:
             if observation.monitor["live"]:
                 self.outlet.sink().show(observation)

@@ -176,6 +176,8 @@ def _reports(monitor: MonitorData, plan: PlanData | None, past: Past) -> list[tu
     if monitor["audit"]:
         found.append((monitor["audit"], "every call that succeeds (audit)"))
     found.append(("limit", _limit(monitor)))
+    if monitor["repeat_interval"]:
+        found.append(("limit", _repetition(monitor)))
     return found
 
 
@@ -206,6 +208,11 @@ def _within(name: str, monitor: MonitorData) -> str:
     """Do the monitored calls inside this one expect the exception, too?"""
     own_alone = name in ("Exception", "BaseException") or monitor["where"].startswith("packs/")
     return "" if own_alone else ", also inside this call"
+
+
+def _repetition(monitor: MonitorData) -> str:
+    each = [f"{report} after {format_duration(seconds)}" for report, seconds in monitor["repeat_interval"].items()]
+    return f"equal events of all processes: {', '.join(each)}, then after twice as long, and so on; with their number"
 
 
 def _limit(monitor: MonitorData) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..base import health, imports, own_folders
 from ..base.interrupts import ours
 from ..measure import due
+from . import groups
 from .send.lock import DeliveryLock
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..base.health import Health
 
 _PATIENCE = 120.0  # seconds without a count after which a process is no reason to stay
+_TIDY = 3600.0  # seconds between two looks for files of groups that nobody needs any more
 _RETRY = 60.0  # seconds after which a fold is tried again that has failed
 
 
@@ -37,6 +39,7 @@ class Folding:
         self._alive: list[int] = []  # processes that counted at the last fold
         self._changed = 0.0  # when that found something new
         self._not_before = 0.0
+        self._tidied = -_TIDY
         self._problem = ""
 
     def turn(self) -> bool:
@@ -67,6 +70,9 @@ class Folding:
             folded = fold(state, self._clock)
         finally:
             lock.release()
+        if self._tick() - self._tidied >= _TIDY:
+            self._tidied = self._tick()
+            groups.tidy(state, self._clock())
         self._alive = folded.alive
         if folded.changed:
             self._changed = self._tick()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable
 
 from ..base import guard, imports, own_folders
 from ..base.interrupts import ours
-from ..base.model import Envelope
+from ..base.model import HELD, Envelope
 from ..measure import due
 from ..observe.around import context, providers, release, traces, work
 from ..observe.call import callers
@@ -20,6 +20,7 @@ from ..observe.failure import attempts
 from ..privacy import redact
 from . import stream, wire
 from .background.sweeper import Sweeper
+from .groups import Groups
 from .spool.opening import directory_of, open_in
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Maker:
         )
 
 
+def _attempt(observation: Observation) -> attempts.Attempt | None:
+    """What an error is part of that may be tried again: then it may never have been one."""
+    return attempts.current() if observation.report == "error" else None
+
+
 def _with_json(made: Event) -> tuple[Event, bytes]:
     return made, encode(made)
 
@@ -103,6 +109,7 @@ class Sink:
         *,
         hand_over: Callable[[Event], bool] | None = None,
         errored: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time,
     ) -> None:
         """`hand_over` passes an event to the host's client; `errored` is called once an error is on disk."""
         self._to_host, self._errored = hand_over, errored
@@ -119,13 +126,16 @@ class Sink:
         self._bounds = spool
         self._folder: Courier | None = self.sender  # has counts folded
         self._folding: Folding | None = None  # by a thread of ours
+        self._groups = Groups(state, clock)
         self.spool.sweeper = self._worker.wake
         if sentry["metrics"] and dsn:
             from . import metrics  # noqa: F401  (for `keep_metrics`)
         reserve.keep()
 
     def report(self, observation: Observation, facts: dict[str, object] | None = None) -> str | None:
-        """Return the id of the event; None if none could be made, which is counted. `facts`: see `Maker.make`.
+        """Return the id of the event; HELD if equal ones were reported; None if none could be made, which is counted.
+
+        `facts`: see `Maker.make`.
 
         An exception of the host that interrupts this (a time limit) is raised again once a reduced event is kept: a
         value of the host may have taken too long.
@@ -158,6 +168,13 @@ class Sink:
     ) -> str | None:
         try:
             made, data = make()
+            if observation.report in observation.monitor["repeat_interval"] and _attempt(observation) is None:
+                suppressed = self._suppressed(made, observation)
+                if suppressed is None:
+                    self.health.count("rate", observation.monitor["name"])
+                    return HELD
+                if suppressed != observation.suppressed:
+                    data = encode(event.with_suppressed(made, suppressed))
             return self._keep(made, data, observation, safe)
         except ours(MemoryError, RecursionError):
             self.health.count("not-made", observation.monitor["name"])
@@ -165,10 +182,19 @@ class Sink:
         finally:
             reserve.keep()
 
+    def _suppressed(self, made: Event, observation: Observation) -> int | None:
+        try:
+            return self._groups.admit(made, observation)
+        except ours(MemoryError, RecursionError):
+            return observation.suppressed
+        except ours(Exception):
+            guard.swallow("looking for equal events")
+            return observation.suppressed
+
     def _keep(self, made: Event, data: bytes, observation: Observation, safe: list[bool]) -> str:
         event_id = str(made["event_id"])
         envelope = Envelope(event_id, "error", wire.encode(event_id, "event", data, traces.envelope_headers()))
-        attempt = attempts.current() if observation.report == "error" else None
+        attempt = _attempt(observation)
         name = observation.monitor["name"]
         try:
             if attempt is not None:

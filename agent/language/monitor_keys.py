@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 DEFAULT_RATE_LIMIT = (30.0, 60.0)
 DEFAULT_BUDGET = 0.01
 
+#: The reports that `repeat_interval` applies to, and those of them for which packs have one.
+REPEATING = ("error", "slow", "rule", "repeats")
+PACKS_REPEAT = dict.fromkeys(REPEATING[1:], 600.0)
+
 #: Built in for a kind, in place of the default of the key.
 KIND_SEVERITY = {"security": "warning"}
 KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
@@ -77,6 +81,14 @@ def _ladder(value: list[tuple[float, str]]) -> str:
     return ", ".join(f"{format_duration(seconds)} → {severity}" for seconds, severity in value)
 
 
+def _intervals(value: dict[str, float]) -> str:
+    from .units import format_duration
+
+    if value == dict.fromkeys(REPEATING, value.get(REPEATING[0])):
+        return format_duration(value[REPEATING[0]])
+    return ", ".join(f"{report}: {format_duration(seconds)}" for report, seconds in value.items())
+
+
 #: Kind of value → how people write one. Targets have a place of their own in both commands.
 _SPELLED: "dict[str, Callable[[Any], str]]" = {
     "text": str,
@@ -89,6 +101,7 @@ _SPELLED: "dict[str, Callable[[Any], str]]" = {
     "rate": _rate,
     "ladder": _ladder,
     "duration": _duration,
+    "intervals": _intervals,
     "graded": lambda value: ", ".join(f"{name} → {severity}" for name, severity in value.items()),
     "tags": lambda value: ", ".join(f"{name}: {text}" for name, text in value.items()),
     "expression": lambda value: str(value["text"]),
@@ -129,6 +142,7 @@ KEYS = (
     MonitorKey("tags", "tags", {}),
     MonitorKey("fingerprint", "texts"),
     MonitorKey("rate_limit", "rate", DEFAULT_RATE_LIMIT, inherited=True, off="off"),
+    MonitorKey("repeat_interval", "intervals", {}, inherited=True, mention="equal ones after {value}"),
     MonitorKey("target", "targets", [], field="targets"),
     MonitorKey("requires", "texts", field=None),
     MonitorKey("environments", "texts", field=None),

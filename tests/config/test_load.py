@@ -47,7 +47,7 @@ def test_built_in_defaults(look):
         "tags": {}, "fingerprint": None, "sample": 1.0, "rate_limit": (30.0, 60.0), "span": "auto", "metrics": True,
         "subclasses": False, "owner": None,
         "exception_text": True, "quiet_inside": [], "unless": None, "live": False, "line": None, "source": None, "stuck": None, "learn": None, "learned": {}, "span_data": None,
-        "repeats": None, "budget": 0.01,
+        "repeats": None, "budget": 0.01, "repeat_interval": {},
     }  # fmt: skip
 
 

@@ -49,6 +49,20 @@ packs:
     assert told["span"][1].startswith("packs/django.yaml:")
 
 
+def test_equal_events_of_a_pack_are_held_but_failures_of_requests_and_attacks_are_not(look):
+    text = (
+        "version: 1\n%spacks: [django, requests]\nmonitors: [{target: a.b.c}, {target: a.b.d, repeat_interval: 1h}]\n"
+    )
+    found = {name: monitor["repeat_interval"] for name, monitor in monitors(look(text % "")).items()}
+    assert found["django.request"] == found["django.template"] == {"slow": 600.0, "rule": 600.0, "repeats": 600.0}
+    assert found["requests.send"] == {"error": 600.0, **found["django.request"]}
+    assert found["django.sign_in"] == found["c"] == {}
+    assert found["d"] == dict.fromkeys(("error", "slow", "rule", "repeats"), 3600.0)
+    for given in ("repeat_interval", "rate_limit"):
+        off = monitors(look(text % f"defaults: {{{given}: off}}\n"))
+        assert off["django.request"]["repeat_interval"] == {}
+
+
 def test_the_two_forms_of_a_threshold_replace_each_other(look):
     result = look("""
 version: 1

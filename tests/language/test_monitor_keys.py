@@ -83,6 +83,8 @@ def test_nothing_but_settings_in_effect_is_explained_of_a_plain_monitor():
         ("stuck", 60.0, "1m", "stuck after 1m"),
         ("budget", 0.005, "0.5%", "budget 0.5%"),
         ("budget", None, "off", "budget off"),
+        ("repeat_interval", {"slow": 600.0}, "slow: 10m", "equal ones after slow: 10m"),
+        ("repeat_interval", dict.fromkeys(("error", "slow", "rule", "repeats"), 3600.0), "1h", "equal ones after 1h"),
         ("repeats", 50, "50", "at most 50 times"),
         ("sample", 0.0, "0", "sample 0"),
         ("sample", 0.25, "0.25", "sample 0.25"),

@@ -5,8 +5,8 @@ implies. Lists of exceptions add up instead: see `stances`. What `packs` gives f
 value; a module's declaration in a pack counts below those in the files.
 
 Built in: severity `error` (kind security: `warning`), no threshold (kind api: 5s, kind database: 1s), rate_limit
-30/min, sample 1, span auto, metrics on, budget 1%, no escalation. `off` (or null, or false) for a threshold, a rate
-limit or `escalate` ends the search: there is none.
+30/min, sample 1, span auto, metrics on, budget 1%, no escalation, no repeat_interval (packs: 10 minutes). `off` (or
+null, or false) for a threshold, a rate limit, an interval or `escalate` ends the search: there is none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ...base.model import LearnData
 from ...language import learned, units
-from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD
+from ...language.monitor_keys import INHERITED, KEYS, KIND_SEVERITY, KIND_THRESHOLD, PACKS_REPEAT, REPEATING
 from ..findings import Findings
 from ..read.document import Placed
 from .merge import ADDING, Settings, WrittenMonitor, layer
@@ -38,6 +38,7 @@ class Inherited(NamedTuple):
     learn: LearnData | None  # where the threshold is learned
     repeats: int | None
     budget: float | None
+    repeat_interval: dict[str, float]
 
 
 def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Findings) -> Inherited:
@@ -57,6 +58,7 @@ def inherit(monitor: WrittenMonitor, kind: str, settings: Settings, findings: Fi
         _learn(chosen.get("threshold")),
         _switched(chosen.get("repeats"), int),
         _switched(chosen["budget"], units.share) if "budget" in chosen else _DEFAULTS["budget"],
+        _intervals(chosen, dict(PACKS_REPEAT) if monitor.pack and kind != "security" else {}),
     )
 
 
@@ -100,6 +102,17 @@ def ladder(value: object, slow: str = "warning") -> list[tuple[float, str]]:
     if isinstance(value, dict):
         return sorted((units.duration(each), units.severity(key)) for key, each in value.items())
     return [] if units.is_off(value) else [(units.duration(value), slow)]
+
+
+def _intervals(chosen: dict[str, Placed], built_in: dict[str, float]) -> dict[str, float]:
+    """Report → seconds, of a mapping or of one duration for all reports. Without a rate limit, all is reported."""
+    if "rate_limit" in chosen and units.is_off(chosen["rate_limit"].value):
+        return {}
+    if "repeat_interval" not in chosen:
+        return built_in
+    value = chosen["repeat_interval"].value
+    given = value if isinstance(value, dict) else dict.fromkeys(REPEATING, value)
+    return {report: units.duration(each) for report, each in given.items() if not units.is_off(each)}
 
 
 def _span(placed: Placed | None) -> str:

@@ -91,6 +91,10 @@ def check_inheritable(mapping: Placed, findings: Findings) -> None:
             check_unit(mapping.at(key), parse, slug, findings, off=True)
     if "threshold" in given:
         check_bare_number(mapping.at("threshold"), findings)
+    if "repeat_interval" in given:
+        interval = mapping.at("repeat_interval")
+        for each in [placed for _, placed in interval.fields()] if isinstance(interval.value, dict) else [interval]:
+            check_unit(each, units.duration, "bad-duration", findings, off=True)
     if "thresholds" in given:
         check_ladder(mapping.at("thresholds"), findings)
 

@@ -220,7 +220,8 @@ class Reporter(Counted):
         kept = self.terms.report(observation)
         self.terms.cost.excuse(clock() - began - (_processor_time() - worked))
         if kept is not None:
-            self._note(frame, "reported")
+            self._note(frame, "reported" if kept else "rate")
             if exception is not None:
-                traces.note(failed=not self.monitor["live"])
+                if kept:
+                    traces.note(failed=not self.monitor["live"])
                 reported.remember(exception, traceback, self)

@@ -286,6 +286,15 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None or not seconds >= 0 else round(seconds * 1000, 3)
 
 
+def with_suppressed(made: Event, number: int) -> Event:
+    """The same event, of which so many equal ones were dropped before it."""
+    erp: Any = made["contexts"]
+    erp["erp"].pop("suppressed", None)
+    if number:
+        erp["erp"]["suppressed"] = number
+    return made
+
+
 def add_user(payload: dict[str, Any], context: Mapping[str, object], sentry: SentryData, budget: Budget) -> None:
     """Of the user, the fields that are configured."""
     known = context.get("user")
