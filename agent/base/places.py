@@ -285,6 +285,8 @@ HOOKS = {
     "trytond.worker": "integrations.tryton",
     "trytond.wsgi": "integrations.tryton",
     "graphql.error.located_error": "integrations.web.graphql",
+    "graphql.execution.execute": "integrations.web.graphql",
+    "graphql.execution.executor": "integrations.web.graphql",
     "graphql.execution.utils": "integrations.web.graphql",
     "odoo.addons.base.controllers.rpc": "integrations.odoo",
     "odoo.addons.base.models.ir_cron": "integrations.odoo",

@@ -99,6 +99,12 @@ QUERIES = [
 ]
 
 
+def assert_requests_are_named_by_their_operations(events):
+    """They share one route, and a slow or failed request is grouped by its transaction."""
+    for event in events:
+        assert event["transaction"] == event["contexts"]["request"]["operation"] == event["tags"]["erp.operation"]
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_resolver_that_fails(host, library):
     pytest.importorskip(library)
@@ -116,6 +122,7 @@ def test_a_resolver_that_fails(host, library):
     seen = [(event["tags"]["erp.operation"], event["contexts"]["erp"]["function"]) for event in watched.events]
     assert sorted(seen) == [("mutation Order", "createOrder"), ("query Prices", "orders.price")]
     assert {event["tags"]["erp.monitor"] for event in watched.events} == {"unmonitored.graphql"}
+    assert_requests_are_named_by_their_operations(watched.events)
     assert watched.health == {"exited": 3, "errored": 2, "crashed": 0}
 
 
@@ -155,9 +162,11 @@ def complete_value_catching_error(exe_context, path, result):
         exe_context.report_error(error)
 def execute(operation, fields):
     exe_context = ExecutionContext(operation)
-    for path, resolve in fields:
-        complete_value_catching_error(exe_context, path, resolve_or_error(resolve))
+    execute_operation(exe_context, operation, fields)
     return [str(error) for error in exe_context.errors]
+def execute_operation(exe_context, operation, root_value):
+    for path, resolve in root_value:
+        complete_value_catching_error(exe_context, path, resolve_or_error(resolve))
 """,
 }
 OLD_APPLICATION = """
@@ -199,3 +208,4 @@ def test_a_resolver_that_fails_in_graphql_core_2(host):
         ("query orders", "orders.price"),
     ]
     assert {event["tags"]["erp.monitor"] for event in watched.events} == {"unmonitored.graphql"}
+    assert_requests_are_named_by_their_operations(watched.events)

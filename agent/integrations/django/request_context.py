@@ -11,8 +11,8 @@ from typing import Any
 
 from ...observe.around import people, work
 from ...observe.event.represent import instance_dict
+from ..web import serving
 from ..web.facts import LONGEST_QUERY, header, names_in, without_secrets
-from ..web.serving import Serving
 
 
 def provide() -> dict[str, object]:
@@ -30,7 +30,10 @@ def provide() -> dict[str, object]:
     match = instance_dict(held.get("resolver_match")) or {}
     request = _request(held, meta, match)
     facts["request"] = request
-    place = _place(match)
+    asked = serving.operation()
+    if asked:
+        request["operation"] = asked
+    place = asked or _place(match)
     if place:
         facts["transaction"] = place
     known = user()
@@ -79,7 +82,7 @@ def _request_here() -> dict[str, object] | None:
     """Return the `__dict__` of the current request; None outside of one."""
     current = work.current()
     about = current.about if current is not None else None
-    if type(about) is Serving:
+    if type(about) is serving.Serving:
         about = about.django
     return instance_dict(about) if about is not None else None
 

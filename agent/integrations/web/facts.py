@@ -46,8 +46,11 @@ def provide() -> dict[str, object]:
     if status is not None:
         shown["status"] = status
     facts: dict[str, object] = {"request": shown}
-    if found.route:
-        facts["transaction"] = found.route
+    asked = serving.operation()
+    if asked:
+        shown["operation"] = asked
+    if asked or found.route:
+        facts["transaction"] = asked or found.route
     known = user()
     if known:
         facts["user"] = known

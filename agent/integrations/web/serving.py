@@ -24,8 +24,8 @@ class Serving:
     """What is being served. It is what the piece of work is about."""
 
     __slots__ = (
-        "contexts", "counted", "depth", "django", "entered", "fields", "frame", "handled", "known", "request",
-        "sent", "status", "written",
+        "contexts", "counted", "depth", "django", "entered", "fields", "frame", "handled", "known", "operation",
+        "request", "sent", "status", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -35,6 +35,7 @@ class Serving:
         self.handled: BaseException | None = None  # what an exception handler is making a response of
         self.written: BaseException | None = None  # the last exception whose traceback was written: see `written`
         self.fields: tuple[object, ...] = ()  # of GraphQL that were reported
+        self.operation: object = None  # of GraphQL that it asks for: a node of its document
         self.entered: work.Entered | None = None
         self.counted = True  # in release health
         self.depth = 0  # of applications that call each other
@@ -47,6 +48,8 @@ class Serving:
 #: A request as a piece of work. `facts` reads its headers.
 kind = work.Kind("http.server")
 
+_LONGEST = 80  # of an operation's name
+
 _serving: ContextVar[Serving | None] = ContextVar("erp_agent_serving", default=None)
 
 
@@ -55,6 +58,26 @@ def current() -> Serving | None:
     doing = work.current()
     about = doing.about if doing is not None else None
     return about if type(about) is Serving else None
+
+
+def operation() -> str:
+    """`mutation CreateOrder`, if the current request asks for an operation of GraphQL."""
+    now = current()
+    return words_of(now.operation) if now is not None and now.operation is not None else ""
+
+
+def words_of(operation: Any) -> str:
+    """An operation's kind and name, in a document of GraphQL; without a name, its first field."""
+    kind = getattr(operation, "operation", None)
+    kind = getattr(kind, "value", kind)
+    if type(kind) is not str:
+        return ""
+    name = getattr(operation, "name", None)
+    if name is None:
+        selected = getattr(getattr(operation, "selection_set", None), "selections", None) or [None]
+        name = getattr(selected[0], "name", None)
+    text = getattr(name, "value", None)
+    return f"{kind} {text}"[:_LONGEST] if type(text) is str else kind
 
 
 def begin(serving: Serving, request: Any) -> None:
@@ -95,7 +118,7 @@ def end(serving: Serving, engine: Engine) -> None:
         guard.swallow("looking at a request that ends")
     work.leave(entered)
     serving.frame = serving.request = serving.django = serving.handled = serving.known = None
-    serving.written = None
+    serving.written = serving.operation = None
     serving.contexts = ()
     if sessions is not None and counts:
         try:

@@ -50,7 +50,8 @@ def placeholders(observation: Observation, captured: Mapping[str, Json]) -> dict
 def subject(observation: Observation, transaction: str) -> str:
     """What a report is about: its operation; the route, if the monitor is a pack's for all routes."""
     monitor = observation.monitor
-    everything = monitor["kind"] == "api" and not monitor["module"] and observation.operation == monitor["name"]
+    names = observation.operation, f"{observation.operation}_async"  # the pack's monitors, of either kind of view
+    everything = monitor["kind"] == "api" and not monitor["module"] and monitor["name"] in names
     return transaction if everything else observation.operation
 
 
