@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import CannotPatch
 from ..base.interrupts import ours
-from ..base.model import Observation
+from ..base.model import Captured, Observation
 from ..observe.call.cost import GIVEN_UP
 from . import price
 from .while_idle import WhileIdle
@@ -188,7 +188,7 @@ class Budget:
         words = f"cost {share}: {what} until {until}"
         self._record(name, words)
         if watched.level > SAMPLED and not watched.announced:
-            self._report(name, watched, words)
+            self._report(watched, "the monitor {monitor} {cost}", cost=words)
 
     def _exchange(self, name: str, watched: _Watched) -> int:
         """Reduce the probes in the functions of a monitor to its level; return how many were whole."""
@@ -218,7 +218,7 @@ class Budget:
             GIVEN_UP, self._costs[name].faults[-1], " (a restart, or a change of the configuration, brings it back)",
         )  # fmt: skip
         self._record(name, words)
-        self._report(name, watched, words)
+        self._report(watched, f"the monitor {name} {words}")
 
     def _bring_back(self, name: str, watched: _Watched, now: float) -> None:
         cost = self._costs[name]
@@ -239,20 +239,23 @@ class Budget:
             if watched.level:
                 self._bring_back(name, watched, now)
 
-    def _report(self, name: str, watched: _Watched, words: str) -> None:
+    def _report(self, watched: _Watched, message: str, **captured: str) -> None:
+        """`captured` holds what differs each time: the message alone groups the events."""
         watched.announced = True
         probe = watched.probe
         if probe is None:
             return
+        named = probe._named  # `monitor` has the placeholders that a call fills
         self._send(
             Observation(
-                monitor=probe.monitor,
-                operation=probe.operation,
+                monitor=named.monitor,
+                operation=named.operation,
                 function=probe.path,
                 report="budget",
                 severity="warning",
-                message=f"the monitor {name} {words}",
-                operations=[probe.operation],
+                message=message,
+                operations=[named.operation],
+                captured=Captured(captured),
                 ended=time.time(),
             )
         )

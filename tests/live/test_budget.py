@@ -12,6 +12,7 @@ from agent.live.budget import Budget
 from agent.measure.tallies import Tallies
 from agent.observe.call.cost import GIVEN_UP
 from agent.observe.call.probe import Probe
+from agent.observe.event import wording
 
 SHOP = """
 work = int
@@ -101,6 +102,25 @@ def test_first_only_each_nth_success_is_looked_at(made):
     assert "shop.other" not in made.shown
 
 
+def worded(report):
+    values = wording.placeholders(report, report.captured.values)
+    return wording.message(report, values, "")["formatted"], wording.fingerprint(report, values, "", report.operation)
+
+
+def test_what_a_monitor_costs_is_one_issue_whenever_and_however_much():
+    reports = []
+    for share in (0.3, 0.5):
+        made = Budgeted(monitor("shop.order", kind="api", operation="{route}", detail={"endpoint": "{route}"}))
+        made.now += 7200.0 * share
+        made.spend(share, 5, checked=False)
+        reports += made.watch.observed
+        made.watch.undo()
+    first, second = map(worded, reports)
+    assert first[0] != second[0]
+    assert first[1] == second[1]
+    assert reports[0].monitor["detail"]["endpoint"] == reports[0].operation == "request"
+
+
 def test_then_it_is_taken_out_and_that_is_one_event(made):
     made.spend(0.1, 3)
     made.spend(0.5, 2, checked=False)
@@ -108,9 +128,8 @@ def test_then_it_is_taken_out_and_that_is_one_event(made):
     assert made.reports() == ["budget"]
     report = made.watch.observed[0]
     assert report.severity == "warning"
-    assert report.message.startswith(
-        "the monitor shop.order cost 50% of this process's time (budget 1%): only failures"
-    )
+    text, _ = worded(report)
+    assert text.startswith("the monitor shop.order cost 50% of this process's time (budget 1%): only failures")
     made.watch.observed.clear()
     for _ in range(40):
         made.shop.order(7)
