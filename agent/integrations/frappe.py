@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 140  # as Frappe has it; a client may send anything
 
-#: The site and the user of the background job that runs here: `frappe.local` is empty once it has failed.
-_job: ContextVar[tuple[object, object]] = ContextVar("erp_agent_frappe", default=(None, None))
+#: The site and the user of the background job that runs here: `frappe.local` is empty once it has failed. The third is
+#: how many tries of it run, each inside the one before.
+_job: ContextVar[tuple[object, object, int]] = ContextVar("erp_agent_frappe", default=(None, None, 0))
 
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
@@ -126,7 +127,8 @@ def _jobs(module: ModuleType, engine: Engine) -> Iterator[Any]:
             method = f"{method.__module__}.{method.__qualname__}"
         entered = begins(method)
         _is_called(method)
-        return entered, _job.set((site, user))
+        _, whose, tries = _job.get()
+        return entered, _job.set((site, whose if tries else user, tries + 1))  # Frappe forgets the user in the next try
 
     def leave(begun: Any, failed: bool) -> None:
         if begun is None:
@@ -135,11 +137,12 @@ def _jobs(module: ModuleType, engine: Engine) -> Iterator[Any]:
         try:
             _job.reset(token)
         except ours(ValueError):  # in another context
-            _job.set((None, None))
+            _job.set((None, None, 0))
         ends(entered, failed)
 
     def fails(error: BaseException, _frame: FrameType) -> None:
-        _fails(engine, error)
+        if _job.get()[2] <= 1:  # each try that began another one may fail with an exception of its own
+            _fails(engine, error)
 
     yield wrap.surround(function, wrap.guarded(enter), leave, passed=["site", "method", "user"], failed=fails)
     yield from Retried(engine).whole(function, recursive=True)

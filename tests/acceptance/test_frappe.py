@@ -100,6 +100,10 @@ def collide(times):
     tries.append(1)
     if len(tries) <= times: raise RetryBackgroundJobError(len(tries))
     tries.clear()
+def tangle(times):
+    tries.append(1)
+    if len(tries) <= times: raise RetryBackgroundJobError(len(tries))
+    tries.clear()
 def divide(by): return 1 / by
 def nightly(): return divide(0)
 """,
@@ -115,6 +119,7 @@ def execute_job(site, method, event, job_name, kwargs, user=None, is_async=True,
         if retry < 2: return execute_job(site, method, event, job_name, kwargs, user, is_async, retry=retry + 1)
         raise
     finally:
+        if job_name == "hooked": frappe.local.site  # the hooks after a job, which the last try has left without a site
         frappe.destroy()
 """,
     "core/doctype/scheduled_job_type/scheduled_job_type": """
@@ -152,10 +157,11 @@ send("/api/resource/Sales Order/" + token)
 send("/orders/" + token)
 for _ in range(11):
     send("/api/method/frappe.methods.login", value)
-def run(method, **kwargs):
-    try: print(execute_job("day.localhost", method, None, "job", kwargs, user))
+def run(method, name="job", **kwargs):
+    try: print(execute_job("day.localhost", method, None, name, kwargs, user))
     except Exception as error: print("job failed", type(error).__name__)
 run("frappe.jobs.collide", times=2)
+run("frappe.jobs.tangle", name="hooked", times=2)
 run("frappe.jobs.collide", times=9)
 run("frappe.jobs.divide", by=0)
 jobs.run_scheduled_job = lambda: run_scheduled_job("frappe.jobs.nightly")
@@ -191,6 +197,7 @@ def test_requests_documents_and_jobs_of_frappe(host):
         ("unmonitored.request", "POST /{path}"),
         ("frappe.sign_in", "login_failed"),
         ("collide", "collide"),
+        ("unmonitored.task", "frappe.jobs.tangle"),
         ("unmonitored.task", "frappe.jobs.divide"),
         ("unmonitored.task", "frappe.jobs.nightly"),
     }
