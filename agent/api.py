@@ -19,7 +19,7 @@ from .language.monitor_keys import DEFAULT_RATE_LIMIT
 from .observe.around import people
 from .observe.call import callers
 from .observe.call.limits import Limiter
-from .observe.failure import reported, synthetic
+from .observe.failure import attempts, reported, synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -125,12 +125,15 @@ def _report(
         limiter = _limits[report] = Limiter(monitor["rate_limit"], running.outlet.sentry["sample_rate"])
     error: BaseException | None = facts.get("error")
     traceback: TracebackType | None = facts.get("traceback")
-    suppressed = limiter.admit((report, module, key))
+    limited = (report, module, key)
+    suppressed = limiter.admit(limited)
     if suppressed is None:
         running.health.count("rate", monitor["name"])
         if error is not None:
             reported.remember(error, traceback)
         return None
+    if report == "error":
+        attempts.note(limiter, limited, suppressed)
     observation = Observation(
         monitor=monitor,
         operation=operation,

@@ -299,6 +299,8 @@ class Sink:
 
     def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:
         """End an attempt: if another follows, its errors are dropped and counted, else they may be sent."""
+        if again:
+            attempt.drop()
         for entry, monitor in attempt.held.items():
             if again:
                 if self.spool.remove(entry):

@@ -19,6 +19,7 @@ from agent.deliver.quick.calls import QuickCalls
 from agent.deliver.sink import Sink
 from agent.deliver.spool import files
 from agent.observe.around import context
+from agent.observe.call.limits import Limiter
 from agent.observe.event import event, reserve
 from agent.observe.failure import attempts
 
@@ -151,6 +152,8 @@ def test_an_attempt_that_ends_finds_its_events_without_a_look_at_the_spool(sink,
     """Beside a backlog of 50,000 a look takes half a second, of each task that is tried again."""
     attempt = attempts.Attempt()
     monkeypatch.setattr(attempts, "current", lambda: attempt)
+    limits = Limiter((1, 60.0), clock=lambda: 100.0)
+    attempts.note(limits, "bill", limits.admit("bill"))
     sink.report(observation())
     sink.report(observation())
     monkeypatch.setattr(attempts, "current", lambda: None)
@@ -163,6 +166,7 @@ def test_an_attempt_that_ends_finds_its_events_without_a_look_at_the_spool(sink,
     left = sink.spool.entries()
     assert other in left and len(left) == (1 if again else 3)
     assert sink.health.counts.get(("tried-again", "create_order"), 0) == (2 if again else 0)
+    assert limits.admit("bill") == (0 if again else None), "what was not sent is left to another"
 
 
 def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path, monkeypatch):

@@ -50,6 +50,33 @@ def test_sampling_keeps_its_share():
     assert [limiter.admit("a") for _ in range(4)] == [0, None, 1, None]
 
 
+def test_what_is_given_back_passes_later():
+    limiter = Limiter((30, 60.0), clock=Clock())
+    for _ in range(100):
+        assert limiter.admit("tried again") == 0
+        limiter.give_back("tried again", 0)
+    assert [limiter.admit("tried again") for _ in range(HANDFUL + 1)] == [0] * HANDFUL + [None]
+    assert sum(limiter.admit(number) is not None for number in range(100)) == 30 - HANDFUL + 30  # and no more than that
+    limiter.give_back("unknown", 0)
+
+
+def test_what_was_suppressed_before_it_is_told_by_the_next():
+    clock = Clock()
+    limiter = Limiter((1, 60.0), clock=clock)
+    assert [limiter.admit("a") for _ in range(3)] == [0, None, None]
+    clock.now += 60.0
+    assert limiter.admit("a") == 2
+    limiter.give_back("a", 2)
+    assert limiter.admit("a") == 2
+
+
+def test_the_first_that_is_sent_passes_the_sample():
+    limiter = Limiter(None, sample=0.0, clock=Clock(), random=lambda: 0.5)
+    assert limiter.admit("a") == 0
+    limiter.give_back("a", 0)
+    assert [limiter.admit("a") for _ in range(3)] == [0, None, None]
+
+
 def test_no_limit():
     limiter = Limiter(None)
     assert all(limiter.admit("a") == 0 for _ in range(1000))

@@ -7,6 +7,8 @@ import sys
 import pytest
 from support import FakeClock, Watch, module, monitor
 
+from agent.observe.failure import attempts
+
 
 @pytest.fixture(autouse=True)
 def _no_modules_left():
@@ -429,3 +431,17 @@ def test_a_time_limit_that_strikes_in_a_capture_propagates_and_the_report_is_cou
     with pytest.raises(ValueError, match=r"^$"):
         shop.book(None)  # the next report is made as ever
     assert len(watch.observed) == 1
+
+
+def test_tries_that_are_dropped_leave_the_limit_to_the_failure_that_counts(monkeypatch):
+    shop = module("def bill(n): raise ValueError(n)\n")
+    watch = Watch(monitor("shop.bill")).apply(shop)
+    for number in range(20):
+        attempt = attempts.Attempt()
+        monkeypatch.setattr(attempts, "current", lambda attempt=attempt: attempt)
+        quiet(shop.bill, number)
+        attempt.drop()
+    monkeypatch.setattr(attempts, "current", attempts.outside)
+    quiet(shop.bill, 20)
+    assert [item.exception.args for item in watch.observed] == [(number,) for number in range(21)]
+    assert watch.counted == {}

@@ -44,13 +44,14 @@ around_forks(after_in_child=_renew)
 class _Bucket:
     """The tokens of one key."""
 
-    __slots__ = ("burst", "milestone", "ready", "suppressed", "tokens", "updated")
+    __slots__ = ("burst", "given_back", "milestone", "ready", "suppressed", "tokens", "updated")
 
     def __init__(self, tokens: float, now: float) -> None:
         self.tokens = tokens
         self.updated = now
         self.ready = 0.0  # before this, there is no token for certain
         self.suppressed = 0
+        self.given_back = False  # the next one passes in place of one that was given back
         self.burst = 0  # how many the rate suppressed since the last calm time
         self.milestone = FIRST_MILESTONE
 
@@ -93,7 +94,7 @@ class Limiter:
             bucket = self._buckets.get(key)
             if bucket is None:
                 return self._first(key)
-            if self._sample < 1 and self._random() >= self._sample:
+            if self._sample < 1 and not bucket.given_back and self._random() >= self._sample:
                 bucket.suppressed += 1
                 return LEFT_OUT
             if self._capacity:
@@ -119,8 +120,21 @@ class Limiter:
                         bucket.burst, bucket.milestone = 0, FIRST_MILESTONE
                     bucket.tokens -= 1
                 self._wait(bucket)
-            suppressed, bucket.suppressed = bucket.suppressed, 0
+            suppressed, bucket.suppressed, bucket.given_back = bucket.suppressed, 0, False
             return suppressed
+
+    def give_back(self, key: Hashable, suppressed: int) -> None:
+        """What `key` was admitted for is not sent after all, nor how many were suppressed before that."""
+        with lock:
+            bucket = self._buckets.get(key)
+            if bucket is None:
+                return
+            bucket.suppressed += suppressed
+            bucket.given_back = True
+            if self._capacity:
+                self._tokens = min(self._capacity, self._tokens + 1)
+                bucket.tokens = min(self._each, bucket.tokens + 1)
+                self._wait(bucket)
 
     def _wait(self, bucket: _Bucket) -> None:
         """Compute until when a look at the clock suffices."""

@@ -16,7 +16,7 @@ from ...hook.code import trampoline
 from ..around import people, traces
 from ..event import reserve
 from ..event.represent import type_name
-from ..failure import reported, server_errors
+from ..failure import attempts, reported, server_errors
 from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
 from . import callers, inside, reentry, repeats
 from .cost import GIVEN_UP
@@ -196,10 +196,12 @@ class Verdict(Reporter):
             return
         place = self.path if self._by_class is None else self._place(sys._getframe(depth))
         end = reported.end_of(traceback)
-        suppressed = self._admitted(None, (ERROR, place, word, end[0]), depth + 1)
+        key = (ERROR, place, word, end[0])
+        suppressed = self._admitted(None, key, depth + 1)
         if suppressed is None:  # there were too many: no call further out reports it either
             reported.remember(error, traceback, self, end)
             return
+        attempts.note(terms.limits, key, suppressed)
         duration = self._since(start)
         _reports.number += 1
         try:
@@ -260,10 +262,12 @@ class Verdict(Reporter):
             return
         self._apply_error_rules(frame, error, duration)
         end = reported.end_of(traceback)
-        suppressed = self._admitted(frame, (ERROR, self._place(frame), type_name(type(error)), end[0]))
+        key = (ERROR, self._place(frame), type_name(type(error)), end[0])
+        suppressed = self._admitted(frame, key)
         if suppressed is None:
             reported.remember(error, traceback, self, end)
             return
+        attempts.note(self.terms.limits, key, suppressed)
         self._report(frame, ERROR, severity, None, error, duration, suppressed, traceback)
 
     def _is_expected_around(self, error: BaseException, frame: FrameType) -> bool:

@@ -12,7 +12,7 @@ from ..around import work
 from ..call import callers, data_access
 from ..call.limits import Limiter
 from ..event.represent import type_name
-from . import reported, synthetic
+from . import attempts, reported, synthetic
 from .severity import NOWHERE, Severities, is_control_flow, is_expected_anywhere
 
 if TYPE_CHECKING:
@@ -69,10 +69,12 @@ class Unmonitored:
         if graded is None:
             self._count("expected", name)
             return False
-        suppressed = self._limits.admit((operation, type_name(type(error)), *reported.end_of(traceback)[0]))
+        key = (operation, type_name(type(error)), *reported.end_of(traceback)[0])
+        suppressed = self._limits.admit(key)
         if suppressed is None:
             self._count("rate", name)
             return False
+        attempts.note(self._limits, key, suppressed)
         monitor = synthetic.monitor(
             name,
             "no monitor has seen it",
