@@ -40,7 +40,7 @@ current: Callable[[], Attempt | None] = outside
 
 
 def note(limits: Limiter, key: Hashable, suppressed: int) -> None:
-    """`limits` has admitted an error, whose event is to tell that so many were suppressed before it."""
+    """`limits` has admitted an error, whose event shows that so many were suppressed before it."""
     attempt = current()
     if attempt is not None:
         attempt._admitted.append((limits, key, suppressed))
