@@ -77,6 +77,22 @@ def test_a_rate_of_calls_that_were_not_all_counted_is_marked(monkeypatch, capsys
     assert numbers.rate(12.4, at_least=True) == ">=12/min"
 
 
+def test_what_was_held_back_has_a_column_only_if_there_is_any(capsys):
+    def shown(*reasons):
+        row = [0] * layout.INTEGERS
+        row[layout.UNTIMED] = 3_000
+        for reason in reasons:
+            row[reason] = 1_200
+        found, _ = operations(Figures({key(): Counts(row)}), 3600, Selection())
+        terminal.console().print(page.operation_table(found, 0.0))
+        return capsys.readouterr().out
+
+    assert "HELD" not in shown()
+    assert "HELD" not in shown(layout.HELD_OTHER), "another monitor reports it"
+    text = shown(layout.HELD_RATE, layout.HELD_SAMPLE)
+    assert "HELD" in text and " 2,400 " in text
+
+
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
     [(0, 0, "-"), (0, 5, "0 %"), (1, 100000, "<0.1 %"), (1, 300, "0.33 %"), (5, 5, "100 %"), (9999, 10000, ">99 %"),

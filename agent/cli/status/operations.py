@@ -44,6 +44,11 @@ class Operation:
     def per_minute(self) -> float | None:
         return _per_minute(self.calls, self.seconds)
 
+    @property
+    def held(self) -> int:
+        """What was worth a report, and was held back by a limit or as equal to an event."""
+        return sum(self.counts.held.get(reason, 0) for reason in ("rate", "sample"))
+
     @cached_property
     def quantiles(self) -> dict[str, float | None]:
         """p50, p95 and p99 in seconds."""

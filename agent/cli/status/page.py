@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Columns of a terminal from which a table has room for all.
 WIDE = 110
 
+_TIMES = ("P50", "P95", "P99", "MAX")
+
 _MARKS = {"error": "!!", "warning": "!", "note": "-"}
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": ""}
 
@@ -163,7 +165,8 @@ def operation_table(rows: Sequence[Operation], now: float, *, chosen: int | None
     wide = not is_terminal() or console().width >= WIDE
     names = ("MODULE", "OPERATION", "MONITOR") if wide else ("OPERATION",)
     matched = any(row.counts.rules for row in rows)  # by a rule: refused sign-ins, pages, forms …
-    figures = ("CALLS", "FAILED", *(("MATCHED",) if matched else ()), "P50", "P95", "P99", "MAX")
+    held = any(row.held for row in rows)
+    figures = ("CALLS", "FAILED", *(("MATCHED",) if matched else ()), *(("HELD",) if held else ()), *_TIMES)
     made = table(
         *names, *figures, "LAST ERROR" if wide else "ERROR", "TREND", right=figures, folding="OPERATION", dense=True
     )
@@ -182,6 +185,7 @@ def operation_table(rows: Sequence[Operation], now: float, *, chosen: int | None
                 numbers.rate(row.per_minute, at_least=row.counts.uncounted > 0),
                 numbers.share(row.failures, row.calls).replace(" ", space),
                 *((numbers.share(row.counts.rules, row.calls).replace(" ", space),) if matched else ()),
+                *((f"{row.held:,}",) if held else ()),
                 *(numbers.duration(each, space=space) for each in (*times, row.counts.longest)),
                 (numbers.age(now - error).replace(" ", space) + (" ago" if wide else "")) if error else "-",
                 row.trend,
