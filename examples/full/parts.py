@@ -8,10 +8,9 @@ import pwd
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 
-from .process import Failed, Process, free_port, listens
+from .process import Failed, Process, finish, free_port, listens
 
 # Where packages put the server's programs without putting them on the path; the newest version counts.
 POSTGRES_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
@@ -159,6 +158,6 @@ def _run(
     command: list[str], folder: str | None = None, user: pwd.struct_passwd | None = None, environment=None
 ) -> None:
     become = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, **become)
+    done = finish(command, cwd=folder, env=environment, **become)
     if done.returncode:
         raise Failed(f"{os.path.basename(command[0])} failed:\n{(done.stdout + done.stderr).strip()}")

@@ -78,6 +78,21 @@ class Process:
         return "\n".join(f"    {line}" for line in lines) or "    (it said nothing)"
 
 
+def finish(command: list[str], **how) -> subprocess.CompletedProcess:
+    """Run a command to its end, with its output as text. Whatever interrupts us ends it, and waits for that.
+
+    `subprocess.run` leaves what Ctrl-C has interrupted after a quarter of a second, whether or not it has ended.
+    """
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how) as process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

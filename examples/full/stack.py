@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 
 from .parts import Parts
-from .process import Failed, Process, free_port
+from .process import Failed, Process, finish, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ERP = os.path.join(ROOT, "examples", "erp")
@@ -60,9 +59,7 @@ class Stack:
         self.manage("make_data", f"--salespeople={salespeople}")
 
     def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ERP, env=self.environment, capture_output=True, text=True
-        )
+        done = finish([sys.executable, "manage.py", *arguments], cwd=ERP, env=self.environment)
         if done.returncode:
             raise Failed(f"manage.py {arguments[0]} failed:\n{done.stderr.strip()[-2000:]}")
         return done.stdout
