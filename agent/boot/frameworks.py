@@ -9,6 +9,7 @@ from .tracing import Tracing, by_sdk, with_sdk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
     from typing import Any
 
@@ -27,6 +28,7 @@ class Frameworks:
         self._outlet = engine.outlet
         self._unmonitored: "Unmonitored | None" = None
         self._follows_log = False
+        self._follows_errors = False
         self._undo: "list[Any]" = []
         self.tracing = Tracing(self._outlet, self.set_up_sdk)
 
@@ -111,16 +113,18 @@ class Frameworks:
         severity: str = "error",
         raised: bool = True,
         handled: bool = False,
+        logged: "Mapping[str, object] | None" = None,
     ) -> bool:
         """A `request` or a `task` has ended in an exception that nobody dealt with: report it, unless a monitor has.
 
         `function` is the dotted path of what it ran. Return whether it was reported. A client of the host's own
         reports for itself what was `raised`, and nothing else. `handled`: a response was made of it that shows it.
+        `logged`: facts about the line of the log that is all that was made of it.
         """
         if raised and _sdk_is_loaded():
             from ..sdk import host
 
-            if host.is_active():
+            if host.reports_logs() if logged is not None else host.is_active():
                 return False
         if self._unmonitored is None:
             from ..observe.failure.unmonitored import Unmonitored
@@ -132,7 +136,7 @@ class Frameworks:
                 sample=self._outlet.sentry["sample_rate"],
             )
         return self._unmonitored.failed(
-            what, error, operation=operation, function=function, severity=severity, handled=handled
+            what, error, operation=operation, function=function, severity=severity, handled=handled, logged=logged
         )
 
     def settings_changed(self) -> None:
@@ -140,18 +144,25 @@ class Frameworks:
         self.tracing.restart()
 
     def follow_log(self) -> None:
-        """Once the host has loaded `logging`, and with a DSN: its lines become the breadcrumbs of what is reported."""
-        if self._follows_log or self._outlet.sentry["dsn"] is None:
-            return
-        if not hasattr(sys.modules.get("logging"), "getLogger"):
+        """Once the host has loaded `logging`: its errors may be failures, and with a DSN its lines are breadcrumbs."""
+        sentry = self._outlet.sentry
+        errors = not self._follows_errors and "*" not in sentry["ignore_loggers"]
+        lines = not self._follows_log and sentry["dsn"] is not None
+        if not (errors or lines) or not hasattr(sys.modules.get("logging"), "getLogger"):
             return  # getLogger comes near its end: another thread may be half-way through loading it
-        self._follows_log = True
+        self._follows_errors |= errors
+        self._follows_log |= lines
         if not self.integrates("logging"):
             return
         try:
-            from ..integrations import log_lines
+            if errors:
+                from ..integrations.logged import Logged
 
-            self._undo.append(log_lines.follow(sys.modules["logging"]))
+                self._undo += Logged(self._engine).follow(sys.modules["logging"])
+            if lines:
+                from ..integrations import log_lines
+
+                self._undo.append(log_lines.follow(sys.modules["logging"]))
         except ours(Exception):
             guard.swallow("following what the host logs")
 

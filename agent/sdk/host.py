@@ -21,6 +21,15 @@ def is_active() -> bool:
     return client is not None and not scope.is_own(client)
 
 
+def reports_logs() -> bool:
+    """Does a client that the host set up make events of logged errors?"""
+    client = scope.active_client(scope.load_sdk())
+    if client is None or scope.is_own(client):
+        return False
+    followed = getattr(client, "integrations", None) or {}
+    return getattr(followed.get("logging"), "_handler", None) is not None
+
+
 def hand_over(event: Event) -> bool:
     """Give an event to the client that the host set up; its hooks and scope apply. Return whether it took the event."""
     global _following

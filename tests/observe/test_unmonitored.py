@@ -6,7 +6,7 @@ from support import Watch, module, monitor
 from agent.observe.around import work
 from agent.observe.call.limits import HANDFUL
 from agent.observe.failure import severity
-from agent.observe.failure.unmonitored import Unmonitored, is_reported
+from agent.observe.failure.unmonitored import HANDFUL_OF_LOGGED, Unmonitored, is_reported
 
 
 class Desk:
@@ -111,3 +111,21 @@ def test_a_flood_of_one_failure_is_a_handful_of_events_and_the_work_has_crashed_
         assert entered[0].outcome == work.CRASHED
     assert len(desk.reports) == HANDFUL
     assert desk.counted == [("rate", "unmonitored.task")] * (40 - HANDFUL)
+
+
+def test_what_was_logged_is_handled_limited_to_one_an_hour_and_no_second_failure_where_it_is_raised_again():
+    desk = Desk()
+
+    def logs(error):
+        return desk.unmonitored.failed(
+            "logged", error, operation="jobs.ship", function="jobs.ship", handled=True, logged={"logger": "erp"}
+        )
+
+    errors = [raised(ValueError("no stock")) for _ in range(HANDFUL_OF_LOGGED + 3)]
+    assert [logs(each) for each in errors] == [True] * HANDFUL_OF_LOGGED + [False] * 3
+    report = desk.reports[0]
+    assert (report.monitor["name"], report.monitor["rate_limit"]) == ("unmonitored.logged", (24.0, 86_400.0))
+    assert (report.handled, report.more) == (True, {"logged": {"logger": "erp"}})
+    assert desk.counted == [("rate", "unmonitored.logged")] * 3
+    assert all(is_reported(each) for each in errors), "a monitored function that it leaves later reports nothing"
+    assert not logs(errors[0])

@@ -124,6 +124,7 @@ def sentry_data(
         "metrics": bool(given.get("metrics", False)),
         "user": list(given.get("user", ["id"])),
         "stances": stances.stances_data(settings, list(given.get("ignore_errors", _IGNORED)), findings),
+        "ignore_loggers": list(given.get("ignore_loggers", [])),
         "integrations": given.get("integrations", "auto"),
         "tags": dict(given.get("tags", {})),
         "scrub": _scrub_data(given.get("scrub") or {}),

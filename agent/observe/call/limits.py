@@ -72,10 +72,11 @@ class Limiter:
         sample: float = 1.0,
         clock: Callable[[], float] = monotonic,
         random: Callable[[], float] = _random,
+        handful: int = HANDFUL,
     ) -> None:
         self._capacity = float(rate[0]) if rate else 0.0
         self._refill = rate[0] / rate[1] if rate and rate[1] > 0 else 0.0
-        self._each = max(1.0, min(float(HANDFUL), self._capacity))
+        self._each = max(1.0, min(float(handful), self._capacity))
         self._sample = sample
         self._clock = clock
         self._random = random

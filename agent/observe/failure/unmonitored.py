@@ -16,10 +16,17 @@ from . import attempts, reported, synthetic
 from .severity import NOWHERE, Severities, is_control_flow, is_expected_anywhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from ...base.model import StancesData
+
+
+#: A loop that cannot reach its broker logs that every few seconds, for hours: one an hour shows that it goes on.
+RATE_OF_LOGGED = (24.0, 86_400.0)
+
+#: A job that is tried again logs each attempt, and may succeed in the end.
+HANDFUL_OF_LOGGED = 2
 
 
 class Unmonitored:
@@ -37,6 +44,7 @@ class Unmonitored:
         self._stances = stances
         self._severities: dict[str, Severities] = {}  # by the severity of exceptions that no list names
         self._limits = Limiter(DEFAULT_RATE_LIMIT, sample)
+        self._limits_of_logged = Limiter(RATE_OF_LOGGED, sample, handful=HANDFUL_OF_LOGGED)
 
     def failed(
         self,
@@ -47,11 +55,13 @@ class Unmonitored:
         function: str,
         severity: str = "error",
         handled: bool = False,
+        logged: Mapping[str, object] | None = None,
     ) -> bool:
         """Report it, unless a monitor has, or it is no failure, or there were too many. Returns whether it was.
 
         `what` has failed: `request`, `task` or `graphql`; `function` is the dotted path of what it ran. `handled`: the
-        piece of work goes on. `severity` is that of exceptions which no list names.
+        piece of work goes on. `severity` is that of exceptions which no list names. `logged`: of `logged`, which were
+        handled by a line of the log, facts about that line.
         """
         if is_control_flow(type(error)):
             return False
@@ -69,18 +79,21 @@ class Unmonitored:
         if graded is None:
             self._count("expected", name)
             return False
+        if logged is not None:
+            reported.remember(error, traceback)  # it may be raised again, into a monitored function
+        limits = self._limits if logged is None else self._limits_of_logged
         key = (operation, type_name(type(error)), *reported.end_of(traceback)[0])
-        suppressed = self._limits.admit(key)
+        suppressed = limits.admit(key)
         if suppressed is None:
             self._count("rate", name)
             return False
-        attempts.note(self._limits, key, suppressed)
+        attempts.note(limits, key, suppressed)
         monitor = synthetic.monitor(
             name,
             "no monitor has seen it",
             operation=operation,
             severity=graded,
-            rate_limit=DEFAULT_RATE_LIMIT,
+            rate_limit=DEFAULT_RATE_LIMIT if logged is None else RATE_OF_LOGGED,
             fingerprint=["{monitor}", "error", "{cause}"],
         )
         self._report(
@@ -97,7 +110,8 @@ class Unmonitored:
                 operations=[*callers.operations(frame), operation],
                 suppressed=suppressed,
                 ended=time.time(),
-                more=data_access.failed_statement(error, traceback),
+                handled=logged is not None,
+                more={**data_access.failed_statement(error, traceback), **({"logged": logged} if logged else {})},
             )
         )
         return True
