@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .names import SCRUBBED, is_class, is_plain_word, is_secret
+from .names import SCRUBBED, is_class, is_plain_word, is_secret, may_name_private
 from .patterns import FIELD, PREFIX, UUID, Patterns
 from .redact import LONGEST, clip, scrubbed, text
 
@@ -67,20 +67,34 @@ def shown(source: Sequence[str], first: int, last: int, limit: int) -> list[str]
     """The lines from `first` up to `last`, which counts no more, each at most `limit` characters long."""
     above = max(0, first - _ABOVE)
     lines = [each.rstrip("\r\n")[:LONGEST] for each in source[above:last]]
-    if _plain("\n".join(lines)):
+    code = "\n".join(lines)
+    opened: str | None = None
+    if "pass" in code and '"""' not in code and "'''" not in code:
+        opened = _opened(source, above)
+        if not opened:  # no line of it is one of a text
+            code = "\n".join(map(_without_pass, lines))
+    if _plain(code):
         clean = lines[first - above :]
     else:
-        clean = _without_secrets(lines, _opened(source, above))[first - above :]
+        opened = _opened(source, above) if opened is None else opened
+        clean = _without_secrets(lines, opened)[first - above :]
         _without_keys(lines[first - above :], clean)
     return [each if len(each) <= limit else clip(each, limit) for each in clean]
 
 
 def _plain(code: str) -> bool:
     """Nothing in it sounds or looks private: what nearly all code is."""
-    names = set(_patterns.names.findall(code))
-    if any(map(is_secret, names)) or not _SIGN_INS.isdisjoint(map(str.lower, names)):
-        return False
+    if may_name_private(code) or any(map(code.lower().__contains__, _SIGN_INS)):
+        names = set(_patterns.names.findall(code))
+        if any(map(is_secret, names)) or not _SIGN_INS.isdisjoint(map(str.lower, names)):
+            return False
     return scrubbed(code) == code and not any(map(_random, _patterns.mixed.findall(code)))
+
+
+def _without_pass(line: str) -> str:
+    """Without the statement `pass`: the word would be a private name."""
+    before, statement, after = line.rpartition("pass")
+    return before if statement and not after.strip() and before.rstrip()[-1:] in ("", ":") else line
 
 
 def _random(word: str) -> bool:
@@ -234,7 +248,8 @@ def private_literals(code: str) -> tuple[set[tuple[int, int]], list[Token]]:
                 element = _Element()
             continue
         if kind == "open":
-            callee = _significant(found, place, -1)
+            begins = not brackets and place > 0 and found[place - 1].kind == "line"  # a statement: no name calls it
+            callee = None if begins else _significant(found, place, -1)
             named = callee is not None and (callee.kind in ("name", "close")) and callee.text not in _KEYWORDS
             positional = named and callee is not None and callee.text.lower() in _SIGN_INS
             brackets.append(

@@ -67,6 +67,10 @@ _STEMS_APART = (
     "connectionstring", "connstr", "identifiedby",
     "pincode", "sessiondata", "sessionid", "sessionkey", "ccnumber",
 )  # fmt: skip
+#: A name of letters without any of these is not private.
+_STEMS_IN_NAMES = (*_STEMS, "securitycode", "social", "connectionstring")
+_NO_LETTERS = {place: None for place in range(128) if not chr(place).isalpha()}
+_NOT_IN_WORDS = dict.fromkeys(map(ord, "0123456789_"))
 
 #: What the configuration adds: parts of names that are private.
 _more: tuple[str, ...] = ()
@@ -114,7 +118,18 @@ def sounds_private(text: str) -> bool:
     return bool(_more) and any(map("".join(_words(text)).__contains__, _more))
 
 
+def may_name_private(code: str) -> bool:
+    """Whether an identifier in the code can be private by its name: False for most code, without a look at each."""
+    return bool(_more) or not code.isascii() or _has_stem(code.lower().translate(_NOT_IN_WORDS))
+
+
+def _has_stem(joined: str) -> bool:
+    return any(map(joined.__contains__, _STEMS_IN_NAMES))
+
+
 def _judge(name: str) -> bool:
+    if not _more and name.isascii() and not _has_stem(name.lower().translate(_NO_LETTERS)):
+        return False
     words = _words(name)
     joined = "".join(words)
     return (
@@ -163,4 +178,6 @@ _patterns = Patterns(word=r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+[0-9]?(?![a-z])|[A-Z]?[a
 
 
 def _words(name: str) -> list[str]:
+    if name.islower() and name.isascii() and name.replace("_", "").isalpha():
+        return [word for word in name.split("_") if word]
     return [word.lower() for word in _patterns.word.findall(name)]

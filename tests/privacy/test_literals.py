@@ -41,6 +41,25 @@ WAYS = [
 def test_a_secret_that_is_written_in_the_source_goes(code):
     assert VALUE not in shown(code)
     assert VALUE not in shown("def f():\n    x = 1\n    " + code + "\n    return x")
+    assert VALUE not in shown("try:\n    f()\nexcept E: pass\nif x:\n    pass\n" + code + "\nwhile x:\n\tpass")
+
+
+def test_the_statement_pass_is_no_private_name():
+    code = "try:\n    close('a4', 17.25)\nexcept OSError:\n\tpass\nif ready: pass  \nleft(\"to\", f'{x!r}', 1234)"
+    assert shown(code) == code
+
+
+@pytest.mark.parametrize("code", [
+    'd = {"pass": "planted7x"}\nif d: pass', 'x = {\'db pass\':\n"planted7x"}\npass', 'run(["--pass", "planted7x"])\npass',
+])  # fmt: skip
+def test_a_text_that_is_pass_is_one(code):
+    assert VALUE not in shown(code)
+
+
+def test_pass_in_a_text_is_one():
+    lines = ['USERS = """', "user", *[""] * 20, "\tpass", "\tplanted7x", *[""] * 20, '"""']
+    at = lines.index("\tplanted7x")
+    assert VALUE not in "".join(literals.shown(lines, at - 5, at + 5, 200))
 
 
 def test_numbers_go_too():

@@ -355,6 +355,8 @@ def test_no_text_with_a_private_name_is_passed_over(name):
     for spelt in (name, name.upper(), "the" + name.capitalize(), f"{name}2", f"x_{name}_y"):
         assert names.sounds_private(spelt)
     for at in range(1, len(name)):
+        for sign in "_0":
+            assert names.may_name_private(f"x = {name[:at]}{sign}{name[at:]}(y)")
         for sign in "_-":
             assert names.sounds_private(name[:at] + sign + name[at:])
         if name in names.COMPOUNDS:
