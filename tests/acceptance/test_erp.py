@@ -75,7 +75,7 @@ def test_the_day_is_caught_in_the_erps_own_words(day):
         ("slow", "report.sales_by_customer", "warning"),
         ("rule", "record_inspection", "warning"),  # failed inspection
         ("error", "record_inspection", "error"),  # calibration expired
-        ("rule", "login_failed", "warning"),  # somebody guesses a password
+        ("rule", "sign_in", "warning"),  # somebody guesses a password
         ("error", "orders.margin", "error"),  # a crash in a view
         ("error", "release_work_order", "fatal"),  # machine breakdown
         ("error", "fetch_lead_times", "warning"),  # a coroutine
@@ -104,7 +104,7 @@ def test_a_crash_in_a_view_is_one_event_with_user_and_request(day):
 
 
 def test_signing_in_and_a_forbidden_page_are_counted_and_not_reported(day):
-    everyday = {"signed_in", "permission_denied"}
+    everyday = {"signed_in", "error_response"}
     assert not everyday & {event["tags"]["erp.operation"] for event in day[2].events()}
     found = json.loads(day[2].agent("status", "--format", "json").stdout)["operations"]
     calls = {each["operation"]: each["calls"] for each in found}

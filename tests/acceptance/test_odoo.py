@@ -243,7 +243,7 @@ def test_requests_and_jobs_of_odoo(host, version, http, model, cron):
         ("collide", "order.collide"),
         (request, "sale.order.divide"),
         (request, "POST /page/<string:token>"),
-        ("odoo.sign_in" if version > 17 else "odoo.sign_in_until_17", "login_failed"),
+        ("odoo.sign_in" if version > 17 else "odoo.sign_in_until_17", "sign_in"),
         ("unmonitored.task", "cron Nightly"),
     }
     assert len(events) == len(found)

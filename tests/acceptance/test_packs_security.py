@@ -57,7 +57,7 @@ def counted(host):
 @pytest.mark.parametrize(("last", "messages"), [(100, 1), (101, 2)])
 def test_one_login_that_is_tried_again_and_again_is_one_event_and_so_are_many(host, last, messages):
     events = attacks(host, SIGN_INS, LAST=last)
-    assert {summary(event) for event in events} == {("rule", "login_failed", "warning")}
+    assert {summary(event) for event in events} == {("rule", "sign_in", "warning")}
     assert [event["logentry"]["formatted"] for event in events] == [
         "Sign-in failed again and again for one login (more than 10 times in 3600 s)",
         "Sign-ins fail again and again (more than 100 times in 3600 s)",
@@ -111,7 +111,7 @@ for _ in range(LAST - 63): assert nobody.get("/refused/").status_code == 403
 @pytest.mark.parametrize(("last", "messages"), [(100, 1), (101, 2)])
 def test_pages_that_are_refused_to_one_user_again_and_again_or_to_many(host, last, messages):
     events = attacks(host, PAGES, LAST=last)
-    assert {summary(event) for event in events} == {("rule", "permission_denied", "warning")}
+    assert {summary(event) for event in events} == {("rule", "error_response", "warning")}
     assert [event["logentry"]["formatted"] for event in events] == [
         "Pages are refused to one user again and again (more than 30 times in 3600 s)",
         "Pages are refused again and again (more than 100 times in 3600 s)",
@@ -218,8 +218,8 @@ assert not OrderForm({"number": CARD, "email": WORD}).is_valid()
     assert Counter(map(summary, events)) == {
         ("audit", "signed_in", "info"): 2,
         ("audit", "signed_out", "info"): 1,
-        ("rule", "login_failed", "warning"): 1,
-        ("rule", "permission_denied", "info"): 1,
+        ("rule", "sign_in", "warning"): 1,
+        ("rule", "error_response", "info"): 1,
         ("rule", "django.form", "info"): 1,
     }
     assert captured(named(events, "django.signed_in")[0]) == {"user": 1}

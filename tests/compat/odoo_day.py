@@ -420,7 +420,7 @@ def main() -> int:
                    ("collide", "SerializationFailure")):  # fmt: skip
         if wanted not in seen:
             wrong.append(f"no event for {wanted}")
-    attacks = [event for event in events if event["tags"].get("erp.operation") == "login_failed"]
+    attacks = [event for event in events if event["tags"].get("erp.operation") == "sign_in"]
     if len(attacks) != 1:
         wrong.append(f"{len(attacks)} events for {options.times} failures to sign in with one login, in place of 1")
     collisions = [event for event in events if event["tags"].get("erp.operation") == "collide"]
