@@ -502,5 +502,17 @@ def test_slow_requests_of_a_pack_are_grouped_and_named_by_their_route(name):
     made = [built(slow, context={"transaction": route}) for route in ("/orders/", "/customers/")]
     assert [each["fingerprint"][-1] for each in made] == ["warning in /orders/", "warning in /customers/"]
     assert made[0]["logentry"]["message"] == "/orders/ was slow"
+    known = {"transaction": "/orders/", "request": {"method": "GET", "route": "orders/"}}
+    routed = built(slow, context=known)
+    assert routed["logentry"]["formatted"] == "GET /orders/ took 6 s (limit 2 s)"
+    assert routed["fingerprint"][-1] == "warning in GET /orders/"
+    pays = {"transaction": "mutation Pay", "request": {**known["request"], "operation": "mutation Pay"}}
+    asked = built(slow, context=pays)
+    assert asked["logentry"]["formatted"] == "mutation Pay took 6 s (limit 2 s)"
+    broken = an_observation(
+        monitor=theirs, report="rule", operation="django.request", message="django.request returned 503"
+    )
+    assert built(broken, context=known)["logentry"]["formatted"] == "GET /orders/ returned 503"
+    assert built(broken, context=known)["fingerprint"][-1] == "django.request returned 503 in GET /orders/"
     own = an_observation(monitor=a_monitor(kind="api"), report="slow", operation="create_order", severity="warning")
     assert built(own, context={"transaction": "/orders/"})["fingerprint"][-1] == "warning"

@@ -126,7 +126,7 @@ def _add_subject(
 ) -> None:
     """Add the exception or the message, and the fingerprint."""
     placeholders = wording.placeholders(observation, captured)
-    about = wording.subject(observation, payload["transaction"])
+    about = wording.subject(observation, payload)
     if values:
         payload["exception"] = {"values": values}
     else:

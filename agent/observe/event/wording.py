@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...privacy.patterns import Patterns
 from ...privacy.redact import SCRUBBED, clip, is_secret
@@ -47,17 +47,26 @@ def placeholders(observation: Observation, captured: Mapping[str, Json]) -> dict
     return values
 
 
-def subject(observation: Observation, transaction: str) -> str:
-    """What a report is about: its operation; the route, if the monitor is a pack's for all routes."""
+def subject(observation: Observation, made: Mapping[str, Any]) -> str:
+    """What a report is about: its operation; method and route, if the monitor is a pack's for all routes.
+
+    `made` is the event with its transaction and contexts.
+    """
     monitor = observation.monitor
     names = observation.operation, f"{observation.operation}_async"  # the pack's monitors, of either kind of view
     everything = monitor["kind"] == "api" and not monitor["module"] and monitor["name"] in names
-    return transaction if everything else observation.operation
+    if not everything:
+        return observation.operation
+    request = made["contexts"].get("request", {})
+    routed = request.get("method") and request.get("route") and "operation" not in request  # that of GraphQL
+    return f"{request['method']} {made['transaction']}" if routed else str(made["transaction"])
 
 
 def message(observation: Observation, values: Mapping[str, str], about: str) -> dict[str, str]:
     """Sentry's `logentry` of a report that is about no exception. `about` is its subject."""
     template = observation.message
+    if template and template.startswith(f"{observation.operation} "):
+        template = about + template[len(observation.operation) :]
     if template:
         return {"message": clip(template, LONGEST_MESSAGE), "formatted": clip(fill(template, values), LONGEST_MESSAGE)}
     if observation.report == "slow":
