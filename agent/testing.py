@@ -137,8 +137,8 @@ def _plan(config: str | None) -> PlanData:
                     "given": False, "keep_slow": None, "keep_failed": False, "rate_limit": None, "max_spans": 1,
                 },
                 "debug": False, "metrics": False, "user": ["id"], "stances": {"modules": {}, "everywhere": []},
-                "ignore_loggers": [], "integrations": [], "tags": {}, "scrub": None, "context": [], "tasks": None,
-                "celery": None, "project": None, "application": None,
+                "modules": {}, "ignore_loggers": [], "integrations": [], "tags": {}, "scrub": None, "context": [],
+                "tasks": None, "celery": None, "project": None, "application": None,
             },
             "spool": {
                 "directory": None, "max_size": 1 << 20, "max_age": 3600.0, "max_files": 1000, "max_rate": 0.0,

@@ -227,6 +227,7 @@ class SentryData(TypedDict):
     metrics: bool  # send what is counted
     user: list[str]
     stances: StancesData
+    modules: dict[str, Optional[str]]  # those that are declared → their owners
     ignore_loggers: list[str]  # patterns: what they log is no failure
     integrations: Union[str, list[str]]
     tags: dict[str, str]

@@ -11,7 +11,7 @@ from ..base import guard, imports, own_folders
 from ..base.interrupts import ours
 from ..base.model import HELD, Envelope
 from ..measure import due
-from ..observe.around import context, providers, release, traces, work
+from ..observe.around import context, erp_module, providers, release, traces, work
 from ..observe.call import callers
 from ..observe.event import event, reserve
 from ..observe.event.encode import encode
@@ -75,10 +75,12 @@ class Maker:
     def _whole(self, observation: Observation, facts: dict[str, object] | None) -> Event:
         redact.configure(self.sentry.get("scrub"))
         known = context.collect()
+        if facts:
+            known = {**known, **facts}
         return event.build(
-            observation,
+            erp_module.placed(observation, known, self.sentry["modules"]),
             sentry=self.sentry,
-            context={**known, **facts} if facts else known,
+            context=known,
             own=callers.own_code,
             platform=self.platform,
         )

@@ -497,7 +497,7 @@ def test_functions_of_one_monitor_are_groups_of_their_own():
 @pytest.mark.parametrize("name", ["django.request", "django.request_async"])
 def test_slow_requests_of_a_pack_are_grouped_and_named_by_their_route(name):
     """One monitor serves all routes: its name alone says nothing."""
-    theirs = a_monitor(name=name, kind="api", module=None)
+    theirs = a_monitor(name=name, kind="api", module=None, where="packs/django.yaml:126")
     slow = an_observation(monitor=theirs, report="slow", operation="django.request", duration=6.0, severity="warning")
     made = [built(slow, context={"transaction": route}) for route in ("/orders/", "/customers/")]
     assert [each["fingerprint"][-1] for each in made] == ["warning in /orders/", "warning in /customers/"]

@@ -124,6 +124,7 @@ def sentry_data(
         "metrics": bool(given.get("metrics", False)),
         "user": list(given.get("user", ["id"])),
         "stances": stances.stances_data(settings, list(given.get("ignore_errors", _IGNORED)), findings),
+        "modules": {name: _owner(settings, name) for name in settings.modules},
         "ignore_loggers": list(given.get("ignore_loggers", [])),
         "integrations": given.get("integrations", "auto"),
         "tags": dict(given.get("tags", {})),
@@ -134,6 +135,12 @@ def sentry_data(
         "project": project.data(given.get("project")),
         "application": settings.web["application"].value.replace(":", ".") if "application" in settings.web else None,
     }
+
+
+def _owner(settings: Settings, module: str) -> str | None:
+    given = (placed.at("owner").value for placed in settings.module(module) if "owner" in placed.value)
+    owner = next(given, None)
+    return owner if isinstance(owner, str) and owner else None
 
 
 def _traces_data(section: Mapping[str, Any] | None) -> TracesData:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...privacy.patterns import Patterns
 from ...privacy.redact import SCRUBBED, clip, is_secret
 from ...privacy.scrub import scrub_json
+from ..failure.severity import PACK
 from .represent import type_name
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def subject(observation: Observation, made: Mapping[str, Any]) -> str:
     """
     monitor = observation.monitor
     names = observation.operation, f"{observation.operation}_async"  # the pack's monitors, of either kind of view
-    everything = monitor["kind"] == "api" and not monitor["module"] and monitor["name"] in names
+    everything = monitor["kind"] == "api" and monitor["where"].startswith(PACK) and monitor["name"] in names
     if not everything:
         return observation.operation
     request = made["contexts"].get("request", {})

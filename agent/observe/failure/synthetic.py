@@ -9,6 +9,9 @@ from ...language.monitor_keys import plain_monitor
 if TYPE_CHECKING:
     from ...base.model import MonitorData
 
+#: In place of a file and a line: what failed outside of all monitors.
+NO_MONITOR = "no monitor has seen it"
+
 
 def monitor(
     name: str,

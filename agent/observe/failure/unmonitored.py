@@ -90,7 +90,7 @@ class Unmonitored:
         attempts.note(limits, key, suppressed)
         monitor = synthetic.monitor(
             name,
-            "no monitor has seen it",
+            synthetic.NO_MONITOR,
             operation=operation,
             severity=graded,
             rate_limit=DEFAULT_RATE_LIMIT if logged is None else RATE_OF_LOGGED,

@@ -1,0 +1,54 @@
+"""The module of the ERP that a report belongs to which no monitor of the ERP's is around: that of its view or task.
+
+It is the outermost package of the view's dotted path that `modules` declares: `shop.sales.views.orders` belongs to
+`sales`. Code of libraries belongs to none.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..event.stack import looks_like_the_erp
+from ..failure.severity import PACK
+from ..failure.synthetic import NO_MONITOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...base.model import Observation
+
+#: Without a `__getattr__` of the host's.
+_namespace: Any = ModuleType.__dict__["__dict__"].__get__  # type: ignore[index]
+
+
+def placed(observation: Observation, context: Mapping[str, object], owners: Mapping[str, str | None]) -> Observation:
+    """The observation; its monitor with module and owner, where both are known only now.
+
+    `context` is what `context.collect` returned, `owners` has all declared modules. A monitor of the ERP's own without
+    a module stays as it is.
+    """
+    monitor = observation.monitor
+    if monitor["module"] is not None or not owners or not monitor["where"].startswith((PACK, NO_MONITOR)):
+        return observation
+    request = context.get("request")
+    view = request.get("view") if type(request) is dict else None
+    for path in (observation.function, view, context.get("transaction")):
+        name = of_code(path, owners) if type(path) is str else None
+        if name is not None:
+            return observation._replace(monitor={**monitor, "module": name, "owner": owners[name]})
+    return observation
+
+
+def of_code(path: str, declared: Mapping[str, object]) -> str | None:
+    """The declared module that the function at this dotted path belongs to; None where it belongs to none."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        module = sys.modules.get(".".join(parts[:length]))
+        if module is not None:
+            file = _namespace(module).get("__file__") if issubclass(type(module), ModuleType) else None
+            if type(file) is not str or not looks_like_the_erp(file):
+                return None
+            return next((part for part in parts[:length] if part in declared), None)
+    return None
