@@ -34,7 +34,7 @@ def names(number):
     import ast
 
     from agent.codebase.lookup import Lookup
-    from agent.codebase.propose import modules_below
+    from agent.codebase.proposals.propose import modules_below
     from agent.codebase.search import here
 
     lookup, found = Lookup(here()), []

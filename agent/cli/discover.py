@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..base.errors import ConfigError
-from ..codebase.propose import Proposal, discover, distinct, module_lines, monitor_lines
+from ..codebase.proposals.propose import Proposal, discover, distinct, module_lines, monitor_lines
 from .environment import add_environment, lookup_of
 from .options import ProblemsError
 from .terminal import out, write_new

@@ -10,10 +10,11 @@ from ..base.model import Problem
 from ..codebase import search
 from ..codebase.check import Sighting, check
 from ..codebase.lookup import Lookup
+from ..codebase.roots import package_at
 from ..codebase.second_half import SecondHalf
 from ..config.compile import Examined
 from ..config.load import without_collection
-from .terminal import Progress
+from .terminal import Progress, err
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,18 @@ def add_environment(parser: argparse.ArgumentParser) -> None:
 
 def lookup_of(args: argparse.Namespace) -> Lookup:
     """Raises ConfigError where --python is no interpreter."""
-    return Lookup(search.of_interpreter(args.python, args.path) if args.python else search.here(args.path))
+    around = search.of_interpreter(args.python) if args.python else search.here()
+    return Lookup(search.widened(around, [_on_path(folder, around) for folder in args.path]))
+
+
+def _on_path(folder: str, around: search.SearchPath) -> str:
+    """A folder to look modules up in: not a package, from which nothing could be imported by its name."""
+    package = package_at(folder, around)
+    if package is None:
+        return folder
+    above, name = package
+    err(f"note: --path {folder} is the package `{name}`, which is imported from {above}: that folder is looked up in")
+    return above
 
 
 def check_all(results: list[Examined], lookup: Lookup) -> tuple[list[Examined], list[Sighting]]:

@@ -8,8 +8,8 @@ import shlex
 
 from ..base.errors import ConfigError
 from ..codebase import search
-from ..codebase.project import Project, survey
-from ..codebase.propose import Proposal, distinct, module_lines, monitor_lines
+from ..codebase.proposals.project import Project, survey
+from ..codebase.proposals.propose import Proposal, distinct, module_lines, monitor_lines
 from .terminal import counted, out, shown_path, write_new
 
 HELP = "write a commented monitors.yaml for the project in this folder"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .bindings import last_name
 from .lookup import Lookup
-from .propose import NO_PACKAGES, source_files
+from .roots import NO_PACKAGES, source_files
 
 _NAMES = ("beat_schedule", "CELERY_BEAT_SCHEDULE", "CELERYBEAT_SCHEDULE", "BEAT_SCHEDULE")
 _ZONES = ("CELERY_TIMEZONE", "timezone")

@@ -47,24 +47,28 @@ class SearchPath(NamedTuple):
 
 def here(extra: Sequence[str] = ()) -> SearchPath:
     """The path of the interpreter that runs this."""
-    entries = [*map(os.path.abspath, extra), *(os.path.abspath(entry or os.curdir) for entry in sys.path)]
-    mapped: dict[str, str] = {}
+    bare = SearchPath((), {}, frozenset(sys.builtin_module_names), sys.version_info[:3], sys.executable)
+    return widened(widened(bare, [entry or os.curdir for entry in sys.path]), extra)
+
+
+def widened(search: SearchPath, extra: Sequence[str]) -> SearchPath:
+    """With the folders `extra` before the others."""
+    entries = [os.path.abspath(entry) for entry in extra]
+    mapped = dict(search.mapped)
     for entry in entries:
         if os.path.basename(entry).endswith("-packages"):
             mapped.update(editable(entry)[1])
-    return SearchPath(
-        tuple(dict.fromkeys(entries)), mapped, frozenset(sys.builtin_module_names), sys.version_info[:3], sys.executable
-    )
+    return search._replace(entries=tuple(dict.fromkeys([*entries, *search.entries])), mapped=mapped)
 
 
-def of_interpreter(python: str, extra: Sequence[str] = ()) -> SearchPath:
+def of_interpreter(python: str) -> SearchPath:
     """The path of another interpreter, given by its program or by the folder of its virtual environment.
 
     Raises ConfigError.
     """
     program = _program(python)
     facts = _run(program)
-    entries = [*map(os.path.abspath, extra), *facts["path"]]
+    entries = list(facts["path"])
     mapped: dict[str, str] = {}
     for site in facts["sites"]:
         if os.path.isdir(site):

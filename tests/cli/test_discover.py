@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from agent.cli.main import main
-from agent.codebase.propose import scalar
+from agent.codebase.proposals.propose import scalar
 from agent.config.load import examine
 from agent.config.read.tree import parse
 
@@ -516,3 +516,37 @@ class Close(BaseMutation):
         ("erp.orders:Close.mutate", None),
     ]
     assert len(checked(str(path), str(tmp_path), capsys)) == 2
+
+
+def test_an_erp_of_modules_and_one_that_is_an_installed_package_are_read_by_the_names_they_are_imported_by(
+    tmp_path, capsys
+):
+    flat = tmp_path / "flat"
+    (flat / "services").mkdir(parents=True)
+    (flat / "app.py").write_text("from services.orders import create\nfrom tasks import nightly\n")
+    (flat / "tasks.py").write_text(QUEUES)
+    (flat / "services" / "orders.py").write_text("def create(order):\n    return order\n")
+    assert run("init", str(flat)) == 0
+    assert f"next: python -m agent validate {flat}/monitors.yaml --path {flat}" in capsys.readouterr().out
+    checked(str(flat / "monitors.yaml"), str(flat), capsys)
+    targets = [line.strip() for line in (flat / "monitors.yaml").read_text().splitlines() if "- target:" in line]
+    assert len(targets) == 6
+    assert targets[0] == "- target: services.orders.create"
+    assert "- target: tasks:ship" in targets
+
+    erp = tmp_path / "site" / "erp"
+    (erp / "apps").mkdir(parents=True)
+    for name in ("__init__.py", "apps/__init__.py"):
+        (erp / name).touch()
+    (erp / "apps" / "services.py").write_text("from erp.apps import stock\ndef create(order): ...\n")
+    (erp / "apps" / "stock.py").write_text("def count(): ...\n")
+    assert run("init", str(erp), "--output", str(tmp_path / "erp.yaml")) == 0
+    said = capsys.readouterr().out
+    assert f"--path {erp.parent}\n" in said
+    assert "0 Django apps" not in said, "a package that is called apps makes none"
+    checked(str(tmp_path / "erp.yaml"), str(erp.parent), capsys)
+    assert "- target: erp.apps.services.create\n" in (tmp_path / "erp.yaml").read_text()
+    assert run("validate", str(tmp_path / "erp.yaml"), "--path", str(erp)) == 0
+    said = capsys.readouterr()
+    assert f"note: --path {erp} is the package `erp`, which is imported from {erp.parent}" in said.err
+    assert "no problems in 1 file, 1 monitor checked" in said.out

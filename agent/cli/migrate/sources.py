@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...base.errors import ConfigError
 from ...codebase.modules import MOST_BYTES
-from ...codebase.propose import NO_PACKAGES
+from ...codebase.roots import NO_PACKAGES
 from ..terminal import shown_path
 from .newrelic_ini import is_newrelic
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from ...codebase.propose import module_lines, scalar
+from ...codebase.proposals.propose import module_lines, scalar
 from ..terminal import one_line
 from .found import Carried, Found, Remark
 

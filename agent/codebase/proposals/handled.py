@@ -9,10 +9,10 @@ import ast
 import builtins
 from collections.abc import Iterator
 
-from .attributes import Bodies
-from .bindings import dotted
-from .lookup import Lookup
-from .names import Thing
+from ..attributes import Bodies
+from ..bindings import dotted
+from ..lookup import Lookup
+from ..names import Thing
 
 _TRY = (ast.Try, *([ast.TryStar] if hasattr(ast, "TryStar") else []))
 _TOO_BROAD = frozenset(("Exception", "BaseException"))  # a boundary: what arrives there may be any failure

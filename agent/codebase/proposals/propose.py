@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..config.read.tree import resolve_scalar
-from .attributes import Bodies
-from .bindings import Function, ModuleIndex, last_name
+from ...config.read.tree import resolve_scalar
+from ..attributes import Bodies
+from ..bindings import Function, ModuleIndex, last_name
+from ..lookup import Lookup
+from ..modules import ModuleFile
+from ..names import Thing
+from ..roots import NO_PACKAGES
 from .handled import handled_around
-from .lookup import Lookup
-from .modules import ModuleFile
-from .names import Thing
 
 #: Decorators of functions that a queue's worker runs → whose they are.
 _TASKS = {
@@ -55,8 +55,6 @@ _REFUSAL = re.compile(
     r"AuthenticationFailed|LoginRequired|InvalidCredentials)(?:Error|Exception)?"
 )
 _SKIPPED = frozenset(("tests", "test", "testing", "migrations", "conftest", "settings", "fixtures", "locale"))
-NO_PACKAGES = frozenset(("docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
-_MOST_FILES = 5_000  # that are looked through
 _ROLES = (
     _SERVICES | _VIEWS | {"tasks", "managers", "models", "querysets", "management", "commands", "receivers", "signals"}
 )
@@ -84,24 +82,14 @@ def modules_below(lookup: Lookup, name: str) -> Iterator[ModuleFile]:
             yield from modules_below(lookup, f"{name}.{tail}")
 
 
-def source_files(roots: Iterable[str], skipped: Container[str]) -> Iterator[tuple[str, str]]:
-    """Yield (root, path) of the Python files below, in order, some thousands at most; without the `skipped` folders."""
-    left = _MOST_FILES
-    for root in roots:
-        for folder, below, names in os.walk(root):
-            below[:] = sorted(each for each in below if each not in skipped and not each.startswith((".", "__")))
-            for name in sorted(each for each in names if each.endswith(".py"))[:left]:
-                left -= 1
-                yield root, os.path.join(folder, name)
-
-
 def applications(lookup: Lookup, name: str) -> Iterator[str]:
     """The Django apps in a package, dotted; the package itself, where it is one."""
     module = lookup.module(name)
     if module is None:
         return
     below = lookup.finder.submodules(module) if module.locations else []
-    if "apps" in below or ("models" in below and "migrations" in below):
+    config = lookup.module(f"{name}.apps") if "apps" in below else None
+    if (config is not None and not config.locations) or ("models" in below and "migrations" in below):
         yield name
     for tail in below:
         if tail not in _SKIPPED and tail not in NO_PACKAGES:

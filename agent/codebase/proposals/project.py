@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..config.read.node import Node
-from ..config.read.shipped import pack_names, pack_path
-from ..config.read.text import read_text
-from ..config.read.tree import parse
-from ..config.requirements import RequirementError, parse_requirement, unmet
-from .lookup import Lookup
-from .propose import NO_PACKAGES, Proposal, applications, discover, refusals, source_files
-from .search import SearchPath
-
-_NO_PACKAGES = NO_PACKAGES | {"tests", "test"}
+from ...config.read.node import Node
+from ...config.read.shipped import pack_names, pack_path
+from ...config.read.text import read_text
+from ...config.read.tree import parse
+from ...config.requirements import RequirementError, parse_requirement, unmet
+from ..lookup import Lookup
+from ..roots import SKIPPED, layout, names_imported, source_files
+from ..search import SearchPath, widened
+from .propose import Proposal, applications, discover, refusals
 
 #: Packs whose distribution is installed with the agent: that it is there means nothing for the ERP.
 _EVERYWHERE = frozenset(("urllib3",))
 
 
-_LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client and for imports
-_IMPORTED = re.compile(rb"^(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)  # not what a `try` or a condition holds
+_LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client
 
 
 class Project(NamedTuple):
-    roots: list[str]  # folders that are to be on the interpreter's path
+    roots: list[str]  # folders that are to be on the interpreter's path, and are not by themselves
     packages: list[str]
     apps: list[str]  # Django apps, dotted
     packs: list[str]
@@ -39,29 +36,26 @@ class Project(NamedTuple):
 
 def survey(folder: str, search: SearchPath) -> Project:
     """Look a project over. `search` is the environment that it runs in."""
-    roots = [root for root in (folder, os.path.join(folder, "src")) if os.path.isdir(root)]
-    lookup = Lookup(search._replace(entries=tuple(dict.fromkeys([*map(os.path.abspath, roots), *search.entries]))))
-    packages = list(dict.fromkeys(name for root in roots for name in _packages(root)))
+    roots, packages = layout(folder, search)
+    lookup = Lookup(widened(search, roots))
     apps = [app for name in packages for app in applications(lookup, name)]
     proposals = [proposal for name in packages for proposal in discover(lookup, name)]
     refused = [name for package in packages for name in refusals(lookup, package)]
-    absent = sorted(_absent(lookup, [os.path.join(root, name) for root in roots for name in _packages(root)]))
-    return Project(roots, packages, apps, _packs(lookup), proposals, _client(roots), refused, absent)
+    places = [place for name in packages for place in _places(lookup, name)]
+    absent = sorted(name for name in names_imported(places) if lookup.finder.find(name) is None)
+    roots = [root for root in roots if os.path.abspath(root) not in search.entries]
+    return Project(roots, packages, apps, _packs(lookup), proposals, _client(places), refused, absent)
 
 
-def _absent(lookup: Lookup, folders: list[str]) -> set[str]:
-    imported: set[bytes] = set()
-    for _, path in source_files(folders, _NO_PACKAGES):
-        try:
-            with open(path, "rb") as file:
-                imported.update(_IMPORTED.findall(file.read(_LARGEST)))
-        except OSError:
-            continue
-    return {name for name in map(bytes.decode, imported) if lookup.finder.find(name) is None}
+def _places(lookup: Lookup, name: str) -> Iterator[str]:
+    """The folders of a package, or the file of a module."""
+    module = lookup.module(name)
+    if module is not None:
+        yield from module.locations or (module.file,)
 
 
-def _client(roots: list[str]) -> str | None:
-    for _, path in source_files(roots, _NO_PACKAGES):
+def _client(places: list[str]) -> str | None:
+    for _, path in source_files(places, SKIPPED):
         try:
             with open(path, "rb") as file:
                 if b"sentry_sdk.init(" in file.read(_LARGEST):
@@ -69,13 +63,6 @@ def _client(roots: list[str]) -> str | None:
         except OSError:
             continue
     return None
-
-
-def _packages(root: str) -> Iterator[str]:
-    for name in sorted(os.listdir(root)):
-        path = os.path.join(root, name)
-        if name.isidentifier() and name not in _NO_PACKAGES and os.path.isfile(os.path.join(path, "__init__.py")):
-            yield name
 
 
 def _packs(lookup: Lookup) -> list[str]:

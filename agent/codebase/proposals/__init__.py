@@ -1,0 +1,1 @@
+"""What there is to monitor in a project, proposed from its source."""
