@@ -15,6 +15,8 @@ _ASCII_BLANK = " \t.\\-"
 _BLANK = _ASCII_BLANK + "\u00a0\u2002-\u200a\u202f\u2010-\u2015"
 
 
+_DIGITS = "0123456789"
+_FEWEST_DIGITS = 8  # as `digits` has it
 _GAP = r"(?:[{}()/,+_\n]|%20){{0,3}}"
 _PLUS = r"(?:(?<![0-9+])\+|%2[bB]|\uff0b|\\u002[bB]|&#43;)[ ]?\(?"
 _ZEROS = r"(?<![0-9A-Za-z+-])(?<![0-9][.,])(?:00(?=[1-9(])|(?<!:)00[ ])\(?"
@@ -32,6 +34,8 @@ _patterns = Patterns(
 
 def without_numbers(text: str) -> str:
     """The text with [card], [iban] and [phone] in the place of what looks like one."""
+    if sum(map(text.count, _DIGITS)) < _FEWEST_DIGITS:
+        return text
     if (_patterns.ascii_digits if text.isascii() else _patterns.digits).search(text) is None:
         return text
     text = with_replaced(text, _ibans(text), "[iban]")
