@@ -61,7 +61,7 @@ class What:
         self.monitor = monitor["name"]
         #: Is what runs in it in a lane of its own?
         self.has_lane = trampoline.kind_of(probe._code) == trampoline.COROUTINE
-        self.quiet = frozenset(monitor["quiet_inside"])  # monitors whose spans show what is directly inside, too
+        self.quiet = probe.terms.quiet  # monitors whose spans show what is directly inside, too
         self.located = self.op == "db" or monitor["kind"] == "database"  # is it shown where a slow one was called?
         #: Names of the data that each call has, the first is the description.
         self.labels: tuple[str, ...] = ()

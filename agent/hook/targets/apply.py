@@ -130,7 +130,11 @@ class Applier:
                     self._fail(monitor, found.path, str(error) or type(error).__name__)
 
     def _apply_all(self, name: str, module: ModuleType, names: "set[str] | None", own: "Names" = NOTHING) -> None:
-        monitors = self._plan[name] = [each for each in self._monitors_of(name) if versions.fits(each)]
+        monitors = [each for each in self._monitors_of(name) if versions.fits(each)]
+        if monitors:
+            self._plan[name] = monitors
+        else:
+            self._plan.pop(name, None)  # most modules of a package that a pattern names
         for monitor in monitors:
             for target in monitor["targets"]:
                 if not target["pattern"]:

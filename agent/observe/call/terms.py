@@ -36,6 +36,8 @@ OWN_NAMES = ("result", "error", "duration")
 #: Parameters of these names: as expressions spell them → as the function does.
 SHADOWED_NAMES = {SHADOWED + name: name for name in OWN_NAMES}
 
+_NONE: frozenset[str] = frozenset()  # each new one takes 216 bytes
+
 
 class Capture(Expression):
     """A value that is read when there is something to report."""
@@ -130,7 +132,7 @@ class Terms:
         self.captures = [Capture(name, data) for name, data in monitor["capture"].items()]
         self.rules = [Rule(rule) for rule in monitor["rules"]]
         self.exemption = Exemption(monitor["unless"], self.failed) if monitor["unless"] is not None else None
-        self.quiet = frozenset(monitor["quiet_inside"])
+        self.quiet = frozenset(monitor["quiet_inside"]) if monitor["quiet_inside"] else _NONE
         self.expressions = [*self.captures, *self.rules, *([self.exemption] if self.exemption is not None else ())]
         #: Is each success looked at?
         self.checks_each = bool(self.rules or monitor["audit"]) or monitor["kind"] == "api"
