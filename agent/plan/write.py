@@ -47,7 +47,7 @@ def encode(
     parts: "dict[str, dict[str, list[Place]]]" = {}
     patterns: "set[str]" = set()
     for monitor in plan["monitors"]:
-        place = body.append(plain(monitor))
+        place = body.append(_shared(plain(monitor), {}))
         sizes.append(place[1])
         if monitor["line"] is not None:
             parts.setdefault(places.LINES, {}).setdefault(places.LINES, []).append(place)
@@ -176,6 +176,22 @@ def plain(value: "Any") -> "Any":
     if isinstance(value, (list, tuple)):
         return [item if item.__class__ in _LEAVES else plain(item) for item in value]
     return value
+
+
+def _shared(value: "Any", known: "dict[Any, Any]") -> "Any":
+    """The same, with one object for all that is equal in it: a monitor is never changed, and a process holds it once.
+
+    `known` keeps each of them, since marshal marks only what is referred to more than once.
+    """
+    if value.__class__ is str:
+        return known.setdefault(value, value)
+    if value.__class__ is dict:
+        value = {name: _shared(item, known) for name, item in value.items()}
+        return known.setdefault((dict, *map(id, value), *map(id, value.values())), value)
+    if value.__class__ is list:
+        value = [_shared(item, known) for item in value]
+        return known.setdefault((list, *map(id, value)), value)
+    return known.setdefault((value.__class__, repr(value)), value)
 
 
 _LEAVES = frozenset((str, bool, int, float, type(None)))
