@@ -270,3 +270,14 @@ def test_a_parameter_that_our_own_words_hide():
     for name in ("argument.", "argument._x", "argument.a.b", "argument.class", 7):
         with pytest.raises(ValueError):
             compile_expression({"text": "", "names": [name], "tree": ["name", name]})
+
+
+def test_constants_that_compare_equal_are_not_taken_for_each_other():
+    texts = ["1", "True", "1.0", "'1'", "0.0", "-0.0", "None", "'None'"]
+    assert [repr(run(f"(a, {text})", a=2)) for text in texts] == [repr((2, eval(text))) for text in texts]
+
+
+def test_expressions_that_are_equal_are_one_function():
+    assert compile_expression(parse("a > 5")) is compile_expression(parse("b > 5"))
+    assert compile_expression(parse("a > 5")) is not compile_expression(parse("a > 6"))
+    assert compile_expression(parse("a > 5")).__globals__ is compile_expression(parse("a > 6")).__globals__

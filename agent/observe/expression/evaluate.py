@@ -9,6 +9,8 @@ bound.
 from __future__ import annotations
 
 import keyword
+from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ...base.interrupts import ours
@@ -48,11 +50,16 @@ def compile_expression(data: ExpressionData, *, packed: bool = False) -> Callabl
     body = writer.write(data["tree"], 0)
     source = f"lambda {'n, p' if packed else ', '.join(written.values())}: {body}"
     try:
-        # Not `compile`, which first makes the types of syntax trees: see `hook.code.trampoline`.
-        made = eval(source, writer.globals)  # noqa: S307
+        return _evaluated(source)
     except ours(SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"the expression cannot be compiled: {error}") from None
-    return made  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=512)
+def _evaluated(source: str) -> Callable[..., object]:
+    """Return the function, which is one for all expressions that are equal."""
+    # Not `compile`, which first makes the types of syntax trees: see `hook.code.trampoline`.
+    return eval(source, _GLOBALS)  # type: ignore[no-any-return]  # noqa: S307
 
 
 class Expression:
@@ -72,7 +79,6 @@ class Expression:
 class _Writer:
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
-        self.globals: dict[str, Any] = {"__builtins__": {}, **_HELPERS}
         self.nodes = 0
 
     def write(self, node: Any, depth: int) -> str:
@@ -91,8 +97,9 @@ class _Writer:
         del depth
         if value is not None and type(value) not in (bool, int, float, str):
             raise ValueError(f"not a constant: {value!r:.80}")
-        name = f"c{len(self.globals)}"
-        self.globals[name] = value
+        # By its spelling: True equals 1, and 0.0 equals -0.0.
+        name = _constants.setdefault(repr(value), f"c{next(_numbers)}")
+        _GLOBALS[name] = value
         return name
 
     def _name(self, name: Any, depth: int) -> str:
@@ -233,7 +240,11 @@ _FUNCTIONS: dict[str, Any] = {
     "chosen": functions.chosen,
 }  # fmt: skip
 
-_HELPERS: dict[str, Any] = {
+#: Of all expressions, which share their globals: a dictionary for each would hold most of a worker's expressions.
+_constants: dict[str, str] = {}
+_numbers = count()
+_GLOBALS: dict[str, Any] = {
+    "__builtins__": {},
     **{f"_{name}": function for name, function in _FUNCTIONS.items()},
     "_multiply": _multiply, "_remainder": _remainder, "_item": _item, "_reusable": _reusable, "_empty": (),
 }  # fmt: skip
