@@ -217,6 +217,7 @@ class Agent:
                     from .reload import Reload
 
                     self._reload = Reload(self, lambda: _state_now(self.index.path, self.state))
+                self.index.plan.release()  # most is read, and a plan in its place would be taken up
             except ours(ImportError):
                 pass  # our files were removed, or replaced by an upgrade: this process keeps the plan that it has
             except ours(Exception):

@@ -77,6 +77,7 @@ class Reload:
                 if not done:  # an exception of the host's struck: a time limit, for example
                     agent.index = before
                     self._reread.again()
+        index.plan.release()
         if guard.DEBUG:
             guard.step("the changed configuration counts from now on")
 

@@ -93,9 +93,18 @@ class PlanFile:
         if not self._rest and self._identity[1] <= largest:
             self._rest = self._read(0, self._identity[1] - self.at)
 
+    def release(self) -> None:
+        """Read it from its file from now on, if that is still there for this process."""
+        rest, self._rest = self._rest, b""
+        try:
+            self._read(0, 0)
+        except places.ours(Unreadable):
+            self._rest = rest
+
     def _read(self, at: int, size: int) -> bytes:
-        if self._rest:
-            return self._rest[at : at + size]
+        rest = self._rest  # another thread may release it
+        if rest:
+            return rest[at : at + size]
         try:
             descriptor, status = places.open_own(self.file)
         except places.ours(OSError):

@@ -151,3 +151,31 @@ def test_a_large_plan_is_opened_once_for_monitors_that_lie_close_together(tmp_pa
     monkeypatch.setattr(places, "open_own", lambda file: times.append(file) or real(file))
     assert [monitor["name"] for monitor in index.monitors_of("erp.sales")] == ["s0", "s1", "s2", "s3"]
     assert len(times) == opened
+
+
+def test_a_small_plan_stays_in_memory_until_it_is_released_and_is_then_read_from_its_file(tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    file = tmp_path / "plan.bin"
+    file.write_bytes(PLAN)
+    index = cache.index_of(open_plan(str(file), PATH))
+    times = []
+    real = places.open_own
+    monkeypatch.setattr(places, "open_own", lambda file: times.append(file) or real(file))
+    assert index.monitors_of("erp.part1.module1")[0]["name"] == "m1"
+    assert times == []
+    index.plan.release()
+    times.clear()
+    assert index.monitors_of("erp.part2.module2")[0]["name"] == "m2"
+    assert times == [str(file)]
+
+
+def test_a_plan_whose_file_is_gone_or_cannot_be_read_is_not_released(tmp_path):
+    tmp_path.chmod(0o700)
+    file = tmp_path / "plan.bin"
+    for end in (file.unlink, lambda: file.write_bytes(OTHER)):
+        file.write_bytes(PLAN)
+        index = cache.index_of(open_plan(str(file), PATH))
+        index.remake = lambda: pytest.fail("it is in memory")
+        end()
+        index.plan.release()
+        assert index.monitors_of("erp.part2.module2")[0]["operation"] == "op2"
