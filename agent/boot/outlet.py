@@ -104,6 +104,7 @@ class Outlet:
                     self.health,
                     self.packages,
                     hand_over=_hand_over,
+                    share=_share,
                     errored=_count_error,
                 )
                 for _, other in self._of_others.values():
@@ -143,6 +144,12 @@ def _hand_over(event: "Event") -> bool:
     from ..sdk import host
 
     return host.hand_over(event)
+
+
+def _share(dsn: str) -> None:
+    from ..sdk import host
+
+    host.share(dsn)
 
 
 def _count_error() -> None:

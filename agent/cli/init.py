@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         out("      environment, write the file anew with `--python PATH` of that environment.")
     if project.client is not None:
         out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own.")
-        out("      If sentry.dsn names the same project, both report the same failures.")
-        out("      Give sentry.dsn another project, or leave it out: events then go through the ERP's client.")
+        out("      If sentry.dsn names the same project, a failure that both see is sent once, by the agent,")
+        out("      and what both trace is there twice. Give sentry.dsn another project to keep them apart.")
     if not _chosen(project):
         out(f"no function looks like a service or a task: `{_discover(project)}` proposes monitors for others")
     out(f"next: python -m agent {shlex.join(words)}")

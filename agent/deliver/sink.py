@@ -110,11 +110,15 @@ class Sink:
         in_app: tuple[str, ...] = (),
         *,
         hand_over: Callable[[Event], bool] | None = None,
+        share: Callable[[str], None] | None = None,
         errored: Callable[[], None] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
-        """`hand_over` passes an event to the host's client; `errored` is called once an error is on disk."""
-        self._to_host, self._errored = hand_over, errored
+        """`hand_over` passes an event to the host's client; `errored` is called once an error is on disk.
+
+        `share` is called with the DSN that an error will be sent to, where the host has loaded the Sentry SDK.
+        """
+        self._to_host, self._share, self._errored = hand_over, share, errored
         self._state = state
         self._maker = Maker(sentry, in_app, health.failed)
         self.platform = self._maker.platform
@@ -122,7 +126,7 @@ class Sink:
         self._counted = 0  # sum of all counts when a thread of ours last wrote them
         self.spool = open_spool(spool, state, health, held=not sentry["dsn"])
         self._one_disk = not spool["directory"]  # spool and counters are on one disk
-        dsn = sentry["dsn"]
+        dsn = self._dsn = sentry["dsn"]
         self.sender = self._courier(dsn, spool) if dsn else None
         self._worker: Courier | Sweeper = self.sender or Sweeper(self.spool, self._write_counts)
         self._bounds = spool
@@ -217,6 +221,8 @@ class Sink:
         finally:
             if safe:
                 self.health.add("captured", name)
+        if self._dsn and observation.report == "error" and self._share is not None and "sentry_sdk" in sys.modules:
+            self._shared(self._share, self._dsn)
         if attempt is None and self.sender is None and self._to_host is not None and "sentry_sdk" in sys.modules:
             self._hand_over(self._to_host, made, observation)
         elif attempt is None and observation.report == "error":
@@ -298,6 +304,12 @@ class Sink:
                 self.health.count("handed-over", observation.monitor["name"])
         except ours(Exception):
             guard.swallow("handing an event to the host's Sentry client")
+
+    def _shared(self, share: Callable[[str], None], dsn: str) -> None:
+        try:
+            share(dsn)
+        except ours(Exception):
+            guard.swallow("looking for a Sentry client of the host's")
 
     def settle(self, attempt: attempts.Attempt, *, again: bool) -> None:
         """End an attempt: if another follows, its errors are dropped and counted, else they may be sent."""

@@ -11,8 +11,8 @@ _PLACEHOLDERS = frozenset("<>{}\"'`\\")  # never in a key; in the placeholders o
 
 #: What `status` shows where a client of the host's sends to the project that we send to.
 SHARED = (
-    "WARNING: the ERP's own Sentry client sends to the project of sentry.dsn as well, so that a failure which both see "
-    "is there twice; give sentry.dsn another project, or leave it out, and events go through the ERP's client"
+    "WARNING: the ERP's own Sentry client sends to the project of sentry.dsn as well. A failure that both see is sent "
+    "once, by the agent; what both trace is there twice. Give sentry.dsn another project to keep them apart"
 )
 
 

@@ -1,4 +1,7 @@
-"""A Sentry client that the host set up itself: where we have no DSN, our events and spans go through it."""
+"""A Sentry client that the host set up itself: where we have no DSN, our events and spans go through it.
+
+Where we have the DSN of the same project, it does not send again what we have reported.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import guard
 from ..base.interrupts import ours
+from ..language.dsn import same_project
 from . import scope
 
 if TYPE_CHECKING:
@@ -32,16 +36,28 @@ def reports_logs() -> bool:
 
 def hand_over(event: Event) -> bool:
     """Give an event to the client that the host set up; its hooks and scope apply. Return whether it took the event."""
-    global _following
     sentry_sdk = scope.loaded_sdk()
     client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
     if client is None or scope.is_own(client) or not client.options.get("dsn"):
         return False
+    _follow()
+    return sentry_sdk.capture_event(_without_verdict(event)) is not None
+
+
+def share(dsn: str) -> None:
+    """An error was reported to `dsn`. Where the host's client sends to the same project, it must not send it again."""
+    sentry_sdk = scope.loaded_sdk()
+    client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
+    if client is not None and not scope.is_own(client) and same_project(dsn, client.options.get("dsn")):
+        _follow()
+
+
+def _follow() -> None:
+    """Second reports by the client's integrations are dropped from now on, as they are where the client is ours."""
+    global _following
     if not _following:
         _following = True
-        # Second reports by its integrations are dropped, as they are where the client is ours.
         sys.modules["sentry_sdk.scope"].add_global_event_processor(_without_duplicates)
-    return sentry_sdk.capture_event(_without_verdict(event)) is not None
 
 
 def _without_verdict(event: Event) -> dict[str, Any]:

@@ -100,6 +100,21 @@ def test_without_a_dsn_of_ours_its_client_is_used_and_one_failure_is_one_event(s
     assert len(shop.events()) == 2, "kept on disk as well"
 
 
+@pytest.mark.parametrize("sdk", SDKS, ids=sdk_name)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_with_one_dsn_for_both_one_failure_is_one_event(shop, when, sdk):
+    """Both read SENTRY_DSN."""
+    with Receiver(strict=False) as both:
+        done = shop.run("main.py", when, "capture", SENTRY_DSN=both.dsn, HOST_DSN=both.dsn, PYTHONPATH=with_sdk(sdk))
+        shop.agent("spool", "flush", SENTRY_DSN=both.dsn)
+        assert "agent:" not in done.stderr
+        ours = [event for event in both.events if "erp.operation" in event.get("tags", {})]
+        others = [event for event in both.events if event not in ours]
+        assert [event["tags"]["erp.operation"] for event in ours] == ["f", "f"]
+        assert all("hook" not in event["tags"] for event in ours), "sent by the agent"
+        assert [event.get("message") or event["logentry"]["message"] for event in others] == ["hosts message"]
+
+
 def test_status_warns_of_two_clients_for_one_project(shop):
     for theirs, warned in (("http://b@127.0.0.1:9/1", True), ("http://a@127.0.0.1:9/2", False)):
         shop.run("main.py", "before", "nobody listens", SENTRY_DSN="http://a@127.0.0.1:9/1", HOST_DSN=theirs)

@@ -251,7 +251,7 @@ def test_init_names_a_sentry_client_of_the_erps_own(tmp_path, capsys):
     assert run("init", str(tmp_path), "--output", str(tmp_path / "other.yaml")) == 0
     out = capsys.readouterr().out
     assert "settings.py sets up a Sentry client of the ERP's own" in out
-    assert "leave it out" in out
+    assert "keep them apart" in out
 
 
 def project(folder, **files):

@@ -185,7 +185,7 @@ def _clients(installation: Installation) -> Iterator[Finding]:
             WARN,
             "the ERP's own Sentry client sends to the same project",
             named(twice),
-            "use another project for sentry.dsn, or remove it: events then go through the ERP's client",
+            "use another project for sentry.dsn to keep them apart: what both trace is there twice",
         )
     if theirs:
         yield Finding("sentry-client", OK, "the ERP has set up a Sentry client of its own", named(theirs))

@@ -185,7 +185,7 @@ def _processes(whole: Whole) -> Iterator[Problem]:
         yield Problem("process-problem", 75, one_line(text), named(those), hint)
     for text, those in doubled.items():
         yield Problem("two-clients", 45, one_line(text), named(those),
-                      "use another project for sentry.dsn, or remove it")  # fmt: skip
+                      "use another project for sentry.dsn to keep them apart")  # fmt: skip
 
 
 def _repeats(text: str, reasons: list[str]) -> bool:
