@@ -42,6 +42,9 @@ def run(args: argparse.Namespace) -> int:
         out(f"note: {packages} that this source imports cannot be found with {search_path.executable}: {shown}")
         out("      The packs and functions that need them are not proposed. If the project runs in another")
         out("      environment, write the file anew with `--python PATH` of that environment.")
+    if project.covered:
+        out(f"note: left out: {', '.join(project.covered)}. The source imports no such driver: packs of what uses one")
+        out("      see each statement. If the project uses a driver itself, add its pack.")
     if project.client is not None:
         out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own.")
         out("      If sentry.dsn names the same project, a failure that both see is sent once, by the agent,")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,8 +20,18 @@ from .propose import Proposal, applications, discover, refusals
 #: Packs whose distribution is installed with the agent: that it is there means nothing for the ERP.
 _EVERYWHERE = frozenset(("urllib3",))
 
+#: Packs of database drivers → what who uses the driver itself imports. Below these packs, they see the same statements
+#: once more, and report none of them.
+_DRIVERS = {
+    "asyncpg": ("asyncpg",),
+    "mysql": ("pymysql", "MySQLdb", "aiomysql", "mysql"),
+    "oracledb": ("oracledb", "cx_Oracle"),
+    "psycopg": ("psycopg", "psycopg2", "psycopg_pool"),
+}
+_ABOVE_DRIVERS = frozenset(("django", "sqlalchemy"))  # names of packs and of what is imported
 
-_LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client
+_LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client and for drivers
+_USED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(%s)\b" % "|".join(sum(_DRIVERS.values(), ())).encode(), re.MULTILINE)
 
 
 class Project(NamedTuple):
@@ -32,6 +43,7 @@ class Project(NamedTuple):
     client: str | None = None  # the file that sets up a Sentry client of the ERP's own
     refusals: Sequence[str] = ()  # the project's exceptions for what somebody may not do, dotted
     absent: Sequence[str] = ()  # what its modules import, and the environment does not have
+    covered: Sequence[str] = ()  # packs of drivers that only Django or SQLAlchemy use here
 
 
 def survey(folder: str, search: SearchPath) -> Project:
@@ -42,9 +54,19 @@ def survey(folder: str, search: SearchPath) -> Project:
     proposals = [proposal for name in packages for proposal in discover(lookup, name)]
     refused = [name for package in packages for name in refusals(lookup, package)]
     places = [place for name in packages for place in _places(lookup, name)]
-    absent = sorted(name for name in names_imported(places) if lookup.finder.find(name) is None)
+    imported = names_imported(places)
+    absent = sorted(name for name in imported if lookup.finder.find(name) is None)
     roots = [root for root in roots if os.path.abspath(root) not in search.entries]
-    return Project(roots, packages, apps, _packs(lookup), proposals, _client(places), refused, absent)
+    packs = _packs(lookup)
+    covered = _covered(packs, places) if _ABOVE_DRIVERS.intersection(packs, imported) else []
+    packs = [pack for pack in packs if pack not in covered]
+    return Project(roots, packages, apps, packs, proposals, _client(places), refused, absent, covered)
+
+
+def _covered(packs: list[str], places: list[str]) -> list[str]:
+    """The packs of drivers that the source in `places` does not use itself."""
+    used = {name.decode() for _, text in _texts(places) for name in _USED.findall(text)}
+    return [pack for pack in packs if pack in _DRIVERS and used.isdisjoint(_DRIVERS[pack])]
 
 
 def _places(lookup: Lookup, name: str) -> Iterator[str]:
@@ -54,15 +76,18 @@ def _places(lookup: Lookup, name: str) -> Iterator[str]:
         yield from module.locations or (module.file,)
 
 
-def _client(places: list[str]) -> str | None:
+def _texts(places: list[str]) -> Iterator[tuple[str, bytes]]:
     for _, path in source_files(places, SKIPPED):
         try:
             with open(path, "rb") as file:
-                if b"sentry_sdk.init(" in file.read(_LARGEST):
-                    return path
+                text = file.read(_LARGEST)
         except OSError:
             continue
-    return None
+        yield path, text
+
+
+def _client(places: list[str]) -> str | None:
+    return next((path for path, text in _texts(places) if b"sentry_sdk.init(" in text), None)
 
 
 def _packs(lookup: Lookup) -> list[str]:
