@@ -33,7 +33,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 FOLDER, FILE = 0o040000, 0o100000  # as in st_mode
 
 #: First line of a plan file: this word, the version of Python, the sizes of the header, of the index, and of the rest.
-FORMAT = b"erp-agent-plan-24"
+FORMAT = b"erp-agent-plan-25"
 
 #: Where the index of a plan has the lines that are watched: no module is called so.
 LINES = "<lines>"

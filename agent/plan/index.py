@@ -1,6 +1,6 @@
 """The compiled plan on disk: what every process after the first reads instead of monitors.yaml. `write` writes it.
 
-    erp-agent-plan-24 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
+    erp-agent-plan-25 VERSION HEADER-SIZE INDEX-SIZE SIZE-OF-THE-REST
     header    (configuration, [(file, stamp)…], [(variable, value)…], [(folder, stamp, names, suffix)…],
                does it name modules that are there at start-up, which programs it is for, does it name `__main__`,
                what identifies it, when it is over, when running processes have it
