@@ -79,7 +79,7 @@ def agents(folder, dsn=None):
     sentry = {
         "dsn": dsn, "environment": "bench", "release": "bench@1", "sample_rate": 1.0, "traces_sample_rate": 0.0,
         "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"],
-        "stances": {"modules": {}, "everywhere": []}, "integrations": [], "tags": {}, "context": [],
+        "stances": {"modules": {}, "everywhere": []}, "modules": {}, "integrations": [], "tags": {}, "context": [],
     }  # fmt: skip
     spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "max_files": 50_000, "max_rate": 0.0,
              "durable": False, "keep_interpreter": True, "courier": True}  # fmt: skip
