@@ -62,31 +62,40 @@ def plain(folder, name="bench_plain"):
     return module
 
 
+#: Without limits, so that each call is reported.
+MONITORS = """
+version: 1
+sentry: {{environment: bench, release: bench@1, dsn: "{dsn}"}}
+delivery: {{spool: {{max_size: 1GB, max_files: 50000, max_rate: "off"}}}}
+defaults: {{rate_limit: "off"}}
+monitors:
+- {{target: bench_shop.fails}}
+- {{target: bench_shop.slow, threshold: 0.00001ms}}
+- {{target: bench_shop.rule, capture: {{x: x}}, rules: [{{when: x == 1, message: "hit {{x}}", severity: warning}}]}}
+- {{target: bench_shop.quiet, rate_limit: 1/d}}
+"""
+
+
 def agents(folder, dsn=None):
     """The same module, watched by an agent whose state lies in `folder`."""
-    from support import monitor
-
     from agent.boot.engine import Engine
+    from agent.config.load import load
     from agent.hook.targets.apply import Applier
     from agent.plan import index, write
 
+    file = Path(folder) / "monitors.yaml"
+    file.write_text(MONITORS.format(dsn=dsn or ""))
+    loaded = load(str(file), {})
+    if loaded.plan is None or loaded.problems:
+        raise SystemExit(f"{file}: {loaded.problems}")
     module = sys.modules["bench_shop"] = plain(folder, "bench_shop")
-    monitors = [
-        monitor("bench_shop.fails"), monitor("bench_shop.slow", thresholds=[(1e-9, "warning")]),
-        monitor("bench_shop.rule", rules=[("x == 1", "hit {x}", "warning")], capture={"x": "x"}),
-        monitor("bench_shop.quiet", rate_limit=(1, 1e9)),
-    ]  # fmt: skip
-    sentry = {
-        "dsn": dsn, "environment": "bench", "release": "bench@1", "sample_rate": 1.0, "traces_sample_rate": 0.0,
-        "profiles_sample_rate": 0.0, "debug": False, "metrics": False, "user": ["id"],
-        "stances": {"modules": {}, "everywhere": []}, "modules": {}, "integrations": [], "tags": {}, "context": [],
-    }  # fmt: skip
-    spool = {"directory": None, "max_size": 1 << 30, "max_age": 3600.0, "max_files": 50_000, "max_rate": 0.0,
-             "durable": False, "keep_interpreter": True, "courier": True}  # fmt: skip
-    plan = {"path": folder + "/m.yaml", "files": [], "environment": {}, "sentry": sentry, "spool": spool,
-            "processes": None, "monitors": monitors, "disabled": []}  # fmt: skip
+    plan = loaded.plan
     engine = Engine(index.decode(write.encode(plan, []), plan["path"]), folder)
-    Applier(lambda _: monitors, engine.probes.bind, lambda *_: None).imported("bench_shop", module)
+    failed = []
+    applier = Applier(lambda _: plan["monitors"], engine.probes.bind, lambda what, *why: failed.append((what, *why)))
+    applier.imported("bench_shop", module)
+    if [what for what, *_ in failed] != ["patched"] * 4:
+        raise SystemExit(f"not all of the four functions are watched: {failed}")
     return module
 
 
