@@ -365,6 +365,23 @@ def test_no_more_classes_are_remembered_than_some_hundreds():
     assert len(represent_module.readers) <= represent_module.MOST_CLASSES
 
 
+def test_a_lazy_text_of_babels_is_shown_as_written_and_not_translated():
+    class LazyString:  # as Flask-Babel keeps it
+        def __init__(self, function, *args, **kwargs):
+            self._func, self._args, self._kwargs = function, args, kwargs
+
+        def __str__(self):
+            return str(self._func(*self._args, **self._kwargs))
+
+    def translate(text, **_):
+        touched.append(text)
+
+    touched.clear()
+    assert exception_text(ValueError(LazyString(translate, "Order %(n)s is late", n=3))) == "Order %(n)s is late"
+    assert exception_text(ValueError(LazyString(translate, string="Late"))) == "Late"
+    assert touched == []
+
+
 def test_lazy_things_of_django_stay_asleep(django, monkeypatch):
     from django.contrib.auth.models import User
     from django.db.models.query import QuerySet
@@ -386,6 +403,8 @@ def test_lazy_things_of_django_stay_asleep(django, monkeypatch):
     }
     assert exception_text(ValueError(queryset)) == "<django.db.models.query.QuerySet>"
     assert exception_text(ValueError(gettext_lazy("Not allowed"))) == "Not allowed"
+    assert exception_text(ValueError(gettext_lazy(message="Not allowed"))) == "Not allowed"
+    assert "__proxy__" in exception_text(ValueError(gettext_lazy(message=7)))
     assert queryset._result_cache is None
     assert not woken
 

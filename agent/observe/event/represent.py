@@ -29,6 +29,7 @@ MOST_ITEMS = 25
 _WIDEST_JSON_INT = 63  # bits
 _WIDEST_INT = 1_000  # bits; wider numbers are not written out
 _LONGEST_ID = 64
+_LAZY = (".__proxy__", ".LazyString")  # types of texts that are translated when they are shown
 
 _type_dict = type.__dict__["__dict__"].__get__
 _module_dict: Any = _type_dict(ModuleType)["__dict__"].__get__
@@ -187,7 +188,7 @@ def _object(value: Any, kind: type) -> str:
     if held is None:
         return f"<{type_name(kind)}>"
     name = type_name(kind)
-    if name.endswith(".__proxy__"):
+    if name.endswith(_LAZY):
         lazy = _lazy_message(held)
         if lazy is not None:
             return lazy
@@ -206,11 +207,13 @@ def _object(value: Any, kind: type) -> str:
 
 
 def _lazy_message(held: dict[str, object]) -> str | None:
-    """The text that Django's `gettext_lazy` would translate, not translated."""
+    """The text that Django's or Babel's `gettext_lazy` would translate, not translated."""
     arguments = dict.get(held, "_args") or dict.get(held, "_proxy____args")
     if type(arguments) is tuple and arguments and type(arguments[0]) is str:
         return clip(arguments[0], LONGEST_TEXT)
-    return None
+    named = dict.get(held, "_kw") or dict.get(held, "_kwargs") or dict.get(held, "_proxy____kw")
+    first = next(iter(dict.values(named)), None) if type(named) is dict else None
+    return clip(first, LONGEST_TEXT) if type(first) is str else None
 
 
 def instance_dict(value: object) -> dict[str, object] | None:
