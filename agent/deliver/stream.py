@@ -5,7 +5,6 @@ The command makes the folder of a monitor, and removes it: without one, nobody w
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,8 @@ def write(state: str, observation: Observation, make: Callable[[Observation], tu
 
 def note(state: str, monitor: str, **facts: object) -> None:
     """Show who watches what became of the monitor in this process."""
+    import json  # here, as in `wire`: few processes are watched
+
     try:
         if is_watched(state, monitor):
             _append(state, monitor, json.dumps({"note": facts, "pid": os.getpid()}).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import CannotPatch
@@ -59,6 +58,8 @@ class Probe(Verdict):
 
     def reduced(self, *, counts: bool, failures: bool) -> Probe:
         """Of the same monitor, what counts calls at the least cost; the handler of failures; or not even that."""
+        from copy import copy  # a budget is exceeded, which few processes see
+
         made = copy(self)
         made._whole = self.whole
         made._bare = not failures
