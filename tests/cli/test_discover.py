@@ -540,17 +540,17 @@ def test_an_erp_of_modules_and_one_that_is_an_installed_package_are_read_by_the_
     tmp_path, capsys
 ):
     flat = tmp_path / "flat"
-    (flat / "services").mkdir(parents=True)
-    (flat / "app.py").write_text("from services.orders import create\nfrom tasks import nightly\n")
-    (flat / "tasks.py").write_text(QUEUES)
-    (flat / "services" / "orders.py").write_text("def create(order):\n    return order\n")
+    (flat / "kiosk").mkdir(parents=True)
+    (flat / "app.py").write_text("from kiosk.services import create\nfrom nightly_tasks import nightly\n")
+    (flat / "nightly_tasks.py").write_text(QUEUES)
+    (flat / "kiosk" / "services.py").write_text("def create(order):\n    return order\n")
     assert run("init", str(flat)) == 0
     assert f"next: python -m agent validate {flat}/monitors.yaml --path {flat}" in capsys.readouterr().out
     checked(str(flat / "monitors.yaml"), str(flat), capsys)
     targets = [line.strip() for line in (flat / "monitors.yaml").read_text().splitlines() if "- target:" in line]
     assert len(targets) == 6
-    assert targets[0] == "- target: services.orders.create"
-    assert "- target: tasks:ship" in targets
+    assert targets[0] == "- target: kiosk.services.create"
+    assert "- target: nightly_tasks:ship" in targets
 
     erp = tmp_path / "site" / "erp"
     (erp / "apps").mkdir(parents=True)
