@@ -13,6 +13,7 @@ from ...observe.around import people, work
 from ...observe.event.represent import instance_dict
 from ..web import serving
 from ..web.facts import LONGEST_QUERY, header, names_in, without_secrets
+from .routes import readable
 
 
 def provide() -> dict[str, object]:
@@ -62,7 +63,7 @@ def operation() -> tuple[str, str]:
 def _place(match: dict[str, object]) -> str:
     """Return the route that matched, or an empty text."""
     route = match.get("route")
-    return "/" + route.lstrip("^/") if type(route) is str else ""
+    return readable(route) if type(route) is str else ""
 
 
 def user() -> dict[str, object]:
@@ -106,7 +107,7 @@ def _request(held: dict[str, object], meta: dict[Any, Any], match: dict[str, obj
     if type(path) is str:
         request["path"] = without_secrets(path, match.get("kwargs"))
     if type(route) is str:
-        request["route"] = route
+        request["route"] = readable(route)[1:]
     view = match.get("_func_path")
     if type(view) is str:
         request["view"] = view
