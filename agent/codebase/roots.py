@@ -64,7 +64,7 @@ def package_at(folder: str, search: SearchPath) -> tuple[str, str] | None:
     while _is_package(above):
         above, name = os.path.split(above)
         names.insert(0, name)
-    return _shown_as_given(above), ".".join(names)
+    return above if os.path.isabs(folder) else os.path.relpath(above), ".".join(names)
 
 
 def names_imported(folders: Iterable[str]) -> Counter[str]:
@@ -152,9 +152,3 @@ def _folders_in(folder: str) -> list[str]:
             )  # fmt: skip
     except OSError:
         return []
-
-
-def _shown_as_given(folder: str) -> str:
-    """Relative where that is shorter."""
-    relative = os.path.relpath(folder)
-    return relative if len(relative) < len(folder) else folder

@@ -10,7 +10,7 @@ import shutil
 import signal
 import tempfile
 
-from .process import Failed, Process, finish, free_port, listens
+from .process import Failed, Process, finish, free_port, held_signals, listens
 
 # Where packages put the server's programs without putting them on the path; the newest version counts.
 POSTGRES_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
@@ -125,8 +125,9 @@ class Parts:
         command = [os.path.join(self.postgres_folder, "postgres"), "-D", data]
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         log = os.path.join(self._folder, "postgres.log")
-        process = Process("PostgreSQL", command, log, folder=self._folder, user=self._user)
-        self._running.append((process, signal.SIGINT))  # ends without waiting for those who are connected
+        with held_signals():
+            process = Process("PostgreSQL", command, log, folder=self._folder, user=self._user)
+            self._running.append((process, signal.SIGINT))  # ends without waiting for those who are connected
         process.wait_until(lambda: "ready to accept connections" in process.said())
 
     def _start_redis(self) -> None:
@@ -134,8 +135,9 @@ class Parts:
         command = [self.redis_program, "--bind", "127.0.0.1", "--port", str(self.redis_port), "--dir", self._folder]
         command += ["--save", "", "--appendonly", "no", "--databases", "128"]
         log = os.path.join(self._folder, "redis.log")
-        process = Process("Redis", command, log, folder=self._folder, user=self._user)
-        self._running.append((process, signal.SIGTERM))
+        with held_signals():
+            process = Process("Redis", command, log, folder=self._folder, user=self._user)
+            self._running.append((process, signal.SIGTERM))
         process.wait_until(lambda: listens(self.redis_port))
 
     def _own(self, path: str) -> None:

@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
+from contextlib import contextmanager
 
 
 class Failed(Exception):
@@ -83,14 +85,37 @@ def finish(command: list[str], **how) -> subprocess.CompletedProcess:
 
     `subprocess.run` leaves what Ctrl-C has interrupted after a quarter of a second, whether or not it has ended.
     """
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how) as process:
-        try:
-            output, errors = process.communicate()
-        except BaseException:
+    process = None
+    try:
+        with held_signals():
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+        output, errors = process.communicate()
+    except BaseException:
+        if process is not None:
             process.kill()
             process.wait()
-            raise
+        raise
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+@contextmanager
+def held_signals():
+    """What would end us waits until a process that is being started is known to whoever is to stop it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {each: signal.signal(each, lambda number, _: came.append(number)) for each in _ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for each in came:
+            signal.raise_signal(each)
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 
 from .parts import Parts
-from .process import Failed, Process, finish, free_port
+from .process import Failed, Process, finish, free_port, held_signals
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ERP = os.path.join(ROOT, "examples", "erp")
@@ -150,12 +150,11 @@ class Stack:
         name = {"worker": "worker", "beat": "beat"}.get(
             next((a for a in arguments if a in ("worker", "beat")), ""), "web"
         )
-        process = Process(
-            name,
-            [sys.executable, "-m", module, *arguments],
-            os.path.join(self.home, f"{name}.log"),
-            folder=ERP,
-            environment={**self.environment, **self.variables},
-        )
-        self._processes.append(process)
+        command = [sys.executable, "-m", module, *arguments]
+        environment = {**self.environment, **self.variables}
+        with held_signals():
+            process = Process(
+                name, command, os.path.join(self.home, f"{name}.log"), folder=ERP, environment=environment
+            )
+            self._processes.append(process)
         return process

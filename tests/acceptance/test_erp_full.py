@@ -255,7 +255,7 @@ def test_the_counts_equal_what_was_called_while_processes_are_recycled_and_kille
         stack.beat.stop()
         killed = compared()
         started = [each for server in (stack.web, stack.worker) for each in [server.pid, *server.children()]]
-    assert [pid for pid in started if is_alive(pid)] == []
+    assert {pid: (started[pid], command(pid)) for pid in started if is_alive(pid)} == {}
     print(recycled, accidents.happened, *killed, sep="\n")
     assert len(recycled) == 1, recycled
     assert len(sums.lines(killed)) == 1, sums.lines(killed)
@@ -313,7 +313,7 @@ def test_ctrl_c_stops_everything_that_was_started(tmp_path):
             line = demo.stdout.readline()
             assert line, seen
             seen += line
-        started = descendants(demo.pid)
+        started = {pid: command(pid) for pid in descendants(demo.pid)}
         assert len(started) >= 2
         demo.send_signal(signal.SIGINT)
         said, _ = demo.communicate(timeout=60)
@@ -322,7 +322,7 @@ def test_ctrl_c_stops_everything_that_was_started(tmp_path):
     assert demo.returncode == 130, said
     assert "Stopped, with everything that it had started." in said
     assert "Traceback" not in said
-    assert [pid for pid in started if is_alive(pid)] == []
+    assert {pid: (started[pid], command(pid)) for pid in started if is_alive(pid)} == {}
 
 
 def test_ctrl_c_while_people_work_sends_them_home():
@@ -351,6 +351,14 @@ def is_alive(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def command(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return file.read().replace("\0", " ").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def descendants(pid):
