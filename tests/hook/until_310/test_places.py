@@ -11,6 +11,7 @@ PLACES = {
     "plan/in_force.py": "which versions AGENT_PYTHON may have",
     "measure/tally.py": "one step, for the numbers of calls",
     "boot/lookout.py": "how the end of imports is noticed",
+    "integrations/logged.py": "watches no logger where a frame of ours would be counted by `stacklevel`",
     "hook/code/inject.py": "calls until_310.blocks",
     "hook/code/operations.py": "takes the opcodes from until_310.operations",
     "hook/code/patch.py": "calls until_310.replace_code; names of code objects",
