@@ -138,6 +138,7 @@ def test_a_number_that_cannot_be_asked_about_is_not_ours():
 
 DAEMON = """
     import os, sys, time
+    from _thread import get_ident
     from agent.deliver.background.sender import Sender
     from agent.deliver.send.resources import to_sentry
     from agent.deliver.spool.spool import Spool
@@ -151,6 +152,12 @@ DAEMON = """
     sender.wake()
     print("sent", flush=True)
     sys.stdin.readline()
+    def places():  # of all other threads
+        return [(each, frame.f_code, frame.f_lasti) for each, frame in sys._current_frames().items() if each != here]
+    here, still, last = get_ident(), 0, None
+    while still < 10:  # until ours waits: what it opens and closes again within a step may be closed by nobody else
+        time.sleep(0.01)
+        still, last = still + 1 if places() == last else 0, places()
     os.closerange(3, 256)
     files = [os.open("%s.%d" % (sys.argv[1], number), os.O_RDWR | os.O_CREAT) for number in range(8)]
     print("closed", flush=True)
