@@ -6,7 +6,7 @@ from support import Watch, module, monitor
 from agent.observe.around import work
 from agent.observe.call.limits import HANDFUL
 from agent.observe.failure import severity
-from agent.observe.failure.unmonitored import HANDFUL_OF_LOGGED, Unmonitored, is_reported
+from agent.observe.failure.unmonitored import HANDFUL_OF_LOGGED, LAST_OUTCOMES, Unmonitored, is_reported
 
 
 class Desk:
@@ -15,8 +15,8 @@ class Desk:
         self.counted = []
         self.unmonitored = Unmonitored(self.reports.append, lambda *each: self.counted.append(each), **settings)
 
-    def failed(self, error, what="request"):
-        return self.unmonitored.failed(what, error, operation="GET /orders/", function="sales.views.orders")
+    def failed(self, error, what="request", **known):
+        return self.unmonitored.failed(what, error, operation="GET /orders/", function="sales.views.orders", **known)
 
 
 def raised(error):
@@ -48,6 +48,35 @@ def test_the_same_failure_of_a_piece_of_work_is_reported_once():
     assert not desk.failed(error)
     work.leave(entered)
     assert not is_reported(error)
+
+
+def test_who_called_a_piece_of_work_logs_its_failure_when_it_is_over():
+    desk, errors = Desk(), [raised(ValueError(number)) for number in range(3)]
+    for error in errors:  # several in turns, as in an event loop
+        entered = work.enter(None)
+        assert desk.failed(error)
+        work.leave(entered)
+    for error in errors:
+        assert not desk.failed(error, "logged", logged={"logger": "server.errors"})
+    wrapped = RuntimeError("serving has failed")
+    wrapped.__cause__ = errors[0]
+    assert not desk.failed(raised(wrapped), "logged", logged={"logger": "server.errors"})
+    assert desk.failed(raised(ValueError(0)), "logged", logged={"logger": "server.errors"}), "another one"
+    assert len(desk.reports) == 4
+
+
+def test_the_last_failures_of_pieces_of_work_are_remembered():
+    desk = Desk()
+    first = None
+    for number in range(LAST_OUTCOMES + 1):
+        error = raised(ValueError(number))
+        first = first or error
+        entered = work.enter(None)
+        desk.failed(error)
+        work.leave(entered)
+    logged = {"what": "logged", "logged": {"logger": "server.errors"}}
+    assert not desk.failed(error, **logged)
+    assert desk.failed(first, **logged)
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), StopIteration()], ids=lambda e: type(e).__name__)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ...base.model import Observation
-from ...base.slots import traceback_of
+from ...base.slots import cause_of, traceback_of
 from ...language.monitor_keys import DEFAULT_RATE_LIMIT, plain_monitor
 from ..around import work
 from ..call import callers, data_access
@@ -28,6 +28,10 @@ RATE_OF_LOGGED = (24.0, 86_400.0)
 #: A job that is tried again logs each attempt, and may succeed in the end.
 HANDFUL_OF_LOGGED = 2
 
+#: Requests and tasks that ended in an exception, of which a server or a worker may log that afterwards.
+LAST_OUTCOMES = 64
+_CHAIN = 10
+
 
 class Unmonitored:
     def __init__(
@@ -45,6 +49,7 @@ class Unmonitored:
         self._severities: dict[str, Severities] = {}  # by the severity of exceptions that no list names
         self._limits = Limiter(DEFAULT_RATE_LIMIT, sample)
         self._limits_of_logged = Limiter(RATE_OF_LOGGED, sample, handful=HANDFUL_OF_LOGGED)
+        self._outcomes: list[reported.Reported] = []  # of pieces of work, the last ones
 
     def failed(
         self,
@@ -71,11 +76,15 @@ class Unmonitored:
         graded = self._severity(error, severity, frame)
         if graded is not None and not handled:
             work.note(work.CRASHED)
+        if logged is not None and self._is_outcome(error):
+            return False
         if graded is not None and is_reported(error):
             return False
         doing = work.current()
         if doing is not None:
             doing.failure = reported.place_of(error, traceback)
+            if logged is None:
+                self._outcomes = [*self._outcomes[1 - LAST_OUTCOMES :], doing.failure]
         if graded is None:
             self._count("expected", name)
             return False
@@ -115,6 +124,17 @@ class Unmonitored:
             )
         )
         return True
+
+    def _is_outcome(self, error: BaseException) -> bool:
+        """Has a request or a task ended in it, or in what it was raised from? Who called it logs that when it is over."""
+        chain: BaseException | None = error
+        for _ in range(_CHAIN):
+            if chain is None:
+                break
+            if any(each.is_of(chain) for each in self._outcomes):
+                return True
+            chain = cause_of(chain)
+        return False
 
     def _severity(self, error: BaseException, severity: str, frame: FrameType | None) -> str | None:
         severities = self._severities.get(severity)
