@@ -83,7 +83,10 @@ class Health:
 
     def count(self, reason: str, what: str = "", number: int = 1) -> None:
         """Count something that happened: captured, rate, expected, spool-full, … for a monitor or a category."""
-        self.add(reason, what, number)
+        if _ONE_STEP and (reason, what) in self.counts:
+            self.counts[reason, what] += number
+        else:
+            self.add(reason, what, number)
         if monotonic() >= self._not_before and not self._command:
             self.flush()
 

@@ -306,6 +306,23 @@ class Tally:
             users.add(_registers(row), users.hashed(affected, salt))
         self.look()
 
+    def dropped(self, start: float | bytes, severity: str, user: User) -> None:
+        """As `raised`, and `note` of what the rate holds back: one of many, at the least cost."""
+        if user is not None or self.row is None:
+            self.raised(start, severity, user)
+            self._put(layout.HELD_RATE, 1)
+            return
+        if type(start) is float:
+            for _ in self.batch:
+                break
+            else:
+                self.count(start)
+        row, now = self.row, _whole(time.time() * 1e3)
+        row[_SEVERITIES[severity]] += 1
+        row[layout.HELD_RATE] += 1
+        if now > row[layout.LAST_FAILURE]:  # noqa: PLR1730  (`max` would take longer)
+            row[layout.LAST_FAILURE] = now
+
     def slow(self, duration: float) -> None:
         """Count that a call took longer than the lowest threshold. Of a batch, it need not be the one measured."""
         self._at_least(layout.LONGEST, int(duration * 1e9))

@@ -41,7 +41,7 @@ def _renew() -> None:
 around_forks(after_in_child=_renew)
 
 
-class _Bucket:
+class Bucket:
     """The tokens of one key."""
 
     __slots__ = ("burst", "given_back", "milestone", "ready", "suppressed", "tokens", "updated")
@@ -55,6 +55,10 @@ class _Bucket:
         self.burst = 0  # how many the rate suppressed since the last calm time
         self.milestone = FIRST_MILESTONE
 
+    def is_empty(self, now: float) -> bool:
+        """Is there no token for certain, and no milestone either?"""
+        return now < self.ready and self.burst + 1 < self.milestone
+
 
 def _random() -> float:
     return int.from_bytes(os.urandom(4), "big") / 2**32
@@ -63,8 +67,8 @@ def _random() -> float:
 class Limiter:
     """`rate` is (events, per seconds), None for no limit; `sample` the share that is kept of what repeats itself."""
 
-    __slots__ = ("_buckets", "_capacity", "_clock", "_each", "_random", "_refill", "_sample", "_tokens",
-                 "_updated")  # fmt: skip
+    __slots__ = ("_buckets", "_capacity", "_each", "_random", "_refill", "_sample", "_tokens",
+                 "_updated", "clock")  # fmt: skip
 
     def __init__(
         self,
@@ -78,9 +82,9 @@ class Limiter:
         self._refill = rate[0] / rate[1] if rate and rate[1] > 0 else 0.0
         self._each = max(1.0, min(float(handful), self._capacity))
         self._sample = sample
-        self._clock = clock
+        self.clock = clock
         self._random = random
-        self._buckets: dict[Hashable, _Bucket] = {}
+        self._buckets: dict[Hashable, Bucket] = {}
         self._tokens = self._capacity
         self._updated = clock()
 
@@ -99,8 +103,8 @@ class Limiter:
                 bucket.suppressed += 1
                 return LEFT_OUT
             if self._capacity:
-                now = self._clock()
-                if now < bucket.ready and bucket.burst + 1 < bucket.milestone:
+                now = self.clock()
+                if bucket.is_empty(now):
                     bucket.burst += 1  # one of many: it costs next to nothing
                     bucket.suppressed += 1
                     return OVER_RATE
@@ -124,6 +128,11 @@ class Limiter:
             suppressed, bucket.suppressed, bucket.given_back = bucket.suppressed, 0, False
             return suppressed
 
+    def dropping(self, key: Hashable) -> Bucket | None:
+        """The bucket of a key of which nothing passes for a while; None where each one is decided by chance."""
+        bucket = self._buckets.get(key)
+        return bucket if bucket is not None and self._sample >= 1 and bucket.ready else None
+
     def give_back(self, key: Hashable, suppressed: int) -> None:
         """What `key` was admitted for is not sent after all, nor how many were suppressed before that."""
         with lock:
@@ -137,7 +146,7 @@ class Limiter:
                 bucket.tokens = min(self._each, bucket.tokens + 1)
                 self._wait(bucket)
 
-    def _wait(self, bucket: _Bucket) -> None:
+    def _wait(self, bucket: Bucket) -> None:
         """Compute until when a look at the clock suffices."""
         missing = 1.0 - bucket.tokens
         if missing > 0:
@@ -146,12 +155,12 @@ class Limiter:
             bucket.ready = 0.0
 
     def _first(self, key: Hashable) -> int:
-        now = self._clock()
+        now = self.clock()
         if self._capacity and not self._take(now, 1.0 - self._capacity):
             return OVER_RATE
         if len(self._buckets) >= _MOST_KEYS:
             self._drop_oldest()
-        bucket = self._buckets[key] = _Bucket(self._each - 1, now)
+        bucket = self._buckets[key] = Bucket(self._each - 1, now)
         if self._capacity:
             self._wait(bucket)
         return 0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType, FunctionType, TracebackType
 
     from ...hook.targets.resolve import Found
+    from ..failure.bursts import Burst
     from .terms import Capture, Exemption, Rule, Terms
 
 ERROR, RULE, AUDIT = "error", "rule", "audit"
@@ -38,7 +39,7 @@ _processor_time = getattr(time, "thread_time", time.process_time)
 class Reporter(Counted):
     """One function under one monitor, whose `terms` it shares with the monitor's other functions."""
 
-    __slots__ = ("_by_type", "_captures", "_error_rules", "_escalation", "_exemption",
+    __slots__ = ("_burst", "_by_type", "_captures", "_error_rules", "_escalation", "_exemption",
                  "_left_to_another", "_passed", "_rules", "_shared", "_written", "disabled")  # fmt: skip
 
     def __init__(self, terms: Terms, found: Found, function: FunctionType) -> None:
@@ -60,6 +61,7 @@ class Reporter(Counted):
         if terms.expressions:
             self._disable_unknown_names(names)
         rate = terms.monitor["escalate"]
+        self._burst: Burst | None = None
         self._escalation = Escalation(*rate) if rate else None
         # Of a method that several classes share, only the argument shows whose it is.
         self._shared = found.receiver is not None or self._by_class is not None

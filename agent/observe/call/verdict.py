@@ -16,14 +16,14 @@ from ...hook.code import trampoline
 from ..around import people, traces
 from ..event import reserve
 from ..event.represent import type_name
-from ..failure import attempts, reported, server_errors
+from ..failure import attempts, bursts, reported, server_errors
 from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
 from . import callers, inside, reentry, repeats
 from .cost import GIVEN_UP
 from .reporter import AUDIT, ERROR, RULE, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from types import FrameType, TracebackType
 
     from .limits import Escalation
@@ -167,7 +167,9 @@ class Verdict(Reporter):
         """
         try:
             ended = self.terms.clock()
-            self._judge(start, error, traceback, depth + 1)
+            burst = self._burst
+            if burst is None or _reports.number or not burst.drops(self, start, error, traceback):
+                self._judge(start, error, traceback, depth + 1)
             self.terms.cost.spent += self.terms.clock() - ended
         except ours(RecursionError):
             pass  # nothing was reported, and so a call further out does, which has more of the stack
@@ -200,6 +202,7 @@ class Verdict(Reporter):
         suppressed = self._admitted(None, key, depth + 1)
         if suppressed is None:  # there were too many: no call further out reports it either
             reported.remember(error, traceback, self, end)
+            self._begin_burst(key, error, traceback, severity)
             return
         attempts.note(terms.limits, key, suppressed)
         duration = self._since(start)
@@ -208,6 +211,13 @@ class Verdict(Reporter):
             self._report(sys._getframe(depth), ERROR, severity, None, error, duration, suppressed, traceback)
         finally:
             _reports.number -= 1
+
+    def _begin_burst(self, key: Hashable, error: BaseException, traceback: TracebackType | None, severity: str) -> None:
+        """Others like it may follow at once."""
+        if not bursts.POSSIBLE or traceback is None or self.terms.repeats or self._by_class is not None or self.live:
+            return
+        bucket = self.terms.limits.dropping(key)
+        self._burst = bursts.Burst(bucket, error, traceback, severity) if bucket is not None else None
 
     def _consider(
         self, start: float | bytes, error: BaseException, traceback: TracebackType | None, frame: FrameType

@@ -33,7 +33,7 @@ _CHAIN = 10
 FEWEST, _MOST = 64, 10_000  # that are remembered before those whose exceptions are gone are dropped
 
 _dict_of: Any = BaseException.__dict__["__dict__"].__get__
-_takes_references = type.__dict__["__weakrefoffset__"].__get__
+takes_references = type.__dict__["__weakrefoffset__"].__get__
 
 #: Packages whose frames raise exceptions of another thread, task or greenlet: the failure is the same one.
 _TRANSPORTS = frozenset(
@@ -74,7 +74,7 @@ def place_of(
     """`traceback` begins at the call that is being left; `end` is its `end_of`, where that is known already."""
     report = Reported()  # without arguments and without `__init__`: each failure that a limit drops makes one
     report.reporter = reporter
-    if _takes_references(type(error)):
+    if takes_references(type(error)):
         report.reference = ref(error)
     else:
         report.reference = None
@@ -109,6 +109,38 @@ def remember(
     if issubclass(type(error), GROUPS):
         for each in leaves_of(error):
             known[id(each)] = place_of(each, traceback_of(each), reporter)
+
+
+def remember_another(
+    error: BaseException,
+    traceback: TracebackType,
+    reporter: object,
+    origin: tuple[str, int],
+    length: int,
+    is_held: bool,
+) -> None:
+    """As `remember`, of one that is no group, with what is known of it from another that was raised at `origin`."""
+    if len(known) >= bound:
+        _drop_dead()
+    report = Reported()
+    if is_held:
+        report.reference = None
+        report.held = _dict_of(error)
+    else:
+        report.reference = ref(error)
+    report.reporter = reporter
+    report.thread = get_ident()
+    report.origin = origin
+    report.length = length
+    frame = traceback.tb_frame
+    code = frame.f_code
+    report.function = code.co_filename, code.co_firstlineno
+    report.callers = lines = [code.co_firstlineno]
+    back = frame.f_back
+    while back is not None:
+        lines.append(back.f_code.co_firstlineno)
+        back = back.f_back
+    known[id(error)] = report
 
 
 def _drop_dead() -> None:
@@ -207,7 +239,7 @@ def _is_same_in_pieces(report: Reported, error: BaseException, traceback: Traceb
             ):
                 # What follows is from earlier times. If it was there at the report, and this entry as well, the entry
                 # of the reported call is gone: see below.
-                return _last(entry)[1] < report.length
+                return last_of(entry)[1] < report.length
             elsewhere = True  # in another thread or task, or by what it was thrown into
             if inner.f_back is not None:
                 begins, frame, above, lines = below, inner, set(), []
@@ -245,7 +277,7 @@ def _has_reported_cause(error: BaseException, traceback: TracebackType) -> bool:
             # something that the handler called did.
             cause = context_of(error)
             before = traceback_of(cause) if cause is not None else None
-            if before is None or passed is None or before.tb_frame is not _last(passed)[0].tb_frame:
+            if before is None or passed is None or before.tb_frame is not last_of(passed)[0].tb_frame:
                 return False
             linked = True
         else:
@@ -337,7 +369,7 @@ def _first_lines(frame: FrameType) -> list[int]:
     return lines
 
 
-def _last(traceback: TracebackType) -> tuple[TracebackType, int]:
+def last_of(traceback: TracebackType) -> tuple[TracebackType, int]:
     """The innermost entry, and how many there are."""
     length = 1
     below = traceback.tb_next
@@ -351,5 +383,5 @@ def end_of(traceback: TracebackType | None) -> End:
     """Where an exception was raised, and how many entries its traceback has. The first is a key for limits."""
     if traceback is None:
         return ("", 0), 0
-    last, length = _last(traceback) if traceback.tb_next is not None else (traceback, 1)
+    last, length = last_of(traceback) if traceback.tb_next is not None else (traceback, 1)
     return (last.tb_frame.f_code.co_filename, last.tb_lineno), length
