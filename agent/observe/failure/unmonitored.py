@@ -126,7 +126,7 @@ class Unmonitored:
         return True
 
     def _is_outcome(self, error: BaseException) -> bool:
-        """Has a request or a task ended in it, or in what it was raised from? Who called it logs that when it is over."""
+        """Has a request or a task ended in it, or in what it was raised from? Its caller logs that when it is over."""
         chain: BaseException | None = error
         for _ in range(_CHAIN):
             if chain is None:
