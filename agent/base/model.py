@@ -236,6 +236,7 @@ class SentryData(TypedDict):
     tasks: Optional[TasksData]
     celery: Optional[CeleryData]
     project: Optional[ProjectData]
+    in_app_include: Optional[list[str]]  # packages that are the ERP, wherever they are installed; None: as guessed
     application: Optional[str]  # dotted path of a WSGI or ASGI application that no server shows
 
 
@@ -323,7 +324,6 @@ class Platform(NamedTuple):
     agent_version: str = "0"
     server_name: Optional[str] = None
     release: Optional[str] = None
-    in_app: tuple[str, ...] = ()  # packages that count as the ERP's wherever they are installed
     python: str = sys.version.split(" ", 1)[0]
 
 

@@ -75,7 +75,7 @@ class Frameworks:
             with imports.Guarded(patient=False):
                 from ..sdk import client
 
-                outcome = client.set_up(framework, with_sdk(sentry), self._outlet.keep, self._outlet.packages)
+                outcome = client.set_up(framework, with_sdk(sentry), self._outlet.keep)
         except ours(ImportError) as error:
             outcome = f"the Sentry SDK cannot be imported: {error}"
         self._outlet.health.record("sdk", outcome)

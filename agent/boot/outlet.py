@@ -55,11 +55,15 @@ class Outlet:
         if self._settings_read or "django.conf" not in sys.modules:
             return False
         from ..integrations.django import settings
+        from ..observe.event import the_erp
 
         found = settings.read()
         if found is None:
             return False
         self._settings_read = True
+        if self.sentry.get("in_app_include") is None:
+            self.packages = tuple(dict.fromkeys((*self.packages, *found.packages)))
+            the_erp.follow(self.packages)
         if found.problem:
             self.health.record("problem", found.problem)
         before, dsn = self.sentry["dsn"], found.dsn_for(self.sentry["dsn"])
@@ -75,7 +79,7 @@ class Outlet:
         """Use the settings of another plan from now on. Return whether they differ."""
         before, self._index = self._index, index
         settings = (index.sentry, index.spool, tuple(index.packages))
-        if settings == (before.sentry, before.spool, self.packages):
+        if settings == (before.sentry, before.spool, tuple(before.packages)):
             return False
         sink, self._sink = self._sink, None
         self.sentry, self.spool, self.packages = settings

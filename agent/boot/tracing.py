@@ -65,7 +65,7 @@ class Tracing:
             return False
         from ..sdk import host
 
-        return host.traces(self._outlet.sentry, self._outlet.packages)
+        return host.traces(self._outlet.sentry)
 
     def begin(self) -> "Recorder":
         """Trace each piece of work from now on."""

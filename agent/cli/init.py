@@ -81,6 +81,12 @@ def _defaults(project: Project) -> list[str]:
     ]
 
 
+def _own(project: Project) -> list[str]:
+    if not project.installed:
+        return []
+    return [f"  in_app_include: [{', '.join(project.installed)}]  # the ERP, though it is installed like a library"]
+
+
 def render(project: Project) -> str:
     chosen = _chosen(project)
     names = [proposal.module for proposal in chosen] + [app.rpartition(".")[2] for app in project.apps]
@@ -98,6 +104,7 @@ def render(project: Project) -> str:
         "  environment: ${SENTRY_ENVIRONMENT:-production}",
         "  release: ${SENTRY_RELEASE:-}",
         "  user: [id]                        # never the name or the e-mail address, unless they are listed here",
+        *_own(project),
         "",
         "# For every monitor without a value of its own. A `severity` here also replaces the one of kind security",
         "# (warning), and a `threshold` those of kind api (5s) and database (1s).",

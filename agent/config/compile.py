@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..base.model import MonitorData, PlanData, Problem
 from ..language.nearest import did_you_mean
+from ..language.targets import own_packages
 from . import releases
 from .build.alike import Alike
 from .build.context import providers
@@ -86,7 +87,7 @@ def compile_plan(
     if overlaid is not None and live:
         monitors = overlaid.applied(monitors, settings, findings)
     if sentry["release"] is None:
-        sentry["release"] = release_of(monitors)
+        sentry["release"] = release_of(own_packages(monitors, sentry))
     plan: PlanData = {
         "path": os.path.abspath(main.file),
         "files": [os.path.abspath(document.file) for document in (*sources.documents, *sources.packs)],

@@ -13,7 +13,7 @@ from ..base.model import HELD, Envelope
 from ..measure import due
 from ..observe.around import context, erp_module, providers, release, traces, work
 from ..observe.call import callers
-from ..observe.event import event, reserve
+from ..observe.event import event, reserve, the_erp
 from ..observe.event.encode import encode
 from ..observe.event.represent import type_name
 from ..observe.failure import attempts
@@ -41,13 +41,14 @@ GRACE = 2.0
 
 
 class Maker:
-    """Makes the events of a process. `in_app` names packages that always count as the ERP's."""
+    """Makes the events of a process. `packages` are the ERP's wherever they are installed."""
 
-    def __init__(self, sentry: SentryData, in_app: tuple[str, ...] = (), failed: Failed | None = None) -> None:
+    def __init__(self, sentry: SentryData, packages: tuple[str, ...] = (), failed: Failed | None = None) -> None:
         self.sentry = sentry
         providers.register(sentry.get("context", ()), failed)
         redact.configure(sentry.get("scrub"))
-        self.platform = event.platform_here(sentry["release"] or release.of_checkout(), in_app)
+        the_erp.follow(packages)
+        self.platform = event.platform_here(sentry["release"] or release.of_checkout())
 
     def make(self, observation: Observation, facts: dict[str, object] | None = None) -> tuple[Event, bytes]:
         """Return the event and its JSON. `facts` are context sections that override those of the providers.
@@ -107,7 +108,7 @@ class Sink:
         spool: SpoolData,
         state: str,
         health: Health,
-        in_app: tuple[str, ...] = (),
+        packages: tuple[str, ...] = (),
         *,
         hand_over: Callable[[Event], bool] | None = None,
         share: Callable[[str], None] | None = None,
@@ -120,7 +121,7 @@ class Sink:
         """
         self._to_host, self._share, self._errored = hand_over, share, errored
         self._state = state
-        self._maker = Maker(sentry, in_app, health.failed)
+        self._maker = Maker(sentry, packages, health.failed)
         self.platform = self._maker.platform
         self.health = health
         self._counted = 0  # sum of all counts when a thread of ours last wrote them

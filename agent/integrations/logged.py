@@ -19,7 +19,7 @@ from ..base.wildcards import segment_match
 from ..hook.code import inject, wrap
 from ..observe.around import breadcrumbs, work
 from ..observe.call import callers
-from ..observe.event import stack
+from ..observe.event import the_erp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,7 +150,7 @@ def job_of(traceback: TracebackType | None) -> str:
         if traceback is None:
             break
         code = traceback.tb_frame.f_code
-        if stack.looks_like_the_erp(code.co_filename) and not callers.own_code(code):
+        if the_erp.looks_like_the_erp(code.co_filename) and not callers.own_code(code):
             module = traceback.tb_frame.f_globals.get("__name__")
             name = f"{module if type(module) is str else '?'}.{getattr(code, 'co_qualname', code.co_name)}"
             if not first:
@@ -172,7 +172,7 @@ def _is_monitored(frame: FrameType | None) -> bool:
     while frame is not None and (frame.f_globals.get("__name__") == "logging" or callers.in_package(frame.f_code)):
         frame = frame.f_back
     return any(
-        around is frame or stack.looks_like_the_erp(around.f_code.co_filename) for around, _ in callers.calls(frame)
+        around is frame or the_erp.looks_like_the_erp(around.f_code.co_filename) for around, _ in callers.calls(frame)
     )
 
 
@@ -186,7 +186,7 @@ def _is_no_failure(error: Exception) -> bool:
         probe = callers.probe_of(code)
         if (
             probe is not None
-            and stack.looks_like_the_erp(code.co_filename)
+            and the_erp.looks_like_the_erp(code.co_filename)
             and probe.terms.severities.of_error(error) is None
         ):
             return True

@@ -10,15 +10,13 @@ import keyword
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ..base import places
 from ..base.model import TargetData
+from ..base.places import FRAMEWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..base.model import MonitorData
-
-_FRAMEWORKS = frozenset(name.partition(".")[0] for name in places.HOOKS)
+    from ..base.model import MonitorData, SentryData
 
 
 class TargetError(ValueError):
@@ -63,18 +61,26 @@ def parse_dotted(text: str) -> str:
     return text
 
 
-def own_packages(monitors: Iterable[MonitorData]) -> list[str]:
-    """The top-level packages that the user's own monitors name, those that most of them name first.
+def own_packages(monitors: Iterable[MonitorData], sentry: SentryData) -> list[str]:
+    """The packages that are the ERP: those of `sentry.in_app_include`; without it, the top-level packages that the
+    user's own monitors name, those that most of them name first, and that of the web application.
 
-    A framework is not the ERP, even where a monitor of the user's names a function of it.
+    What a pack watches is not the ERP, even where a monitor of the user's names a function of it.
     """
-    named = Counter(
-        target["path"].partition(".")[0]
-        for monitor in monitors
-        if not monitor["where"].startswith("packs/")
-        for target in monitor["targets"]
-    )
-    return [name for name, _ in named.most_common() if name not in _FRAMEWORKS]
+    named_there = sentry.get("in_app_include")
+    if named_there is not None:
+        return named_there
+    named: Counter[str] = Counter()
+    watched: set[str] = set()
+    for monitor in monitors:
+        roots = [target["path"].partition(".")[0] for target in monitor["targets"]]
+        if monitor["where"].startswith("packs/"):
+            watched.update(roots)
+        else:
+            named.update(roots)
+    found = [name for name, _ in named.most_common() if name not in FRAMEWORKS and name not in watched]
+    application = (sentry.get("application") or "").partition(".")[0]
+    return [*found, application] if application and application not in found else found
 
 
 def _whole(text: str) -> None:

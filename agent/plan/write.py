@@ -68,7 +68,7 @@ def encode(
     for name in _modules_on(plan["sentry"].get("application") or ""):
         parts.setdefault(name.partition(".")[0], {}).setdefault(name, [])  # watched, without a monitor
     top = {root: body.append(part) for root, part in parts.items()}
-    packages = sorted(own_packages(plan["monitors"]))
+    packages = sorted(own_packages(plan["monitors"], plan["sentry"]))
     settings = body.append(
         (plain(plan["sentry"]), plain(plan["spool"]), problems, packages, plan.get("follows", True), injects)
     )

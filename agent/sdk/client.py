@@ -51,11 +51,10 @@ _set_up: dict[str, Any] | None = None
 _under_way: set[str] = set()
 
 
-def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None], in_app: tuple[str, ...] = ()) -> str:
+def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None]) -> str:
     """Integrate the SDK with a framework that the host has just imported, or with none (""). Return what was done.
 
-    `keep` takes the SDK's envelopes. `in_app` names packages that are the ERP's wherever they are installed. Raises
-    ImportError where there is no SDK.
+    `keep` takes the SDK's envelopes. Raises ImportError where there is no SDK.
     """
     global _set_up
     chosen = sentry["integrations"]
@@ -66,7 +65,7 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
     sentry_sdk = scope.load_sdk()
     active = scope.active_client(sentry_sdk)
     if active is not None and not scope.is_own(active):
-        scope.trace(sentry_sdk, sentry, in_app)
+        scope.trace(sentry_sdk, sentry)
         shared = same_project(sentry["dsn"], active.options.get("dsn"))
         return SHARED if shared else "the host's own Sentry client is left as it is"
     if framework in _under_way or (_set_up is not None and framework in {*_set_up, ""}):
@@ -89,7 +88,7 @@ def set_up(framework: str, sentry: SentryData, keep: Callable[[Envelope], None],
     _set_up = integrations
     if framework == "django":
         unsampled.statements(sentry_sdk, unsampled.sampling(sentry_sdk))
-    scope.trace(sentry_sdk, sentry, in_app)
+    scope.trace(sentry_sdk, sentry)
     return _outcome()
 
 

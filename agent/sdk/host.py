@@ -82,7 +82,7 @@ def _without_duplicates(event: Any, hint: dict[str, Any]) -> Any:
     return event
 
 
-def traces(sentry: SentryData, in_app: tuple[str, ...] = ()) -> bool:
+def traces(sentry: SentryData) -> bool:
     """Has the host set up a client that samples transactions? Then our spans are its."""
     sentry_sdk = scope.loaded_sdk()
     client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
@@ -90,5 +90,5 @@ def traces(sentry: SentryData, in_app: tuple[str, ...] = ()) -> bool:
         return False
     if not (client.options.get("traces_sample_rate") or client.options.get("traces_sampler")):
         return False
-    scope.trace(sentry_sdk, sentry, in_app)
+    scope.trace(sentry_sdk, sentry)
     return True

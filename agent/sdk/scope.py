@@ -75,7 +75,7 @@ def note_in_session(event: Any) -> None:
         client._update_session_from_event(current, event)
 
 
-def trace(sentry_sdk: Any, sentry: SentryData, in_app: tuple[str, ...] = ()) -> None:
+def trace(sentry_sdk: Any, sentry: SentryData) -> None:
     """Make monitored calls spans from now on, and give events the trace and the data of the scope.
 
     With a DSN of our own this applies to our own client's transactions only, and to monitors with `span: always`; and
@@ -98,7 +98,7 @@ def trace(sentry_sdk: Any, sentry: SentryData, in_app: tuple[str, ...] = ()) -> 
         facts: dict[str, object] = {"trace": tracing.trace_of(holder)} if holder is not None else {}
         return {**facts, **_of_scope(sentry_sdk)} if own else facts
 
-    tracing.follow(sentry_sdk, client_for, in_app)
+    tracing.follow(sentry_sdk, client_for)
     context.register("sentry", current)
 
 

@@ -80,11 +80,10 @@ class _Begun(NamedTuple):
     at: float  # of the probe's kind of clock
 
 
-def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[str, ...] = ()) -> None:
+def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any]) -> None:
     """Make monitored calls spans of whatever transaction is sampled.
 
-    `client_for` returns the active client where a monitor's calls may be spans of it, else None. `in_app`
-    names packages that are the ERP's wherever they are installed.
+    `client_for` returns the active client where a monitor's calls may be spans of it, else None.
     """
     global _begin, _finish
     sampled = unsampled.sampling(sentry_sdk)
@@ -101,7 +100,7 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any], in_app: tuple[st
 
     def finish(begun: Any, failed: bool) -> None:
         if begun.kind == "database" and time.perf_counter() - begun.at > _SLOW_QUERY:
-            _add_source(begun.span, in_app)
+            _add_source(begun.span)
         _end(begun.span, failed)
 
     _begin, _finish = begin, finish
@@ -182,14 +181,14 @@ def _start_streamed(sentry_sdk: Any, called: Named, client: Any) -> Any:
     return sys.modules["sentry_sdk.traces"].start_span(name=name, attributes={"sentry.op": operation, **data})
 
 
-def _add_source(span: Any, in_app: tuple[str, ...]) -> None:
+def _add_source(span: Any) -> None:
     """Where a slow statement was called from: the first frame that is neither ours nor a library's."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and callers.in_package(frame.f_code):
         frame = frame.f_back
     frame = frame.f_back if frame is not None else None  # that one is the monitored call itself
     while frame is not None:
-        shown = None if callers.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0, in_app)
+        shown = None if callers.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0)
         if shown is not None and shown["in_app"]:
             break
         frame = frame.f_back

@@ -15,16 +15,16 @@ from ..observe.event.encode import to_json
 from ..privacy.redact import text
 
 if TYPE_CHECKING:
-    from ..base.model import Json, Platform
+    from ..base.model import Json
     from .profiler import Profile
 
 
-def encoded(profile: Profile, transaction: dict[str, Any], platform: Platform) -> bytes:
+def encoded(profile: Profile, transaction: dict[str, Any]) -> bytes:
     """`transaction` is that event, as it is sent.
 
     Scrubbed as frames of events are: paths and names, without source.
     """
-    frames = [stack.bare_frame(*place, platform.in_app) for place in profile.places]
+    frames = [stack.bare_frame(*place) for place in profile.places]
     samples: list[Json] = [
         {"elapsed_since_start_ns": str(int(elapsed * 1e9)), "stack_id": number, "thread_id": str(ident)}
         for elapsed, ident, number in profile.samples

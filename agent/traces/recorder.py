@@ -62,7 +62,6 @@ class Recorder:
         self._carried = chosen == "auto" or "threading" in chosen  # are traces carried into threads?
         self._carriers: dict[str, list[threads.Change]] = {}
         self._loaded = 0  # modules, when we last looked for them
-        self._in_app: tuple[str, ...] | None = None
 
     def install(self) -> None:
         work.opens, work.closes, traces.running = self.opens, self.closes, running
@@ -123,9 +122,7 @@ class Recorder:
     def begin(self, op: str, name: str, origin: Origin) -> Trace:
         if self._carried and len(sys.modules) != self._loaded:
             self._carry()
-        if self._in_app is None:
-            self._in_app = self._platform().in_app
-        made = Trace(op, name, origin, self._settings["max_spans"], self._in_app)
+        made = Trace(op, name, origin, self._settings["max_spans"])
         made.sampled = origin.decide(self._sentry["traces_sample_rate"])
         if self.profiles is not None and (made.sampled or self._any_may_be_kept):
             made.profile = self.profiles.begin(made.started, lambda: [lane.ident for lane in list(made.lanes)])

@@ -63,11 +63,11 @@ class Trace(Ids):
     """A piece of work that is traced. `tree` and `transaction` make Sentry's transaction of it, if it is kept."""
 
     __slots__ = (
-        "count", "due", "epoch", "failed", "folded", "in_app", "lanes", "most", "name", "op", "profile", "root",
+        "count", "due", "epoch", "failed", "folded", "lanes", "most", "name", "op", "profile", "root",
         "sampled", "slow", "started", "texts",
     )  # fmt: skip
 
-    def __init__(self, op: str, name: str, origin: Origin, most: int, in_app: tuple[str, ...] = ()) -> None:
+    def __init__(self, op: str, name: str, origin: Origin, most: int) -> None:
         super().__init__(origin)
         self.op = op
         self.name = name
@@ -75,7 +75,6 @@ class Trace(Ids):
         self.started = perf_counter()
         self.epoch = time()
         self.most = most  # spans; beyond, equal ones are folded
-        self.in_app = in_app  # packages that are the ERP's wherever they are installed
         self.count = 0  # of spans so far
         #: Of equal spans beyond that: how many, their seconds, the start of the first, the end of the last.
         self.folded: dict[tuple[What, tuple[Any, ...]], list[float]] = {}
@@ -181,7 +180,7 @@ def record(what: What, start: float, result: object, lane: Lane | None, failed: 
             _fold(trace, what, values, start, end)
             return
         if what.located and end - start > _SLOW:
-            values = (*(values or (None,)), _place(sys._getframe(1), trace.in_app))
+            values = (*(values or (None,)), _place(sys._getframe(1)))
         if given is not None:
             lane.give(given)
         lane.spans.append((start, end, what, failed, None, values))
@@ -262,11 +261,11 @@ def _beside(lane: Lane) -> Lane:
     return known
 
 
-def _place(frame: FrameType | None, in_app: tuple[str, ...]) -> tuple[tuple[str, object], ...]:
+def _place(frame: FrameType | None) -> tuple[tuple[str, object], ...]:
     """Where a call was made: the nearest frame of the ERP's own code around `frame`."""
     frame = frame.f_back if frame is not None else None
     while frame is not None:
-        shown = None if callers.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0, in_app)
+        shown = None if callers.own_code(frame.f_code) else stack.frame_of(frame, frame.f_lineno or 0)
         if shown is not None and shown["in_app"]:
             return (
                 ("code.lineno", shown["lineno"]), ("code.filepath", shown["filename"]),

@@ -75,7 +75,7 @@ def envelope(
                 "runtime": {"name": "CPython", "version": platform.python},
             },
         }  # fmt: skip
-        whole = wire.with_item(whole, "profile", profile_item.encoded(profile, about, platform))
+        whole = wire.with_item(whole, "profile", profile_item.encoded(profile, about))
     return Envelope(event_id, "transaction", whole)
 
 

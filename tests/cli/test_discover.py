@@ -259,6 +259,16 @@ def test_init_leaves_out_the_packs_of_drivers_that_only_django_uses(tmp_path, ca
     assert re.search(r"^packs:.*psycopg", (tmp_path / "other.yaml").read_text(), re.MULTILINE)
 
 
+def test_init_names_a_project_that_is_installed_as_the_erp(tmp_path, capsys):
+    folder = project(tmp_path / "site-packages", mayan__apps__sales__services="def order(): ...")
+    assert run("init", f"{folder}/mayan", "--output", str(tmp_path / "m.yaml")) == 0
+    assert "\n  in_app_include: [mayan]  #" in (tmp_path / "m.yaml").read_text(encoding="utf-8")
+    assert run("validate", str(tmp_path / "m.yaml"), "--path", folder) == 0
+    folder = project(tmp_path / "source", shop__sales__services="def order(): ...")
+    assert run("init", folder) == 0
+    assert "in_app_include" not in Path(folder, "monitors.yaml").read_text(encoding="utf-8")
+
+
 def test_init_names_a_sentry_client_of_the_erps_own(tmp_path, capsys):
     package = tmp_path / "shop"
     package.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 
 import pytest
+from observe.making import sentry
 
 from agent.config.build import distribution
 from agent.config.build.distribution import release_of
@@ -34,11 +35,15 @@ def monitors(*paths, where="monitors.yaml:1"):
     return [{"where": where, "targets": [{"path": path}]} for path in paths]
 
 
+def release(given):
+    return release_of(own_packages(given, sentry()))
+
+
 def test_the_distribution_that_holds_the_package_which_most_monitors_name(installed):
     installed("granskog-erp", "2024.10.1", top_level="gsales_erp\ngstock_erp\n")
     installed("rest-client", "9.9", top_level="rest_client\n")
-    assert release_of(monitors("rest_client.get", "gsales_erp.a", "gsales_erp.b")) == "2024.10.1"
-    assert release_of(monitors("gstock_erp.x")) == "2024.10.1"
+    assert release(monitors("rest_client.get", "gsales_erp.a", "gsales_erp.b")) == "2024.10.1"
+    assert release(monitors("gstock_erp.x")) == "2024.10.1"
 
 
 @pytest.mark.parametrize(
@@ -50,34 +55,42 @@ def test_the_distribution_that_holds_the_package_which_most_monitors_name(instal
 )
 def test_also_where_only_the_record_says_what_it_holds(installed, options):
     installed("some-other-name", "7.0", **options)
-    assert release_of(monitors("hatched_erp.f")) == "7.0"
+    assert release(monitors("hatched_erp.f")) == "7.0"
 
 
 def test_a_name_that_begins_alike_or_lies_further_down_is_another_package(installed):
     installed("longer-name", "1", record="hatched_erp2/__init__.py,,\nvendored/hatched_erp/__init__.py,,\n")
     installed("longer-module", "2", record="hatched_erp.pyi,,\nold_hatched_erp.py,,\n")
-    assert release_of(monitors("hatched_erp.f")) is None
+    assert release(monitors("hatched_erp.f")) is None
     installed("hatching", "3", record="hatched_erp/__init__.py,,\n")
-    assert release_of(monitors("hatched_erp.f")) == "3"
+    assert release(monitors("hatched_erp.f")) == "3"
 
 
 def test_one_of_the_same_name_needs_no_search(installed):
     installed("named-erp", "3", record="")
-    assert release_of(monitors("named_erp.f")) == "3"
+    assert release(monitors("named_erp.f")) == "3"
 
 
 def test_a_library_that_a_monitor_names_beside_the_erp_gives_no_release(installed):
     installed("rest-client", "9.9", top_level="rest_client\n")
-    assert release_of(monitors("unpackaged_erp.a", "unpackaged_erp.b", "rest_client.get")) is None
-    assert release_of([*monitors("django.db.x"), *monitors("celery.x", where="packs/celery.yaml:1")]) is None
-    assert release_of([]) is None
+    assert release(monitors("unpackaged_erp.a", "unpackaged_erp.b", "rest_client.get")) is None
+    assert release([*monitors("django.db.x"), *monitors("celery.x", where="packs/celery.yaml:1")]) is None
+    assert release([]) is None
 
 
 def test_broken_metadata_gives_none(installed):
     installed("broken-erp", "1", top_level="broken_erp\n")
     installed("broken_erp2", "", top_level="broken_two\n")
-    assert release_of(monitors("broken_two.f")) is None
-    assert own_packages(monitors("b.x", "a.x", "a.y")) == ["a", "b"]
+    assert release(monitors("broken_two.f")) is None
+
+
+def test_the_packages_of_the_erp():
+    own = monitors("b.x", "a.x", "a.y", "requests.get", "django.db.x")
+    packs = monitors("requests.sessions.Session.send", "frappe.x", where="packs/requests.yaml:5")
+    assert own_packages([*own, *packs], sentry()) == ["a", "b"]
+    assert own_packages(own, sentry(application="c.wsgi.application")) == ["a", "b", "requests", "c"]
+    assert own_packages(own, sentry(application="b.wsgi.application", in_app_include=["acme.erp"])) == ["acme.erp"]
+    assert own_packages(own, sentry(in_app_include=[])) == []
 
 
 def test_what_the_configuration_or_the_environment_says_comes_first(installed, tmp_path):
@@ -111,9 +124,9 @@ def test_what_reads_metadata_is_imported_only_where_a_distribution_may_hold_the_
     asked = []
     monkeypatch.setattr(distribution, "installed", lambda read=distribution.installed: asked.append(1) or read())
     installed("granskog-erp", "1", top_level="gsales_erp\n")
-    assert release_of(monitors("unpackaged_erp.a")) is None
+    assert release(monitors("unpackaged_erp.a")) is None
     assert asked == []
-    assert release_of(monitors("gsales_erp.a")) == "1"
+    assert release(monitors("gsales_erp.a")) == "1"
     assert asked
 
 
@@ -122,4 +135,4 @@ def test_distributions_in_a_zip_file_are_found_too(tmp_path, monkeypatch):
         file.writestr("packed_erp-4.dist-info/METADATA", "Metadata-Version: 2.1\nName: packed-erp\nVersion: 4\n")
         file.writestr("packed_erp-4.dist-info/top_level.txt", "gpacked\n")
     monkeypatch.syspath_prepend(str(tmp_path / "packed.zip"))
-    assert release_of(monitors("gpacked.f")) == "4"
+    assert release(monitors("gpacked.f")) == "4"

@@ -55,4 +55,20 @@ def test_settings_over_settings(settings):
     settings.configure(SENTRY_DSN=DSN)
     settings._wrapped = conf.UserSettingsHolder(settings._wrapped)  # as override_settings does
     settings.ENABLE_SENTRY = False
-    assert django_settings.read() == (DSN, False, None)
+    assert django_settings.read() == (DSN, False, None, ())
+
+
+def a_module(name):
+    loaded = conf.Settings.__new__(conf.Settings)
+    loaded.SETTINGS_MODULE = name
+    return loaded
+
+
+def test_the_packages_of_the_settings_and_of_the_routes_are_the_erp(settings):
+    settings.configure(ROOT_URLCONF="mayan.urls.base")
+    assert django_settings.read().packages == ("mayan",)
+    settings._wrapped.default_settings = a_module("deployment.settings")
+    assert django_settings.read().packages == ("deployment", "mayan")
+    settings._wrapped.default_settings = a_module("django.conf.global_settings")
+    settings.ROOT_URLCONF = None
+    assert django_settings.read().packages == ()

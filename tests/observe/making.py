@@ -24,6 +24,7 @@ def sentry(**changed: Any) -> SentryData:
         "strict_trace_continuation": False, "org_id": None, "debug": False, "metrics": False, "user": ["id"],
         "stances": {"modules": {}, "everywhere": []}, "modules": {}, "ignore_loggers": [], "integrations": "auto",
         "tags": {"system": "demo"}, "context": [], "tasks": None, "celery": None, "project": None, "application": None,
+        "in_app_include": None,
         "tracing": "agent",
         "traces": {"given": False, "keep_slow": 2.0, "keep_failed": True, "rate_limit": (30.0, 60.0), "max_spans": 1000},
     }  # fmt: skip
@@ -44,7 +45,7 @@ def an_observation(*, captured: dict[str, object] | None = None, failed: Any = N
     return Observation(**values)
 
 
-PLATFORM = event.Platform("0.1.0", "erp-1", None, ())
+PLATFORM = event.Platform("0.1.0", "erp-1", None)
 
 
 def nothing_own(code: object) -> bool:

@@ -11,7 +11,6 @@ from _thread import get_ident
 
 import pytest
 
-from agent.base.model import Platform
 from agent.observe.call import callers
 from agent.traces import profile_item, profiler
 
@@ -73,7 +72,7 @@ def item(profile):
         "event_id": "a" * 32, "transaction": "/orders/", "start_timestamp": 1.8e9 + 0.25, "environment": "test", "release": "shop@1",
         "contexts": {"trace": {"trace_id": "c" * 32}, "profile": {"profile_id": "b" * 32}, "runtime": {"name": "CPython"}},
     }  # fmt: skip
-    return profile_item.encoded(profile, transaction, Platform())
+    return profile_item.encoded(profile, transaction)
 
 
 def test_the_stacks_of_the_threads_of_a_trace_are_sampled_and_no_others(shop):

@@ -44,6 +44,7 @@ class Project(NamedTuple):
     refusals: Sequence[str] = ()  # the project's exceptions for what somebody may not do, dotted
     absent: Sequence[str] = ()  # what its modules import, and the environment does not have
     covered: Sequence[str] = ()  # packs of drivers that only Django or SQLAlchemy use here
+    installed: Sequence[str] = ()  # its top-level packages, if it lies where packages are installed
 
 
 def survey(folder: str, search: SearchPath) -> Project:
@@ -56,11 +57,14 @@ def survey(folder: str, search: SearchPath) -> Project:
     places = [place for name in packages for place in _places(lookup, name)]
     imported = names_imported(places)
     absent = sorted(name for name in imported if lookup.finder.find(name) is None)
+    installed = {name.partition(".")[0] for name in packages if os.path.abspath(roots[0]).endswith("-packages")}
     roots = [root for root in roots if os.path.abspath(root) not in search.entries]
     packs = _packs(lookup)
     covered = _covered(packs, places) if _ABOVE_DRIVERS.intersection(packs, imported) else []
     packs = [pack for pack in packs if pack not in covered]
-    return Project(roots, packages, apps, packs, proposals, _client(places), refused, absent, covered)
+    return Project(
+        roots, packages, apps, packs, proposals, _client(places), refused, absent, covered, sorted(installed)
+    )
 
 
 def _covered(packs: list[str], places: list[str]) -> list[str]:

@@ -9,23 +9,20 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Callable
 
-from ...base.model import MonitorData
-from ...language.targets import own_packages
 from ..requirements import installed
 
 
-def release_of(monitors: Iterable[MonitorData]) -> str | None:
-    """The version of the distribution that holds the first of them; None where it was not installed as one.
+def release_of(packages: Sequence[str]) -> str | None:
+    """The version of the distribution with the first of the ERP's packages; None where it was not installed as one.
 
     Only of the first: a library that one monitor names has a version too, and it is not the ERP's.
     """
-    packages = own_packages(monitors)
     try:
-        found = _distribution(packages[0]) if packages else None
+        found = _distribution(packages[0].partition(".")[0]) if packages else None
         return (str(found.version).strip() or None) if found is not None and found.version else None
     except Exception:  # whatever is wrong with what is installed
         return None

@@ -106,6 +106,7 @@ def sentry_data(
     if not isinstance(debug, bool):
         variables["SENTRY_DEBUG"] = environ.get("SENTRY_DEBUG")
         debug = (variables["SENTRY_DEBUG"] or "").strip().lower() in _TRUE
+    own = given.get("in_app_include")
     targets = given.get("trace_propagation_targets")
     return {
         "dsn": dsn,
@@ -133,6 +134,7 @@ def sentry_data(
         "tasks": tasks.data(settings),
         "celery": tasks.celerys(settings),
         "project": project.data(given.get("project")),
+        "in_app_include": None if own is None else list(own),
         "application": settings.web["application"].value.replace(":", ".") if "application" in settings.web else None,
     }
 

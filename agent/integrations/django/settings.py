@@ -1,4 +1,4 @@
-"""Reads `SENTRY_DSN` and `ENABLE_SENTRY` from Django's settings, once Django has loaded them.
+"""Reads what the agent uses of Django's settings, once Django has loaded them: the DSN, and which package is the ERP.
 
 The agent never imports the settings, and never makes Django load them.
 """
@@ -7,6 +7,7 @@ import sys
 from typing import NamedTuple, Optional
 
 from ...base.interrupts import ours
+from ...base.places import FRAMEWORKS
 from ...language.dsn import DsnError, parse_dsn
 from ...observe.event.represent import instance_dict
 
@@ -18,6 +19,7 @@ class SentrySettings(NamedTuple):
     dsn: Optional[str]
     enabled: bool
     problem: Optional[str]
+    packages: tuple[str, ...]  # top-level, of the settings and of the routes: the ERP's
 
     def dsn_for(self, configured: "str | None") -> "str | None":
         """Return where events go. `configured`, from monitors.yaml or the environment, comes first."""
@@ -42,7 +44,14 @@ def read() -> "SentrySettings | None":
         dsn.strip() if type(dsn) is str and dsn.strip() else None,
         enabled is _MISSING or enabled is None or _is_on(enabled),
         problem,
+        _packages(wrapped),
     )
+
+
+def _packages(wrapped: object) -> "tuple[str, ...]":
+    named = [_value(wrapped, name) for name in ("SETTINGS_MODULE", "ROOT_URLCONF")]
+    found = dict.fromkeys([name.partition(".")[0] for name in named if type(name) is str])
+    return tuple([name for name in found if name and name not in FRAMEWORKS])
 
 
 def _value(wrapped: object, name: str) -> object:

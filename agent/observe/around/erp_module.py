@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..event.stack import looks_like_the_erp
+from ..event.the_erp import looks_like_the_erp
 from ..failure.severity import PACK
 from ..failure.synthetic import NO_MONITOR
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.slots import cause_of, context_of, suppresses, traceback_of
 from ...hook.code import patch
-from ..event import stack
+from ...privacy.names import forgetful
+from ..event import stack, the_erp
 from . import callers
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _CHAIN = 10  # exceptions, each raised from the next
 _DEEPEST = 2_000
 
 _erps: dict[str, bool] = {}  # file → is it the ERP's?
+forgetful.append(_erps.clear)
 
 
 def line_of_the_erp(frame: FrameType | None) -> FrameType | None:
@@ -43,7 +45,7 @@ def _learn(code: CodeType) -> bool:
     if len(_erps) >= _MOST_FILES:
         _erps.clear()
     path = code.co_filename
-    _erps[path] = erps = stack.looks_like_the_erp(path) and not callers.own_code(code)
+    _erps[path] = erps = the_erp.looks_like_the_erp(path) and not callers.own_code(code)
     return erps
 
 

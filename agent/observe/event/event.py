@@ -46,13 +46,13 @@ NO_CONTEXTS = frozenset(("transaction", "tags", "user", "breadcrumbs", "erp", "r
 USER_FIELDS = {"id": "id", "username": "username", "email": "email", "ip": "ip_address", "permissions": "permissions"}
 
 
-def platform_here(release: str | None = None, in_app: tuple[str, ...] = ()) -> Platform:
+def platform_here(release: str | None = None) -> Platform:
     """What is the same for every event of this process. Call it once."""
     try:
         name: str | None = os.uname().nodename
     except ours(AttributeError, OSError):  # Windows
         name = os.environ.get("COMPUTERNAME")
-    return Platform(__version__, name, release, in_app)
+    return Platform(__version__, name, release)
 
 
 def build(
@@ -81,11 +81,11 @@ def build(
     values: list[dict[str, Any]] = []
     function = ""
     if wording.has_exception(observation):
-        values, function = exceptions.values_of(observation, own, platform.in_app)
+        values, function = exceptions.values_of(observation, own)
     _add_subject(payload, observation, captured, values, function)
     if not values:
         passed = observation.traceback if observation.exception is None else None
-        trace = stacktrace(passed, observation.frame, own=own, in_app=platform.in_app)
+        trace = stacktrace(passed, observation.frame, own=own)
         if trace is not None:
             thread = {"id": 0, "current": True, "crashed": False, "stacktrace": trace}
             payload["threads"] = {"values": [thread]}
@@ -111,7 +111,7 @@ def reduced(
     values: list[dict[str, Any]] = []
     function = ""
     if wording.has_exception(observation):
-        value, function = exceptions.reduced(observation, own, platform.in_app, stack=stack)
+        value, function = exceptions.reduced(observation, own, stack=stack)
         values = [value]
     _add_subject(payload, observation, {}, values, function)
     return scrub(payload, keep=_FROM_THE_PLAN)

@@ -19,9 +19,7 @@ _MOST_EXCEPTIONS = 20
 _MOST_FRAMES_IN_ALL = 250
 
 
-def values_of(
-    observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...]
-) -> tuple[list[dict[str, Any]], str]:
+def values_of(observation: Observation, own: Callable[[CodeType], bool]) -> tuple[list[dict[str, Any]], str]:
     """Sentry's exception values, oldest first, and the innermost function of the ERP that the main one passed."""
     values: list[dict[str, Any]] = []
     seen: set[int] = set()
@@ -44,7 +42,7 @@ def values_of(
         if frames > 0:
             limit = min(MOST_FRAMES, frames)
             ends = (traceback_of(error), None) if source else (observation.traceback, observation.frame)
-            trace = stacktrace(*ends, own=own, in_app=in_app, limit=limit)
+            trace = stacktrace(*ends, own=own, limit=limit)
         value = _kind(type(error))
         value["value"] = exception_text(error) if with_text else ""
         value["mechanism"] = mechanism
@@ -57,21 +55,19 @@ def values_of(
             mechanism["is_exception_group"] = True
         waiting += [(member, f"exceptions[{place}]", number) for place, member in enumerate(members)]
         waiting[:0] = _behind(error, number)
-    function = _innermost(passed_frames(observation.traceback, own=own, in_app=in_app))
+    function = _innermost(passed_frames(observation.traceback, own=own))
     values.reverse()
     return values, function
 
 
-def reduced(
-    observation: Observation, own: Callable[[CodeType], bool], in_app: tuple[str, ...], *, stack: bool
-) -> tuple[dict[str, Any], str]:
+def reduced(observation: Observation, own: Callable[[CodeType], bool], *, stack: bool) -> tuple[dict[str, Any], str]:
     """As `values_of`, of the main exception alone. Reads neither its message nor any file."""
     value = _kind(type(cast("BaseException", observation.exception)))
     value["mechanism"] = {"type": "erp-agent", "handled": observation.handled}
     if not stack:
         return value, ""
-    passed = places(observation.traceback, None, own=own, in_app=in_app)
-    frames = places(None, observation.frame, own=own, in_app=in_app) + passed
+    passed = places(observation.traceback, None, own=own)
+    frames = places(None, observation.frame, own=own) + passed
     if frames:
         value["stacktrace"] = {"frames": frames}
     return value, _innermost(passed)

@@ -16,6 +16,7 @@ from ...privacy import literals
 from ...privacy.names import forgetful
 from ...privacy.redact import text
 from ...privacy.scrub import Clean
+from .the_erp import looks_like_the_erp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,22 +34,18 @@ _MOST_KNOWN = 2_000
 _files: dict[str, tuple[str, str, bool]] = {}
 forgetful += (_known.clear, _files.clear)
 
-#: The interpreter's own library, which is never the ERP.
-_LIBRARY = os.path.dirname(os.__file__)
-
 
 def stacktrace(
     traceback: TracebackType | None,
     frame: FrameType | None,
     *,
     own: Callable[[CodeType], bool],
-    in_app: tuple[str, ...] = (),
     limit: int = MOST_FRAMES,
 ) -> dict[str, Any] | None:
     """Sentry's `stacktrace`: the callers that end in `frame`, then what `traceback` passed through; oldest first.
 
-    Of more than `limit` frames, both ends are kept, and `frames_omitted` has the range of the others. `in_app` names
-    packages that count as the ERP's wherever they are installed. None where there is no frame.
+    Of more than `limit` frames, both ends are kept, and `frames_omitted` has the range of the others. None where
+    there is no frame.
     """
     found = _callers(frame, own) + _passed(traceback, own)
     if not found:
@@ -56,17 +53,15 @@ def stacktrace(
     head = limit // 2
     tail = len(found) - (limit - head)
     kept = found if len(found) <= limit else found[:head] + found[tail:]
-    trace: dict[str, Any] = {"frames": [frame_of(place, line, in_app) for place, line in kept]}
+    trace: dict[str, Any] = {"frames": [frame_of(place, line) for place, line in kept]}
     if len(kept) < len(found):
         trace["frames_omitted"] = [head, tail]
     return trace
 
 
-def passed_frames(
-    traceback: TracebackType | None, *, own: Callable[[CodeType], bool], in_app: tuple[str, ...] = ()
-) -> list[Clean]:
+def passed_frames(traceback: TracebackType | None, *, own: Callable[[CodeType], bool]) -> list[Clean]:
     """The nearest frames of what `traceback` passed through, oldest first."""
-    return [frame_of(place, line, in_app) for place, line in _passed(traceback, own)[-MOST_FRAMES:]]
+    return [frame_of(place, line) for place, line in _passed(traceback, own)[-MOST_FRAMES:]]
 
 
 def places(
@@ -74,7 +69,6 @@ def places(
     frame: FrameType | None,
     *,
     own: Callable[[CodeType], bool],
-    in_app: tuple[str, ...],
 ) -> list[dict[str, Any]]:
     """The nearest frames of `stacktrace`, without source: reads no file, and keeps nothing."""
     nearest = [*_callers(frame, own, _FEW), *_passed(traceback, own)[-_MANY:]]
@@ -86,7 +80,7 @@ def places(
             "function": getattr(code, "co_qualname", code.co_name),
             "lineno": line,
             "filename": code.co_filename,
-            "in_app": looks_like_the_erp(code.co_filename) or _is_in_app(module, in_app),
+            "in_app": looks_like_the_erp(code.co_filename),
         }
         if module is not None:
             built["module"] = module
@@ -101,10 +95,6 @@ def module_of(frame: FrameType) -> tuple[str | None, str | None]:
         return None, None
     name, file = dict.get(space, "__name__"), dict.get(space, "__file__")
     return name if type(name) is str else None, file if type(file) is str else None
-
-
-def _is_in_app(module: str | None, in_app: tuple[str, ...]) -> bool:
-    return module is not None and any(module == each or module.startswith(each + ".") for each in in_app)
 
 
 def _callers(
@@ -132,15 +122,15 @@ def _passed(traceback: TracebackType | None, own: Callable[[CodeType], bool]) ->
     return found
 
 
-def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean:
+def frame_of(frame: FrameType, line: int) -> Clean:
     """Sentry's `frame` for one place in the code: shared between events, so never change it."""
     code = frame.f_code
     module, file = module_of(frame)
     name = cast("str", getattr(code, "co_qualname", code.co_name))
-    key = (code.co_filename, line, name, module, in_app)
+    key = (code.co_filename, line, name, module)
     known = _known.get(key)
     if known is None:
-        known = bare_frame(code, line, module, file, in_app)
+        known = bare_frame(code, line, module, file)
         try:
             _add_source(known, code.co_filename, line)
         except ours(OSError, MemoryError):
@@ -151,19 +141,17 @@ def frame_of(frame: FrameType, line: int, in_app: tuple[str, ...] = ()) -> Clean
     return known
 
 
-def bare_frame(code: CodeType, line: int, module: str | None, file: str | None, in_app: tuple[str, ...]) -> Clean:
+def bare_frame(code: CodeType, line: int, module: str | None, file: str | None) -> Clean:
     """Sentry's `frame` for a line of code, without source; `file` is that of its module."""
     path, name = code.co_filename, cast("str", getattr(code, "co_qualname", code.co_name))
     # Compiled modules give their frames the path that they were compiled from, and their full name to functions.
     if module is not None and name.startswith(module + "."):
         name = name[len(module) + 1 :]
     installed = None if path.startswith("<") or os.path.isabs(path) or os.path.exists(path) else file or "<built-in>"
-    return _build(path, line, name, module, in_app, installed)
+    return _build(path, line, name, module, installed)
 
 
-def _build(
-    path: str, line: int, name: str, module: str | None, in_app: tuple[str, ...], installed: str | None
-) -> Clean:
+def _build(path: str, line: int, name: str, module: str | None, installed: str | None) -> Clean:
     if installed is None:
         absolute, relative, ours = _file(path)
     else:
@@ -172,7 +160,6 @@ def _build(
     frame = Clean(function=text(name), lineno=line, abs_path=absolute, filename=relative, in_app=ours)
     if module is not None:
         frame["module"] = text(module)
-        frame["in_app"] = ours or _is_in_app(module, in_app)
     return frame
 
 
@@ -212,16 +199,3 @@ def _absolute(path: str) -> str:
         return os.path.abspath(path)
     except ours(OSError, ValueError):  # a relative path, and the current directory is gone
         return path
-
-
-#: Where frameworks for ERPs have modules, which belong to the ERP also if they are installed.
-_MODULES = ("/trytond/modules/", "/odoo/addons/")
-
-
-def looks_like_the_erp(path: str) -> bool:
-    if path.startswith("<"):
-        return False
-    slashed = path.replace(os.sep, "/")
-    return any(folder in slashed for folder in _MODULES) or not (
-        "/site-packages/" in slashed or "/dist-packages/" in slashed or path.startswith(_LIBRARY + os.sep)
-    )
