@@ -155,7 +155,7 @@ KIND_OF = {key.name: key.kind for key in KEYS if key.kind}
 #: Keys whose values are numbers or true/false.
 TYPED = frozenset(key.name for key in KEYS if key.value in ("flag", "fraction", "audit", "number"))
 
-_GIVEN = {
+_DEFAULTS: "dict[str, Any]" = {
     "where": "",
     "detail": {},
     "live": False,
@@ -164,11 +164,8 @@ _GIVEN = {
     "learn": None,
     "span_data": None,
     "learned": {},
-    **{key.field or key.name: key.default for key in KEYS},
+    **{key.field or key.name: key.default for key in KEYS if key.field is not None and not key.kind},
 }
-
-
-_DEFAULTS = {field: _GIVEN[field] for field in MonitorData.__annotations__}
 
 
 def plain_monitor(**changes: Any) -> MonitorData:
