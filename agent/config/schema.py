@@ -110,7 +110,7 @@ def make_validator() -> Any:
 
 def _wrong_items(validator: Any, items: Any, instance: Any, _: Any) -> Iterator[Any]:
     if isinstance(instance, list):
-        fits = _fits.get(id(items)) or _fits.setdefault(id(items), compiled(items))
+        fits = _fits.get(id(items)) or _fits.setdefault(id(items), compiled(items, is_item=True))
         for index, item in enumerate(instance):
             if not fits(item):
                 yield from validator.descend(item, items, path=index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-from typing import cast
+from typing import Any, cast
 
 from ...base.model import MonitorData
 from ..findings import Findings
@@ -20,7 +20,7 @@ class Alike:
     def __init__(self, settings: Settings, findings: Findings) -> None:
         self._settings = settings
         self._findings = findings
-        self._known: dict[bytes, MonitorData] = {}
+        self._known: dict[bytes, tuple[MonitorData, list[str]]] = {}  # with the fields that hold lists and mappings
         self._unlike = 0  # how many more were like no other than were like one
 
     def build(self, written: WrittenMonitor) -> MonitorData | None:
@@ -34,23 +34,22 @@ class Alike:
         known = self._known.get(key)
         self._unlike += 1 if known is None else -1
         if known is not None:
-            return self._like(known, written)
+            return self._like(*known, written)
         before = self._findings.number
         made = build(written, self._settings, self._findings)
         if made is not None and self._findings.number == before:
-            self._known[key] = made
+            self._known[key] = made, [field for field, each in made.items() if isinstance(each, (list, dict))]
         return made
 
-    def _like(self, known: MonitorData, written: WrittenMonitor) -> MonitorData | None:
+    def _like(self, known: MonitorData, copied: list[str], written: WrittenMonitor) -> MonitorData | None:
         builder = Builder(written, self._settings, self._findings)
         targets = builder.targets()
         builder.check_operation()
         if self._findings.is_wrong(written.placed):
             return None
-        made = {
-            field: value.copy() if value.__class__ is list or value.__class__ is dict else value
-            for field, value in known.items()
-        }
+        made: dict[str, Any] = {**known}
+        for field in copied:
+            made[field] = made[field].copy()
         value = written.value
         made.update(where=written.where, targets=targets, name=value.get("name", ""))
         made["operation"] = value.get("operation") or known["operation"]
