@@ -302,7 +302,7 @@ class Agent:
             self.finder.follower.follow(code)
 
     def _read_files(self, runpy: "ModuleType") -> None:
-        from ..hook.imports.main_module import FileReader
+        from ..hook.imports.runpy_files import FileReader
 
         self._undo.append(FileReader(runpy, self.index, self._follow, guard.swallow))
 

@@ -9,7 +9,6 @@ not from 3.13 on, where a debugger that begins on a monitored line misses its fi
 All of this happens only where a monitor names the program; `places.program_names` has its names.
 """
 
-import os
 import sys
 from types import ModuleType
 
@@ -20,7 +19,7 @@ from ..targets.target_paths import attribute_in, pattern_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Iterable
     from types import CodeType, FrameType
     from typing import Any
 
@@ -191,37 +190,6 @@ class Follower:
     def failed(self) -> None:
         self._swallow("following the program")
         self.stop()
-
-
-class FileReader:
-    """Replaces runpy's function that reads files: `run_path` runs next what it has read.
-
-    Processes that multiprocessing spawns run the program of their parent in the same way.
-    """
-
-    def __init__(
-        self, runpy: "Any", wanted: "Container[str]", follow: "Callable[[CodeType], None]", swallow: "Swallow"
-    ) -> None:
-        self._runpy = runpy
-        self._original = runpy._get_code_from_file
-        self._wanted = wanted
-        self._follow = follow
-        self._swallow = swallow
-        runpy._get_code_from_file = self
-
-    def __call__(self, *arguments: "Any") -> "Any":
-        read = self._original(*arguments)
-        try:
-            file = os.fsdecode(arguments[-1])
-            if any(name in self._wanted for name in ["__main__", *places.program_names(file)]):
-                self._follow(read[0] if type(read) is tuple else read)  # with the file's name, before 3.12
-        except ours(Exception):
-            self._swallow("following what runpy runs")
-        return read
-
-    def undo(self) -> None:
-        if self._runpy._get_code_from_file is self:
-            self._runpy._get_code_from_file = self._original
 
 
 def _expected(name: str, monitors: "Iterable[MonitorData]") -> "tuple[set[str], bool]":
