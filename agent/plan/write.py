@@ -47,7 +47,7 @@ def encode(
     parts: "dict[str, dict[str, list[Place]]]" = {}
     patterns: "set[str]" = set()
     for monitor in plan["monitors"]:
-        place = body.append(_shared(plain(monitor), {}))
+        place = body.append(_shared(monitor, {}))
         sizes.append(place[1])
         if monitor["line"] is not None:
             parts.setdefault(places.LINES, {}).setdefault(places.LINES, []).append(place)
@@ -179,19 +179,25 @@ def plain(value: "Any") -> "Any":
 
 
 def _shared(value: "Any", known: "dict[Any, Any]") -> "Any":
-    """The same, with one object for all that is equal in it: a monitor is never changed, and a process holds it once.
+    """As `plain`, with one object for all that is equal in it: a monitor is never changed, and a process holds it once.
 
-    `known` keeps each of them, since marshal marks only what is referred to more than once.
+    `known` keeps each of them, since marshal marks only what is referred to more than once. Most values of a monitor
+    are single objects anyway (None, true, false), or texts: they are not worth a call.
     """
-    if value.__class__ is str:
-        return known.setdefault(value, value)
-    if value.__class__ is dict:
-        value = {name: _shared(item, known) for name, item in value.items()}
-        return known.setdefault((dict, *map(id, value), *map(id, value.values())), value)
-    if value.__class__ is list:
-        value = [_shared(item, known) for item in value]
-        return known.setdefault((list, *map(id, value)), value)
-    return known.setdefault((value.__class__, repr(value)), value)
+    if isinstance(value, dict):
+        made = {
+            key if key.__class__ is str else str(key): item if item is None or item is False or item is True
+            else known.setdefault(item, item) if item.__class__ is str
+            else _shared(item, known)
+            for key, item in value.items()
+        }  # fmt: skip
+        return known.setdefault((dict, *map(id, made), *map(id, made.values())) if made else dict, made)
+    if isinstance(value, (list, tuple)):
+        several = [
+            known.setdefault(item, item) if item.__class__ is str else _shared(item, known) for item in value
+        ]  # fmt: skip
+        return known.setdefault((list, *map(id, several)) if several else list, several)
+    return known.setdefault(value if value.__class__ is str else (value.__class__, repr(value)), value)
 
 
 _LEAVES = frozenset((str, bool, int, float, type(None)))
