@@ -136,9 +136,9 @@ def _plan(config: str | None) -> PlanData:
                 "traces": {
                     "given": False, "keep_slow": None, "keep_failed": False, "rate_limit": None, "max_spans": 1,
                 },
-                "debug": False, "metrics": False, "user": ["id"], "stances": {"modules": {}, "everywhere": []},
-                "modules": {}, "ignore_loggers": [], "in_app_include": None,
-                "integrations": [], "tags": {}, "scrub": None, "context": [],
+                "debug": False, "metrics": False, "user": ["id"],
+                "stances": {"modules": {}, "everywhere": [], "unattended": []}, "modules": {}, "ignore_loggers": [],
+                "in_app_include": None, "integrations": [], "tags": {}, "scrub": None, "context": [],
                 "tasks": None, "celery": None, "project": None, "application": None,
             },
             "spool": {

@@ -201,6 +201,7 @@ else:
 
         modules: dict[str, list[dict[str, str]]]  # for the monitors of these modules, before the others
         everywhere: list[dict[str, str]]  # three: the files' defaults, those of packs, `sentry.ignore_errors`
+        unattended: list[dict[str, str]]  # in their place, for tasks and jobs that nobody waits for
 
     class SentryData(TypedDict):
         dsn: Optional[str]

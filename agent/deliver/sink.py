@@ -17,6 +17,7 @@ from ..observe.event import event, reserve, the_erp
 from ..observe.event.encode import encode
 from ..observe.event.represent import type_name
 from ..observe.failure import attempts
+from ..observe.failure.synthetic import NO_MONITOR
 from ..privacy import redact
 from . import stream, wire
 from .background.sweeper import Sweeper
@@ -175,7 +176,9 @@ class Sink:
     ) -> str | None:
         try:
             made, data = make()
-            if observation.report in observation.monitor["repeat_interval"] and _attempt(observation) is None:
+            if observation.report in observation.monitor["repeat_interval"] and (
+                _attempt(observation) is None or observation.monitor["where"] == NO_MONITOR  # a job that is over
+            ):
                 suppressed = self._suppressed(made, observation)
                 if suppressed is None:
                     self.health.count("rate", observation.monitor["name"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..boot.engine import Engine
 
 #: A background or scheduled job as a piece of work. It is about the job's name.
-KIND = work.Kind("queue.process", route=lambda name: name)
+KIND = work.Kind(work.TASK, route=lambda name: name)
 
 
 def register(erp: str, provide: Callable[[], dict[str, object]], user: Callable[[], Mapping[str, object]]) -> None:

@@ -20,9 +20,10 @@ from .web.install import function_of, web_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import ModuleType
+    from types import FrameType, ModuleType
 
     from ..boot.engine import Engine
+    from ..hook.code.wrap import Failed
 
 
 def cron_name(jobs: Any) -> str:
@@ -55,7 +56,7 @@ _JOBS: dict[str, tuple[str, Callable[[Any], str]]] = {
 _NEW = "new"
 
 #: A job as a piece of work. It is about the job's name, company and user.
-KIND = work.Kind("queue.process", route=lambda job: job[0] if job else None)
+KIND = work.Kind(work.TASK, route=lambda job: job[0] if job else None)
 
 
 def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
@@ -77,7 +78,7 @@ def install(name: str, module: ModuleType, engine: Engine) -> list[Any]:
     path, named = _JOBS[name]
     runs = _function(module, path)
     return [
-        follow_job(runs, path, named),
+        follow_job(runs, path, named, _fails(engine)),
         *(_cron_tries if name == "trytond.ir.cron" else _task_tries)(module, runs, retried),
     ]
 
@@ -93,7 +94,7 @@ def _failures(module: ModuleType, engine: Engine) -> list[Any]:
     return [web_of(engine), wrap.watch(_function(module, "TrytondWSGI.dispatch_request"), returned=returned)]
 
 
-def follow_job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
+def follow_job(function: Any, path: str, name_of: Callable[[Any], str], failed: Failed | None = None) -> Any:
     """A task of the queue is a piece of work also where the request that has queued it runs it when it has ended."""
 
     def enter(job: Any) -> work.Entered | None:
@@ -101,7 +102,18 @@ def follow_job(function: Any, path: str, name_of: Callable[[Any], str]) -> Any:
             return None  # a user clicked on it
         return work.enter((name_of(job), *(_whose(job) if name_of is task_name else (0, 0))), KIND)
 
-    return wrap.surround(function, wrap.guarded(enter), ends, passed=[_last_parameter(function)])
+    return wrap.surround(function, wrap.guarded(enter), ends, passed=[_last_parameter(function)], failed=failed)
+
+
+def _fails(engine: Engine) -> Failed:
+    """Reports what a job has failed with, unless its monitor has."""
+
+    def failed(error: BaseException, _frame: FrameType) -> None:
+        name = _doing()[0]
+        if name and isinstance(error, Exception):
+            engine.frameworks.failed("task", error, operation=name, function=name)
+
+    return failed
 
 
 def _last_parameter(function: Any) -> str:

@@ -94,7 +94,7 @@ def application(environ, start_response):
 def handle_exception(e): return "%s %s" % (getattr(e, "http_status_code", 500), type(e).__name__)
 """,
     "jobs": """
-from frappe.exceptions import RetryBackgroundJobError
+from frappe.exceptions import MandatoryError, RetryBackgroundJobError
 tries = []
 def collide(times):
     tries.append(1)
@@ -106,6 +106,7 @@ def tangle(times):
     tries.clear()
 def divide(by): return 1 / by
 def nightly(): return divide(0)
+def remind(customer="nobody"): raise MandatoryError(customer)
 """,
     "utils/background_jobs": """
 import frappe
@@ -166,6 +167,9 @@ run("frappe.jobs.collide", times=9)
 run("frappe.jobs.divide", by=0)
 jobs.run_scheduled_job = lambda: run_scheduled_job("frappe.jobs.nightly")
 run("frappe.core.doctype.scheduled_job_type.scheduled_job_type.run_scheduled_job")
+jobs.run_scheduled_job = lambda: run_scheduled_job("frappe.jobs.remind")
+for _ in range(3):
+    run("frappe.core.doctype.scheduled_job_type.scheduled_job_type.run_scheduled_job")
 """
 MONITORS = """
 version: 1
@@ -200,7 +204,9 @@ def test_requests_documents_and_jobs_of_frappe(host):
         ("unmonitored.task", "frappe.jobs.tangle"),
         ("unmonitored.task", "frappe.jobs.divide"),
         ("unmonitored.task", "frappe.jobs.nightly"),
+        ("unmonitored.task", "frappe.jobs.remind"),
     }
+    assert found["unmonitored.task", "frappe.jobs.remind"]["level"] == "warning"
     assert len(events) == len(found)
     assert {event["tags"]["site"] for event in events} == {"day.localhost"}
     (user,) = {event["user"]["id"] for event in events}

@@ -39,6 +39,7 @@ class Order:
     def divide(self, by): return 1 / by
     def refuse(self, text): raise ValidationError(text)
     def nightly(self): return self.divide(0)
+    def remind(self): raise UserError("There is no template")
 """
 #: Odoo 16 to 18: what a request does is a transaction, which `retrying` runs.
 MODEL_18 = """
@@ -108,10 +109,11 @@ application = Application()
 CRON_18 = """
 from odoo.addons.shop import Order
 class ir_cron:
-    def _callback(self, cron_name, server_action_id): Order().nightly()
+    def _callback(self, cron_name, server_action_id): getattr(Order(), cron_name.lower())()
     def run(self):
-        try: self._callback("Nightly", 1)
-        except Exception as error: print("job failed", type(error).__name__)
+        for name in ("Nightly", "Remind", "Remind"):
+            try: self._callback(name, 1)
+            except Exception as error: print("job failed", type(error).__name__)
 """
 #: Odoo 15: a decorator runs the function of a controller again.
 MODEL_15 = """
@@ -176,11 +178,12 @@ CRON_15 = """
 from odoo.addons.shop import Order
 class ir_cron:
     def _callback(self, cron_name, server_action_id, job_id):
-        try: Order().nightly()
+        try: getattr(Order(), cron_name.lower())()
         except Exception as error: self._handle_callback_exception(cron_name, server_action_id, job_id, error)
     def _handle_callback_exception(self, cron_name, server_action_id, job_id, job_exception):
         print("job failed", type(job_exception).__name__)
-    def run(self): self._callback("Nightly", 1, 1)
+    def run(self):
+        for name in ("Nightly", "Remind", "Remind"): self._callback(name, 1, 1)
 """
 MAIN = """
 import io, sys
@@ -245,7 +248,9 @@ def test_requests_and_jobs_of_odoo(host, version, http, model, cron):
         (request, "POST /page/<string:token>"),
         ("odoo.sign_in" if version > 17 else "odoo.sign_in_until_17", "sign_in"),
         ("unmonitored.task", "cron Nightly"),
+        ("unmonitored.task", "cron Remind"),
     }
+    assert found["unmonitored.task", "cron Remind"]["level"] == "warning"
     assert len(events) == len(found)
     divided = found[request, "sale.order.divide"]
     assert divided["tags"]["database"] == "erp"

@@ -207,6 +207,7 @@ WANTED = [
     ("trytond.report", "report shop.label", "BufferError"),
     ("trytond.task", "task shop.stock.move", "LookupError"),
     ("trytond.cron", "cron shop.stock.nightly", "OverflowError"),
+    ("unmonitored.task", "cron shop.stock.closing", "UserError"),
 ]
 
 
@@ -482,7 +483,7 @@ def check(events: "list[dict[str, Any]]", user: int, failed: "set[str]") -> "lis
     if others >= 10:
         wrong.append(f"{others} events that are not worth reading")
     for event in events:
-        called = about(event)[0] not in ("trytond.cron", "unmonitored.logged")  # cron has no user, nor what it logs
+        called = about(event)[0] not in ("trytond.cron", "unmonitored.task", "unmonitored.logged")  # cron has no user
         shown = event["tags"].get("database"), event["tags"].get("company"), str(event.get("user", {}).get("id"))
         if shown != ((DATABASE, "1", str(user)) if called else (DATABASE, None, "None")):
             wrong.append(f"{about(event)}: database, company and user are {shown}")

@@ -291,6 +291,9 @@ def test_ignored_errors_have_a_default_that_the_file_replaces(look):
     assert look("version: 1\n").plan["sentry"]["stances"]["everywhere"][2] == {
         "django.http.Http404": "ignored", "django.core.exceptions.PermissionDenied": "ignored",
     }  # fmt: skip
+    assert look("version: 1\n").plan["sentry"]["stances"]["unattended"][2] == {
+        "django.http.Http404": "warning", "django.core.exceptions.PermissionDenied": "warning",
+    }  # fmt: skip
     assert look("version: 1\nsentry: {ignore_errors: []}\n").plan["sentry"]["stances"]["everywhere"][2] == {}
 
 

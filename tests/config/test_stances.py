@@ -32,6 +32,9 @@ monitors: [{target: a.b, module: sales, expect: [KeyError], ignore_errors: [b.St
         "everywhere": [
             {"erp.UserError": "expected", "erp.Retry": "ignored", "erp.Fatal": "fatal"}, {}, {"a.Signal": "ignored"},
         ],
+        "unattended": [
+            {"erp.UserError": "expected", "erp.Retry": "ignored", "erp.Fatal": "fatal"}, {}, {"a.Signal": "ignored"},
+        ],
     }  # fmt: skip
     (monitor,) = result.plan["monitors"]
     assert {key: monitor[key] for key in ("expect", "ignore_errors", "errors")} == {
@@ -88,6 +91,9 @@ def test_what_a_pack_names_counts_for_all_after_the_file_s_own():
         "modules": {"m": [{"web.Gone": "expected"}]},
         "everywhere": [
             {"erp.Access": "warning"}, {"erp.UserError": "expected", "erp.Retry": "ignored"}, {"a.Signal": "ignored"},
+        ],
+        "unattended": [
+            {"erp.Access": "warning"}, {"erp.UserError": "warning", "erp.Retry": "ignored"}, {"a.Signal": "ignored"},
         ],
     }  # fmt: skip
     assert findings.problems == []

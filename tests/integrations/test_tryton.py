@@ -179,8 +179,9 @@ def tried(monkeypatch):
     monkeypatch.setattr(attempts, "current", attempts.outside)
     monkeypatch.setattr(retried, "others", [])
     engine = Held(
-        outlet=Held(sink=lambda: sink), frameworks=Held(tracing=Held(follow=lambda: None)), look_again=lambda: None
-    )
+        outlet=Held(sink=lambda: sink), look_again=lambda: None,
+        frameworks=Held(tracing=Held(follow=lambda: None), failed=lambda *_, **__: None),
+    )  # fmt: skip
 
     def install(name, source):
         module = types.ModuleType(name)

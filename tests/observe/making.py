@@ -22,7 +22,7 @@ def sentry(**changed: Any) -> SentryData:
         "dsn": None, "environment": "test", "release": "erp@1.2", "sample_rate": 1.0, "traces_sample_rate": 0.0,
         "profiles_sample_rate": 0.0, "trace_propagation_targets": None, "propagate_traceparent": False,
         "strict_trace_continuation": False, "org_id": None, "debug": False, "metrics": False, "user": ["id"],
-        "stances": {"modules": {}, "everywhere": []}, "modules": {}, "ignore_loggers": [], "integrations": "auto",
+        "stances": {"modules": {}, "everywhere": [], "unattended": []}, "modules": {}, "ignore_loggers": [], "integrations": "auto",
         "tags": {"system": "demo"}, "context": [], "tasks": None, "celery": None, "project": None, "application": None,
         "in_app_include": None,
         "tracing": "agent",

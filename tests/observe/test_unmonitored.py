@@ -102,6 +102,41 @@ def test_what_is_no_failure_anywhere_is_none_here(made):
     assert entered[0].outcome == work.CRASHED
 
 
+STANCES = {
+    "modules": {},
+    "everywhere": [{"KeyError": "expected"}, {"LookupError": "expected"}],
+    "unattended": [{"KeyError": "expected"}, {"LookupError": "warning"}],
+}
+
+
+def in_a(kind, desk, error, **known):
+    entered = work.enter("nightly", kind)
+    try:
+        return desk.failed(error, **{"what": "task", **known}), entered[0].outcome
+    finally:
+        work.leave(entered)
+
+
+def test_a_mistake_of_a_user_that_ends_a_job_is_a_warning_once_an_hour():
+    desk, job = Desk(stances=STANCES), work.Kind(work.TASK)
+    assert in_a(job, desk, raised(IndexError(3))) == (True, work.CRASHED)
+    (report,) = desk.reports
+    assert (report.severity, report.monitor["name"]) == ("warning", "unmonitored.task")
+    assert report.monitor["repeat_interval"] == {"error": 3600.0}
+    assert in_a(job, desk, raised(ValueError(3)))[0], "a failure"
+    assert (desk.reports[1].severity, desk.reports[1].monitor["repeat_interval"]) == ("error", {})
+
+
+def test_a_mistake_that_somebody_is_shown_or_that_was_declared_is_none_in_a_job_either():
+    desk, job = Desk(stances=STANCES), work.Kind(work.TASK)
+    assert in_a(job, desk, raised(KeyError("x"))) == (False, work.WELL), "the file names it"
+    assert in_a(job, desk, raised(IndexError(3)), severity="info") == (False, work.WELL), "the task declares it"
+    assert in_a(work.Kind("http.server"), desk, raised(IndexError(3))) == (False, work.WELL), "inside a request"
+    assert in_a(job, desk, raised(IndexError(3)), what="graphql") == (False, work.WELL)
+    assert not desk.failed(raised(IndexError(3)), "task"), "nobody knows where it ran"
+    assert desk.reports == []
+
+
 def test_a_severity_that_counts_everywhere_counts_here():
     desk = Desk(stances={"modules": {"m": [{"KeyError": "info"}]}, "everywhere": [{"LookupError": "warning"}]})
     assert desk.failed(raised(KeyError("x")))

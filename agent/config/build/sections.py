@@ -17,7 +17,6 @@ from .merge import Settings
 from .values import check_bare_number, check_inheritable, check_unit, is_exception_name
 
 DEFAULT_ENVIRONMENT = "production"
-_IGNORED = ["django.http.Http404", "django.core.exceptions.PermissionDenied"]
 _VERSION = re.compile(r"\[0-9\.\]$")  # at the end of a pattern of `processes`
 _TRUE = ("1", "true", "yes", "on", "y", "t")
 
@@ -124,7 +123,7 @@ def sentry_data(
         "debug": debug,
         "metrics": bool(given.get("metrics", False)),
         "user": list(given.get("user", ["id"])),
-        "stances": stances.stances_data(settings, list(given.get("ignore_errors", _IGNORED)), findings),
+        "stances": stances.stances_data(settings, given.get("ignore_errors"), findings),
         "modules": {name: _owner(settings, name) for name in settings.modules},
         "ignore_loggers": list(given.get("ignore_loggers", [])),
         "integrations": given.get("integrations", "auto"),

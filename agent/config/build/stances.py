@@ -24,6 +24,12 @@ class _Lists(TypedDict):
     ignore_errors: list[str]
 
 
+#: `sentry.ignore_errors`, where it is not given.
+IGNORED_BY_DEFAULT = ("django.http.Http404", "django.core.exceptions.PermissionDenied")
+
+#: The severity of a user's mistake that ends a job: nobody has seen its message.
+UNSEEN = "warning"
+
 _MADE = {"expect": EXPECTED, "ignore_errors": IGNORED}
 _EVERY = ("Exception", "BaseException", "builtins.Exception", "builtins.BaseException")
 
@@ -84,14 +90,24 @@ def _of_module(module: object, settings: Settings) -> list[Placed]:
     return [declared.at("defaults") for declared in settings.module(module)]
 
 
-def stances_data(settings: Settings, ignored: list[str], findings: Findings) -> StancesData:
+def stances_data(settings: Settings, ignored: list[str] | None, findings: Findings) -> StancesData:
+    """`ignored`: `sentry.ignore_errors`; None: not given.
+
+    What packs and the built-in list name is about users, who are shown the message. Of a job, nobody is: `unattended`.
+    """
     modules = {
         name: found
         for name in settings.modules
         if (found := [layer for placed in _of_module(name, settings) if (layer := checked(placed, findings))])
     }
     files, packs = _together(settings.files, findings), _together(settings.packs, findings)
-    return {"modules": modules, "everywhere": [files, packs, dict.fromkeys(ignored, IGNORED)]}
+    shown = dict.fromkeys(ignored if ignored is not None else IGNORED_BY_DEFAULT, IGNORED)
+    unseen = {name: UNSEEN if made == EXPECTED else made for name, made in packs.items()}
+    return {
+        "modules": modules,
+        "everywhere": [files, packs, shown],
+        "unattended": [files, unseen, shown if ignored is not None else dict.fromkeys(shown, UNSEEN)],
+    }
 
 
 def _together(several: list[Placed], findings: Findings) -> dict[str, str]:

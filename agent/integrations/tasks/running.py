@@ -31,7 +31,7 @@ class Kind(work.Kind):
         header: Callable[[Any, str], object],
         facts: Callable[[Any], dict[str, object]] | None = None,
     ) -> None:
-        super().__init__("queue.process", header, section=section)
+        super().__init__(work.TASK, header, section=section)
         self.facts = facts
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .breadcrumbs import Line
     from .traces import Ids
 
+#: The operation of tasks and jobs, as Sentry names it.
+TASK = "queue.process"
+
 #: How a piece of work ends: well, with something reported, or with an exception that nothing handled.
 WELL, ERRORED, CRASHED = 0, 1, 2
 

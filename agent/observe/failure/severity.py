@@ -40,7 +40,7 @@ _NO_CONTROL_FLOW = ("dramatiq.middleware.threading.Interrupt", "django_q.excepti
 #: How `where` of a pack's monitor begins. What such a monitor expects does not count for the calls inside its own.
 PACK = "packs/"
 
-NOWHERE: StancesData = {"modules": {}, "everywhere": []}
+NOWHERE: StancesData = {"modules": {}, "everywhere": [], "unattended": []}
 
 #: The exceptions that monitors of this process expect or ignore; and for exception types, whether that means them.
 expected_anywhere: dict[str, str] = {}

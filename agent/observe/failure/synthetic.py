@@ -23,9 +23,11 @@ def monitor(
     module: str | None = None,
     fingerprint: list[str] | None = None,
     rate_limit: tuple[float, float] | None = None,
+    repeat_interval: dict[str, float] | None = None,
 ) -> MonitorData:
     """`where` names what reported, in place of a file and a line."""
     return plain_monitor(
         name=name, where=where, kind=kind, module=module, operation=operation, severity=severity,
-        fingerprint=fingerprint, rate_limit=rate_limit, span="never",
+        fingerprint=fingerprint, rate_limit=rate_limit, repeat_interval=repeat_interval or {},
+        span="never",
     )  # fmt: skip

@@ -28,6 +28,9 @@ RATE_OF_LOGGED = (24.0, 86_400.0)
 #: A job that is tried again logs each attempt, and may succeed in the end.
 HANDFUL_OF_LOGGED = 2
 
+#: Seconds until an equal mistake of a user in a job is reported again, by any process; then twice as long, and so on.
+REPEAT_OF_MISTAKES = {"error": 3600.0}
+
 #: Requests and tasks that ended in an exception, of which a server or a worker may log that afterwards.
 LAST_OUTCOMES = 64
 _CHAIN = 10
@@ -46,7 +49,8 @@ class Unmonitored:
         self._report = report
         self._count = count
         self._stances = stances
-        self._severities: dict[str, Severities] = {}  # by the severity of exceptions that no list names
+        #: By the severity of exceptions that no list names, and whether a job has failed that nobody waits for.
+        self._severities: dict[tuple[str, bool], Severities] = {}
         self._limits = Limiter(DEFAULT_RATE_LIMIT, sample)
         self._limits_of_logged = Limiter(RATE_OF_LOGGED, sample, handful=HANDFUL_OF_LOGGED)
         self._outcomes: list[reported.Reported] = []  # of pieces of work, the last ones
@@ -74,6 +78,9 @@ class Unmonitored:
         traceback = traceback_of(error)
         frame = traceback.tb_frame.f_back if traceback is not None else None
         graded = self._severity(error, severity, frame)
+        is_mistake = graded is None and what == "task" and severity == "error" and _is_unattended()
+        if is_mistake:
+            graded = self._severity(error, severity, frame, unattended=True)
         if graded is not None and not handled:
             work.note(work.CRASHED)
         if logged is not None and self._is_outcome(error):
@@ -104,6 +111,7 @@ class Unmonitored:
             severity=graded,
             rate_limit=DEFAULT_RATE_LIMIT if logged is None else RATE_OF_LOGGED,
             fingerprint=["{monitor}", "error", "{cause}"],
+            repeat_interval=REPEAT_OF_MISTAKES if is_mistake else None,
         )
         self._report(
             Observation(
@@ -136,14 +144,25 @@ class Unmonitored:
             chain = cause_of(chain)
         return False
 
-    def _severity(self, error: BaseException, severity: str, frame: FrameType | None) -> str | None:
-        severities = self._severities.get(severity)
+    def _severity(
+        self, error: BaseException, severity: str, frame: FrameType | None, *, unattended: bool = False
+    ) -> str | None:
+        severities = self._severities.get((severity, unattended))
         if severities is None:
-            plain = plain_monitor(severity=severity)
-            severities = self._severities[severity] = Severities(plain, self._stances)
+            stances = self._stances
+            if unattended:
+                stances = {**stances, "everywhere": stances["unattended"]}
+            severities = Severities(plain_monitor(severity=severity), stances)
+            self._severities[severity, unattended] = severities
         if is_expected_anywhere(type(error)) and callers.expect(type(error), frame):
             return None
         return severities.of_error(error)
+
+
+def _is_unattended() -> bool:
+    """Does a task or a job run here, and not inside a request, whose user is shown what it fails with?"""
+    doing = work.current()
+    return doing is not None and doing.kind.op == work.TASK
 
 
 def is_reported(error: BaseException) -> bool:
