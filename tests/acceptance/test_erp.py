@@ -39,6 +39,11 @@ class Erp(Host):
         return self.run("manage.py", *arguments, cwd=ERP, **extra)
 
 
+def failures(events):
+    """What the day makes. What monitors cost a process depends on how long the machine takes for the day's hours."""
+    return Counter(each for each in map(summary, events) if each[0] != "budget")
+
+
 @pytest.fixture(scope="module")
 def day(tmp_path_factory):
     """One working day both ways: (with the agent, without it, the host)."""
@@ -145,7 +150,10 @@ def test_events_and_show(day):
     assert "MachineBreakdown" in shown.stdout
     assert "As it is sent to Sentry" in shown.stdout
     assert erp.agent("events", "show", "zzz").returncode == 2
-    assert erp.agent("events", "--module", "quality").stdout.count("record_inspection") == 2
+    quality = [
+        line for line in erp.agent("events", "--module", "quality").stdout.splitlines() if "% of this" not in line
+    ]
+    assert "\n".join(quality).count("record_inspection") == 2
 
 
 def test_sentry_test_works_although_the_settings_know_nothing(tmp_path):
@@ -257,7 +265,7 @@ def test_with_a_sentry_and_tracing_the_day_is_the_same_and_each_failure_arrives_
     assert under.stderr == ""
     # Celery's integration and our monitors see the same failures: each arrives once, in the ERP's words.
     assert all("erp.monitor" in event["tags"] for event in events)
-    assert Counter(map(summary, events)) == Counter(map(summary, day[2].events()))
+    assert failures(events) == failures(day[2].events())
     ids = [event["event_id"] for event in events]
     assert len(ids) == len(set(ids))
     names = {(each["transaction"], each["contexts"]["trace"]["op"]) for each in transactions}
