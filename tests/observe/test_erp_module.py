@@ -55,6 +55,31 @@ def test_a_failure_that_no_monitor_has_seen_belongs_to_the_module_of_what_ran():
     assert placed(plain, "graphql.execute", request={"view": "shop.sales.core.views.show"})[0] == "sales"
 
 
+def test_a_field_of_graphql_belongs_to_the_innermost_code_that_has_a_module(monkeypatch):
+    called = "def call(function): function()"
+    inner, outer, library = ({"__name__": name} for name in ("shop.sales.core", "shop.other", "json"))
+    exec("def resolve(): raise ValueError", inner)
+    exec(called, outer)
+    exec(called, library)
+    field = synthetic.monitor("unmonitored.graphql", synthetic.NO_MONITOR, operation="query Orders", severity="error")
+    view = {"view": "shop.core.show"}
+
+    def of(*calls):
+        with pytest.raises(ValueError) as caught:
+            calls[0](*calls[1:])
+        report = an_observation(monitor=field, function="orders", exception=caught.value)
+        return erp_module.placed(report, {"request": view}, {**DECLARED, "other": None}).monitor["module"]
+
+    assert of(outer["call"], inner["resolve"]) == "sales"
+    assert of(library["call"], lambda: outer["call"](int_of_nothing)) == "other", "the innermost has no module"
+    monkeypatch.setitem(sys.modules, "shop.core", sys.modules["shop.sales"])
+    assert of(int_of_nothing) == "core", "no code in it has one: the view"
+
+
+def int_of_nothing():
+    return int("")
+
+
 def test_a_monitor_of_the_erps_own_keeps_what_its_file_gives():
     view = {"view": "shop.sales.core.views.show"}
     assert placed(a_monitor(module=None, owner=None), request=view) == (None, None)

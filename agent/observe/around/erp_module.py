@@ -1,7 +1,8 @@
 """The module of the ERP that a report belongs to which no monitor of the ERP's is around: that of its view or task.
 
 It is the outermost package of the view's dotted path that `modules` declares: `shop.sales.views.orders` belongs to
-`sales`. Code of libraries belongs to none.
+`sales`. Code of libraries belongs to none. All fields of GraphQL have one view: one that fails belongs to the innermost
+code that has a module, of what its resolver had called.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from ..failure.synthetic import NO_MONITOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
     from ...base.model import Observation
+
+#: The monitor of fields of GraphQL that fail.
+FIELD = "unmonitored.graphql"
+_DEEPEST = 2_000
 
 #: Without a `__getattr__` of the host's.
 _namespace: Any = ModuleType.__dict__["__dict__"].__get__  # type: ignore[index]
@@ -32,13 +38,33 @@ def placed(observation: Observation, context: Mapping[str, object], owners: Mapp
     monitor = observation.monitor
     if monitor["module"] is not None or not owners or not monitor["where"].startswith((PACK, NO_MONITOR)):
         return observation
+    if observation.monitor["name"] == FIELD:
+        name = _of_traceback(observation.traceback, owners)
+        if name is not None:
+            return _of_module(observation, name, owners)
     request = context.get("request")
     view = request.get("view") if type(request) is dict else None
     for path in (observation.function, view, context.get("transaction")):
         name = of_code(path, owners) if type(path) is str else None
         if name is not None:
-            return observation._replace(monitor={**monitor, "module": name, "owner": owners[name]})
+            return _of_module(observation, name, owners)
     return observation
+
+
+def _of_module(observation: Observation, name: str, owners: Mapping[str, str | None]) -> Observation:
+    return observation._replace(monitor={**observation.monitor, "module": name, "owner": owners[name]})
+
+
+def _of_traceback(traceback: TracebackType | None, owners: Mapping[str, object]) -> str | None:
+    found = None
+    for _ in range(_DEEPEST):
+        if traceback is None:
+            break
+        module = traceback.tb_frame.f_globals.get("__name__")
+        if type(module) is str:
+            found = of_code(module, owners) or found
+        traceback = traceback.tb_next
+    return found
 
 
 def of_code(path: str, declared: Mapping[str, object]) -> str | None:
