@@ -58,7 +58,7 @@ class _Watched:
         self.pause = 0  # of `PAUSES`, the next one
         self.until = 0.0  # when it comes back, or came back
         self.probe: Probe | None = None  # of one of its functions
-        self.announced = False
+        self.announced = ""  # the severity of its event
 
 
 class Budget:
@@ -187,8 +187,9 @@ class Budget:
         share = f"{100 * (checked + rest):.3g}% of this process's time (budget {100 * budget:g}%)"
         words = f"cost {share}: {what} until {until}"
         self._record(name, words)
-        if watched.level > SAMPLED and not watched.announced:
-            self._report(watched, "the monitor {monitor} {cost}", cost=words)
+        severity = "warning" if watched.level == OUT else "info"  # as long as failures are reported, nothing is lost
+        if watched.level > SAMPLED and watched.announced not in (severity, "warning"):
+            self._report(watched, severity, "the monitor {monitor} {cost}", cost=words)
 
     def _exchange(self, name: str, watched: _Watched) -> int:
         """Reduce the probes in the functions of a monitor to its level; return how many were whole."""
@@ -218,7 +219,7 @@ class Budget:
             GIVEN_UP, self._costs[name].faults[-1], " (a restart, or a change of the configuration, brings it back)",
         )  # fmt: skip
         self._record(name, words)
-        self._report(watched, f"the monitor {name} {words}")
+        self._report(watched, "warning", f"the monitor {name} {words}")
 
     def _bring_back(self, name: str, watched: _Watched, now: float) -> None:
         cost = self._costs[name]
@@ -228,7 +229,7 @@ class Budget:
                 self._substitute(name, lambda probe: probe.whole)
             except ours(CannotPatch):
                 return
-        watched.level, watched.over, watched.announced, watched.until = FULL, 0, False, now
+        watched.level, watched.over, watched.announced, watched.until = FULL, 0, "", now
         watched.misses = False
         self._record(name, "")
 
@@ -239,9 +240,9 @@ class Budget:
             if watched.level:
                 self._bring_back(name, watched, now)
 
-    def _report(self, watched: _Watched, message: str, **captured: str) -> None:
+    def _report(self, watched: _Watched, severity: str, message: str, **captured: str) -> None:
         """`captured` holds what differs each time: the message alone groups the events."""
-        watched.announced = True
+        watched.announced = severity
         probe = watched.probe
         if probe is None:
             return
@@ -252,7 +253,7 @@ class Budget:
                 operation=named.operation,
                 function=probe.path,
                 report="budget",
-                severity="warning",
+                severity=severity,
                 message=message,
                 operations=[named.operation],
                 captured=Captured(captured),

@@ -127,7 +127,7 @@ def test_then_it_is_taken_out_and_that_is_one_event(made):
     assert made.level() == budgets.FAILURES
     assert made.reports() == ["budget"]
     report = made.watch.observed[0]
-    assert report.severity == "warning"
+    assert report.severity == "info", "failures are reported"
     text, _ = worded(report)
     assert text.startswith("the monitor shop.order cost 50% of this process's time (budget 1%): only failures")
     made.watch.observed.clear()
@@ -145,6 +145,7 @@ def test_where_failures_alone_cost_too_much_nothing_of_it_is_left(made):
     assert made.level() == budgets.FAILURES
     made.spend(0.5, 2, checked=False)
     assert made.level() == budgets.OUT
+    assert [each.severity for each in made.watch.observed] == ["info", "warning"], "failures are not"
     made.watch.observed.clear()
     with pytest.raises(KeyError):
         made.shop.order(-1)
