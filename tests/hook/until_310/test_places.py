@@ -18,6 +18,7 @@ PLACES = {
     "hook/code/trampoline.py": "calls until_310.lines; names of code objects; frames in tracebacks",
     "live/lines.py": "refuses to put code at a line",
     "observe/call/repeats.py": "3.9 alone: a mark in a frame that carries nothing",
+    "observe/failure/bursts.py": "one step, for what a limit drops: none where others come between",
 }
 
 
