@@ -74,6 +74,9 @@ def test_a_field_of_graphql_belongs_to_the_innermost_code_that_has_a_module(monk
     assert of(library["call"], lambda: outer["call"](int_of_nothing)) == "other", "the innermost has no module"
     monkeypatch.setitem(sys.modules, "shop.core", sys.modules["shop.sales"])
     assert of(int_of_nothing) == "core", "no code in it has one: the view"
+    view["view"] = "shop.sales.show"
+    assert of(inner["resolve"]) == "core", "below the view's, there is one that says more"
+    assert of(outer["call"], int_of_nothing) == "other"
 
 
 def int_of_nothing():

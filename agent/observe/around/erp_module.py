@@ -2,7 +2,7 @@
 
 It is the outermost package of the view's dotted path that `modules` declares: `shop.sales.views.orders` belongs to
 `sales`. Code of libraries belongs to none. All fields of GraphQL have one view: one that fails belongs to the innermost
-code that has a module, of what its resolver had called.
+code that has a module other than the view's, of what its resolver had called (`shop.graphql.orders.resolve`: `orders`).
 """
 
 from __future__ import annotations
@@ -38,21 +38,16 @@ def placed(observation: Observation, context: Mapping[str, object], owners: Mapp
     monitor = observation.monitor
     if monitor["module"] is not None or not owners or not monitor["where"].startswith((PACK, NO_MONITOR)):
         return observation
-    if observation.monitor["name"] == FIELD:
-        name = _of_traceback(observation.traceback, owners)
-        if name is not None:
-            return _of_module(observation, name, owners)
     request = context.get("request")
     view = request.get("view") if type(request) is dict else None
-    for path in (observation.function, view, context.get("transaction")):
-        name = of_code(path, owners) if type(path) is str else None
-        if name is not None:
-            return _of_module(observation, name, owners)
-    return observation
-
-
-def _of_module(observation: Observation, name: str, owners: Mapping[str, str | None]) -> Observation:
-    return observation._replace(monitor={**observation.monitor, "module": name, "owner": owners[name]})
+    paths = [path for path in (observation.function, view, context.get("transaction")) if type(path) is str]
+    name = next(filter(None, (of_code(path, owners) for path in paths)), None)
+    if monitor["name"] == FIELD:
+        others = {each: owner for each, owner in owners.items() if each != name}
+        name = _of_traceback(observation.traceback, others) or name
+    if name is None:
+        return observation
+    return observation._replace(monitor={**monitor, "module": name, "owner": owners[name]})
 
 
 def _of_traceback(traceback: TracebackType | None, owners: Mapping[str, object]) -> str | None:
