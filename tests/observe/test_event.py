@@ -229,15 +229,19 @@ def test_own_frames_are_left_out_and_named_packages_are_in_app():
     trace = stack.stacktrace(error.__traceback__, sys._getframe(), own=lambda code: code.co_name == "go")
     assert all(not frame["function"].endswith("go") for frame in trace["frames"])
     assert stack.stacktrace(error.__traceback__, None, own=lambda code: True) is None
-    the_erp.follow(["_pytest"])
+    installed = {"__name__": "wares.stock"}
+    exec(compile("def call(function): return function()", "/srv/lib/site-packages/wares/stock.py", "exec"), installed)
+
+    def frames():
+        trace = installed["call"](lambda: stack.stacktrace(None, sys._getframe(), own=nothing_own))
+        return [frame["in_app"] for frame in trace["frames"] if frame["module"] == "wares.stock"]
+
+    the_erp.follow(["wares"])
     try:
-        trace = stack.stacktrace(None, sys._getframe(), own=nothing_own)
+        assert frames() == [True]
     finally:
         the_erp.follow([])
-    of_pytest = [frame for frame in trace["frames"] if frame["module"].startswith("_pytest")]
-    assert of_pytest and all(frame["in_app"] for frame in of_pytest)
-    trace = stack.stacktrace(None, sys._getframe(), own=nothing_own)
-    assert not any(frame["in_app"] for frame in trace["frames"] if frame["module"].startswith("_pytest"))
+    assert frames() == [False]
 
 
 def test_recursion_keeps_both_ends():
