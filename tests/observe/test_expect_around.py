@@ -25,15 +25,6 @@ class Two(Base): pass
 """
 
 
-@pytest.fixture(autouse=True)
-def nothing_expected(monkeypatch):
-    monkeypatch.setattr(severity, "expected_types", {})
-    before = severity.expected_anywhere.copy()
-    severity.expected_anywhere.clear()
-    yield
-    severity.expected_anywhere.update(before)
-
-
 def watch(*monitors, **options):
     seen = Watch(*monitors, **options)
     seen.shop = module(SHOP, "expect_shop")

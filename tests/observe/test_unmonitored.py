@@ -5,7 +5,6 @@ from support import Watch, module, monitor
 
 from agent.observe.around import work
 from agent.observe.call.limits import HANDFUL
-from agent.observe.failure import severity
 from agent.observe.failure.unmonitored import HANDFUL_OF_LOGGED, LAST_OUTCOMES, Unmonitored, is_reported
 
 
@@ -146,8 +145,7 @@ def test_a_severity_that_counts_everywhere_counts_here():
     ]  # fmt: skip
 
 
-def test_what_a_monitored_call_around_expects_is_not_reported(monkeypatch):
-    monkeypatch.setattr(severity, "expected_anywhere", {})
+def test_what_a_monitored_call_around_expects_is_not_reported():
     desk = Desk()
     shop = module("def order(work): return work()\n", "unmonitored_shop")
     seen = Watch(monitor("unmonitored_shop.order", expect=["KeyError"])).apply(shop)
