@@ -11,7 +11,7 @@ from .index import Bad, Index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from ..base.model import PlanData
@@ -27,6 +27,11 @@ _EARLY = (
 
 #: What an environment lacks where it cannot read the configuration, and another one might.
 LIBRARIES = "libraries"
+
+#: What the monitors of a large file differ in, if in nothing else.
+_OWN = dict.fromkeys(("where", "name", "operation", "targets"))
+
+_FEW = 1000  # that are like no other: then it is not worth looking
 
 #: Plans for other values of the environment variables, beside the first.
 _MOST_VARIANTS = 8
@@ -46,8 +51,8 @@ def encode(
     sizes: "list[int]" = []
     parts: "dict[str, dict[str, list[Place]]]" = {}
     patterns: "set[str]" = set()
-    for monitor in plan["monitors"]:
-        place = body.append(_shared(monitor, {}))
+    for monitor, written in zip(plan["monitors"], _written(plan["monitors"])):
+        place = body.append(written)
         sizes.append(place[1])
         if monitor["line"] is not None:
             parts.setdefault(places.LINES, {}).setdefault(places.LINES, []).append(place)
@@ -176,6 +181,23 @@ def plain(value: "Any") -> "Any":
     if isinstance(value, (list, tuple)):
         return [item if item.__class__ in _LEAVES else plain(item) for item in value]
     return value
+
+
+def _written(monitors: "Sequence[Mapping[str, object]]") -> "Iterator[dict[str, Any]]":
+    """Each as `_shared`. What is equal in many of them is looked through once."""
+    alike: "dict[bytes, dict[str, Any]]" = {}
+    unlike = 0  # how many more were like no other than were like one
+    for monitor in monitors:
+        own = {key: monitor[key] for key in _OWN}
+        rest = {**monitor, **_OWN}
+        key = marshal.dumps(rest, 2) if unlike <= _FEW else b""  # equal values, equal bytes
+        made = alike.get(key)
+        unlike += 1 if made is None else -1
+        if made is None:
+            made = _shared(rest, {})
+            if key:
+                alike[key] = made
+        yield {**made, **_shared(own, {})}
 
 
 def _shared(value: "Any", known: "dict[Any, Any]") -> "Any":

@@ -46,6 +46,17 @@ def test_a_plan_is_read_as_it_was_written():
     assert all(len(found) == 1 for found in WHOLE[-1])
 
 
+def test_monitors_that_are_nearly_alike_keep_their_own_values():
+    values = [1, 1.0, True, "1", [1], [True], (1,), {}, {"1": 1}, [], None]
+    monitors = [
+        {**support.monitor(f"erp.a:f{number}", name=f"m{number}"), "learned": value, "tags": {"nearly": [value]}}
+        for number, value in enumerate(values * 3)
+    ]
+    read = cache.decode(write.encode({**plan_of(0), "monitors": monitors}, []), PATH).all_monitors()
+    assert [repr(each) for each in read] == [repr(write.plain(each)) for each in monitors]
+    assert all(each["learned"] is each["tags"]["nearly"][0] for each in read)
+
+
 @pytest.mark.slow(reason="a large space: 400 examples")
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, len(PLAN) - 1), st.integers(1, 255))
