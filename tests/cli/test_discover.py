@@ -546,6 +546,103 @@ class Close(BaseMutation):
     assert len(checked(str(path), str(tmp_path), capsys)) == 2
 
 
+def test_what_callers_of_a_function_handle_is_expected(tmp_path, capsys):
+    files = {
+        "erp/errors.py": """
+class PaymentError(Exception): ...
+class Empty(Exception): ...
+class Refused(Exception): ...
+""",
+        "erp/services.py": """
+from .errors import Empty
+def void(payment): ...
+def capture(payment): ...
+def refund(payment): ...
+def charge(payment): ...
+def settle(payment): ...
+def remind(payment): ...
+def reserve(order): ...
+def ship(order): ...
+def later(order): ...
+def deferred(order): ...
+def shadowed(order): ...
+def keyword(order): ...
+def starred(order): ...
+class Stock:
+    def take(self): ...
+""",
+        "erp/runner.py": """
+from .errors import PaymentError, Refused
+def attempt(order, func, *args, how=None, **more):
+    try:
+        func(*args)
+        how(order)
+    except (PaymentError, ValueError) as error:
+        raise TypeError(str(error)) from error
+class Desk:
+    def attempt(self, func):
+        try:
+            func()
+        except Refused: ...
+""",
+        "erp/views.py": """
+import functools
+from . import errors, services
+from .errors import Empty as Nothing, PaymentError
+from .runner import attempt
+from .services import capture, charge, refund, settle, remind, later, deferred, shadowed, starred, keyword
+def answer(request):
+    attempt(request, services.void, 3)
+    attempt(request, func=functools.partial(capture, 3))
+    attempt(request, lambda: refund(3))
+    attempt(*request, starred)
+    attempt(request, None, how=keyword)
+    try:
+        settle(request)
+    except PaymentError:
+        log.exception("no payment")
+    try:
+        remind(request)
+    except PaymentError:
+        raise
+    except errors.Refused as error:
+        raise error
+    try:
+        charge(request)
+    except ValueError: ...
+    try:
+        with lock(), services.reserve(request) as made:
+            services.ship(made)
+        later(lambda: deferred(request))
+        def inner(): deferred(request)
+    except (Nothing, KeyError):
+        return 404
+    except errors.Refused:
+        return 403
+def other(shadowed):
+    try:
+        shadowed()
+    except Nothing: ...
+broken = {}
+""",
+        "erp/broken.py": "try:\n    services.charge(\nexcept PaymentError: ...\n",
+    }
+    (tmp_path / "erp").mkdir()
+    (tmp_path / "erp" / "__init__.py").write_text("")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    path = tmp_path / "found.yaml"
+    assert run("discover", "erp", "--path", str(tmp_path), "--only", "service", "--output", str(path)) == 0
+    monitors = yaml.safe_load(path.read_text(encoding="utf-8"))["monitors"]
+    payment, both = ["erp.errors.PaymentError"], ["erp.errors.Empty", "erp.errors.Refused"]
+    assert {each["target"]: each["expect"] for each in monitors if "expect" in each} == {
+        "erp.services.void": payment, "erp.services.capture": payment, "erp.services.refund": payment,
+        "erp.services.keyword": payment, "erp.services.reserve": both, "erp.services.ship": both,
+        "erp.services.later": both,
+    }  # fmt: skip
+    assert len(checked(str(path), str(tmp_path), capsys)) == len(monitors)
+
+
 def test_an_erp_of_modules_and_one_that_is_an_installed_package_are_read_by_the_names_they_are_imported_by(
     tmp_path, capsys
 ):

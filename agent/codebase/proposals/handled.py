@@ -14,7 +14,7 @@ from ..bindings import dotted
 from ..lookup import Lookup
 from ..names import Thing
 
-_TRY = (ast.Try, *([ast.TryStar] if hasattr(ast, "TryStar") else []))
+TRY = (ast.Try, *([ast.TryStar] if hasattr(ast, "TryStar") else []))
 _TOO_BROAD = frozenset(("Exception", "BaseException"))  # a boundary: what arrives there may be any failure
 _OWN = frozenset(("self", "cls"))
 
@@ -34,7 +34,7 @@ def handled_around(lookup: Lookup, bodies: Bodies, cls: Thing, method: str) -> l
 
 def _handled(lookup: Lookup, cls: Thing, function: ast.AST, method: str) -> Iterator[str]:
     for attempt in ast.walk(function):
-        if isinstance(attempt, _TRY) and any(_calls(statement, method) for statement in attempt.body):
+        if isinstance(attempt, TRY) and any(_calls(statement, method) for statement in attempt.body):
             for handler in attempt.handlers:
                 if not any(isinstance(inner, ast.Raise) for inner in ast.walk(handler)):
                     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

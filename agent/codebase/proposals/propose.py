@@ -15,6 +15,7 @@ from ..lookup import Lookup
 from ..modules import ModuleFile
 from ..names import Thing
 from ..roots import NO_PACKAGES
+from .callers import Callers
 from .handled import handled_around
 
 #: Decorators of functions that a queue's worker runs → whose they are.
@@ -68,7 +69,7 @@ class Proposal(NamedTuple):
     detail: dict[str, str]  # the kind's own key
     reason: str
     role: str  # task | service | view | command | manager | security; function: none of these
-    expect: tuple[str, ...] = ()  # exceptions that its own class handles, dotted
+    expect: tuple[str, ...] = ()  # exceptions that its callers handle, dotted
 
 
 def modules_below(lookup: Lookup, name: str) -> Iterator[ModuleFile]:
@@ -101,19 +102,24 @@ def discover(lookup: Lookup, package: str) -> list[Proposal]:
     bodies = Bodies()
     modules = [module for module in modules_below(lookup, package) if module.kind == "source"]
     added = {job for module in modules for job in _added_jobs(lookup.index(module))}
+    callers = Callers(lookup, bodies, modules)
     found: list[Proposal] = []
     for module in modules:
         jobs = {name for place, name in added if place == module.name}
         index = lookup.index(module)
         proposals = _of_module(index, _application(lookup, module, apps), bodies, jobs)
-        found += [each._replace(expect=_handled(lookup, bodies, index, each)) for each in proposals]
+        found += [each._replace(expect=_handled(lookup, bodies, callers, index, each)) for each in proposals]
     return found
 
 
-def _handled(lookup: Lookup, bodies: Bodies, index: ModuleIndex, proposal: Proposal) -> tuple[str, ...]:
-    cls, _, method = proposal.target.partition(":")[2].partition(".")
-    if not method or proposal.kind != "function":
+def _handled(
+    lookup: Lookup, bodies: Bodies, callers: Callers, index: ModuleIndex, proposal: Proposal
+) -> tuple[str, ...]:
+    if proposal.kind != "function":
         return ()
+    cls, _, method = proposal.target.partition(":")[2].partition(".")
+    if not method:
+        return callers.of(index.name, proposal.target.replace(":", ".").rpartition(".")[2])
     return tuple(handled_around(lookup, bodies, Thing(index, index.names[cls][0]), method))
 
 
@@ -338,7 +344,7 @@ def monitor_lines(proposal: Proposal, threshold: str = "") -> list[str]:
         given["threshold"] = threshold
     keys = [f"{key}: {scalar(value)}" for key, value in given.items()]
     if proposal.expect:
-        keys.append(f"expect: [{', '.join(map(scalar, proposal.expect))}]  # its class handles it")
+        keys.append(f"expect: [{', '.join(map(scalar, proposal.expect))}]  # its callers handle it")
     return [f"  # {proposal.reason}", f"  - {keys[0]}", *(f"    {key}" for key in keys[1:])]
 
 
