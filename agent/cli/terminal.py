@@ -49,7 +49,12 @@ _CONTROLS = re.compile(
 
 def clean(text: str) -> str:
     """The text with control characters as escapes."""
-    return _CONTROLS.sub(_escape, text)
+    return text if _is_clean(text) else _CONTROLS.sub(_escape, text)
+
+
+def _is_clean(text: str) -> bool:
+    """None of them is printable, and of a long text that is known much sooner."""
+    return text.replace("\n", "").isprintable()
 
 
 def one_line(text: object) -> str:
@@ -64,7 +69,8 @@ def _escape(found: re.Match[str]) -> str:
 
 def json_text(value: object, indent: int | None = None) -> str:
     """JSON that reads back as `value` and holds no control character."""
-    return _CONTROLS.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=not prints_unicode()))
+    text = json.dumps(value, indent=indent, ensure_ascii=not prints_unicode())
+    return text if _is_clean(text) else _CONTROLS.sub(_json_escape, text)
 
 
 def json_as_sent(data: bytes) -> str:

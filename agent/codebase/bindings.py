@@ -16,8 +16,15 @@ from typing import NamedTuple, Union
 
 from .outline import compiles, outline
 
-_WRITES_GLOBALS = re.compile(rb"\b(?:globals|vars)\(\)\s*(?:\[[^\]]*\]\s*=[^=]|\.(?:update|setdefault)\()")
-_REPLACES_ITSELF = re.compile(rb"\bsys\.modules\[__name__\]\s*=|\b(?:recreate_module|initpkg)\(|\b_?LazyModule\(")
+#: Each with what is looked for first, since it is found much faster: hardly any module has it.
+_WRITES_GLOBALS = (
+    (b"globals()", b"vars()"),
+    re.compile(rb"\b(?:globals|vars)\(\)\s*(?:\[[^\]]*\]\s*=[^=]|\.(?:update|setdefault)\()"),
+)
+_REPLACES_ITSELF = (
+    (b"sys.modules[__name__]", b"recreate_module(", b"initpkg(", b"LazyModule("),
+    re.compile(rb"\bsys\.modules\[__name__\]\s*=|\b(?:recreate_module|initpkg)\(|\b_?LazyModule\("),
+)
 
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
@@ -88,11 +95,15 @@ def read(name: str, file: str, source: bytes, *, package: bool, version: Sequenc
         index.unreadable = f"it cannot be parsed: {error}"
     else:
         _Reader(index, index, index.version).block(tree.body, certain=True)
-        if not index.dynamic and _WRITES_GLOBALS.search(source):
+        if not index.dynamic and _has(source, *_WRITES_GLOBALS):
             index.dynamic = "it writes into globals()"
-        if not index.dynamic and _REPLACES_ITSELF.search(source):
+        if not index.dynamic and _has(source, *_REPLACES_ITSELF):
             index.dynamic = "it puts something else in its own place in sys.modules"
     return index
+
+
+def _has(source: bytes, words: tuple[bytes, ...], pattern: re.Pattern[bytes]) -> bool:
+    return any(word in source for word in words) and pattern.search(source) is not None
 
 
 def _parse(file: str, source: bytes) -> ast.Module:
@@ -113,7 +124,8 @@ class _Reader:
 
     def bind(self, name: str, binding: Binding, *, certain: bool) -> None:
         known = self.scope.names.get(name)
-        binding = binding._replace(certain=certain)
+        if not certain:
+            binding = binding._replace(certain=False)
         if known and (certain or binding.node is not None):
             binding = binding._replace(before=tuple(known[-3:]))
         if certain or not known:

@@ -23,6 +23,7 @@ _ENCODED = re.compile(rb"(?:[^\n]*\n)?[^\n]*#[^\n]*coding[:=](?! *utf-?8)", re.I
 _DEFINITION = re.compile(rb"\n( *)(?:async +)?def ")
 _LINE = re.compile(rb"\n")
 _CONTINUED = b"\x01"  # a line break that ends no line of code
+_BRACKETS = bytes.maketrans(b"[{]}", b"(())")  # which of them it is makes no difference here
 _BARE = re.compile(rb"\n *\\\n|\\\n *(?:\n|\Z)")  # a backslash alone on its line, or before an empty one
 
 #: An f-string may have its own quote inside, and would be taken for several strings.
@@ -75,7 +76,7 @@ def _without_strings(source: bytes) -> bytes | None:
     code = b"\n" + b"".join(parts)
     if b'"' in code or b"'" in code or (b"\\" in code and _BARE.search(code)):
         return None
-    return code.replace(b"\\\n", _CONTINUED)
+    return code.replace(b"\\\n", _CONTINUED).translate(_BRACKETS)
 
 
 def _may_go_on(before: bytes, token: bytes) -> bool:
@@ -88,8 +89,7 @@ def _end(code: bytes, begin: int, breaks: re.Pattern[bytes]) -> int:
     depth, at = 0, begin
     for found in breaks.finditer(code, begin):
         end = found.start()
-        for opening, closing in (b"()", b"[]", b"{}"):
-            depth += code.count(opening, at, end) - code.count(closing, at, end)
+        depth += code.count(b"(", at, end) - code.count(b")", at, end)
         if not depth:
             return end
         at = end
