@@ -79,6 +79,20 @@ def test_a_field_of_graphql_belongs_to_the_innermost_code_that_has_a_module(monk
     assert of(outer["call"], int_of_nothing) == "other"
 
 
+def test_where_no_view_is_known_a_failure_belongs_to_the_innermost_code_that_has_a_module():
+    called = "def call(function): function()"
+    outer, inner = {"__name__": "shop.other"}, {"__name__": "shop.sales.core.views"}
+    exec(called, outer)
+    exec(called, inner)
+    request = synthetic.monitor("unmonitored.request", synthetic.NO_MONITOR, operation="GET request", severity="error")
+    with pytest.raises(ValueError) as caught:
+        outer["call"](lambda: inner["call"](int_of_nothing))
+    report = an_observation(monitor=request, function="web.application", exception=caught.value)
+    assert erp_module.placed(report, {"request": {}}, DECLARED).monitor["module"] == "sales"
+    assert erp_module.placed(report, {"request": {"view": "shop.core.show"}}, DECLARED).monitor["module"] == "sales"
+    assert erp_module.placed(report._replace(traceback=None), {"request": {}}, DECLARED).monitor["module"] is None
+
+
 def int_of_nothing():
     return int("")
 

@@ -1,8 +1,9 @@
 """The module of the ERP that a report belongs to which no monitor of the ERP's is around: that of its view or task.
 
 It is the outermost package of the view's dotted path that `modules` declares: `shop.sales.views.orders` belongs to
-`sales`. Code of libraries belongs to none. All fields of GraphQL have one view: one that fails belongs to the innermost
-code that has a module other than the view's, of what its resolver had called (`shop.graphql.orders.resolve`: `orders`).
+`sales`. Code of libraries belongs to none. Without a view that has a module, a failure belongs to the innermost code it
+passed that has a module. All fields of GraphQL have one view: one that fails belongs to the innermost code that has a
+module other than the view's, of what its resolver had called (`shop.graphql.orders.resolve`: `orders`).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def placed(observation: Observation, context: Mapping[str, object], owners: Mapp
     view = request.get("view") if type(request) is dict else None
     paths = [path for path in (observation.function, view, context.get("transaction")) if type(path) is str]
     name = next(filter(None, (of_code(path, owners) for path in paths)), None)
-    if monitor["name"] == FIELD:
+    if name is None or monitor["name"] == FIELD:
         others = {each: owner for each, owner in owners.items() if each != name}
         name = _of_traceback(observation.traceback, others) or name
     if name is None:
