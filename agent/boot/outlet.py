@@ -9,8 +9,11 @@ from ..base.places import user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from ..base.health import Health
-    from ..base.model import Envelope, Event, SentryData, SpoolData
+    from ..base.model import Envelope, SentryData, SpoolData
     from ..deliver.sink import Sink
     from ..plan.index import Index
 
@@ -144,7 +147,7 @@ def _user() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
-def _hand_over(event: "Event") -> bool:
+def _hand_over(event: "Mapping[str, Any]") -> "str | None":
     from ..sdk import host
 
     return host.hand_over(event)

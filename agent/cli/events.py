@@ -1,6 +1,6 @@
 """`events`: what was caught on this machine, grouped as Sentry would group it; `events ID`: one event in detail.
 
-Shown are the events of the agent's own spool and its history: waiting, held back, set aside, and sent.
+Shown are the events of the agent's own spool and its history: waiting, held back, set aside, handed over, and sent.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def _follow(directories: list[str], wanted: Wanted, *, json: bool) -> int:
 
 
 def _print_line(event: LocalEvent) -> None:
-    state = "" if event.fate.state in (fates.WAITING, fates.SENT) else f"  ({event.fate.state})"
+    state = "" if event.fate.state in (fates.WAITING, fates.SENT, fates.HANDED) else f"  ({event.fate.state})"
     place = " ".join(filter(None, (event.facts.module, event.facts.operation)))
     severity = (one_line("%-7s" % event.facts.severity), STYLES.get(event.facts.severity, ""))
     text = one_line(f"{place}: {event.facts.title}" if place else event.facts.title)
@@ -286,7 +286,8 @@ def _show(directories: list[str], id_: str, wanted: Wanted, arguments: argparse.
         return 0
     trace = _trace_of(directories, event, content)
     story.show(content, words_of(event.fate), pages if event.fate.state == fates.SENT else None, trace)
-    size = f"\nAs it is sent to Sentry ({len(data)} bytes, scrubbed): "
+    how = "was handed over" if event.fate.state == fates.HANDED else "is sent to Sentry"
+    size = f"\nAs it {how} ({len(data)} bytes, scrubbed): "
     console().print(styled((size, "dim"), f"python -m agent events {event.id[:_SHORT]} --json"))
     return 0
 
@@ -306,9 +307,11 @@ def _trace_of(directories: list[str], event: LocalEvent, content: dict[str, Any]
 
 def words_of(fate: Fate) -> str:
     """What became of an event, with time and reason."""
+    when = f"{fate.state} at {moment(fate.at)}" if fate.at is not None else fate.state
+    if fate.state == fates.HANDED:
+        return f"{when} {fate.reason}"
     if fate.state != fates.SENT:
-        return f"{fate.state}: {fate.reason}"
-    when = f"sent at {moment(fate.at)}" if fate.at is not None else "sent"
+        return f"{when}: {fate.reason}"
     response = f", HTTP {fate.status} from {fate.host}" if fate.status else ""
     return when + response
 

@@ -54,8 +54,8 @@ def send(settings: SentryData, kinds: list[str]) -> int:
     target = console()
     if not settings["dsn"]:
         raise ConfigError(
-            "no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml. Without one, events stay in the spool; to see "
-            "them: python -m agent events"
+            "no DSN: set SENTRY_DSN, or sentry.dsn in monitors.yaml. Without one, events stay in the spool, or go to "
+            "the ERP's own Sentry client, which this command cannot use; to see them: python -m agent events"
         )
     dsn = parse_dsn(settings["dsn"])
     sender = transport.Transport(dsn)

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.interrupts import ours
+from ..language.dsn import without_key
 from .background.sender import Sender
 from .courier import settings as courier_settings
 from .courier.launch import Courier
@@ -75,8 +76,7 @@ class Found(NamedTuple):
     @property
     def where(self) -> str:
         """The DSN without its key."""
-        scheme, _, rest = self.route.dsn.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+        return without_key(self.route.dsn)
 
 
 def find(settings: SpoolData, state: str, count: Count) -> list[Found]:

@@ -25,6 +25,9 @@ from .groups import Groups
 from .spool.opening import directory_of, open_in
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from ..base.health import Health
     from ..base.model import Event, Observation, SentryData, SpoolData
     from ..measure.tallies import Tallies
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from .background.sender import Sender
     from .courier.launch import Courier
     from .folding import Folding
+    from .spool.names import SpoolEntry
     from .spool.spool import Spool
 
 #: Seconds that a process which ends gives to what is on its way. The rest stays in the spool.
@@ -111,13 +115,15 @@ class Sink:
         health: Health,
         packages: tuple[str, ...] = (),
         *,
-        hand_over: Callable[[Event], bool] | None = None,
+        hand_over: Callable[[Mapping[str, Any]], str | None] | None = None,
         share: Callable[[str], None] | None = None,
         errored: Callable[[], None] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
-        """`hand_over` passes an event to the host's client; `errored` is called once an error is on disk.
+        """`errored` is called once an error is on disk.
 
+        `hand_over` passes an event to the host's own Sentry client. It returns where that sends to, "" if the client
+        dropped the event, None if there is no client.
         `share` is called with the DSN that an error will be sent to, where the host has loaded the Sentry SDK.
         """
         self._to_host, self._share, self._errored = hand_over, share, errored
@@ -206,6 +212,8 @@ class Sink:
         envelope = Envelope(event_id, "error", wire.encode(event_id, "event", data, traces.envelope_headers()))
         attempt = _attempt(observation)
         name = observation.monitor["name"]
+        hands_over = self._hands_over()
+        entries: list[SpoolEntry] = []
         try:
             if attempt is not None:
                 held = attempt.held
@@ -221,14 +229,15 @@ class Sink:
                 if self.sender is not None:
                     self.sender.wake()  # a courier decides, should this process be killed
             else:
-                self.keep_envelope(envelope, slow=observation.report == "slow", safe=safe)
+                slow = observation.report == "slow"
+                self.keep_envelope(envelope, slow=slow, safe=safe, named=entries.append if hands_over else None)
         finally:
-            if safe:
+            if True in safe:  # not of one that is lost already, which is counted
                 self.health.add("captured", name)
         if self._dsn and observation.report == "error" and self._share is not None and "sentry_sdk" in sys.modules:
             self._shared(self._share, self._dsn)
-        if attempt is None and self.sender is None and self._to_host is not None and "sentry_sdk" in sys.modules:
-            self._hand_over(self._to_host, made, observation)
+        if attempt is None and hands_over:
+            self._hand_over(made, name, entries)
         elif attempt is None and observation.report == "error":
             work.note(work.ERRORED)
             if self._errored is not None:
@@ -236,12 +245,19 @@ class Sink:
         self._flush_counts()
         return event_id
 
-    def keep_envelope(self, envelope: Envelope, *, slow: bool = False, safe: list[bool] | None = None) -> None:
-        """Write it to disk. A full spool drops what is `slow` first. `safe`: see `Spool.write`."""
+    def keep_envelope(
+        self,
+        envelope: Envelope,
+        *,
+        slow: bool = False,
+        safe: list[bool] | None = None,
+        named: Callable[[SpoolEntry], object] | None = None,
+    ) -> None:
+        """Write it to disk. A full spool drops what is `slow` first. `safe` and `named`: see `Spool.write`."""
         if self.sender is not None:
             self.sender.announce()
         try:
-            self.spool.write(envelope, slow=slow, safe=safe)
+            self.spool.write(envelope, slow=slow, safe=safe, named=named)
         finally:
             if self.sender is not None:
                 self.sender.wake()
@@ -301,11 +317,22 @@ class Sink:
                 self._folding = Folding(self.health)
         self._folding.turn()
 
-    def _hand_over(self, hand_over: Callable[[Event], bool], made: Event, observation: Observation) -> None:
-        """Without a DSN: pass it to the host's own client, if there is one. The spool keeps its copy."""
+    def _hands_over(self) -> bool:
+        """Without a DSN, events go to the host's own client, if there is one."""
+        return self.sender is None and self._to_host is not None and "sentry_sdk" in sys.modules
+
+    def _hand_over(self, made: Mapping[str, Any], monitor: str, entries: list[SpoolEntry]) -> None:
+        """What the host's client takes is never sent by us: its copy, if `entries` has one, goes to the history."""
         try:
-            if hand_over(made):
-                self.health.count("handed-over", observation.monitor["name"])
+            where = self._to_host(made) if self._to_host is not None else None
+            if where is None:
+                return
+            self.health.count("handed-over" if where else "not-taken", monitor)
+            if where:
+                from . import handed
+
+                for entry in entries:
+                    handed.keep(self.spool, entry, made, where)
         except ours(Exception):
             guard.swallow("handing an event to the host's Sentry client")
 
@@ -325,6 +352,12 @@ class Sink:
                     self.health.count("tried-again", monitor)
             elif self.sender is not None:
                 self.spool.release(entry)
+            elif self._hands_over():
+                from . import handed
+
+                made = handed.event_of(self.spool, entry)
+                if made is not None:
+                    self._hand_over(made, monitor, [entry])
         if self.sender is not None and not again:
             self.sender.wake()
 

@@ -77,6 +77,12 @@ def same_project(one: object, other: object) -> bool:
     return first is not None and second is not None and first.envelope_url == second.envelope_url
 
 
+def without_key(dsn: str) -> str:
+    """The address that a person may see."""
+    scheme, _, rest = dsn.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
 def _host_and_port(address: str, default: int) -> tuple[str, int]:
     if address.startswith("["):
         host, bracket, after = address[1:].partition("]")

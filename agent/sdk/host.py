@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import guard
 from ..base.interrupts import ours
-from ..language.dsn import same_project
+from ..language.dsn import same_project, without_key
 from . import scope
 
 if TYPE_CHECKING:
-    from ..base.model import Event, SentryData
+    from collections.abc import Mapping
+
+    from ..base.model import SentryData
 
 _following = False
 
@@ -34,14 +36,25 @@ def reports_logs() -> bool:
     return getattr(followed.get("logging"), "_handler", None) is not None
 
 
-def hand_over(event: Event) -> bool:
-    """Give an event to the client that the host set up; its hooks and scope apply. Return whether it took the event."""
+def hand_over(event: Mapping[str, Any]) -> str | None:
+    """Give an event to the client that the host set up; its hooks, sampling and scope apply, and its session does not.
+
+    Return the address that the client sends to, without its key; "" if it dropped the event, None if there is none.
+    """
     sentry_sdk = scope.loaded_sdk()
     client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
-    if client is None or scope.is_own(client) or not client.options.get("dsn"):
-        return False
+    if client is None or scope.is_own(client) or not client.options.get("dsn") or client.transport is None:
+        return None  # the last: it was closed
     _follow()
-    return sentry_sdk.capture_event(_without_verdict(event)) is not None
+    if sentry_sdk.capture_event(_without_verdict(event), scope=_without_session) is None:
+        return ""
+    return without_key(str(client.options["dsn"]))
+
+
+def _without_session(merged: Any) -> None:
+    """Release health counts what the host's own integrations see. `merged` is the scope made for this event alone."""
+    if getattr(merged, "_session", None) is not None:
+        merged._session = None
 
 
 def share(dsn: str) -> None:
@@ -60,9 +73,12 @@ def _follow() -> None:
         sys.modules["sentry_sdk.scope"].add_global_event_processor(_without_duplicates)
 
 
-def _without_verdict(event: Event) -> dict[str, Any]:
-    """The event with `handled` unset: whether an exception crashed the session, only the host's integrations know."""
-    held: dict[str, Any] = dict(event)
+def _without_verdict(event: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy with `handled` unset: whether an exception crashed the session, only the host's integrations know.
+
+    The client's scope and hooks change what it has.
+    """
+    held: dict[str, Any] = {name: dict(part) if isinstance(part, dict) else part for name, part in event.items()}
     values = (held.get("exception") or {}).get("values") or ()
     if values:
         open_values = [{**each, "mechanism": {**each["mechanism"], "handled": None}} for each in values]

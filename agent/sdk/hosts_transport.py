@@ -48,7 +48,7 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[patch.Layer 
 
 def _load() -> None:
     """Now, and not when the first event is to be kept, or to be handed to the host's client."""
-    from ..deliver import clients  # noqa: F401
+    from ..deliver import clients, handed  # noqa: F401
     from . import client  # noqa: F401
 
 

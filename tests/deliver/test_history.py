@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 
 import pytest
 from kit import Script, envelope
 
 from agent.base.model import Envelope
-from agent.deliver import wire
-from agent.deliver.history import events, fates, forgetting, history, shelves
+from agent.deliver import handed, wire
+from agent.deliver.history import events, fates, forgetting, shelves
 from agent.deliver.history.events import Follower, Wanted, local_events
 from agent.deliver.history.history import History
 from agent.deliver.http import transport
@@ -260,7 +261,7 @@ def test_where_it_cannot_be_kept_it_is_removed_as_before(kit, spool, monkeypatch
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(history.own_folders, "make", full)
+    monkeypatch.setattr(shelves.own_folders, "make", full)
     assert deliver(kit, spool).delivered == 1
     assert (kit.files(), kept(kit)) == ([], [])
     assert kit.counts.of("sent") == 1
@@ -319,3 +320,50 @@ def test_a_follower_finds_each_event_once_wherever_it_is(kit, clock, spool, monk
     chosen = Follower([kit.directory], Wanted(since=0.0, severity="fatal"))
     spool.write(event(60, level="fatal"))
     assert [int(each.id, 16) for each in chosen.look()] == [60]
+
+
+def hand_over(spool, *made, where="http://127.0.0.1:9/1"):
+    for each in made:
+        entries = []
+        spool.write(each, named=entries.append)
+        handed.keep(spool, entries[0], json.loads(wire.decode(each.data).items[0].payload), where)
+
+
+def test_what_the_hosts_client_has_taken_is_known_as_such_loose_packed_and_without_a_line(kit, clock, spool):
+    hand_over(spool, *map(event, range(1, 41)))
+    assert kit.files() == []
+    (day,) = shelves.days(kit.directory)
+    before = kept(kit)
+    assert {each.fate[:2] for each in before} == {
+        ("handed over", "to the ERP's own Sentry client, http://127.0.0.1:9/1; it is not sent again")
+    }
+    assert numbers(kit, states=("handed over",)) == list(range(1, 41))
+    assert numbers(kit, states=("sent",)) == []
+    os.unlink(os.path.join(day, shelves.INDEX))
+    assert [(each.id, each.facts, each.fate.reason) for each in kept(kit)] == [
+        (each.id, each.facts, "to the ERP's own Sentry client; it is not sent again") for each in before
+    ]
+    clock.now = time.time() + 60  # the files were moved by the clock of the machine
+    History(kit.directory, 100 * 365 * DAY, 10**9, spool.ages, clock).sweep()
+    assert [name.rpartition(".")[2] for name in files_of(kit)] == ["pack"]
+    assert numbers(kit, states=("handed over",)) == list(range(1, 41))
+    assert shelves.totals(kit.directory)[::2] == (40, 40)
+    assert forgetting.forget(spool, {kept(kit)[0].entry.name}) == 1
+    assert numbers(kit) == list(range(2, 41))
+
+
+def test_without_a_delivery_the_bounds_of_what_was_handed_over_are_enforced(kit, clock, spool):
+    hand_over(spool, event(1))
+    clock.now += 8 * DAY
+    expiry = forgetting.Expiry(spool)
+    expiry.turn()
+    assert numbers(kit) == []
+
+
+def test_where_nothing_is_kept_the_last_event_that_was_accepted_is_known(kit, clock):
+    spool = kit.spool()
+    spool.write(event(1))
+    spool.write(event(2, "transaction"))
+    deliver(kit, spool)
+    assert kept(kit) == []
+    assert shelves.last_accepted(kit.directory) == (clock.now, 200, "127.0.0.1:9")

@@ -14,6 +14,7 @@ from observe.making import a_monitor, an_observation, sentry
 from agent.base.health import Health
 from agent.base.own_folders import replace
 from agent.deliver import wire
+from agent.deliver.history.events import local_events
 from agent.deliver.quick import switch_interval
 from agent.deliver.quick.calls import QuickCalls
 from agent.deliver.sink import Sink
@@ -180,6 +181,43 @@ def test_with_a_dsn_an_attempt_that_is_not_followed_lets_its_events_go(tmp_path,
     assert [entry.held for entry in sink.spool.entries()] == [True]
     sink.settle(attempt, again=False)
     assert [(entry.held, entry.trying) for entry in sink.spool.entries()] == [(False, True)]
+
+
+@pytest.mark.parametrize("answer", ["http://127.0.0.1:9/1", "", None])
+def test_what_the_hosts_client_takes_is_kept_in_the_history_and_not_to_be_sent(tmp_path, monkeypatch, answer):
+    """Also what was held back until an attempt had ended."""
+    given = []
+
+    def hand_over(made):
+        given.append(json.loads(json.dumps(made)))
+        made["tags"] = "changed by the host's client"
+        return answer
+
+    monkeypatch.setitem(sys.modules, "sentry_sdk", object())
+    settings = {**SPOOL, "history_age": 86400.0, "history_size": 1 << 20}
+    sink = Sink(sentry(), settings, str(tmp_path), Quiet("", ""), hand_over=hand_over)
+    attempt = attempts.Attempt()
+    monkeypatch.setattr(attempts, "current", lambda: attempt)
+    sink.report(observation())
+    assert (given, len(sink.spool.entries())) == ([], 1)
+    sink.settle(attempt, again=False)
+    monkeypatch.setattr(attempts, "current", lambda: None)
+    sink.report(observation())
+    assert [made["exception"]["values"][-1]["type"] for made in given] == ["ValueError", "ValueError"]
+    found = list(local_events([sink.spool.directory]))
+    assert [event.id for event in found] == [made["event_id"] for made in given]
+    assert len(sink.spool.entries()) == (0 if answer else 2)
+    assert {event.fate.state for event in found} == {"handed over" if answer else "held back"}
+    assert {event.facts.operation for event in found} == {"create_order"}
+    counted = {reason: number for (reason, _), number in sink.health.counts.items()}
+    more = {"handed-over": 2} if answer else {"not-taken": 2} if answer == "" else {}
+    assert counted == {"captured": 2, **more}
+
+
+def test_what_is_lost_at_once_does_not_count_as_reported(tmp_path):
+    sink = Sink(sentry(), {**SPOOL, "max_size": 10}, str(tmp_path), Quiet("", ""))
+    sink.report(observation())
+    assert sink.health.counts == {("too-large", "error"): 1}
 
 
 @pytest.mark.slow(reason="a time limit at each line of a report")

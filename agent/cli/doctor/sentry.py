@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from ...deliver.history import shelves
 from ...deliver.http import transport
 from ...deliver.http.route import Route
 from ...deliver.http.transport import Outcome
 from ...language.dsn import SHARED, Dsn, DsnError, parse_dsn
 from .. import test
-from ..terminal import one_line
+from ..terminal import moment, one_line
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
 from .installation import Installation, named
 
@@ -39,6 +40,10 @@ def check(installation: Installation, *, send: bool) -> Iterator[Finding]:
     # A variable that holds no DSN does not count, and is a warning of the configuration.
     given = installation.configured.sentry["dsn"] or os.environ.get("SENTRY_DSN", "").strip()
     if not given:
+        handed = _handed_over(installation)
+        if handed:
+            yield Finding("dsn-of-the-erp", OK, "there is no DSN: events go to the ERP's own Sentry client", handed)
+            return
         yield Finding(
             "dsn-missing",
             WARN,
@@ -66,6 +71,16 @@ def check(installation: Installation, *, send: bool) -> Iterator[Finding]:
                       "HTTPS_PROXY")  # fmt: skip
         return
     yield from _reach(installation, dsn, send=send)
+
+
+def _handed_over(installation: Installation) -> str:
+    """What is known of the ERP's own client that takes the agent's events; "" if there is none."""
+    assert installation.configured is not None
+    last = shelves.last_accepted(installation.configured.spool().directory)
+    if last is not None and last.status == shelves.HANDED:
+        return f"it sends to {last.host}; the last one at {moment(last.at)}"
+    taking = [each for each in installation.erp if each.reported is not None and each.reported.count("handed-over")]
+    return named(taking) if taking else ""
 
 
 def _known(dsn: Dsn) -> bool:

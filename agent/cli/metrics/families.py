@@ -126,7 +126,8 @@ FAMILIES = (
     ),
     Family(
         "erp_agent_last_delivery_timestamp_seconds", "gauge", ("spool",),
-        "When a courier last delivered an envelope, in seconds since 1970. Absent until then.", "seconds",
+        "When a courier last delivered an envelope, or the ERP's own Sentry client took an event, in seconds since "
+        "1970. Absent until then.", "seconds",
     ),
     Family("erp_agent_lost", "counter", ("reason",), "Events that were captured but could not be kept or delivered."),
 )  # fmt: skip

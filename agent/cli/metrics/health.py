@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ...base import places as base_places
 from ...base.version import __version__
 from ...deliver.courier.run import noted
+from ...deliver.history import shelves
 from ..options import Configured
 from ..spool import places
 from ..state.plans import Plans
@@ -128,12 +129,15 @@ def _spool(place: places.Place, limit: int) -> _Spool:
         {_STATES[name]: len(entries) for name, entries in parts.items()},
         {_STATES[name]: place.bytes_of(name, entries) for name, entries in parts.items()},
         min(entry.stamp for entry in waiting) / 1e9 if waiting else None,
-        _number(noted(place.spool.directory).get("last")),
+        _last_delivery(place.spool.directory),
     )
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
+def _last_delivery(directory: str) -> float | None:
+    """By a courier, or to a Sentry client of the ERP's own."""
+    accepted = shelves.last_accepted(directory)
+    known = [noted(directory).get("last"), accepted.at if accepted is not None else None]
+    return max((float(each) for each in known if isinstance(each, (int, float))), default=None)
 
 
 def _by_state(spools: list[_Spool], tables: Iterable[dict[str, int]]) -> dict[tuple[str, ...], int]:

@@ -122,9 +122,9 @@ def _facts(place: Place) -> dict[str, Any]:
 
 def _history(spool: Spool) -> dict[str, Any]:
     """What was delivered and stays here."""
-    number, size = shelves.totals(spool.directory)
+    number, size, handed = shelves.totals(spool.directory)
     max_age, max_size = spool.history
-    return {"number": number, "bytes": size, "max_age": max_age, "max_bytes": max_size}
+    return {"number": number, "bytes": size, "handed_over": handed, "max_age": max_age, "max_bytes": max_size}
 
 
 def _part(place: Place, name: str, entries: list[SpoolEntry]) -> dict[str, Any]:
@@ -173,7 +173,8 @@ def _history_line(facts: dict[str, Any]) -> str:
     bounds = f"kept for {format_duration(facts['max_age'])}, {size_text(facts['max_bytes'])} at most"
     if not facts["number"]:
         return f"nothing; {bounds}"
-    return f"{counted(facts['number'], 'delivered event')}, {size_text(facts['bytes'])}; {bounds}"
+    handed = f", {facts['handed_over']} of them handed over to the ERP's own Sentry client" * bool(facts["handed_over"])
+    return f"{counted(facts['number'], 'delivered event')}{handed}, {size_text(facts['bytes'])}; {bounds}"
 
 
 def _courier_line(facts: dict[str, Any]) -> str:

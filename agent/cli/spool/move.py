@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ...base.errors import AgentError
 from ...deliver.history import history, shelves
 from .. import options
-from ..terminal import console, err, one_line
+from ..terminal import console, counted, err, one_line
 from .confirmed import confirmed
 from .places import ASIDE, HELD, WAITING, Stored, check_usable, places, stored
 
@@ -22,6 +22,10 @@ def release(arguments: argparse.Namespace) -> int:
     moved, status = _move(arguments, HELD, lambda each: each.place.spool.release(each.entry))
     if moved:
         console().print(f"{moved} released. The next delivery sends them; to send now: python -m agent spool flush")
+    handed = shelves.totals(options.configured(arguments).spool().directory).handed_over
+    if handed and not arguments.id:
+        them = f"{counted(handed, 'event')} that the ERP's own Sentry client has taken"
+        console().print(f"Not sent again: {them}; to see them: python -m agent events --state 'handed over'")
     return status
 
 
@@ -86,15 +90,15 @@ def purge(arguments: argparse.Namespace) -> int:
     found = places(options.configured(arguments))
     chosen = stored(found, *states) if states else []
     directory = found[0].spool.directory
-    kept = shelves.totals(directory)[0] if arguments.only in (None, HISTORY) else 0
+    kept = shelves.totals(directory).number if arguments.only in (None, HISTORY) else 0
     if not chosen and not kept:
         console().print("Nothing to remove.")
         return 0
     numbers = Counter(each.state for each in chosen)
-    counted = [f"{numbers[state]} {state}" for state in PARTS.values() if numbers[state]]
-    counted += [f"{kept} delivered and kept in the history"] * bool(kept)
+    what = [f"{numbers[state]} {state}" for state in PARTS.values() if numbers[state]]
+    what += [f"{kept} delivered and kept in the history"] * bool(kept)
     unsent = (" What waits will not be sent." if kept else " They will not be sent.") * bool(chosen)
-    if not arguments.yes and not confirmed(f"Remove {', '.join(counted)}?{unsent}"):
+    if not arguments.yes and not confirmed(f"Remove {', '.join(what)}?{unsent}"):
         console().print("Nothing was removed.")
         return 1
     removed = sum(each.remove() for each in chosen) + (history.clear(directory) if kept else 0)

@@ -10,6 +10,7 @@ from ...base.health import alive
 from ...deliver.courier import run as courier
 from ...deliver.history import shelves
 from ...deliver.send.rate_limits import RateLimits
+from ...language.dsn import without_key
 from ..options import Configured
 from ..spool.places import Place, places
 
@@ -28,7 +29,8 @@ class Delivery(NamedTuple):
     unusable: str  # why nothing can be written to the folder
     failure: str  # why the last attempt did not deliver
     next_attempt: float | None
-    accepted: float | None  # when Sentry accepted the last event that the local history has
+    accepted: float | None  # when Sentry, or else the ERP's own client, accepted the last event, as far as known
+    handed_to: str  # the address of the ERP's own client that took it; "" if it was sent
     courier: dict[str, Any] | None  # pid, since, delivered, trouble of the process that delivers now
     is_client: bool = False  # of a Sentry client of the ERP's own
 
@@ -49,7 +51,7 @@ def _of(place: Place) -> Delivery:
     spool.usable()
     accepted = shelves.last_accepted(spool.directory)
     return Delivery(
-        sentry=_address(place.route.dsn) if place.route is not None else "",
+        sentry=without_key(place.route.dsn) if place.route is not None else "",
         spool=spool.directory,
         waiting=len(waiting),
         oldest=waiting[0].stamp / 1e9 if waiting else None,
@@ -61,14 +63,10 @@ def _of(place: Place) -> Delivery:
         failure=limits.reason,
         next_attempt=time.time() + max(active.values()) if active else None,
         accepted=accepted.at if accepted is not None else None,
+        handed_to=accepted.host if accepted is not None and accepted.status == shelves.HANDED else "",
         courier=courier_of(spool.directory),
         is_client=bool(place.name),
     )
-
-
-def _address(dsn: str) -> str:
-    scheme, _, rest = dsn.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def courier_of(directory: str) -> dict[str, Any] | None:

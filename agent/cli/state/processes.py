@@ -121,6 +121,11 @@ class Process:
     def count(self, *reasons: str) -> int:
         return sum(number for (reason, _), number in self.counts.items() if reason in reasons)
 
+    @property
+    def reported(self) -> int:
+        """Events that it made, without those of attempts that were repeated: these exist no more."""
+        return max(self.count("captured") - self.count("tried-again"), 0)
+
     def lost(self) -> dict[str, int]:
         found = {reason: self.count(reason) for reason, _ in self.counts if reason in LOSSES}
         return dict(sorted(found.items()))

@@ -111,6 +111,15 @@ class Whole:
             self.unusable = str(error)
             return []
 
+    @property
+    def hands_over(self) -> bool:
+        """Without a DSN of the agent's: does a Sentry client of the ERP's own take the events, as far as is known?"""
+        own = [each for each in self.deliveries if not each.is_client]
+        if any(each.sentry for each in own):
+            return False
+        takes = any(process.clients or process.count("handed-over") for process in self.shown)
+        return takes or any(each.handed_to for each in own)
+
     @cached_property
     def elsewhere(self) -> list[other_folders.Other]:
         """Other state folders of this configuration that this user may read."""

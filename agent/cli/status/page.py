@@ -59,7 +59,7 @@ def summary(whole: Whole, found: Sequence[Problem]) -> Table:
         words = f"{shown_path(prefix)} lacks libraries: {shown_path(other)} compiles and delivers for it"
         rows.append(("", styled(one_line(words))))
     for each in whole.deliveries:
-        rows.append(("client" if each.is_client else "delivery", styled(one_line(_destination(each)))))
+        rows.append(("client" if each.is_client else "delivery", styled(one_line(_destination(each, whole)))))
         rows.append(("", styled(one_line(_spool(each, whole)))))
         if each.courier is not None:
             rows.append(("", styled(one_line(_courier(each.courier)))))
@@ -91,11 +91,14 @@ def _plan(whole: Whole) -> str:
     return f"{counted(len(index.all_monitors()), 'monitor')}, {whole.plans.age(index)}{since}"
 
 
-def _destination(each: Delivery) -> str:
+def _destination(each: Delivery, whole: Whole) -> str:
     name = "the ERP's own Sentry client, " if each.is_client else ""
+    if not each.sentry and whole.hands_over:
+        to = f", {each.handed_to}, the last {moment(each.accepted)}" if each.handed_to else ""
+        return f"no DSN: events go to the ERP's own Sentry client{to}; what it does not take stays on this machine"
     if not each.sentry:
         return name + "no DSN: events stay on this machine"
-    if each.accepted is not None:
+    if each.accepted is not None and not each.handed_to:
         return f"{name}{each.sentry}, last accepted an event {moment(each.accepted)}"
     return f"{name}{each.sentry}, no accepted event is known"
 
@@ -117,11 +120,20 @@ def _courier(courier: dict[str, object]) -> str:
 
 def _reports(whole: Whole) -> str:
     """What became of what these processes had to report."""
-    captured, expected, held = (
+    reported = sum(process.reported for process in whole.shown)
+    handed, declined, expected, held = (
         sum(process.count(*reasons) for process in whole.shown)
-        for reasons in (("captured",), ("expected",), ("rate", "sample"))
+        for reasons in (("handed-over",), ("not-taken",), ("expected",), ("rate", "sample"))
     )
-    return f"{captured} reported, {expected} expected, {held} held back by limits"
+    words = f"{reported} reported{handed_over(handed, declined)}, {expected} expected, {held} held back by limits"
+    again = sum(process.count("tried-again") for process in whole.shown)
+    return words + (f", {again} of attempts that were repeated" if again else "")
+
+
+def handed_over(handed: int, declined: int) -> str:
+    """What the ERP's own Sentry client made of the reports; "" where it was given none."""
+    taken = f"{handed} handed over to the ERP's own Sentry client" if handed or declined else ""
+    return f" ({taken}{f', {declined} dropped by it' if declined else ''})" if taken else ""
 
 
 def _programs(whole: Whole) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..terminal import counted, moment, one_line, styled, table
+from . import page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,11 +58,12 @@ def _process(process: Process, whole: Whole, *, functions: bool) -> Iterator[Tab
 
 def _counts(process: Process, rows: Rows) -> Iterator[Text]:
     again = process.count("tried-again")  # failed attempts that a task framework repeated
+    handed = page.handed_over(process.count("handed-over"), process.count("not-taken"))
     least = "at least " if process.behind else ""
     yield styled(
         f"  {len(rows['patched'])} patched, {len(rows['waiting'])} waiting, {len(rows['failed'])} failed; {least}"
-        f"{process.count('captured')} reported, {process.count('expected')} expected, "
-        f"{process.count('rate')} held back by limits" + (f", {again} tried again" if again else "")
+        f"{process.reported} reported{handed}, {process.count('expected')} expected, "
+        f"{process.count('rate')} held back by limits" + (f", {again} of attempts that were repeated" if again else "")
     )
     traces = _traces(process)
     if traces:

@@ -14,6 +14,7 @@ from ...base.interrupts import ours
 from .worker import State, Worker
 
 if TYPE_CHECKING:
+    from ..history.forgetting import Expiry
     from ..spool.spool import Spool
 
 LINGER = 1.0  # seconds that the thread waits for more before it ends
@@ -26,6 +27,7 @@ class Sweeper(Worker):
         super().__init__("sweeping the spool")
         self._spool = spool
         self._write_counts = write_counts
+        self._expiry: Expiry | None = None
         self._cut_short = 0  # by forks, one after the other
 
     def drain(self, timeout: float, slow: Callable[[int], None] | None = None) -> float:  # noqa: ARG002
@@ -40,9 +42,12 @@ class Sweeper(Worker):
     def serve(self, state: State) -> None:
         try:
             with imports.Guarded():
+                from ..history.forgetting import Expiry
                 from ..spool import bounds  # noqa: F401  (what a sweep needs)
         except ours(ImportError):
             return  # our files are gone, or cannot be opened: another process sweeps
+        if self._expiry is None:
+            self._expiry = Expiry(self._spool)
         while not state.parking:
             state.gate.acquire(False)  # the sweep that follows serves every wake until here
             last = state.closing
@@ -51,6 +56,7 @@ class Sweeper(Worker):
             state.stays = self._cut_short >= _MOST_CUT_SHORT
             self._spool.sweep(lambda: state.parking)
             state.stays = False
+            self._expiry.turn()
             self._cut_short = self._cut_short + 1 if state.parking else 0
             self._write_counts()
             if last:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.health import Health
 from ..folding import Folding
+from ..history.forgetting import Expiry
 from ..http import route as routes
 from ..send.delivery import Delivery
 from ..send.lock import DeliveryLock
@@ -90,6 +91,7 @@ class _Courier:
         self._settings, self._mark = _first_settings(directory)
         self.health = Health(self._settings.run, self._settings.config, command="courier")
         self._spool: Spool = open_in(directory, self._settings.spool, self.health.count)
+        self._expiry = Expiry(self._spool)
         self._folding = Folding(self.health)
         self._since = time.time()
         self._delivered = 0  # by the deliveries before this one
@@ -135,6 +137,7 @@ class _Courier:
                 wait = self._delivery.run()
             else:
                 self._spool.sweep_if_due()
+                self._expiry.turn()
             counting = self._folding.turn()
             now = time.monotonic()
             trying = False

@@ -1,4 +1,4 @@
-"""What became of an event: sent, waiting, held back or set aside, with the reason."""
+"""What became of an event: sent, handed over, waiting, held back or set aside, with the reason."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..send.rate_limits import ALL, BACKOFF, RateLimits
+from . import shelves
 
 if TYPE_CHECKING:
     from ..spool.names import SpoolEntry
     from .shelves import Accepted
 
-SENT, WAITING, HELD, ASIDE = "sent", "waiting", "held back", "set aside"
-STATES = (SENT, WAITING, HELD, ASIDE)
+SENT, HANDED, WAITING, HELD, ASIDE = "sent", "handed over", "waiting", "held back", "set aside"
+STATES = (SENT, HANDED, WAITING, HELD, ASIDE)
 
 
 class Fate(NamedTuple):
     state: str  # one of STATES
     reason: str = ""  # why it is not sent, for a person to read
-    at: float | None = None  # when Sentry accepted it, in seconds since the epoch
+    at: float | None = None  # when Sentry, or the ERP's client, accepted it, in seconds since the epoch
     status: int = 0  # of HTTP; 0 if it is not known
     host: str = ""  # of that Sentry
 
 
 def of_delivered(delivered: Accepted | None) -> Fate:
+    if delivered is not None and delivered.status == shelves.HANDED:
+        to = ", ".join(filter(None, ("to the ERP's own Sentry client", delivered.host)))
+        return Fate(HANDED, f"{to}; it is not sent again", delivered.at, 0, delivered.host)
     return Fate(SENT) if delivered is None else Fate(SENT, "", *delivered)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30.0  # seconds that a turn of a delivery may take
 _LOOK = 0.05
+_EVERY = 600.0  # seconds between two looks at all of a history
 
 
 def forget(spool: Spool, names: set[str]) -> int:
@@ -37,6 +38,21 @@ def forget(spool: Spool, names: set[str]) -> int:
         raise AgentError(f"not everything could be deleted: {error.strerror} ({where}); try again") from None
     finally:
         lock.release()
+
+
+class Expiry:
+    """The bounds of a history that no delivery enforces: without a DSN, the host's own client takes the events."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._looked: float | None = None
+
+    def turn(self) -> None:
+        """Enforce them now and then. Never raises."""
+        now = time.monotonic()
+        if self._looked is None or now - self._looked >= _EVERY:
+            self._looked = now
+            expire(self._spool)
 
 
 def expire(spool: Spool) -> None:

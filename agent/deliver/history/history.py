@@ -11,7 +11,6 @@ import time
 from itertools import groupby
 from typing import TYPE_CHECKING, Callable
 
-from ...base import own_folders
 from ...base.interrupts import ours
 from ..spool import files
 from . import shelves
@@ -66,25 +65,13 @@ class History:
         """Move the file of a delivered event here. Return whether it was moved; if not, it is where it was."""
         if not self.is_on or entry.category != "error" or entry.data is not None:
             return False
-        day = os.path.join(shelves.folder_of(self._directory), shelves.day_of(entry.stamp))
-        try:
-            try:
-                os.rename(path, os.path.join(day, shelves.file_of(entry)))
-            except ours(FileNotFoundError):
-                own_folders.make(day)
-                os.rename(path, os.path.join(day, shelves.file_of(entry)))
-        except ours(OSError):
+        payload = payload_in(data)
+        if not shelves.put(
+            self._directory, path, entry, delivered, facts_of(payload.event) if payload is not None else None
+        ):
             return False
         self._kept += 1
         self._room -= _on_disk(len(data))
-        payload = payload_in(data)
-        if payload is not None:
-            try:
-                files.append(
-                    os.path.join(day, shelves.INDEX), shelves.line(entry.name, delivered, facts_of(payload.event))
-                )
-            except ours(OSError):
-                pass  # the event is there; a reader looks into its file
         return True
 
     # ------------------------------------------------------------------------------------------------------- bounds
@@ -160,14 +147,14 @@ class History:
         for each in (shelves.with_facts(day, one) for one in some):
             data = shelves.read(day, each)
             if data is not None and each.accepted is not None and each.facts is not None:
-                contents.append((each.entry, shelves.line(each.entry.name, each.accepted, each.facts), data))
+                contents.append((each, shelves.line(each.entry.name, each.accepted, each.facts), data))
         if len(contents) < _WORTH_A_PACK:
             return
-        name = f"{hour}-{contents[0][0].stamp:020d}-{contents[-1][0].stamp:020d}{shelves.PACK}"
+        name = f"{hour}-{contents[0][0].entry.stamp:020d}-{contents[-1][0].entry.stamp:020d}{shelves.PACK}"
         files.replace(os.path.join(day, name), shelves.pack([(line, data) for _, line, data in contents]))
-        for entry, _, _ in contents:
-            files.unlink(os.path.join(day, shelves.file_of(entry)))
-            yield entry.name
+        for each, _, _ in contents:
+            files.unlink(os.path.join(day, each.file))
+            yield each.entry.name
 
 
 def remove(directory: str, names: set[str]) -> int:
@@ -194,7 +181,7 @@ def remove(directory: str, names: set[str]) -> int:
                 files.unlink(path)
         for each in gone:
             if not each.pack:
-                files.unlink(os.path.join(day, shelves.file_of(each.entry)))
+                files.unlink(os.path.join(day, each.file))
         if gone:
             _write_index(day, [each for each in listed if not each.pack and each.entry.name not in names])
         _forget_if_empty(day)

@@ -1,6 +1,7 @@
 """The files of the history: `<spool>/history/DAY/`, a folder for each day (UTC) of capture.
 
 NAME.sent            an event as it lay in the spool as NAME.envelope, moved here once Sentry had accepted it
+NAME.handed          the same, moved here once a Sentry client of the ERP's own had taken it
 index                a JSON line for each of them: when and where it was delivered, and its Facts
 HOUR-FIRST-LAST.pack events of one hour, compressed together: their lines of the index, and then their bytes
 
@@ -11,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
+from ...base import own_folders
 from ...base.interrupts import ours
 from ..spool import files
 from ..spool.files import UnreadableError
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 INDEX = "index"
+_ACCEPTED = "accepted"
 PACK = ".pack"
-_FILE = ".sent"  # not the suffix of the spool: what is called so there is not sent yet
+_SENT, _HANDED = ".sent", ".handed"  # not the suffix of the spool: what is called so there is not sent yet
+HANDED = -1  # stands for the status of HTTP where a Sentry client of the ERP's own has taken the event
 _LARGEST_INDEX = 256 << 20  # bytes
 _LAST_SECOND = 253402300799  # of the year 9999
 
@@ -31,17 +35,26 @@ class Accepted(NamedTuple):
     """Where and when an event was accepted."""
 
     at: float  # seconds since the epoch
-    status: int  # of HTTP
-    host: str  # of Sentry
+    status: int  # of HTTP, or HANDED; 0: not known
+    host: str  # of Sentry; the address without its key if it is HANDED
 
 
 class Shelved(NamedTuple):
-    """One event of the history. `pack` is the file that holds it, "" for a file of its own."""
+    """One event of the history. `file` holds it: its own, or a pack."""
 
     entry: SpoolEntry
     accepted: Optional[Accepted]
     facts: Optional[Facts]
-    pack: str
+    file: str
+
+    @property
+    def pack(self) -> str:
+        """Empty for a file of its own."""
+        return self.file if self.file.endswith(PACK) else ""
+
+    @property
+    def was_handed_over(self) -> bool:
+        return self.file.endswith(_HANDED) or (self.accepted is not None and self.accepted.status == HANDED)
 
 
 def folder_of(directory: str) -> str:
@@ -61,14 +74,30 @@ def days(directory: str) -> list[str]:
     return [os.path.join(above, name) for name in sorted(names)]
 
 
-def file_of(entry: SpoolEntry) -> str:
-    """The name of its own file in the folder of its day."""
-    return entry.name[: -len(SUFFIX)] + _FILE
+def put(directory: str, path: str, entry: SpoolEntry, accepted: Accepted, facts: "Facts | None") -> bool:
+    """Move the file of an event here. Return whether it was moved; if not, it is where it was."""
+    day = os.path.join(folder_of(directory), day_of(entry.stamp))
+    moved = os.path.join(day, entry.name[: -len(SUFFIX)] + (_HANDED if accepted.status == HANDED else _SENT))
+    try:
+        try:
+            os.rename(path, moved)
+        except ours(FileNotFoundError):
+            own_folders.make(day)
+            os.rename(path, moved)
+    except ours(OSError):
+        return False
+    if facts is not None:
+        try:
+            files.append(os.path.join(day, INDEX), line(entry.name, accepted, facts))
+        except ours(OSError):
+            pass  # the event is there; a reader looks into its file
+    return True
 
 
 def entry_of(file: str) -> "SpoolEntry | None":
     """Return None for another file."""
-    return parse_name(file[: -len(_FILE)] + SUFFIX) if file.endswith(_FILE) else None
+    name, dot, suffix = file.rpartition(".")
+    return parse_name(name + SUFFIX) if dot + suffix in (_SENT, _HANDED) else None
 
 
 def line(name: str, delivered: Accepted, facts: Facts) -> bytes:
@@ -77,10 +106,17 @@ def line(name: str, delivered: Accepted, facts: Facts) -> bytes:
     return json.dumps([name, *delivered, *facts], separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def totals(directory: str) -> "tuple[int, int]":
-    """Return the number of events in a spool's history, and the bytes of their files."""
+class Totals(NamedTuple):
+    number: int
+    size: int  # bytes of the files
+    handed_over: int  # of the number
+
+
+def totals(directory: str) -> Totals:
+    """What is in a spool's history."""
     folders = days(directory)
-    return sum(len(listing(day)) for day in folders), sum(size for day in folders for _, size, _ in files.scan(day))
+    found = [each.was_handed_over for day in folders for each in listing(day)]
+    return Totals(len(found), sum(size for day in folders for _, size, _ in files.scan(day)), sum(found))
 
 
 def listing(day: str) -> list[Shelved]:
@@ -88,10 +124,11 @@ def listing(day: str) -> list[Shelved]:
     names = list(files.names_in(day))
     rows = _rows(_read(os.path.join(day, INDEX)) or b"")
     found: dict[str, Shelved] = {}
-    for entry in map(entry_of, names):
+    for name in names:
+        entry = entry_of(name)
         if entry is not None:
             accepted, facts = rows.get(entry.name, (None, None))
-            found[entry.name] = Shelved(entry, accepted, facts, "")
+            found[entry.name] = Shelved(entry, accepted, facts, name)
     for name in files.names_in(day):  # again: what was packed meanwhile is in one of the two listings
         if name.endswith(PACK):
             for packed, (delivered, facts) in _rows(_head(os.path.join(day, name))).items():
@@ -101,16 +138,36 @@ def listing(day: str) -> list[Shelved]:
     return [found[name] for name in sorted(found)]
 
 
+def note_accepted(directory: str, accepted: Accepted) -> None:
+    """Of an event of which the history of this spool keeps nothing. Never raises."""
+    try:
+        files.replace(
+            os.path.join(directory, _ACCEPTED),
+            f"{accepted.at!r} {accepted.status} {accepted.host or '-'}".encode("ascii"),
+        )
+    except ours(OSError, ValueError):
+        pass  # it is for `status` alone
+
+
 def last_accepted(directory: str) -> "Accepted | None":
-    """Where and when Sentry accepted the last event that this spool's history has. Opens one or two files."""
+    """Where and when the last event of this spool was accepted, as far as is known. Opens two or three files."""
+    try:
+        at, status, host = (_read(os.path.join(directory, _ACCEPTED)) or b"").decode("ascii").split()
+        noted = [Accepted(float(at), int(status), host)]
+    except ours(ValueError):
+        noted = []
+    return max([*noted, *_last_in_history(directory)], default=None)
+
+
+def _last_in_history(directory: str) -> "list[Accepted]":
     for day in reversed(days(directory)):
         rows = _rows(_read(os.path.join(day, INDEX)) or b"")
         packs = [name for name in files.names_in(day) if name.endswith(PACK)]
         if not rows and packs:
             rows = _rows(_head(os.path.join(day, max(packs, key=lambda name: name.rpartition("-")[2]))))
         if rows:
-            return max(accepted for accepted, _ in rows.values())
-    return None
+            return [max(accepted for accepted, _ in rows.values())]
+    return []
 
 
 def read(day: str, shelved: Shelved, unpacked: "dict[str, dict[str, bytes]] | None" = None) -> "bytes | None":
@@ -119,7 +176,7 @@ def read(day: str, shelved: Shelved, unpacked: "dict[str, dict[str, bytes]] | No
     `unpacked` keeps the last pack, for a reader that opens one event after the other.
     """
     if not shelved.pack:
-        data = _read(os.path.join(day, file_of(shelved.entry)))
+        data = _read(os.path.join(day, shelved.file))
         if data is not None:
             return data
         for again in listing(day):  # packed since
@@ -208,10 +265,11 @@ def with_facts(day: str, shelved: Shelved) -> Shelved:
     if payload is None:
         return shelved
     try:
-        at = os.stat(os.path.join(day, file_of(shelved.entry))).st_ctime  # when it was moved here
+        at = os.stat(os.path.join(day, shelved.file)).st_ctime  # when it was moved here
     except ours(OSError):
         at = shelved.entry.stamp / 1e9
-    return shelved._replace(accepted=shelved.accepted or Accepted(at, 0, ""), facts=facts_of(payload.event))
+    known = shelved.accepted or Accepted(at, HANDED if shelved.was_handed_over else 0, "")
+    return shelved._replace(accepted=known, facts=facts_of(payload.event))
 
 
 def _read(path: str) -> "bytes | None":

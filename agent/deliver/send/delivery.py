@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable
 from ...base.interrupts import ours
 from ...language.dsn import DsnError
 from ..history.history import History
-from ..history.shelves import Accepted
+from ..history.shelves import Accepted, note_accepted
 from ..http import transport
 from ..spool.files import UnreadableError
 from .lock import DeliveryLock
@@ -60,6 +60,7 @@ class Delivery:
         self._failing: set[str] = set()  # names that failed since the last envelope was accepted
         self._failures = 0  # how often they did
         self._pid = os.getpid()
+        self._accepted: Accepted | None = None  # the last event that the history does not keep, in this turn
         self.own_waiting = 0  # envelopes of this process, as of the last listing and deliveries since
         self.had_lock = False  # in the last `run`: no other process was delivering
         self.delivered = 0
@@ -105,6 +106,9 @@ class Delivery:
         finally:
             if held:
                 self._already_delivered.save()
+            if self._accepted is not None:
+                note_accepted(self._spool.directory, self._accepted)
+                self._accepted = None
             self._lock.release()
 
     def _connect(self) -> ParallelRequests:
@@ -232,8 +236,11 @@ class Delivery:
 
     def _succeed(self, entry: "SpoolEntry", data: bytes, status: int) -> None:
         accepted = Accepted(self._resources.clock(), status, self._resources.host)
-        if not self._history.keep(self._spool.path(entry), entry, data, accepted) and not self._spool.remove(entry):
-            self._already_delivered.add(entry.name)  # the folder is read-only now, or somebody else removed it
+        if not self._history.keep(self._spool.path(entry), entry, data, accepted):
+            if not self._spool.remove(entry):
+                self._already_delivered.add(entry.name)  # the folder is read-only now, or somebody else removed it
+            if entry.category == "error":
+                self._accepted = accepted
         self.delivered += 1
         self.own_waiting -= entry.pid == self._pid
         self._failing.clear()

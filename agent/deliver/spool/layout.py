@@ -9,6 +9,7 @@ unswept      fill level for processes without a DSN: its length in bytes, in tho
 lock         held by the process that delivers
 rate-limits  rate limits and back-off deadlines
 history/     events that were delivered and stay for a while: see `history/shelves`
+accepted     when and where the last event was accepted of which the history keeps nothing
 delivered    names of envelopes that were delivered and could not be removed
 """
 
