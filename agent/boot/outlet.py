@@ -147,10 +147,10 @@ def _user() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
-def _hand_over(event: "Mapping[str, Any]") -> "str | None":
+def _hand_over(event: "Mapping[str, Any]", error: "BaseException | None") -> "str | None":
     from ..sdk import host
 
-    return host.hand_over(event)
+    return host.hand_over(event, error)
 
 
 def _share(dsn: str) -> None:

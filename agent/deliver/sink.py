@@ -115,7 +115,7 @@ class Sink:
         health: Health,
         packages: tuple[str, ...] = (),
         *,
-        hand_over: Callable[[Mapping[str, Any]], str | None] | None = None,
+        hand_over: Callable[[Mapping[str, Any], BaseException | None], str | None] | None = None,
         share: Callable[[str], None] | None = None,
         errored: Callable[[], None] | None = None,
         clock: Callable[[], float] = time,
@@ -237,7 +237,7 @@ class Sink:
         if self._dsn and observation.report == "error" and self._share is not None and "sentry_sdk" in sys.modules:
             self._shared(self._share, self._dsn)
         if attempt is None and hands_over:
-            self._hand_over(made, name, entries)
+            self._hand_over(made, name, entries, observation.exception)
         elif attempt is None and observation.report == "error":
             work.note(work.ERRORED)
             if self._errored is not None:
@@ -321,10 +321,12 @@ class Sink:
         """Without a DSN, events go to the host's own client, if there is one."""
         return self.sender is None and self._to_host is not None and "sentry_sdk" in sys.modules
 
-    def _hand_over(self, made: Mapping[str, Any], monitor: str, entries: list[SpoolEntry]) -> None:
+    def _hand_over(
+        self, made: Mapping[str, Any], monitor: str, entries: list[SpoolEntry], error: BaseException | None = None
+    ) -> None:
         """What the host's client takes is never sent by us: its copy, if `entries` has one, goes to the history."""
         try:
-            where = self._to_host(made) if self._to_host is not None else None
+            where = self._to_host(made, error) if self._to_host is not None else None
             if where is None:
                 return
             self.health.count("handed-over" if where else "not-taken", monitor)

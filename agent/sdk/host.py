@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import guard
 from ..base.interrupts import ours
 from ..language.dsn import same_project, without_key
+from ..observe.failure import reported
 from . import scope
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from ..base.model import SentryData
 
 _following = False
+
+#: Exceptions of which the client has dropped our event, by a hook or an option: its own reports of them are no second
+#: ones. Not where it samples: there they had their chance.
+_dropped: list[reported.Reported] = []
+_MOST_DROPPED = 64
 
 
 def is_active() -> bool:
@@ -36,10 +42,11 @@ def reports_logs() -> bool:
     return getattr(followed.get("logging"), "_handler", None) is not None
 
 
-def hand_over(event: Mapping[str, Any]) -> str | None:
+def hand_over(event: Mapping[str, Any], error: BaseException | None = None) -> str | None:
     """Give an event to the client that the host set up; its hooks, sampling and scope apply, and its session does not.
 
-    Return the address that the client sends to, without its key; "" if it dropped the event, None if there is none.
+    `error` is the exception that the event reports, as far as it is still there. Return the address that the client
+    sends to, without its key; "" if it dropped the event, None if there is none.
     """
     sentry_sdk = scope.loaded_sdk()
     client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
@@ -47,8 +54,14 @@ def hand_over(event: Mapping[str, Any]) -> str | None:
         return None  # the last: it was closed
     _follow()
     if sentry_sdk.capture_event(_without_verdict(event), scope=_without_session) is None:
+        if error is not None and not _samples(client.options):
+            _dropped[:] = [*_dropped[1 - _MOST_DROPPED :], reported.place_of(error, None)]
         return ""
     return without_key(str(client.options["dsn"]))
+
+
+def _samples(options: Mapping[str, Any]) -> bool:
+    return options.get("sample_rate") != 1.0 or bool(options.get("error_sampler"))
 
 
 def _without_session(merged: Any) -> None:
@@ -90,7 +103,9 @@ def _without_duplicates(event: Any, hint: dict[str, Any]) -> Any:
     """Drop what the agent has reported already; what only the host's integrations report stays."""
     try:
         error = (hint.get("exc_info") or (None, None, None))[1]
-        if event.get("type") != "transaction" and scope.already_reported(error):
+        if event.get("type") == "transaction" or error is None or reported.is_among(error, _dropped):
+            return event
+        if scope.already_reported(error):
             scope.note_in_session(event)
             return None
     except ours(Exception):

@@ -146,6 +146,25 @@ def test_what_the_client_drops_is_held_back_and_counted(shop, theirs, drops):
         assert len(ours.events) == 1, "nobody has it yet"
 
 
+@pytest.mark.parametrize(
+    ("drops", "own"),
+    [("before_send=lambda event, hint: hint['exc_info'] and event", 2), ("sample_rate=0.0", 0), ("sample_rate=1.0", 0)],
+)
+def test_of_what_the_client_drops_its_own_report_is_no_second_one(shop, theirs, drops, own):
+    """A hook that looks at the exception finds none: the agent hands over an event without objects of the host."""
+    code = """
+sentry_sdk.capture_exception(fails())
+try:
+    try: shop.f()
+    except ValueError as error: raise KeyError("wrapped") from error
+except KeyError as error: sentry_sdk.capture_exception(error)
+sentry_sdk.flush(20)
+"""
+    run(shop, f"init({drops})" + code, theirs)
+    tagged = ["erp.operation" in event.get("tags", {}) for event in theirs.events]
+    assert tagged == ([True, True] if drops == "sample_rate=1.0" else [False] * own)
+
+
 def test_what_came_before_the_client_was_there_is_held_back(shop, theirs):
     run(shop, "fails()\ninit()\nfails()\nsentry_sdk.flush(20)", theirs)
     assert len(theirs.events) == 1

@@ -188,7 +188,7 @@ def test_what_the_hosts_client_takes_is_kept_in_the_history_and_not_to_be_sent(t
     """Also what was held back until an attempt had ended."""
     given = []
 
-    def hand_over(made):
+    def hand_over(made, _error):
         given.append(json.loads(json.dumps(made)))
         made["tags"] = "changed by the host's client"
         return answer

@@ -22,7 +22,7 @@ from ...hook.code.operations import RAISING
 from .severity import is_control_flow, leaves_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import FrameType, TracebackType
 
     #: Where an exception was raised, file and line, and how many entries its traceback had.
@@ -162,6 +162,18 @@ def _find(error: BaseException) -> Reported | None:
 def is_remembered(error: BaseException) -> bool:
     """Was this object reported at all? For callers that come when its calls have long ended."""
     return _find(error) is not None
+
+
+def is_among(error: BaseException, some: Iterable[Reported]) -> bool:
+    """Is it, or what it was raised from, one of these?"""
+    chain: BaseException | None = error
+    for _ in range(_CHAIN):
+        if chain is None:
+            break
+        if any(each.is_of(chain) for each in some):
+            return True
+        chain = cause_of(chain)
+    return False
 
 
 def is_reported_within(error: BaseException, traceback: TracebackType | None, reporter: object = None) -> bool:

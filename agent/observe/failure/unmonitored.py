@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ...base.model import Observation
-from ...base.slots import cause_of, traceback_of
+from ...base.slots import traceback_of
 from ...language.monitor_keys import DEFAULT_RATE_LIMIT, plain_monitor
 from ..around import work
 from ..call import callers, data_access
@@ -33,7 +33,6 @@ REPEAT_OF_MISTAKES = {"error": 3600.0}
 
 #: Requests and tasks that ended in an exception, of which a server or a worker may log that afterwards.
 LAST_OUTCOMES = 64
-_CHAIN = 10
 
 
 class Unmonitored:
@@ -83,8 +82,8 @@ class Unmonitored:
             graded = self._severity(error, severity, frame, unattended=True)
         if graded is not None and not handled:
             work.note(work.CRASHED)
-        if logged is not None and self._is_outcome(error):
-            return False
+        if logged is not None and reported.is_among(error, self._outcomes):
+            return False  # a request or a task has ended in it: its caller logs that when it is over
         if graded is not None and is_reported(error):
             return False
         doing = work.current()
@@ -132,17 +131,6 @@ class Unmonitored:
             )
         )
         return True
-
-    def _is_outcome(self, error: BaseException) -> bool:
-        """Has a request or a task ended in it, or in what it was raised from? Its caller logs that when it is over."""
-        chain: BaseException | None = error
-        for _ in range(_CHAIN):
-            if chain is None:
-                break
-            if any(each.is_of(chain) for each in self._outcomes):
-                return True
-            chain = cause_of(chain)
-        return False
 
     def _severity(
         self, error: BaseException, severity: str, frame: FrameType | None, *, unattended: bool = False
