@@ -5,14 +5,16 @@ them with `marshal`, and `hook` and `observe` read them. What happens on a call 
 the host's own objects and never leaves the calling thread; scrubbing turns it into an `Event`, which holds JSON values
 only.
 
-Annotations are types here and not text (no `|`, no quotes): `typing` compiles text, which would cost every process that
-is monitored three milliseconds.
+Annotations are types here and not text (no `|`, no quotes), as wherever a monitored process makes types from them:
+`typing` compiles text, which would cost it three milliseconds.
 """
 
 import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple, NewType, Optional
+from typing import Any, NewType, Optional
+
+from .records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -261,7 +263,7 @@ else:
         disabled: list[str]  # one line for each monitor that a Problem switched off
 
 
-class Problem(NamedTuple):
+class Problem(Record):
     """One finding of validation. `line` and `column` count from 1; 0 means that the file as a whole is meant."""
 
     slug: str
@@ -274,14 +276,14 @@ class Problem(NamedTuple):
     severity: str = "error"  # error | warning | note; only errors make `validate` exit with 1
 
 
-class Captured(NamedTuple):
+class Captured(Record):
     """The results of capture expressions: raw values by name, and why others have none (`observe.expression`)."""
 
     values: Mapping[str, object] = {}
     failed: Mapping[str, str] = {}
 
 
-class Observation(NamedTuple):
+class Observation(Record):
     """One call worth reporting. Holds the host's own objects, so it never leaves the calling thread."""
 
     monitor: MonitorData
@@ -309,7 +311,7 @@ class Observation(NamedTuple):
 HELD = ""
 
 
-class Platform(NamedTuple):
+class Platform(Record):
     """What is the same for every event of a process."""
 
     agent_version: str = "0"
@@ -322,7 +324,7 @@ class Platform(NamedTuple):
 Event = NewType("Event", "dict[str, Json]")
 
 
-class Envelope(NamedTuple):
+class Envelope(Record):
     """Bytes as they lie on disk and go over the wire."""
 
     event_id: str  # 32 hexadecimal digits

@@ -8,10 +8,11 @@ taken holds its event back, and adds it to the file the next time: the other pro
 import os
 from _imp import source_hash
 from time import time
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from ..base import own_folders, places
 from ..base.interrupts import ours
+from ..base.records import Record
 from ..measure import layout, users
 from ..observe.around import people
 from ..observe.call.limits import FIRST_MILESTONE, HANDFUL
@@ -43,7 +44,7 @@ _FLAGS = (
 )
 
 
-class Group(NamedTuple):  # annotated with types, not with text: see model.py
+class Group(Record):
     due: float  # when the next event passes, in seconds since the epoch
     interval: float  # seconds, that end then
     held: int  # since the last event

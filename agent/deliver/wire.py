@@ -4,10 +4,11 @@ https://develop.sentry.dev/sdk/data-model/envelopes/ describes the format. Only 
 which no thread of the host does.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..base.errors import AgentError
 from ..base.interrupts import ours
+from ..base.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ class EnvelopeError(AgentError):
     """The bytes are no envelope, or an incomplete one; the text shows where decoding failed."""
 
 
-class Item(NamedTuple):
+class Item(Record):
     headers: dict[str, Any]
     payload: bytes
 
@@ -48,7 +49,7 @@ class Item(NamedTuple):
         return kind if isinstance(kind, str) else ""
 
 
-class Parsed(NamedTuple):
+class Parsed(Record):
     headers: dict[str, Any]
     items: list[Item]
 

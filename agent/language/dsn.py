@@ -1,9 +1,8 @@
 """A Sentry DSN, read by one parser: what `validate` accepts is what the sender can use."""
 
-from typing import NamedTuple
-
 from ..base.errors import AgentError
 from ..base.interrupts import ours
+from ..base.records import Record
 
 _PORTS = {"http": 80, "https": 443}
 _COPY = "copy it from the project's Client Keys page"
@@ -20,7 +19,7 @@ class DsnError(AgentError):
     """What is wrong with a DSN, then what to do, divided by "; ". It never repeats the DSN, which may hold a secret."""
 
 
-class Dsn(NamedTuple):
+class Dsn(Record):
     scheme: str
     public_key: str
     host: str

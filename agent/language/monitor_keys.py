@@ -4,9 +4,10 @@ The compiler, decorators, `list`, `explain` and the tests read this table, in th
 schema, its field in `MonitorData`, and the code that uses it.
 """
 
-from typing import Any, NamedTuple, Optional, cast
+from typing import Any, Optional, cast
 
 from ..base.model import MonitorData
+from ..base.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ KIND_SEVERITY = {"security": "warning"}
 KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
 
 
-class MonitorKey(NamedTuple):  # annotated with types, not with text: see model.py
+class MonitorKey(Record):
     name: str  # in monitors.yaml, and in MonitorData unless `field` differs
     value: str  # the kind of value: flag, fraction, text, texts, or one of `_SPELLED`
     default: Any = None  # in MonitorData

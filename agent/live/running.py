@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from ..base.interrupts import ours
+from ..base.records import Record
 from ..hook.targets import alive
 from ..observe.call import callers
 
@@ -32,7 +33,7 @@ class Stack:
         self.tb_frame, self.tb_lineno, self.tb_next = frame, frame.f_lineno, inner
 
 
-class Call(NamedTuple):
+class Call(Record):
     """A monitored call under way."""
 
     frame: FrameType  # its own

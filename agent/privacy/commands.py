@@ -5,8 +5,9 @@ Options that are named for what they hold (`--password X`) need no knowledge of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ..base.records import Record
 from .names import SCRUBBED, is_secret
 from .patterns import Patterns
 from .quoting import with_replaced
@@ -14,9 +15,14 @@ from .quoting import with_replaced
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: The option that holds a password, whether that may be the next argument, and what parts it from the user before it.
-#: Annotated with types, not with text: that would have to be compiled.
-_Option = NamedTuple("_Option", [("letter", str), ("apart", bool), ("behind", str)])  # noqa: UP014
+
+class _Option(Record):
+    """The option that holds a password."""
+
+    letter: str
+    apart: bool  # may the password be the next argument?
+    behind: str  # what parts it from the user before it
+
 
 _MYSQL = (
     "mysql mysqldump mysqladmin mysqlimport mysqlshow mysqlcheck mysqlbinlog mysqlslap mysqlpump mysqlsh"

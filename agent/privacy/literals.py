@@ -7,8 +7,9 @@ The code itself stays. Comments that speak of what is private go whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ..base.records import Record
 from .names import SCRUBBED, is_class, is_plain_word, is_secret, may_name_private
 from .patterns import FIELD, PREFIX, UUID, Patterns
 from .redact import LONGEST, clip, scrubbed, text
@@ -28,9 +29,11 @@ _SIGN_INS = frozenset((
 _HANDLERS = ("View", "ViewSet", "Form", "Serializer", "Middleware", "Mixin", "Backend", "Manager", "Test", "TestCase")
 
 
-#: `kind` is comment, string, name, number, open, close, line (a new one) or sign.
-#: Annotated with types, not with text: that would have to be compiled.
-Token = NamedTuple("Token", [("kind", str), ("text", str), ("start", int), ("end", int)])  # noqa: UP014
+class Token(Record):
+    kind: str  # comment, string, name, number, open, close, line (a new one) or sign
+    text: str
+    start: int
+    end: int
 
 
 _QUOTED = (

@@ -8,10 +8,11 @@ them is left out. Where none do, the text stays here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..base import source
 from ..base.interrupts import ours
+from ..base.records import Record
 from .literals import Token, parts, tokens
 from .names import forgetful
 from .patterns import FIELD, Patterns
@@ -30,8 +31,9 @@ _known: dict[tuple[str, int], tuple[tuple[Candidate, ...], bool]] = {}
 forgetful.append(_known.clear)
 
 
-#: Pieces of source that make a text in this order, whatever stands between them; and how it is shown.
-Candidate = NamedTuple("Candidate", [("pieces", tuple[str, ...]), ("shown", str)])  # noqa: UP014  (as `Token`)
+class Candidate(Record):
+    pieces: tuple[str, ...]  # of source that make a text in this order, whatever stands between them
+    shown: str
 
 
 def template(text: str, path: str, line: int, *, filled: bool) -> str | None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..base import guard
 from ..base.interrupts import ours
+from ..base.records import Record
 from ..hook.code import trampoline
 from ..observe.call import callers
 from ..observe.call.spans import OPERATIONS, Span
@@ -74,7 +75,7 @@ def _leave(_start: float, _result: object, span: object, failed: bool, *_: objec
         guard.swallow("finishing a span")
 
 
-class _Begun(NamedTuple):
+class _Begun(Record):
     span: Any
     kind: str
     at: float  # of the probe's kind of clock

@@ -6,12 +6,13 @@ that delivers, the connection to Sentry) records which file it is, and is droppe
 """
 
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...base.interrupts import ours
+from ...base.records import Record
 
 
-class Descriptor(NamedTuple):
+class Descriptor(Record):
     """An open descriptor of ours, with the device and inode of its file."""
 
     number: int

@@ -7,9 +7,10 @@ new era begins. An era maps the time of day to elapsed time.
 
 import os
 import time
-from typing import Callable, NamedTuple
+from typing import Callable
 
 from ...base.interrupts import ours
+from ...base.records import Record
 from . import files
 
 _TOLERANCE = 120.0  # seconds that the two clocks may drift apart between two sweeps
@@ -17,7 +18,7 @@ _UNSEEN = 86400.0  # seconds before a boot that count at most: a machine that wa
 _MOST_ERAS = 50
 
 
-class Era(NamedTuple):
+class Era(Record):
     """Seconds since the epoch by the time of day; elapsed time is that minus `offset`."""
 
     offset: float

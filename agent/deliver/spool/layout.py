@@ -14,10 +14,11 @@ delivered    names of envelopes that were delivered and could not be removed
 """
 
 import os
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable
 
 from ...base import own_folders
 from ...base.interrupts import ours
+from ...base.records import Record
 from . import files
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Count = Callable[[str, str, int], None]
 
 
-class Room(NamedTuple):
+class Room(Record):
     """What is left of the bounds of a spool; negative if the sweep was ended early."""
 
     files: int

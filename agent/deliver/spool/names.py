@@ -7,9 +7,10 @@ Names in alphabetical order are in order of capture.
 """
 
 import os
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from ...base.health import pid_in
+from ...base.records import Record
 
 SUFFIX = ".envelope"
 _ID_LENGTH = 32
@@ -25,7 +26,7 @@ _LIGHT = frozenset(
 _PLAIN = _LIGHT | {"error", "monitor", "security", "feedback"}  # are part of a name as they are
 
 
-class SpoolEntry(NamedTuple):
+class SpoolEntry(Record):
     """One envelope of a spool, as its name describes it. `data` is set for one in this process's memory."""
 
     name: str

@@ -13,9 +13,9 @@ docs/instrumentation.md; then the function gets a trampoline.
 import os
 import sys
 from types import CodeType
-from typing import NamedTuple
 
 from ...base.interrupts import ours
+from ...base.records import Record
 from . import moved, tables, trampoline
 from .operations import (
     AFTER_LOOP,
@@ -102,7 +102,7 @@ def inject(
     return _assemble(code, snippets, (*consts, *own), stack, suspends)
 
 
-class _Snippets(NamedTuple):  # annotated with types, not with text: see model.py
+class _Snippets(Record):
     constants: tuple[str, ...]  # what is appended to the function's own
     below: int  # values at the bottom of the stack: the start, then the span
     reading: bytes

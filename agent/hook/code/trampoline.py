@@ -13,8 +13,8 @@ string is not callable, and removes the condition.
 import sys
 from _io import BytesIO
 from types import CodeType, FunctionType
-from typing import NamedTuple, Optional
 
+from ...base.records import Record
 from ...base.slots import drop_first_frame
 
 TYPE_CHECKING = False
@@ -35,11 +35,11 @@ class Callback(partial):  # type: ignore[type-arg]
         return getattr, ("", "format")  # takes any arguments, ignores them, and needs no import of ours
 
 
-class Features(NamedTuple):  # annotated with types, not with text: see model.py
+class Features(Record):
     """What a trampoline does besides calling the original."""
 
     threshold: bool = False  #: SLOW(start, result) when the call took longer than LIMIT
-    check: Optional[tuple[int, ...]] = None  #: CHECK(result, start, *parameters at these positions) after a success
+    check: "tuple[int, ...] | None" = None  #: CHECK(result, start, *parameters at these positions) after a success
     #: ENTER() before, and LEAVE(start, result, token, failed, …) after, but not after a success without a token.
     #: Not for asynchronous generators.
     span: bool = False

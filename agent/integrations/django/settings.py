@@ -4,10 +4,11 @@ The agent never imports the settings, and never makes Django load them.
 """
 
 import sys
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from ...base.interrupts import ours
 from ...base.places import FRAMEWORKS
+from ...base.records import Record
 from ...language.dsn import DsnError, parse_dsn
 from ...observe.event.represent import instance_dict
 
@@ -15,7 +16,7 @@ _MISSING = object()
 _LAYERS = 20  # of nested `override_settings`
 
 
-class SentrySettings(NamedTuple):
+class SentrySettings(Record):
     dsn: Optional[str]
     enabled: bool
     problem: Optional[str]

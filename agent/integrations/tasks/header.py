@@ -4,9 +4,10 @@ It is text, `DUE` or `DUE SLUG CHECK-IN BEGAN`, with times in seconds since the 
 """
 
 from contextvars import ContextVar
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from ...base.interrupts import ours
+from ...base.records import Record
 
 HEADER = "erp_agent"
 
@@ -15,7 +16,7 @@ TRACE = "_sentry_trace_headers"
 _LONGEST = 300
 
 
-class CheckIn(NamedTuple):  # annotated with types, not with text: see model.py
+class CheckIn(Record):
     """One run of an entry of a schedule."""
 
     slug: str
@@ -23,7 +24,7 @@ class CheckIn(NamedTuple):  # annotated with types, not with text: see model.py
     began: float  # seconds since the epoch
 
 
-class Header(NamedTuple):
+class Header(Record):
     """The header, parsed."""
 
     due: float  # seconds since the epoch

@@ -3,10 +3,10 @@
 Loaded before the engine: data, and no imports but `typing`.
 """
 
-from typing import NamedTuple
+from ...base.records import Record
 
 
-class Place(NamedTuple):  # annotated with types, not with text: see model.py
+class Place(Record):
     """A function of a server that calls the application and lasts until the body was sent and closed."""
 
     function: str  #: in the server's module

@@ -9,14 +9,15 @@ inside it can name its frame, which exists for all that time.
 
 from _thread import _local
 from types import FrameType
-from typing import NamedTuple, Optional
+from typing import Optional
 
+from ...base.records import Record
 from . import callers
 
 _MOST = 500
 
 
-class Slow(NamedTuple):  # annotated with types, not with text: see model.py
+class Slow(Record):
     calls: tuple[int, ...]  # its own and those that it was inside, outermost first
     path: tuple[str, ...]  # their operations
     start: float  # in seconds of the probe's clock
@@ -24,7 +25,7 @@ class Slow(NamedTuple):  # annotated with types, not with text: see model.py
     severity: str
 
 
-class Share(NamedTuple):
+class Share(Record):
     operation: str
     times: int
     seconds: float

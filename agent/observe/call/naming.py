@@ -5,8 +5,9 @@ class that a method is called on, which several may inherit. For a function in n
 module. `{route}` is the method and route of the request that is being served, such as `GET /orders/<int:number>`.
 """
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
+from ...base.records import Record
 from ...base.slots import ancestors_of, name_of, qualname_of
 from ..around import work
 
@@ -23,7 +24,7 @@ _MOST = 1_000  # classes of one method, or routes, that are remembered
 NO_ROUTE = "request"
 
 
-class Named(NamedTuple):  # annotated with types, not with text: see model.py
+class Named(Record):
     """A monitored function under the names that its monitor gives it."""
 
     operation: str

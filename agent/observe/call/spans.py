@@ -1,6 +1,8 @@
 """What the code in a monitored function calls where its calls are spans: of our own traces, or of the Sentry SDK's."""
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from ...base.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ OPERATIONS = {
 }
 
 
-class Span(NamedTuple):  # annotated with types, not with text: see model.py
+class Span(Record):
     """The two callables of one function."""
 
     enter: Any  # () → what `leave` is passed; None: nothing is recorded
