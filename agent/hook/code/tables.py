@@ -151,35 +151,26 @@ def read_table(data: bytes) -> "list[Entry]":
 
 
 def write_table(table: "list[Entry]") -> bytes:
-    numbers, firsts = _numbers, _firsts
-    written: "list[bytes]" = []
+    written = bytearray()
     for first, last, target, depth, lasti in table:
         if first < last:
-            try:
-                written += firsts[first], numbers[last - first], numbers[target], numbers[depth << 1 | lasti]
-            except ours(KeyError):
-                spelt = _spelt(first)
-                written += _BYTE[spelt[0] | 128] + spelt[1:], _spelt(last - first), _spelt(target)
-                written.append(_spelt(depth << 1 | lasti))
-                if first < _SMALL:
-                    firsts[first] = written[-4]
-                for number in (last - first, target, depth << 1 | lasti):
-                    if number < _SMALL:
-                        numbers[number] = _spelt(number)
-    return b"".join(written)
+            begins = len(written)
+            for number in (first, last - first, target, depth << 1 | lasti):
+                if number > 63:
+                    if number > 4095:
+                        written += _high(number >> 12)
+                    written.append(64 | number >> 6 & 63)
+                written.append(number & 63 if number > 63 else number)
+            written[begins] |= 128  # marks the first number of an entry
+    return bytes(written)
 
 
-#: Encoded numbers of the table, by value: most are small and repeat. The first of an entry is marked.
-_numbers: "dict[int, bytes]" = {}
-_firsts: "dict[int, bytes]" = {}
-_SMALL = 4096
-
-
-def _spelt(value: int) -> bytes:
-    spelt = _BYTE[value & 63]
+def _high(value: int) -> bytes:
+    """The bytes before the last two of a number of the table, from this value: few functions have as many units."""
+    spelt = bytes((64 | value & 63,))
     while value > 63:
         value >>= 6
-        spelt = _BYTE[64 | value & 63] + spelt
+        spelt = bytes((64 | value & 63,)) + spelt
     return spelt
 
 
