@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Jump = tuple[int, int, int, int, int]
 
 
-_NUMBERS = bytes(range(256))
+_NUMBERS = [bytes((number,)) for number in range(256)]
 #: By operation: its caches, and whether it jumps ahead.
 _CACHES = bytes([CACHES.get(operation, 0) for operation in range(256)])
 _AHEAD = bytes([operation in FORWARD for operation in range(256)])
@@ -40,40 +40,44 @@ class Quick:
         returns = _all(ops, RETURN)
         if RETURN_CONST >= 0 and RETURN_CONST in ops:
             returns = sorted(returns + _all(ops, RETURN_CONST))
+        if len(returns) > 255:
+            raise Unusual
         shift = len(prologue) // 2
         growing: "list[tuple[int, int]]" = []
         self.epilogues: "list[tuple[int, int]]" = []
         #: By the number of returns before a unit: how far it moves. And that number, by unit.
         shifts = [shift]
-        before: "list[bytes]" = []
-        done = -1
-        if len(returns) > 255:
-            raise Unusual
-        for number, unit in enumerate(returns):
-            before.append(_NUMBERS[number : number + 1] * (unit - done))
-            done = unit
+        passed = b""
+        number = 0
+        for unit in returns:
+            stop = unit + 1
+            passed += _NUMBERS[number] * (stop - len(passed))
+            number += 1
             if ops[unit] == RETURN:
                 growth = size - 1
             elif ops[unit - 1] == EXTENDED:
                 raise Unusual
             else:
                 growth = size
-            growing.append((unit + 1, growth))
+            growing.append((stop, growth))
             shift += growth
             shifts.append(shift)
-            self.epilogues.append((unit + 1 + shift - size, unit + 1 + shift))
-        before.append(_NUMBERS[len(returns) : len(returns) + 1] * (len(ops) - done))
-        passed = b"".join(before)
-        code = self._with_jumps(body, ops, passed, shifts) if returns else body
-        done = begin
-        pieces: "list[bytes | bytearray]" = [code[: 2 * begin], prologue]
+            self.epilogues.append((stop + shift - size, stop + shift))
+        units = len(ops)
+        passed += _NUMBERS[number] * (units + 1 - len(passed))
+        code: "bytes | bytearray" = body
+        if returns and (returns[0] + 1 < units or EXTENDED in ops):  # else nothing jumps over one
+            code = self._with_jumps(body, ops, passed, shifts)
+        done = 2 * begin
+        pieces: "list[bytes | bytearray]" = [code[:done], prologue]
         for unit in returns:
-            pieces.append(code[2 * done : 2 * unit])
+            at = 2 * unit
+            pieces.append(code[done:at])
             if ops[unit] == RETURN_CONST:
-                pieces.append(bytes((OPS["LOAD_CONST"], body[2 * unit + 1])))
+                pieces.append(bytes((OPS["LOAD_CONST"], body[at + 1])))
             pieces.append(epilogue)
-            done = unit + 1
-        pieces.append(code[2 * done :])
+            done = at + 2
+        pieces.append(code[done:])
         self.code = b"".join(pieces)
         self.lines = tables.stretched(lines, begin, shifts[0], growing)
         self._passed, self._shifts = passed, shifts
@@ -83,22 +87,19 @@ class Quick:
         """Return the code, in which jumps across returns are longer."""
         code: "bytes | bytearray" = body
         extended = EXTENDED in ops
-        marks = ops.translate(JUMPS)
-        at = marks.find(1)
-        while at >= 0:
+        for at in tables.marked(ops.translate(JUMPS)):
             if extended and ops[at - 1] == EXTENDED:
                 raise Unusual
-            argument = body[2 * at + 1]
-            stop = at + 1 + _CACHES[ops[at]]
-            crossed = shifts[passed[stop]] - shifts[passed[stop + argument if _AHEAD[ops[at]] else stop - argument]]
-            if crossed:
-                argument += abs(crossed)
+            operation, argument = ops[at], body[2 * at + 1]
+            stop = at + 1 + _CACHES[operation]
+            here, there = passed[stop], passed[stop + argument if _AHEAD[operation] else stop - argument]
+            if here != there:
+                argument += abs(shifts[here] - shifts[there])
                 if argument > 255:
                     raise Unusual
                 if code is body:
                     code = bytearray(body)
                 code[2 * at + 1] = argument  # type: ignore[index]
-            at = marks.find(1, at + 1)
         return code
 
     def position(self, unit: int) -> int:

@@ -10,8 +10,18 @@ from ...base.interrupts import ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     #: Of exceptions: first unit, unit after the last, the handler's, depth of the stack, is lasti pushed?
     Entry = tuple[int, int, int, int, int]
+
+
+def marked(marks: bytes) -> "Iterator[int]":
+    """Return where `marks` are not 0. They are rarely more than 256: up to there, no number has to be made."""
+    return compress(_ALL if len(marks) <= 256 else range(len(marks)), marks)
+
+
+_ALL = bytes(range(256))
 
 
 def nowhere(units: int) -> bytes:
@@ -52,7 +62,7 @@ def stretched(table: bytes, begin: int, inserted: int, growing: "list[tuple[int,
     # By unit: which entry ends there; and where in the table an entry begins.
     units = table.translate(_UNITS, _REST)
     ends = list(accumulate(units))
-    offsets = list(compress(range(len(table)), table.translate(_HEADS)))
+    offsets = list(marked(table.translate(_HEADS)))
     offsets.append(len(table))
     try:
         entry = ends.index(begin) + 1

@@ -89,6 +89,8 @@ def named(
 
     `written` is the function that a person wrote, as far as it was found.
     """
+    if monitor["operation"] == "{name}" and not monitor["detail"]:  # as in most monitors
+        return Named(found.name, found.path, monitor), None
     texts = (monitor["operation"], *monitor["detail"].values())
     if "{" not in "".join(texts):
         return Named(monitor["operation"], found.path, monitor), None

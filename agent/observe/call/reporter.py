@@ -57,9 +57,8 @@ class Reporter(Counted):
         self._exemption = terms.exemption
         #: Expressions that name a parameter which this function does not have, each with the reason.
         self.disabled: Sequence[str] = ()
-        names = self._names
         if terms.expressions:
-            self._disable_unknown_names(names)
+            self._disable_unknown_names(self._names)
         rate = terms.monitor["escalate"]
         self._burst: Burst | None = None
         self._escalation = Escalation(*rate) if rate else None
@@ -75,7 +74,7 @@ class Reporter(Counted):
         self._passed: tuple[str, ...] | None = ()
         if self._rules:
             wanted = {name for rule in self._rules for name in rule.names}.difference(OWN_NAMES)
-            self._passed = tuple(sorted(wanted)) if wanted.issubset(names) else None
+            self._passed = tuple(sorted(wanted)) if wanted.issubset(self._names) else None
 
     @property
     def live(self) -> bool:
