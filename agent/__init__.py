@@ -23,7 +23,7 @@ Inside a monitored process the package is loaded as `_erp_agent`, so that a host
 Code that imports `agent` all the same gets the names below from the `_erp_agent` that runs: there is one agent.
 """
 
-from .base import __version__
+from .base.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import time
 from argparse import RawDescriptionHelpFormatter
 from typing import NamedTuple
 
-from ..base import __version__, places
 from ..base.errors import AgentError
+from ..base.version import __version__, places
 from ..config.read import shipped
 from . import path
 from .doctor.libraries import LIBRARIES

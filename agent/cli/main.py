@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from ..base import __version__
 from ..base.errors import AgentError
 from ..base.programs import COMMAND
+from ..base.version import __version__
 from .options import ProblemsError, add_command
 from .terminal import clean, end_echo, err
 

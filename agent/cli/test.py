@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import time
 
-from ..base import __version__
 from ..base.errors import ConfigError
 from ..base.model import Envelope, Observation, SentryData
+from ..base.version import __version__
 from ..deliver import wire
 from ..deliver.http import transport
 from ..language.dsn import parse_dsn

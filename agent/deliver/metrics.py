@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..base import __version__
 from ..base.model import Envelope
+from ..base.version import __version__
 from ..observe.event.encode import encode
 from ..privacy import scrub
 from . import wire

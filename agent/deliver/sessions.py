@@ -12,8 +12,8 @@ import time
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, Callable
 
-from ..base import __version__
 from ..base.model import Envelope
+from ..base.version import __version__
 from ..observe.event.encode import encode
 from ..privacy import scrub
 from . import wire

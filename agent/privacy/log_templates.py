@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..base import source
 from ..base.interrupts import ours
 from ..base.records import Record
+from . import source
 from .literals import Token, parts, tokens
 from .names import forgetful
 from .patterns import FIELD, Patterns

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Callable, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from ..base import __version__
 from ..base.errors import AgentError
+from ..base.version import __version__
 from ..deliver.http.transport import UnusableProxyError, web_pool
 
 _CONNECT, _READ = 5.0, 30.0  # seconds

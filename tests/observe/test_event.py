@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import PLATFORM, a_monitor, an_observation, built, nothing_own, sentry
 
-from agent.base import __version__
 from agent.base.model import Captured
+from agent.base.version import __version__
 from agent.observe.event import event, stack, the_erp
 from agent.observe.event.encode import encode
 from agent.observe.event.wording import duration_text

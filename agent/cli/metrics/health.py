@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ...base import __version__
 from ...base import places as base_places
+from ...base.version import __version__
 from ...deliver.courier.run import noted
 from ...deliver.history import shelves
 from ..options import Configured

@@ -10,7 +10,7 @@ from functools import cache
 from string import Template
 from typing import Any
 
-from ...base import __version__
+from ...base.version import __version__
 from ..terminal import shown_path
 from . import sections, traces, verdict, words
 from .gather import Report

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ...base import __version__
 from ...base.guard import swallow
 from ...base.interrupts import ours
 from ...base.model import Platform
+from ...base.version import __version__
 from ...privacy.redact import SCRUBBED, clip, is_secret
 from ...privacy.scrub import scrub
 from . import exceptions, wording

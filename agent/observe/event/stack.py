@@ -10,9 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from ...base import source
 from ...base.interrupts import ours
-from ...privacy import literals
+from ...privacy import literals, source
 from ...privacy.names import forgetful
 from ...privacy.redact import text
 from ...privacy.scrub import Clean

@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 
-from .interrupts import ours
+from ..base.interrupts import ours
 
 _LARGEST = 5_000_000  # bytes
 _FORMAT, _REGULAR = 0o170000, 0o100000  # of a file's mode
