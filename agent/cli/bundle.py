@@ -17,8 +17,9 @@ import time
 from argparse import RawDescriptionHelpFormatter
 from typing import NamedTuple
 
+from ..base import places
 from ..base.errors import AgentError
-from ..base.version import __version__, places
+from ..base.version import __version__
 from ..config.read import shipped
 from . import path
 from .doctor.libraries import LIBRARIES
