@@ -31,8 +31,8 @@ MOST_NEW = 0.02  # of all monitors, before what is kept is written again
 
 _LIST = re.compile(r"^monitors:[ ]*\n(?:[ ]*(?:#[^\n]*)?\n)*(?P<indent>[ ]*)- ", re.MULTILINE)
 _END = re.compile(r"^(?=[^ #\n-])", re.MULTILINE)
-#: An anchor may be meant elsewhere, and lines are counted by one kind of line break.
-_ENTANGLED = re.compile(r"(?:^|[\s\[{,:-])&\S|[\r\x85\u2028\u2029]")
+_ANCHOR = re.compile(r"(?:^|[\s\[{,:-])&\S")  # which may be meant elsewhere
+_LINE_BREAKS = "\r\x85\u2028\u2029"  # lines are counted by another kind
 _BEGINS = re.compile(r"[A-Za-z_\"'{]")  # of a monitor, whose place is there
 #: What is looked at in a monitor after it was built.
 _LOOKED_AT = ("name", "target", "targets", "enabled", "environments", "requires", "exclude", "quiet_inside")
@@ -49,13 +49,15 @@ class Pieces(NamedTuple):
 def cut(text: str) -> Pieces | None:
     """None where it has few monitors, or does not have each on lines of its own."""
     found = _LIST.search(text)
-    if found is None or _ENTANGLED.search(text):
+    if found is None or any(each in text for each in _LINE_BREAKS) or ("&" in text and _ANCHOR.search(text)):
         return None
     indent = found.group("indent")
     begin = found.end() - len(indent) - 2
     end = _END.search(text, found.end())
     stop = end.start() if end else len(text)
-    texts = re.split(rf"^(?={indent}- )", text[begin:stop], flags=re.MULTILINE)[1:]
+    head = f"{indent}- "
+    texts = [f"{head}{piece}\n" for piece in text[begin + len(head) : stop].split(f"\n{head}")]
+    texts[-1] = texts[-1][:-1]
     if len(texts) < FEWEST or not texts[-1].endswith("\n"):
         return None
     lines, line = [], text.count("\n", 0, begin) + 1
