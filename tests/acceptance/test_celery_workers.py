@@ -16,7 +16,8 @@ def connect(): raise Busy("busy")
 @app.task
 def fails(x): raise ValueError(f"{x} in {os.getpid()}")
 @app.task(throws=(LookupError,))
-def expects(key): return {}[key]
+def expects(key): return look(key)
+def look(key): return {}[key]  # monitored, and inside a task that declares what it raises
 @app.task
 def works(): return os.getpid()
 @app.task(autoretry_for=(Busy,), max_retries=2, retry_backoff=False, default_retry_delay=0)
@@ -48,6 +49,7 @@ defaults: {rate_limit: off}
 modules: {suppliers: {owner: buyers}}
 monitors:
   - {target: shop.connect, module: suppliers, operation: connect}
+  - {target: shop.look}
 """
 SEND = """
 import shop, sys

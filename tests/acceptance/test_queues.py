@@ -188,7 +188,8 @@ def third(path):
 def never(): watched("never")
 def watched(why): raise Busy(why)
 @dramatiq.actor(throws=(LookupError,))
-def expects(): return {}["key"]
+def expects(): return look("key")
+def look(key): return {}[key]  # monitored, and inside an actor that declares what it raises
 @dramatiq.actor(max_retries=0, time_limit=500)
 def long():
     for _ in range(6000): time.sleep(0.01)
@@ -207,7 +208,11 @@ ENDS = ["child", "expects", "fails", "fine", "long", *["never", "retries"] * 2, 
 
 def test_dramatiq(host, redis_server, sentry, tmp_path):
     pytest.importorskip("dramatiq")
-    host.write(jobs__py=DRAMATIQ, send__py=DRAMATIQ_SEND, monitors__yaml=SETTINGS.replace("PACK", "dramatiq"))
+    host.write(
+        jobs__py=DRAMATIQ,
+        send__py=DRAMATIQ_SEND,
+        monitors__yaml=SETTINGS.replace("PACK", "dramatiq") + "  - {target: jobs.look}\n",
+    )
     extra = {"REDIS": redis_server.url(4), "SENTRY_DSN": sentry.dsn}
     host.run("send.py", "bare", str(tmp_path / "1"), "watched", str(tmp_path / "2"), agent=False, NAME="bare", **extra)
     command = ("-m", "dramatiq", "jobs", "--processes", "1", "--threads", "2")

@@ -8,7 +8,7 @@ import pytest
 from support import Watch, module, monitor
 
 from agent.measure.tallies import Tallies
-from agent.observe.around import people
+from agent.observe.around import people, work
 from agent.observe.call import limits
 from agent.observe.failure import bursts
 
@@ -146,3 +146,13 @@ def test_a_burst_ends_when_there_is_a_token(monkeypatch):
     now[0] += 61.0
     failing(shop.reserve, "here")
     assert [one.suppressed for one in watch.observed] == [0, 4]
+
+
+@pytest.mark.skipif(not bursts.POSSIBLE, reason="before Python 3.10 each failure is judged by itself")
+def test_one_that_a_task_declares_is_none_of_the_burst(monkeypatch):
+    shop, watch = watched(monkeypatch, lambda: 1000.0, monitor("shop.reserve", rate_limit=(1, 60.0)))
+    for _ in range(5):
+        failing(shop.reserve, "here")
+    monkeypatch.setattr(work, "declares", lambda kind: kind is shop.Stock)
+    failing(shop.reserve, "here")
+    assert watch.counted == {("rate", "shop.reserve"): 4, ("expected", "shop.reserve"): 1}

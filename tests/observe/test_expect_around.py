@@ -3,6 +3,7 @@
 import pytest
 from support import Watch, module, monitor
 
+from agent.observe.around import work
 from agent.observe.failure import severity
 
 SHOP = """
@@ -83,6 +84,19 @@ def test_other_failures_are_reported():
     seen = watch(named("order_other", expect=["expect_shop.Stock"]), named("other"))
     call(seen.shop.order_other, 1)
     assert seen.reports() == [("error", "other", "error")]
+
+
+def test_what_the_running_task_declares_is_left_to_it_unless_a_monitor_names_the_exception(monkeypatch):
+    seen = watch(named("reserve"), named("other"), named("order_other", errors={"LookupError": "warning"}))
+    monkeypatch.setattr(work, "declares", lambda kind: kind in (seen.shop.Empty, KeyError))
+    call(seen.shop.order, 1)
+    assert seen.reports() == []
+    call(seen.shop.order_other, 1)
+    assert seen.reports() == [("error", "order_other", "warning")]
+    assert seen.counted == {("expected", "reserve"): 1, ("expected", "other"): 1}
+    monkeypatch.setattr(work, "declares", lambda kind: False)
+    call(seen.shop.order, 1)
+    assert seen.reports()[1:] == [("error", "reserve", "error")]
 
 
 @pytest.mark.parametrize("everything", ["Exception", "BaseException"])

@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...hook.code import patch
+from ...observe.around import work
 from ..signals import Receiver
 from ..tasks import running
+from ..tasks.adopted import classes_of
 from . import task_context, trace_headers
 
 if TYPE_CHECKING:
@@ -24,9 +26,11 @@ KIND = running.Kind("celery", trace_headers.header)
 
 def watch(signals: Any, settle: Callable[..., None]) -> list[Receiver]:
     """Follow tasks from `task_prerun` to `task_postrun`. `settle(attempt, again=…)` ends an attempt."""
+    work.declares = running.declares
 
     def begin(task: Any = None, **_: Any) -> None:
-        running.begin(task_context.request_of(task), KIND, tries=may_try_again(task))
+        run = running.begin(task_context.request_of(task), KIND, tries=may_try_again(task))
+        run.declared = classes_of(getattr(task, "throws", ()))
 
     def end(state: Any = None, **_: Any) -> None:
         run = running.current()

@@ -72,10 +72,15 @@ def named(found: Found, left: Callable[[FrameType], bool]) -> Found | None:
     return found
 
 
-def names_of(exceptions: object) -> tuple[str, ...]:
-    """Dotted names of one class, or of those in a tuple or list."""
+def classes_of(exceptions: object) -> tuple[type, ...]:
+    """One class, or those in a tuple or list."""
     given = exceptions if type(exceptions) in (tuple, list) else (exceptions,)
-    return tuple(type_name(each) for each in given if isinstance(each, type))  # type: ignore[attr-defined]
+    return tuple(each for each in given if isinstance(each, type))  # type: ignore[attr-defined]
+
+
+def names_of(exceptions: object) -> tuple[str, ...]:
+    """The same as dotted names."""
+    return tuple(map(type_name, classes_of(exceptions)))
 
 
 def function_of(target: object) -> FunctionType | None:

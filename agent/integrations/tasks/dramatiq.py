@@ -64,7 +64,7 @@ def _workers(library: Library, module: ModuleType) -> Iterator[Any]:
         run = library.begin(message, tries=may_retry(worker.broker, message, actor), retries=retries)
         library.waited(run, due(message))
         if actor is not None:
-            run.declared = actor.options.get("throws") or ()
+            run.declared = adopted.classes_of(message.options.get("throws") or actor.options.get("throws"))
             library.adopt(actor.fn, adopted.names_of(actor.options.get("throws", ())))
         return run
 
@@ -74,9 +74,9 @@ def _workers(library: Library, module: ModuleType) -> Iterator[Any]:
         run = library.of(message)
         if run is None or error is None or type_name(type(error)) == _SKIPPED:
             return
-        throws = message.options.get("throws") or run.declared
         again = not message.failed and message.options.get("retries", 0) > int(str(run.known["retries"]))
-        library.failed(run, error, again=again, severity=adopted.EXPECTED if isinstance(error, throws) else "error")
+        severity = adopted.EXPECTED if isinstance(error, run.declared) else "error"
+        library.failed(run, error, again=again, severity=severity)
 
     worker, consumer = vars(module)["_WorkerThread"], vars(module)["_ConsumerThread"]
     yield wrap.surround(

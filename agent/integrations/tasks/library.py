@@ -62,6 +62,7 @@ class Library:
         context.register("trace", traces.provide)
         attempts.register(running.attempt)
         work.task = running.name
+        work.declares = running.declares
         settings = engine.outlet.sentry.get("tasks")
         self._begun = False  # has a task?
         self._waits = None

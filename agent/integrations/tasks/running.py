@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from ...base.slots import ancestors_of
 from ...observe.around import work
 from ...observe.failure.attempts import Attempt
 
@@ -57,7 +58,7 @@ class Run:
         self.crashed = False
         self.missed = False  # it did not take place
         self.known: dict[str, object] = {}  # facts that the library does not keep with it
-        self.declared: Any = ()  # the exceptions that it may raise without a failure
+        self.declared: tuple[type, ...] = ()  # the exceptions that it may raise without a failure
 
     def facts(self) -> dict[str, object]:
         return {**self.kind.facts(self.about), **self.known} if self.kind.facts is not None else {}
@@ -93,6 +94,13 @@ def name() -> str:
     """Of the task that runs: see `work.task`."""
     run = current()
     return str(run.facts().get("task", "")) if run is not None else ""
+
+
+def declares(kind: type[BaseException]) -> bool:
+    """See `work.declares`."""
+    run = current()
+    declared = run.declared if run is not None else ()
+    return bool(declared) and any(cls is each for cls in ancestors_of(kind) for each in declared)
 
 
 def begin(about: Any, kind: Kind, *, tries: bool) -> Run:

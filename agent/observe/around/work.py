@@ -88,6 +88,14 @@ closes: Callable[[Work], None] | None = None
 #: The name of the task that runs here, "" where none does.
 task: Callable[[], str] = str
 
+
+def _declares_nothing(_kind: type[BaseException]) -> bool:
+    return False
+
+
+#: Does the task that runs here declare that it may raise this exception, or a base class of it, without a failure?
+declares: Callable[[type[BaseException]], bool] = _declares_nothing
+
 if TYPE_CHECKING:
     Entered = tuple[Work, Token[Work | None]]
 

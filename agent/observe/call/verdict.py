@@ -13,11 +13,11 @@ from ...base.interrupts import ours
 from ...base.model import SEVERITIES
 from ...base.slots import name_of, qualname_of, set_traceback, traceback_of
 from ...hook.code import trampoline
-from ..around import people, traces
+from ..around import people, traces, work
 from ..event import reserve
 from ..event.represent import type_name
 from ..failure import attempts, bursts, reported, server_errors
-from ..failure.severity import expected_anywhere, is_control_flow, is_expected_anywhere
+from ..failure.severity import is_control_flow, is_expected_anywhere
 from . import callers, inside, reentry, repeats
 from .cost import GIVEN_UP
 from .reporter import AUDIT, ERROR, RULE, Reporter
@@ -187,7 +187,7 @@ class Verdict(Reporter):
             server_errors.ended(sys._getframe(depth))
         terms = self.terms
         severity, word = known
-        if severity is not None and expected_anywhere and self._is_expected_around(error, sys._getframe(depth)):
+        if severity is not None and self._is_expected_around(error, sys._getframe(depth)):
             severity, word = None, "expected"
         if self._tally is not None:
             self._tally.raised(start, severity or word, people.current_id if severity else None)
@@ -281,12 +281,15 @@ class Verdict(Reporter):
         self._report(frame, ERROR, severity, None, error, duration, suppressed, traceback)
 
     def _is_expected_around(self, error: BaseException, frame: FrameType) -> bool:
-        """Is this exception expected by the operation that the call is a part of?
+        """Is this exception expected by the operation or the task that the call is a part of?
 
         Not if this monitor, or its module, names the exception itself.
         """
         kind = type(error)
-        if not is_expected_anywhere(kind) or self.terms.severities.stance_on(kind) is not None:
+        severities = self.terms.severities
+        if work.declares(kind) and not severities.names(kind):
+            return True  # by whom the task is monitored reports it
+        if not is_expected_anywhere(kind) or severities.stance_on(kind) is not None:
             return False
         return callers.expect(kind, frame.f_back)
 

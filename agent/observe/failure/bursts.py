@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...base.slots import cause_of, context_of
-from ..around import people
+from ..around import people, work
 from . import reported, server_errors
-from .severity import expected_anywhere, is_expected_anywhere
+from .severity import is_expected_anywhere
 
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
@@ -56,7 +56,7 @@ class Burst:
         before = reported.known.get(id(error))
         if before is not None and before.is_of(error):
             return False
-        if expected_anywhere and is_expected_anywhere(self.kind):
+        if is_expected_anywhere(self.kind) or work.declares(self.kind):
             return False
         bucket, terms = self.bucket, probe.terms
         if not bucket.is_empty(terms.limits.clock()):

@@ -114,6 +114,10 @@ class Severities:
         """
         return _first(_specific(kind), self._near) if self._has_stance else None
 
+    def names(self, kind: type[BaseException]) -> bool:
+        """Does a list of the monitor, or of its module, name it? Those of a pack's monitor count here."""
+        return _first(_specific(kind), self._near) is not None
+
     def _of_kind(self, kind: type[BaseException]) -> str | None:
         made = self._known.get(kind)
         if made is None:

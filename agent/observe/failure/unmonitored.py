@@ -110,7 +110,7 @@ class Unmonitored:
             severity=graded,
             rate_limit=DEFAULT_RATE_LIMIT if logged is None else RATE_OF_LOGGED,
             fingerprint=["{monitor}", "error", "{cause}"],
-            repeat_interval=REPEAT_OF_MISTAKES if is_mistake else None,
+            repeat_interval=REPEAT_OF_MISTAKES if is_mistake or (what == "task" and severity == "info") else None,
         )
         self._report(
             Observation(
