@@ -9,6 +9,7 @@ from ..base.model import KINDS, SEVERITIES, MonitorData, StancesData
 from ..config.load import load
 from ..language.learned import spelled
 from ..language.monitor_keys import KEYS
+from ..language.spelled import listed
 from ..language.units import format_duration, format_rate
 from .options import add_config, add_format, config_path, unusable
 from .terminal import console, is_terminal, json_text, out, show_table, styled, table
@@ -112,4 +113,4 @@ def _limit(monitor: MonitorData) -> str:
 
 def _also(monitor: MonitorData) -> str:
     """What else the monitor does, in the words of the configuration."""
-    return "; ".join(mention for key in KEYS if (mention := key.listed(monitor)))
+    return "; ".join(mention for key in KEYS if (mention := listed(key, monitor)))

@@ -12,6 +12,7 @@ from ..config.build.merge import Settings, WrittenMonitor
 from ..config.findings import Findings
 from ..config.read.document import Placed
 from ..language.monitor_keys import KEYS, MonitorKey
+from ..language.spelled import explained
 
 
 class Setting(NamedTuple):
@@ -25,7 +26,7 @@ def settings_of(entry: WrittenMonitor, monitor: MonitorData, settings: Settings)
     chosen = choose(entry, settings, Findings())
     found: list[Setting] = []
     for row in KEYS:
-        key, value = row.name, row.explained(monitor)
+        key, value = row.name, explained(row, monitor)
         if row.adds:
             found += _adding(row, entry, monitor, settings)
         if row.adds or not value:
@@ -55,7 +56,7 @@ def _adding(row: MonitorKey, entry: WrittenMonitor, monitor: MonitorData, settin
     every: list[Placed | WrittenMonitor] = [entry, *stances.inherited(monitor["module"], settings)]
     for given in every:
         made = stances.checked(given, Findings())
-        value = row.explained({**monitor, **stances.lists(made)})
+        value = explained(row, {**monitor, **stances.lists(made)})
         if value:
             yield Setting(row.name, value, _place(given.at(row.name), entry))
 

@@ -9,10 +9,6 @@ from typing import Any, Optional, cast
 from ..base.model import MonitorData
 from ..base.records import Record
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 DEFAULT_RATE_LIMIT = (30.0, 60.0)
 DEFAULT_BUDGET = 0.01
 
@@ -27,7 +23,7 @@ KIND_THRESHOLD = {"api": 5.0, "database": 1.0}
 
 class MonitorKey(Record):
     name: str  # in monitors.yaml, and in MonitorData unless `field` differs
-    value: str  # the kind of value: flag, fraction, text, texts, or one of `_SPELLED`
+    value: str  # the kind of value: flag, fraction, text, texts, or one of those in `spelled`
     default: Any = None  # in MonitorData
     inherited: bool = False  # from the defaults of modules, packs and files
     kind: str = ""  # the only kind of monitor that has this key; its value is in `detail`
@@ -36,79 +32,6 @@ class MonitorKey(Record):
     field: Optional[str] = ""  # in MonitorData, where the name differs; None: the plan does not carry it
     adds: bool = False  # to what is inherited, which the plan has in one place for all monitors
 
-    def of(self, monitor: MonitorData) -> Any:
-        """The value in a compiled monitor; None where the plan does not carry it."""
-        if self.kind:
-            return monitor["detail"].get(self.name)
-        return monitor.get(self.field or self.name)
-
-    def explained(self, monitor: MonitorData) -> str:
-        """The value as monitors.yaml would spell it; "" where there is nothing to show."""
-        value = self.of(monitor)
-        if self.name == "threshold" and monitor["learn"] is not None:
-            from .learned import spelled
-
-            return spelled(monitor["learn"])
-        if value in (None, "", [], {}) or (self.value == "flag" and value == self.default):
-            return self.off
-        return _SPELLED.get(self.value, lambda _: "")(value)
-
-    def listed(self, monitor: MonitorData) -> str:
-        """The mention in `list`; "" where the value is the default."""
-        value = self.of(monitor)
-        if not self.mention or value == self.default:
-            return ""
-        several = value if isinstance(value, (list, dict)) else []
-        number = len(several)
-        words = {"value": self.explained(monitor), "names": ", ".join(map(str, several)), "number": number}
-        return self.mention.format(**words, s="s" * (number != 1))
-
-
-def _rate(value: tuple[float, float]) -> str:
-    from .units import format_rate
-
-    return format_rate(value)
-
-
-def _duration(value: float) -> str:
-    from .units import format_duration
-
-    return format_duration(value)
-
-
-def _ladder(value: list[tuple[float, str]]) -> str:
-    from .units import format_duration
-
-    return ", ".join(f"{format_duration(seconds)} → {severity}" for seconds, severity in value)
-
-
-def _intervals(value: dict[str, float]) -> str:
-    from .units import format_duration
-
-    if value == dict.fromkeys(REPEATING, value.get(REPEATING[0])):
-        return format_duration(value[REPEATING[0]])
-    return ", ".join(f"{report}: {format_duration(seconds)}" for report, seconds in value.items())
-
-
-#: Kind of value → how people write one. Targets have a place of their own in both commands.
-_SPELLED: "dict[str, Callable[[Any], str]]" = {
-    "text": str,
-    "texts": ", ".join,
-    "flag": lambda value: str(value).lower(),
-    "number": str,
-    "share": lambda value: f"{value * 100:g}%",
-    "fraction": lambda value: f"{value:g}",
-    "audit": str,
-    "rate": _rate,
-    "ladder": _ladder,
-    "duration": _duration,
-    "intervals": _intervals,
-    "graded": lambda value: ", ".join(f"{name} → {severity}" for name, severity in value.items()),
-    "tags": lambda value: ", ".join(f"{name}: {text}" for name, text in value.items()),
-    "expression": lambda value: str(value["text"]),
-    "expressions": lambda value: ", ".join(f"{name}: {each['text']}" for name, each in value.items()),
-    "rules": lambda value: ", ".join(rule["when"]["text"] for rule in value),
-}
 
 KEYS = (
     MonitorKey("name", "text", ""),

@@ -10,6 +10,7 @@ import pytest
 
 from agent.base import model
 from agent.config.read.shipped import schema_path
+from agent.language import spelled
 from agent.language.monitor_keys import INHERITED, KEYS, KIND_OF, TYPED, plain_monitor
 
 with open(schema_path(), encoding="utf-8") as stream:
@@ -75,12 +76,12 @@ def test_a_plain_monitor_refuses_a_field_that_there_is_not():
 
 
 def test_nothing_but_settings_in_effect_is_explained_of_a_plain_monitor():
-    shown = {key.name: key.explained(plain_monitor()) for key in KEYS}
+    shown = {key.name: spelled.explained(key, plain_monitor()) for key in KEYS}
     assert {name: text for name, text in shown.items() if text} == {
         "kind": "function", "operation": "{name}", "severity": "error", "threshold": "off", "sample": "1",
         "rate_limit": "30/min", "span": "auto", "budget": "1%",
     }  # fmt: skip
-    assert not any(key.listed(plain_monitor()) for key in KEYS)
+    assert not any(spelled.listed(key, plain_monitor()) for key in KEYS)
 
 
 @pytest.mark.parametrize(
@@ -114,4 +115,4 @@ def test_nothing_but_settings_in_effect_is_explained_of_a_plain_monitor():
 def test_each_key_is_spelled_as_the_file_would(key, value, explained, listed):
     row = TABLE[key]
     monitor = plain_monitor(**{row.field or key: value})
-    assert (row.explained(monitor), row.listed(monitor)) == (explained, listed)
+    assert (spelled.explained(row, monitor), spelled.listed(row, monitor)) == (explained, listed)
