@@ -46,6 +46,9 @@ class _Record(tuple):  # type: ignore[type-arg]
             raise ValueError(f"{type(self).__name__} has no {', '.join(values)}")
         return made
 
+    def _asdict(self) -> "dict[str, Any]":
+        return dict(zip(self._fields, self))
+
     def __getnewargs__(self) -> "tuple[Any, ...]":
         return tuple(self)
 
