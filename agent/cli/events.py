@@ -76,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--text", metavar="WORDS", default="", help="only events with all these words in message, exception or captures"
     )
-    add("--state", choices=fates.STATES, help="only events with this state")
+    add("--state", metavar="STATE", choices=fates.STATES, help=f"only events in this state: {', '.join(fates.STATES)}")
     add("--limit", type=_number, metavar="N", help="only the newest N of them")
     add("--follow", action="store_true", help="print events as they are captured, until Ctrl-C")
     add("--delete", action="store_true", help="with --user: delete this user's events from this machine")
