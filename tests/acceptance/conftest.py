@@ -1,6 +1,7 @@
 import pytest
 from acceptance.host import Host
 from acceptance.services import postgres_server, redis_server
+from receiver import Receiver
 
 __all__ = ["postgres_server", "redis_server"]
 
@@ -16,3 +17,10 @@ def host(tmp_path):
     made = Host(tmp_path)
     yield made
     made.clean()
+
+
+@pytest.fixture
+def theirs():
+    """The Sentry of the host's own client."""
+    with Receiver(strict=False) as running:  # what the host sends is the host's affair
+        yield running

@@ -29,12 +29,6 @@ def shop(host, request):
     return host
 
 
-@pytest.fixture
-def theirs():
-    with Receiver(strict=False) as running:  # what the host sends is the host's affair
-        yield running
-
-
 def run(shop, code, theirs, **extra):
     shop.write(main__py=INIT + code)
     settings = {"PYTHONPATH": with_sdk(shop.sdk), "HOST_DSN": theirs.dsn, **extra}

@@ -7,12 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from acceptance.host import SDKS, sdk_name, with_sdk
 from receiver import HANG, Answer, Receiver
 
 pytest.importorskip("sentry_sdk")
-
-#: Further versions of the SDK, unpacked into folders: AGENT_TEST_SDKS=/path/1.40.0:/path/2.0.1
-SDKS = [None, *filter(None, os.environ.get("AGENT_TEST_SDKS", "").split(":"))]
 
 MONITORS = "version: 1\nmodules: {m: {}}\nsentry: {dsn: '${SENTRY_DSN:-}'}\nmonitors: [{target: shop.f, module: m}]\n"
 INIT = """
@@ -45,23 +43,21 @@ if getattr(client(), "metrics_batcher", None): client().metrics_batcher.flush()
 ENDS = {"exit": "os._exit(0)", "kill": "os.kill(os.getpid(), signal.SIGKILL)"}
 
 
-@pytest.fixture(params=SDKS, ids=lambda folder: os.path.basename(folder) if folder else "installed")
+@pytest.fixture(params=SDKS, ids=sdk_name)
 def shop(host, request):
     host.write(shop__py="def f(): raise ValueError('ours')\n", monitors__yaml=MONITORS)
     host.sdk = request.param
     return host
 
 
-@pytest.fixture
-def theirs():
-    with Receiver(strict=False) as running:  # what the host sends is the host's affair
-        yield running
-
-
 def run(shop, code, theirs=None, *, check=True, dsn=None, options=None, **extra):
     shop.write(main__py=INIT + code)
-    path = os.pathsep.join(filter(None, [shop.environment()["PYTHONPATH"], shop.sdk]))
-    settings = {"PYTHONPATH": path, "HOST_DSN": dsn or theirs.dsn, "OPTIONS": json.dumps(options or {}), **extra}
+    settings = {
+        "PYTHONPATH": with_sdk(shop.sdk),
+        "HOST_DSN": dsn or theirs.dsn,
+        "OPTIONS": json.dumps(options or {}),
+        **extra,
+    }
     return shop.run("-W", "ignore", "main.py", check=check, **settings)
 
 
