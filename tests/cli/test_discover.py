@@ -607,6 +607,8 @@ def answer(request):
         raise
     except errors.Refused as error:
         raise error
+    except Nothing as error:
+        raise error.with_traceback(None)
     try:
         charge(request)
     except ValueError: ...

@@ -156,8 +156,10 @@ def _argument(call: ast.Call, runner: _Runner) -> ast.expr | None:
 def _deals_with(handler: ast.ExceptHandler) -> bool:
     """Is the failure dealt with, neither raised again nor logged as one?"""
     for node in ast.walk(ast.Module(handler.body, [])):
-        if isinstance(node, ast.Raise) and (node.exc is None or dotted(node.exc) == handler.name):
-            return False
+        if isinstance(node, ast.Raise):
+            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc  # error.with_traceback(…)
+            if raised is None or dotted(raised).partition(".")[0] == handler.name:
+                return False
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _LOGS:
             return False
     return True
