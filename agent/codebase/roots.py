@@ -14,6 +14,7 @@ from typing import NamedTuple
 from .modules import ModuleFinder
 from .search import SearchPath
 
+#: Folders that hold what tools have made, unless they are packages: an application of an ERP may be called `build`.
 NO_PACKAGES = frozenset(("docs", "node_modules", "venv", "env", "build", "dist", "site-packages"))
 SKIPPED = NO_PACKAGES | {"tests", "test"}
 
@@ -89,10 +90,19 @@ def source_files(roots: Iterable[str], skipped: Container[str]) -> Iterator[tupl
         if os.path.isfile(root):
             yield root, root
         for folder, below, names in os.walk(root):
-            below[:] = sorted(each for each in below if each not in skipped and not each.startswith((".", "__")))
+            below[:] = sorted(
+                each
+                for each in below
+                if not each.startswith((".", "__")) and not is_left_out(os.path.join(folder, each), skipped)
+            )
             for name in sorted(each for each in names if each.endswith(".py"))[:left]:
                 left -= 1
                 yield root, os.path.join(folder, name)
+
+
+def is_left_out(folder: str, skipped: Container[str]) -> bool:
+    name = os.path.basename(folder)
+    return name in skipped and not (name in NO_PACKAGES and _is_package(folder))
 
 
 def _is_package(folder: str) -> bool:
@@ -115,7 +125,8 @@ def _names_in(folder: str) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda each: each.name):
             name = entry.name.removesuffix(".py")
-            if name.isidentifier() and name not in SKIPPED and (name != entry.name or entry.is_dir()):
+            skipped = is_left_out(os.path.join(folder, name), SKIPPED)
+            if name.isidentifier() and not skipped and (name != entry.name or entry.is_dir()):
                 yield name
 
 

@@ -365,12 +365,41 @@ def test_discover_finds_the_tasks_of_queues(tmp_path, capsys):
     text = capsys.readouterr().out
     reasons = [line.strip("# ") for line in text.splitlines() if line.strip().startswith("# a")]
     assert reasons == [
-        "an RQ job (@job)", "a Dramatiq actor (@actor)", "a Celery task (@task)", "a Huey task (@periodic_task)",
+        "an RQ job (@job)", "a Dramatiq actor (@actor)", "a Huey task (@task)", "a Huey task (@periodic_task)",
         "an APScheduler job (@scheduled_job)",
     ]  # fmt: skip
     path = tmp_path / "found.yaml"
     path.write_text(text, encoding="utf-8")
     assert len(checked(str(path), str(tmp_path), capsys)) == 5
+
+
+def test_discover_knows_whose_task_it_is(tmp_path, capsys):
+    """`@task` is Celery's, Django's, Huey's and that of invoke, whose functions are commands of a developer."""
+    (tmp_path / "site-packages" / "acme_queue").mkdir(parents=True)
+    (tmp_path / "site-packages" / "acme_queue" / "__init__.py").write_text("from celery import shared_task as task\n")
+    (tmp_path / "site-packages" / "invoke.py").write_text("def task(*given): ...\n")
+    (tmp_path / "erp" / "deep").mkdir(parents=True)
+    (tmp_path / "erp" / "__init__.py").write_text("")
+    (tmp_path / "erp" / "deep" / "__init__.py").write_text("")
+    for name, lines in {
+        "commands": "from invoke import task\n@task(help={})\ndef deploy(c): ...\n",
+        "absent": "from fabric2.decorators import task\n@task\ndef copy(c): ...\n",
+        "own": "from erp.queue import task\n@task\ndef bill(): ...\n",
+        "relative": "from .queue import app\n@app.task\ndef pay(): ...\n",
+        "around": "import acme_queue\n@acme_queue.task\ndef ship(): ...\n",
+        "modern": "from django.tasks import task\n@task()\ndef mail(): ...\n",
+        "assigned": "from huey import RedisHuey\nqueue = RedisHuey()\ntask = queue.task\n@task()\ndef pack(): ...\n",
+    }.items():
+        (tmp_path / "erp" / "deep" / f"{name}.py").write_text(lines)
+    folders = ("--path", str(tmp_path), "--path", str(tmp_path / "site-packages"))
+    assert run("discover", "erp", *folders, "--only", "task") == 0
+    text = capsys.readouterr().out
+    reasons = re.findall(r"# (an? .+)\n  - target: erp\.deep\.(\w+)", text)
+    found = {module: reason for reason, module in reasons}
+    assert found == {
+        "around": "a Celery task (@task)", "assigned": "a Huey task (@task)", "modern": "a Django task (@task)",
+        "own": "a Celery task (@task)", "relative": "a Celery task (@task)",
+    }  # fmt: skip
 
 
 JOBS = """

@@ -29,6 +29,9 @@ def found(folder, around=BARE):
     [
         ({"erp__": "", "erp__sales": "", "docs__conf": "", "tests__": ""}, ["."], ["erp"]),
         ({"src__erp__": "", "src__erp__sales": ""}, [".", "src"], ["erp"]),
+        # An application may be called as folders are that tools make; those have no `__init__.py`.
+        ({"build__": "", "build__models": "", "dist__lib__": "", "env__x": "", "stock__": ""}, ["."], ["build", "stock"]),
+        ({"app": "", "build__": "from services.orders import create\n", "services__orders": ""}, ["."], ["app", "build", "services"]),
         # Modules without a package, and folders without an `__init__.py` that the source imports from.
         ({"app": "from services.orders import create\n", "services__orders": "", "scripts__x": ""}, ["."], ["app", "services"]),
         ({"setup": "", "conftest": "", "test_x": "", "_own": "", "noxfile": "", "app": ""}, ["."], ["app"]),

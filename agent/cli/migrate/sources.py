@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 from ...base.errors import ConfigError
 from ...codebase.modules import MOST_BYTES
-from ...codebase.roots import NO_PACKAGES
+from ...codebase.roots import SKIPPED, is_left_out
 from ..terminal import shown_path
 from .newrelic_ini import is_newrelic
 
-_SKIPPED = NO_PACKAGES | {"tests", "test"}
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "manage.py")
 #: A file without any of these is not parsed.
 _TOOLS = re.compile(
@@ -67,7 +66,11 @@ def _files(start: str) -> Iterator[str]:
         yield start
         return
     for folder, folders, names in os.walk(start):
-        folders[:] = sorted(each for each in folders if each not in _SKIPPED and not each.startswith("."))
+        folders[:] = sorted(
+            each
+            for each in folders
+            if not each.startswith(".") and not is_left_out(os.path.join(folder, each), SKIPPED)
+        )
         for name in sorted(names):
             if name.endswith((".py", ".ini")):
                 yield os.path.join(folder, name)

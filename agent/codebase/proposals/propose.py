@@ -17,18 +17,8 @@ from ..names import Thing
 from ..roots import NO_PACKAGES
 from .callers import Callers
 from .handled import handled_around
+from .queues import task_of
 
-#: Decorators of functions that a queue's worker runs → whose they are.
-_TASKS = {
-    "shared_task": "a Celery task",
-    "task": "a Celery task",
-    "periodic_task": "a Celery task",
-    "db_task": "a Huey task",
-    "db_periodic_task": "a Huey task",
-    "actor": "a Dramatiq actor",
-    "job": "an RQ job",
-    "scheduled_job": "an APScheduler job",
-}
 _VIEW_DECORATORS = ("api_view", "require_http_methods", "require_GET", "require_POST", "require_safe", "route")
 #: Decorators that bind a function to a path: `@app.route("/orders")`, `@router.get("/orders")`.
 _ROUTES = frozenset(
@@ -93,8 +83,10 @@ def applications(lookup: Lookup, name: str) -> Iterator[str]:
     if (config is not None and not config.locations) or ("models" in below and "migrations" in below):
         yield name
     for tail in below:
-        if tail not in _SKIPPED and tail not in NO_PACKAGES:
-            yield from applications(lookup, f"{name}.{tail}")
+        inside = f"{name}.{tail}"
+        made = tail in NO_PACKAGES and (found := lookup.module(inside)) is not None and found.kind == "namespace"
+        if tail not in _SKIPPED and not made:
+            yield from applications(lookup, inside)
 
 
 def discover(lookup: Lookup, package: str) -> list[Proposal]:
@@ -107,7 +99,7 @@ def discover(lookup: Lookup, package: str) -> list[Proposal]:
     for module in modules:
         jobs = {name for place, name in added if place == module.name}
         index = lookup.index(module)
-        proposals = _of_module(index, _application(lookup, module, apps), bodies, jobs)
+        proposals = _of_module(lookup, index, _application(lookup, module, apps), bodies, jobs)
         found += [each._replace(expect=_handled(lookup, bodies, callers, index, each)) for each in proposals]
     return found
 
@@ -168,7 +160,9 @@ def _application(lookup: Lookup, module: ModuleFile, apps: set[str]) -> str:
     return parts[1] if divided else parts[0]
 
 
-def _of_module(index: ModuleIndex, erp_module: str, bodies: Bodies, jobs: set[str]) -> Iterator[Proposal]:
+def _of_module(
+    lookup: Lookup, index: ModuleIndex, erp_module: str, bodies: Bodies, jobs: set[str]
+) -> Iterator[Proposal]:
     parts = index.name.split(".")
     role = parts[-1]
     within = set(parts)
@@ -177,24 +171,20 @@ def _of_module(index: ModuleIndex, erp_module: str, bodies: Bodies, jobs: set[st
         if name.startswith("_"):
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            proposal = _of_function(index, node, within, erp_module, added=name in jobs)
+            task = task_of(lookup, index, node) or ("an APScheduler job (add_job)" if name in jobs else "")
+            proposal = _of_function(index, node, within, erp_module, task)
             if proposal is not None and not bodies.returns_a_function(Thing(index, bindings[0])):
                 yield proposal
         elif isinstance(node, ast.ClassDef):
             yield from _of_class(index, node, role, within, erp_module)
 
 
-def _of_function(index: ModuleIndex, node: Function, within: set[str], module: str, *, added: bool) -> Proposal | None:
+def _of_function(index: ModuleIndex, node: Function, within: set[str], module: str, task: str) -> Proposal | None:
     target = f"{index.name}:{node.name}" if "." not in index.name else f"{index.name}.{node.name}"
     decorators = [last_name(decorator) for decorator in node.decorator_list]
-    for decorator, task in zip(node.decorator_list, decorators):
-        if task in _TASKS:
-            what = "a Huey task" if "huey" in ast.unparse(decorator).lower() else _TASKS[task]
-            detail = {"name": f"{module}.{node.name}"}
-            return Proposal(target, "transaction", module, node.name, detail, f"{what} (@{task})", "task")
-    if added:
+    if task:
         detail = {"name": f"{module}.{node.name}"}
-        return Proposal(target, "transaction", module, node.name, detail, "an APScheduler job (add_job)", "task")
+        return Proposal(target, "transaction", module, node.name, detail, task, "task")
     if any(name in ("fixture", "property", "overload", "contextmanager", "register") for name in decorators):
         return None
     if _SECURITY.search(node.name) and "receiver" not in decorators:  # a receiver of a signal: what sends it signs in
