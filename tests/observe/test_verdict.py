@@ -292,6 +292,22 @@ def test_a_response_500_is_reported_once_by_the_innermost_endpoint():
     ]
 
 
+def test_a_result_that_makes_attributes_when_they_are_read_is_left_as_it_is():
+    """traitlets' `Config`, `addict`, `Mock`: nothing but what the ERP itself reads is added."""
+    shop = module(
+        "class Tree(dict):\n def __getattr__(self, name): return self.setdefault(name, Tree())\n"
+        "class Page:\n @property\n def status_code(self): return 503\n"
+        "def settings(): return Tree(a=1)\ndef page(): return Page()\n"
+    )
+    watch = Watch(
+        monitor("shop.settings", kind="api", name="s", thresholds=[(0.0, "warning")]),
+        monitor("shop.page", kind="api", name="p", detail={"endpoint": "page"}),
+    ).apply(shop)
+    assert shop.settings() == {"a": 1}
+    shop.page()
+    assert watch.observed[-1].message == "page returned 503"
+
+
 def test_what_the_agent_itself_calls_while_it_reports_is_not_monitored():
     shop = module("def f(x): raise ValueError(x)\ndef g(): raise KeyError(1)\n")
 

@@ -8,6 +8,7 @@ from ...base import guard
 from ...base.interrupts import ours
 from ...hook.code import wrap
 from ...observe.around import work
+from ...observe.event.represent import has_attribute
 from . import frameworks, servers, serving
 from .install import function_of, web_of
 
@@ -121,7 +122,7 @@ def _status(response: Any) -> int:
     if type(response) is tuple:
         found = next((each for each in response[1:2] if type(each) is int), 0)
     else:
-        found = getattr(response, "status_code", 0)
+        found = getattr(response, "status_code", 0) if has_attribute(response, "status_code") else 0
     return found if type(found) is int else 0
 
 

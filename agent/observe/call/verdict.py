@@ -15,7 +15,7 @@ from ...base.slots import name_of, qualname_of, set_traceback, traceback_of
 from ...hook.code import trampoline
 from ..around import people, traces, work
 from ..event import reserve
-from ..event.represent import type_name
+from ..event.represent import has_attribute, type_name
 from ..failure import attempts, bursts, reported, server_errors
 from ..failure.severity import is_control_flow, is_expected_anywhere
 from . import callers, inside, reentry, repeats
@@ -380,7 +380,7 @@ class Verdict(Reporter):
 
     def _check_status(self, frame: FrameType, response: object, duration: float) -> None:
         """A server error that raised nothing. The innermost endpoint reports it; those around it pass it on."""
-        status = getattr(response, "status_code", None)
+        status = getattr(response, "status_code", None) if has_attribute(response, "status_code") else None
         passed_on = server_errors.is_passed_on(frame, response)
         if type(status) is not int or status < 500 or not self._applies_to(frame):
             return

@@ -256,6 +256,11 @@ def class_attribute(value: object, name: str) -> object:
     return None
 
 
+def has_attribute(value: object, name: str) -> bool:
+    """Would reading it call no `__getattr__`, which in a container may add what is missing?"""
+    return name in (instance_dict(value) or ()) or class_attribute(value, name) is not None
+
+
 def status_of(response: object) -> int | None:
     """The status of an HTTP response of any framework that names it `status_code`, read without a property."""
     held = instance_dict(response) or {}
