@@ -309,6 +309,7 @@ HOOKS = {
     "litestar.middleware.exceptions.middleware": "integrations.web.handlers",
     "starlette.responses": "integrations.web.handlers",
     "tornado.web": "integrations.web.tornado",
+    "ZPublisher.mapply": "integrations.web.handlers",
 }
 #: The top-level packages of these modules.
 FRAMEWORKS = {module.partition(".")[0] for module in HOOKS}

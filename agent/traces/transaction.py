@@ -13,7 +13,7 @@ from ..deliver import wire
 from ..observe.around import work
 from ..observe.event import event
 from ..observe.event.represent import Budget, represent
-from . import encoded, profile_item, propagation
+from . import encoded, profile_item, propagation, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -167,10 +167,12 @@ def name_of(trace: Trace, facts: Mapping[str, object]) -> tuple[str, str]:
     if doing is None or doing.trace is not trace:
         return trace.name, "custom"
     name = facts.get("transaction")
+    request = _section(facts, "request")
     if type(name) is str and name:
-        return name, "task" if doing.kind.section else "route" if "request" in facts else "custom"
-    path = _section(facts, "request").get("path")
-    return (path, "url") if type(path) is str and path else ("unknown", "custom")
+        kind = "task" if doing.kind.section else "custom" if not request else "route"
+        return name, "component" if name == request.get("view") else kind
+    path = request.get("path")
+    return (words.place(path), "url") if type(path) is str and path else ("unknown", "custom")
 
 
 def _data(trace: Trace, facts: Mapping[str, object], doing: work.Work | None) -> dict[str, Any]:

@@ -17,6 +17,9 @@ _KNOWN: dict[tuple[str, str], str] = {}
 _MOST_KNOWN = 1_000
 _LONGEST_KNOWN = 2_000
 
+_IDENTIFIES = re.compile(r"^\d+$|\d\d|[^@]@|%|:")
+_LONGEST_WORD = 40
+
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,40}\Z")
 
 
@@ -81,3 +84,10 @@ def address(given: str) -> str:
         host, slash, path = rest.partition("/")
         url = scheme + separator + host.rpartition("@")[2] + slash + path
     return f"{method} {url}".strip()
+
+
+def place(path: str) -> str:
+    """The path of a request with `*` where it identifies something: `/orders/*/lines` of `/orders/4711/lines`."""
+    return "/".join(
+        ["*" if _IDENTIFIES.search(part) or len(part) > _LONGEST_WORD else part for part in path.split("/")]
+    )

@@ -83,12 +83,13 @@ def test_an_application_under(host, name):
     assert len(watched.events) == 4
     for path, number in CRASHED.items():
         event = events[path]
-        assert event["tags"]["erp.operation"] == f"{REQUESTS[number][0]} request"
+        assert event["transaction"].startswith("web.")
+        assert event["tags"]["erp.operation"] == f"{REQUESTS[number][0]} {event['transaction']}"
         assert event["exception"]["values"][-1]["type"] == "OutOfStock"
         frames = event["exception"]["values"][-1]["stacktrace"]["frames"]
         assert frames[-1]["filename"].endswith("web.py")
         assert not [frame for frame in frames if "erp_agent" in frame.get("module", "")]
         assert event["contexts"]["trace"]["trace_id"] == f"{webhost.TRACE[:-2]}{number:02x}"
     assert events["/crash"]["contexts"]["request"]["parameters"] == ["page", "size"]
-    assert events["/talk"]["tags"]["erp.operation"] == "WEBSOCKET request"
+    assert events["/talk"]["tags"]["erp.operation"] == "WEBSOCKET web.talk"
     assert watched.health == {"exited": len(REQUESTS) - 3, "errored": 0, "crashed": 3}, "a connection is no request"

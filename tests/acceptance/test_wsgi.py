@@ -117,7 +117,8 @@ def test_an_application_under(host, name):
     for path, number in zip(("/crash", "/broken", "/breaking"), CRASHED):
         event = events[path]
         method = REQUESTS[number][0]
-        assert event["tags"]["erp.operation"] == f"{method} request"
+        assert event["tags"]["erp.operation"] == f"{method} {event['transaction']}"
+        assert event["transaction"].startswith(("web.", "uwsgi_file_"))  # of the file that uWSGI runs
         assert event["tags"]["erp.monitor"] == "unmonitored.request"
         assert event["exception"]["values"][-1]["type"] == "OutOfStock"
         assert event["exception"]["values"][-1]["mechanism"]["handled"] is False
@@ -248,4 +249,5 @@ for path in ("/fine", "/stream", "/crash"):
     assert (watched.stdout, watched.stderr) == (bare.stdout, bare.stderr)
     (event,) = host.events()
     assert event["request"]["url"] == "/crash"
-    assert event["tags"]["erp.operation"] == "GET request"
+    assert event["tags"]["erp.operation"] == "GET web.application"
+    assert event["transaction"] == "web.application"

@@ -87,12 +87,16 @@ def asks_a_library(environ, start_response):
 @pytest.mark.parametrize(
     ("application", "status", "expected"),
     [
-        (logs, "500 Internal Server Error", [("request", ZeroDivisionError, "GET request")]),
+        (logs, "500 Internal Server Error", [("request", ZeroDivisionError, "GET test_web_written.logs")]),
         (logs, "200 OK", []),  # it has dealt with it
         (logs_what_was_reported, "500 Internal Server Error", []),
-        (logs_a_chain, "503 Service Unavailable", [("request", LookupError, "GET request")]),
+        (logs_a_chain, "503 Service Unavailable", [("request", LookupError, "GET test_web_written.logs_a_chain")]),
         (lambda _environ, _start: [], "500 Internal Server Error", []),
-        (logs, None, [("request", ZeroDivisionError, "GET request")]),  # no status is known: the application caught it
+        (
+            logs,
+            None,
+            [("request", ZeroDivisionError, "GET test_web_written.logs")],
+        ),  # no status is known: the application caught it
         (asks_a_library, None, []),
     ],
 )

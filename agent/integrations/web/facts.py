@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...observe.around import people, work
 from ...observe.event.represent import instance_dict
 from ...privacy.redact import SCRUBBED, is_secret
-from . import frameworks, serving
+from . import frameworks, outermost, serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +38,9 @@ def provide() -> dict[str, object]:
         shown["path"] = without_secrets(path, found.captured)
     if found.route:
         shown["route"] = found.route
-    if found.endpoint:
-        shown["view"] = found.endpoint
+    view = _view(now)
+    if view:
+        shown["view"] = view
     if query:
         shown["parameters"] = names_in(query)
     status = serving.status(now)
@@ -49,20 +50,31 @@ def provide() -> dict[str, object]:
     asked = serving.operation()
     if asked:
         shown["operation"] = asked
-    if asked or found.route:
-        facts["transaction"] = asked or found.route
+    place = asked or found.route or view
+    if place:
+        facts["transaction"] = place
     known = user()
     if known:
         facts["user"] = known
     return facts
 
 
-def operation() -> tuple[str, str]:
-    """Return the request as words, such as `GET /orders/<int:number>`, and the dotted path of what serves it."""
+def operation(error: BaseException | None = None) -> tuple[str, str]:
+    """Return the request as words, such as `GET /orders/<int:number>`, and the dotted path of what serves it.
+
+    `error` is what the request has failed in.
+    """
     now = serving.current()
     if now is None:
         return "request", ""
-    return _route(now) or " ".join(filter(None, [_method(now.request), "request"])), frameworks.of(now).endpoint
+    view = _view(now, error)
+    return _route(now) or " ".join(filter(None, [_method(now.request), view or "request"])), view
+
+
+def _view(now: serving.Serving, error: BaseException | None = None) -> str:
+    """The dotted path of what serves it, as far as that is known by now."""
+    found = frameworks.of(now)
+    return found.endpoint or ("" if found.route else outermost.of(now, error))
 
 
 def user() -> Mapping[str, object]:

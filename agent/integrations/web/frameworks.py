@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import sys
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from ...base.slots import traceback_of
+from ...base.slots import ancestors_of, traceback_of
 from ...observe.around import people
 from ...observe.event.represent import class_attribute, instance_dict, type_name
+from . import outermost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +50,8 @@ def remember(serving: Serving, error: BaseException) -> None:
     """Find the route while the framework has it: it has written this exception's traceback, and the request goes on."""
     if not serving.contexts:
         serving.contexts = flask_contexts("quart.globals") or _falcons(error)
-    of(serving)
+    if not of(serving).route:
+        outermost.of(serving, error)
 
 
 def _falcons(error: BaseException) -> tuple[Any, ...]:
@@ -109,6 +112,43 @@ def dotted(endpoint: object) -> str:
     if type(module) is str and type(name) is str:
         return f"{module}.{name}"
     return type_name(type(endpoint)) if endpoint is not None else ""
+
+
+def published(found: Any) -> Known:
+    """What Zope has found at a path: a view, or a method of one; never a document's own name."""
+    method = ""
+    if type(found) is MethodType:
+        found, method = found.__self__, found.__func__.__name__
+    kind = found.__class__  # of what is wrapped for acquisition, too
+    if kind is type:
+        kind = found
+    known = _published.get(id(kind))
+    if known is None or known[0] is not kind:
+        if len(_published) >= _MOST_RULES:
+            _published.clear()
+        known = _published[id(kind)] = kind, *_class_of(kind)
+    _, route, endpoint = known
+    return Known(route, f"{endpoint}.{method}" if endpoint and method not in ("", "__call__") else endpoint)
+
+
+def _class_of(kind: type) -> tuple[str, str]:
+    """The name that a class made of a page template is registered by, and the dotted path of the class in the source.
+
+    Classes of views are made when the site starts, of a class in the source, whose name they have.
+    """
+    bases = ancestors_of(kind)
+    for base in bases:
+        path = type_name(base)
+        name = path.rpartition(".")[2]
+        module = getattr(sys.modules.get(path[: -len(name) - 1]), "__dict__", {})
+        if name == bases[0].__name__ and module.get(name) is base:
+            return "", path
+    registered = kind.__dict__.get("__name__")
+    return (f"@@{registered}", "") if type(registered) is str else ("", type_name(kind))
+
+
+#: Classes of what Zope has published, by their address: (the class, its route, its endpoint).
+_published: dict[int, tuple[object, str, str]] = {}
 
 
 def _text(value: object) -> str:

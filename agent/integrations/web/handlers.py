@@ -72,6 +72,10 @@ def _changes(name: str, module: ModuleType, web: Web) -> Iterator[Any]:
         function = function_of(module, "Router.handle_request")
         if function is not None:
             yield wrap.surround(function, wrap.guarded(_keep_pyramids_request), passed=["request"])
+    if name == "ZPublisher.mapply":
+        function = function_of(module, "mapply")
+        if function is not None:
+            yield wrap.surround(function, wrap.guarded(_publishes), passed=["object"])
     if name == "aiohttp.web_protocol":
         yield from _of_aiohttp(module, web)
     if name == "starlette._exception_handler":
@@ -136,6 +140,12 @@ def _keep_pyramids_request(request: Any) -> None:
     now = serving.current()
     if now is not None:
         now.contexts = (request,)
+
+
+def _publishes(found: object) -> None:
+    now = serving.current()
+    if now is not None and now.known is None:
+        now.known = frameworks.published(found)
 
 
 def _returned(web: Web, response: Any) -> None:

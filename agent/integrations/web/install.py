@@ -259,7 +259,7 @@ class Web:
         """The request that is being served has failed with this exception, of which a `response` may have been made."""
         if not self._reports or type(error).__name__ in _GONE or not (serving.current() or serving.begin_late()):
             return
-        operation, function = facts.operation()
+        operation, function = facts.operation(error)
         self._engine.frameworks.failed("request", error, operation=operation, function=function or "web.application")
         doing = work.current()
         if response is not None and doing is not None and unmonitored.is_reported(error):

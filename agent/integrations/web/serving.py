@@ -24,8 +24,8 @@ class Serving:
     """What is being served. It is what the piece of work is about."""
 
     __slots__ = (
-        "contexts", "counted", "depth", "django", "entered", "fields", "frame", "handled", "known", "operation",
-        "request", "sent", "status", "written",
+        "contexts", "counted", "depth", "django", "entered", "fields", "frame", "function", "handled", "known",
+        "operation", "request", "sent", "status", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,6 +40,7 @@ class Serving:
         self.counted = True  # in release health
         self.depth = 0  # of applications that call each other
         self.known: Any = None  # the route, once it was looked for and found: see `frameworks`
+        self.function = ""  # of the ERP, where no framework shows what serves it: see `outermost`
         self.sent: object = None  # the status, where a framework has shown it
         self.status: Callable[[FrameType], object] | None = None  # reads it from `frame`
         self.frame: FrameType | None = None  # of the server's function, while that runs
@@ -47,6 +48,9 @@ class Serving:
 
 #: A request as a piece of work. `facts` reads its headers.
 kind = work.Kind("http.server")
+
+#: What applications, and functions of servers, call the request.
+REQUESTS = ("environ", "env", "scope")
 
 _LONGEST = 80  # of an operation's name
 
@@ -92,7 +96,7 @@ def begin_late() -> bool:
         return False
     known = serving.frame.f_locals
     own = getattr(known.get("self"), "__dict__", {})
-    found = [held[name] for held in (known, own) for name in ("environ", "env", "scope") if name in held]
+    found = [held[name] for held in (known, own) for name in REQUESTS if name in held]
     request: Any = next((each for each in found if issubclass(type(each), dict)), {})
     if request.get("type") == "lifespan":
         return False  # no request: the server prints how that fails
@@ -160,7 +164,7 @@ def called(request: Any) -> Serving | None:
             begin(serving, request)
         return None
     outer = current()
-    if outer is not None and _is_same(outer.request, request):
+    if outer is not None and is_same(outer.request, request):
         return None
     serving = Serving()
     begin(serving, request)
@@ -174,7 +178,7 @@ def is_websocket(request: Any) -> bool:
     return isinstance(upgrade, str) and upgrade.lower() == "websocket"
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """Is it one request? A middleware may have copied what the server gave it."""
     if one is other:
         return True
