@@ -14,7 +14,7 @@ from ..observe.around import work
 from ..observe.event.represent import instance_dict
 from .jobs import KIND, begins, ends, facts, failing, look, register
 from .retried import Retried
-from .web import frameworks, serving
+from .web import frameworks, serving, views
 from .web.install import function_of, web_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _serves(route: object, endpoint: Any, captured: object) -> None:
     now = serving.current()
     if now is not None and type(route) is str and type(now.known) is not _Call:
         method = getattr(endpoint, "func", None) or getattr(endpoint, "method", endpoint)
-        now.known = frameworks.Known(route, frameworks.dotted(getattr(method, "__func__", method)), captured)
+        now.known = frameworks.Known(route, views.dotted(getattr(method, "__func__", method)), captured)
 
 
 class _Call(frameworks.Known):

@@ -13,6 +13,7 @@ from ...observe.around import people, work
 from ...observe.event.represent import instance_dict
 from ..web import serving
 from ..web.facts import LONGEST_QUERY, header, names_in, without_secrets
+from ..web.views import path_of
 from .routes import readable
 
 
@@ -55,9 +56,9 @@ def operation() -> tuple[str, str]:
     """Return the request as words, such as `GET /orders/<int:number>/`, and the dotted path of its view."""
     held = _request_here() or {}
     match = instance_dict(held.get("resolver_match")) or {}
-    method, view = held.get("method"), match.get("_func_path")
+    method = held.get("method")
     words = [method if type(method) is str else "", _place(match) or "request"]
-    return " ".join(filter(None, words)), view if type(view) is str else "django.request"
+    return " ".join(filter(None, words)), path_of(match.get("func")) or "django.request"
 
 
 def _place(match: dict[str, object]) -> str:
@@ -108,8 +109,8 @@ def _request(held: dict[str, object], meta: dict[Any, Any], match: dict[str, obj
         request["path"] = without_secrets(path, match.get("kwargs"))
     if type(route) is str:
         request["route"] = readable(route)[1:]
-    view = match.get("_func_path")
-    if type(view) is str:
+    view = path_of(match.get("func"))
+    if view:
         request["view"] = view
     query = meta.get("QUERY_STRING")
     if type(query) is str and query:

@@ -16,6 +16,7 @@ from ...base.slots import ancestors_of, traceback_of
 from ...observe.around import people
 from ...observe.event.represent import class_attribute, instance_dict, type_name
 from . import outermost
+from .views import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,15 +80,15 @@ def _found(serving: Serving) -> Known:
         return _werkzeug(held) if "url_rule" in held or "rule" in held else _tryton(held, request)
     if "bottle.route" in request:
         route = instance_dict(request["bottle.route"]) or {}
-        return Known(_text(route.get("rule")), dotted(route.get("callback")), request.get("route.url_args"))
+        return Known(_text(route.get("rule")), path_of(route.get("callback")), request.get("route.url_args"))
     if "ombott.route" in request:  # of py4web, too
         matched = request["ombott.route"]
         rule = getattr(getattr(matched, "route", None), "rule", "")
-        return Known(_text(rule), dotted(getattr(matched, "handler", None)), request.get("route.url_args"))
+        return Known(_text(rule), path_of(getattr(matched, "handler", None)), request.get("route.url_args"))
     if "path_template" in request:  # of Litestar
         handler = instance_dict(request.get("route_handler")) or {}
         return Known(
-            _text(request["path_template"]), dotted(handler.get("_fn", handler.get("fn"))), request.get("path_params")
+            _text(request["path_template"]), path_of(handler.get("_fn", handler.get("fn"))), request.get("path_params")
         )
     return _starlette(request) if "endpoint" in request else Known()
 
@@ -104,14 +105,6 @@ def user(serving: Serving) -> Mapping[str, object]:
     # As the server, or a middleware that authenticates, has set it.
     name = request.get("REMOTE_USER")
     return {"id": name} if type(name) is str and name else {}
-
-
-def dotted(endpoint: object) -> str:
-    """The dotted path of a function or class; of an object, that of its class."""
-    module, name = getattr(endpoint, "__module__", None), getattr(endpoint, "__qualname__", None)
-    if type(module) is str and type(name) is str:
-        return f"{module}.{name}"
-    return type_name(type(endpoint)) if endpoint is not None else ""
 
 
 def published(found: Any) -> Known:
@@ -158,7 +151,7 @@ def _text(value: object) -> str:
 def _werkzeug(held: dict[str, object]) -> Known:
     rule = instance_dict(held.get("url_rule", held.get("rule"))) or {}
     endpoint = rule.get("endpoint")
-    return Known(_text(rule.get("rule")), dotted(endpoint) if callable(endpoint) else "", held.get("view_args"))
+    return Known(_text(rule.get("rule")), path_of(endpoint) if callable(endpoint) else "", held.get("view_args"))
 
 
 def _tryton(held: dict[str, object], environ: dict[str, Any]) -> Known:
@@ -219,7 +212,7 @@ def _flask(contexts: list[dict[str, object]]) -> Known:
             view = views.get(rule.get("endpoint")) if type(views) is dict else None
             if len(_rules) >= _MOST_RULES:
                 _rules.clear()
-            known = _rules[id(matched)] = matched, _text(rule.get("rule")), dotted(getattr(view, "view_class", view))
+            known = _rules[id(matched)] = matched, _text(rule.get("rule")), path_of(view)
         return Known(known[1], known[2], held.get("view_args"))
     return Known()
 
@@ -258,7 +251,7 @@ def _aiohttp(request: object) -> Known:
     route = getattr(match, "_route", None)  # a slot
     held = instance_dict(route) or {}
     captured = dict(match) if isinstance(match, dict) else None
-    return Known(_text(getattr(held.get("_resource"), "canonical", "")), dotted(held.get("_handler")), captured)
+    return Known(_text(getattr(held.get("_resource"), "canonical", "")), path_of(held.get("_handler")), captured)
 
 
 def _tornado(serving: Serving) -> Known:
@@ -285,7 +278,7 @@ def _starlette(scope: dict[str, Any]) -> Known:
             held = instance_dict(route) or {}
             if held.get("endpoint") is endpoint:
                 path = _text(held.get("path"))
-    return Known(_mounted(scope, captured) + path, dotted(endpoint), captured)
+    return Known(_mounted(scope, captured) + path, path_of(endpoint), captured)
 
 
 def _mounted(scope: dict[str, Any], captured: object) -> str:
