@@ -296,9 +296,8 @@ def _assemble(
     start = begin
     table: "list[tables.Entry]" = []
     if below:
-        there = _moved(body, ops, begin, snippets, lines, suspends)
-        body, move, lines, epilogues = there.code, there.position, there.lines, there.epilogues
-        start, end = move(begin), move(end)
+        body, lines, epilogues, move = _moved(body, ops, begin, snippets, lines, suspends)
+        start, end = begin + len(snippets.prologue) // 2, len(body) // 2
     after = end + len(ours) // 2
     if below:
         ours += _entering(table, snippets, begin, start, after)
@@ -354,15 +353,15 @@ def _cleaning(end: int, snippets: _Snippets) -> "tables.Entry":
 
 def _moved(
     body: bytes, ops: bytes, begin: int, snippets: _Snippets, lines: bytes, suspends: "dict[int, int]"
-) -> "moved.Quick | moved.Moved":
+) -> "moved.Changed":
     below, reading, prologue, epilogue = snippets[1:5]
     if not suspends:
         try:
-            return moved.Quick(body, ops, begin, prologue, epilogue, lines)
+            return moved.insert_quickly(body, ops, begin, prologue, epilogue, lines)
         except ours(moved.Unusual, tables.NotAlone):
             pass
     turns = {unit: _turn(reading, depth + below) for unit, depth in suspends.items()}
-    return moved.Moved(body, ops, begin, prologue, epilogue, lines, turns)
+    return moved.insert(body, ops, begin, prologue, epilogue, lines, turns)
 
 
 def _turn(reading: bytes, depth: int) -> bytes:

@@ -20,148 +20,117 @@ if TYPE_CHECKING:
 
     #: First unit (of its EXTENDED_ARG), its own, the one after it and its caches, operation, argument.
     Jump = tuple[int, int, int, int, int]
+    #: The new code; its location table; the range of each epilogue; what returns the new position of a code unit.
+    Changed = tuple[bytes, bytes, list[tuple[int, int]], Callable[[int], int]]
 
 
-_NUMBERS = [bytes((number,)) for number in range(256)]
-#: By operation: its caches, and whether it jumps ahead.
-_CACHES = bytes([CACHES.get(operation, 0) for operation in range(256)])
+#: By operation: the units up to the next one, and whether it jumps ahead.
+_UNITS = bytes([1 + CACHES.get(operation, 0) for operation in range(256)])
 _AHEAD = bytes([operation in FORWARD for operation in range(256)])
+_RETURNS = bytes([operation in (RETURN, RETURN_CONST) for operation in range(256)])
+_LOAD_CONST = bytes((OPS.get("LOAD_CONST", 0),))
 
 
-class Quick:
-    """The same as `Moved` for the usual function: short jumps, no yields, and a location of its own for each return.
+def insert_quickly(body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, lines: bytes) -> "Changed":
+    """The same as `insert` for the usual function: short jumps, no yields, and a location of its own for each return.
 
     A module may have a thousand functions to change during its import. Therefore only methods of `bytes` look at each
-    instruction. Raises Unusual for a function that needs `Moved`.
+    instruction. Raises Unusual or NotAlone for a function that needs `insert`.
     """
-
-    def __init__(self, body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, lines: bytes) -> None:
-        size = len(epilogue) // 2
-        returns = _all(ops, RETURN)
-        if RETURN_CONST >= 0 and RETURN_CONST in ops:
-            returns = sorted(returns + _all(ops, RETURN_CONST))
-        if len(returns) > 255:
+    size = len(epilogue) // 2
+    shift = len(prologue) // 2
+    #: By the number of returns before a unit: how far it moves. And that number, by unit.
+    shifts = [shift]
+    passed = b""
+    growing: "list[tuple[int, int]]" = []
+    epilogues: "list[tuple[int, int]]" = []
+    done = 2 * begin
+    pieces = [body[:done], prologue]
+    marks = ops.translate(_RETURNS)
+    unit = marks.find(1)
+    for number in tables.BYTE:
+        if unit < 0:
+            break
+        at = 2 * unit
+        if ops[unit] == RETURN:
+            pieces += body[done:at], epilogue
+            growth = size - 1
+        elif ops[unit - 1] == EXTENDED:
             raise Unusual
-        shift = len(prologue) // 2
-        growing: "list[tuple[int, int]]" = []
-        self.epilogues: "list[tuple[int, int]]" = []
-        #: By the number of returns before a unit: how far it moves. And that number, by unit.
-        shifts = [shift]
-        passed = b""
-        number = 0
-        for unit in returns:
-            stop = unit + 1
-            passed += _NUMBERS[number] * (stop - len(passed))
-            number += 1
-            if ops[unit] == RETURN:
-                growth = size - 1
-            elif ops[unit - 1] == EXTENDED:
-                raise Unusual
-            else:
-                growth = size
-            growing.append((stop, growth))
-            shift += growth
-            shifts.append(shift)
-            self.epilogues.append((stop + shift - size, stop + shift))
-        units = len(ops)
-        passed += _NUMBERS[number] * (units + 1 - len(passed))
-        code: "bytes | bytearray" = body
-        if returns and (returns[0] + 1 < units or EXTENDED in ops):  # else nothing jumps over one
-            code = self._with_jumps(body, ops, passed, shifts)
-        done = 2 * begin
-        pieces: "list[bytes | bytearray]" = [code[:done], prologue]
-        for unit in returns:
-            at = 2 * unit
-            pieces.append(code[done:at])
-            if ops[unit] == RETURN_CONST:
-                pieces.append(bytes((OPS["LOAD_CONST"], body[at + 1])))
-            pieces.append(epilogue)
-            done = at + 2
-        pieces.append(code[done:])
-        self.code = b"".join(pieces)
-        self.lines = tables.stretched(lines, begin, shifts[0], growing)
-        self._passed, self._shifts = passed, shifts
+        else:
+            pieces += body[done:at], _LOAD_CONST, body[at + 1 : at + 2], epilogue
+            growth = size
+        done = at + 2
+        unit += 1
+        passed += number * (unit - len(passed))
+        shift += growth
+        shifts.append(shift)
+        growing.append((unit, growth))
+        epilogues.append((unit + shift - size, unit + shift))
+        unit = marks.find(1, unit)
+    else:
+        raise Unusual
+    pieces.append(body[done:])
+    code = b"".join(pieces)
+    units = len(ops)
+    passed += number * (units + 1 - len(passed))
+    if growing and growing[0][0] < units:  # else nothing jumps over a return
+        code = _with_longer_jumps(code, body, ops, passed, shifts)
+    return code, tables.stretched(lines, begin, shifts[0], growing), epilogues, lambda at: at + shifts[passed[at]]
 
-    @staticmethod
-    def _with_jumps(body: bytes, ops: bytes, passed: bytes, shifts: "list[int]") -> "bytes | bytearray":
-        """Return the code, in which jumps across returns are longer."""
-        code: "bytes | bytearray" = body
-        extended = EXTENDED in ops
-        for at in tables.marked(ops.translate(JUMPS)):
-            if extended and ops[at - 1] == EXTENDED:
-                raise Unusual
-            operation, argument = ops[at], body[2 * at + 1]
-            stop = at + 1 + _CACHES[operation]
-            here, there = passed[stop], passed[stop + argument if _AHEAD[operation] else stop - argument]
-            if here != there:
-                argument += abs(shifts[here] - shifts[there])
-                if argument > 255:
-                    raise Unusual
-                if code is body:
-                    code = bytearray(body)
-                code[2 * at + 1] = argument  # type: ignore[index]
-        return code
 
-    def position(self, unit: int) -> int:
-        """Return the new position of a code unit after the beginning."""
-        return unit + self._shifts[self._passed[unit]]
+def _with_longer_jumps(code: bytes, body: bytes, ops: bytes, passed: bytes, shifts: "list[int]") -> bytes:
+    """Return the code, in which jumps across returns are longer than in `body`."""
+    changed: "bytearray | None" = None
+    extended = EXTENDED in ops
+    for at in tables.marked(ops.translate(JUMPS)):
+        if extended and ops[at - 1] == EXTENDED:
+            raise Unusual
+        operation, argument = ops[at], body[2 * at + 1]
+        stop = at + _UNITS[operation]
+        here, there = passed[stop], passed[stop + argument if _AHEAD[operation] else stop - argument]
+        if here != there:
+            argument += abs(shifts[here] - shifts[there])
+            if argument > 255:
+                raise Unusual
+            changed = changed or bytearray(code)
+            changed[2 * (at + shifts[passed[at]]) + 1] = argument
+    return bytes(changed) if changed else code
 
 
 class Unusual(Exception):
-    """Only `Moved` can handle this function."""
+    """Only `insert` can handle this function."""
 
 
-def _all(ops: bytes, operation: int) -> "list[int]":
-    found = []
-    at = ops.find(operation)
-    while at >= 0:
-        found.append(at)
-        at = ops.find(operation, at + 1)
-    return found
+def insert(
+    body: bytes, ops: bytes, begin: int, prologue: bytes, epilogue: bytes, lines: bytes, turns: "dict[int, bytes]"
+) -> "Changed":
+    """Return the code with a prologue, and with an epilogue before each return; its jumps keep their targets.
 
-
-class Moved:
-    """The code with a prologue, and with an epilogue before each return; its jumps keep their targets.
-
-    `position` returns the new position of a code unit, `lines` is the new location table, and `epilogues` holds the
-    range of each epilogue.
+    `turns` come before yields and after the RESUME that follows them, by the unit of the yield.
     """
-
-    position: "Callable[[int], int]"
-
-    def __init__(
-        self,
-        body: bytes,
-        ops: bytes,
-        begin: int,
-        prologue: bytes,
-        epilogue: bytes,
-        lines: bytes,
-        turns: "dict[int, bytes]",
-    ) -> None:
-        returns: "list[tuple[int, int, bytes]]" = []
-        jumps: "list[Jump]" = []
-        for first, at, stop, operation, argument in jumps_and_returns(body, ops):
-            if operation == RETURN:
-                returns.append((at, stop, epilogue))
-            elif operation == RETURN_CONST:
-                returns.append((first, stop, instruction(OPS["LOAD_CONST"], argument) + epilogue))
-            else:
-                jumps.append((first, at, stop, operation, argument))
-        growth = {begin: len(prologue) // 2}
-        for first, stop, new in returns:
-            growth[stop] = growth.get(stop, 0) + len(new) // 2 - (stop - first)
-        for unit, turn in turns.items():  # before a YIELD_VALUE, and after the RESUME that follows it
-            for at in (unit + 1, unit + 1 + RESUME_UNITS):
-                growth[at] = growth.get(at, 0) + len(turn) // 2
-        edits = [(begin, begin, prologue), *returns]
-        for unit, turn in turns.items():
-            edits += [(unit, unit, turn), (unit + 1 + RESUME_UNITS,) * 2 + (turn,)]
-        self.code, position = with_edits(body, jumps, edits, growth)
-        size = len(epilogue) // 2
-        self.position = position.__getitem__
-        self.lines = tables.moved_lines(lines, position, begin, len(prologue) // 2)
-        self.epilogues = [(position[stop] - size, position[stop]) for _, stop, _ in returns]
+    returns: "list[tuple[int, int, bytes]]" = []
+    jumps: "list[Jump]" = []
+    for first, at, stop, operation, argument in jumps_and_returns(body, ops):
+        if operation == RETURN:
+            returns.append((at, stop, epilogue))
+        elif operation == RETURN_CONST:
+            returns.append((first, stop, instruction(OPS["LOAD_CONST"], argument) + epilogue))
+        else:
+            jumps.append((first, at, stop, operation, argument))
+    growth = {begin: len(prologue) // 2}
+    for first, stop, new in returns:
+        growth[stop] = growth.get(stop, 0) + len(new) // 2 - (stop - first)
+    for unit, turn in turns.items():  # before a YIELD_VALUE, and after the RESUME that follows it
+        for at in (unit + 1, unit + 1 + RESUME_UNITS):
+            growth[at] = growth.get(at, 0) + len(turn) // 2
+    edits = [(begin, begin, prologue), *returns]
+    for unit, turn in turns.items():
+        edits += [(unit, unit, turn), (unit + 1 + RESUME_UNITS,) * 2 + (turn,)]
+    code, position = with_edits(body, jumps, edits, growth)
+    size = len(epilogue) // 2
+    lines = tables.moved_lines(lines, position, begin, len(prologue) // 2)
+    return code, lines, [(position[stop] - size, position[stop]) for _, stop, _ in returns], position.__getitem__
 
 
 def jumps_and_returns(body: bytes, ops: bytes) -> "Iterator[Jump]":

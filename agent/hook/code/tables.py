@@ -42,13 +42,10 @@ _nowhere: "dict[int, bytes]" = {}
 _HEADS = bytes([0] * 128 + [1] * 128)
 
 
-#: The bytes that continue an entry, and the number of code units of an entry by its first byte.
-_REST = bytes(range(128))
-_UNITS = bytes([(byte & 7) + 1 for byte in range(256)])
-
-
+#: The number of code units of an entry by its first byte, and 0 for the bytes that continue it.
+_UNITS = bytes([(byte & 7) + 1 if byte > 127 else 0 for byte in range(256)])
 #: One byte each: a subscript costs less than `bytes((value,))`.
-_BYTE = [bytes((value,)) for value in range(256)]
+BYTE = [bytes((value,)) for value in range(256)]
 #: Entries that begin with less keep the line of what is before them, or state no more than that of the one before.
 _MOVES_ON = 0x80 | 11 << 3
 
@@ -59,26 +56,25 @@ def stretched(table: bytes, begin: int, inserted: int, growing: "list[tuple[int,
     `growing` has (the unit after an entry, by how many units to extend that), in their order. Raises NotAlone where no
     entry ends there.
     """
-    # By unit: which entry ends there; and where in the table an entry begins.
-    units = table.translate(_UNITS, _REST)
-    ends = list(accumulate(units))
-    offsets = list(marked(table.translate(_HEADS)))
-    offsets.append(len(table))
+    units = table.translate(_UNITS)
+    ends = list(accumulate(units))  # by byte: the unit after its entry
+    units += b"\1"
     try:
-        entry = ends.index(begin) + 1
-        copied = offsets[entry]
+        copied = ends.index(begin) + 1
+        while not units[copied]:
+            copied += 1
         pieces: "list[bytes | bytearray]" = [table[:copied], nowhere(inserted)]
         for end, more in growing:
-            entry = ends.index(end, entry)
-            begins = offsets[entry]
+            begins = ends.index(end, copied)
             pieces.append(table[copied:begins])
-            entry += 1
-            copied = offsets[entry]
-            head, size = table[begins], more + units[entry - 1]
+            copied = begins + 1
+            while not units[copied]:
+                copied += 1
+            head, size = table[begins], more + units[begins]
             if head < _MOVES_ON:
-                whole, rest = divmod(size - 1, 8)
                 tail = table[begins + 1 : copied]
-                pieces.append((_BYTE[head | 7] + tail) * whole + _BYTE[head & 0xF8 | rest] + tail)
+                size -= 1
+                pieces.append((BYTE[head | 7] + tail) * (size >> 3) + BYTE[head & 0xF8 | size & 7] + tail)
             else:
                 longer = bytearray()
                 _locate(longer, table[begins:copied], size)
@@ -161,27 +157,35 @@ def read_table(data: bytes) -> "list[Entry]":
 
 
 def write_table(table: "list[Entry]") -> bytes:
-    written = bytearray()
+    heads, numbers = _heads, _numbers
+    written: "list[bytes]" = []
     for first, last, target, depth, lasti in table:
         if first < last:
-            begins = len(written)
-            for number in (first, last - first, target, depth << 1 | lasti):
-                if number > 63:
-                    if number > 4095:
-                        written += _high(number >> 12)
-                    written.append(64 | number >> 6 & 63)
-                written.append(number & 63 if number > 63 else number)
-            written[begins] |= 128  # marks the first number of an entry
-    return bytes(written)
+            written += heads[first], numbers[last - first], numbers[target], numbers[depth << 1 | lasti]
+    return b"".join(written)
 
 
-def _high(value: int) -> bytes:
-    """The bytes before the last two of a number of the table, from this value: few functions have as many units."""
-    spelt = bytes((64 | value & 63,))
-    while value > 63:
-        value >>= 6
-        spelt = bytes((64 | value & 63,)) + spelt
-    return spelt
+class _Numbers(dict):  # type: ignore[type-arg]
+    """How the exception table spells each number: six bits a byte, the highest first, 64 in all but the last."""
+
+    def __init__(self, mark: int = 0) -> None:
+        self._mark = mark  # in the first byte
+
+    def __missing__(self, number: int) -> bytes:
+        spelt = bytes((number & 63,))
+        rest = number
+        while rest > 63:
+            rest >>= 6
+            spelt = bytes((64 | rest & 63,)) + spelt
+        spelt = bytes((self._mark | spelt[0],)) + spelt[1:]
+        if number < 1024:  # most functions are shorter
+            self[number] = spelt
+        return spelt
+
+
+_numbers = _Numbers()
+#: Of the first number of an entry.
+_heads = _Numbers(128)
 
 
 def apart(table: "list[Entry]", ranges: "list[tuple[int, int]]") -> "tuple[list[Entry], set[tuple[int, int, int]]]":
