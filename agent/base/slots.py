@@ -18,6 +18,8 @@ traceback_of: "Callable[[BaseException], Optional[TracebackType]]" = BaseExcepti
 set_traceback: "Callable[[BaseException, Optional[TracebackType]], None]" = BaseException.__dict__[
     "__traceback__"
 ].__set__
+#: Creates it where there is none yet.
+dict_of: "Callable[[BaseException], dict[str, object]]" = BaseException.__dict__["__dict__"].__get__
 
 
 def drop_first_frame(error: BaseException) -> None:

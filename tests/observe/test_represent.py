@@ -285,6 +285,26 @@ def test_built_in_exceptions_read_as_python_prints_them(error):
     assert exception_text(error) == str(error)
 
 
+def test_an_exception_that_keeps_its_first_text_is_given_back_without_it():
+    """As glom's: the host reads its text later, when it knows more."""
+
+    class Kept(Exception):
+        text = None
+
+        def __str__(self):
+            if self.text is None:
+                self.text, self.read = f"{self.args[0]} {self.place}", True
+                del self.left
+            return self.text
+
+    error = Kept("not found")
+    error.place, error.left = "in part 1", 1
+    assert exception_text(error) == "not found in part 1"
+    assert vars(error) == {"place": "in part 1", "left": 1}
+    error.place = "in part 1 of order 7"
+    assert str(error) == "not found in part 1 of order 7"
+
+
 def test_exception_texts_of_the_host():
     class Own(Exception):
         def __str__(self):

@@ -13,7 +13,7 @@ from types import FunctionType, GetSetDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from ...base.interrupts import ours
-from ...base.slots import GROUPS, ancestors_of, members_of, module_of, qualname_of
+from ...base.slots import GROUPS, ancestors_of, dict_of, members_of, module_of, qualname_of
 from ...privacy.redact import clip, text
 from ...privacy.scrub import scrub_json
 
@@ -370,13 +370,26 @@ def exception_text(error: BaseException) -> str:
     attributes = _PRINTED.get(owner)
     if attributes is not None and not _printable(error, owner, attributes):
         return _from_arguments(error)
+    held = dict(dict_of(error))
     try:
         text = method(error)
         if issubclass(type(text), str):
             return _own_text(text, LONGEST_EXCEPTION)
     except ours(BaseException):  # from the host's __str__
         pass
+    finally:
+        _give_back(error, held)
     return _from_arguments(error)
+
+
+def _give_back(error: BaseException, held: dict[str, object]) -> None:
+    """Undo what a `__str__` has kept. A host may read its text later, when it knows more: glom does."""
+    now = dict_of(error)
+    for name in [name for name in now if name not in held]:
+        del now[name]
+    for name, value in held.items():
+        if name not in now or now[name] is not value:
+            now[name] = value
 
 
 def _text_method(kind: type) -> tuple[type, Any]:

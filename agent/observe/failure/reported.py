@@ -16,7 +16,7 @@ from _weakref import ref
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
-from ...base.slots import GROUPS, cause_of, context_of, suppresses, traceback_of
+from ...base.slots import GROUPS, cause_of, context_of, dict_of, suppresses, traceback_of
 from ...hook.code import patch
 from ...hook.code.operations import RAISING
 from .severity import is_control_flow, leaves_of
@@ -32,7 +32,6 @@ _DEEPEST = 2_000
 _CHAIN = 10
 FEWEST, _MOST = 64, 10_000  # that are remembered before those whose exceptions are gone are dropped
 
-_dict_of: Any = BaseException.__dict__["__dict__"].__get__
 takes_references = type.__dict__["__weakrefoffset__"].__get__
 
 #: Packages whose frames raise exceptions of another thread, task or greenlet: the failure is the same one.
@@ -65,7 +64,7 @@ class Reported:
         reference = self.reference
         if reference is not None:
             return reference() is error
-        return getrefcount(self.held) > 2 and _dict_of(error) is self.held
+        return getrefcount(self.held) > 2 and dict_of(error) is self.held
 
 
 def place_of(
@@ -78,7 +77,7 @@ def place_of(
         report.reference = ref(error)
     else:
         report.reference = None
-        report.held = _dict_of(error)
+        report.held = dict_of(error)
     report.thread = get_ident()
     report.origin, report.length = end or end_of(traceback)
     if traceback is None:
@@ -125,7 +124,7 @@ def remember_another(
     report = Reported()
     if is_held:
         report.reference = None
-        report.held = _dict_of(error)
+        report.held = dict_of(error)
     else:
         report.reference = ref(error)
     report.reporter = reporter
