@@ -130,7 +130,7 @@ def _report(
     if suppressed is None:
         running.health.count("rate", monitor["name"])
         if error is not None:
-            reported.remember(error, traceback)
+            reported.remember(error, traceback, kind=reported.Dropped)
         return None
     if report == "error":
         attempts.note(limiter, limited, suppressed)

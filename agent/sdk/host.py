@@ -100,12 +100,12 @@ def _without_verdict(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_duplicates(event: Any, hint: dict[str, Any]) -> Any:
-    """Drop what the agent has reported already; what only the host's integrations report stays."""
+    """Drop what the agent has reported already. What a limit of ours has dropped is the host's to report, as ever."""
     try:
         error = (hint.get("exc_info") or (None, None, None))[1]
         if event.get("type") == "transaction" or error is None or reported.is_among(error, _dropped):
             return event
-        if scope.already_reported(error):
+        if scope.already_reported(error) and not reported.is_dropped(error):
             scope.note_in_session(event)
             return None
     except ours(Exception):

@@ -159,6 +159,24 @@ sentry_sdk.flush(20)
     assert tagged == ([True, True] if drops == "sample_rate=1.0" else [False] * own)
 
 
+def test_what_a_limit_of_the_agents_drops_is_reported_by_the_client_as_without_the_agent(shop, theirs):
+    """It has no tags of the agent's. What wraps it is the same failure; what was handed over is no second one."""
+    code = """
+init()
+for _ in range(4):
+    error = fails()
+    try: raise KeyError("wrapped") from error
+    except KeyError as wrapped: sentry_sdk.capture_exception(wrapped)
+sentry_sdk.flush(20)
+"""
+    shop.write(monitors__yaml=MONITORS.replace("rate_limit: off", "rate_limit: 1/h"))
+    run(shop, code, theirs)
+    assert ["erp.operation" in event.get("tags", {}) for event in theirs.events] == [True, False, False, False]
+    assert "1 reported (1 handed over to the ERP's own Sentry client), 0 expected, 3 held back by limits" in words(
+        shop.agent("status", "--processes")
+    )
+
+
 def test_what_came_before_the_client_was_there_is_held_back(shop, theirs):
     run(shop, "fails()\ninit()\nfails()\nsentry_sdk.flush(20)", theirs)
     assert len(theirs.events) == 1

@@ -225,4 +225,4 @@ class Reporter(Counted):
             if exception is not None:
                 if kept:
                     traces.note(failed=not self.monitor["live"])
-                reported.remember(exception, traceback, self)
+                reported.remember(exception, traceback, self, None, reported.Reported if kept else reported.Dropped)

@@ -201,7 +201,7 @@ class Verdict(Reporter):
         key = (ERROR, place, word, end[0])
         suppressed = self._admitted(None, key, depth + 1)
         if suppressed is None:  # there were too many: no call further out reports it either
-            reported.remember(error, traceback, self, end)
+            reported.remember(error, traceback, self, end, reported.Dropped)
             self._begin_burst(key, error, traceback, severity)
             return
         attempts.note(terms.limits, key, suppressed)
@@ -275,7 +275,7 @@ class Verdict(Reporter):
         key = (ERROR, self._place(frame), type_name(type(error)), end[0])
         suppressed = self._admitted(frame, key)
         if suppressed is None:
-            reported.remember(error, traceback, self, end)
+            reported.remember(error, traceback, self, end, reported.Dropped)
             return
         attempts.note(self.terms.limits, key, suppressed)
         self._report(frame, ERROR, severity, None, error, duration, suppressed, traceback)

@@ -67,11 +67,21 @@ class Reported:
         return getrefcount(self.held) > 2 and dict_of(error) is self.held
 
 
+class Dropped(Reported):
+    """One that a limit of ours has dropped: it counts as reported, but for a Sentry client of the ERP's own."""
+
+    __slots__ = ()
+
+
 def place_of(
-    error: BaseException, traceback: TracebackType | None, reporter: object = None, end: End | None = None
+    error: BaseException,
+    traceback: TracebackType | None,
+    reporter: object = None,
+    end: End | None = None,
+    kind: type[Reported] = Reported,
 ) -> Reported:
     """`traceback` begins at the call that is being left; `end` is its `end_of`, where that is known already."""
-    report = Reported()  # without arguments and without `__init__`: each failure that a limit drops makes one
+    report = kind()  # without arguments and without `__init__`: each failure that a limit drops makes one
     report.reporter = reporter
     if takes_references(type(error)):
         report.reference = ref(error)
@@ -96,7 +106,11 @@ bound = FEWEST
 
 
 def remember(
-    error: BaseException, traceback: TracebackType | None, reporter: object = None, end: End | None = None
+    error: BaseException,
+    traceback: TracebackType | None,
+    reporter: object = None,
+    end: End | None = None,
+    kind: type[Reported] = Reported,
 ) -> None:
     """It was reported, or dropped by a limit. `traceback` begins at the frame of the call that it was leaving.
 
@@ -104,10 +118,10 @@ def remember(
     """
     if len(known) >= bound:
         _drop_dead()
-    known[id(error)] = place_of(error, traceback, reporter, end)
+    known[id(error)] = place_of(error, traceback, reporter, end, kind)
     if issubclass(type(error), GROUPS):
         for each in leaves_of(error):
-            known[id(each)] = place_of(each, traceback_of(each), reporter)
+            known[id(each)] = place_of(each, traceback_of(each), reporter, None, kind)
 
 
 def remember_another(
@@ -118,10 +132,10 @@ def remember_another(
     length: int,
     is_held: bool,
 ) -> None:
-    """As `remember`, of one that is no group, with what is known of it from another that was raised at `origin`."""
+    """As `remember`, of a dropped one that is no group, with what is known from another that was raised at `origin`."""
     if len(known) >= bound:
         _drop_dead()
-    report = Reported()
+    report = Dropped()
     if is_held:
         report.reference = None
         report.held = dict_of(error)
@@ -161,6 +175,22 @@ def _find(error: BaseException) -> Reported | None:
 def is_remembered(error: BaseException) -> bool:
     """Was this object reported at all? For callers that come when its calls have long ended."""
     return _find(error) is not None
+
+
+def is_dropped(error: BaseException) -> bool:
+    """Was it, or what it was raised from, dropped by a limit of ours, and not reported?"""
+    chain: BaseException | None = error
+    for _ in range(_CHAIN):
+        if chain is None:
+            break
+        found = _find(chain)
+        if found is not None:
+            return type(found) is Dropped
+        members = [_find(each) for each in leaves_of(chain)] if issubclass(type(chain), GROUPS) else ()
+        if any(members):
+            return all(each is None or type(each) is Dropped for each in members)
+        chain = cause_of(chain) or context_of(chain)
+    return False
 
 
 def is_among(error: BaseException, some: Iterable[Reported]) -> bool:
