@@ -122,6 +122,16 @@ def module(source, name="shop", **extra):
 
 def finishes(call, *args, timeout=60.0, **kwargs):
     """Return what the call returns. Raises TimeoutError if it hangs: what it must not wait for takes an hour."""
+    return _begun(call, *args, **kwargs).result(timeout)
+
+
+def at_once(number, call, timeout=60.0):
+    """Make the call in this number of threads. Raises TimeoutError if one hangs, and what one raises."""
+    for each in [_begun(call) for _ in range(number)]:
+        each.result(timeout)
+
+
+def _begun(call, *args, **kwargs):
     outcome = Future()
 
     def run():
@@ -131,7 +141,7 @@ def finishes(call, *args, timeout=60.0, **kwargs):
             outcome.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    return outcome.result(timeout)
+    return outcome
 
 
 def found(module_, attribute):

@@ -67,7 +67,9 @@ def pair():
     plain, _ = descriptors.sockets()
     with socket.create_server(("127.0.0.1", 0)) as server:
         made = descriptors.connect(plain, server.getsockname()[:2], 5.0, [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)])
+        server.settimeout(60.0)
         other, _ = server.accept()
+        other.settimeout(60.0)
         with other:
             yield made, other
             made.close()

@@ -9,7 +9,7 @@ import time
 import pytest
 from kit import ROOT, Script, envelope, python, through
 from receiver import HANG, Answer
-from support import finishes
+from support import at_once, finishes
 
 from agent.deliver.background.sender import Sender
 from agent.deliver.courier.run import is_in_vain
@@ -404,9 +404,7 @@ def test_wakes_from_many_threads_start_one_thread(kit):
             spool.write(envelope(size=1))
             sender.wake()
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    at_once(8, work)
     assert all_sent.wait(60)
     assert max(most) == 1
     gone(sender)

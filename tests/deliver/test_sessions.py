@@ -1,9 +1,9 @@
 """Release health: requests by the minute they ended in and by how they ended."""
 
 import json
-import threading
 
 import pytest
+from support import at_once
 
 from agent.deliver import wire
 from agent.deliver.sessions import Sessions
@@ -90,10 +90,6 @@ def test_no_request_is_lost_between_threads(desk):
             desk.now += number % 500 == 0 and 60
             desk.sessions.add(work.WELL)
 
-    threads = [threading.Thread(target=serve) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(4, serve)
     desk.sessions.close()
     assert sum(each["exited"] for each_sent in desk.sent() for each in each_sent["aggregates"]) == 8_000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 
 import pytest
 from kit import envelope
+from support import at_once
 
 from agent.deliver.quick import switch_interval
 
@@ -94,11 +94,7 @@ def test_a_write_inside_a_write_leaves_the_end_to_the_outer_one(kit, monkeypatch
 def test_many_threads_that_write_at_once_put_it_back(kit):
     usual = microseconds()
     spool = kit.spool()
-    threads = [threading.Thread(target=lambda: [spool.write(envelope()) for _ in range(50)]) for _ in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    at_once(8, lambda: [spool.write(envelope()) for _ in range(50)])
     assert microseconds() == usual
     assert len(kit.files()) == 400
 

@@ -315,23 +315,25 @@ def test_a_server_that_takes_a_request_by_the_byte_does_not_hold_the_sender():
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        over = threading.Event()
+        reached, over = threading.Event(), threading.Event()
 
         def dawdle():
             connection, _ = server.accept()
             with connection:
+                reached.set()
                 while not over.wait(0.05) and connection.recv(64):
                     pass
 
-        thread = threading.Thread(target=dawdle)
-        thread.start()
-        import os
-
+        threading.Thread(target=dawdle, daemon=True).start()
         big = wire.encode("a" * 32, "attachment", os.urandom(3_000_000))
         connection = Transport(parse_dsn(f"http://k@127.0.0.1:{server.getsockname()[1]}/1"), connect_timeout=0.3, read_timeout=0.3)  # fmt: skip
-        assert finishes(connection.send, big).kind == transport.UNREACHABLE
-        over.set()
-        thread.join()
+        try:
+            outcome = finishes(connection.send, big)
+            assert outcome.kind == transport.UNREACHABLE
+            assert "no connection can be set up" not in outcome.detail
+            assert reached.wait(60.0)
+        finally:
+            over.set()
 
 
 def test_https_goes_through_a_proxy_by_connect(monkeypatch):
