@@ -26,6 +26,9 @@ _following = False
 _dropped: list[reported.Reported] = []
 _MOST_DROPPED = 64
 
+#: Exceptions whose events the client has taken, and the ids of those: for `last_event_id` once its own are dropped.
+_taken: list[tuple[reported.Reported, str]] = []
+
 
 def is_active() -> bool:
     """Is the active client one that the host set up?"""
@@ -53,11 +56,24 @@ def hand_over(event: Mapping[str, Any], error: BaseException | None = None) -> s
     if client is None or scope.is_own(client) or not client.options.get("dsn") or client.transport is None:
         return None  # the last: it was closed
     _follow()
-    if sentry_sdk.capture_event(_without_verdict(event), scope=_without_session) is None:
+    kept = scope.of_last_event(sentry_sdk)
+    before = getattr(kept, "_last_event_id", None)
+    try:
+        event_id = sentry_sdk.capture_event(_without_verdict(event), scope=_without_session)
+    finally:
+        _set_last_event(kept, before)  # the host has sent nothing
+    if event_id is None:
         if error is not None and not _samples(client.options):
             _dropped[:] = [*_dropped[1 - _MOST_DROPPED :], reported.place_of(error, None)]
         return ""
+    if error is not None:
+        _taken[:] = [*_taken[1 - _MOST_DROPPED :], (reported.place_of(error, None), event_id)]
     return without_key(str(client.options["dsn"]))
+
+
+def _set_last_event(kept: Any, event_id: str | None) -> None:
+    if hasattr(kept, "_last_event_id"):
+        kept._last_event_id = event_id
 
 
 def _samples(options: Mapping[str, Any]) -> bool:
@@ -107,6 +123,9 @@ def _without_duplicates(event: Any, hint: dict[str, Any]) -> Any:
             return event
         if scope.already_reported(error) and not reported.is_dropped(error):
             scope.note_in_session(event)
+            ids = [event_id for taken, event_id in _taken if reported.is_among(error, [taken])]
+            if ids:  # where the host shows it, Sentry has that event
+                _set_last_event(scope.of_last_event(sys.modules["sentry_sdk"]), ids[-1])
             return None
     except ours(Exception):
         guard.swallow("looking at an event of the host's Sentry client")

@@ -57,6 +57,11 @@ def scopes(sentry_sdk: Any) -> list[Any]:
     return [scope.get_global_scope(), scope.get_isolation_scope(), scope.get_current_scope()]
 
 
+def of_last_event(sentry_sdk: Any) -> Any:
+    """What keeps the id of the last event, for `last_event_id`: the isolation scope; before 2.0 the hub."""
+    return [*scopes(sentry_sdk), None][1] or sentry_sdk.Hub.current
+
+
 def session(sentry_sdk: Any) -> Any:
     """The release-health session of the current scope, or None."""
     return getattr(scopes(sentry_sdk)[:2][-1], "_session", None)

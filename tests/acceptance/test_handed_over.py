@@ -177,6 +177,27 @@ sentry_sdk.flush(20)
     )
 
 
+def test_the_last_event_of_the_host_is_what_it_sent_itself_or_would_have(shop, theirs):
+    """A page of an error shows its id: the event that Sentry has of it, whoever sent that."""
+    code = """
+init()
+own = sentry_sdk.capture_message("of the ERP")
+last = getattr(sentry_sdk, "last_event_id", lambda: own)
+error = fails()
+print(last() == own)
+sentry_sdk.capture_exception(error)
+print(last())
+sentry_sdk.capture_message("another")
+fails()
+print(last())
+sentry_sdk.flush(20)
+"""
+    done = run(shop, code, theirs)
+    sent = [event["event_id"] for event in theirs.events]
+    assert len(sent) == 4
+    assert done.stdout.split() == ["True", sent[1], sent[2]]
+
+
 def test_what_came_before_the_client_was_there_is_held_back(shop, theirs):
     run(shop, "fails()\ninit()\nfails()\nsentry_sdk.flush(20)", theirs)
     assert len(theirs.events) == 1
