@@ -34,8 +34,8 @@ def parse_target(text: str) -> TargetData:
             raise TargetError("a target holds one `:` at most, between the module and what is in it")
         if not attribute:
             raise TargetError("there is nothing after the `:`", "write `package.module:function`")
-        _packages(module)
-        _segments(attribute, pattern=True)
+        _packages(module, within=0)
+        _segments(attribute, pattern=True, within=len(attribute))
         return {"path": f"{module}.{attribute}", "module": module, "attribute": attribute, "pattern": "*" in text}
     if "." not in text:
         raise TargetError("a target names a module and a function in it", f"write `module.{text}`")
@@ -101,16 +101,18 @@ def _whole(text: str) -> None:
         raise TargetError("a name is a dotted path, not a file", f"did you mean `{dotted}`?")
 
 
-def _packages(text: str) -> None:
+def _packages(text: str, within: int = 1) -> None:
     """The segments of a path that begins with a package."""
     first = text.partition(".")[0]
     if "*" in first:
         raise TargetError("`*` is not allowed in the first segment", "spell the package out: `package.*.function`")
-    _segments(text, pattern=True)
+    _segments(text, pattern=True, within=within)
 
 
-def _segments(text: str, *, pattern: bool) -> None:
-    for segment in text.split("."):
+def _segments(text: str, *, pattern: bool, within: int = 1) -> None:
+    """`within` of the last segments are no modules."""
+    segments = text.split(".")
+    for place, segment in enumerate(segments):
         if not segment:
             hint = "a target is an absolute path" if text.startswith(".") else ""
             raise TargetError("an empty segment: two dots in a row, or one at an end", hint)
@@ -119,6 +121,8 @@ def _segments(text: str, *, pattern: bool) -> None:
             raise TargetError("`*` is not allowed in the name of a class")
         if "**" in segment:
             raise TargetError("`**` has no meaning: `*` matches any characters in one segment")
-        if not bare.isidentifier() or (keyword.iskeyword(bare) and "*" not in segment):
+        # A module may be called as no statement can import it: a command of Django is found in `commands/import.py`.
+        inside = 0 < place < len(segments) - within
+        if not bare.isidentifier() or (keyword.iskeyword(bare) and "*" not in segment and not inside):
             hint = f"did you mean `{segment.replace('-', '_')}`?" if "-" in segment else ""
             raise TargetError(f"`{segment}` is not a Python name", hint)

@@ -17,6 +17,15 @@ from agent.language.targets import TargetError, parse_dotted, parse_exclude, par
         ("a.*.save_*", None, None, "a.*.save_*", True),
         ("a.*:save", "a.*", "save", "a.*.save", True),
         ("größe.preis", None, None, "größe.preis", False),
+        # Django loads commands by their file's name, `import.py` too.
+        (
+            "a.commands.import:Command.handle",
+            "a.commands.import",
+            "Command.handle",
+            "a.commands.import.Command.handle",
+            False,
+        ),
+        ("a.commands.import.Command.handle", None, None, "a.commands.import.Command.handle", False),
     ],
 )
 def test_targets(text, module, attribute, path, pattern):
@@ -39,6 +48,12 @@ def test_hints(text, hint):
     with pytest.raises(TargetError) as caught:
         parse_target(text)
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["import.a", "a.import", "a:import", "a:import.b", "a.b:C.class"])
+def test_no_statement_binds_a_keyword(text):
+    with pytest.raises(TargetError, match="is not a Python name"):
+        parse_target(text)
 
 
 def test_excludes_may_hold_a_star_anywhere_and_become_dotted():
