@@ -28,6 +28,16 @@ def test_providers_are_called_in_order_and_the_first_wins():
     assert facts["extra"] == {"y": 1}
 
 
+def test_a_framework_that_knows_more_of_a_request_comes_first_whenever_it_was_loaded():
+    """gunicorn is there before Django, which a Celery task may load later still."""
+    for name in ("host", "web", "django", "trace", "celery"):
+        context.register(name, lambda name=name: {"transaction": name}, first=name == "celery")
+    assert list(context.registered) == ["celery", "host", "django", "web", "trace"]
+    assert context.collect()["transaction"] == "celery"
+    context.register("django", lambda: {"transaction": "again"})
+    assert list(context.registered) == ["celery", "host", "django", "web", "trace"]
+
+
 def test_a_provider_that_fails_is_alone_in_that(monkeypatch, capsys):
     monkeypatch.setattr(guard, "TESTING", False)
     context.register("bad", lambda: 1 / 0)

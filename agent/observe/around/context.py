@@ -21,15 +21,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 registered: dict[str, Callable[[], Mapping[str, object]]] = {}
+#: Providers of ours, which read what is in memory; those of the host run its code.
+_FRAMEWORKS = ("celery", "frappe", "odoo", "tasks", "tryton", "django", "web")
 
 
 def register(name: str, provider: Callable[[], Mapping[str, object]], *, first: bool = False) -> None:
-    """Registering a name again replaces its provider and keeps its place. `first`: before all others."""
-    others = {} if name in registered or not first else dict(registered)
-    if others:
-        registered.clear()
-    registered[name] = provider
-    registered.update(others)
+    """Registering a name again replaces its provider and keeps its place. `first`: before all others.
+
+    A framework comes before those that know less of the same request, whichever of them the process has loaded first.
+    """
+    below = _FRAMEWORKS[_FRAMEWORKS.index(name) + 1 :] if name in _FRAMEWORKS else ()
+    before = next((each for each in registered if first or each in below), None)
+    if name in registered or before is None:
+        registered[name] = provider
+        return
+    known = list(registered.items())
+    registered.clear()
+    for each, other in known:
+        if each == before:
+            registered[name] = provider
+        registered[each] = other
 
 
 def collect() -> dict[str, object]:
@@ -42,10 +53,6 @@ def collect() -> dict[str, object]:
             swallow(f"collecting the context of {name}")
     _add(facts, {"process": _process()})
     return facts
-
-
-#: Providers of ours, which read what is in memory; those of the host run its code.
-_FRAMEWORKS = ("celery", "frappe", "odoo", "tasks", "tryton", "django", "web")
 
 
 def transaction() -> str:
