@@ -86,6 +86,21 @@ def test_the_heaviest_comes_first_and_decides_the_verdict(place, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("problem", "hint"),
+    [
+        ("a change is not taken up: no module", "restart these processes"),
+        ("orders: cost 6% of this process's time (budget 1%): successes are only counted until 02:56:31", "`budget`"),
+        ("the plan cannot be kept", "docs/operations.md"),
+    ],
+)
+def test_a_problem_of_a_process_has_advice_of_its_own(place, problem, hint):
+    process = health(place)
+    process.record("problem", problem)
+    process.flush()
+    assert hint in next(each.hint for each in found(place) if each.slug == "process-problem")
+
+
 def test_what_is_only_worth_knowing_is_no_error(place):
     process = health(place)
     process.record("patched", "create", "shop.create", "")

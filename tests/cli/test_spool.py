@@ -337,3 +337,14 @@ def test_every_subcommand_explains_itself(command, capsys):
 def test_nothing_to_move_is_stated(place, capsys, command, state):
     assert run(capsys, command) == (0, f"Nothing is {state}.\n", "")
     assert run(capsys, command, "f00") == (1, "", f"no envelope that is {state} has an ID starting with 'f00'\n")
+
+
+def test_status_shows_how_many_of_what_is_held_back_are_traces(place, capsys, monkeypatch):
+    """`events` lists none of them, and its number must be understood."""
+    monkeypatch.delenv("SENTRY_DSN", raising=False)
+    fill(2, held=True)
+    main(["status"])
+    assert "0 waiting, 2 held back, 0 set aside" in capsys.readouterr().out
+    fill(3, held=True, category="transaction")
+    main(["status"])
+    assert "0 waiting, 5 held back (3 of them traces), 0 set aside" in capsys.readouterr().out

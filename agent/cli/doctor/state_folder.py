@@ -137,7 +137,7 @@ def _spool(installation: Installation) -> Finding:
     folder = (settings["directory"] if settings else None) or os.path.join(installation.state, "spool")
     found = [item for part in ("new", "held") for item in files.scan(os.path.join(folder, part))]
     size = sum(item[1] for item in found)
-    words = f"{counted(len(found), 'event')}, {size_text(size)}"
+    words = f"{counted(len(found), 'event or trace', 'events and traces')}, {size_text(size)}"
     if settings and (size > _FULL * settings["max_size"] or len(found) > _FULL * settings["max_files"]):
         return Finding("spool-full", WARN, f"the spool is nearly full: {words}",
                        f"at most {size_text(settings['max_size'])} and {settings['max_files']:,} events; then the "

@@ -23,6 +23,7 @@ class Delivery(NamedTuple):
     waiting: int
     oldest: float | None  # of those that wait
     held: int  # captured without a DSN
+    held_traces: int  # of these; `events` lists them only if it is asked for them
     attempts: int  # held back until an attempt has ended
     aside: int
     aside_reason: str  # of the last one
@@ -56,6 +57,7 @@ def _of(place: Place) -> Delivery:
         waiting=len(waiting),
         oldest=waiting[0].stamp / 1e9 if waiting else None,
         held=sum(entry.held and not entry.trying for entry in entries),
+        held_traces=sum(entry.held and not entry.trying and entry.category == "transaction" for entry in entries),
         attempts=sum(entry.held and entry.trying for entry in entries),
         aside=len(aside),
         aside_reason=(aside[-1][1] or "no reason was kept") if aside else "",

@@ -181,11 +181,19 @@ def _processes(whole: Whole) -> Iterator[Problem]:
             if _WARNING in text:
                 doubled.setdefault(text.partition(_WARNING)[2], []).append(process)
     for text, those in found.items():
-        hint = "restart these processes" if text.startswith("a change is not taken up") else "see docs/operations.md"
+        hint = next((hint for words, hint in _HINTS.items() if words in text), "see docs/operations.md")
         yield Problem("process-problem", 75, one_line(text), named(those), hint)
     for text, those in doubled.items():
         yield Problem("two-clients", 45, one_line(text), named(those),
                       "use another project for sentry.dsn to keep them apart")  # fmt: skip
+
+
+#: What a problem of a process contains → what to do.
+_HINTS = {
+    "a change is not taken up": "restart these processes",
+    "of this process's time (budget": "it comes back by itself; if it is reduced again and again, raise its `budget`, "
+    "or give it fewer targets",
+}
 
 
 def _repeats(text: str, reasons: list[str]) -> bool:

@@ -105,7 +105,8 @@ def _destination(each: Delivery, whole: Whole) -> str:
 
 def _spool(each: Delivery, whole: Whole) -> str:
     oldest = f" since {moment(each.oldest)}" if each.oldest is not None else ""
-    words = [f"{each.waiting} waiting{oldest}", f"{each.held} held back", f"{each.aside} set aside"]
+    traces = f" ({each.held_traces} of them traces)" if each.held_traces else ""
+    words = [f"{each.waiting} waiting{oldest}", f"{each.held} held back{traces}", f"{each.aside} set aside"]
     if each.attempts:
         words.insert(2, f"{each.attempts} of attempts that may be repeated")
     if not each.is_client:
