@@ -7,10 +7,9 @@ limit dropped the report, or a monitor has reported the same failure. None of th
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
-from .base import guard
+from .base import clocks, guard
 from .base.interrupts import ours
 from .base.model import Captured, Observation
 from .base.slots import traceback_of
@@ -149,7 +148,7 @@ def _report(
         operations=[*callers.operations(frame), operation],
         captured=Captured(dict(data or {})),
         suppressed=suppressed,
-        ended=time.time(),
+        ended=clocks.time(),
         handled=error is not None,
     )
     return running.outlet.sink().report(observation, {"user": people.facts(user)} if user is not None else None)

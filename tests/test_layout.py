@@ -232,6 +232,24 @@ def test_an_except_clause_on_a_hosts_thread_checks_whose_exception_it_is():
     assert checked > 150
 
 
+#: Where `base.clocks` would be one more file that most processes read: they hold a clock where nobody replaces it.
+OWN_CLOCKS = {"base.clocks", "base.places", "boot.lookout"}
+CLOCKS = {"gmtime", "localtime", "monotonic", "perf_counter", "strftime", "strptime", "time"}
+
+
+def test_nothing_in_the_host_reads_a_clock_that_its_tests_may_replace():
+    found = []
+    for name, path in NAMES.items():
+        if room(name) in NEVER_IN_THE_HOST | TOP - {"api"} or name in OWN_CLOCKS:
+            continue
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom) and node.module == "time" and not node.level:
+                found += [f"{name}: {each.name}" for each in node.names if each.name != "sleep"]
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "time":
+                found += [f"{name}:{node.lineno}: time.{node.attr}"] if node.attr in CLOCKS else []
+    assert not found
+
+
 def test_files_stay_small():
     sizes = {path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert not {name: size for name, size in sizes.items() if size > MOST_LINES}

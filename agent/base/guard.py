@@ -8,8 +8,8 @@ again.
 
 import os
 import sys
-import time
 
+from . import clocks
 from .interrupts import ours
 from .places import is_on
 
@@ -19,7 +19,7 @@ TESTING = os.environ.get("AGENT_TESTING") == "1"
 #: With AGENT_DEBUG=1 each step of the start is explained on stderr. Check it before the text is made.
 DEBUG = is_on("AGENT_DEBUG")
 
-_began = time.perf_counter()
+_began = clocks.perf_counter()
 
 #: "where: what" of the internal errors so far, with how often each happened.
 internal_errors: "dict[str, int]" = {}
@@ -41,7 +41,7 @@ def write_line(line: str) -> None:
 
 def step(what: str) -> None:
     """Write one line for AGENT_DEBUG: milliseconds since the agent's start, and what is being done."""
-    write_line("+%.1f ms %s" % ((time.perf_counter() - _began) * 1000, what))
+    write_line("+%.1f ms %s" % ((clocks.perf_counter() - _began) * 1000, what))
 
 
 def swallow(where: str) -> None:

@@ -14,12 +14,11 @@ idle from then on; of a stream of them one each second, and the last at exit.
 
 import os
 import sys
-import time
 from _collections import _count_elements  # type: ignore[import-not-found]
 from _thread import allocate_lock
-from time import monotonic
 
-from . import own_folders, places, programs
+from . import clocks, own_folders, places, programs
+from .clocks import monotonic
 from .interrupts import ours
 
 TYPE_CHECKING = False
@@ -79,7 +78,7 @@ class Health:
         self._plan = plan
         self._memory = [line for line in self._memory if line[0] not in _OF_PLAN]
         self._lines = [line for line in self._lines if line[0] not in _OF_PLAN]
-        self.record("plan", plan, time.time())
+        self.record("plan", plan, clocks.time())
 
     def count(self, reason: str, what: str = "", number: int = 1) -> None:
         """Count something that happened: captured, rate, expected, spool-full, … for a monitor or a category."""
@@ -131,7 +130,7 @@ class Health:
             if not lines and not (due and self.counts):
                 return due
             pause = self._pause(began) if due and not final else 0.0
-            self.write(lines, dict(self.counts), time.time(), calls, behind=pause > 0)
+            self.write(lines, dict(self.counts), clocks.time(), calls, behind=pause > 0)
             now = monotonic()
             self._left -= max(1.0, (now - began) / _USUAL)
             self._not_before = now + pause

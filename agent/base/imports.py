@@ -10,9 +10,10 @@ In a bundle, a folder that holds the agent and its libraries, those come behind 
 import _thread
 import os
 import sys
-from time import monotonic, sleep
+from time import sleep
 
 from . import places
+from .clocks import monotonic
 from .places import ours
 from .postponed import around_forks
 

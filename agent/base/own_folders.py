@@ -1,4 +1,8 @@
-"""Folders and files that belong to this user alone: how they are made. `places.open_own` reads them."""
+"""Folders and files that belong to this user alone: how they are made. `places.open_own` reads them.
+
+A process may have changed its user: root starts a server, and its workers are somebody else's. What root has made is
+root's alone, so such a process has a state folder of its own, as if that user had started it.
+"""
 
 import os
 
@@ -8,6 +12,8 @@ from . import places
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 #: One that is there, without waiting for a reader of a pipe that is in its place.
 OLD_FILE = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+#: The users for whom the line that they can write nowhere has been written.
+_reported: "set[int]" = set()
 
 
 def make(folder: str) -> None:
@@ -55,6 +61,42 @@ def replace(file: str, data: bytes, mode: int = 0o600) -> None:
         except places.ours(OSError):
             pass
         raise
+
+
+def state_folder(config: str, state: str) -> str:
+    """The folder of the user that this process is now, made if need be; `state` is the one that it had before."""
+    environ = dict(os.environ)
+    if environ.get("AGENT_STATE_DIR"):  # which may have been meant from another working folder
+        environ["AGENT_STATE_DIR"] = os.path.dirname(state)
+    user = os.geteuid()
+    folder = places.state_folder(environ, config)
+    shared = os.path.join(places.shared_base(user), places.folder_name(config))
+    reason = ""
+    for each in (folder, shared):
+        try:
+            make(each)
+        except places.ours(OSError) as error:
+            reason = reason or str(error)
+        else:
+            return each
+    if user not in _reported:
+        from . import guard
+
+        _reported.add(user)
+        guard.write_line(
+            f"this process is uid {user} now and can write nowhere, so that events are kept in memory only: {reason}"
+        )
+    return folder
+
+
+def spool_folder(directory: "str | None") -> "str | None":
+    """`delivery.spool.directory`, where this user may write there; None, which is a folder in the state folder."""
+    if directory:
+        try:
+            make(directory)
+        except places.ours(OSError):
+            return None
+    return directory
 
 
 def _make(folder: str) -> None:

@@ -8,9 +8,9 @@ monitor names.
 import os
 import sys
 from _thread import allocate_lock
-from time import monotonic
 
 from ..base import guard, imports, places, programs
+from ..base.clocks import monotonic
 from ..base.interrupts import ours
 from ..plan import index as plan_index
 from .lookout import embeds, listen
@@ -397,9 +397,9 @@ def _state_now(path: str, state: str) -> str:
     """`state`, or another folder where the process has changed its user since it started."""
     if not hasattr(os, "geteuid") or os.geteuid() == places.user:
         return state
-    from ..base import users
+    from ..base import own_folders
 
-    return users.state_folder(path, state)
+    return own_folders.state_folder(path, state)
 
 
 def _is_skipped(header: "places.Header | None") -> bool:

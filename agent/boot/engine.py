@@ -5,9 +5,8 @@ Wires the applier, the probes and the outlet together, and keeps them right acro
 
 import os
 import sys
-import time
 
-from ..base import ending, guard
+from ..base import clocks, ending, guard
 from ..base.health import Health
 from ..base.interrupts import ours
 from ..base.postponed import around_forks
@@ -178,7 +177,7 @@ class Engine:
         for problem in index.problems:
             self.health.record("problem", problem)
         if index.stale:
-            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(index.stale_since))
+            since = clocks.strftime("%Y-%m-%d %H:%M", clocks.localtime(index.stale_since))
             self.health.record("problem", f"the last good plan is in force since {since}: {index.stale}")
 
     def _record(self, what: str, monitor: str, path: str, note: str) -> None:

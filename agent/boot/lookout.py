@@ -7,8 +7,8 @@ host finds what is ours, and none of what lies beside it.
 
 import os
 import sys
+import time
 from _thread import get_ident
-from time import monotonic
 
 from ..base import places
 
@@ -44,6 +44,9 @@ class Lookout:
     The index is decoded with the first import of all: a process that imports nothing does not decode it.
     """
 
+    #: No name of this module, since a host's tests replace those. `base.clocks` would be one more file to read.
+    _monotonic = staticmethod(time.monotonic)
+
     def __init__(
         self, state: str, head: "places.Head", begin: "Begin", step_aside: "Callable[[Any, str], None]"
     ) -> None:
@@ -53,14 +56,14 @@ class Lookout:
         self.head: "places.Head | None" = head
         self._packages: "dict[str, places.Place] | None" = None
         self._plan: "Any" = None
-        self._look_at = monotonic() + _EVERY
+        self._look_at = self._monotonic() + _EVERY
         self._reread: "Any" = None
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         try:
             if sys.meta_path[0] is not self:
                 self._to_the_front()
-            if monotonic() >= self._look_at:
+            if self._monotonic() >= self._look_at:
                 self._follow()
             if not self._concerns(name):
                 return None
@@ -117,7 +120,7 @@ class Lookout:
         """The configuration may have changed since the process started."""
         self._look_at = float("inf")  # what is imported below is looked for here, too
         if self.head is None or places.unchanged(self.head[1], environment=False):
-            self._look_at = monotonic() + _EVERY
+            self._look_at = self._monotonic() + _EVERY
             return
         with _guarded():
             from ..plan import index as plan_index
@@ -133,7 +136,7 @@ class Lookout:
                 found = self._reread.look(self.state)
             except places.ours(OSError):
                 return  # nothing compiles here
-        self._look_at = monotonic() + _EVERY
+        self._look_at = self._monotonic() + _EVERY
         if isinstance(found, plan_index.Index):
             self.head, self._packages, self._plan = places.open_head(found.file, path), None, None
             if self.head is not None and any(self._concerns(each) for each in list(sys.modules)):

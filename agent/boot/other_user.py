@@ -22,7 +22,7 @@ _NEEDED = (
     "measure.store",
     "measure.tallies",
     "measure.tally",
-    "base.users",
+    "base.own_folders",
 )
 
 _prepared = False

@@ -41,15 +41,15 @@ class Outlet:
         """Where this process writes. It may have changed its user: a server that root starts, its workers."""
         user = _user()
         if user != self._user:
-            from ..base import users
+            from ..base import own_folders
 
             before, self._user = self._user, user
             self._of_others[before] = (self.state, self._sink)
             self.state, self._sink = self._of_others.get(user) or (
-                users.state_folder(self._index.path, self.state),
+                own_folders.state_folder(self._index.path, self.state),
                 None,
             )
-            self.spool = {**self._index.spool, "directory": users.spool_folder(self._index.spool["directory"])}
+            self.spool = {**self._index.spool, "directory": own_folders.spool_folder(self._index.spool["directory"])}
             self.health.move(os.path.join(self.state, "run"))
         return self.state
 

@@ -1,7 +1,8 @@
 """Decides who records the traces of this process: the agent, the Sentry SDK, or nobody."""
 
 import sys
-from time import monotonic
+
+from ..base.clocks import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

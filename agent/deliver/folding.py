@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
-from ..base import health, imports, own_folders
+from ..base import clocks, health, imports, own_folders
 from ..base.interrupts import ours
 from ..measure import due
 from . import groups
@@ -29,8 +28,8 @@ class Folding:
         self,
         health: Health,
         *,
-        clock: Callable[[], float] = time.time,
-        tick: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.time,
+        tick: Callable[[], float] = clocks.monotonic,
     ) -> None:
         """`clock` is the time of day, `tick` a clock that nobody sets."""
         self._health = health

@@ -7,10 +7,10 @@ taken holds its event back, and adds it to the file the next time: the other pro
 
 import os
 from _imp import source_hash
-from time import time
 from typing import TYPE_CHECKING, Optional
 
 from ..base import own_folders, places
+from ..base.clocks import time
 from ..base.interrupts import ours
 from ..base.records import Record
 from ..measure import layout, users

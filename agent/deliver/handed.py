@@ -5,9 +5,9 @@ On the host's threads: one rename, and one line that is appended to the index of
 
 from __future__ import annotations
 
-from time import time
 from typing import TYPE_CHECKING, Any
 
+from ..base.clocks import time
 from ..base.interrupts import ours
 from .history import shelves
 from .history.facts import facts_of, payload_in

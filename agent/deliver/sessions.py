@@ -8,10 +8,10 @@ counted when it is killed is lost, as it is with the SDK; its events are not.
 from __future__ import annotations
 
 import os
-import time
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, Callable
 
+from ..base import clocks
 from ..base.model import Envelope
 from ..base.version import __version__
 from ..observe.event.encode import encode
@@ -31,7 +31,7 @@ class Sessions:
         *,
         release: str,
         environment: str | None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.time,
     ) -> None:
         self._keep = keep
         self._attributes: dict[str, Json] = {"release": release}
@@ -80,4 +80,4 @@ class Sessions:
 
 
 def _moment(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    return clocks.strftime("%Y-%m-%dT%H:%M:%SZ", clocks.gmtime(seconds))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re  # noqa: F401  (every report needs it; from Python 3.13 on `typing` does not bring it)
 import sys
-from time import time
 from typing import TYPE_CHECKING, Callable
 
 from ..base import guard, imports, own_folders
+from ..base.clocks import time
 from ..base.interrupts import ours
 from ..base.model import HELD, Envelope
 from ..measure import due

@@ -108,12 +108,13 @@ def with_sent_at(data: bytes, now: float) -> bytes:
     Sentry shifts the timestamps of an event by the difference between `sent_at` and its own clock, so a `sent_at` from
     the time of capture would shift an event by its time in the spool.
     """
-    import time
+    from ..base import clocks
 
     line, at = _until_newline(data, 0)
     headers = _object(line, "the first line")
     whole = int(now)
-    headers["sent_at"] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((now - whole) * 1000):03d}Z"
+    sent = clocks.strftime("%Y-%m-%dT%H:%M:%S", clocks.gmtime(whole))
+    headers["sent_at"] = f"{sent}.{int((now - whole) * 1000):03d}Z"
     return _line(headers) + b"\n" + data[at:]
 
 

@@ -10,9 +10,9 @@ pause, which is longer each time.
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
+from ..base import clocks
 from ..base.errors import CannotPatch
 from ..base.interrupts import ours
 from ..base.model import Captured, Observation
@@ -77,7 +77,7 @@ class Budget:
         report: Callable[[Observation], object],
         record: Callable[[str, str], None],
         look: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._costs, self._substitute, self._tallies = costs, substitute, tallies
         self._send, self._record, self._clock = report, record, clock
@@ -183,7 +183,7 @@ class Budget:
                 watched.level = COUNTED if cheap else min(max(watched.level + 1, FAILURES), OUT)
                 self._exchange(name, watched)
             what = _WORDS[watched.level]
-        until = time.strftime("%H:%M:%S", time.localtime(time.time() + watched.until - now))
+        until = clocks.strftime("%H:%M:%S", clocks.localtime(clocks.time() + watched.until - now))
         share = f"{100 * (checked + rest):.3g}% of this process's time (budget {100 * budget:g}%)"
         words = f"cost {share}: {what} until {until}"
         self._record(name, words)
@@ -257,6 +257,6 @@ class Budget:
                 message=message,
                 operations=[named.operation],
                 captured=Captured(captured),
-                ended=time.time(),
+                ended=clocks.time(),
             )
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from _io import BytesIO
 from functools import lru_cache
-from time import perf_counter
 from types import FunctionType
 from typing import TYPE_CHECKING, cast
 
+from ..base.clocks import IN_CODE, perf_counter
 from ..hook.code import inject, trampoline
 from ..measure.tallies import Tallies
 from ..observe.call.cost import Cost
@@ -39,7 +39,7 @@ def _of_a_call(clocked: bool) -> float:
     )
     batch = BytesIO(trampoline.ITEM * _CALLS)
     values = {
-        "clock": perf_counter, "fail": _nothing, "slow": _nothing, "limit": float("inf"), "batch": batch,
+        "clock": IN_CODE[0], "fail": _nothing, "slow": _nothing, "limit": float("inf"), "batch": batch,
         "count": _nothing,
     }  # fmt: skip
     watched = FunctionType(_empty.__code__.replace(), {})

@@ -7,11 +7,10 @@ second look on that sees it: so what is reported is one call, not many short one
 from __future__ import annotations
 
 import os
-import time
 from _thread import get_ident
 from typing import TYPE_CHECKING, cast
 
-from ..base import guard
+from ..base import clocks, guard
 from ..base.interrupts import ours
 from ..base.model import Observation
 from ..deliver.background.worker import Worker
@@ -51,7 +50,7 @@ class Stuck(Worker):
         self,
         report: Callable[[Observation], object],
         count: Callable[[str, str], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         super().__init__("looking for calls that do not return")
         self._send, self._count, self._clock = report, count, clock
@@ -168,7 +167,7 @@ class Stuck(Worker):
                 duration=seconds,
                 threshold=terms.monitor["stuck"],
                 operations=operations or [called.operation],
-                ended=time.time(),
+                ended=clocks.time(),
             )
         )
 

@@ -6,10 +6,10 @@ They are the history and what running processes have counted since the last fold
 from __future__ import annotations
 
 import os
-import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..base import clocks
 from ..base.interrupts import ours
 from . import due, history, layout, ledger, processes
 from .counts import Counts, DamagedError, Key, add_up
@@ -57,7 +57,7 @@ class Figures:
     them again. Raises no OSError.
     """
 
-    def __init__(self, state: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, state: str, clock: Callable[[], float] = clocks.time) -> None:
         self._state = state
         self._clock = clock
 
@@ -144,7 +144,7 @@ class Figures:
         if files.books.shortened and oldest > files.at - history.KEEP_HOURS:
             found.append(
                 f"the history has reached its {history.LARGEST >> 20} MB: it begins on "
-                f"{time.strftime('%Y-%m-%d', time.gmtime(oldest))}, and older hours were removed"
+                f"{clocks.strftime('%Y-%m-%d', clocks.gmtime(oldest))}, and older hours were removed"
             )
         return found
 

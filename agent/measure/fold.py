@@ -6,10 +6,9 @@ Each step leaves files from which the next fold goes on, whatever ends this one:
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..base import health, own_folders
+from ..base import clocks, health, own_folders
 from ..base.interrupts import ours
 from . import due, history, layout, ledger, processes
 from .counts import DamagedError, add_up
@@ -29,7 +28,7 @@ class Folded(NamedTuple):
     alive: list[int]
 
 
-def fold(state: str, clock: Callable[[], float] = time.time) -> Folded:
+def fold(state: str, clock: Callable[[], float] = clocks.time) -> Folded:
     """Fold the counts of a state folder. The caller keeps others from doing so. Raises OSError: a later call does it.
 
     A file of a process that has ended is removed once that is done.

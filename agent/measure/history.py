@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import zlib
 from array import array
 from calendar import timegm
@@ -21,7 +20,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..base import own_folders, places
+from ..base import clocks, own_folders, places
 from ..base.interrupts import ours
 from . import packed
 from .counts import Counts, DamagedError, Key
@@ -52,11 +51,11 @@ class Record(NamedTuple):
 
 
 def minutes_file(state: str, until: float) -> str:
-    return os.path.join(state, FOLDER, _MINUTES + time.strftime("%Y%m%d%H", time.gmtime(until)))
+    return os.path.join(state, FOLDER, _MINUTES + clocks.strftime("%Y%m%d%H", clocks.gmtime(until)))
 
 
 def hours_file(state: str, since: float) -> str:
-    return os.path.join(state, FOLDER, _HOURS + time.strftime("%Y%m%d", time.gmtime(since)))
+    return os.path.join(state, FOLDER, _HOURS + clocks.strftime("%Y%m%d", clocks.gmtime(since)))
 
 
 def minutes_files(state: str) -> dict[float, str]:
@@ -79,7 +78,7 @@ def _files(state: str, prefix: str, form: str) -> dict[float, str]:
     for name in names:
         if name.startswith(prefix):
             try:
-                found[float(timegm(time.strptime(name[len(prefix) :], form)))] = os.path.join(folder, name)
+                found[float(timegm(clocks.strptime(name[len(prefix) :], form)))] = os.path.join(folder, name)
             except ours(ValueError):
                 continue
     return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..base import health, places, programs
+from ..base import clocks, health, places, programs
 from ..base.interrupts import ours
 from . import layout
 from .counts import Counts, DamagedError, Key, Parts, added, parts_of, since
@@ -120,7 +119,7 @@ def started(file: ProcessFile, default: float) -> float:
 def is_alive(name: str, facts: dict[str, Any], written: float) -> bool:
     """Whether the process runs that a file of this name belongs to. Of another container's: was it `written` lately?"""
     if facts.get("container") not in (None, programs.container()):
-        return time.time() - written < _DAY
+        return clocks.time() - written < _DAY
     pid = health.pid_in(name.partition("-")[0])
     born = facts.get("born")
     return health.alive(pid) and (not born or programs.born(pid) in ("", born))

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
-from ..base import guard, health, own_folders
+from ..base import clocks, guard, health, own_folders
 from ..base.interrupts import ours
 from ..observe.event.encode import to_json
 from . import layout, mapping, users
@@ -49,7 +48,7 @@ class Store:
         *,
         failed: Callable[[str], object] = print,
         dropped: Callable[[int], object] = int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._folder = folder
         self._facts = facts
@@ -154,7 +153,7 @@ class CountsFile:
         header = bytearray(layout.PAGE)
         header[: len(layout.MAGIC)] = layout.MAGIC
         header[layout.VERSION_AT : layout.USED_AT] = layout.VERSION.to_bytes(8, sys.byteorder)
-        text = to_json({**facts, "started": time.time()}).encode("utf-8", "replace")
+        text = to_json({**facts, "started": clocks.time()}).encode("utf-8", "replace")
         if len(text) >= layout.PAGE - layout.FACTS_AT:
             text = to_json({"pid": facts.get("pid"), "born": facts.get("born")}).encode()
         header[layout.FACTS_AT : layout.FACTS_AT + len(text)] = text
@@ -221,7 +220,7 @@ class CountsFile:
 
 def _new_path(folder: str) -> str:
     """What the names of the files of this process begin with."""
-    started = int(time.time() * 1000)
+    started = int(clocks.time() * 1000)
     while True:
         path = os.path.join(folder, "%d-%d" % (os.getpid(), started))
         if not os.path.lexists(path + COUNTS):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
-from ..base import guard
+from ..base import clocks, guard
 from ..base.interrupts import ours
 from .tally import INTERVAL, Tally
 
@@ -31,7 +30,7 @@ class Tallies:
         *,
         wake: Callable[[], object] = int,
         looked: Callable[[], object] = int,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = clocks.IN_CODE[0],
     ) -> None:
         self._store = store
         self._wake, self._looked = wake, looked

@@ -14,11 +14,10 @@ Nobody waits: whoever counts a batch, or grants the next one, holds the only tok
 from __future__ import annotations
 
 import sys
-import time
 from _io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ..base import guard
+from ..base import clocks, guard
 from ..base.interrupts import ours
 from ..hook.code.trampoline import ITEM
 from . import layout, users
@@ -298,7 +297,7 @@ class Tally:
     def failed(self, severity: str, user: User) -> None:
         """Count a failure, and the user that it affects."""
         self._put(_SEVERITIES[severity], 1)
-        self._at_least(layout.LAST_FAILURE, int(time.time() * 1e3))
+        self._at_least(layout.LAST_FAILURE, int(clocks.time() * 1e3))
         affected = user() if user is not None else None
         salt = self._tallies.salt() if affected is not None else None
         row = self.row
@@ -317,7 +316,7 @@ class Tally:
                 break
             else:
                 self.count(start)
-        row, now = self.row, _whole(time.time() * 1e3)
+        row, now = self.row, _whole(clocks.time() * 1e3)
         row[_SEVERITIES[severity]] += 1
         row[layout.HELD_RATE] += 1
         if now > row[layout.LAST_FAILURE]:  # noqa: PLR1730  (`max` would take longer)

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from ..base import places, programs
+from ..base import clocks, places, programs
 from ..base.interrupts import ours
 
 TYPE_CHECKING = False
@@ -133,7 +133,7 @@ def _spawn(interpreter: str, arguments: "list[str]", environment: "dict[str, str
 
 def _receive(reading: int, pid: int, interpreter: str) -> "bytes | str":
     os.set_blocking(reading, False)
-    deadline = time.monotonic() + PATIENCE
+    deadline = clocks.monotonic() + PATIENCE
     data = b""
     status: "int | None" = None
     while True:
@@ -148,7 +148,7 @@ def _receive(reading: int, pid: int, interpreter: str) -> "bytes | str":
             status = _ended(pid)
             if status is not None:
                 continue  # for what it wrote last
-            if time.monotonic() > deadline:
+            if clocks.monotonic() > deadline:
                 _end(pid)
                 return "reading the configuration took more than %d s" % PATIENCE
             time.sleep(0.002)

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from ..base import guard, places, programs
+from ..base import clocks, guard, places, programs
 from ..base.interrupts import ours
 from . import index as plan_index
 from . import write
@@ -43,14 +43,14 @@ def renew(path: str, state: str, index: "plan_index.Index | None") -> "plan_inde
 
 
 def _still_holds(bad: "plan_index.Bad") -> bool:
-    return places.unchanged(bad.header) and (bad.until is None or 0.0 <= bad.until - time.time() <= _RETRY)
+    return places.unchanged(bad.header) and (bad.until is None or 0.0 <= bad.until - clocks.time() <= _RETRY)
 
 
 def _compile(path: str, state: str, before: "plan_index.Bad | None") -> "plan_index.Index | plan_index.Bad":
-    began = time.monotonic()
+    began = clocks.monotonic()
     response = _response(path, state)
     if guard.DEBUG:
-        guard.step("another interpreter read the configuration in %.0f ms" % ((time.monotonic() - began) * 1000))
+        guard.step("another interpreter read the configuration in %.0f ms" % ((clocks.monotonic() - began) * 1000))
     made = keep(response, path, state, before)
     if isinstance(made, plan_index.Index):
         plan_index.report_partial(made)  # by the process that finds the change only: afterwards `status` shows it
@@ -107,7 +107,7 @@ def keep(
             guard.write_line(f"{state} cannot be written, so that events are kept in memory only: {error}")
         return decoded
     # Since when nothing newer than the last good plan could be had: the first failure counts, not the last.
-    since = before.since if before is not None else time.time()
+    since = before.since if before is not None else clocks.time()
     if isinstance(decoded, plan_index.Bad):
         data = write.bad_bytes(decoded.header, decoded.problems, since, lacking=decoded.lacking)
     else:
@@ -118,7 +118,7 @@ def keep(
             version = "3.11 or later" if sys.version_info >= (3, 11) else "3.9 or 3.10"
             why = f"{named} cannot compile the configuration for this Python: AGENT_PYTHON has to name Python {version}"
         chosen = {"AGENT_PYTHON": named}  # another interpreter is another try
-        until = None if lacking else time.time() + _RETRY
+        until = None if lacking else clocks.time() + _RETRY
         data = write.encode_bad(path, [path], chosen, [why], since=since, until=until, lacking=lacking)
     bad = plan_index.decode(data, path)
     assert isinstance(bad, plan_index.Bad)
@@ -166,7 +166,7 @@ def _last_good(
     reasons[:] = bad.problems or [first]
     if index is not None:
         allowed = last_good_for(os.environ.get("AGENT_LAST_GOOD"))
-        if time.time() - bad.since < allowed:
+        if clocks.time() - bad.since < allowed:
             index.stale, index.stale_since, index.reported = first + more, bad.since, reported
             return index
         reasons.append("the last good plan is no longer in force: AGENT_LAST_GOOD is %d s" % allowed)
@@ -215,7 +215,7 @@ class _Turn:
 
             own_folders.make(self._folder)
             self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            deadline = time.monotonic() + PATIENCE + 5
+            deadline = clocks.monotonic() + PATIENCE + 5
             waited = False
             while True:
                 try:
@@ -223,7 +223,7 @@ class _Turn:
                     return waited
                 except ours(BlockingIOError):
                     waited = True
-                    if time.monotonic() > deadline:
+                    if clocks.monotonic() > deadline:
                         return True
                     time.sleep(0.01)
         except ours(ImportError, OSError):

@@ -6,9 +6,9 @@ the reasons why there is none, in the state folder.
 """
 
 import os
-from time import monotonic, time
 
 from ..base import places
+from ..base.clocks import monotonic, time
 from ..base.interrupts import ours
 from . import compile_elsewhere
 from . import index as plan_index

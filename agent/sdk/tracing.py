@@ -6,10 +6,9 @@ The SDK is a parameter: `scope` alone imports it.
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
-from ..base import guard
+from ..base import clocks, guard
 from ..base.interrupts import ours
 from ..base.records import Record
 from ..hook.code import trampoline
@@ -97,10 +96,10 @@ def follow(sentry_sdk: Any, client_for: Callable[[Probe], Any]) -> None:
             return None
         start = _start_streamed if streams(client) else _start_static
         span = start(sentry_sdk, probe.called(sys._getframe(2)), client)
-        return None if span is None else _Begun(span, probe.monitor["kind"], time.perf_counter())
+        return None if span is None else _Begun(span, probe.monitor["kind"], clocks.perf_counter())
 
     def finish(begun: Any, failed: bool) -> None:
-        if begun.kind == "database" and time.perf_counter() - begun.at > _SLOW_QUERY:
+        if begun.kind == "database" and clocks.perf_counter() - begun.at > _SLOW_QUERY:
             _add_source(begun.span)
         _end(begun.span, failed)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from ..base import clocks
 from ..observe.event import stack
 from ..observe.event.encode import to_json
 from ..privacy.redact import text
@@ -63,7 +63,7 @@ def encoded(profile: Profile, transaction: dict[str, Any]) -> bytes:
 def _iso(seconds: float) -> str:
     """As RFC 3339 has it, which Relay expects here."""
     whole = int(seconds)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + ".%06dZ" % ((seconds - whole) * 1_000_000)
+    return clocks.strftime("%Y-%m-%dT%H:%M:%S", clocks.gmtime(whole)) + ".%06dZ" % ((seconds - whole) * 1_000_000)
 
 
 def _threads(idents: set[int]) -> dict[str, Json]:

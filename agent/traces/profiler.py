@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from _thread import get_ident
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING
 
-from ..base import guard
+from ..base import clocks, guard
 from ..base.interrupts import ours
 from ..deliver.background.worker import Worker
 from ..observe.call import callers, stacks
@@ -106,7 +105,7 @@ class Profile:
 class Sampler(Worker):
     """The thread that looks, for all profiles of a process."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = clocks.perf_counter) -> None:
         super().__init__("profiling")
         self._clock = clock
         self.profiles: dict[int, Profile] = {}

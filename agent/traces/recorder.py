@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..base import guard
+from ..base.clocks import perf_counter
 from ..base.interrupts import ours
 from ..hook.code import trampoline
 from ..observe.around import context, traces, work

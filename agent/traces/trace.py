@@ -11,10 +11,10 @@ import _thread
 import os
 import sys
 from contextvars import ContextVar
-from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from ..base import guard
+from ..base.clocks import perf_counter, time
 from ..base.interrupts import ours
 from ..observe.around.traces import Ids
 from ..observe.call import callers

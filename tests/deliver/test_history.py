@@ -122,7 +122,7 @@ def test_every_event_is_listed_with_what_became_of_it(kit, clock, spool):
 
 
 def test_why_one_waits(kit, clock, spool, monkeypatch):
-    monkeypatch.setattr(fates.time, "time", clock)
+    monkeypatch.setattr(fates.clocks, "time", clock)
     for number in (1, 2):
         spool.write(event(number))
     (one, _) = kept(kit)
@@ -300,7 +300,7 @@ def test_a_spool_without_deliveries_forgets_what_is_too_old_on_demand(kit, clock
 
 
 def test_a_follower_finds_each_event_once_wherever_it_is(kit, clock, spool, monkeypatch):
-    monkeypatch.setattr(events.time, "time", clock)
+    monkeypatch.setattr(events.clocks, "time", clock)
     spool.write(event(1))
     follower = Follower([kit.directory], Wanted())
     assert follower.look() == []

@@ -61,7 +61,7 @@ def outcome(monkeypatch, seed, *, possible):
     monkeypatch.setattr(bursts, "POSSIBLE", possible and bursts.POSSIBLE)
     chance = random.Random(seed)
     now = [1000.0]
-    monkeypatch.setattr("time.time", lambda: now[0])
+    monkeypatch.setattr("agent.base.clocks.time", lambda: now[0])
     shop, watch = watched(
         monkeypatch,
         lambda: now[0],

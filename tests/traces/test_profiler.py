@@ -201,7 +201,7 @@ def test_the_thread_lives_while_something_is_profiled(shop):
     waiting = Waiting(shop.outer)
     before = set(sys._current_frames())
     profile = profiler.Profile(0.0, lambda: [waiting.ident])
-    began = profiler.time.perf_counter()
+    began = profiler.clocks.perf_counter()
     profile.began = began
     assert sampler.begin(profile)
     while len(profile.samples) < 3:
@@ -213,7 +213,7 @@ def test_the_thread_lives_while_something_is_profiled(shop):
     count = len(profile.samples)
     waiting.go_on()
     main = get_ident()
-    again = profiler.Profile(profiler.time.perf_counter(), lambda: [main])
+    again = profiler.Profile(profiler.clocks.perf_counter(), lambda: [main])
     sampler.begin(again)
     while len(again.samples) < 2:
         threading.Event().wait(0.005)
@@ -233,7 +233,7 @@ def test_too_many_profiles_at_a_time_are_refused(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_has_no_profile_and_no_thread(shop):
     sampler = profiler.Sampler()
-    profile = profiler.Profile(profiler.time.perf_counter(), lambda: [main])
+    profile = profiler.Profile(profiler.clocks.perf_counter(), lambda: [main])
     main = get_ident()
     sampler.begin(profile)
     while len(profile.samples) < 2:

@@ -6,10 +6,10 @@ swept. No thread of the host lists a folder.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Callable
 
 from ...base import imports
+from ...base.clocks import monotonic
 from ...base.interrupts import ours
 from .worker import State, Worker
 

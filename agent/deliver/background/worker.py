@@ -21,7 +21,7 @@ from _thread import allocate_lock, get_native_id, start_new_thread
 from _weakref import ref  # `weakref` itself takes time to import
 from typing import TYPE_CHECKING, Any
 
-from ...base import guard, imports
+from ...base import clocks, guard, imports
 from ...base.interrupts import ours
 from ...base.postponed import around_forks
 
@@ -257,8 +257,8 @@ def await_end(thread: int) -> None:
     """Wait until a thread of the system is gone: Python releases a lock a moment earlier, and a fork counts threads."""
     if not thread or not FORKS_ARE_WARNED_OF:
         return
-    deadline = time.monotonic() + _THREAD_END
-    while os.path.exists(f"/proc/self/task/{thread}") and time.monotonic() < deadline:
+    deadline = clocks.monotonic() + _THREAD_END
+    while os.path.exists(f"/proc/self/task/{thread}") and clocks.monotonic() < deadline:
         time.sleep(0.0002)
 
 

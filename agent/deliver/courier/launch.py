@@ -14,7 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Callable
 
-from ...base import detached, guard, places
+from ...base import clocks, detached, guard, places
 from ...base.interrupts import ours
 from ...base.programs import COURIER, interpreter
 from ..send.lock import DeliveryLock
@@ -76,7 +76,7 @@ class Courier:
         """There is something to deliver. Never raises; waits for a few system calls, or for a shell to start."""
         try:
             if self._thread is None:
-                now = time.monotonic()
+                now = clocks.monotonic()
                 if now < self._not_before and self._pid == os.getpid():
                     self._unseen = True
                     return
@@ -146,7 +146,7 @@ class Courier:
 
     def _start(self, lock: DeliveryLock) -> bool:
         shown = lock.mtime()
-        now = time.time()
+        now = clocks.time()
         if shown > now and not self._is_new:
             return True  # the last one has ended because Sentry asked for patience until then
         if self._started and shown < self._started and now - self._started < _START:
@@ -201,18 +201,18 @@ class Courier:
         self.wake()
         if self._thread is not None:
             return self._thread.drain(timeout, slow)
-        began = time.monotonic()
+        began = clocks.monotonic()
         pause = 0.002
-        while (left := began + timeout - time.monotonic()) > 0:
+        while (left := began + timeout - clocks.monotonic()) > 0:
             waiting = self._spool.number_of(os.getpid())
             if not waiting:
                 break
-            if slow is not None and time.monotonic() - began > 2 * _SOON:
+            if slow is not None and clocks.monotonic() - began > 2 * _SOON:
                 slow(waiting)
                 slow = None
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, _SOON)
-        return max(began + timeout - time.monotonic(), 0.0)
+        return max(began + timeout - clocks.monotonic(), 0.0)
 
 
 def _spawn(program: str, directory: str, lock: int) -> None:

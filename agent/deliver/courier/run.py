@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from ...base import clocks
 from ...base.health import Health
 from ..folding import Folding
 from ..history.forgetting import Expiry
@@ -93,7 +94,7 @@ class _Courier:
         self._spool: Spool = open_in(directory, self._settings.spool, self.health.count)
         self._expiry = Expiry(self._spool)
         self._folding = Folding(self.health)
-        self._since = time.time()
+        self._since = clocks.time()
         self._delivered = 0  # by the deliveries before this one
         self._seen_delivered = 0  # when `_last` was set
         self._noted = 0.0  # when
@@ -126,7 +127,7 @@ class _Courier:
 
     def _deliver_until_idle(self) -> float:
         """Seconds for which Sentry asks for patience, where they are too many to wait for; else 0."""
-        idle_since = succeeded = time.monotonic()
+        idle_since = succeeded = clocks.monotonic()
         delivered = self._delivery.delivered
         reclaimed = 0.0
         while True:
@@ -139,7 +140,7 @@ class _Courier:
                 self._spool.sweep_if_due()
                 self._expiry.turn()
             counting = self._folding.turn()
-            now = time.monotonic()
+            now = clocks.monotonic()
             trying = False
             if now - reclaimed > _RECLAIM:
                 trying = self._spool.reclaim()
@@ -160,11 +161,11 @@ class _Courier:
 
     def _pause(self, seen: tuple[int, ...], wait: float | None, until: float) -> None:
         """Until there is something new, `wait` is over, or it is time to look at other things."""
-        began = time.monotonic()
+        began = clocks.monotonic()
         until = min(until, began + _RECLAIM, began + wait if wait is not None else until)
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - clocks.monotonic()) > 0:
             time.sleep(min(_LOOK if self._delivers else _RECLAIM, left))
-            if time.monotonic() - began >= _BREATH and self._seen() != seen:
+            if clocks.monotonic() - began >= _BREATH and self._seen() != seen:
                 return
 
     def _seen(self) -> tuple[int, ...]:
@@ -207,13 +208,13 @@ class _Courier:
 
     def _between(self) -> None:
         """Before each envelope: a long backlog is no reason to be silent."""
-        if time.time() - self._noted >= _NOTE:
+        if clocks.time() - self._noted >= _NOTE:
             self._note(0.0)
             self.health.flush()
 
     def _note(self, wait: float, *, last: bool = False) -> None:
         """Write how it is getting on, for `spool status`; and until when Sentry is to be left alone, for the next."""
-        now = time.time()
+        now = clocks.time()
         delivered = self._delivered + self._delivery.delivered
         if delivered > self._seen_delivered:
             self._seen_delivered, self._last = delivered, round(now)
@@ -253,9 +254,9 @@ def noted(directory: str) -> dict[str, Any]:
 
 def _first_settings(directory: str) -> tuple[Settings, tuple[int, int]]:
     """Whoever starts a courier may be writing them just now. Raises SystemExit."""
-    until = time.monotonic() + _START
+    until = clocks.monotonic() + _START
     while (found := settings.read(directory)) is None:
-        if time.monotonic() > until:
+        if clocks.monotonic() > until:
             sys.exit(f"there are no settings of a courier in {directory}")
         time.sleep(_LOOK)
     return found

@@ -1,6 +1,6 @@
 """The events on this machine, delivered or not: what `events`, `top` and `report` show.
 
-    for event in local_events([spool.directory], since=time.time() - 3600, module="sales"):
+    for event in local_events([spool.directory], since=clocks.time() - 3600, module="sales"):
         print(event.at, event.facts.title, event.fate.state)
 
 What is in the history is selected by its index: only `text` and `data()` open an event of it.
@@ -9,10 +9,10 @@ What is in the history is selected by its index: only `text` and `data()` open a
 from __future__ import annotations
 
 import os
-import time
 from heapq import merge
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...base import clocks
 from ...base.interrupts import ours
 from ..spool import files
 from ..spool.files import UnreadableError
@@ -145,7 +145,7 @@ class Follower:
         self._directories = list(directories)
         self._wanted = wanted
         self._packs: dict[str, list[str]] = {}  # file → names
-        self._first_day = shelves.day_of(int(time.time() * 1e9) - _LATE)
+        self._first_day = shelves.day_of(int(clocks.time() * 1e9) - _LATE)
         self._before: set[str] = set()
         self._seen: set[str] = set()
         if wanted.since is None:

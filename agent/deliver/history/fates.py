@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...base import clocks
 from ..send.rate_limits import ALL, BACKOFF, RateLimits
 from . import shelves
 
@@ -41,7 +41,7 @@ class Waiting:
     """Why the envelopes of one spool wait, as its files show it."""
 
     def __init__(self, directory: str) -> None:
-        limits = RateLimits(directory, time.time)
+        limits = RateLimits(directory, clocks.time)
         limits.load()
         self._active = limits.active()
         self._reason = limits.reason
@@ -53,15 +53,15 @@ class Waiting:
         seconds, key = left
         if seconds and key != BACKOFF:
             what = "everything" if key == ALL else f"envelopes of {category}"
-            return Fate(WAITING, f"Sentry limits {what} until {_clock(time.time() + seconds)}")
+            return Fate(WAITING, f"Sentry limits {what} until {_clock(clocks.time() + seconds)}")
         if not self._reason:
             return Fate(WAITING, "the next delivery sends it")
         since = f"since {_clock(self._since)} " if self._since else ""
-        again = f"; next attempt at {_clock(time.time() + seconds)}" if seconds else ""
+        again = f"; next attempt at {_clock(clocks.time() + seconds)}" if seconds else ""
         return Fate(WAITING, f"{since}Sentry does not accept it: {self._reason}{again}")
 
 
 def _clock(stamp: float) -> str:
     """The time of day if it is today, else with the date."""
-    when = time.localtime(stamp)
-    return time.strftime("%H:%M:%S" if when[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M:%S", when)
+    when = clocks.localtime(stamp)
+    return clocks.strftime("%H:%M:%S" if when[:3] == clocks.localtime()[:3] else "%Y-%m-%d %H:%M:%S", when)

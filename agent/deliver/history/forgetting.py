@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from ...base import clocks
 from ...base.errors import AgentError
 from ...base.interrupts import ours
 from ..send.lock import DeliveryLock
@@ -23,9 +24,9 @@ _EVERY = 600.0  # seconds between two looks at all of a history
 def forget(spool: Spool, names: set[str]) -> int:
     """Remove these envelopes, sent or not. Return how many were there. Raises AgentError."""
     lock = DeliveryLock(spool.directory)
-    until = time.monotonic() + _PATIENCE
+    until = clocks.monotonic() + _PATIENCE
     while lock.take() is False:
-        if time.monotonic() > until:
+        if clocks.monotonic() > until:
             raise AgentError(f"a process delivers {spool.directory} just now, and nothing was deleted; try again")
         time.sleep(_LOOK)
     try:
@@ -49,7 +50,7 @@ class Expiry:
 
     def turn(self) -> None:
         """Enforce them now and then. Never raises."""
-        now = time.monotonic()
+        now = clocks.monotonic()
         if self._looked is None or now - self._looked >= _EVERY:
             self._looked = now
             expire(self._spool)

@@ -7,10 +7,10 @@ a crash before a removal does. Bounds: age since capture, bytes on disk, number 
 from __future__ import annotations
 
 import os
-import time
 from itertools import groupby
 from typing import TYPE_CHECKING, Callable
 
+from ...base import clocks
 from ...base.interrupts import ours
 from ..spool import files
 from . import shelves
@@ -43,7 +43,7 @@ class History:
         max_age: float,
         max_size: int,
         ages: Callable[[], Ages],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.time,
         most_files: int = MOST_FILES,
     ) -> None:
         """`directory` is the spool's, `max_age` in seconds, `max_size` in bytes; 0 for either keeps nothing."""

@@ -9,10 +9,9 @@ A reader needs no lock. An event is in a pack before its own file is removed, an
 """
 
 import os
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from ...base import own_folders
+from ...base import clocks, own_folders
 from ...base.interrupts import ours
 from ..spool import files
 from ..spool.files import UnreadableError
@@ -64,7 +63,7 @@ def folder_of(directory: str) -> str:
 
 def day_of(stamp: int) -> str:
     """The name of the folder for an event captured then, in nanoseconds."""
-    return time.strftime("%Y-%m-%d", time.gmtime(min(stamp // 10**9, _LAST_SECOND)))
+    return clocks.strftime("%Y-%m-%d", clocks.gmtime(min(stamp // 10**9, _LAST_SECOND)))
 
 
 def days(directory: str) -> list[str]:

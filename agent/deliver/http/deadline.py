@@ -6,10 +6,10 @@ request that slowly, would block the delivery for hours. (`ssl` bounds TLS hands
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
+from ...base import clocks
 from ...base.interrupts import ours
 from . import descriptors
 
@@ -19,11 +19,11 @@ class Deadline:
         self._until = 0.0
 
     def set(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
+        self._until = clocks.monotonic() + seconds
 
     def cap(self, timeout: float | None) -> float:
         """Return what is left of a socket's timeout. Raises TimeoutError if nothing is."""
-        left = self._until - time.monotonic()
+        left = self._until - clocks.monotonic()
         if left <= 0:
             raise TimeoutError("the whole request took too long")
         return left if timeout is None else min(timeout, left)

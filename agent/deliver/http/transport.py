@@ -5,11 +5,10 @@ importing this file does not.
 """
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...base import guard, imports
+from ...base import clocks, guard, imports
 from ...base.interrupts import ours
 from ...language.dsn import Dsn
 from .. import wire
@@ -79,7 +78,7 @@ def _retry_after(value: str) -> float:
     from email.utils import parsedate_to_datetime
 
     try:
-        return min(max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0), _LONGEST_LIMIT)
+        return min(max(parsedate_to_datetime(value).timestamp() - clocks.time(), 0.0), _LONGEST_LIMIT)
     except ours(TypeError, ValueError, OverflowError):
         return _DEFAULT_LIMIT
 
@@ -155,7 +154,7 @@ class Transport:
     def _post(self, pool: Any, data: bytes) -> "Outcome":
         import urllib3
 
-        body = wire.with_sent_at(data, time.time())
+        body = wire.with_sent_at(data, clocks.time())
         client = self._route.client or _CLIENT
         secret = f", sentry_secret={self._route.secret}" if self._route.secret else ""
         key = self.dsn.public_key

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from time import monotonic
 from typing import TYPE_CHECKING
 
+from ...base.clocks import monotonic
 from . import switch_interval
 
 if TYPE_CHECKING:

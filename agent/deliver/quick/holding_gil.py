@@ -17,9 +17,9 @@ import os
 import sys
 from functools import partial
 from operator import methodcaller
-from time import monotonic
 from typing import Any, Callable
 
+from ...base.clocks import monotonic
 from ...base.interrupts import ours
 from ...measure import mounts
 

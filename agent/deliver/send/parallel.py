@@ -9,11 +9,11 @@ the other threads only send.
 from __future__ import annotations
 
 import _thread
-import time
 from _thread import allocate_lock, get_native_id, start_new_thread
 from collections import deque
 from typing import TYPE_CHECKING, Callable, Protocol
 
+from ...base import clocks
 from ...base.interrupts import ours
 from ..http import transport
 from ..http.transport import Outcome
@@ -40,7 +40,7 @@ class ParallelRequests:
         self,
         first: Connection,
         connect_another: Callable[[], Connection] | None,
-        tick: Callable[[], float] = time.monotonic,
+        tick: Callable[[], float] = clocks.monotonic,
         await_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Without `connect_another` there is one connection. `await_end` is called with the system's id of each thread.

@@ -4,6 +4,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
+from ...base import clocks
 from ...language.dsn import parse_dsn
 from ..http.transport import Transport
 from ..spool.layout import Count
@@ -30,8 +31,8 @@ class Resources(NamedTuple):
     already_delivered: Delivered
     add_count: Count
     parallel: bool = True  # whether further connections may be opened
-    clock: Callable[[], float] = time.time
-    tick: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = clocks.time
+    tick: Callable[[], float] = clocks.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = _random
     first_backoff: float = 0.1  # seconds

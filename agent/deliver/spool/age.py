@@ -9,6 +9,7 @@ import os
 import time
 from typing import Callable
 
+from ...base import clocks
 from ...base.interrupts import ours
 from ...base.records import Record
 from . import files
@@ -96,4 +97,4 @@ def uptime() -> float:
     """Return the seconds since boot, including those of sleep where the system counts them."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return clocks.monotonic()

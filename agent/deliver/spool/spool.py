@@ -10,10 +10,9 @@ slow-disk (delayed other threads of the process).
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Callable
 
-from ...base import guard, imports
+from ...base import clocks, guard, imports
 from ...base.health import alive
 from ...base.interrupts import ours
 from ..quick.calls import QuickCalls
@@ -49,7 +48,7 @@ class Spool(Contents):
         durable: bool,
         count: Count,
         held: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.time,
         uptime: Callable[[], float] = age.uptime,
         max_files: int = 50_000,
         max_rate: float = 0,

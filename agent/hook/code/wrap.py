@@ -1,9 +1,8 @@
 """Patches functions of frameworks: calls ours instead, watches how they end, or runs ours before the first call."""
 
 import sys
-import time
 
-from ...base import guard
+from ...base import clocks, guard
 from ...base.interrupts import ours
 from ...base.slots import drop_first_frame, traceback_of
 from . import patch, trampoline
@@ -57,7 +56,7 @@ def watch(
 
     code = function.__code__
     features = trampoline.Features(check=tuple(map(code.co_varnames.index, passed)) if returned is not None else None)
-    values = {"clock": time.perf_counter, "check": trampoline.Callback(succeeds)}
+    values = {"clock": clocks.IN_CODE[0], "check": trampoline.Callback(succeeds)}
     return _observe(function, features, values, failed, code.co_varnames[: code.co_argcount])
 
 

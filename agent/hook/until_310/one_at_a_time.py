@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from _thread import allocate_lock, get_ident
 from collections import deque
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
+from ...base.clocks import monotonic
 from ...base.interrupts import ours
 from ...base.postponed import around_forks
 

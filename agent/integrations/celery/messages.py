@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
+from ...base import clocks
 from ...base.interrupts import ours
 from ...observe.event.represent import instance_dict
 from ..signals import Receiver
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def add_headers(signals: Any, clock: Callable[[], float] = time.time) -> Receiver:
+def add_headers(signals: Any, clock: Callable[[], float] = clocks.time) -> Receiver:
     """Put the header on each message that this process publishes."""
 
     def add(headers: Any = None, **_: Any) -> None:

@@ -8,10 +8,9 @@ at the end of each process, so that no task costs anything.
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
-from ...base import guard
+from ...base import clocks, guard
 from ...base.interrupts import ours
 from ...base.model import Captured, Observation
 from ...observe.call.limits import Escalation
@@ -41,7 +40,7 @@ class Processes:
         self,
         settings: CeleryData,
         report: Callable[[Observation], object],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._steps = settings["pool_full"]
         self._stalled = settings["worker_stalled"]
@@ -122,7 +121,7 @@ class Processes:
             Observation(
                 monitor=monitor, operation=name, function="billiard.pool.Pool", report=report, severity=severity,
                 message=message, duration=duration, threshold=threshold, operations=(name,), captured=Captured(values),
-                ended=time.time(),
+                ended=clocks.time(),
             )
         )  # fmt: skip
 

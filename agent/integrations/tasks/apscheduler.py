@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from ...base import clocks
 from ...hook.code import wrap
 from ...observe.expression.functions import chosen
 from .check_ins import crontab, every
@@ -32,7 +32,7 @@ def install(_name: str, module: ModuleType, engine: Engine) -> list[Any]:
     def begins(job: Any, run_times: Any) -> Run:
         run = made.begin(job)
         due = run_times[0].timestamp()
-        if job.misfire_grace_time is None or time.time() - due <= job.misfire_grace_time:
+        if job.misfire_grace_time is None or clocks.time() - due <= job.misfire_grace_time:
             made.waited(run, due)
         made.scheduled(run, name_of(job), schedule(job.trigger), str(getattr(job.trigger, "timezone", "")))
         made.adopt(job.func)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from typing import TYPE_CHECKING
 
-from ...base import guard
+from ...base import clocks, guard
 from ...base.interrupts import ours
 from ...base.model import Envelope
 from ...base.wildcards import segment_match
@@ -61,7 +60,7 @@ class CheckIns:
         sentry: SentryData,
         keep: Callable[[Envelope], None],
         note: Callable[..., None] = lambda *_: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.time,
     ) -> None:
         """`note(name, schedule, zone)` is called once for each entry, and where its schedule has changed."""
         self._settings = settings

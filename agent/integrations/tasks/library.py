@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-from ...base import guard
+from ...base import clocks, guard
 from ...base.interrupts import ours
 from ...hook.code import patch
 from ...observe.around import context, traces, work
@@ -182,7 +181,7 @@ class Library:
                 found[key] = trace
         check_in = headers.publishing.get()
         if check_in is not None:
-            found[headers.HEADER] = headers.compose(time.time(), check_in)
+            found[headers.HEADER] = headers.compose(clocks.time(), check_in)
         return found
 
     def announce(self, name: object, schedule: Schedule | None, zone: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from ...base import clocks
 from ...base.model import Captured, Observation
 from ...observe.call.limits import Limiter
 from ...observe.failure import synthetic
@@ -32,7 +32,7 @@ class Waits:
         settings: TasksData,
         report: Callable[[Observation], object],
         count: Callable[[str, str], None],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.time,
     ) -> None:
         self._settings = settings
         self._report = report

@@ -6,9 +6,9 @@ Entering and leaving costs the host two operations on a context variable. All el
 from __future__ import annotations
 
 from contextvars import ContextVar
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from ...base.clocks import perf_counter
 from ...base.interrupts import ours
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
-from time import monotonic
 from typing import TYPE_CHECKING
 
+from ...base.clocks import monotonic
 from ...base.postponed import around_forks
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from ...base import clocks
 from ...base.interrupts import ours
 from ...base.model import Captured, Observation
 from ...base.slots import traceback_of
@@ -206,7 +207,7 @@ class Reporter(Counted):
                 operations=[*callers.operations(frame.f_back), called.operation],
                 captured=self._captured(self._values(frame, result, error, duration)),
                 suppressed=suppressed,
-                ended=time.time(),
+                ended=clocks.time(),
                 inside=shares,
                 status=status_of(result),
                 more=more,

@@ -7,10 +7,9 @@ here. A probe holds only what differs from function to function.
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
-from ...base import guard
+from ...base import clocks, guard
 from ...base.interrupts import ours
 from ...base.model import SHADOWED
 from ..event import reserve
@@ -117,7 +116,7 @@ class Terms:
         span: Recorder | None = None,
         tallies: Tallies | None = None,
         cost: Cost | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = clocks.IN_CODE[0],
     ) -> None:
         self.monitor = monitor
         self.name = monitor["name"]

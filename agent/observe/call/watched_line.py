@@ -8,10 +8,10 @@ given up.
 from __future__ import annotations
 
 import sys
-import time
 from itertools import count
 from typing import TYPE_CHECKING
 
+from ...base import clocks
 from ...base.interrupts import ours
 from ...base.model import SHADOWED, Captured, Observation
 from ..expression import reasons
@@ -131,7 +131,7 @@ class WatchedLine:
                 operations=[*callers.operations(frame), name],
                 captured=self._captured(values),
                 suppressed=suppressed or 0,
-                ended=time.time(),
+                ended=clocks.time(),
                 more={"seen": self.seen, "looked": self.looked},
             )
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from ...base import clocks
 from ...base.model import Observation
 from ...base.slots import traceback_of
 from ...language.monitor_keys import DEFAULT_RATE_LIMIT, plain_monitor
@@ -125,7 +125,7 @@ class Unmonitored:
                 frame=frame,
                 operations=[*callers.operations(frame), operation],
                 suppressed=suppressed,
-                ended=time.time(),
+                ended=clocks.time(),
                 handled=logged is not None,
                 more={**data_access.failed_statement(error, traceback), **({"logged": logged} if logged else {})},
             )
