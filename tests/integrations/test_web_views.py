@@ -170,6 +170,17 @@ def test_what_is_bound_for_one_request_is_not_kept_alive():
     assert gone() is None
 
 
+def test_a_function_that_is_made_for_one_request_is_not_kept_alive():
+    def endpoint(request):
+        return request
+
+    assert views.path_of(endpoint).endswith("<locals>.endpoint")
+    gone = weakref.ref(endpoint)
+    del endpoint
+    gc.collect()
+    assert gone() is None
+
+
 def test_it_is_looked_for_once(monkeypatch):
     view = GUARDS.bare(show)
     views.path_of(view)

@@ -11,6 +11,7 @@ import re
 import sys
 from types import MethodType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from ...base.slots import ancestors_of, traceback_of
 from ...observe.around import people
@@ -116,10 +117,10 @@ def published(found: Any) -> Known:
     if kind is type:
         kind = found
     known = _published.get(id(kind))
-    if known is None or known[0] is not kind:
+    if known is None or known[0]() is not kind:
         if len(_published) >= _MOST_RULES:
             _published.clear()
-        known = _published[id(kind)] = kind, *_class_of(kind)
+        known = _published[id(kind)] = ref(kind), *_class_of(kind)
     _, route, endpoint = known
     return Known(route, f"{endpoint}.{method}" if endpoint and method not in ("", "__call__") else endpoint)
 
@@ -140,8 +141,8 @@ def _class_of(kind: type) -> tuple[str, str]:
     return (f"@@{registered}", "") if type(registered) is str else ("", type_name(kind))
 
 
-#: Classes of what Zope has published, by their address: (the class, its route, its endpoint).
-_published: dict[int, tuple[object, str, str]] = {}
+#: Classes of what Zope has published, by their address: (a reference to it, its route, its endpoint).
+_published: dict[int, tuple[ref[type], str, str]] = {}
 
 
 def _text(value: object) -> str:

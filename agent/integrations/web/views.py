@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from ...base.interrupts import ours
 from ...observe.event.represent import class_attribute, instance_dict, type_name
@@ -21,8 +22,8 @@ _MOST_HELD = 30  # values that one of them holds
 _MOST_KNOWN = 5_000
 _PASSES_ON = 0x4 | 0x8  # code with `*args`, or with `**kwargs`
 
-#: The dotted paths of views, by the address of the function that the route leads to: (that, the path).
-_known: dict[int, tuple[FunctionType, str]] = {}
+#: The dotted paths of views, by the address of the function that the route leads to: (a reference to that, the path).
+_known: dict[int, tuple[ref[FunctionType], str]] = {}
 
 
 def path_of(endpoint: object) -> str:
@@ -30,10 +31,10 @@ def path_of(endpoint: object) -> str:
     if type(endpoint) is not FunctionType:
         return dotted(view_of(endpoint))  # a method may have been bound for this request
     known = _known.get(id(endpoint))
-    if known is None or known[0] is not endpoint:
+    if known is None or known[0]() is not endpoint:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        known = _known[id(endpoint)] = endpoint, dotted(view_of(endpoint))
+        known = _known[id(endpoint)] = ref(endpoint), dotted(view_of(endpoint))
     return known[1]
 
 
