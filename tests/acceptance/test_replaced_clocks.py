@@ -52,8 +52,9 @@ def test_a_clock_that_advances_when_it_is_read_advances_as_without_the_agent(hos
     bare = host.run("main.py", agent=False)
     began = time.time()
     watched = host.run("main.py", SENTRY_DSN="http://public@127.0.0.1:9/42")
-    assert (watched.stdout, watched.stderr) == (bare.stdout, bare.stderr) == ("3600.0 7200.0 ['time', 'monotonic']\n", "")
-    events = {event["tags"]["erp.operation"]: event for event in host.events() if "erp.operation" in event.get("tags", {})}
+    assert bare.stdout == "3600.0 7200.0 ['time', 'monotonic']\n"
+    assert (watched.stdout, watched.stderr) == (bare.stdout, "")
+    events = {event["tags"]["erp.operation"]: event for event in host.events() if "erp.operation" in event["tags"]}
     assert set(events) == {"fail", "work"}
     assert events["work"]["tags"]["erp.kind"] != "slow", "an hour has passed on the replaced clock alone"
     for event in events.values():
