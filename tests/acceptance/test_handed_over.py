@@ -181,8 +181,9 @@ def test_the_last_event_of_the_host_is_what_it_sent_itself_or_would_have(shop, t
     """A page of an error shows its id: the event that Sentry has of it, whoever sent that."""
     code = """
 init()
+last = getattr(sentry_sdk, "last_event_id", None)
+if last is None: sys.exit()  # 2.0 and 2.1
 own = sentry_sdk.capture_message("of the ERP")
-last = getattr(sentry_sdk, "last_event_id", lambda: own)
 error = fails()
 print(last() == own)
 sentry_sdk.capture_exception(error)
@@ -193,6 +194,8 @@ print(last())
 sentry_sdk.flush(20)
 """
     done = run(shop, code, theirs)
+    if not done.stdout:
+        pytest.skip("this SDK has no last_event_id")
     assert len(theirs.events) == 4  # in any order
     failures = sorted((event["timestamp"], event["event_id"]) for event in theirs.events if "exception" in event)
     another = [event["event_id"] for event in theirs.events if event.get("message") == "another"]
