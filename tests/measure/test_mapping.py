@@ -27,7 +27,7 @@ def test_a_mapping_is_the_file_and_costs_the_host_no_descriptor(file):
     before = descriptors()
     rows = mapping.map_new(str(file), 4096 + 1024, 1024)
     assert str(file) not in descriptors().values()
-    assert len(descriptors()) == len(before)
+    assert descriptors().items() <= before.items()  # another test's may have been collected meanwhile
     rows[:4] = b"rows"
     assert file.read_bytes()[4096 + 1024 :] == b"rows" + bytes(1020)
 
