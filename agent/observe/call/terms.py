@@ -57,7 +57,7 @@ class Exemption(Expression):
     __slots__ = ("failed",)
 
     def __init__(self, expression: ExpressionData, failed: Callable[[str, str, BaseException], None]) -> None:
-        super().__init__(expression)
+        super().__init__(expression, condition=True)
         self.failed = failed
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Rule(Expression):
     def __init__(self, rule: RuleData) -> None:
         when, each, rate = rule["when"], rule["each"], rule["escalate"]
         names = sorted({*when["names"], *(each["names"] if each else ())})
-        super().__init__({**when, "names": names})
+        super().__init__({**when, "names": names}, condition=True)
         self.each = Expression({**each, "names": names}) if each else None
         self.on_error = "error" in names
         self.raised = 0  # times in a row

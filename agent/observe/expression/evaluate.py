@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.interrupts import ours
 from ...base.model import SHADOWED
-from . import functions
+from . import functions, lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,10 +31,10 @@ _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">=", "is", "is not", "in"
 _OPERATORS = frozenset(("+", "-", "/", "//", "%", "*"))
 
 
-def compile_expression(data: ExpressionData, *, packed: bool = False) -> Callable[..., object]:
+def compile_expression(data: ExpressionData, *, packed: bool = False, condition: bool = False) -> Callable[..., object]:
     """Return a function of the values of `data["names"]`, in that order. Raises ValueError for an unchecked tree.
 
-    `packed`: of the first one, and of a tuple of the others.
+    `packed`: of the first one, and of a tuple of the others. `condition`: its caller asks for the truth of it.
     The function raises whatever the expression does: AttributeError, KeyError, TypeError, ValueError …
     """
     names = data["names"]
@@ -47,7 +47,7 @@ def compile_expression(data: ExpressionData, *, packed: bool = False) -> Callabl
     if packed:
         written[names[0]] = "n"
     writer = _Writer(written)
-    body = writer.write(data["tree"], 0)
+    body = (writer.asked if condition else writer.write)(data["tree"], 0)
     source = f"lambda {'n, p' if packed else ', '.join(written.values())}: {body}"
     try:
         return _evaluated(source)
@@ -63,14 +63,17 @@ def _evaluated(source: str) -> Callable[..., object]:
 
 
 class Expression:
-    """A compiled expression. `evaluate` takes the values of `names`, in that order."""
+    """A compiled expression. `evaluate` takes the values of `names`, in that order.
+
+    `condition`: may what it returns be asked for its truth?
+    """
 
     __slots__ = ("evaluate", "names", "text")
 
-    def __init__(self, data: ExpressionData) -> None:
+    def __init__(self, data: ExpressionData, *, condition: bool = False) -> None:
         self.text = data["text"]
         self.names: Sequence[str] = data["names"]
-        self.evaluate = compile_expression(data)
+        self.evaluate = compile_expression(data, condition=condition)
 
     def of(self, values: Mapping[str, object]) -> object:
         return self.evaluate(*[values[name] for name in self.names])
@@ -92,6 +95,11 @@ class _Writer:
         if method is None or len(parts) != _FORMS[form]:
             raise ValueError(f"not a node of an expression: {node!r:.80}")
         return f"({method(*parts, depth + 1)})"
+
+    def asked(self, node: Any, depth: int) -> str:
+        """As `write`, where Python asks for the value's truth."""
+        written = self.write(node, depth)
+        return written if _is_plain(node) else f"_truth{written}"
 
     def _const(self, value: Any, depth: int) -> str:
         del depth
@@ -128,7 +136,7 @@ class _Writer:
             if type(pair) not in (list, tuple) or len(pair) != 2 or pair[0] not in _COMPARISONS:
                 raise ValueError(f"not a comparison: {pair!r:.80}")
             operand = self.write(pair[1], depth)
-            written += f" {pair[0]} _reusable{operand}" if pair[0].endswith("in") else f" {pair[0]} {operand}"
+            written += f" {pair[0]} _members{operand}" if pair[0].endswith("in") else f" {pair[0]} {operand}"
         return written
 
     def _and(self, nodes: Any, depth: int) -> str:
@@ -140,10 +148,10 @@ class _Writer:
     def _joined(self, word: str, nodes: Any, depth: int) -> str:
         if type(nodes) is not list or not nodes:
             raise ValueError("`and` and `or` need operands")
-        return word.join(self.write(each, depth) for each in nodes)
+        return word.join([*(self.asked(each, depth) for each in nodes[:-1]), self.write(nodes[-1], depth)])
 
     def _not(self, node: Any, depth: int) -> str:
-        return f"not {self.write(node, depth)}"
+        return f"not {self.asked(node, depth)}"
 
     def _neg(self, node: Any, depth: int) -> str:
         return f"-{self.write(node, depth)}"
@@ -157,7 +165,7 @@ class _Writer:
         return f"_remainder({first}, {second})" if operator == "%" else f"{first} {operator} {second}"
 
     def _if(self, condition: Any, then: Any, otherwise: Any, depth: int) -> str:
-        return f"{self.write(then, depth)} if {self.write(condition, depth)} else {self.write(otherwise, depth)}"
+        return f"{self.write(then, depth)} if {self.asked(condition, depth)} else {self.write(otherwise, depth)}"
 
     def _tuple(self, nodes: Any, depth: int) -> str:
         if nodes == []:
@@ -211,28 +219,24 @@ def _remainder(left: Any, right: Any) -> Any:
 def _item(holder: Any, key: Any) -> Any:
     if type(holder) not in (dict, list, tuple, str) and issubclass(type(holder), dict) and key not in holder:
         raise KeyError(key)  # a defaultdict would grow
-    return holder[key]
-
-
-def _reusable(value: Any) -> Any:
-    """The value, unless iterating would consume it: the host reads its generators itself."""
-    if any("__next__" in base.__dict__ for base in type(value).__mro__):
-        raise TypeError("an expression does not consume an iterator")
-    return value
+    return (lazy.sequence(holder) if type(key) is int else holder)[key]
 
 
 def _over(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, whose first argument must be reusable: the others are no iterables."""
+    """`function`, which reads the items of its only argument."""
 
     def call(first: Any, *others: Any) -> Any:
-        return function(_reusable(first), *others)
+        return function(first, *others) if others else function(lazy.items(first))
 
     return call
 
 
 _FUNCTIONS: dict[str, Any] = {
-    "len": len, "abs": abs, "round": round, "str": str, "int": int, "float": float,
-    "min": _over(min), "max": _over(max), "sum": _over(sum), "any": _over(any), "all": _over(all),
+    "len": lambda value: len(lazy.length(value)), "str": lambda value: str(lazy.text(value)),
+    "abs": abs, "round": round, "int": int, "float": float,
+    "min": _over(min), "max": _over(max), "sum": _over(sum),
+    "any": lambda value: any(map(lazy.truth, lazy.items(value))),
+    "all": lambda value: all(map(lazy.truth, lazy.items(value))),
     "keys": functions.keys, "fields": functions.fields,
     "type": functions.kind_of, "verb": functions.verb, "host": functions.host,
     "statement": functions.statement, "given": functions.given, "classes": functions.classes,
@@ -240,11 +244,21 @@ _FUNCTIONS: dict[str, Any] = {
     "chosen": functions.chosen,
 }  # fmt: skip
 
+#: Those that return a value of the host's.
+_HOSTS = frozenset(("abs", "min", "max", "sum", "round"))
+
+
+def _is_plain(node: Any) -> bool:
+    """Does the truth of what the node returns run no code of the host's, whatever it is about?"""
+    return node[0] in ("const", "compare", "not", "tuple", "list") or (node[0] == "call" and node[1] not in _HOSTS)
+
+
 #: Of all expressions, which share their globals: a dictionary for each would hold most of a worker's expressions.
 _constants: dict[str, str] = {}
 _numbers = count()
 _GLOBALS: dict[str, Any] = {
     "__builtins__": {},
     **{f"_{name}": function for name, function in _FUNCTIONS.items()},
-    "_multiply": _multiply, "_remainder": _remainder, "_item": _item, "_reusable": _reusable, "_empty": (),
+    "_multiply": _multiply, "_remainder": _remainder, "_item": _item, "_empty": (),
+    "_members": lazy.members, "_truth": lazy.truth,
 }  # fmt: skip
