@@ -174,41 +174,6 @@ def test_a_classmethod_keeps_the_class_that_calls_it():
     assert shop.B.make() is shop.B
 
 
-def test_compiled_functions_stand_in_their_place_or_are_refused():
-    shop = module("from math import hypot\nfrom _datetime import date\n")
-    watch = Watch(monitor("shop.hypot", operation="h"), monitor("shop.date.today", name="today")).apply(shop)
-    outcomes = {line[1]: line for line in watch.records}
-    assert outcomes["shop.hypot"][0] == "patched"
-    assert "references taken before are not monitored" in outcomes["shop.hypot"][3]
-    assert outcomes["today"][0] == "failed"
-    import math
-
-    assert shop.hypot(3, 4) == 5
-    fails(shop.hypot, "x", error=TypeError)
-    assert watch.reports() == [("error", "h", "error")]
-    watch.undo()
-    assert shop.hypot is math.hypot
-
-
-def test_what_cython_made_of_generators_and_coroutines_is_one_where_it_stands():
-    """Its functions have code with flags, though none that could be exchanged; the real one: test_cython_compat.py."""
-    shop = module(
-        "class cython_function_or_method:\n"
-        " def __init__(self, f): self._f, self.__code__, self.__module__ = f, f.__code__, 'shop'\n"
-        " def __call__(self, *a): return self._f(*a)\n"
-        "@cython_function_or_method\ndef numbers(n):\n got = yield n\n if got: raise ValueError(got)\n return 'end'\n"
-        "@cython_function_or_method\nasync def later(n): raise ValueError(n)\n"
-    )
-    watch = Watch(monitor("shop.numbers", operation="numbers"), monitor("shop.later", operation="later")).apply(shop)
-    assert [line[0] for line in watch.records] == ["patched", "patched"]
-    assert list(shop.numbers(1)) == [1]
-    generator = shop.numbers(2)
-    next(generator)
-    fails(generator.send, 3)
-    fails(asyncio.run, shop.later(4))
-    assert [item.operation for item in watch.observed] == ["numbers", "later"]
-
-
 def test_a_partial_is_monitored_without_its_function():
     shop = module("import functools\ndef f(x): raise ValueError(x)\np = functools.partial(f, 1)\n")
     watch = Watch(monitor("shop.p")).apply(shop)
@@ -403,27 +368,6 @@ def test_an_ordinary_function_is_held_by_nobody_else():
     from agent.hook.targets import registries
 
     assert [registries.kept(each) for each in (shop.f, shop.C.m, shop.C.s)] == [None] * 3
-
-
-def test_aliases_of_a_compiled_function_in_imported_modules_are_replaced_with_it():
-    import math
-
-    module("from math import hypot\nfrom math import hypot as length\ndefault = [hypot]\n", name="shop_user")
-    shop = module("", name="shop")
-    hypot = math.hypot
-    user = sys.modules["shop_user"]
-    watch = Watch(monitor("math.hypot", operation="h")).apply(math)
-    try:
-        fails(user.length, "x", error=TypeError)
-        assert watch.reports() == [("error", "h", "error")]
-        assert user.hypot(3, 4) == 5
-        assert "shop_user.hypot, shop_user.length" in watch.records[0][3]
-        assert user.default == [hypot]  # what a container holds is not seen, as the note says
-        assert "references taken before are not monitored" in watch.records[0][3]
-    finally:
-        watch.undo()
-    assert math.hypot is user.hypot is user.length is hypot
-    del shop
 
 
 def test_what_a_framework_makes_at_run_time_is_watched_by_the_monitor_of_what_it_stands_for():

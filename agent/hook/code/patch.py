@@ -12,7 +12,7 @@ they are keyed by identity. They hold functions weakly: a function that the host
 import sys
 from _thread import RLock
 from _weakref import ref
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType
 
 from ...base.postponed import when_freed
 
@@ -242,19 +242,25 @@ def rebase(function: FunctionType, code: CodeType) -> None:
 class Replacement:
     """The replacement of an object without `__code__`, under one name."""
 
-    __slots__ = ("name", "owner_of_name", "raw", "replacement")
+    __slots__ = ("inherited", "name", "owner_of_name", "raw", "replacement")
 
-    def __init__(self, parent: "Any", name: str, raw: object, replacement: object) -> None:
+    def __init__(self, parent: "Any", name: str, raw: object, replacement: "Any") -> None:
         self.owner_of_name = parent
         self.name = name
         self.raw = raw
+        self.inherited = name not in parent.__dict__
+        if type(raw) is BuiltinFunctionType and isinstance(parent, type):  # which gets no instance, unlike Python's
+            replacement = staticmethod(replacement)
         self.replacement = replacement
         setattr(parent, name, replacement)
 
     def undo(self) -> bool:
         if self.owner_of_name.__dict__.get(self.name) is not self.replacement:
             return False
-        setattr(self.owner_of_name, self.name, self.raw)
+        if self.inherited:
+            delattr(self.owner_of_name, self.name)
+        else:
+            setattr(self.owner_of_name, self.name, self.raw)
         return True
 
 

@@ -253,6 +253,8 @@ def _check_replaceable(found: Found) -> None:
         raise CannotPatch(f"{found.path} is compiled, in a class that cannot be changed")
     if not is_a(parent, (type, ModuleType)):
         raise CannotPatch(f"{found.path} is compiled, on an object that is neither module nor class")
+    if found.raw is object.__new__:  # it takes arguments only as long as no class replaces it
+        raise CannotPatch(f"{found.path} is that of `object`: the class defines none. Name its __init__ instead")
     found.note = "compiled: replaced under this name; references taken before are not monitored"
 
 
@@ -301,15 +303,13 @@ def inside(item: object, get_referents: "Any") -> "Iterator[object]":
 def _limit_receiver(found: Found) -> None:
     """For an inherited method, which is patched in the base class, count only calls on the class that is named."""
     parent = found.parent
-    if found.receiver is None and is_a(parent, type) and found.name not in namespace(parent):
-        kind = type(found.raw)
-        if kind is not staticmethod:
-            found.receiver = parent
-            classes = type.__getattribute__(parent, "__mro__")
-            base = next(cls for cls in classes if found.name in namespace(cls))
-            found.note = found.note or "inherited from {}.{}".format(
-                _text(base, "__module__"), _text(base, "__qualname__")
-            )
+    if found.receiver is not None or not is_a(parent, type) or found.name in namespace(parent):
+        return
+    if type(found.raw) not in (staticmethod, BuiltinFunctionType):
+        found.receiver = parent
+        classes = type.__getattribute__(parent, "__mro__")
+        base = next(cls for cls in classes if found.name in namespace(cls))
+        found.note = found.note or "inherited from {}.{}".format(_text(base, "__module__"), _text(base, "__qualname__"))
 
 
 def members(parent: object, own: "Names") -> "Iterator[tuple[str, Any]]":
