@@ -37,11 +37,13 @@ def main() -> int:
         "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", os.defpath),
     }
     settings = write_settings(os.path.join(home, "env"), variables)
+    here = os.path.abspath(os.curdir) == ROOT
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SENTRY_", "AGENT_"))}
     environment.update(variables)
 
     say("1. monitors.yaml names functions of the ERP, in the ERP's words. Is it right?")
-    show(settings)  # what makes the commands below work in the reader's own shell
+    # What makes the commands below work in the reader's own shell.
+    show(settings if here else in_the_checkout(settings))
     check = "python -m agent validate monitors.yaml --path examples/erp"
     show(check)
     if run(check, environment):
@@ -72,20 +74,24 @@ def main() -> int:
     errors = "python -m agent events --severity error"
     show(errors)
     run(errors, environment)
-    print("\nTo go on: %s && python -m agent events && python -m agent status" % settings)
+    print("\nTo go on: " + in_the_checkout(settings + " && python -m agent events && python -m agent status"))
     return 0
 
 
 def write_settings(path, variables):
-    """Write what a shell needs for the commands that are shown. Return the command that reads it."""
+    """Write what a shell needs for the commands that are shown. Return the command that reads it, in the checkout."""
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(
             "export %s=%s\n" % (name, shlex.quote(value)) for name, value in variables.items() if name != "PATH"
         )
         file.write('export PATH=%s:"$PATH"\n' % shlex.quote(os.path.dirname(sys.executable)))
     words = shown(path)
-    line = ". " + shlex.quote(words if os.path.isabs(words) else "./" + words)
-    return line if os.path.abspath(os.curdir) == ROOT else "cd %s && %s" % (shlex.quote(ROOT), line)
+    return ". " + shlex.quote(words if os.path.isabs(words) else "./" + words)
+
+
+def in_the_checkout(command):
+    """As it works wherever it is pasted."""
+    return "cd %s && %s" % (shlex.quote(ROOT), command)
 
 
 def shown(path):

@@ -157,16 +157,10 @@ def _compare(parts: Parts, home: str, arguments: argparse.Namespace) -> int:
 
 
 def to_copy(command: str, state: str) -> str:
-    """A command that works as it stands in the folder, and the shell, that the demo was started from."""
-    words = [os.path.relpath(sys.executable), "-m", "agent", *command.split(), "--config", "monitors.yaml"]
-    if shutil.which("python") and os.path.samefile(shutil.which("python"), sys.executable):
-        words[0] = "python"
-    elsewhere = os.path.abspath(os.curdir) != ROOT
-    if elsewhere:
-        words[0] = words[0] if words[0] == "python" else sys.executable
-    state = state if elsewhere else os.path.relpath(state)
-    line = "AGENT_STATE_DIR=%s %s" % (shlex.quote(state), " ".join(map(shlex.quote, words)))
-    return "(cd %s && %s)" % (shlex.quote(ROOT), line) if elsewhere else line
+    """A command that works as it stands, in whatever folder it is pasted."""
+    words = [sys.executable, "-m", "agent", *command.split(), "--config", "monitors.yaml"]
+    line = "AGENT_STATE_DIR=%s %s" % (shlex.quote(os.path.abspath(state)), " ".join(map(shlex.quote, words)))
+    return "(cd %s && %s)" % (shlex.quote(ROOT), line)
 
 
 if __name__ == "__main__":

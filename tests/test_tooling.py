@@ -76,3 +76,21 @@ def test_each_page_is_reached_from_the_site_and_from_the_readme():
 def test_the_readme_is_read_in_a_few_minutes():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(re.sub(r"```.*?```", "", readme, flags=re.DOTALL).split()) <= 1000
+
+
+@pytest.mark.parametrize("folder", [".", "examples"])
+def test_the_commands_that_the_demos_end_with_work_wherever_they_are_pasted(tmp_path, folder):
+    program = """
+import os, sys
+sys.path.insert(0, os.path.join(sys.argv[1], "examples"))
+import demo, demo_full
+settings = demo.write_settings(os.path.join(sys.argv[2], "env"), {"AGENT_STATE_DIR": sys.argv[2]})
+print(demo.in_the_checkout(settings + " && python -m agent path"))
+print(demo_full.to_copy("list", sys.argv[2]))
+"""
+    words = [sys.executable, "-c", program, str(ROOT), str(tmp_path)]
+    shown = subprocess.run(words, cwd=ROOT / folder, check=True, capture_output=True, text=True).stdout.splitlines()
+    for line in shown:
+        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, (line, done.stderr)
+        assert str(ROOT) in done.stdout or "orders" in done.stdout

@@ -48,6 +48,7 @@ _WIDE = 110  # columns of a terminal from which a group is one line
 _LOOK = 0.3  # seconds between looks of `--follow`
 _LONGEST_TRACE = 3600.0  # seconds between an event and the end of its trace, for one that is looked for
 _MOST_REASONS = 3  # for one state, below the list
+_NOUNS = {"transaction": "trace"}  # kind → what one is called; all others are events
 
 
 class Group:
@@ -170,13 +171,16 @@ def _list(directories: list[str], wanted: Wanted, arguments: argparse.Namespace,
         return number
     groups: dict[str, Group] = {}
     reasons: dict[str, Counter[str]] = {}
+    nouns: Counter[str] = Counter()
     for event in events:
         number += 1
+        nouns[_NOUNS.get(event.facts.kind, "event")] += 1
         groups.setdefault(event.facts.group, Group(event)).add(event)
         reasons.setdefault(event.fate.state, Counter())[event.fate.reason] += 1
     if number:
         _show_groups(groups)
-        what = f"{counted(number, 'event')} in {counted(len(groups), 'group')}"
+        listed = " and ".join(counted(many, noun) for noun, many in nouns.most_common())
+        what = f"{listed} in {counted(len(groups), 'group')}"
         console().print(
             styled(f"{what}: {', '.join(f'{sum(some.values())} {state}' for state, some in reasons.items())}.")
         )

@@ -10,7 +10,8 @@ from ..config.load import examine, without_collection
 from .environment import add_environment, check_all, lookup_of
 from .findings import as_github, as_json, as_sarif, packs_summary, summary, targets_summary
 from .options import CONFIG_HELP, UNREADABLE, add_format, config_path
-from .terminal import STYLES, console, json_text, out, shown_path, styled, width_of
+from .state import copies
+from .terminal import STYLES, console, err, json_text, out, shown_path, styled, width_of
 
 if TYPE_CHECKING:
     import argparse
@@ -63,6 +64,9 @@ def _validate(args: argparse.Namespace) -> int:
         for line in (summary(results), packs_summary(results), targets_summary(seen) if seen else ""):
             if line:
                 target.print(styled((line, "bold")))
+        two = copies.beside()
+        if two:
+            err(f"there are two copies of the agent: {two} ({copies.HINT})")
     else:
         output = _MACHINES[args.format](results, seen)
         if output:

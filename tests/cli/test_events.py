@@ -130,6 +130,7 @@ def test_transactions_are_listed_only_where_they_are_asked_for(place, capsys):
     )  # fmt: skip
     fill(trace, category="transaction", item="transaction")
     assert "2 events in 1 group" in events(capsys)[1]
+    assert "\n1 trace in 1 group: 1 held back.\n" in events(capsys, "--kind", "transaction")[1]
     for words, shown in (
         (["--kind", "transaction"], "1.5 s, slow"),
         ([f"{2:032x}"], "0 spans in 1.5 s, kept as it was slow"),
@@ -138,7 +139,7 @@ def test_transactions_are_listed_only_where_they_are_asked_for(place, capsys):
         assert (shown in found, "ValueError" in found) == (True, False)
     assert f"kept as it was slow: python -m agent events {f'{2:032x}'[:8]}" in events(capsys, f"{3:032x}")[1]
     assert "its trace" not in events(capsys, f"{4:032x}")[1]
-    assert "3 events" in events(capsys, "--user", "7")[1]  # what --delete removes
+    assert "2 events and 1 trace in 1 group" in events(capsys, "--user", "7")[1]  # what --delete removes
 
 
 @pytest.mark.parametrize("words", [["{id}"], ["show", "{id}"], ["last"], ["show", "last"], ["{short}"]])

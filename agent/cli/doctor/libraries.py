@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from typing import NamedTuple
 
-from ...base import imports, places
+from ...base import imports
 from ...base.errors import ConfigError
 from ...config import requirements
 from ...plan import borrowed
+from ..state import copies
 from .finding import FAIL, OK, SKIPPED, WARN, Finding
 from .installation import Erp, Installation, named
 from .starts import entries_of
@@ -152,17 +153,12 @@ def _wanted(library: Library) -> str:
 
 
 def _other_agent(environment: Environment) -> Iterator[Finding]:
-    for entry in environment.path:
-        spec = PathFinder.find_spec("agent", [entry])
-        file = spec.origin if spec is not None else None
-        if file is None or os.path.realpath(os.path.dirname(file)) == os.path.realpath(places.PACKAGE):
-            continue
-        if os.path.isfile(os.path.join(os.path.dirname(file), "base", "places.py")):
-            yield Finding("two-agents", WARN, "another copy of the agent is installed",
-                          " for ".join(filter(None, (os.path.dirname(file), environment.processes))),
-                          "use one: remove the other, or take its folder off PYTHONPATH")  # fmt: skip
-        else:
-            yield Finding("foreign-agent", OK, "the ERP has a package of its own called `agent`",
-                          f"{file}: the ERP gets its own; `python -m agent` may run it",
-                          "use erp-agent or python -m _erp_agent for the agent's commands")  # fmt: skip
-        return
+    file = copies.first_other(environment.path)
+    if file and copies.is_agent(os.path.dirname(file)):
+        yield Finding("two-agents", WARN, "another copy of the agent is installed",
+                      " for ".join(filter(None, (copies.beside(environment.path), environment.processes))),
+                      copies.HINT)  # fmt: skip
+    elif file:
+        yield Finding("foreign-agent", OK, "the ERP has a package of its own called `agent`",
+                      f"{file}: the ERP gets its own; `python -m agent` may run it",
+                      "use erp-agent or python -m _erp_agent for the agent's commands")  # fmt: skip

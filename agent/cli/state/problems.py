@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...base import places
 from ..terminal import counted, moment, one_line, shown_path
-from . import other_folders, other_processes
+from . import copies, other_folders, other_processes
 from .delivery import Delivery
 from .processes import Process, by_program
 from .whole import Whole
@@ -262,6 +262,9 @@ def _elsewhere(whole: Whole) -> Iterator[Problem]:
         found, _, command = other.line("status").partition("; to look: ")
         yield Problem("elsewhere", 17, f"this configuration has another state folder, with {one_line(found)}", "",
                       one_line(command))  # fmt: skip
+    two = copies.beside()
+    if two:
+        yield Problem("two-agents", 12, f"there are two copies of the agent: {two}", "", copies.HINT)
     for other in other_folders.unreadable(whole.path, whole.state):
         yield Problem("elsewhere", 16, one_line(other.hint()))
     if whole.shown:
