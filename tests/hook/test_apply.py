@@ -363,6 +363,32 @@ def test_code_that_the_host_keeps_in_a_set_is_known_there_by_its_new_code():
     assert shop.internal == {shop.f.__code__}
 
 
+def test_code_that_the_host_refers_to_weakly_is_known_there_by_its_new_code():
+    shop = module(
+        "import weakref\n"
+        "class Same(weakref.ref):\n"
+        " __slots__ = ()\n"
+        " def __hash__(self): return id(self)\n"
+        " def __eq__(self, other): return self() is not None and self() is other()\n"
+        "by_value, internal, by_identity = weakref.WeakKeyDictionary(), weakref.WeakSet(), {}\n"
+        "def forget(key): by_identity.pop(next(each for each in by_identity if each is key))\n"
+        "def mark(f):\n"
+        " by_value[f.__code__] = 'marked'\n internal.add(f.__code__)\n"
+        " by_identity[Same(f.__code__, forget)] = 'marked'\n return f\n"
+        "@mark\ndef f(): raise ValueError(1)\ndef g(): pass\n"
+    )
+    first = monitor("shop.f", "shop.g", name="first")
+    watch = Watch(first).apply(shop)
+    live = Watch(monitor("shop.f", name="live", live=True)).apply(shop)
+    assert shop.by_value[shop.f.__code__] == "marked"
+    assert shop.f.__code__ in shop.internal
+    assert [shop.by_identity[key] for key in shop.by_identity if key() is shop.f.__code__] == ["marked"]
+    assert shop.g.__code__ not in shop.internal
+    live.undo()
+    watch.undo()
+    assert list(shop.by_value) == list(shop.internal) == [key() for key in shop.by_identity] == [shop.f.__code__]
+
+
 def test_an_ordinary_function_is_held_by_nobody_else():
     shop = module("def f(): pass\nclass C:\n def m(self): pass\n @staticmethod\n def s(): pass\nalias = f\n")
     from agent.hook.targets import registries
