@@ -393,7 +393,10 @@ def test_an_ordinary_function_is_held_by_nobody_else():
     shop = module("def f(): pass\nclass C:\n def m(self): pass\n @staticmethod\n def s(): pass\nalias = f\n")
     from agent.hook.targets import registries
 
-    assert [registries.kept(each) for each in (shop.f, shop.C.m, shop.C.s)] == [None] * 3
+    functions = (shop.f, shop.C.m, shop.C.s)
+    assert [registries.kept(each) for each in functions] == [None] * 3
+    Watch(*[monitor("shop." + path, name=path) for path in ("f", "C.m", "C.s")]).apply(shop)
+    assert [registries.kept(each) for each in functions] == [None] * 3, "nor is a monitored one, for a second monitor"
 
 
 def test_what_a_framework_makes_at_run_time_is_watched_by_the_monitor_of_what_it_stands_for():

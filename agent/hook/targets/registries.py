@@ -11,6 +11,7 @@ from types import CodeType, FunctionType
 
 from ...base.interrupts import ours
 from ...base.postponed import when_freed
+from ..code import patch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ def kept(function: FunctionType) -> "CodeType | None":
 def _weak_keys(code: CodeType) -> "list[Any]":
     """Return the weak references that may be a key: those of weak dictionaries and sets have a callback."""
     own = _known[id(code)][0] if id(code) in _known else None
-    return [each for each in getweakrefs(code) if each is not own and each.__callback__ is not None]
+    return [
+        each
+        for each in getweakrefs(code)
+        if each.__callback__ is not None and each is not own and type(each) is not patch.Entry
+    ]
 
 
 #: Code that was searched for, and the sets that hold it: the heap is not searched twice.
