@@ -10,6 +10,7 @@ from ..base.errors import ConfigError
 from ..codebase import search
 from ..codebase.proposals.project import Project, survey
 from ..codebase.proposals.propose import Proposal, distinct, module_lines, monitor_lines
+from ..config.load import without_collection
 from .terminal import counted, out, shown_path, write_new
 
 HELP = "write a commented monitors.yaml for the project in this folder"
@@ -32,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     if not os.path.isdir(args.folder):
         raise ConfigError(f"there is no folder {args.folder}")
     search_path = search.of_interpreter(args.python) if args.python else search.here()
-    project = survey(args.folder, search_path)
+    with without_collection():  # it would go through the trees of all files again and again
+        project = survey(args.folder, search_path)
     write_new(output, render(project))
     words = ["validate", output, *(word for root in project.roots for word in ("--path", root))]
     out(f"wrote {output}: {_summary(project)}")

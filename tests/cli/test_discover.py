@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from agent.cli.main import main
+from agent.codebase.proposals import handled
 from agent.codebase.proposals.propose import scalar
 from agent.config.load import examine
 from agent.config.read.tree import parse
@@ -573,6 +574,28 @@ class Close(BaseMutation):
         ("erp.orders:Close.mutate", None),
     ]
     assert len(checked(str(path), str(tmp_path), capsys)) == 2
+
+
+def test_what_many_classes_inherit_is_looked_through_once(tmp_path, monkeypatch, capsys):
+    """Frameworks have bases of a hundred methods, and an ERP hundreds of classes below them."""
+    erp = tmp_path / "erp"
+    erp.mkdir()
+    (erp / "__init__.py").touch()
+    (erp / "base.py").write_text(
+        "class BaseMutation:\n    def mutate(cls, root):\n        try: return cls.perform_mutation(root)\n"
+        "        except KeyError: ...\n    def tidy(self): ...\n"
+    )
+    for n in range(4):
+        text = f"class Cancel{n}(BaseMutation):\n    def perform_mutation(cls, root): ...\n"
+        (erp / f"orders_{n}.py").write_text("from .base import BaseMutation\n" + text)
+    looked = []
+    through = handled.handling
+    monkeypatch.setattr(handled, "handling", lambda function: looked.append(function.name) or through(function))
+    path = tmp_path / "found.yaml"
+    assert run("discover", "erp", "--path", str(tmp_path), "--output", str(path)) == 0
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))["monitors"]
+    assert len([each for each in found if each.get("expect") == ["KeyError"]]) == 4
+    assert sorted(looked) == ["mutate", "tidy"]  # what has no `except` in its file is not looked through
 
 
 def test_what_callers_of_a_function_handle_is_expected(tmp_path, capsys):

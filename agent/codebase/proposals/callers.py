@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -56,7 +57,9 @@ class Callers:
         return tuple(self._handled.get((module, function), ()))
 
     def _read_handlers(self, index: ModuleIndex) -> None:
-        for attempt, around in _nodes(self._tree(index), TRY):
+        source = self._bodies.source(index.file)
+        lines = [number for number, line in enumerate(source.split(b"\n"), 1) if b"except" in line]
+        for attempt, around in _nodes(self._tree(index), TRY, lines=lines):
             names = [name for handler in attempt.handlers if _deals_with(handler) for name in self._own(index, handler)]
             for statement in attempt.body if names else ():
                 for node, inner in _nodes(statement, ast.Call, around):
@@ -124,12 +127,19 @@ class Callers:
 
 
 def _nodes(
-    tree: ast.AST, kind: type | tuple[type, ...], around: Function | None = None
+    tree: ast.AST, kind: type | tuple[type, ...], around: Function | None = None, lines: Sequence[int] | None = None
 ) -> Iterator[tuple[Any, Function | None]]:
-    """Yield the nodes of this kind, each with the function that it is written in. What a lambda does is left out."""
+    """Yield the nodes of this kind, each with the function that it is written in. What a lambda does is left out.
+
+    With `lines`, in their order, no statement is looked through that is on none of them.
+    """
     pending = [(tree, around)]
     while pending:
         node, around = pending.pop()
+        if lines is not None and isinstance(node, ast.stmt):
+            first = bisect_left(lines, node.lineno)
+            if first == len(lines) or lines[first] > (node.end_lineno or 0):
+                continue
         if isinstance(node, kind):
             yield node, around
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

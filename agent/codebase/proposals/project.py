@@ -12,9 +12,11 @@ from ...config.read.shipped import pack_names, pack_path
 from ...config.read.text import read_text
 from ...config.read.tree import parse
 from ...config.requirements import RequirementError, parse_requirement, unmet
+from ..attributes import Bodies
 from ..lookup import Lookup
 from ..roots import SKIPPED, layout, names_imported, source_files
 from ..search import SearchPath, widened
+from .handled import Handlers
 from .propose import Proposal, applications, discover, refusals
 
 #: Packs whose distribution is installed with the agent: that it is there means nothing for the ERP.
@@ -52,7 +54,8 @@ def survey(folder: str, search: SearchPath) -> Project:
     roots, packages = layout(folder, search)
     lookup = Lookup(widened(search, roots))
     apps = [app for name in packages for app in applications(lookup, name)]
-    proposals = [proposal for name in packages for proposal in discover(lookup, name)]
+    handlers = Handlers(lookup, Bodies())
+    proposals = [proposal for name in packages for proposal in discover(lookup, name, handlers)]
     refused = [name for package in packages for name in refusals(lookup, package)]
     places = [place for name in packages for place in _places(lookup, name)]
     imported = names_imported(places)

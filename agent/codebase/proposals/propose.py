@@ -16,7 +16,7 @@ from ..modules import ModuleFile
 from ..names import Thing
 from ..roots import NO_PACKAGES
 from .callers import Callers
-from .handled import handled_around
+from .handled import Handlers
 from .queues import task_of
 
 _VIEW_DECORATORS = ("api_view", "require_http_methods", "require_GET", "require_POST", "require_safe", "route")
@@ -89,9 +89,11 @@ def applications(lookup: Lookup, name: str) -> Iterator[str]:
             yield from applications(lookup, inside)
 
 
-def discover(lookup: Lookup, package: str) -> list[Proposal]:
+def discover(lookup: Lookup, package: str, handlers: Handlers | None = None) -> list[Proposal]:
+    """`handlers` is shared by packages whose classes have bases in common."""
     apps = set(applications(lookup, package.partition(".")[0]))
-    bodies = Bodies()
+    handlers = handlers or Handlers(lookup, Bodies())
+    bodies = handlers.bodies
     modules = [module for module in modules_below(lookup, package) if module.kind == "source"]
     added = {job for module in modules for job in _added_jobs(lookup.index(module))}
     callers = Callers(lookup, bodies, modules)
@@ -100,19 +102,17 @@ def discover(lookup: Lookup, package: str) -> list[Proposal]:
         jobs = {name for place, name in added if place == module.name}
         index = lookup.index(module)
         proposals = _of_module(lookup, index, _application(lookup, module, apps), bodies, jobs)
-        found += [each._replace(expect=_handled(lookup, bodies, callers, index, each)) for each in proposals]
+        found += [each._replace(expect=_handled(handlers, callers, index, each)) for each in proposals]
     return found
 
 
-def _handled(
-    lookup: Lookup, bodies: Bodies, callers: Callers, index: ModuleIndex, proposal: Proposal
-) -> tuple[str, ...]:
+def _handled(handlers: Handlers, callers: Callers, index: ModuleIndex, proposal: Proposal) -> tuple[str, ...]:
     if proposal.kind != "function":
         return ()
     cls, _, method = proposal.target.partition(":")[2].partition(".")
     if not method:
         return callers.of(index.name, proposal.target.replace(":", ".").rpartition(".")[2])
-    return tuple(handled_around(lookup, bodies, Thing(index, index.names[cls][0]), method))
+    return tuple(handlers.around(Thing(index, index.names[cls][0]), method))
 
 
 def refusals(lookup: Lookup, package: str) -> list[str]:
