@@ -153,10 +153,10 @@ def _hand_over(event: "Mapping[str, Any]", error: "BaseException | None") -> "st
     return host.hand_over(event, error)
 
 
-def _share(dsn: str) -> None:
+def _share(dsn: str, event_id: str, error: "BaseException | None") -> None:
     from ..sdk import host
 
-    host.share(dsn)
+    host.share(dsn, event_id, error)
 
 
 def _count_error() -> None:

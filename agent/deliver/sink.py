@@ -116,7 +116,7 @@ class Sink:
         packages: tuple[str, ...] = (),
         *,
         hand_over: Callable[[Mapping[str, Any], BaseException | None], str | None] | None = None,
-        share: Callable[[str], None] | None = None,
+        share: Callable[[str, str, BaseException | None], None] | None = None,
         errored: Callable[[], None] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
@@ -124,7 +124,8 @@ class Sink:
 
         `hand_over` passes an event to the host's own Sentry client. It returns where that sends to, "" if the client
         dropped the event, None if there is no client.
-        `share` is called with the DSN that an error will be sent to, where the host has loaded the Sentry SDK.
+        `share` is called with the DSN that an error will be sent to, the event's id and the exception, where the host
+        has loaded the Sentry SDK.
         """
         self._to_host, self._share, self._errored = hand_over, share, errored
         self._state = state
@@ -235,7 +236,7 @@ class Sink:
             if True in safe:  # not of one that is lost already, which is counted
                 self.health.add("captured", name)
         if self._dsn and observation.report == "error" and self._share is not None and "sentry_sdk" in sys.modules:
-            self._shared(self._share, self._dsn)
+            self._shared(self._share, self._dsn, event_id, observation.exception)
         if attempt is None and hands_over:
             self._hand_over(made, name, entries, observation.exception)
         elif attempt is None and observation.report == "error":
@@ -338,9 +339,15 @@ class Sink:
         except ours(Exception):
             guard.swallow("handing an event to the host's Sentry client")
 
-    def _shared(self, share: Callable[[str], None], dsn: str) -> None:
+    def _shared(
+        self,
+        share: Callable[[str, str, BaseException | None], None],
+        dsn: str,
+        event_id: str,
+        error: BaseException | None,
+    ) -> None:
         try:
-            share(dsn)
+            share(dsn, event_id, error)
         except ours(Exception):
             guard.swallow("looking for a Sentry client of the host's")
 

@@ -26,7 +26,8 @@ _following = False
 _dropped: list[reported.Reported] = []
 _MOST_DROPPED = 64
 
-#: Exceptions whose events the client has taken, and the ids of those: for `last_event_id` once its own are dropped.
+#: Exceptions whose events Sentry has or gets from us, and the ids of those: what the host's own calls return once its
+#: events of them are dropped.
 _taken: list[tuple[reported.Reported, str]] = []
 
 
@@ -55,7 +56,7 @@ def hand_over(event: Mapping[str, Any], error: BaseException | None = None) -> s
     client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
     if client is None or scope.is_own(client) or not client.options.get("dsn") or client.transport is None:
         return None  # the last: it was closed
-    _follow()
+    _follow(client)
     kept = scope.of_last_event(sentry_sdk)
     before = getattr(kept, "_last_event_id", None)
     try:
@@ -66,9 +67,13 @@ def hand_over(event: Mapping[str, Any], error: BaseException | None = None) -> s
         if error is not None and not _samples(client.options):
             _dropped[:] = [*_dropped[1 - _MOST_DROPPED :], reported.place_of(error, None)]
         return ""
+    _take(error, event_id)
+    return without_key(str(client.options["dsn"]))
+
+
+def _take(error: BaseException | None, event_id: str) -> None:
     if error is not None:
         _taken[:] = [*_taken[1 - _MOST_DROPPED :], (reported.place_of(error, None), event_id)]
-    return without_key(str(client.options["dsn"]))
 
 
 def _set_last_event(kept: Any, event_id: str | None) -> None:
@@ -86,20 +91,46 @@ def _without_session(merged: Any) -> None:
         merged._session = None
 
 
-def share(dsn: str) -> None:
+def share(dsn: str, event_id: str, error: BaseException | None) -> None:
     """An error was reported to `dsn`. Where the host's client sends to the same project, it must not send it again."""
     sentry_sdk = scope.loaded_sdk()
     client = scope.active_client(sentry_sdk) if sentry_sdk is not None else None
     if client is not None and not scope.is_own(client) and same_project(dsn, client.options.get("dsn")):
-        _follow()
+        _follow(client)
+        _take(error, event_id)
 
 
-def _follow() -> None:
+def _follow(client: Any) -> None:
     """Second reports by the client's integrations are dropped from now on, as they are where the client is ours."""
     global _following
+    if "capture_event" not in vars(client):
+        _return_ids(client)
     if not _following:
         _following = True
         sys.modules["sentry_sdk.scope"].add_global_event_processor(_without_duplicates)
+
+
+def _return_ids(client: Any) -> None:
+    """Have `capture_exception`, whose id a page of an error may show, return that of the event that was sent."""
+    captures = type(client).capture_event
+
+    def capture_event(event: Any, hint: Any = None, *others: Any, **options: Any) -> Any:
+        event_id = captures(client, event, hint, *others, **options)
+        return event_id if event_id is not None else _id_of_reported(hint)
+
+    client.capture_event = capture_event
+
+
+def _id_of_reported(hint: Any) -> str | None:
+    """The id of the event that reports the exception of a hint, if another one than the client's was kept."""
+    try:
+        error = ((hint or {}).get("exc_info") or (None, None, None))[1]
+        if error is None or not scope.already_reported(error) or reported.is_dropped(error):
+            return None
+        return next((event_id for taken, event_id in reversed(_taken) if reported.is_among(error, [taken])), None)
+    except ours(Exception):
+        guard.swallow("looking for the event of an exception")
+        return None
 
 
 def _without_verdict(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,9 +154,6 @@ def _without_duplicates(event: Any, hint: dict[str, Any]) -> Any:
             return event
         if scope.already_reported(error) and not reported.is_dropped(error):
             scope.note_in_session(event)
-            ids = [event_id for taken, event_id in _taken if reported.is_among(error, [taken])]
-            if ids:  # where the host shows it, Sentry has that event
-                _set_last_event(scope.of_last_event(sys.modules["sentry_sdk"]), ids[-1])
             return None
     except ours(Exception):
         guard.swallow("looking at an event of the host's Sentry client")

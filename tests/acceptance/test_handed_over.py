@@ -202,6 +202,30 @@ sentry_sdk.flush(20)
     assert done.stdout.split() == ["True", failures[0][1], *another]
 
 
+@pytest.mark.parametrize("whose", ["the client's", "the agent's"])
+def test_what_the_host_captures_a_second_time_returns_the_id_of_the_event_that_is_sent(shop, theirs, whose):
+    """The ERP shows it on its page of an error: whoever sends the event, support finds it under that id."""
+    code = """
+init()
+first, second = fails(), fails()
+try: raise KeyError("wrapped") from first
+except KeyError as wrapped: print(sentry_sdk.capture_exception(wrapped), sentry_sdk.capture_exception(first))
+print(sentry_sdk.capture_exception(second), sentry_sdk.capture_exception(LookupError("of the ERP")))
+sentry_sdk.flush(20)
+"""
+    own = whose == "the agent's"
+    if own:
+        shop.write(monitors__yaml=MONITORS + "sentry: {dsn: '${SENTRY_DSN}'}\n")
+    done = run(shop, code, theirs, **({"SENTRY_DSN": theirs.dsn} if own else {}))
+    theirs.wait_for(3)
+    wrapped, first, second, alone = done.stdout.split()
+    by_message = {event["exception"]["values"][-1]["value"]: event["event_id"] for event in theirs.events}
+    assert alone == by_message["of the ERP"]
+    assert wrapped == first
+    assert {first, second, alone} == {event["event_id"] for event in theirs.events}
+    assert len(theirs.events) == 3
+
+
 def test_what_came_before_the_client_was_there_is_held_back(shop, theirs):
     run(shop, "fails()\ninit()\nfails()\nsentry_sdk.flush(20)", theirs)
     assert len(theirs.events) == 1
