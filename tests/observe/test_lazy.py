@@ -167,6 +167,35 @@ def test_a_collection_that_only_reads_what_it_holds_is_asked():
     assert (run("not a", Loaded([])), run("not a", Loaded([1]))) == (True, False)
 
 
+class Tree:
+    def __init__(self, *children):
+        self.children = list(children)
+
+    def __len__(self):
+        return sum(len(each) for each in self.children)
+
+
+def test_what_one_object_may_be_asked_another_of_its_class_may_not():
+    lazy, basket, truthful = Lazy(), Basket(1), Truthful(1)
+    for value in (basket, truthful):
+        assert [run(text, value) for text in ("not a", "len(a)", "a[0]")] == [False, 1, 1]
+        value.lines = lazy
+        for text in ("not a", "len(a)", "a[0]"):
+            with pytest.raises(TypeError, match="may take a query"):
+                run(text, value)
+        del value.lines
+        with pytest.raises(TypeError, match="may take a query"):
+            run("len(a)", value)
+        value.lines = []
+        assert [run(text, value) for text in ("not a", "len(a)")] == [True, 0]
+    assert run("len(a)", Tree(Tree(), Tree([1, 2]))) == 2
+    inner = Tree()
+    inner.children = lazy
+    with pytest.raises(TypeError, match="may take a query"):
+        run("len(a)", Tree(inner))
+    assert lazy.queries == 0
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -13,6 +13,7 @@ An expression that needs the truth, length or items of such a collection has no 
 from __future__ import annotations
 
 import builtins
+from _weakref import ref
 from types import (
     CodeType,
     FunctionType,
@@ -29,8 +30,10 @@ from ..event.represent import class_attribute, instance_dict, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from weakref import ReferenceType
 
 TRUTH, LENGTH, ITEMS = ("__bool__", "__len__"), ("__len__",), ("__iter__", "__getitem__")
+ITEM = ("__len__", "__getitem__")
 
 _NOTHING = type(None)
 #: By address: a metaclass may have a hash of its own, and these classes are never freed.
@@ -52,14 +55,14 @@ _DEEPEST = 8
 
 def truth(value: Any) -> Any:
     """The value. Raises TypeError where its truth is not known without running code of the host's."""
-    if id(type(value)) not in _PLAIN and not _is_known(value, TRUTH):
+    if id(type(value)) not in _PLAIN and not _may_ask(value, TRUTH):
         raise _refusal("truth", value)
     return value
 
 
 def length(value: Any) -> Any:
     """The value. Raises TypeError where its length is not known without running code of the host's."""
-    if id(type(value)) not in _PLAIN and not _is_known(value, LENGTH):
+    if id(type(value)) not in _PLAIN and not _may_ask(value, LENGTH):
         raise _refusal("length", value)
     return value
 
@@ -69,7 +72,7 @@ def items(value: Any) -> Any:
     if id(type(value)) not in _PLAIN:
         if _is_iterator(value):
             raise TypeError("an expression does not consume an iterator")
-        if not _is_known(value, ITEMS):
+        if not _may_ask(value, ITEMS):
             raise _refusal("items", value)
     return value
 
@@ -83,7 +86,7 @@ def members(value: Any) -> Any:
 
 def sequence(value: Any) -> Any:
     """The value, of which one item is read by its number."""
-    if id(type(value)) not in _PLAIN and not _is_known(value, ("__len__", "__getitem__")):
+    if id(type(value)) not in _PLAIN and not _may_ask(value, ITEM):
         raise _refusal("items", value)
     return value
 
@@ -109,20 +112,56 @@ def _is_proxy(value: object) -> bool:
 _CLASS = object.__dict__["__class__"]
 
 
-def _is_known(value: object, asked: tuple[str, ...], seen: tuple[object, ...] = ()) -> bool:
-    """Does the first of these methods that the value has run nothing unknown? True where it has none."""
+class _Walk:
+    """What was looked at on the way to one verdict."""
+
+    __slots__ = ("inside", "names")
+
+    def __init__(self) -> None:
+        self.inside: list[tuple[object, object]] = []  # the methods that are being looked at, each with its object
+        #: Name → whether the object itself holds it, with a value whose type alone matters; None: more was looked at.
+        self.names: dict[str, bool] | None = {}
+
+
+#: By the address of a class and what is asked: the class, and what has to be so that its objects may be asked.
+_verdicts: dict[tuple[int, tuple[str, ...]], tuple[ReferenceType[type], list[tuple[str, bool]]]] = {}
+
+
+def _may_ask(value: object, asked: tuple[str, ...]) -> bool:
+    """Does the first of these methods that the value has run nothing unknown? True where it has none.
+
+    A rule asks at each call: as long as the object holds built-in values, what was found out once for its class counts.
+    """
+    cls = type(value)
+    key = id(cls), asked
+    known = _verdicts.get(key)
+    if known is not None and known[0]() is cls:
+        held = instance_dict(value) or {}
+        if all(name in held and id(type(held[name])) in _PLAIN if own else name not in held for name, own in known[1]):
+            return True
+    walk = _Walk()
+    may = _is_known(value, asked, walk)
+    if may and walk.names is not None:
+        if len(_verdicts) >= _MOST:
+            _verdicts.clear()
+        _verdicts[key] = ref(cls), list(walk.names.items())
+    return may
+
+
+def _is_known(value: object, asked: tuple[str, ...], walk: _Walk) -> bool:
     if id(type(value)) in _PLAIN:
         return True
     method = next((found for found in [class_attribute(value, name) for name in asked] if found is not None), None)
     if method is None:
         return True
-    loaded = _is_loaded(value, asked)
+    loaded = _is_loaded(value, asked, walk)
     if loaded is not None:
+        walk.names = None
         return loaded
-    return type(method) in _IN_C or (type(method) is FunctionType and _only_reads(value, method, seen))
+    return type(method) in _IN_C or (type(method) is FunctionType and _only_reads(value, method, walk))
 
 
-def _is_loaded(value: object, asked: tuple[str, ...]) -> bool | None:
+def _is_loaded(value: object, asked: tuple[str, ...], walk: _Walk) -> bool | None:
     """Whether a collection or proxy whose loading is visible is loaded; None for anything else."""
     held = instance_dict(value) or {}
     if "_result_cache" in held:  # Django's and MongoEngine's
@@ -133,66 +172,76 @@ def _is_loaded(value: object, asked: tuple[str, ...]) -> bool | None:
     if not _is_proxy(value):
         return None
     wrapped = held.get("_wrapped")  # of Django's LazyObject: a bare object() until it is loaded
-    return type(wrapped) is not object and "_wrapped" in held and _is_known(wrapped, asked)
+    return type(wrapped) is not object and "_wrapped" in held and _is_known(wrapped, asked, walk)
 
 
-def _only_reads(value: object, method: FunctionType, seen: tuple[object, ...]) -> bool:
+def _only_reads(value: object, method: FunctionType, walk: _Walk) -> bool:
     """Does the method run nothing but built-in functions, on what the object holds?"""
-    if any(method is each for each in seen):
+    if any(method is each and value is its for each, its in walk.inside):
         return True
-    if len(seen) > _DEEPEST or class_attribute(value, "__getattribute__") is not _GETATTRIBUTE:
+    if len(walk.inside) > _DEEPEST or class_attribute(value, "__getattribute__") is not _GETATTRIBUTE:
         return False
     known = _read(patch.original_code(method))
     if known is None or method.__closure__:
         return False
     names, bare = known
-    seen = (*seen, method)
-    if not all(_is_harmless(value, name, method, names, seen) for name in names):
+    if walk.inside and walk.inside[0][1] is not value:
+        walk.names = None
+    walk.inside.append((method, value))
+    if not all(_is_harmless(value, name, method, names, walk) for name in names):
         return False
-    return not bare or all(_is_known(value, (name,), seen) for name in _ALL)
+    may = not bare or all(_is_known(value, (name,), walk) for name in _ALL)
+    walk.inside.pop()
+    return may
 
 
 _GETATTRIBUTE = object.__dict__["__getattribute__"]
 
 
-def _is_harmless(
-    value: object, name: str, method: FunctionType, names: frozenset[str], seen: tuple[object, ...]
-) -> bool:
+def _is_harmless(value: object, name: str, method: FunctionType, names: frozenset[str], walk: _Walk) -> bool:
     """Is what the method calls `name` in memory, or one of the functions that may run?"""
     attribute: Any = class_attribute(value, name)
-    if type(attribute) is property:
-        return type(attribute.fget) is FunctionType and _only_reads(value, attribute.fget, seen)
     held = instance_dict(value) or {}
+    if walk.names is not None:
+        walk.names[name] = name in held
+    if type(attribute) is property:
+        return type(attribute.fget) is FunctionType and _only_reads(value, attribute.fget, walk)
     if type(attribute) in _FIELDS:
+        walk.names = None
         try:
-            return _is_in_memory(attribute.__get__(value), names, seen)
+            return _is_in_memory(attribute.__get__(value), names, walk)
         except ours(AttributeError):  # not set
             return False
     if name in held:
-        return _is_in_memory(held[name], names, seen)
+        return _is_in_memory(held[name], names, walk)
     if type(attribute) is FunctionType:
-        return _only_reads(value, attribute, seen)
+        return _only_reads(value, attribute, walk)
     if attribute is not None:
-        return _is_in_memory(attribute, names, seen)
+        walk.names = None
+        return _is_in_memory(attribute, names, walk)
     if name in method.__globals__:
         return type(method.__globals__[name]) in (bool, int, float, str, _NOTHING)
     return name in _OF_MAPPINGS or (name in _BUILTINS and hasattr(builtins, name))
 
 
-def _is_in_memory(value: Any, names: frozenset[str], seen: tuple[object, ...]) -> bool:
+def _is_in_memory(value: Any, names: frozenset[str], walk: _Walk) -> bool:
     """May code that uses nothing but `names` do so with the value?"""
     if id(type(value)) not in _PLAIN:
+        walk.names = None
         if callable(value) or _is_iterator(value):
             return False
         methods = [found for found in [class_attribute(value, name) for name in names & _OF_MAPPINGS] if found]
         called = all(
-            type(each) in _IN_C or (type(each) is FunctionType and _only_reads(value, each, seen)) for each in methods
+            type(each) in _IN_C or (type(each) is FunctionType and _only_reads(value, each, walk)) for each in methods
         )
-        return called and all(_is_known(value, asked, seen) for asked in (TRUTH, LENGTH, ITEMS))
-    if type(value) not in (list, tuple, dict) or not value or not names & _LOOKING_INSIDE:
+        return called and all(_is_known(value, asked, walk) for asked in (TRUTH, LENGTH, ITEMS))
+    if not names & _LOOKING_INSIDE:
+        return True
+    walk.names = None
+    if type(value) not in (list, tuple, dict) or not value:
         return True
     first = next(iter(value.values() if type(value) is dict else value))
-    return id(type(first)) in _PLAIN or all(_is_known(first, asked, seen) for asked in (TRUTH, LENGTH, ITEMS))
+    return id(type(first)) in _PLAIN or all(_is_known(first, asked, walk) for asked in (TRUTH, LENGTH, ITEMS))
 
 
 #: Code, by its address → it, and what it reads.
