@@ -36,14 +36,15 @@ class Accidents:
             return
         with self._lock:
             self._answers += 1
-            number, rest = divmod(self._answers, self._every)
-            if rest:
+            if self._answers < self._every:
                 return
-            what, server, how = self._kinds[number % len(self._kinds)]
+            what, server, how = self._kinds[sum(self.happened.values()) % len(self._kinds)]
             running = server.children()
-            if running:
-                try:
-                    os.kill(self._dice.choice(running), how)
-                except ProcessLookupError:
-                    return
-                self.happened[what] += 1
+            if not running:
+                return  # the one before it has not been replaced yet: after the next response
+            try:
+                os.kill(self._dice.choice(running), how)
+            except ProcessLookupError:
+                return
+            self.happened[what] += 1
+            self._answers = 0

@@ -107,7 +107,7 @@ application = get_{0}_application()
 MONITORS = """
 version: 1
 packs: [django]
-defaults: {rate_limit: off}
+defaults: {rate_limit: off, budget: off}
 modules: {sales: {owner: sales-team}}
 sentry: {dsn: "${SENTRY_DSN:-}", traces_sample_rate: 1.0}
 monitors:

@@ -205,6 +205,8 @@ except ValueError: pass
 
 
 def test_a_task_that_is_called_like_a_function_is_its_callers_to_deal_with(shop):
-    shop.write(called__py=CALLED, monitors__yaml="version: 1\npacks: [celery]\ndefaults: {rate_limit: off}\n")
+    shop.write(
+        called__py=CALLED, monitors__yaml="version: 1\npacks: [celery]\ndefaults: {rate_limit: off, budget: off}\n"
+    )
     shop.run("called.py", BROKER="memory://", BACKEND="cache+memory://", QUEUE="called")
     assert sorted(event["tags"]["erp.operation"] for event in shop.events()) == ["fails", "passes_on"]

@@ -45,7 +45,7 @@ def late(path):
 MONITORS = """
 version: 1
 packs: [celery]
-defaults: {rate_limit: off}
+defaults: {rate_limit: off, budget: off}
 modules: {suppliers: {owner: buyers}}
 monitors:
   - {target: shop.connect, module: suppliers, operation: connect}

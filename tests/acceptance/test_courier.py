@@ -17,7 +17,7 @@ from receiver import Receiver
 
 SHOP = "import os\ndef fails(text):\n    raise ValueError(f'{text} in {os.getpid()}')\n"
 MONITORS = (
-    "version: 1\nmodules: {m: {}}\ndefaults: {rate_limit: off}\n"
+    "version: 1\nmodules: {m: {}}\ndefaults: {rate_limit: off, budget: off}\n"
     "monitors: [{target: shop.fails, module: m, operation: op}]\n"
 )
 

@@ -108,7 +108,7 @@ urlpatterns = [path("rows/", lambda request: StreamingHttpResponse(rows())),
 def test_a_stream_that_breaks_off_is_one_event_however_it_is_served(host, packs):
     seen, events = both_ways(
         host,
-        f"version: 1\npacks: {packs}\ndefaults: {{rate_limit: off}}\n",
+        f"version: 1\npacks: {packs}\ndefaults: {{rate_limit: off, budget: off}}\n",
         "/rows/",
         "/arows/",
         "/well/",
@@ -154,7 +154,7 @@ PATHS = ["/named/", "/signalled/", "/later/", "/refused/", "/monitored/", "/esca
 @pytest.mark.parametrize("packs", ["[]", "[django]"])
 def test_a_file_that_cannot_be_read_to_its_end_is_one_event_however_it_is_served(host, packs):
     """Also by what the server has for it, `wsgi.file_wrapper`, which does not ask the answer for its parts."""
-    monitors = f"version: 1\npacks: {packs}\ndefaults: {{rate_limit: off}}\n"
+    monitors = f"version: 1\npacks: {packs}\ndefaults: {{rate_limit: off, budget: off}}\n"
     seen, events = both_ways(host, monitors, "/file/", "/read/", "/read-well/", "/read/", urls__py=STREAMS)
     broken = [answer for _, path, answer, _ in seen if path != "/read-well/"]
     assert {answer[-1] for answer in broken} == {"OSError"}
@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_one_event_however_it_is_served
 
 @pytest.mark.parametrize("packs", ["[]", "[django]"])
 def test_what_a_middleware_answers_is_one_event_with_its_exception(host, packs):
-    monitors = f"version: 1\npacks: {packs}\ndefaults: {{rate_limit: off}}\nmonitors:\n  - {{target: urls.monitored, kind: api}}\n"
+    monitors = f"version: 1\npacks: {packs}\ndefaults: {{rate_limit: off, budget: off}}\nmonitors:\n  - {{target: urls.monitored, kind: api}}\n"
     seen, events = both_ways(
         host, monitors, *PATHS, *["/answered/"] * bool(packs != "[]"), middleware=["urls.Signals"], urls__py=ANSWERS
     )
@@ -203,6 +203,6 @@ urlpatterns = [path("ledger/", Ledger.as_view()), path("busy/", Busy.as_view()),
 
 def test_what_an_exception_handler_of_rest_framework_answers(host):
     pytest.importorskip("rest_framework")
-    config = "version: 1\npacks: [django, drf]\ndefaults: {rate_limit: off}\n"
+    config = "version: 1\npacks: [django, drf]\ndefaults: {rate_limit: off, budget: off}\n"
     _, events = both_ways(host, config, "/ledger/", "/busy/", "/missing/", urls__py=API)
     assert told(events) == [("/busy/", "busy")] * 2 + [("/ledger/", "'ledger'")] * 2

@@ -13,7 +13,7 @@ from receiver import Answer, Receiver
 
 SHOP = "def fails(number):\n    raise ValueError(f'order {number}')\n"
 MONITORS = (
-    "version: 1\nmodules: {sales: {}}\ndefaults: {rate_limit: off}\n"
+    "version: 1\nmodules: {sales: {}}\ndefaults: {rate_limit: off, budget: off}\n"
     "monitors: [{target: shop.fails, module: sales, operation: op}]\n"
 )
 CAPTURE = """\

@@ -9,7 +9,7 @@ from acceptance.host import ROOT, other_pythons
 MONITORS = """
 version: 1
 modules: {m: {description: M}}
-defaults: {rate_limit: off}
+defaults: {rate_limit: off, budget: off}
 monitors:
   - {target: shop.fail, module: m, operation: fail, capture: {x: x}}
   - {target: shop.slow, module: m, operation: slow, threshold: 1ms}

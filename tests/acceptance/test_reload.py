@@ -27,7 +27,7 @@ while True:
     if number % 20 == 0: print(number, shop.order.__code__ is BARE if number > 20 else "", flush=True)
     time.sleep(0.02)
 """
-HEAD = "version: 1\nmodules: {sales: {}}\ndefaults: {rate_limit: off}\n"
+HEAD = "version: 1\nmodules: {sales: {}}\ndefaults: {rate_limit: off, budget: off}\n"
 ORDER = "  - {target: shop.order, module: sales, operation: order, severity: %s}\n"
 PRICE = "  - {target: shop.price, module: sales, operation: price}\n"
 

@@ -42,7 +42,7 @@ async def application(scope, receive, send):
 MONITORS = """
 version: 1
 modules: {sales: {owner: sales-team}}
-defaults: {rate_limit: off}
+defaults: {rate_limit: off, budget: off}
 monitors:
   - {target: shop.order, module: sales, operation: order}
   - {target: shop.fine, module: sales, operation: fine}

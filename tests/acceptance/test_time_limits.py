@@ -31,7 +31,7 @@ def export(n):
 MONITORS = """
 version: 1
 modules: {sales: {}}
-defaults: {rate_limit: off}
+defaults: {rate_limit: off, budget: off}
 sentry: {dsn: "http://k@127.0.0.1:9/1"}
 monitors:
   - {target: shop.book, module: sales, capture: {order: order.id, lines: len(lines)}}
