@@ -389,6 +389,28 @@ def test_code_that_the_host_refers_to_weakly_is_known_there_by_its_new_code():
     assert list(shop.by_value) == list(shop.internal) == [key() for key in shop.by_identity] == [shop.f.__code__]
 
 
+def test_code_that_the_host_keeps_is_known_there_after_each_exchange():
+    shop = module(
+        "import weakref\ninternal, weak = set(), weakref.WeakKeyDictionary()\n"
+        "def mark(f):\n internal.add(f.__code__)\n weak[f.__code__] = 'marked'\n return f\n"
+        "@mark\ndef f(): raise ValueError(1)\n"
+    )
+
+    def is_marked():
+        return shop.f.__code__ in shop.internal and shop.weak.get(shop.f.__code__) == "marked"
+
+    watch = Watch(monitor("shop.f", name="first"), monitor("shop.f", name="live", live=True)).apply(shop)
+    assert is_marked()
+    assert watch.applier.substitute("first", lambda probe: probe.reduced(counts=False, failures=False)) == 1
+    assert is_marked()
+    del watch.monitors[1]
+    watch.applier.replan(lambda name: watch.monitors, ["shop"])
+    assert len(patch.layers_of(shop.f)) == 1
+    assert is_marked()
+    watch.undo()
+    assert list(shop.weak) == list(shop.internal) == [shop.f.__code__]
+
+
 def test_an_ordinary_function_is_held_by_nobody_else():
     shop = module("def f(): pass\nclass C:\n def m(self): pass\n @staticmethod\n def s(): pass\nalias = f\n")
     from agent.hook.targets import registries

@@ -107,8 +107,11 @@ class Applier:
         """Patch new overriding methods, and update sets that hold the code of patched functions."""
         for parent, methods in list(self._families.values()):
             self._visit_subclasses(parent, methods)
-        if self._kept:
-            kept, self._kept = self._kept, []
+        self._follow_kept()
+
+    def _follow_kept(self) -> None:
+        kept, self._kept = self._kept, []
+        if kept:
             self._registries.follow(kept)
 
     def adopt(
@@ -189,8 +192,10 @@ class Applier:
                 if applied.module in changed or applied.monitor in self._gone:
                     self._applied.pop(key, None)
                     applied.undo()
+                    self._has_new_code(applied.layer)  # where another monitor lies on it
                     if applied.key is not None:
                         self._replaced.discard(applied.key)
+            self._follow_kept()
         finally:
             self._old, self._gone = None, set()
 
@@ -209,8 +214,16 @@ class Applier:
             if layer is not None and self._applied.pop(key, None) is applied:
                 applied.layer = layer
                 self._applied[id(layer)] = applied
+                self._has_new_code(layer)
                 done += 1
+        self._follow_kept()
         return done
+
+    def _has_new_code(self, layer: patch.Layer) -> None:
+        """Remember a function that is known by its code elsewhere, for `_follow_kept`."""
+        function = layer.patch()
+        if function is not None and registries.is_held(code := patch.original_code(function)):
+            self._kept.append((code, function))
 
     def _forget_changed(self, changed: "set[str]") -> None:
         """Forget what is not so any more, or is found out again."""
@@ -392,9 +405,7 @@ class Applier:
         del self._applied[id(layer)]
         known.layer, known.module, known.monitor, known.path = new, found.module, monitor["name"], found.path
         self._applied[id(new)] = known
-        code = patch.original_code(function)
-        if registries.is_held(code):
-            self._kept.append((code, function))
+        self._has_new_code(new)
         self._record("patched", known.monitor, known.path, known.note)
 
     def _replace(self, monitor: "MonitorData", found: "resolve.Found") -> None:
