@@ -312,7 +312,8 @@ def test_modules_are_the_applications(tmp_path, capsys):
     folder = project(
         tmp_path / "big erp", shop__sales__apps="", shop__sales__services__orders="def create(): ...",
         shop__stock__services="def reserve(): ...", shop__graphql__stock__services="def look(): ...",
-        plain__services="def work(): ...", shop__accounts__auth=LOGINS,
+        plain__services="def work(): ...", shop__accounts__auth=LOGINS, shop__lib__vat__services="def declare(): ...",
+        shop__lib__services="def share(): ...", shop__addons__modules__crm__services="def follow_up(): ...",
     )  # fmt: skip
     assert run("init", folder) == 0
     out = capsys.readouterr().out
@@ -326,6 +327,8 @@ def test_modules_are_the_applications(tmp_path, capsys):
     assert {path: one["module"] for path, one in monitors.items()} == {
         "shop.sales.services.orders.create": "sales", "shop.stock.services.reserve": "stock",
         "shop.graphql.stock.services.look": "graphql", "plain.services.work": "plain", "shop.accounts.auth.login": "accounts",
+        "shop.lib.vat.services.declare": "vat", "shop.lib.services.share": "lib",
+        "shop.addons.modules.crm.services.follow_up": "crm",
     }  # fmt: skip
     assert monitors["shop.accounts.auth.login"]["severity"] == "warning"
     assert monitors["shop.accounts.auth.login"]["thresholds"] == []

@@ -46,6 +46,10 @@ _REFUSAL = re.compile(
     r"AuthenticationFailed|LoginRequired|InvalidCredentials)(?:Error|Exception)?"
 )
 _SKIPPED = frozenset(("tests", "test", "testing", "migrations", "conftest", "settings", "fixtures", "locale"))
+#: Packages that hold the parts of a system, and are none themselves.
+_CONTAINERS = frozenset(
+    ("lib", "libs", "apps", "addons", "modules", "plugins", "packages", "components", "contrib", "domains")
+)
 _ROLES = (
     _SERVICES | _VIEWS | {"tasks", "managers", "models", "querysets", "management", "commands", "receivers", "signals"}
 )
@@ -150,14 +154,22 @@ def _added_jobs(index: ModuleIndex) -> Iterator[tuple[str, str]]:
 
 
 def _application(lookup: Lookup, module: ModuleFile, apps: set[str]) -> str:
-    """What part of the ERP a module of code belongs to: its Django app; else the package right below the outermost."""
+    """What part of the ERP a module of code belongs to: its Django app; else the package right below the outermost.
+
+    Where all parts lie in a package called `lib` or `addons`, it is the package below that one.
+    """
     parts = module.name.split(".")
     for length in range(len(parts), 0, -1):
         if ".".join(parts[:length]) in apps:
             return parts[length - 1]
-    second = lookup.module(".".join(parts[:2]))
-    divided = second is not None and len(parts) > 1 and bool(second.locations) and parts[1] not in _ROLES
-    return parts[1] if divided else parts[0]
+    inside = 1
+    while inside < len(parts) and parts[inside] in _CONTAINERS:
+        inside += 1
+    for at in range(min(inside, len(parts) - 1), 0, -1):
+        found = lookup.module(".".join(parts[: at + 1]))
+        if found is not None and found.locations and parts[at] not in _ROLES:
+            return parts[at]
+    return parts[0]
 
 
 def _of_module(
