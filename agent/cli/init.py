@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Sequence
 
 from ..base.errors import ConfigError
 from ..codebase import search
@@ -51,8 +52,11 @@ def run(args: argparse.Namespace) -> int:
         out(f"note: {shown_path(project.client)} sets up a Sentry client of the ERP's own.")
         out("      If sentry.dsn names the same project, a failure that both see is sent once, by the agent,")
         out("      and what both trace is there twice. Give sentry.dsn another project to keep them apart.")
-    if not _chosen(project):
-        out(f"no function looks like a service or a task: `{_discover(project)}` proposes monitors for others")
+    if project.extended:
+        out(f"note: this project configures {', '.join(project.extended)}, which is installed, and counts as the ERP.")
+        out(f"      `{_discover(project.extended)}` proposes monitors of it.")
+    elif not _chosen(project):
+        out(f"no function looks like a service or a task: `{_discover(project.packages)}` proposes monitors for others")
     out(f"next: python -m agent {shlex.join(words)}")
     return 0
 
@@ -67,8 +71,8 @@ def _summary(project: Project) -> str:
     return f"{apps}{counted(len(_chosen(project)), 'monitor')}, {packs}"
 
 
-def _discover(project: Project) -> str:
-    return f"python -m agent discover {project.packages[0] if project.packages else 'PACKAGE'}"
+def _discover(packages: Sequence[str]) -> str:
+    return f"python -m agent discover {packages[0] if packages else 'PACKAGE'}"
 
 
 def _defaults(project: Project) -> list[str]:
@@ -119,7 +123,7 @@ def render(project: Project) -> str:
     ]
     if not chosen:
         lines += [
-            f"# Name the functions that matter; `{_discover(project)}` proposes some.",
+            f"# Name the functions that matter; `{_discover(project.packages)}` proposes some.",
             "monitors: []",
             "#  - target: package.module.function",
             "#    operation: what_it_does",

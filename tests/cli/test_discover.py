@@ -270,6 +270,21 @@ def test_init_names_a_project_that_is_installed_as_the_erp(tmp_path, capsys):
     assert "in_app_include" not in Path(folder, "monitors.yaml").read_text(encoding="utf-8")
 
 
+def test_init_names_the_installed_erp_that_a_project_configures(tmp_path, capsys, monkeypatch):
+    installed = project(tmp_path / "site-packages", cosi__lib__settings="DEBUG = False", cosi__lib__vat__services="")
+    folder = project(
+        tmp_path / "source",
+        mysite__settings="from cosi.lib.settings import *\nfrom django.conf.global_settings import *\n",
+        mysite__views="from collections import *\n",
+    )
+    monkeypatch.syspath_prepend(installed)
+    assert run("init", folder) == 0
+    out = capsys.readouterr().out
+    assert "note: this project configures cosi, which is installed, and counts as the ERP." in out
+    assert "`python -m agent discover cosi` proposes monitors of it." in out
+    assert "\n  in_app_include: [cosi, mysite]  #" in Path(folder, "monitors.yaml").read_text(encoding="utf-8")
+
+
 def test_init_names_a_sentry_client_of_the_erps_own(tmp_path, capsys):
     package = tmp_path / "shop"
     package.mkdir()

@@ -33,6 +33,7 @@ _DRIVERS = {
 _ABOVE_DRIVERS = frozenset(("django", "sqlalchemy"))  # names of packs and of what is imported
 
 _LARGEST = 500_000  # bytes of a file that are looked through for a Sentry client and for drivers
+_TAKEN = re.compile(rb"^from[ \t]+(\w+)[\w.]*[ \t]+import[ \t]+\*", re.MULTILINE)
 _USED = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(%s)\b" % "|".join(sum(_DRIVERS.values(), ())).encode(), re.MULTILINE)
 
 
@@ -46,7 +47,10 @@ class Project(NamedTuple):
     refusals: Sequence[str] = ()  # the project's exceptions for what somebody may not do, dotted
     absent: Sequence[str] = ()  # what its modules import, and the environment does not have
     covered: Sequence[str] = ()  # packs of drivers that only Django or SQLAlchemy use here
-    installed: Sequence[str] = ()  # its top-level packages, if it lies where packages are installed
+    installed: Sequence[
+        str
+    ] = ()  # its top-level packages, if it lies, or what it extends, where packages are installed
+    extended: Sequence[str] = ()  # those of them that it only configures: its settings begin with theirs
 
 
 def survey(folder: str, search: SearchPath) -> Project:
@@ -60,14 +64,26 @@ def survey(folder: str, search: SearchPath) -> Project:
     places = [place for name in packages for place in _places(lookup, name)]
     imported = names_imported(places)
     absent = sorted(name for name in imported if lookup.finder.find(name) is None)
-    installed = {name.partition(".")[0] for name in packages if os.path.abspath(roots[0]).endswith("-packages")}
+    own = {name.partition(".")[0] for name in packages}
+    extended = _extended(lookup, places, own)
+    installed = {*own, *extended} if extended or os.path.abspath(roots[0]).endswith("-packages") else ()
     roots = [root for root in roots if os.path.abspath(root) not in search.entries]
     packs = _packs(lookup)
     covered = _covered(packs, places) if _ABOVE_DRIVERS.intersection(packs, imported) else []
     packs = [pack for pack in packs if pack not in covered]
     return Project(
-        roots, packages, apps, packs, proposals, _client(places), refused, absent, covered, sorted(installed)
+        roots, packages, apps, packs, proposals, _client(places), refused, absent, covered, sorted(installed), extended
     )
+
+
+def _extended(lookup: Lookup, places: list[str], own: set[str]) -> list[str]:
+    """The installed packages from whose settings those of the project take everything, Django's own left out."""
+    found: set[str] = set()
+    for path, text in _texts(places):
+        if "settings" in (os.path.basename(path)[:-3], os.path.basename(os.path.dirname(path))):
+            found.update(name.decode() for name in _TAKEN.findall(text))
+    modules = [lookup.finder.find(name) for name in sorted(found - own - {"django"})]
+    return [module.name for module in modules if module is not None and "-packages" in module.file]
 
 
 def _covered(packs: list[str], places: list[str]) -> list[str]:
