@@ -128,7 +128,7 @@ def _spawn(interpreter: str, arguments: "list[str]", environment: "dict[str, str
     actions: "list[Any]" = [(os.POSIX_SPAWN_DUP2, *pipe)]
     actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0))
     actions += [(os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2)]
-    return os.posix_spawn(interpreter, arguments, environment, file_actions=actions)
+    return os.posix_spawn(interpreter, arguments, environment, file_actions=actions, setsigmask=())
 
 
 def _receive(reading: int, pid: int, interpreter: str) -> "bytes | str":

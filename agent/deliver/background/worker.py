@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ...base import clocks, guard, imports
 from ...base.interrupts import ours
 from ...base.postponed import around_forks
+from ..threads import take_no_signals
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -163,6 +164,7 @@ class Worker:
 
     def _run(self, state: State) -> None:
         try:
+            take_no_signals()
             grace, self._grace = self._grace, 0.0
             state.pause(grace)
             while True:

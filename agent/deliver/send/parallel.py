@@ -17,6 +17,7 @@ from ...base import clocks
 from ...base.interrupts import ours
 from ..http import transport
 from ..http.transport import Outcome
+from ..threads import take_no_signals
 
 if TYPE_CHECKING:
     from ..spool.names import SpoolEntry
@@ -109,6 +110,7 @@ class ParallelRequests:
         return True
 
     def _send_in_thread(self, connection: Connection, entry: SpoolEntry, data: bytes) -> None:
+        take_no_signals()
         self._threads[id(connection)] = get_native_id()
         self._send(connection, entry, data)
 
