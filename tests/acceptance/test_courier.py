@@ -257,25 +257,32 @@ def test_ctrl_c_in_the_terminal_ends_the_host_and_not_its_courier(shop, sentry):
 
 def test_a_courier_that_is_killed_is_replaced_and_nothing_is_lost(shop, sentry):
     shop.write(
-        main__py="import shop, sys, time\n"
-        "for number in range(60):\n    try: shop.fails(number)\n    except ValueError: pass\n    time.sleep(0.02)\n"
+        main__py="import os, shop, time\nnumber = 0\n"
+        "while not os.path.exists('enough'):\n"
+        "    try: shop.fails(number)\n    except ValueError: pass\n    number += 1\n    time.sleep(0.02)\n"
+        "print(number)\n"
     )
     with Running(shop, "main.py", SENTRY_DSN=sentry.dsn) as running:
         killed = set()
-        while running.process.poll() is None:
+
+        def killed_three():
             for pid in shop.couriers():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
-            time.sleep(0.11)
-        assert running.printed == ""
-    assert len(killed) >= 2
+            time.sleep(0.1)
+            return len(killed) >= 3
+
+        running.until(killed_three)
+        (shop.folder / "enough").touch()
+        assert running.wait() == 0
+        captured = int(running.printed)
     shop.run("-c", "import shop\n" + CAPTURE, SENTRY_DSN=sentry.dsn)
     until = time.monotonic() + 120
-    while len(set(sentry.ids)) < 61 and time.monotonic() < until:
+    while len(set(sentry.ids)) < captured + 1 and time.monotonic() < until:
         time.sleep(0.05)
     # One that was on its way when its courier was killed may come twice, under the same id.
-    assert len(set(sentry.ids)) == 61
+    assert len(set(sentry.ids)) == captured + 1
 
 
 #: A Python whose courier is less patient: what it waits for otherwise takes 20 seconds.
