@@ -78,6 +78,16 @@ def _expects_nothing_yet():
 
 
 @pytest.fixture
+def no_shop_left():
+    """For a file of tests that make modules called `shop` or the like: they are gone after each."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("shop"):
+            del sys.modules[name]
+
+
+@pytest.fixture
 def write(tmp_path):
     """Write monitors.yaml (and other files by name) and return the main file's path."""
 

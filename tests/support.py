@@ -104,6 +104,15 @@ class Watch:
         return [(item.report, item.operation, item.severity) for item in self.observed]
 
 
+def fails(call, *args, error=ValueError):
+    """Make a call that has to raise `error`."""
+    try:
+        call(*args)
+    except error:
+        return
+    raise AssertionError(f"{call} did not raise {error.__name__}")
+
+
 def no_work():
     """In this context no request and no task is being served, whatever a test has left open."""
     from agent.observe.around import work

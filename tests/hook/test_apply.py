@@ -3,28 +3,15 @@
 import asyncio
 import functools
 import pickle
-import sys
 
 import pytest
-from support import Watch, found, module, monitor, target
+from support import Watch, fails, found, module, monitor, target
 
 from agent.base.errors import CannotPatch
 from agent.hook.code import patch
 from agent.hook.targets import apply, defined, resolve
 
-
-@pytest.fixture(autouse=True)
-def _no_modules_left():
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if name.startswith("shop"):
-            del sys.modules[name]
-
-
-def fails(call, *args, error=ValueError):
-    with pytest.raises(error):
-        call(*args)
+pytestmark = pytest.mark.usefixtures("no_shop_left")
 
 
 SOURCE = """

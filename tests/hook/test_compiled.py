@@ -4,21 +4,9 @@ import asyncio
 import sys
 
 import pytest
-from support import Watch, module, monitor
+from support import Watch, fails, module, monitor
 
-
-@pytest.fixture(autouse=True)
-def _no_modules_left():
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if name.startswith("shop"):
-            del sys.modules[name]
-
-
-def fails(call, *args, error=ValueError):
-    with pytest.raises(error):
-        call(*args)
+pytestmark = pytest.mark.usefixtures("no_shop_left")
 
 
 def test_compiled_functions_stand_in_their_place_or_are_refused():

@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import sys
 
 import pytest
 from support import Watch, module, monitor
@@ -40,10 +39,7 @@ GROUP = __builtins__.get("ExceptionGroup", None) or Stock
 WAYS = ["here", "there", "slotted", "built-in", "no failure", "below", "deep", "the same", "from", "group", "fine"]
 
 
-@pytest.fixture(autouse=True)
-def _no_modules_left():
-    yield
-    sys.modules.pop("shop", None)
+pytestmark = pytest.mark.usefixtures("no_shop_left")
 
 
 def watched(monkeypatch, clock, *monitors):

@@ -54,10 +54,7 @@ def partly(x):
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_modules_left():
-    yield
-    sys.modules.pop("shop", None)
+pytestmark = pytest.mark.usefixtures("no_shop_left")
 
 
 def quiet(call, *args):

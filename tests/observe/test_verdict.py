@@ -2,21 +2,13 @@
 
 import asyncio
 import signal
-import sys
 
 import pytest
 from support import FakeClock, Watch, module, monitor
 
 from agent.observe.failure import attempts
 
-
-@pytest.fixture(autouse=True)
-def _no_modules_left():
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if name.startswith("shop"):
-            del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("no_shop_left")
 
 
 def quiet(call, *args):
