@@ -47,9 +47,7 @@ class Project(NamedTuple):
     refusals: Sequence[str] = ()  # the project's exceptions for what somebody may not do, dotted
     absent: Sequence[str] = ()  # what its modules import, and the environment does not have
     covered: Sequence[str] = ()  # packs of drivers that only Django or SQLAlchemy use here
-    installed: Sequence[
-        str
-    ] = ()  # its top-level packages, if it lies, or what it extends, where packages are installed
+    installed: Sequence[str] = ()  # the ERP's top-level packages, if some lie where packages are installed
     extended: Sequence[str] = ()  # those of them that it only configures: its settings begin with theirs
 
 
